@@ -1,0 +1,130 @@
+"""The tree of errors, each named by what the caller does about it."""
+
+
+class WatcherError(Exception):
+    """Something went wrong; the message says what, where and what to do."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigError(WatcherError):
+    """The configuration can't be used: mend the file and try again.
+
+    `problems` holds a line for each fault, the dotted key first.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class StartError(WatcherError):
+    """The daemon can't start here: mend the surroundings (port, disk, rights) and try again."""
+
+
+class StoreError(WatcherError):
+    """The database could not do it; nothing was written."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database: stop it, or wait."""
+
+
+class StoreFull(StoreError):
+    """The disk is full: make room."""
+
+
+class StoreCorrupt(StoreError):
+    """The database file is damaged: restore a backup."""
+
+
+class StoreNewer(StoreError):
+    """The database was written by a newer version: install that version."""
+
+
+class RequestError(WatcherError):
+    """A caller of the API asked for something that can't be done."""
+
+    status = 400
+    code = "invalid"
+
+
+class NotFound(RequestError):
+    """There is no such thing."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """It contradicts what is already under way."""
+
+    status = 409
+    code = "conflict"
+
+
+class Unsupported(RequestError):
+    """The panel's API can't do that."""
+
+    status = 422
+    code = "unsupported"
+
+
+class PanelError(WatcherError):
+    """A request to a panel failed. `reason` is the word that metrics count it under."""
+
+    reason = "error"
+
+
+class NotSent(PanelError):
+    """No byte reached the panel (refused, unresolvable): anything may be sent again."""
+
+    reason = "unreachable"
+
+
+class RateLimited(PanelError):
+    """The panel refused for asking too fast and did nothing: ask again after `retry_after`.
+
+    `retry_after` is in seconds, None where the panel did not say.
+    """
+
+    reason = "rate_limited"
+
+    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Refused(PanelError):
+    """The panel answered with an error and did nothing: its words are the message."""
+
+    reason = "refused"
+
+
+class BadKey(Refused):
+    """The panel does not know the key: correct it; no request can succeed."""
+
+    reason = "bad_key"
+
+
+class RemoteFault(PanelError):
+    """What the panel did can't be known (cut, timeout, unreadable): read again, never act again."""
+
+    reason = "unreadable"
+
+
+class TimedOut(RemoteFault):
+    """No whole answer in time."""
+
+    reason = "timeout"
+
+
+class ServerFault(RemoteFault):
+    """The panel answered with a server error."""
+
+    reason = "server_error"
+
+
+class LifecycleError(WatcherError):
+    """A transition that the table does not have: a bug, or an answer out of place."""

@@ -1,0 +1,292 @@
+"""The values that everything speaks of: orders, observations, services, actions, decisions.
+
+Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text.
+A million orders live in memory: they are msgspec structs that the collector need not visit.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Status(StrEnum):
+    """An order's status, normalised; the panel's own word is kept beside it."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    CANCELED = "canceled"
+    REFUNDED = "refunded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+DELIVERED = frozenset({Status.COMPLETED, Status.PARTIAL})
+DEAD = frozenset({Status.CANCELED, Status.REFUNDED, Status.FAILED})
+FINAL = DELIVERED | DEAD
+
+
+class Phase(StrEnum):
+    """How an order is watched."""
+
+    OPEN = "open"  # still changing
+    GUARDED = "guarded"  # finished, inside the time in which rules may refill it
+    CLOSED = "closed"  # no longer checked
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order submitted to a panel and tracked here.
+
+    `key` is its row in the database, 0 before it has one. `None` means "the panel has not said".
+    """
+
+    panel: str
+    id: str
+    key: int = 0
+    service: str | None = None
+    link: str | None = None
+    quantity: int | None = None
+    submitted_at: float
+    status: Status = Status.PENDING
+    status_text: str | None = None
+    charge: Decimal | None = None
+    currency: str | None = None
+    start_count: int | None = None
+    remains: int | None = None
+    count: int | None = None  # the link's current count, measured elsewhere
+    phase: Phase = Phase.OPEN
+    progressed_at: float  # when status, remains or start_count last moved
+    finished_at: float | None = None
+    checked_at: float | None = None  # as of the last change; the book knows the latest
+    problem: str | None = None  # why the panel does not tell of it, in its own words
+    refills: int = 0  # accepted by the panel
+
+    @property
+    def delivered(self) -> int | None:
+        """Units delivered so far; None where the panel does not tell enough."""
+        if self.quantity is None:
+            return None
+        if self.remains is not None:
+            return max(0, self.quantity - max(0, self.remains))
+        return self.quantity if self.status is Status.COMPLETED else None
+
+    @property
+    def drop(self) -> float | None:
+        """Share (0 to 1) of what was delivered that is gone again, by `count`."""
+        if self.count is None or self.start_count is None or not self.delivered:
+            return None
+        missing = self.start_count + self.delivered - self.count
+        return min(1.0, max(0.0, missing / self.delivered))
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a panel said of one order in one answer; `None` is "did not say"."""
+
+    status: Status
+    text: str | None = None
+    charge: Decimal | None = None
+    currency: str | None = None
+    start_count: int | None = None
+    remains: int | None = None
+
+
+class RowError(msgspec.Struct, frozen=True, gc=False):
+    """A panel's refusal of one id in an answer, in its own words."""
+
+    text: str
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order's change: `changes` has the old and the new value of each field that differs."""
+
+    before: Order
+    after: Order
+    at: float
+    changes: dict[str, tuple[Any, Any]]
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a panel's price list; `rate` is the price of 1,000."""
+
+    id: str
+    name: str
+    type: str = "Default"
+    category: str = ""
+    rate: Decimal | None = None
+    min: int | None = None
+    max: int | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+    dripfeed: bool | None = None
+    desc: str | None = None
+    average_time: str | None = None
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a panel says is left in the account."""
+
+    amount: Decimal
+    currency: str
+
+
+class RefillStatus(StrEnum):
+    """How far a refill task is; the panel's own word is kept beside it."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+REFILL_FINAL = frozenset(
+    {
+        RefillStatus.COMPLETED,
+        RefillStatus.REJECTED,
+        RefillStatus.FAILED,
+        RefillStatus.CANCELED,
+    }
+)
+
+
+class Refill(msgspec.Struct, frozen=True, kw_only=True):
+    """A refill task at a panel; `key` is its row, 0 before it has one."""
+
+    panel: str
+    order: str
+    id: str
+    key: int = 0
+    action: int | None = None
+    status: RefillStatus = RefillStatus.PENDING
+    status_text: str | None = None
+    requested_at: float
+    finished_at: float | None = None
+
+
+class Kind(StrEnum):
+    """What an action asks of a panel."""
+
+    SUBMIT = "submit"
+    REFILL = "refill"
+    CANCEL = "cancel"
+
+
+class ActionState(StrEnum):
+    """Where an action stands in the intent log."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNRESOLVED = "unresolved"
+
+
+UNSETTLED = frozenset({ActionState.PLANNED, ActionState.SENDING, ActionState.UNRESOLVED})
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One submission, refill or cancel that the watcher sends, with its record.
+
+    `order` is None for a submission that has not been accepted; `params` are a submission's
+    parameters; `result` is the panel's id for what it accepted; `rule` is None when by hand.
+    """
+
+    id: int
+    kind: Kind
+    panel: str
+    order: str | None = None
+    state: ActionState = ActionState.PLANNED
+    rule: str | None = None
+    reason: str = ""
+    params: dict[str, str] | None = None
+    idempotency_key: str | None = None
+    planned_at: float
+    sent_at: float | None = None
+    settled_at: float | None = None
+    result: str | None = None
+    answer: str | None = None
+
+
+class RuleAction(StrEnum):
+    """What a rule does when it fires."""
+
+    REFILL = "refill"
+    CANCEL = "cancel"
+    NOTIFY = "notify"
+
+
+class Reason(StrEnum):
+    """Why a rule fires for an order, or why not."""
+
+    FIRES = "fires"
+    DRY_RUN = "dry_run"
+    OTHER_PANEL = "other_panel"
+    CLOSED = "closed"
+    CONDITION_FALSE = "condition_false"
+    VALUE_UNKNOWN = "value_unknown"
+    FAILED = "failed"
+    EVERY = "every"
+    ATTEMPTS = "attempts"
+    BRAKE = "brake"
+    ACTION_OPEN = "action_open"
+    REFILL_RUNNING = "refill_running"
+    CANCEL_ACCEPTED = "cancel_accepted"
+    SERVICE_REFUSES = "service_refuses"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule makes of an order now; `again_at` is when looking again could differ."""
+
+    rule: str
+    action: RuleAction
+    reason: Reason
+    detail: str
+    again_at: float | None = None
+
+    @property
+    def fires(self) -> bool:
+        return self.reason is Reason.FIRES or self.reason is Reason.DRY_RUN
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule's firing for an order, kept so that `every` and `attempts` survive a restart."""
+
+    rule: str
+    action: RuleAction
+    panel: str
+    order: str
+    at: float
+    dry_run: bool
+    detail: str
+
+
+class ActionPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """An action to be written to the intent log as planned."""
+
+    kind: Kind
+    panel: str
+    order: str | None = None
+    rule: str | None = None
+    reason: str = ""
+    params: dict[str, str] | None = None
+    idempotency_key: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sending of an action ended.
+
+    `state` is accepted, rejected, unresolved, or planned again where it is proven that nothing
+    was done. `result` is the panel's id: of the refill, or of the order that was placed.
+    """
+
+    action: Action
+    state: ActionState
+    result: str | None = None
+    answer: str | None = None

@@ -1,0 +1,1 @@
+"""Panels: their protocol, profiles, HTTP client and request rate."""

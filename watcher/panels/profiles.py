@@ -1,0 +1,55 @@
+"""What each kind of panel's API can do: the shipped profiles, read from profiles.toml."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+CAPABILITIES = (
+    "services",
+    "add",
+    "status",
+    "multi_status",
+    "refill",
+    "multi_refill",
+    "refill_status",
+    "multi_refill_status",
+    "cancel",
+    "balance",
+)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a panel's API can do.
+
+    `has` holds words of CAPABILITIES; `batch` is the most ids a request may carry;
+    `service_fields` are the columns of a price list row beyond those that every panel sends.
+    """
+
+    name: str
+    has: frozenset[str]
+    url: str | None = None
+    batch: int = 100
+    service_fields: frozenset[str] = frozenset()
+
+    def can(self, capability: str) -> bool:
+        return capability in self.has
+
+    def altered(
+        self, *, has: tuple[str, ...] = (), lacks: tuple[str, ...] = (), batch: int | None = None
+    ) -> "Profile":
+        """This profile with one account's differences from it."""
+        return msgspec.structs.replace(
+            self, has=(self.has | set(has)) - set(lacks), batch=batch or self.batch
+        )
+
+
+@cache
+def shipped() -> dict[str, Profile]:
+    """Every profile that comes with watcher, by name."""
+    text = resources.files(__package__).joinpath("profiles.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return {
+        name: msgspec.convert({"name": name, **table}, Profile) for name, table in tables.items()
+    }

@@ -1,0 +1,328 @@
+"""TOML into a Config: a fault is noted and the reading goes on, so that all are found at once.
+
+`parse` is pure; `load` reads the file and the secrets.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from watcher.conditions import Condition
+from watcher.config.secrets import Secrets
+from watcher.config.sections import (
+    EVENTS,
+    Config,
+    Daemon,
+    Duration,
+    NotifySection,
+    PanelConfig,
+    PanelSection,
+    RuleSection,
+    Secret,
+    duration,
+)
+from watcher.errors import ConfigError
+from watcher.model import RuleAction
+from watcher.panels.profiles import CAPABILITIES, Profile, shipped
+from watcher.rules import Rule
+
+_BAD: Any = object()
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+Section = TypeVar("Section", bound=msgspec.Struct)
+
+
+def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
+    """Read the file; raises ConfigError with every problem that was found."""
+    env = os.environ if env is None else env
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
+    base = path.resolve().parent
+    try:
+        return parse(text, Secrets(env, base), Path(env.get("STATE_DIRECTORY") or base))
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
+    """The text's meaning; raises ConfigError with every problem that was found."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([str(error)]) from None
+    reader = _Reader(secrets)
+    config = reader.read(raw, state_directory)
+    if config is None:
+        raise ConfigError(reader.problems)
+    return config
+
+
+class _Reader:
+    """Turns tables into sections; a fault is noted and the reading goes on."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self.problems: list[str] = []
+        self._secrets = secrets
+
+    def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
+        self._unknown(raw, ("daemon", "defaults", "panels", "rules", "notify"), "")
+        daemon = self._section(Daemon, self._table(raw, "daemon"), "daemon") or Daemon()
+        host, port = self._listen(daemon.listen)
+        token = self._token(daemon, host)
+        panels = self._panels(raw)
+        rules = self._rules(self._tables(raw, "rules"), panels)
+        notify = self._notify(self._tables(raw, "notify"))
+        if self.problems:
+            return None
+        return Config(
+            database=state_directory / Path(daemon.database).expanduser(),
+            host=host,
+            port=port,
+            token=token,
+            daemon=daemon,
+            panels={name: panel for name, panel in panels.items() if panel},
+            rules=rules,
+            notify=notify,
+        )
+
+    def _listen(self, listen: str) -> tuple[str, int]:
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            self._note("daemon.listen", f'{listen!r} is not "host:port"')
+            return "127.0.0.1", 0
+        return host.strip("[]"), int(port)
+
+    def _token(self, daemon: Daemon, host: str) -> Secret | None:
+        try:
+            token = self._secrets.token(daemon.token_file)
+        except ValueError as error:
+            self._note("daemon.token_file", str(error))
+            return None
+        if token is None and not _is_loopback(host):
+            self._note("daemon.listen", f"{host} is not loopback: that needs a token_file")
+        return token
+
+    def _panels(self, raw: dict[str, Any]) -> dict[str, PanelConfig | None]:
+        defaults = self._table(raw, "defaults")
+        self._section(PanelSection, defaults, "defaults")
+        good = {key: value for key, value in defaults.items() if self._is_good(key, value)}
+        tables = self._table(raw, "panels")
+        if not tables:
+            self._note("panels", "there is none: add [panels.<name>]")
+        panels: dict[str, PanelConfig | None] = {}
+        for name, table in tables.items():
+            panels[name] = self._panel(name, good, table)
+        return panels
+
+    def _panel(self, name: str, defaults: dict[str, Any], table: Any) -> PanelConfig | None:
+        path = f"panels.{name}"
+        if not _NAME.fullmatch(name):
+            self._note(path, "a panel's name is letters, digits, - and _, 40 at most")
+        if not isinstance(table, dict):
+            self._note(path, f"write [panels.{name}] and keys below it")
+            return None
+        section = self._section(PanelSection, table, path, {**defaults, **table})
+        if section is None:
+            return None
+        profile = self._profile(section, path)
+        url = self._url(section, profile, path)
+        try:
+            key = self._secrets.panel_key(name, section)
+        except ValueError as error:
+            self._note(f"{path}.{'key_file' if section.key_file else 'key_env'}", str(error))
+            return None
+        if profile is None or url is None:
+            return None
+        return PanelConfig(name=name, profile=profile, url=url, key=key, settings=section)
+
+    def _profile(self, section: PanelSection, path: str) -> Profile | None:
+        profile = shipped().get(section.profile)
+        if profile is None:
+            known = ", ".join(shipped())
+            self._note(f"{path}.profile", f"there is no {section.profile!r}; there are: {known}")
+            return None
+        for key in ("has", "lacks"):
+            for word in getattr(section, key):
+                if word not in CAPABILITIES:
+                    known = ", ".join(CAPABILITIES)
+                    self._note(f"{path}.{key}", f"there is no {word!r}; there are: {known}")
+        return profile.altered(has=section.has, lacks=section.lacks, batch=section.batch)
+
+    def _url(self, section: PanelSection, profile: Profile | None, path: str) -> str | None:
+        url = section.url or (profile.url if profile else None)
+        if url is None:
+            if profile:
+                self._note(f"{path}.url", f"profile {section.profile!r} has no URL: give one")
+            return None
+        problem = _url_problem(url, section.allow_http)
+        if problem:
+            self._note(f"{path}.url", problem)
+            return None
+        return url
+
+    def _rules(
+        self, tables: list[Any], panels: Mapping[str, PanelConfig | None]
+    ) -> tuple[Rule, ...]:
+        names: set[str] = set()
+        rules = []
+        for number, table in enumerate(tables, 1):
+            path = f"rules[{number}]"
+            section = self._section(RuleSection, table, path)
+            if section is None:
+                continue
+            if section.name in names:
+                self._note(f"{path}.name", f"{section.name!r} is used twice")
+            names.add(section.name)
+            rules.append(self._rule(section, path, panels))
+        return tuple(rule for rule in rules if rule)
+
+    def _rule(
+        self, section: RuleSection, path: str, panels: Mapping[str, PanelConfig | None]
+    ) -> Rule | None:
+        chosen = self._rule_panels(section, path, panels)
+        try:
+            condition = Condition(section.when)
+        except ValueError as error:
+            self._note(f"{path}.when", f"rule {section.name!r}: {error}")
+            return None
+        return Rule(
+            name=section.name,
+            action=RuleAction(section.action),
+            condition=condition,
+            panels=chosen,
+            every=section.every,
+            attempts=section.attempts,
+            per_hour=section.per_hour,
+            dry_run=section.dry_run,
+        )
+
+    def _rule_panels(
+        self, section: RuleSection, path: str, panels: Mapping[str, PanelConfig | None]
+    ) -> frozenset[str]:
+        able = {
+            name
+            for name, panel in panels.items()
+            if panel is None or section.action == "notify" or panel.profile.can(section.action)
+        }
+        if section.panels is None:
+            if panels and not able:
+                self._note(path, f"rule {section.name!r}: no panel's API can {section.action}")
+            return frozenset(able)
+        for name in section.panels:
+            if name not in panels:
+                self._note(f"{path}.panels", f"rule {section.name!r}: there is no panel {name!r}")
+            elif name not in able:
+                cause = f"panel {name!r} can't {section.action} by its API"
+                self._note(f"{path}.panels", f"rule {section.name!r}: {cause}")
+        return frozenset(section.panels)
+
+    def _notify(self, tables: list[Any]) -> tuple[NotifySection, ...]:
+        sections = []
+        for number, table in enumerate(tables, 1):
+            section = self._section(NotifySection, table, f"notify[{number}]")
+            if section is None:
+                continue
+            for event in section.on:
+                if event not in EVENTS:
+                    known = ", ".join(EVENTS)
+                    self._note(f"notify[{number}].on", f"there is no {event!r}; there are: {known}")
+            sections.append(section)
+        return tuple(sections)
+
+    def _section(
+        self, kind: type[Section], table: Any, path: str, merged: dict[str, Any] | None = None
+    ) -> Section | None:
+        """The table's good keys as a section; None where one that it can't do without is missing.
+
+        What is wrong is noted, and what is right is still looked at.
+        """
+        if not isinstance(table, dict):
+            self._note(path, "a table is wanted here")
+            return None
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        self._unknown(table, tuple(fields), path)
+        given = {name: value for name, value in (merged or table).items() if name in fields}
+        values = {
+            name: self._value(fields[name].type, value, f"{path}.{name}")
+            for name, value in given.items()
+        }
+        for name, field in fields.items():
+            if field.required and name not in given:
+                self._note(f"{path}.{name}", "is missing")
+        good = {name: value for name, value in values.items() if value is not _BAD}
+        complete = all(name in good for name, field in fields.items() if field.required)
+        return kind(**good) if complete else None
+
+    def _value(self, kind: Any, value: Any, path: str) -> Any:
+        try:
+            return msgspec.convert(value, kind, dec_hook=_decode)
+        except (msgspec.ValidationError, ValueError) as error:
+            self._note(path, str(error))
+            return _BAD
+
+    def _is_good(self, key: str, value: Any) -> bool:
+        """A bad default is told of once, at [defaults], not again at each panel."""
+        fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
+        quiet = _Reader(self._secrets)
+        if key in fields:
+            quiet._value(fields[key], value, key)
+        return key in fields and not quiet.problems
+
+    def _table(self, raw: dict[str, Any], name: str) -> dict[str, Any]:
+        table = raw.get(name, {})
+        if not isinstance(table, dict):
+            self._note(name, f"write [{name}] and keys below it")
+            return {}
+        return table
+
+    def _tables(self, raw: dict[str, Any], name: str) -> list[Any]:
+        tables = raw.get(name, [])
+        if not isinstance(tables, list):
+            self._note(name, f"write [[{name}]], once for each")
+            return []
+        return tables
+
+    def _unknown(self, table: dict[str, Any], known: tuple[str, ...], path: str) -> None:
+        for name in table:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                self._note(f"{path}.{name}".lstrip("."), f"there is no such key{hint}")
+
+    def _note(self, path: str, problem: str) -> None:
+        self.problems.append(f"{path}: {problem}")
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is not Duration:
+        raise TypeError(f"no way to read {kind}")
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is not a duration as "90s", "30m", "24h", "30d"')
+    return duration(value)
+
+
+def _url_problem(url: str, allow_http: bool) -> str | None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"{url!r} is not an http(s) URL"
+    if parts.username or parts.password or parts.query:
+        return "a URL with a user, a password or a query may hold a secret: leave them out"
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
+        return "http:// would show the key to the network: use https://, or allow_http = true"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

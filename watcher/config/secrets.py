@@ -1,0 +1,55 @@
+"""Where keys and the token come from: credentials, then files, then the environment."""
+
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from watcher.config.sections import PanelSection, Secret
+
+
+class Secrets:
+    """Looks for secrets; relative files are relative to `base`."""
+
+    def __init__(self, env: Mapping[str, str], base: Path) -> None:
+        self._env = env
+        self._base = base
+
+    def panel_key(self, name: str, section: PanelSection) -> Secret:
+        """The key of a panel; ValueError tells where it was looked for."""
+        variable = section.key_env or re.sub(r"\W", "_", name).upper() + "_KEY"
+        key = (
+            self._credential(f"{name}.key")
+            or (section.key_file and self._file(section.key_file))
+            or self._env.get(variable, "").strip()
+        )
+        if not key:
+            raise ValueError(f"no key: set ${variable}, or key_file, or credential {name}.key")
+        return Secret(key)
+
+    def token(self, file: str | None) -> Secret | None:
+        """The API's token, None where none is configured."""
+        found = self._credential("api.token") or (file and self._file(file))
+        return Secret(found) if found else None
+
+    def _credential(self, name: str) -> str | None:
+        directory = self._env.get("CREDENTIALS_DIRECTORY")
+        path = Path(directory) / name if directory else None
+        return _read_secret(path) if path and path.is_file() else None
+
+    def _file(self, name: str) -> str:
+        path = self._base / Path(name).expanduser()
+        try:
+            mode = path.stat().st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise ValueError(f"{path} can be read by others: chmod 600 it")
+            return _read_secret(path)
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+
+
+def _read_secret(path: Path) -> str:
+    text = path.read_text("utf-8").strip()
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text

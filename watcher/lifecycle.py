@@ -1,0 +1,157 @@
+"""The table of transitions: an order, what was observed and the time give the order's next state.
+
+A transition that is not in a table is an error, never a guess.
+"""
+
+from typing import Any
+
+import msgspec
+
+from watcher.errors import LifecycleError
+from watcher.model import (
+    DEAD,
+    DELIVERED,
+    REFILL_FINAL,
+    ActionState,
+    Observation,
+    Order,
+    Phase,
+    Refill,
+    RefillStatus,
+    Status,
+    Transition,
+)
+
+# (phase before, kind of status observed) -> phase after. A closed order is not asked about,
+# so an observation of one is out of place. An unknown word is never taken for a final status.
+PHASES: dict[tuple[Phase, str], Phase] = {
+    (Phase.OPEN, "open"): Phase.OPEN,
+    (Phase.OPEN, "unknown"): Phase.OPEN,
+    (Phase.OPEN, "delivered"): Phase.GUARDED,
+    (Phase.OPEN, "dead"): Phase.CLOSED,
+    (Phase.GUARDED, "open"): Phase.OPEN,
+    (Phase.GUARDED, "unknown"): Phase.GUARDED,
+    (Phase.GUARDED, "delivered"): Phase.GUARDED,
+    (Phase.GUARDED, "dead"): Phase.CLOSED,
+}
+
+# Every move that an action may make. `sending -> planned` needs proof that nothing was done;
+# nothing leads from `unresolved` back to `sending`.
+ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
+    {
+        (ActionState.PLANNED, ActionState.SENDING),
+        (ActionState.PLANNED, ActionState.REJECTED),  # withdrawn before it was sent
+        (ActionState.SENDING, ActionState.ACCEPTED),
+        (ActionState.SENDING, ActionState.REJECTED),
+        (ActionState.SENDING, ActionState.UNRESOLVED),
+        (ActionState.SENDING, ActionState.PLANNED),
+        (ActionState.UNRESOLVED, ActionState.ACCEPTED),
+        (ActionState.UNRESOLVED, ActionState.REJECTED),
+    }
+)
+
+_OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
+
+
+def kind_of(status: Status) -> str:
+    """The column of PHASES that a status belongs to."""
+    if status in DELIVERED:
+        return "delivered"
+    if status in DEAD:
+        return "dead"
+    return "unknown" if status is Status.UNKNOWN else "open"
+
+
+def observe(order: Order, seen: Observation, now: float) -> Transition | None:
+    """What the observation changes, None where it changes nothing.
+
+    What the panel did not say stays as it was: a missing charge is not 0.
+    """
+    if _says_nothing_new(order, seen):
+        return None
+    fields: dict[str, Any] = {"problem": None}
+    if seen.status is not order.status:
+        fields |= _status_fields(order, seen.status, now)
+    new_values = {"status_text": seen.text} | {name: getattr(seen, name) for name in _OBSERVED[1:]}
+    fields |= {name: value for name, value in new_values.items() if value is not None}
+    if _progressed(order, fields):
+        fields["progressed_at"] = now
+    return _transition(order, fields, now)
+
+
+def set_aside(order: Order, problem: str, now: float) -> Transition | None:
+    """The panel refuses to tell of the order, or left it out: keep its reason."""
+    return None if order.problem == problem else _transition(order, {"problem": problem}, now)
+
+
+def count(order: Order, current: int, now: float) -> Transition | None:
+    """The link's current count, measured elsewhere."""
+    return None if order.count == current else _transition(order, {"count": current}, now)
+
+
+def guard_ends_at(order: Order, guard_for: float) -> float | None:
+    """When a guarded order closes; None where it is not guarded."""
+    if order.phase is not Phase.GUARDED or order.finished_at is None:
+        return None
+    return order.finished_at + guard_for
+
+
+def close(order: Order, now: float) -> Transition:
+    """The guard is over."""
+    if order.phase is not Phase.GUARDED:
+        raise LifecycleError(f"order {order.id} at {order.panel} is {order.phase}, not guarded")
+    return _transition(order, {"phase": Phase.CLOSED}, now)
+
+
+def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) -> Refill | None:
+    """The refill task's next state, None where nothing changed. A final one does not change."""
+    if refill.status in REFILL_FINAL:
+        raise LifecycleError(f"refill {refill.id} at {refill.panel} is already {refill.status}")
+    if (refill.status, refill.status_text) == (status, text):
+        return None
+    finished_at = now if status in REFILL_FINAL else None
+    return msgspec.structs.replace(refill, status=status, status_text=text, finished_at=finished_at)
+
+
+def _says_nothing_new(order: Order, seen: Observation) -> bool:
+    """Compared field by field without a loop: this runs for every order of every answer."""
+    return (
+        seen.status is order.status
+        and order.problem is None
+        and order.phase is not Phase.CLOSED
+        and (seen.remains is None or seen.remains == order.remains)
+        and (seen.charge is None or seen.charge == order.charge)
+        and (seen.start_count is None or seen.start_count == order.start_count)
+        and (seen.text is None or seen.text == order.status_text)
+        and (seen.currency is None or seen.currency == order.currency)
+    )
+
+
+def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:
+    phase = PHASES.get((order.phase, kind_of(status)))
+    if phase is None:
+        raise LifecycleError(
+            f"order {order.id} at {order.panel} is {order.phase}; it can't become {status}"
+        )
+    if phase is Phase.OPEN:
+        finished_at = None
+    else:
+        finished_at = now if order.finished_at is None else order.finished_at
+    return {"status": status, "phase": phase, "finished_at": finished_at}
+
+
+def _progressed(order: Order, fields: dict[str, Any]) -> bool:
+    return any(
+        name in fields and fields[name] != getattr(order, name)
+        for name in ("status", "remains", "start_count")
+    )
+
+
+def _transition(order: Order, fields: dict[str, Any], now: float) -> Transition:
+    changes = {
+        name: (old, new)
+        for name, new in fields.items()
+        if (old := getattr(order, name)) != new and name != "progressed_at"
+    }
+    after = msgspec.structs.replace(order, checked_at=now, **fields)
+    return Transition(before=order, after=after, at=now, changes=changes)

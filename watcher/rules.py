@@ -1,0 +1,114 @@
+"""Rules: a condition over an order gives a decision with a reason, also for "nothing"."""
+
+import msgspec
+
+from watcher.conditions import Condition, ConditionFailed, Past, Situation, UnknownValue
+from watcher.model import (
+    DELIVERED,
+    FINAL,
+    Decision,
+    Kind,
+    Order,
+    Phase,
+    Reason,
+    RuleAction,
+)
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition and an action. Durations in seconds; None is "no limit" or "every panel"."""
+
+    name: str
+    action: RuleAction
+    condition: Condition
+    panels: frozenset[str] | None = None
+    every: float
+    attempts: int | None = None
+    per_hour: int
+    dry_run: bool = False
+
+
+def decide(
+    rule: Rule, order: Order, situation: Situation, past: Past, now: float, held_until: float | None
+) -> Decision:
+    """Whether the rule fires for the order now, and why, or why not.
+
+    `held_until` is set while the rule's brake holds it at this panel.
+    """
+    reason, detail, again_at = _weigh(rule, order, situation, past, now, held_until)
+    return Decision(
+        rule=rule.name, action=rule.action, reason=reason, detail=detail, again_at=again_at
+    )
+
+
+def _weigh(
+    rule: Rule, order: Order, situation: Situation, past: Past, now: float, held_until: float | None
+) -> tuple[Reason, str, float | None]:
+    if rule.panels is not None and order.panel not in rule.panels:
+        return Reason.OTHER_PANEL, f"the rule is not for {order.panel}", None
+    if order.phase is Phase.CLOSED:
+        return Reason.CLOSED, "the order is no longer watched", None
+    again_at = rule.condition.next_look(order, now)
+    try:
+        if not rule.condition.holds(order, situation, past, now):
+            return Reason.CONDITION_FALSE, "the condition is false", again_at
+    except UnknownValue as unknown:
+        return Reason.VALUE_UNKNOWN, f"the panel has not told {unknown}", again_at
+    except ConditionFailed as failed:
+        return Reason.FAILED, str(failed), again_at
+    hindrance = _hindrance(rule, order, situation)
+    if hindrance:
+        return (*hindrance, again_at)
+    limit = _limit(rule, past, now, held_until)
+    if limit:
+        return limit
+    verb = "would" if rule.dry_run else "does"
+    reason = Reason.DRY_RUN if rule.dry_run else Reason.FIRES
+    return reason, f"{verb} {rule.action}: {rule.condition.text}", now + rule.every
+
+
+def _hindrance(rule: Rule, order: Order, situation: Situation) -> tuple[Reason, str] | None:
+    """What makes the action useless or double, whatever the condition says."""
+    if rule.action is RuleAction.REFILL:
+        return _refill_hindrance(order, situation)
+    if rule.action is RuleAction.CANCEL:
+        return _cancel_hindrance(order, situation)
+    return None
+
+
+def _refill_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] | None:
+    if order.status not in DELIVERED:
+        return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be refilled"
+    if Kind.REFILL in situation.open_actions:
+        return Reason.ACTION_OPEN, "a refill is planned, under way or unresolved"
+    if situation.refill_running:
+        return Reason.REFILL_RUNNING, "a refill is running at the panel"
+    if situation.refill_disabled:
+        return Reason.SERVICE_REFUSES, f"the panel said: {situation.refill_disabled}"
+    if situation.service is not None and situation.service.refill is False:
+        return Reason.SERVICE_REFUSES, "the price list says that the service has no refill"
+    return None
+
+
+def _cancel_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] | None:
+    if order.status in FINAL:
+        return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be cancelled"
+    if Kind.CANCEL in situation.open_actions:
+        return Reason.ACTION_OPEN, "a cancel is planned, under way or unresolved"
+    if situation.cancel_accepted:
+        return Reason.CANCEL_ACCEPTED, "the panel has accepted a cancel; the status will tell"
+    if situation.service is not None and situation.service.cancel is False:
+        return Reason.SERVICE_REFUSES, "the price list says that the service has no cancel"
+    return None
+
+
+def _limit(
+    rule: Rule, past: Past, now: float, held_until: float | None
+) -> tuple[Reason, str, float | None] | None:
+    if rule.attempts is not None and past.count >= rule.attempts:
+        return Reason.ATTEMPTS, f"it has acted {past.count} times on this order", None
+    if past.count and past.last + rule.every > now:
+        return Reason.EVERY, "it has acted on this order not long ago", past.last + rule.every
+    if held_until is not None and held_until > now:
+        return Reason.BRAKE, f"more than {rule.per_hour} an hour: the rule is held", held_until
+    return None

@@ -1,0 +1,275 @@
+"""What the HTTP API takes and gives. Times are ISO 8601 in UTC, money is a decimal string."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+
+
+class TrackItem(msgspec.Struct, frozen=True):
+    """An order that was submitted elsewhere."""
+
+    panel: PanelName
+    order: OrderId | int
+    service: str | int | None = None
+    link: Annotated[str, Meta(max_length=4000)] | None = None
+    quantity: Annotated[int, Meta(ge=0)] | None = None
+    submitted_at: datetime | None = None
+
+
+class TrackRequest(msgspec.Struct, frozen=True):
+    """Up to 10,000 orders; each is checked alone, so that a bad one spoils nothing."""
+
+    orders: Annotated[list[Any], Meta(max_length=10_000)]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An item that was not taken, by its place in the list (from 0)."""
+
+    index: int
+    error: str
+
+
+class TrackAnswer(msgspec.Struct, frozen=True):
+    """How many are tracked from now on, how many were known already, and which were refused."""
+
+    tracked: int
+    known: int
+    rejected: list[Rejected]
+
+
+class SubmitRequest(msgspec.Struct, frozen=True):
+    """An order to place. `params` are further parameters of its service's type."""
+
+    panel: PanelName
+    service: str | int
+    link: Annotated[str, Meta(max_length=4000)] | None = None
+    quantity: Annotated[int, Meta(ge=0)] | None = None
+    params: dict[str, str | int] = {}
+
+
+class CountRequest(msgspec.Struct, frozen=True):
+    """The link's current count, measured elsewhere."""
+
+    count: Annotated[int, Meta(ge=0)]
+
+
+class ResolveRequest(msgspec.Struct, frozen=True):
+    """What became of an unresolved action. `result` is the panel's id of what it accepted."""
+
+    state: Literal["accepted", "rejected"]
+    result: OrderId | int | None = None
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it was last seen."""
+
+    panel: str
+    order: str
+    service: str | None
+    link: str | None
+    quantity: int | None
+    status: str
+    status_text: str | None
+    remains: int | None
+    start_count: int | None
+    count: int | None
+    charge: str | None
+    currency: str | None
+    phase: str
+    stalled: bool
+    problem: str | None
+    refills: int
+    submitted_at: datetime
+    progressed_at: datetime
+    finished_at: datetime | None
+    checked_at: datetime | None
+    next_check_at: datetime | None
+
+
+class HistoryView(msgspec.Struct, frozen=True):
+    """A change: the old and the new value of each field that differs."""
+
+    at: datetime
+    changes: dict[str, list[Any]]
+
+
+class RefillView(msgspec.Struct, frozen=True, kw_only=True):
+    """A refill task at the panel."""
+
+    refill: str
+    status: str
+    status_text: str | None
+    requested_at: datetime
+    finished_at: datetime | None
+
+
+class ActionView(msgspec.Struct, frozen=True, kw_only=True):
+    """An action with its record."""
+
+    id: int
+    kind: str
+    panel: str
+    order: str | None
+    state: str
+    rule: str | None
+    reason: str
+    params: dict[str, str] | None
+    result: str | None
+    answer: str | None
+    planned_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+
+
+class FiringView(msgspec.Struct, frozen=True, kw_only=True):
+    """When a rule fired for the order."""
+
+    rule: str
+    action: str
+    at: datetime
+    dry_run: bool
+    detail: str
+
+
+class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One order with all that is known of it."""
+
+    state: OrderView
+    history: list[HistoryView]
+    refills: list[RefillView]
+    actions: list[ActionView]
+    firings: list[FiringView]
+
+
+class OrderList(msgspec.Struct, frozen=True):
+    """A page of orders; `next` is the cursor of the next page, null on the last."""
+
+    orders: list[OrderView]
+    next: str | None
+
+
+class ActionList(msgspec.Struct, frozen=True):
+    """A page of actions, newest first."""
+
+    actions: list[ActionView]
+    next: str | None
+
+
+class ActionAnswer(msgspec.Struct, frozen=True):
+    """The action that was planned or settled; `order` once a submission was accepted."""
+
+    action: ActionView
+    order: OrderView | None = None
+
+
+class PanelView(msgspec.Struct, frozen=True, kw_only=True):
+    """A panel's health."""
+
+    panel: str
+    profile: str
+    can: list[str]
+    up: bool
+    problem: str | None
+    paused_until: datetime | None
+    last_success_at: datetime | None
+    balance: str | None
+    currency: str | None
+    low_balance: str | None
+    balance_at: datetime | None
+    orders_open: int
+    orders_guarded: int
+    orders_due: int
+    orders_stalled: int
+    lag: float | None  # seconds by which the longest waiting order is late
+    actions_pending: int
+    actions_unresolved: int
+
+
+class PanelList(msgspec.Struct, frozen=True):
+    """Every panel."""
+
+    panels: list[PanelView]
+    next: str | None = None
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a panel's price list; `rate` is the price of 1,000."""
+
+    service: str
+    name: str
+    type: str
+    category: str
+    rate: str | None
+    min: int | None
+    max: int | None
+    refill: bool | None
+    cancel: bool | None
+    refill_disabled: str | None
+    gone_at: datetime | None
+
+
+class ServiceList(msgspec.Struct, frozen=True):
+    """A panel's price list."""
+
+    services: list[ServiceView]
+    next: str | None = None
+
+
+class RuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule and what it did since the daemon started."""
+
+    name: str
+    action: str
+    panels: list[str]
+    when: str
+    every: float  # seconds
+    attempts: int | None
+    per_hour: int
+    dry_run: bool
+    evaluations: int
+    firings: int
+    failures: int
+    held: dict[str, datetime]  # panel -> until when the brake holds the rule there
+
+
+class RuleList(msgspec.Struct, frozen=True):
+    """Every rule, in the configuration's order."""
+
+    rules: list[RuleView]
+    next: str | None = None
+
+
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a rule would fire for the order now, and why."""
+
+    rule: str
+    action: str
+    fires: bool
+    reason: str
+    detail: str
+    again_at: datetime | None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Every rule's decision on one order."""
+
+    decisions: list[DecisionView]
+    next: str | None = None
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a request was refused."""
+
+    code: str
+    message: str
+
+
+class FaultAnswer(msgspec.Struct, frozen=True):
+    """Every error has this form."""
+
+    error: Fault

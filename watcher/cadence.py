@@ -9,7 +9,7 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 
 from math import sqrt
 
-from watcher.model import Order, Phase, Status
+from watcher.model import Order, Phase, Refill, Status
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 GUARDED_WITHIN = 12 * 3600.0  # a finished order is looked at this often
@@ -24,6 +24,11 @@ def next_check(order: Order, now: float, *, within: float) -> float:
         return now + max(within, GUARDED_WITHIN)
     wait = _STRETCH * sqrt(_time_scale(order, now))
     return now + min(max(wait, MIN_GAP), within)
+
+
+def next_refill_check(refill: Refill, now: float) -> float:
+    """When to ask about a refill task again."""
+    return now + max(MIN_GAP, _STRETCH * sqrt(max(0.0, now - refill.requested_at)))
 
 
 def after_problem(failures: int, now: float) -> float:

@@ -36,7 +36,6 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     open_actions: frozenset[Kind] = frozenset()
     refill_running: bool = False
     cancel_accepted: bool = False
-    refill_accepted_at: float | None = None
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -295,4 +294,5 @@ def _sample_order(status: Status) -> Order:
         count=30,
         progressed_at=2.0,
         finished_at=3.0,
+        checked_at=4.0,
     )

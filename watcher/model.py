@@ -51,7 +51,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     link: str | None = None
     quantity: int | None = None
     submitted_at: float
-    status: Status = Status.PENDING
+    status: Status = Status.UNKNOWN  # until the panel has told
     status_text: str | None = None
     charge: Decimal | None = None
     currency: str | None = None
@@ -228,6 +228,7 @@ class Reason(StrEnum):
     DRY_RUN = "dry_run"
     OTHER_PANEL = "other_panel"
     CLOSED = "closed"
+    NOT_CHECKED = "not_checked"
     CONDITION_FALSE = "condition_false"
     VALUE_UNKNOWN = "value_unknown"
     FAILED = "failed"

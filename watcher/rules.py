@@ -48,6 +48,8 @@ def _weigh(
         return Reason.OTHER_PANEL, f"the rule is not for {order.panel}", None
     if order.phase is Phase.CLOSED:
         return Reason.CLOSED, "the order is no longer watched", None
+    if order.checked_at is None:
+        return Reason.NOT_CHECKED, "the panel has not told of the order yet", None
     again_at = rule.condition.next_look(order, now)
     try:
         if not rule.condition.holds(order, situation, past, now):

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from watcher.conditions import Condition
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     EVENTS,
+    Amount,
     Config,
     Daemon,
     Duration,
@@ -27,6 +28,7 @@ from watcher.config.sections import (
     PanelSection,
     RuleSection,
     Secret,
+    amount,
     duration,
 )
 from watcher.errors import ConfigError
@@ -303,11 +305,12 @@ class _Reader:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is not Duration:
+    read: dict[type, Callable[[str], Any]] = {Duration: duration, Amount: amount}
+    if kind not in read:
         raise TypeError(f"no way to read {kind}")
     if not isinstance(value, str):
-        raise ValueError(f'{value!r} is not a duration as "90s", "30m", "24h", "30d"')
-    return duration(value)
+        raise ValueError(f"{value!r} has to stand in quotes")
+    return read[kind](value)
 
 
 def _url_problem(url: str, allow_http: bool) -> str | None:

@@ -27,6 +27,10 @@ class Duration(float):
     """Seconds; written as "90s", "30m", "24h", "30d" or several of them, as "1h30m"."""
 
 
+class Amount(Decimal):
+    """Money, not negative; written as "25.00", so that it is exact."""
+
+
 class Secret(str):
     """Text that no log, error or repr shows."""
 
@@ -54,7 +58,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     key_env: str | None = None
     key_file: str | None = None
-    low_balance: Annotated[Decimal, Meta(ge=0)] | None = None
+    low_balance: Amount | None = None
     batch: Annotated[int, Meta(ge=1, le=1000)] | None = None
     has: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
@@ -64,7 +68,6 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Duration = Duration(20)
     stalled_after: Duration = Duration(86400)
     guard_for: Duration = Duration(30 * 86400)
-    idle_every: Duration = Duration(60)
     balance_every: Duration = Duration(300)
     services_every: Duration = Duration(6 * 3600)
 
@@ -110,6 +113,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]
     notify: tuple[NotifySection, ...]
+
+
+def amount(text: str) -> Amount:
+    """Money of "25.00"; ValueError for anything else."""
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text.strip()):
+        raise ValueError(f'{text!r} is not an amount as "25.00"')
+    return Amount(text.strip())
 
 
 def duration(text: str) -> Duration:

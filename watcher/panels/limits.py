@@ -7,6 +7,7 @@ from enum import Enum
 
 ACT_SHARE = 0.15  # of the rate, set aside for refills, cancels and submissions
 _ACT_CREDIT = 3.0  # requests that may be saved up of it
+_TIMER_DELAY = 0.05  # seconds
 _REFUSAL_PAUSE = 5.0  # where a rate limit comes without a Retry-After
 _REFUSED_AGAIN_PAUSE = 65.0  # and comes again at once
 _BACK_OFF = (5.0, 300.0)  # the first and the longest pause after failures in a row
@@ -37,8 +38,9 @@ class Pace:
             return self.pause_until
         if self._next > now and (lane is Lane.READ or not self._spend_credit(now)):
             return self._next
-        # One interval of delay may be caught up with, so that late timers cost no rate.
-        self._next = max(self._next, now - self._interval) + self._interval
+        # A late timer's delay is caught up with; longer gaps are not.
+        late = now - self._next
+        self._next = (self._next if late < _TIMER_DELAY else now) + self._interval
         return None
 
     def succeeded(self) -> None:

@@ -1,0 +1,56 @@
+# make demo    five simulated panels, the daemon and the status page on this machine
+# make test    everything that this machine can check
+# make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO_PORT ?= 9466
+
+.PHONY: demo test lint types imports tests pythons lock clean
+
+demo: $(VENV)/.runtime
+	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
+
+test: lint types imports tests pythons
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.dev
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --skip-covered --skip-empty
+
+# The unit tests on every other Python from 3.11 to 3.13 that the machine has.
+pythons: $(VENV)/.dev
+	@tests/other_pythons $(BIN)/python
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'watcher needs Python 3.11 or newer: make PYTHON=/path/to/python3.x'; exit 1; }
+	@echo 'Installing into $(VENV) …'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

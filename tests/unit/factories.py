@@ -1,0 +1,54 @@
+"""Short ways to make the values that tests need."""
+
+from typing import Any
+
+from watcher.conditions import Condition, Panel, Situation
+from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
+from watcher.rules import Rule
+
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def an_order(**fields: Any) -> Order:
+    """An order that was submitted and checked at 0."""
+    usual: dict[str, Any] = {
+        "panel": "p",
+        "id": "1",
+        "key": 1,
+        "service": "7",
+        "quantity": 1000,
+        "submitted_at": 0.0,
+        "progressed_at": 0.0,
+        "checked_at": 0.0,
+        "status": Status.PENDING,
+    }
+    return Order(**{**usual, **fields})
+
+
+def a_finished_order(at: float = 0.0, **fields: Any) -> Order:
+    usual = {"status": Status.COMPLETED, "phase": Phase.GUARDED, "finished_at": at}
+    return an_order(**{**usual, **fields})
+
+
+def seen(status: Status = Status.IN_PROGRESS, **fields: Any) -> Observation:
+    return Observation(status=status, **{"text": status.value.title(), **fields})
+
+
+def a_rule(when: str = "true", **fields: Any) -> Rule:
+    usual: dict[str, Any] = {
+        "name": "rule",
+        "action": RuleAction.REFILL,
+        "condition": Condition(when),
+        "every": DAY,
+        "per_hour": 200,
+    }
+    return Rule(**{**usual, **fields})
+
+
+def a_service(**fields: Any) -> Service:
+    return Service(**{"id": "7", "name": "Followers", "refill": True, "cancel": True, **fields})
+
+
+def a_situation(**fields: Any) -> Situation:
+    return Situation(**{"panel": Panel("p"), "service": a_service(), **fields})

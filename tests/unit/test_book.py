@@ -1,0 +1,144 @@
+"""The book: what is due next."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.factories import an_order
+from watcher.book import Book
+from watcher.cadence import MIN_GAP
+from watcher.model import Phase, Status
+
+
+def a_book(dues: list[float], **fields: object) -> Book:
+    book = Book()
+    for number, due in enumerate(dues):
+        book.add(an_order(id=str(number), checked_at=None, **fields), due)
+    return book
+
+
+def ids(entries: list) -> list[str]:
+    return [entry.order.id for entry in entries]
+
+
+def test_nothing_is_taken_before_it_is_due():
+    assert a_book([10.0, 20.0]).take("p", 100, 5.0) == []
+    assert a_book([]).take("p", 100, 5.0) == []
+    assert Book().next_due("p") is None
+
+
+def test_a_request_is_filled_with_the_next_due():
+    book = a_book([float(due) for due in range(200)])
+    taken = book.take("p", 100, 7.0)
+    assert ids(taken) == [str(n) for n in range(100)]
+
+
+def test_filling_leaves_out_what_was_checked_just_now():
+    book = a_book([1.0, 50.0, 60.0])
+    book.entry("p", "1").checked_at = 2.0
+    assert ids(book.take("p", 100, 3.0)) == ["0", "2"]
+    book.put_back("p", ["0", "2"])
+    assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0", "1", "2"]
+
+
+def test_what_is_under_way_is_not_taken_again():
+    book = a_book([1.0, 2.0])
+    assert ids(book.take("p", 1, 5.0)) == ["0"]
+    assert ids(book.take("p", 100, 5.0)) == ["1"]
+    assert book.take("p", 100, 5.0) == []
+    book.put_back("p", ["0"])
+    assert book.next_due("p") == 1.0
+
+
+def test_hasten_brings_forward_only():
+    book = a_book([100.0])
+    book.hasten("p", "0", 200.0)
+    assert book.next_due("p") == 100.0
+    book.hasten("p", "0", 50.0)
+    assert book.next_due("p") == 50.0
+    book.hasten("p", "nobody", 1.0)
+
+
+def test_a_closed_order_leaves_the_book_and_the_counts():
+    book = a_book([1.0, 2.0])
+    order = book.entry("p", "0").order
+    book.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
+    assert book.entry("p", "0") is None
+    assert ids(book.take("p", 100, 5.0)) == ["1"]
+    assert book.counts["p", Status.PENDING] == 1
+    assert book.counts["p", Status.CANCELED] == 0
+
+
+def test_looks_come_in_their_order_and_the_latest_word_counts():
+    book = a_book([1.0, 2.0, 3.0])
+    orders = [book.entry("p", str(n)).order for n in range(3)]
+    book.look_at(orders[0], 30.0)
+    book.look_at(orders[1], 10.0)
+    book.look_at(orders[2], 20.0)
+    book.look_at(orders[1], 40.0)
+    book.look_at(orders[2], None)
+    assert book.next_look() == 30.0
+    assert book.take_looks(29.0, 10) == []
+    assert [order.id for order in book.take_looks(100.0, 10)] == ["0", "1"]
+    assert book.next_look() is None
+
+
+def test_the_census_counts_what_waits_and_what_stands_still():
+    book = a_book([1.0, 2.0, 30.0])
+    book.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0), 95.0)
+    book.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
+    census = book.census("p", 100.0, stalled_after=50.0)
+    assert (census.due, census.open, census.guarded, census.stalled) == (4, 4, 1, 3)
+    assert (census.oldest_due, census.oldest_open) == (1.0, 0.0)
+
+
+def test_a_dropped_panel_leaves_nothing():
+    book = a_book([1.0])
+    book.look_at(book.entry("p", "0").order, 5.0)
+    book.drop_panel("p")
+    assert book.next_due("p") is None
+    assert book.next_look() is None
+    assert not +book.counts
+
+
+@given(
+    st.lists(st.floats(0, 1000), max_size=250),
+    st.lists(
+        st.tuples(st.sampled_from(["take", "hasten", "check", "put_back"]), st.integers(0, 300)),
+        max_size=60,
+    ),
+)
+def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[str, int]]):
+    """Whatever happens, each order is under way or will be taken, once, the earliest first."""
+    book = a_book(dues)
+    under_way: list[str] = []
+    now = 500.0
+    for move, number in moves:
+        if move == "take":
+            taken = ids(book.take("p", 100, now))
+            assert not set(taken) & set(under_way)
+            under_way += taken
+        elif move == "hasten":
+            book.hasten("p", str(number), now - number)
+        elif under_way:
+            order_id = under_way.pop(number % len(under_way))
+            if move == "check":
+                book.checked("p", order_id, now, now + number)
+            else:
+                book.put_back("p", [order_id])
+    later = 1e6
+    rest: list[str] = []
+    while taken := book.take("p", 100, later):
+        assert [entry.due for entry in taken] == sorted(entry.due for entry in taken)
+        rest += ids(taken)
+    assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
+
+
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_batches_are_full_while_enough_is_due(count: int):
+    book = a_book([1.0] * count)
+    sizes = []
+    while taken := book.take("p", 100, 2.0):
+        sizes.append(len(taken))
+    assert sizes == [100] * (count // 100) + ([count % 100] if count % 100 else [])

@@ -1,0 +1,173 @@
+"""The table of transitions, by examples and for every sequence of observations."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.factories import a_finished_order, an_order, seen
+from watcher.errors import LifecycleError
+from watcher.lifecycle import (
+    ACTION_MOVES,
+    PHASES,
+    close,
+    count,
+    guard_ends_at,
+    kind_of,
+    observe,
+    observe_refill,
+    set_aside,
+)
+from watcher.model import (
+    FINAL,
+    REFILL_FINAL,
+    ActionState,
+    Observation,
+    Phase,
+    Refill,
+    RefillStatus,
+    Status,
+)
+
+
+def test_an_answer_that_says_nothing_new_changes_nothing():
+    order = an_order(status=Status.IN_PROGRESS, status_text="In progress", remains=5)
+    answer = Observation(status=Status.IN_PROGRESS, text="In progress", remains=5)
+    assert observe(order, answer, 60.0) is None
+
+
+def test_a_change_has_both_values_and_the_time():
+    order = an_order(status_text="Pending", remains=1000)
+    transition = observe(order, seen(Status.IN_PROGRESS, text="In progress", remains=900), 60.0)
+    assert transition is not None
+    assert transition.at == 60.0
+    assert transition.changes == {
+        "status": (Status.PENDING, Status.IN_PROGRESS),
+        "status_text": ("Pending", "In progress"),
+        "remains": (1000, 900),
+    }
+    assert transition.after.progressed_at == transition.after.checked_at == 60.0
+
+
+def test_what_the_panel_does_not_say_stays_as_it_was():
+    order = an_order(charge=Decimal("0.5"), remains=7, start_count=3, currency="USD")
+    transition = observe(order, Observation(status=Status.PROCESSING), 1.0)
+    assert transition is not None
+    after = transition.after
+    assert (after.charge, after.remains, after.start_count) == (Decimal("0.5"), 7, 3)
+
+
+def test_a_new_charge_is_no_progress():
+    order = an_order(status_text="Pending")
+    transition = observe(order, seen(Status.PENDING, charge=Decimal(1)), 60.0)
+    assert transition is not None
+    assert transition.after.progressed_at == 0.0
+
+
+def test_a_completed_order_is_guarded_until_its_guard_ends():
+    transition = observe(an_order(), seen(Status.COMPLETED), 100.0)
+    assert transition is not None
+    assert transition.after.phase is Phase.GUARDED
+    assert transition.after.finished_at == 100.0
+    assert guard_ends_at(transition.after, 50.0) == 150.0
+    closed = close(transition.after, 150.0)
+    assert closed.after.phase is Phase.CLOSED
+    assert closed.changes == {"phase": (Phase.GUARDED, Phase.CLOSED)}
+
+
+def test_an_order_can_come_back_to_life_while_it_is_guarded():
+    transition = observe(a_finished_order(at=5.0), seen(Status.IN_PROGRESS), 9.0)
+    assert transition is not None
+    assert transition.after.phase is Phase.OPEN
+    assert transition.after.finished_at is None
+
+
+def test_a_closed_order_has_no_transition():
+    closed = an_order(status=Status.CANCELED, phase=Phase.CLOSED, finished_at=1.0)
+    with pytest.raises(LifecycleError, match="order 1 at p is closed"):
+        observe(closed, seen(Status.PENDING), 2.0)
+    with pytest.raises(LifecycleError, match="not guarded"):
+        close(closed, 2.0)
+
+
+def test_an_unknown_word_is_never_final():
+    transition = observe(an_order(), Observation(status=Status.UNKNOWN, text="Finito"), 1.0)
+    assert transition is not None
+    assert transition.after.phase is Phase.OPEN
+    assert transition.after.status_text == "Finito"
+
+
+def test_a_refusal_is_kept_and_goes_with_the_next_answer():
+    aside = set_aside(an_order(status_text="Pending"), "Incorrect order ID", 1.0)
+    assert aside is not None
+    assert aside.after.problem == "Incorrect order ID"
+    assert set_aside(aside.after, "Incorrect order ID", 2.0) is None
+    back = observe(aside.after, Observation(status=Status.PENDING, text="Pending"), 3.0)
+    assert back is not None
+    assert back.changes == {"problem": ("Incorrect order ID", None)}
+
+
+def test_a_drop_comes_from_the_count():
+    order = a_finished_order(start_count=100, remains=0)
+    transition = count(order, 850, 1.0)
+    assert transition is not None
+    assert transition.after.drop == pytest.approx(0.25)
+    assert count(transition.after, 850, 2.0) is None
+
+
+@given(
+    st.lists(
+        st.builds(
+            Observation,
+            status=st.sampled_from(Status),
+            text=st.sampled_from([None, "a", "b"]),
+            remains=st.none() | st.integers(-10, 1010),
+            charge=st.none() | st.decimals(0, 10, places=5),
+        ),
+        max_size=30,
+    )
+)
+def test_any_observations_keep_the_state_consistent(observations: list[Observation]):
+    order = an_order()
+    for at, observation in enumerate(observations, 1):
+        if order.phase is Phase.CLOSED:
+            break
+        transition = observe(order, observation, float(at))
+        if transition is None:
+            continue
+        assert transition.changes, "a transition without a change would be written for nothing"
+        order = transition.after
+        assert (order.phase is Phase.OPEN) == (order.finished_at is None)
+        if order.phase is Phase.CLOSED:
+            assert order.status in FINAL
+        if observation.remains is not None:
+            assert order.remains == observation.remains
+
+
+def test_every_phase_that_is_watched_has_an_entry_for_every_status():
+    for phase in (Phase.OPEN, Phase.GUARDED):
+        for status in Status:
+            assert (phase, kind_of(status)) in PHASES
+
+
+def test_nothing_leads_from_unresolved_back_to_sending():
+    assert {after for before, after in ACTION_MOVES if before is ActionState.UNRESOLVED} == {
+        ActionState.ACCEPTED,
+        ActionState.REJECTED,
+    }
+    assert {before for before, after in ACTION_MOVES if after is ActionState.SENDING} == {
+        ActionState.PLANNED
+    }
+
+
+@given(st.lists(st.sampled_from(RefillStatus), min_size=1))
+def test_a_refill_ends_once(statuses: list[RefillStatus]):
+    refill = Refill(panel="p", order="1", id="9", requested_at=0.0)
+    for at, status in enumerate(statuses, 1):
+        if refill.status in REFILL_FINAL:
+            with pytest.raises(LifecycleError):
+                observe_refill(refill, status, status.value, float(at))
+            break
+        refill = observe_refill(refill, status, status.value, float(at)) or refill
+        assert (refill.finished_at is not None) == (refill.status in REFILL_FINAL)

@@ -1,0 +1,200 @@
+"""The intent log's worker: the only place that sends what costs or changes something.
+
+1. Take planned actions of one kind, as many as one request may carry.
+2. Commit them as `sending`, before the first byte leaves.
+3. Send, once.
+4. Record what became of each. Without proof either way an action is `unresolved`, for a person
+   to settle; only proof that the panel did nothing makes it `planned` again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+import structlog
+
+from watcher.book import Book
+from watcher.cadence import MIN_GAP
+from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
+from watcher.judge import Judge
+from watcher.metrics import Metrics
+from watcher.model import Action, ActionState, Kind, Outcome, RowError
+from watcher.panels.limits import Lane
+from watcher.panels.line import Line
+from watcher.panels.protocol import is_refill_disabled
+from watcher.store import Settled, Store
+
+log = structlog.get_logger()
+
+UNNAMED = "the panel's answer does not name this order"
+
+
+class ActionWorker:
+    """Sends one panel's actions."""
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        store: Store,
+        book: Book,
+        judge: Judge,
+        metrics: Metrics,
+        on_settled: Callable[[Settled], None],
+    ) -> None:
+        self._line = line
+        self._store = store
+        self._book = book
+        self._judge = judge
+        self._metrics = metrics
+        self._on_settled = on_settled
+        self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
+        self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
+        self._outcomes: list[Outcome] = []  # learnt, and not yet on record
+
+    def add(self, actions: Iterable[Action]) -> None:
+        """Planned actions of this panel, to be sent in turn."""
+        self._planned.update({action.id: action for action in actions})
+
+    def pending(self, kind: Kind) -> int:
+        """How many actions of the kind wait to be sent."""
+        return sum(action.kind is kind for action in self._planned.values())
+
+    async def run_once(self, now: float) -> float | None:
+        """Send what is planned, as fast as the pace allows; returns when to come again."""
+        while self._planned or self._outcomes:
+            await self._settle()
+            batch = self._next_batch()
+            if not batch:
+                return None
+            again_at = self._line.take(now, Lane.ACT)
+            if again_at is not None:
+                return again_at
+            await self._send(batch, now)
+            now = self._line.clock()
+        return None
+
+    def _next_batch(self) -> list[Action]:
+        """The first action and those that can go with it; they stay in the queue."""
+        first = next(iter(self._planned.values()), None)
+        if first is None:
+            return []
+        limit = 1 if first.id in self._alone else self._limit(first.kind)
+        same = (
+            action
+            for action in self._planned.values()
+            if action is first or (action.kind is first.kind and action.id not in self._alone)
+        )
+        return [action for action, _ in zip(same, range(limit), strict=False)]
+
+    def _limit(self, kind: Kind) -> int:
+        return 1 if kind is Kind.SUBMIT else max(1, self._line.client.limit(kind.value))
+
+    async def _send(self, batch: Sequence[Action], now: float) -> None:
+        claimed = await self._store.claim([action.id for action in batch], now=now)
+        for action in batch:
+            del self._planned[action.id]
+        if not claimed:
+            return
+        self._outcomes.extend(await self._outcomes_of(claimed))
+        await self._settle()
+
+    async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
+        """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
+        try:
+            rows = await self._line.ask(self._request(actions))
+        except (NotSent, RateLimited, BadKey) as error:
+            return [_planned_again(action, error) for action in actions]
+        except Refused as error:
+            return self._refused(actions, error)
+        except Exception as error:  # whatever it was, the panel may have acted
+            if not isinstance(error, PanelError):
+                log.exception("action.bug", panel=self._line.name)
+            return [_outcome(action, ActionState.UNRESOLVED, str(error)) for action in actions]
+        return [_read(action, rows.get(action.order or "")) for action in actions]
+
+    def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, str | RowError]]:
+        first = actions[0]
+        if first.kind is Kind.SUBMIT:
+            return self._submit(first)
+        ids = [action.order or "" for action in actions]
+        client = self._line.client
+        return client.refill(ids) if first.kind is Kind.REFILL else client.cancel(ids)
+
+    async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
+        return {"": await self._line.client.add(action.params or {})}
+
+    def _refused(self, actions: Sequence[Action], error: Refused) -> list[Outcome]:
+        """A refusal of the whole request is proof that nothing was done."""
+        if len(actions) == 1:
+            return [_outcome(actions[0], ActionState.REJECTED, str(error))]
+        self._alone.update(action.id for action in actions)
+        return [_planned_again(action, error) for action in actions]
+
+    async def _settle(self) -> None:
+        """Put on record what was learnt. Nothing more is sent while that does not succeed."""
+        if not self._outcomes:
+            return
+        outcomes, now = self._outcomes, self._line.clock()
+        settled = await self._store.settle(outcomes, now=now)
+        self._outcomes = []
+        for action in settled.actions:
+            self._note(action)
+        for order in settled.orders:
+            self._book.add(order, now + MIN_GAP)
+        self._on_settled(settled)
+        await self._remember_refusals(outcomes, now)
+
+    def _note(self, action: Action) -> None:
+        """What an action's new state means for the rules, the metrics and the next check."""
+        self._judge.note_action(action)
+        planned_again = action.state is ActionState.PLANNED
+        outcome = "not_sent" if planned_again else action.state.value
+        self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
+        if planned_again:
+            self._planned[action.id] = action
+            return
+        self._alone.discard(action.id)
+        if action.state is ActionState.ACCEPTED and action.order is not None:
+            self._book.hasten(action.panel, action.order, self._line.clock() + MIN_GAP)
+        _log(action)
+
+    async def _remember_refusals(self, outcomes: Sequence[Outcome], now: float) -> None:
+        """A service that refuses refills as disabled is not asked again."""
+        for outcome in outcomes:
+            action, answer = outcome.action, outcome.answer or ""
+            if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
+                continue
+            entry = self._book.entry(action.panel, action.order or "")
+            if entry is None or entry.order.service is None:
+                continue
+            service = entry.order.service
+            await self._store.refill_disabled(action.panel, service, answer, now=now)
+            self._judge.refill_disabled[action.panel, service] = answer
+
+
+def _read(action: Action, row: str | RowError | None) -> Outcome:
+    if row is None:
+        return _outcome(action, ActionState.UNRESOLVED, UNNAMED)
+    if isinstance(row, RowError):
+        return _outcome(action, ActionState.REJECTED, row.text)
+    return Outcome(action=action, state=ActionState.ACCEPTED, result=row, answer=row)
+
+
+def _outcome(action: Action, state: ActionState, answer: str) -> Outcome:
+    return Outcome(action=action, state=state, answer=answer)
+
+
+def _planned_again(action: Action, error: PanelError) -> Outcome:
+    return _outcome(action, ActionState.PLANNED, str(error))
+
+
+def _log(action: Action) -> None:
+    at_level = log.warning if action.state is ActionState.UNRESOLVED else log.info
+    at_level(
+        f"action.{action.state.value}",
+        action=action.id,
+        kind=action.kind.value,
+        panel=action.panel,
+        order=action.order,
+        rule=action.rule,
+        answer=action.answer,
+    )

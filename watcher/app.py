@@ -1,0 +1,390 @@
+"""The only place that builds objects: start, signals, reload, drain."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from watcher import logs
+from watcher.actions import ActionWorker
+from watcher.book import Book
+from watcher.cadence import next_check
+from watcher.config import Config, PanelConfig, load
+from watcher.errors import ConfigError, StartError, StoreError
+from watcher.intake import Intake
+from watcher.judge import BRAKE_WINDOW, Judge
+from watcher.ledger import Ledger
+from watcher.metrics import Metrics
+from watcher.model import Action, Kind, Order
+from watcher.panels.client import PanelClient
+from watcher.panels.limits import Pace
+from watcher.panels.line import Line
+from watcher.poller import Poller
+from watcher.refills import RefillWatcher
+from watcher.schedule import Schedule
+from watcher.station import Station
+from watcher.store import Settled, Store
+from watcher.survey import Survey
+from watcher.upkeep import Upkeep
+from watcher.web.backend import Backend
+from watcher.web.server import make_server
+
+log = structlog.get_logger()
+
+LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
+
+
+def run(path: Path) -> int:
+    """Run the daemon until it is told to stop; the exit code.
+
+    Raises ConfigError, StartError or StoreError where it can't start.
+    """
+    config = load(path)
+    logs.configure(config.daemon.log_level, config.daemon.log_format)
+    return asyncio.run(_run(config, path))
+
+
+async def _run(config: Config, path: Path) -> int:
+    daemon = Daemon(config, reread=lambda: load(path))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await daemon.start()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.ensure_future(daemon.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await stop.wait()
+    await daemon.stop()
+    return 0
+
+
+class Daemon:
+    """Everything together. `reread` gives the configuration anew, for a reload."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reread: Callable[[], Config] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.stations: dict[str, Station] = {}
+        self.book = Book()
+        self.judge = Judge(config.rules)
+        self.metrics = Metrics()
+        self.port = 0
+        self._reread = reread or (lambda: config)
+        self._clock = clock
+        self._schedule = Schedule(clock=clock, observe=self._observe_lateness)
+        self._reloading = asyncio.Lock()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Open the database, take up where the last run ended, and begin."""
+        logs.redaction.know(_secrets(self.config))
+        now = self._clock()
+        self.store = await Store.open(
+            self.config.database, now=now, observe=self.metrics.count_operation
+        )
+        try:
+            await self._build(now)
+            await self._listen()
+        except BaseException:
+            await self._close()
+            raise
+        self._schedule.start()
+        log.info(
+            "daemon.started",
+            url=f"http://{_host(self.config.host)}:{self.port}",
+            database=str(self.config.database),
+            panels=len(self.stations),
+            orders=sum(self.book.counts.values()),
+        )
+
+    async def stop(self) -> None:
+        """Finish what is under way, within `stop_timeout`, and close everything."""
+        log.info("daemon.stopping")
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        drained = await self._schedule.drain(self.config.daemon.stop_timeout)
+        await self._close()
+        log.info("daemon.stopped", drained=drained)
+
+    async def reload(self) -> None:
+        """Take over the configuration on disk, whole or not at all."""
+        async with self._reloading:
+            try:
+                config = self._reread()
+                _check_reloadable(self.config, config)
+            except ConfigError as error:
+                self.survey.reload_ok = False
+                log.error("config.refused", problems=error.problems)
+                return
+            await self._take_over(config)
+            self.survey.reload_ok = True
+            self.survey.reload_at = self._clock()
+            log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
+
+    # --- building ---
+
+    async def _build(self, now: float) -> None:
+        unresolved = await self.store.recover(now=now)
+        if unresolved:
+            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+        self.survey = Survey(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            stations=self.stations,
+            clock=self._clock,
+            revision=os.environ.get("WATCHER_REVISION", ""),
+        )
+        self.survey.reload_at = now
+        self.ledger = Ledger(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            metrics=self.metrics,
+            guard_for=self._guard_for,
+            on_planned=self._on_planned,
+        )
+        self.intake = Intake(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            clock=self._clock,
+            profiles=lambda: {n: s.config.profile for n, s in self.stations.items()},
+            on_orders=self._on_orders,
+            on_planned=self._on_planned,
+            on_settled=self._on_settled,
+        )
+        self.metrics.watch(self.survey.state)
+        await self._remember(now)
+        await self._add_stations(self.config.panels.values(), now)
+        self._schedule.add("look", self.ledger.look)
+        self._schedule.add("survey", self.survey.run_once)
+        self._schedule.add("loop_lag", self._measure_loop)
+        self._schedule.add("review", self._review)
+
+    async def _remember(self, now: float) -> None:
+        """What the rules must know of the time before this start."""
+        self.judge.remember_past(await self.store.firing_counts())
+        self.judge.remember(await self.store.firings_since(now - BRAKE_WINDOW))
+        for action in await self.store.unsettled():
+            self.judge.note_action(action)
+        for kind, panel, order in await self.store.last_accepted():
+            if kind is Kind.CANCEL:
+                self.judge.note_cancel(panel, order)
+        self.judge.balances.update(await self.store.latest_balances())
+        for panel, services in (await self.store.all_services()).items():
+            for stored in services:
+                self.judge.know_service(panel, stored.service, stored.refill_disabled_text)
+
+    async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
+        names = {panel.name for panel in panels}
+        for panel in panels:
+            self.stations[panel.name] = await self._make_station(panel)
+        self._fill_book([o for o in await self.store.load() if o.panel in names], now)
+        for refill in await self.store.open_refills():
+            if refill.panel in names:
+                self.stations[refill.panel].refills.add([refill], now)
+        for name in names:
+            self.stations[name].worker.add(await self.store.planned(name))
+            for task, work in self.stations[name].tasks().items():
+                self._schedule.add(task, work)
+
+    def _fill_book(self, orders: Sequence[Order], now: float) -> None:
+        for order in orders:
+            within = self.stations[order.panel].config.settings.check_within
+            seen = order.checked_at
+            due = now if seen is None else next_check(order, seen, within=within)
+            self.book.add(order, due)
+
+    async def _make_station(self, panel: PanelConfig) -> Station:
+        settings, name = panel.settings, panel.name
+        client = PanelClient(
+            name=name,
+            url=panel.url,
+            key=panel.key,
+            profile=panel.profile,
+            timeout=settings.timeout,
+            on_request=lambda action, seconds, reason: self.metrics.count_request(
+                name, action, seconds, reason
+            ),
+        )
+        await client.open()
+        self.metrics.prepare(name, [kind for kind in Kind if client.limit(_capability(kind))])
+        line = Line(name, client, Pace(settings.requests_per_minute), self._clock)
+        common = {"line": line, "store": self.store, "book": self.book, "judge": self.judge}
+        return Station(
+            config=panel,
+            line=line,
+            poller=Poller(
+                line=line,
+                book=self.book,
+                ledger=self.ledger,
+                metrics=self.metrics,
+                check_within=settings.check_within,
+            ),
+            worker=ActionWorker(**common, metrics=self.metrics, on_settled=self._on_settled),
+            refills=RefillWatcher(**common, ledger=self.ledger),
+            upkeep=Upkeep(
+                **common,
+                ledger=self.ledger,
+                balance_every=settings.balance_every,
+                services_every=settings.services_every,
+            ),
+        )
+
+    async def _listen(self) -> None:
+        backend = Backend(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            intake=self.intake,
+            survey=self.survey,
+            stations=self.stations,
+            metrics=self.metrics,
+            clock=self._clock,
+            token=lambda: self.config.token,
+            not_ready=self._not_ready,
+        )
+        runner = web.AppRunner(make_server(backend), access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        self._runner = runner
+        site = web.TCPSite(runner, self.config.host, self.config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            where = f"{_host(self.config.host)}:{self.config.port}"
+            raise StartError(f"can't listen on {where}: {os.strerror(error.errno or 0)}") from None
+        self.port = runner.addresses[0][1]
+
+    # --- reloading and closing ---
+
+    async def _take_over(self, config: Config) -> None:
+        now = self._clock()
+        logs.redaction.know([*_secrets(self.config), *_secrets(config)])
+        changed = [p for n, p in config.panels.items() if self._has_changed(p)]
+        removed = [n for n in self.stations if n not in config.panels]
+        for name in [*removed, *(p.name for p in changed if p.name in self.stations)]:
+            await self._retire(name)
+        for name in removed:
+            self.metrics.forget(name)
+        self.config = config
+        self.judge.rules = config.rules
+        self.judge.remember_past(await self.store.firing_counts())
+        await self._add_stations(changed, now)
+        self._schedule.add("review", self._review)
+
+    def _has_changed(self, panel: PanelConfig) -> bool:
+        station = self.stations.get(panel.name)
+        return station is None or station.config != panel
+
+    async def _retire(self, name: str) -> None:
+        """Let the panel's requests under way end, then forget what is in memory of it."""
+        station = self.stations[name]
+        await self._schedule.retire(list(station.tasks()))
+        del self.stations[name]
+        self.book.drop_panel(name)
+        await station.line.client.close()
+
+    async def _close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for station in self.stations.values():
+            await station.line.client.close()
+        await self.store.close()
+
+    # --- who tells whom ---
+
+    def _guard_for(self, panel: str) -> float:
+        station = self.stations.get(panel)
+        return station.config.settings.guard_for if station else 0.0
+
+    def _on_orders(self, panels: set[str]) -> None:
+        for panel in panels:
+            self._schedule.wake(f"poll:{panel}")
+
+    def _on_planned(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            station = self.stations.get(action.panel)
+            if station is not None:  # else it waits in the database for the panel to come back
+                station.worker.add([action])
+                self._schedule.wake(f"actions:{action.panel}")
+
+    def _on_settled(self, settled: Settled) -> None:
+        now = self._clock()
+        for refill in settled.refills:
+            self.stations[refill.panel].refills.add([refill], now)
+            self._schedule.wake(f"refills:{refill.panel}")
+        for order in settled.orders:
+            self._schedule.wake(f"poll:{order.panel}")
+        self.intake.settled(settled.actions)
+
+    # --- the daemon's own tasks ---
+
+    async def _review(self, now: float) -> float | None:
+        """After a start or a reload: the rules look at every order once, then when it changes."""
+        await self.ledger.review(self.book.orders(), now)
+        self._schedule.remove("review")
+        self._schedule.wake("look")
+        return None
+
+    async def _measure_loop(self, now: float) -> float:
+        """The delay of a timer: what every other task waits for as well."""
+        started = time.perf_counter()
+        await asyncio.sleep(0.01)
+        self.metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
+        return now + LOOP_LAG_EVERY
+
+    async def _not_ready(self) -> list[str]:
+        now = self._clock()
+        longest = max((s.config.settings.timeout for s in self.stations.values()), default=0.0)
+        problems = [f"{task}: no progress" for task in self._schedule.stuck(now, longest + 60.0)]
+        try:
+            await self.store.check_writable()
+        except StoreError as error:
+            problems.append(str(error))
+        return problems
+
+    def _observe_lateness(self, task: str, late: float) -> None:
+        self.metrics.lateness.labels(task.partition(":")[0]).observe(late)
+
+
+def _capability(kind: Kind) -> str:
+    return "add" if kind is Kind.SUBMIT else kind.value
+
+
+def _secrets(config: Config) -> list[str]:
+    keys: list[str] = [panel.key for panel in config.panels.values()]
+    return keys + ([config.token] if config.token else [])
+
+
+def _check_reloadable(old: Config, new: Config) -> None:
+    fixed = {
+        "daemon.database": (old.database, new.database),
+        "daemon.listen": (old.daemon.listen, new.daemon.listen),
+    }
+    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

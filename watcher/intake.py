@@ -1,0 +1,197 @@
+"""What people and programs ask of the daemon: track, submit, refill, cancel, count, resolve.
+
+Everything is checked here; what is refused raises a RequestError that says why.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from watcher.book import Book
+from watcher.errors import Conflict, NotFound, RequestError, Unsupported
+from watcher.judge import Judge
+from watcher.ledger import Ledger
+from watcher.lifecycle import count
+from watcher.metrics import Metrics
+from watcher.model import (
+    FINAL,
+    Action,
+    ActionPlan,
+    ActionState,
+    Kind,
+    Order,
+    Phase,
+    Transition,
+)
+from watcher.panels.profiles import Profile
+from watcher.panels.protocol import check_add
+from watcher.store import Settled, Store
+
+CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
+
+
+class Intake:
+    """One daemon's desk."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: Book,
+        judge: Judge,
+        ledger: Ledger,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        profiles: Callable[[], Mapping[str, Profile]],
+        on_orders: Callable[[set[str]], None],
+        on_planned: Callable[[Sequence[Action]], None],
+        on_settled: Callable[[Settled], None],
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._judge = judge
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._on_orders = on_orders
+        self._on_planned = on_planned
+        self._on_settled = on_settled
+        self._profiles = profiles
+        self._waiting: dict[int, list[asyncio.Future[Action]]] = {}
+
+    async def track(self, orders: Sequence[Order]) -> list[Order]:
+        """Watch orders that were submitted elsewhere; returns those not known before."""
+        now = self._clock()
+        tracked = await self._store.track(orders, now=now)
+        for order in tracked:
+            self._book.add(order, now)
+        self._on_orders({order.panel for order in tracked})
+        return tracked
+
+    def check_panel(self, panel: str) -> Profile:
+        """The panel's profile; NotFound where none of that name is configured."""
+        profiles = self._profiles()
+        profile = profiles.get(panel)
+        if profile is None:
+            known = ", ".join(sorted(profiles))
+            raise NotFound(f"there is no panel {panel!r}; there are: {known}")
+        return profile
+
+    async def submit(self, panel: str, params: dict[str, str], idempotency_key: str) -> Action:
+        """Plan the placing of an order. The same key gives the same action, however often."""
+        self.check_panel(panel)
+        known = self._judge.services.get(panel, {}).get(params["service"])
+        problems = check_add(known.type if known else "", params)
+        if problems:
+            raise RequestError("; ".join(problems))
+        plan = ActionPlan(
+            kind=Kind.SUBMIT,
+            panel=panel,
+            params=params,
+            reason="by hand",
+            idempotency_key=idempotency_key,
+        )
+        return await self._plan(plan)
+
+    async def act(self, kind: Kind, panel: str, order_id: str) -> Action:
+        """Plan a refill or a cancel by hand."""
+        profile = self.check_panel(panel)
+        if not profile.can(kind):
+            raise Unsupported(f"panel {panel!r} can't {kind} by its API")
+        order = await self.order(panel, order_id)
+        if kind is Kind.CANCEL and order.status in FINAL:
+            raise Conflict(f"order {order_id} is {order.status}: there is nothing to cancel")
+        plan = ActionPlan(kind=kind, panel=panel, order=order_id, reason="by hand")
+        return await self._plan(plan)
+
+    async def order(self, panel: str, order_id: str) -> Order:
+        """The order as it is now; NotFound where it is not tracked."""
+        self.check_panel(panel)
+        entry = self._book.entry(panel, order_id)
+        order = entry.order if entry else await self._store.order(panel, order_id)
+        if order is None:
+            raise NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
+        return order
+
+    async def set_count(self, panel: str, order_id: str, current: int) -> Order:
+        """Take over the link's current count, measured elsewhere; rules look at it at once."""
+        order = await self.order(panel, order_id)
+        if order.phase is Phase.CLOSED:
+            raise Conflict(f"order {order_id} is closed: nothing watches its count")
+        now = self._clock()
+        await self._ledger.keep(panel, now, lambda: self._counted(panel, order_id, current, now))
+        return await self.order(panel, order_id)
+
+    async def resolve(
+        self, action_id: int, state: ActionState, result: str | None
+    ) -> tuple[Action, Order | None]:
+        """A person has looked at the panel and says what became of an unresolved action."""
+        now = self._clock()
+        settled = await self._store.resolve(action_id, state, result=result, now=now)
+        action = settled.actions[0]
+        self._judge.note_action(action)
+        self._metrics.action_results.labels(action.panel, action.kind, action.state).inc()
+        for order in settled.orders:
+            self._book.add(order, now)
+        self._on_settled(settled)
+        entry = self._book.entry(action.panel, action.order or "")
+        if entry is not None:
+            await self._ledger.review([entry.order], now)
+        return action, entry.order if entry else None
+
+    def settled(self, actions: Sequence[Action]) -> None:
+        """Actions that have ended; whoever waits for one hears of it."""
+        for action in actions:
+            for future in self._waiting.pop(action.id, ()):
+                if not future.done():
+                    future.set_result(action)
+
+    async def wait_for(self, action: Action, seconds: float) -> Action:
+        """The action once it has been sent and settled, or as it is after so many seconds."""
+        if action.state in (ActionState.ACCEPTED, ActionState.REJECTED):
+            return action
+        future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(action.id, []).append(future)
+        try:
+            return await asyncio.wait_for(future, seconds)
+        except TimeoutError:
+            return await self._store.action(action.id) or action
+
+    async def _plan(self, plan: ActionPlan) -> Action:
+        now = self._clock()
+        action = await self._store.plan(plan, now=now)
+        if action.planned_at == now and action.state is ActionState.PLANNED:
+            self._metrics.actions.labels(action.panel, action.kind).inc()
+            self._judge.note_action(action)
+            self._on_planned([action])
+        return action
+
+    def _counted(self, panel: str, order_id: str, current: int, now: float) -> list[Transition]:
+        entry = self._book.entry(panel, order_id)
+        transition = count(entry.order, current, now) if entry else None
+        return [] if transition is None else [transition]
+
+
+def new_order(
+    *,
+    panel: str,
+    order_id: str,
+    now: float,
+    service: str | None,
+    link: str | None,
+    quantity: int | None,
+    submitted_at: float | None,
+) -> Order:
+    """An order to be tracked from `now` on; RequestError where it can't be."""
+    if not order_id or len(order_id) > 64 or any(c.isspace() or c == "," for c in order_id):
+        raise RequestError(f"{order_id[:64]!r} is no order id")
+    if submitted_at is not None and submitted_at > now + CLOCK_SKEW:
+        raise RequestError("submitted_at lies in the future")
+    return Order(
+        panel=panel,
+        id=order_id,
+        service=service,
+        link=link,
+        quantity=quantity,
+        submitted_at=now if submitted_at is None else min(submitted_at, now),
+        progressed_at=now,  # what it did before it was tracked is not known
+    )

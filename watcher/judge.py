@@ -1,0 +1,260 @@
+"""The rules over orders: what they decide now, and what they have done so far.
+
+Holds in memory all that decisions depend on beyond the order itself. What a verdict wants is
+reserved at once, so that no other look at the order wants the same before it is on record.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from watcher.conditions import Panel, Past, Situation
+from watcher.model import (
+    UNSETTLED,
+    Action,
+    ActionPlan,
+    ActionState,
+    Balance,
+    Decision,
+    Firing,
+    Kind,
+    Order,
+    Reason,
+    RuleAction,
+    Service,
+)
+from watcher.rules import Rule, decide
+
+BRAKE_WINDOW = 3600.0  # seconds: `per_hour` counts in it, and a held rule is held for it
+
+Key = tuple[str, str]  # panel, order id
+
+
+class Brake:
+    """Counts a rule's firings at a panel and holds it when there are too many."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+        self.held_until: float | None = None
+
+    def is_full(self, per_hour: int, now: float) -> bool:
+        while self._times and self._times[0] <= now - BRAKE_WINDOW:
+            self._times.popleft()
+        return len(self._times) >= per_hour
+
+    def count(self, now: float) -> None:
+        self._times.append(now)
+
+    def hold(self, now: float) -> float:
+        """Hold the rule for an hour, in which its firings so far are forgotten."""
+        self._times.clear()
+        self.held_until = now + BRAKE_WINDOW
+        return self.held_until
+
+
+class Verdict(msgspec.Struct):
+    """What the rules want: each firing with the action it plans, if it plans one."""
+
+    firings: list[Firing] = []
+    plans: list[ActionPlan] = []
+    looks: list[tuple[Order, float | None]] = []
+    held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just taken hold
+    failures: list[tuple[Order, Decision]] = []
+
+
+class Judge:
+    """Every rule, and what it knows."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.services: dict[str, dict[str, Service]] = {}
+        self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
+        self.balances: dict[str, Balance] = {}
+        self.evaluations: Counter[str] = Counter()
+        self.firings: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
+        self._past: dict[tuple[str, str, str], Past] = {}
+        self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
+        self._refills_running: dict[Key, set[str]] = defaultdict(set)
+        self._cancels_accepted: set[Key] = set()
+        self._brakes: dict[Key, Brake] = defaultdict(Brake)
+
+    # --- what has happened ---
+
+    def remember(self, firings: Iterable[Firing]) -> None:
+        """Firings of the last hour, from the database: the brakes count them."""
+        for firing in firings:
+            self._brakes[firing.rule, firing.panel].count(firing.at)
+
+    def remember_past(self, counts: dict[tuple[str, str, str], tuple[int, float]]) -> None:
+        """(rule, panel, order) -> firings so far and the time of the last, from the database."""
+        self._past = {key: Past(count, last) for key, (count, last) in counts.items()}
+
+    def note_action(self, action: Action) -> None:
+        """The action was planned, sent or settled."""
+        self.unresolved.pop(action.id, None)
+        if action.state is ActionState.UNRESOLVED:
+            self.unresolved[action.id] = (action.panel, action.kind)
+        if action.order is None:
+            return
+        key = (action.panel, action.order)
+        if action.state in UNSETTLED:
+            self._open_actions[key].add(action.kind)
+        else:
+            _discard(self._open_actions, key, action.kind)
+        if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED:
+            self.note_cancel(*key)
+
+    def note_cancel(self, panel: str, order_id: str) -> None:
+        """The panel has accepted a cancel of the order."""
+        self._cancels_accepted.add((panel, order_id))
+
+    def know_service(self, panel: str, service: Service, refill_disabled: str | None) -> None:
+        """An entry of the panel's price list, and its words if it refused refills for it."""
+        self.services.setdefault(panel, {})[service.id] = service
+        if refill_disabled is not None:
+            self.refill_disabled[panel, service.id] = refill_disabled
+
+    def note_refill(self, panel: str, order_id: str, refill_id: str, *, running: bool) -> None:
+        """The refill task was accepted, or is over."""
+        if running:
+            self._refills_running[panel, order_id].add(refill_id)
+        else:
+            _discard(self._refills_running, (panel, order_id), refill_id)
+
+    def forget(self, order: Order) -> None:
+        """The order is no longer watched."""
+        key = (order.panel, order.id)
+        self._cancels_accepted.discard(key)
+        for rule in self.rules:
+            self._past.pop((rule.name, *key), None)
+
+    # --- what the rules make of it ---
+
+    def decisions(self, order: Order, now: float) -> list[Decision]:
+        """Every rule's decision on the order, with nothing counted or reserved."""
+        situation = self._situation(order)
+        return [self._decide(rule, order, situation, now) for rule in self.rules]
+
+    def judge(self, orders: Iterable[Order], now: float) -> Verdict:
+        """What the rules want for these orders now; it is reserved until `release`."""
+        verdict = Verdict()
+        for order in orders:
+            situation = self._situation(order)
+            again: list[float] = []
+            for rule in self.rules:
+                if rule.panels is not None and order.panel not in rule.panels:
+                    continue
+                decision = self._judge_one(rule, order, situation, now, verdict)
+                if decision.again_at is not None:
+                    again.append(decision.again_at)
+                if decision.fires:  # the next rule must see what this one has planned
+                    situation = self._situation(order)
+            verdict.looks.append((order, min(again, default=None)))
+        return verdict
+
+    def release(self, verdict: Verdict) -> None:
+        """The verdict did not come on record: as if it had not been."""
+        for firing in verdict.firings:
+            self.release_firing(firing)
+
+    def release_firing(self, firing: Firing) -> None:
+        """This firing did not come on record."""
+        key = (firing.rule, firing.panel, firing.order)
+        past = self._past.get(key, Past(1))
+        self._past[key] = Past(past.count - 1, 0.0)
+        if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
+            _discard(self._open_actions, key[1:], Kind(firing.action))
+
+    def held_until(self, rule: str, panel: str) -> float | None:
+        """Until when the rule's brake holds it at the panel."""
+        brake = self._brakes.get((rule, panel))
+        return brake.held_until if brake else None
+
+    def wants_services(self) -> bool:
+        """Whether a change of prices or flags can change a decision."""
+        return any(rule.condition.depends_on("service") for rule in self.rules)
+
+    def wants_balances(self) -> bool:
+        """Whether a change of the balance can change a decision."""
+        return any("balance" in rule.condition.fields["panel"] for rule in self.rules)
+
+    def _judge_one(
+        self, rule: Rule, order: Order, situation: Situation, now: float, verdict: Verdict
+    ) -> Decision:
+        self.evaluations[rule.name] += 1
+        decision = self._decide(rule, order, situation, now)
+        if decision.fires and self._brakes[rule.name, order.panel].is_full(rule.per_hour, now):
+            self._brakes[rule.name, order.panel].hold(now)
+            verdict.held.append((rule.name, order.panel))
+            decision = self._decide(rule, order, situation, now)
+        if decision.fires:
+            self._reserve(rule, order, decision, now, verdict)
+        elif decision.reason is Reason.FAILED:
+            self.failures[rule.name] += 1
+            verdict.failures.append((order, decision))
+        return decision
+
+    def _decide(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
+        past = self._past.get((rule.name, order.panel, order.id), Past())
+        held_until = self.held_until(rule.name, order.panel)
+        return decide(rule, order, situation, past, now, held_until)
+
+    def _reserve(
+        self, rule: Rule, order: Order, decision: Decision, now: float, verdict: Verdict
+    ) -> None:
+        key = (rule.name, order.panel, order.id)
+        self._past[key] = Past(self._past.get(key, Past()).count + 1, now)
+        self._brakes[rule.name, order.panel].count(now)
+        self.firings[rule.name] += 1
+        verdict.firings.append(
+            Firing(
+                rule=rule.name,
+                action=rule.action,
+                panel=order.panel,
+                order=order.id,
+                at=now,
+                dry_run=rule.dry_run,
+                detail=decision.detail,
+            )
+        )
+        if rule.dry_run or rule.action is RuleAction.NOTIFY:
+            return
+        kind = Kind(rule.action)
+        self._open_actions[order.panel, order.id].add(kind)
+        verdict.plans.append(
+            ActionPlan(
+                kind=kind,
+                panel=order.panel,
+                order=order.id,
+                rule=rule.name,
+                reason=decision.detail,
+            )
+        )
+
+    def _situation(self, order: Order) -> Situation:
+        key = (order.panel, order.id)
+        balance = self.balances.get(order.panel)
+        panel = Panel(order.panel)
+        if balance is not None:
+            panel = Panel(order.panel, float(balance.amount), balance.currency)
+        service_key = (order.panel, order.service or "")
+        return Situation(
+            panel=panel,
+            service=self.services.get(order.panel, {}).get(order.service or ""),
+            refill_disabled=self.refill_disabled.get(service_key),
+            open_actions=frozenset(self._open_actions.get(key, ())),
+            refill_running=key in self._refills_running,
+            cancel_accepted=key in self._cancels_accepted,
+        )
+
+
+def _discard(sets: dict[Key, set[Kind]] | dict[Key, set[str]], key: Key, item: str) -> None:
+    """Take the item out, and the set when it is empty: memory holds what is open only."""
+    found = sets.get(key)
+    if found is not None:
+        found.discard(item)
+        if not found:
+            del sets[key]

@@ -1,0 +1,174 @@
+"""The one way by which what was learnt comes on record.
+
+1. The rules decide on the changed orders.
+2. One transaction writes the changes, their history, the firings and the planned actions.
+3. Only then the book, the metrics and the action workers hear of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from watcher.book import Book
+from watcher.judge import Judge, Verdict
+from watcher.lifecycle import close, guard_ends_at
+from watcher.metrics import Metrics
+from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
+from watcher.store import Store
+
+log = structlog.get_logger()
+
+_LOOKS_AT_ONCE = 500
+_RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
+
+
+class Ledger:
+    """Keeps transitions and the rules' decisions on them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: Book,
+        judge: Judge,
+        metrics: Metrics,
+        guard_for: Callable[[str], float],
+        on_planned: Callable[[Sequence[Action]], None],
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._judge = judge
+        self._metrics = metrics
+        self._guard_for = guard_for
+        self._on_planned = on_planned
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def keep(
+        self,
+        panel: str,
+        now: float,
+        changes: Callable[[], Iterable[Transition]] = tuple,
+        review: Callable[[], Iterable[Order]] = tuple,
+    ) -> None:
+        """Record the changes, and what the rules make of them and of the orders to `review`.
+
+        Both are found under the panel's lock, so that each change starts from the order as it
+        is on record. Raises StoreError, with nothing changed anywhere.
+        """
+        async with self._locks[panel]:
+            transitions = list(changes())
+            orders = [*(transition.after for transition in transitions), *review()]
+            verdict = self._judge.judge(orders, now)
+            if transitions or verdict.firings:
+                await self._record(transitions, verdict, now)
+            for transition in transitions:
+                self._enter(transition)
+        for order, look in verdict.looks:
+            self._book.look_at(order, _earliest(look, self._guard_end(order)))
+        self._tell(verdict)
+
+    async def review(self, orders: Iterable[Order], now: float) -> None:
+        """Let the rules look at the orders now, a few hundred at a time; ends guards."""
+        by_panel: dict[str, list[Order]] = defaultdict(list)
+        for order in orders:
+            by_panel[order.panel].append(order)
+        for panel, of_panel in by_panel.items():
+            for some in _chunks(of_panel, _LOOKS_AT_ONCE):
+                await self._review(panel, some, now)
+
+    async def look(self, now: float) -> float | None:
+        """Review the orders for which time alone may have changed a decision.
+
+        Returns when the next order wants to be looked at.
+        """
+        orders = self._book.take_looks(now, _LOOKS_AT_ONCE)
+        try:
+            await self.review(orders, now)
+        except Exception:
+            for order in orders:
+                self._book.look_at(order, now + _RETRY_AFTER)
+            raise
+        return self._book.next_look()
+
+    async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
+        def current() -> list[Order]:
+            entries = (self._book.entry(panel, order.id) for order in orders)
+            return [entry.order for entry in entries if entry is not None]
+
+        def is_over(order: Order) -> bool:
+            ends_at = self._guard_end(order)
+            return ends_at is not None and ends_at <= now
+
+        await self.keep(
+            panel,
+            now,
+            lambda: [close(order, now) for order in current() if is_over(order)],
+            lambda: [order for order in current() if not is_over(order)],
+        )
+
+    async def _record(
+        self, transitions: Sequence[Transition], verdict: Verdict, now: float
+    ) -> None:
+        try:
+            planned = await self._store.record(transitions, verdict.firings, verdict.plans, now=now)
+        except BaseException:
+            self._judge.release(verdict)
+            raise
+        self._release_unplanned(verdict, planned)
+        for action in planned:
+            self._judge.note_action(action)
+            self._metrics.actions.labels(action.panel, action.kind).inc()
+        self._on_planned(planned)
+
+    def _release_unplanned(self, verdict: Verdict, planned: Sequence[Action]) -> None:
+        """An action of the same kind was under way for the order: the firing was not kept."""
+        kept = {(action.rule, action.panel, action.order) for action in planned}
+        wanted = {(plan.rule, plan.panel, plan.order) for plan in verdict.plans}
+        for firing in verdict.firings:
+            key = (firing.rule, firing.panel, firing.order)
+            if key in wanted and key not in kept:
+                self._judge.release_firing(firing)
+
+    def _enter(self, transition: Transition) -> None:
+        before, after = transition.before, transition.after
+        self._book.replace(after)
+        self._metrics.count_transition(transition)
+        if after.phase is Phase.CLOSED:
+            self._judge.forget(after)
+        if after.status in FINAL and before.status not in FINAL:
+            self._metrics.count_finish(after, transition.at)
+
+    def _guard_end(self, order: Order) -> float | None:
+        return guard_ends_at(order, self._guard_for(order.panel))
+
+    def _tell(self, verdict: Verdict) -> None:
+        for rule, panel in verdict.held:
+            log.warning("rule.held", rule=rule, panel=panel, cause="more than per_hour wanted")
+        for order, decision in verdict.failures[:1]:  # a broken rule fails for every order
+            log.warning(
+                "rule.failed",
+                rule=decision.rule,
+                panel=order.panel,
+                order=order.id,
+                cause=decision.detail,
+            )
+        for firing in verdict.firings:
+            if firing.action is RuleAction.NOTIFY:
+                self._metrics.notifications.labels("log").inc()
+                log.info(
+                    "rule.notify",
+                    rule=firing.rule,
+                    panel=firing.panel,
+                    order=firing.order,
+                    dry_run=firing.dry_run,
+                )
+
+
+def _earliest(*times: float | None) -> float | None:
+    return min((at for at in times if at is not None), default=None)
+
+
+def _chunks(orders: Sequence[Order], size: int) -> Iterable[Sequence[Order]]:
+    return (orders[start : start + size] for start in range(0, len(orders), size))

@@ -1,0 +1,171 @@
+"""Every metric's definition.
+
+Counters and histograms are written where things happen; gauges that tell a state are read from
+a snapshot at each scrape, so that what is gone (a removed panel) leaves no series behind.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from watcher.metrics.state import DaemonState, StateCollector
+from watcher.model import FINAL, Kind, Order, Status, Transition
+
+_REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
+_LAG_SECONDS = (0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 14400, 86400)
+_TASK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 30, 120)
+_LOOP_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_DB_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+_BATCH_ORDERS = (1, 10, 25, 50, 75, 90, 99, 100)
+_ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400)
+
+# Actions of the API that a panel is asked for, the label `action` of its requests.
+_REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
+_OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
+
+
+class Metrics:
+    """One object, made by app.py and handed to whoever counts."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.requests = self._counter(
+            "panel_requests",
+            "API requests completed, failed ones included.",
+            "panel", "action",
+        )  # fmt: skip
+        self.request_failures = self._counter(
+            "panel_request_failures", "API requests that failed.", "panel", "action", "reason"
+        )
+        self.request_seconds = self._histogram(
+            "panel_request_duration_seconds",
+            "API request latency.",
+            _REQUEST_SECONDS,
+            "panel", "action",
+        )  # fmt: skip
+        self.batch_orders = self._histogram(
+            "poll_batch_orders",
+            "Orders asked for in one multi-status request.",
+            _BATCH_ORDERS,
+            "panel",
+        )
+        self.lag = self._histogram(
+            "poll_lag_seconds",
+            "Delay of a poll against the time it was due.",
+            _LAG_SECONDS,
+            "panel",
+        )
+        self.updates = self._counter(
+            "order_updates", "Polled orders whose status or remains changed.", "panel"
+        )
+        self.finished = self._counter(
+            "orders_finished", "Orders that reached a final status.", "panel", "status"
+        )
+        self.unknown_status = self._counter(
+            "order_unknown_status", "Status texts the panel sent that no mapping knows.", "panel"
+        )
+        self.completion = self._histogram(
+            "order_completion_duration_seconds",
+            "Time from creation to a final status.",
+            _ORDER_SECONDS,
+            "panel",
+        )
+        self.spend = self._counter(
+            "spend", "Charges of watched orders, in units of the currency.", "panel", "currency"
+        )
+        self.actions = self._counter(
+            "actions", "Refill and cancel requests decided on.", "panel", "action"
+        )
+        self.action_results = self._counter(
+            "action_results", "Refill and cancel requests by outcome.", "panel", "action", "outcome"
+        )
+        self.notifications = self._counter("notifications", "Notifications attempted.", "notifier")
+        self.lateness = self._histogram(
+            "scheduler_lateness_seconds",
+            "Start of a scheduled task after its due time.",
+            _TASK_SECONDS,
+            "task",
+        )
+        self.missed = self._counter("scheduler_runs_missed", "Scheduled runs skipped.", "task")
+        self.loop_lag = self._histogram(
+            "event_loop_lag_seconds", "Delay of a timer on the event loop.", _LOOP_SECONDS
+        )
+        self.db_seconds = self._histogram(
+            "db_operation_duration_seconds",
+            "SQLite operation time, queueing included.",
+            _DB_SECONDS,
+            "operation",
+        )
+        self.db_errors = self._counter("db_errors", "SQLite operations that failed.", "operation")
+        self.notifications.labels("log")
+
+    def watch(self, state: Callable[[], DaemonState]) -> None:
+        """Tell the state from here on, read anew at each scrape."""
+        self.registry.register(StateCollector(state))
+
+    def prepare(self, panel: str, actions: Iterable[Kind]) -> None:
+        """The panel's series, at zero from the start."""
+        for request in _REQUESTS:
+            self.requests.labels(panel, request)
+        for kind in actions:
+            self.actions.labels(panel, kind)
+            for outcome in _OUTCOMES:
+                self.action_results.labels(panel, kind, outcome)
+        for status in FINAL:
+            self.finished.labels(panel, status)
+        for metric in (self.batch_orders, self.lag, self.updates, self.unknown_status):
+            metric.labels(panel)
+
+    def forget(self, panel: str) -> None:
+        """The panel is no longer configured: its series go."""
+        for metric in vars(self).values():
+            if isinstance(metric, Counter | Histogram) and "panel" in metric._labelnames:
+                metric.remove_by_labels({"panel": panel})
+
+    def count_request(self, panel: str, action: str, seconds: float, reason: str | None) -> None:
+        """One request to a panel is over; `reason` tells why it failed."""
+        self.requests.labels(panel, action).inc()
+        self.request_seconds.labels(panel, action).observe(seconds)
+        if reason is not None:
+            self.request_failures.labels(panel, action, reason).inc()
+
+    def count_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        """One operation of the database is over."""
+        self.db_seconds.labels(operation).observe(seconds)
+        if failed:
+            self.db_errors.labels(operation).inc()
+
+    def count_transition(self, transition: Transition) -> None:
+        """An order changed."""
+        before, after = transition.before, transition.after
+        if before.status is not after.status or before.remains != after.remains:
+            self.updates.labels(after.panel).inc()
+        if after.status is Status.UNKNOWN and before.status_text != after.status_text:
+            self.unknown_status.labels(after.panel).inc()
+        self._count_spend(before, after)
+
+    def count_finish(self, order: Order, at: float) -> None:
+        """An order reached a final status."""
+        self.finished.labels(order.panel, order.status).inc()
+        self.completion.labels(order.panel).observe(max(0.0, at - order.submitted_at))
+
+    def _count_spend(self, before: Order, after: Order) -> None:
+        """A charge that falls (a refund) is no spend: a counter only grows."""
+        if after.charge is None or after.currency is None:
+            return
+        more = after.charge - (before.charge or 0)
+        if more > 0:
+            self.spend.labels(after.panel, after.currency).inc(float(more))
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"watcher_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"watcher_{name}", text, labels, buckets=buckets, registry=self.registry)

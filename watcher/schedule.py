@@ -1,0 +1,152 @@
+"""When each task runs: the only place that knows APScheduler.
+
+A task is a coroutine function that does what is due and returns when it wants to run next: a
+Unix time, or None to wait until it is woken. It never runs twice at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from watcher.errors import WatcherError
+
+log = structlog.get_logger()
+
+Task = Callable[[float], Awaitable[float | None]]
+Observer = Callable[[str, float], None]  # (task, seconds late)
+
+_LONGEST_SLEEP = 60.0  # a task that waits to be woken looks itself at least this often
+_AFTER_CRASH = 5.0  # seconds until a task that raised runs again
+
+
+class Schedule:
+    """Runs tasks, each at the time that it asked for."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        observe: Observer = lambda task, late: None,
+    ) -> None:
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._clock = clock
+        self._observe = observe
+        self._tasks: dict[str, Task] = {}
+        self._running: set[str] = set()
+        self._woken: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
+        self._ended = asyncio.Event()
+        self._draining = False
+
+    def start(self) -> None:
+        """Begin to run the tasks."""
+        self._scheduler.start()
+
+    def add(self, name: str, task: Task) -> None:
+        """Run the task now, and then whenever it asks for."""
+        self._tasks[name] = task
+        self._plan(name, self._clock())
+
+    def remove(self, name: str) -> None:
+        """Run the task no more; a run under way goes on to its end."""
+        self._tasks.pop(name, None)
+        self._due.pop(name, None)
+        if self._scheduler.get_job(name):
+            self._scheduler.remove_job(name)
+
+    async def retire(self, names: Collection[str]) -> None:
+        """Remove the tasks and wait for those that are running to end."""
+        for name in names:
+            self.remove(name)
+        while any(name in self._running for name in names):
+            self._ended.clear()
+            await self._ended.wait()
+
+    def stuck(self, now: float, limit: float) -> list[str]:
+        """Tasks that have been running, or overdue, for longer than `limit` seconds."""
+        return [name for name, due in self._due.items() if now - due > limit]
+
+    def wake(self, name: str) -> None:
+        """Run the task now, or again at once if it is running."""
+        if name in self._running:
+            self._woken.add(name)
+        elif name in self._tasks and self._due.get(name, 0.0) > self._clock():
+            self._plan(name, self._clock())
+
+    async def drain(self, within: float) -> bool:
+        """Start nothing more and wait for what runs; False if that took too long.
+
+        APScheduler's own shutdown would cancel coroutines in the middle of a request.
+        """
+        self._draining = True
+        if self._scheduler.running:
+            self._scheduler.pause()
+        try:
+            async with asyncio.timeout(within):
+                while self._running:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            log.warning("schedule.drain_timeout", running=sorted(self._running))
+            return False
+        finally:
+            if self._scheduler.running:
+                self._scheduler.shutdown(wait=False)
+        return True
+
+    async def _run(self, name: str) -> None:
+        if self._draining or name not in self._tasks or name in self._running:
+            return
+        started = self._clock()
+        self._observe(name, max(0.0, started - self._due.get(name, started)))
+        self._running.add(name)
+        next_at: float | None = None
+        try:
+            next_at = await self._tasks[name](started)
+            self._failures.pop(name, None)
+        except Exception as error:  # noqa: BLE001  one task must not end the others
+            self._tell(name, error)
+            next_at = self._clock() + _AFTER_CRASH
+        finally:
+            self._running.discard(name)
+            self._ended.set()
+        if not self._draining and name in self._tasks:
+            self._plan(name, self._next(name, next_at))
+
+    def _tell(self, name: str, error: Exception) -> None:
+        """Log a failure when it changes; what nobody foresaw comes with its traceback."""
+        if self._failures.get(name) == str(error):
+            return
+        self._failures[name] = str(error)
+        if isinstance(error, WatcherError):
+            log.error("schedule.task_failed", task=name, cause=str(error))
+        else:
+            log.exception("schedule.task_failed", task=name)
+
+    def _next(self, name: str, asked_for: float | None) -> float:
+        now = self._clock()
+        if name in self._woken:
+            self._woken.discard(name)
+            return now
+        longest = now + _LONGEST_SLEEP
+        return longest if asked_for is None else min(asked_for, longest)
+
+    def _plan(self, name: str, at: float) -> None:
+        self._due[name] = at
+        self._scheduler.add_job(
+            self._run,
+            DateTrigger(datetime.fromtimestamp(at, UTC)),
+            args=(name,),
+            id=name,
+            name=name,
+            replace_existing=True,
+        )

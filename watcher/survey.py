@@ -1,0 +1,109 @@
+"""The daemon's state at a glance, for the metrics, the API and the page.
+
+What takes a walk through all orders is counted now and then, not at every scrape.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from watcher.book import Book, Census
+from watcher.judge import Judge
+from watcher.metrics.state import DaemonState, PanelState, RuleState
+from watcher.model import Kind, Status
+from watcher.poller import POLL_EVERY
+from watcher.station import Station
+from watcher.store import Store
+
+CENSUS_EVERY = 10.0
+
+
+class Survey:
+    """Gathers what the others know."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: Book,
+        judge: Judge,
+        stations: Mapping[str, Station],
+        clock: Callable[[], float],
+        revision: str,
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._judge = judge
+        self._stations = stations
+        self._clock = clock
+        self._revision = revision
+        self._census: dict[str, Census] = {}
+        self._sizes = (0, 0)
+        self.reload_ok = True
+        self.reload_at = 0.0
+        self.backup_at = 0.0
+        self.integrity_ok = True
+
+    async def run_once(self, now: float) -> float:
+        """Count panel by panel, letting others run in between; returns when to come again."""
+        census = {}
+        for name, station in list(self._stations.items()):
+            stalled_after = station.config.settings.stalled_after
+            census[name] = self._book.census(name, now, stalled_after)
+            await asyncio.sleep(0)
+        self._census = census
+        self._sizes = self._store.sizes()
+        return now + CENSUS_EVERY
+
+    def census(self, panel: str) -> Census:
+        """The panel's counts, some seconds old."""
+        return self._census.get(panel, Census())
+
+    def state(self) -> DaemonState:
+        """What a scrape tells."""
+        return DaemonState(
+            revision=self._revision,
+            reload_ok=self.reload_ok,
+            reload_at=self.reload_at,
+            backup_at=self.backup_at,
+            integrity_ok=self.integrity_ok,
+            db_bytes=self._sizes[0],
+            wal_bytes=self._sizes[1],
+            panels=[self.panel(station) for station in self._stations.values()],
+            rules=[
+                RuleState(
+                    rule.name,
+                    self._judge.evaluations[rule.name],
+                    self._judge.firings[rule.name],
+                    self._judge.failures[rule.name],
+                )
+                for rule in self._judge.rules
+            ],
+        )
+
+    def panel(self, station: Station) -> PanelState:
+        """One panel's state."""
+        name, line, settings = station.name, station.line, station.config.settings
+        census = self.census(name)
+        balance = self._judge.balances.get(name)
+        pause = line.pace.pause_until
+        threshold = settings.low_balance
+        unresolved = Counter(self._judge.unresolved.values())
+        return PanelState(
+            name=name,
+            up=line.problem is None and line.last_success > 0,
+            last_success=line.last_success,
+            poll_interval=POLL_EVERY,
+            backoff_until=pause if pause > self._clock() else 0.0,
+            due=census.due,
+            oldest_due=census.oldest_due or 0.0,
+            oldest_open=census.oldest_open or 0.0,
+            stalled=census.stalled,
+            statuses={status: self._book.counts[name, status] for status in Status},
+            pending={kind: station.worker.pending(kind) for kind in Kind},
+            unresolved={kind: unresolved[name, kind] for kind in Kind},
+            balance=None if balance is None else float(balance.amount),
+            currency="" if balance is None else balance.currency,
+            threshold=None if threshold is None else float(threshold),
+            balance_at=station.upkeep.balance_at,
+        )

@@ -1,0 +1,87 @@
+"""A panel's balance and price list, each read on its own interval."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from watcher.book import Book
+from watcher.errors import PanelError, RateLimited
+from watcher.judge import Judge
+from watcher.ledger import Ledger
+from watcher.panels.line import Line
+from watcher.store import Store
+
+log = structlog.get_logger()
+
+_RETRY_AFTER = 60.0  # seconds after a failure, or the interval where that is shorter
+
+
+class Upkeep:
+    """Reads what is asked for rarely. Each method returns when it wants to run next."""
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        store: Store,
+        book: Book,
+        ledger: Ledger,
+        judge: Judge,
+        balance_every: float,
+        services_every: float,
+    ) -> None:
+        self._line = line
+        self._store = store
+        self._book = book
+        self._ledger = ledger
+        self._judge = judge
+        self._balance_every = balance_every
+        self._services_every = services_every
+        self.balance_at = 0.0
+
+    async def balance(self, now: float) -> float | None:
+        """Read the balance; rules that name it look at every order when it has changed."""
+        return await self._paced(now, self._read_balance, self._balance_every)
+
+    async def services(self, now: float) -> float | None:
+        """Read the price list; rules that name services look at every order if it changed."""
+        return await self._paced(now, self._read_services, self._services_every)
+
+    async def _paced(
+        self, now: float, read: Callable[[float], Awaitable[None]], every: float
+    ) -> float:
+        again_at = self._line.take(now)
+        if again_at is not None:
+            return again_at
+        try:
+            await read(now)
+        except RateLimited as error:
+            return now + max(_RETRY_AFTER, error.retry_after or 0.0)
+        except PanelError:
+            return now + min(every, _RETRY_AFTER)
+        return now + every
+
+    async def _read_balance(self, now: float) -> None:
+        name = self._line.name
+        balance = await self._line.ask(self._line.client.balance())
+        await self._store.save_balance(name, balance, now=now)
+        changed = self._judge.balances.get(name) != balance
+        self._judge.balances[name] = balance
+        self.balance_at = now
+        if changed and self._judge.wants_balances():
+            await self._ledger.review(self._book.orders(name), now)
+
+    async def _read_services(self, now: float) -> None:
+        name = self._line.name
+        services, problems = await self._line.ask(self._line.client.services())
+        if not services:  # what panels answer to a bad key; nothing is gone because of it
+            log.warning("services.empty", panel=name)
+            return
+        changes = await self._store.save_services(name, services, now=now)
+        self._judge.services[name] = {service.id: service for service in services}
+        if problems:
+            log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])
+        if changes:
+            log.info("services.changed", panel=name, services=len(services), changes=len(changes))
+            if self._judge.wants_services():
+                await self._ledger.review(self._book.orders(name), now)

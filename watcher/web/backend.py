@@ -1,0 +1,126 @@
+"""What the web needs of the daemon, and the form of a route."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from watcher.book import Book
+from watcher.config import Secret
+from watcher.errors import RequestError
+from watcher.intake import Intake
+from watcher.judge import Judge
+from watcher.metrics import Metrics
+from watcher.model import Order
+from watcher.station import Station
+from watcher.store import Store
+from watcher.survey import Survey
+from watcher.web.shapes import OrderView
+from watcher.web.views import order_view
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
+
+    store: Store
+    book: Book
+    judge: Judge
+    intake: Intake
+    survey: Survey
+    stations: Mapping[str, Station]
+    metrics: Metrics
+    clock: Callable[[], float]
+    token: Callable[[], Secret | None]
+    not_ready: Callable[[], Awaitable[list[str]]]
+
+    def view(self, order: Order) -> OrderView:
+        """An order as it is told."""
+        limits = {
+            name: station.config.settings.stalled_after for name, station in self.stations.items()
+        }
+        return order_view(order, self.book.entry(order.panel, order.id), self.clock(), limits)
+
+
+BACKEND = web.AppKey("backend", Backend)
+
+Handler = Callable[[Backend, web.Request], Awaitable[tuple[int, msgspec.Struct]]]
+
+
+class Param(msgspec.Struct, frozen=True):
+    """A query parameter or header of a route."""
+
+    name: str
+    schema: dict[str, Any]
+    text: str
+    place: str = "query"
+    required: bool = False
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of the API: how it is reached, what it takes and what it gives."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    gives: dict[int, type[msgspec.Struct]]
+    takes: type[msgspec.Struct] | None = None
+    params: tuple[Param, ...] = ()
+
+
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+FLAG: dict[str, Any] = {"type": "boolean"}
+LIMIT = Param(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "How many at the most.",
+)
+CURSOR = Param("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "`next` of the last page.")
+PANEL = Param("panel", TEXT, "Of this panel only.")
+
+
+async def read_body(request: web.Request, kind: type[Any]) -> Any:
+    """The JSON body as a struct; RequestError says what is wrong with it."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except msgspec.DecodeError as error:
+        raise RequestError(f"the body: {error}") from None
+    except UnicodeDecodeError:
+        raise RequestError("the body: it is not UTF-8") from None
+
+
+def page_of(request: web.Request) -> tuple[int, int | None]:
+    """`limit` and `cursor` of the query."""
+    limit = _number(request, "limit") or 100
+    if not 1 <= limit <= 1000:
+        raise RequestError("limit: from 1 to 1000")
+    return limit, _number(request, "cursor")
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is true or false."""
+    text = request.query.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0", ""):
+        raise RequestError(f"{name}: true or false")
+    return text in ("true", "1")
+
+
+def one_of(request: web.Request, name: str, words: Any) -> Any:
+    """A query parameter that is a word of the enum, None where it is not given."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        return words(text)
+    except ValueError:
+        raise RequestError(f"{name}: one of {', '.join(words)}") from None
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise RequestError(f"{name}: a number is wanted, not {text[:20]!r}")
+    return int(text)

@@ -1,0 +1,87 @@
+"""The description of the API, made from the routes and shapes that serve it."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from watcher import __version__
+from watcher.web.backend import Route
+from watcher.web.shapes import FaultAnswer
+
+# What any call may answer beside what its route names.
+_ALWAYS: dict[int, type[msgspec.Struct]] = {400: FaultAnswer, 401: FaultAnswer, 503: FaultAnswer}
+
+
+def describe(routes: Sequence[Route]) -> dict[str, Any]:
+    """An OpenAPI 3.1 document."""
+    kinds = sorted(
+        {kind for route in routes for kind in (route.takes, *_answers(route).values()) if kind},
+        key=lambda kind: kind.__name__,
+    )
+    schemas, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    refs = dict(zip(kinds, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "watcher",
+            "version": __version__,
+            "summary": "Watches orders at SMM panels.",
+        },
+        "security": [{}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, refs: dict[type[msgspec.Struct], dict[str, Any]]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": {
+            str(status): {
+                "description": HTTPStatus(status).phrase,
+                "content": {"application/json": {"schema": refs[kind]}},
+            }
+            for status, kind in _answers(route).items()
+        },
+    }
+    if route.takes is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": refs[route.takes]}},
+        }
+    return operation
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    others = [
+        {
+            "name": param.name,
+            "in": param.place,
+            "required": param.required,
+            "description": param.text,
+            "schema": param.schema,
+        }
+        for param in route.params
+    ]
+    return in_path + others
+
+
+def _answers(route: Route) -> dict[int, type[msgspec.Struct]]:
+    return dict(sorted({**_ALWAYS, **route.gives}.items()))

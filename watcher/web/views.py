@@ -1,0 +1,127 @@
+"""Turns what the daemon knows into what the API tells."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from watcher.book import Entry
+from watcher.model import Action, Decision, Firing, Order, Phase, Refill, Service
+from watcher.web.shapes import (
+    ActionView,
+    DecisionView,
+    FiringView,
+    OrderView,
+    RefillView,
+    ServiceView,
+)
+
+
+def moment(at: float) -> datetime:
+    """Unix seconds as a time in UTC."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def moment_or_none(at: float | None) -> datetime | None:
+    return None if at is None else moment(at)
+
+
+def money(amount: Decimal | None) -> str | None:
+    """Plain digits, never an exponent."""
+    return None if amount is None else format(amount, "f")
+
+
+def order_view(
+    order: Order, entry: Entry | None, now: float, stalled_after: Mapping[str, float]
+) -> OrderView:
+    """An order; `entry` is its place in the book, None where it is closed."""
+    limit = stalled_after.get(order.panel)
+    return OrderView(
+        panel=order.panel,
+        order=order.id,
+        service=order.service,
+        link=order.link,
+        quantity=order.quantity,
+        status=order.status,
+        status_text=order.status_text,
+        remains=order.remains,
+        start_count=order.start_count,
+        count=order.count,
+        charge=money(order.charge),
+        currency=order.currency,
+        phase=order.phase,
+        stalled=(
+            order.phase is Phase.OPEN and limit is not None and now - order.progressed_at > limit
+        ),
+        problem=order.problem,
+        refills=order.refills,
+        submitted_at=moment(order.submitted_at),
+        progressed_at=moment(order.progressed_at),
+        finished_at=moment_or_none(order.finished_at),
+        checked_at=moment_or_none(entry.checked_at if entry else order.checked_at),
+        next_check_at=moment_or_none(entry.due if entry else None),
+    )
+
+
+def refill_view(refill: Refill) -> RefillView:
+    return RefillView(
+        refill=refill.id,
+        status=refill.status,
+        status_text=refill.status_text,
+        requested_at=moment(refill.requested_at),
+        finished_at=moment_or_none(refill.finished_at),
+    )
+
+
+def action_view(action: Action) -> ActionView:
+    return ActionView(
+        id=action.id,
+        kind=action.kind,
+        panel=action.panel,
+        order=action.order,
+        state=action.state,
+        rule=action.rule,
+        reason=action.reason,
+        params=action.params,
+        result=action.result,
+        answer=action.answer,
+        planned_at=moment(action.planned_at),
+        sent_at=moment_or_none(action.sent_at),
+        settled_at=moment_or_none(action.settled_at),
+    )
+
+
+def firing_view(firing: Firing) -> FiringView:
+    return FiringView(
+        rule=firing.rule,
+        action=firing.action,
+        at=moment(firing.at),
+        dry_run=firing.dry_run,
+        detail=firing.detail,
+    )
+
+
+def service_view(service: Service, disabled: str | None, gone_at: float | None) -> ServiceView:
+    return ServiceView(
+        service=service.id,
+        name=service.name,
+        type=service.type,
+        category=service.category,
+        rate=money(service.rate),
+        min=service.min,
+        max=service.max,
+        refill=service.refill,
+        cancel=service.cancel,
+        refill_disabled=disabled,
+        gone_at=moment_or_none(gone_at),
+    )
+
+
+def decision_view(decision: Decision) -> DecisionView:
+    return DecisionView(
+        rule=decision.rule,
+        action=decision.action,
+        fires=decision.fires,
+        reason=decision.reason,
+        detail=decision.detail,
+        again_at=moment_or_none(decision.again_at),
+    )

@@ -1,0 +1,102 @@
+"""How an answer gets to the client, or does not: faults between panel and client."""
+
+import asyncio
+
+from aiohttp import web
+
+from watcher.simulator.desk import Reply, page
+from watcher.simulator.switches import Shown
+from watcher.simulator.traits import Trait
+
+BLANKS = b" " * 65536
+DRIP = 0.02
+GATEWAY_TIMEOUT = page("504 Gateway Time-out", 504)
+
+
+class Delivery:
+    """Sends answers until the panel stops."""
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every wait and every endless answer."""
+        self._stopping.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait; whether the panel goes on after it."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def deliver(self, request: web.Request, reply: Reply, shown: Shown) -> web.StreamResponse:
+        """Send the reply, with all that happens to it on its way."""
+        if Trait.STALL in shown and not await self.wait(shown[Trait.STALL]):
+            return hang_up(request)
+        if Trait.CLOSE_BEFORE in shown or Trait.CLOSE_AFTER in shown:
+            return hang_up(request)
+        if Trait.HTML_504_AFTER in shown:
+            reply = GATEWAY_TIMEOUT
+        if Trait.EMPTY_BODY in shown:
+            reply = Reply(b"")
+        if Trait.JSON_AS_HTML in shown:
+            reply = reply._replace(content_type="text/html")
+        try:
+            return await self._send(request, reply, shown)
+        except ConnectionError:
+            # The client has gone, which is what these faults are for.
+            return hang_up(request)
+
+    async def _send(self, request: web.Request, reply: Reply, shown: Shown) -> web.StreamResponse:
+        if Trait.CUT_ANSWER in shown:
+            return await _cut(request, reply)
+        if Trait.ENDLESS_ANSWER in shown:
+            return await self._endless(request, reply)
+        if Trait.HUGE_ANSWER in shown:
+            return await _huge(request, reply, int(shown[Trait.HUGE_ANSWER]))
+        return web.Response(
+            body=reply.body,
+            status=reply.http,
+            content_type=reply.content_type,
+            headers=reply.headers,
+        )
+
+    async def _endless(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        response = _stream(reply)
+        await response.prepare(request)
+        await response.write(reply.body[:-1])
+        while await self.wait(DRIP):
+            await response.write(BLANKS[:1024])
+        return hang_up(request, response)
+
+
+def hang_up(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
+    """Close the connection; aiohttp wants a response even so, and notices that it can't send."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response() if response is None else response
+
+
+async def _cut(request: web.Request, reply: Reply) -> web.StreamResponse:
+    response = _stream(reply)
+    response.content_length = len(reply.body)
+    await response.prepare(request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    return hang_up(request, response)
+
+
+async def _huge(request: web.Request, reply: Reply, size: int) -> web.StreamResponse:
+    response = _stream(reply)
+    await response.prepare(request)
+    for _ in range(max(1, size // len(BLANKS))):
+        await response.write(BLANKS)
+    await response.write_eof(reply.body)
+    return response
+
+
+def _stream(reply: Reply) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.http, headers=reply.headers)
+    response.content_type = reply.content_type
+    return response

@@ -1,0 +1,286 @@
+"""Answers requests as a panel does: checks key and form, asks the world, writes the answer."""
+
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from math import ceil
+from typing import NamedTuple
+
+import msgspec
+
+from watcher.panels.profiles import Profile
+from watcher.simulator import answers
+from watcher.simulator.forms import whole
+from watcher.simulator.journal import Entry
+from watcher.simulator.limits import Limits
+from watcher.simulator.refusals import Refusal, Refused
+from watcher.simulator.switches import Shown
+from watcher.simulator.traits import Trait
+from watcher.simulator.world import World
+
+ERROR_HTTP = {
+    Trait.ERRORS_400: 400,
+    Trait.ERRORS_401: 401,
+    Trait.ERRORS_405: 405,
+    Trait.ERRORS_422: 422,
+    Trait.ERRORS_429: 429,
+    Trait.ERRORS_500: 500,
+}
+
+_PAGE = (
+    "<!DOCTYPE html><html><head><title>{0}</title></head>"
+    "<body><h1>{0}</h1><script>/* {0} */</script></body></html>"
+)
+
+
+class Reply(NamedTuple):
+    """An answer as it would leave if nothing happened to it on the way."""
+
+    body: bytes
+    http: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
+
+
+class Asked(NamedTuple):
+    """A request at the desk."""
+
+    sent: Mapping[str, str]
+    entry: Entry
+    shown: Shown
+    now: float
+
+
+def page(title: str, http: int) -> Reply:
+    return Reply(_PAGE.format(title).encode(), http, "text/html")
+
+
+PAGES = {
+    Trait.HTML_200: page("Just a moment...", 200),
+    Trait.HTML_BLOCKED: page("Access denied: your IP address is blocked", 403),
+    Trait.HTML_503: page("Maintenance", 503),
+}
+
+
+class Desk:
+    """One panel's desk: no IO, the time is told with each request."""
+
+    def __init__(self, profile: Profile, key: str, world: World, limits: Limits) -> None:
+        self._profile = profile
+        self._key = key
+        self._world = world
+        self._limits = limits
+        self._actions: Mapping[str, Callable[[Asked], object]] = {
+            "services": self._services,
+            "add": self._add,
+            "status": self._status,
+            "refill": self._refill,
+            "refill_status": self._refill_status,
+            "cancel": self._cancel,
+            "balance": self._balance,
+        }
+
+    def reply(
+        self, sent: Mapping[str, str], entry: Entry, shown: Shown, now: float, wall: float
+    ) -> Reply:
+        """The answer to a request; the entry learns what came of it."""
+        between = self._between(entry, shown, wall)
+        if between is not None:
+            return between
+        asked = Asked(sent, entry, shown, now)
+        try:
+            body = self._act(asked)
+        except Refused as refused:
+            return _refusal(refused, asked)
+        entry.outcome = "answered"
+        created = Trait.ACCEPTED_201 in shown and entry.action in ("add", "refill")
+        http = 201 if created and entry.carried_out else 200
+        return Reply(msgspec.json.encode(body), http)
+
+    def refuse(self, refusal: Refusal, entry: Entry, shown: Shown) -> Reply:
+        """The answer to a request that is none."""
+        return _refusal(Refused(refusal), Asked({}, entry, shown, 0.0))
+
+    def _between(self, entry: Entry, shown: Shown, wall: float) -> Reply | None:
+        """What the request meets before it gets to the desk."""
+        wait = self._limits.ask(entry.action, wall)
+        wait = wait or shown.get(Trait.RATE_LIMITED, 0.0)
+        if wait or Trait.RATE_LIMITED in shown:
+            entry.outcome = Trait.RATE_LIMITED.value
+            return _limited(wait, shown, wall)
+        for trait in shown:
+            if trait in PAGES or trait is Trait.CLOSE_BEFORE:
+                entry.outcome = trait.value
+                return PAGES.get(trait, Reply(b""))
+        return None
+
+    def _act(self, asked: Asked) -> object:
+        action = asked.entry.action
+        if asked.sent.get("key") != self._key:
+            if action == "services" and Trait.EMPTY_FOR_BAD_KEY in asked.shown:
+                return []
+            raise Refused(Refusal.KEY)
+        if action not in self._actions:
+            raise Refused(Refusal.REQUEST)
+        return self._actions[action](asked)
+
+    def _need(self, capability: str) -> None:
+        if not self._profile.can(capability):
+            raise Refused(Refusal.REQUEST)
+
+    def _services(self, asked: Asked) -> object:
+        self._need("services")
+        services = self._world.services.values()
+        return answers.price_list(services, self._profile.service_fields, asked.shown)
+
+    def _balance(self, asked: Asked) -> object:
+        self._need("balance")
+        balance = format(self._world.balance(asked.now), "f")
+        money = answers.currency(self._world.currency, asked.shown)
+        return {"balance": balance, "currency": money}
+
+    def _add(self, asked: Asked) -> object:
+        self._need("add")
+        once = Trait.ONCE_A_LINK in asked.shown
+        order = self._world.add(asked.sent, asked.now, once_a_link=once)
+        asked.entry.carried_out = (order,)
+        return answers.added(order, asked.shown)
+
+    def _status(self, asked: Asked) -> object:
+        many = "orders" in asked.sent
+        self._need("multi_status" if many else "status")
+        money = answers.currency(self._world.currency, asked.shown)
+
+        def row(order: int) -> object:
+            quantity = self._world.order(order, asked.now).quantity
+            raw = self._world.row(order, asked.now)
+            return answers.status_row(raw, order, quantity, money, asked.shown)
+
+        if not many:
+            return row(_number(_one(asked, "order"), Refusal.ORDER))
+        results = _each(self._orders(asked), row, Refusal.ORDER)
+        return answers.status_batch(results, asked.shown)
+
+    def _refill(self, asked: Asked) -> object:
+        many = "orders" in asked.sent
+        self._need("multi_refill" if many else "refill")
+
+        def refill(order: int) -> object:
+            number = self._create_refill(order, asked)
+            return answers.refill_id(number, many, asked.shown)
+
+        if not many:
+            return {"refill": refill(_number(_one(asked, "order"), Refusal.ORDER))}
+        results = _each(self._orders(asked), refill, Refusal.ORDER)
+        return answers.action_batch(results, "order", "refill", asked.shown)
+
+    def _create_refill(self, order: int, asked: Asked) -> int:
+        if Trait.REFILL_PROMISED in asked.shown and self._world.knows(order, asked.now):
+            raise Refused(Refusal.REFILL_DISABLED)
+        refill = self._world.refill(order, asked.now)
+        asked.entry.carried_out += (order,)
+        return refill
+
+    def _refill_status(self, asked: Asked) -> object:
+        many = "refills" in asked.sent
+        self._need("multi_refill_status" if many else "refill_status")
+
+        def word(refill: int) -> object:
+            status = self._world.refill_status(refill, asked.now)
+            return answers.refill_word(status, refill, asked.shown)
+
+        if not many:
+            return {"status": word(_number(_one(asked, "refill"), Refusal.REFILL_UNKNOWN))}
+        texts = self._several(asked, "refills")
+        self._check_batch(asked, texts, Refusal.REFILL_UNKNOWN)
+        results = _each(texts, word, Refusal.REFILL_UNKNOWN)
+        return answers.action_batch(results, "refill", "status", asked.shown)
+
+    def _cancel(self, asked: Asked) -> object:
+        self._need("cancel")
+
+        def cancel(order: int) -> object:
+            number = self._world.cancel(order, asked.now)
+            asked.entry.carried_out += (order,)
+            return answers.cancel_value(number, asked.shown)
+
+        texts = self._orders(asked) if "orders" in asked.sent else [_one(asked, "order")]
+        results = _each(texts, cancel, Refusal.ORDER)
+        return answers.cancels(results, asked.shown)
+
+    def _orders(self, asked: Asked) -> list[str]:
+        texts = self._several(asked, "orders")
+        self._check_batch(asked, texts, Refusal.ORDER)
+        return texts
+
+    def _several(self, asked: Asked, name: str) -> list[str]:
+        texts = [text.strip() for text in asked.sent[name].split(",") if text.strip()]
+        if len(texts) > self._profile.batch and Trait.BATCH_CUT in asked.shown:
+            return texts[: self._profile.batch]
+        if not 1 <= len(texts) <= self._profile.batch:
+            raise Refused(Refusal.REQUEST)
+        return texts
+
+    def _check_batch(self, asked: Asked, texts: list[str], unknown: Refusal) -> None:
+        """Refuse the whole batch, before any of it is carried out, where the traits say so."""
+        fails, empty = Trait.BAD_ID_FAILS_BATCH, Trait.ALL_UNKNOWN_400
+        if fails not in asked.shown and empty not in asked.shown:
+            return
+        known = [self._knows(text, unknown, asked.now) for text in texts]
+        if empty in asked.shown and not any(known):
+            raise Refused(unknown, http=400)
+        if fails in asked.shown and not all(known):
+            raise Refused(unknown)
+
+    def _knows(self, text: str, unknown: Refusal, now: float) -> bool:
+        number = whole(text)
+        if number is None:
+            return False
+        if unknown is Refusal.ORDER:
+            return self._world.knows(number, now)
+        return self._world.knows_refill(number)
+
+
+def _each(
+    texts: list[str], act: Callable[[int], object], unknown: Refusal
+) -> list[tuple[str, object | Refused]]:
+    """What comes of each id; one that is refused does not spoil the others."""
+    results: list[tuple[str, object | Refused]] = []
+    for text in texts:
+        try:
+            results.append((text, act(_number(text, unknown))))
+        except Refused as refused:
+            results.append((text, refused))
+    return results
+
+
+def _one(asked: Asked, name: str) -> str:
+    text = asked.sent.get(name, "").strip()
+    if not text:
+        raise Refused(Refusal.REQUEST)
+    return text
+
+
+def _number(text: str, unknown: Refusal) -> int:
+    number = whole(text)
+    if number is None:
+        raise Refused(unknown)
+    return number
+
+
+def _refusal(refused: Refused, asked: Asked) -> Reply:
+    asked.entry.outcome = refused.text
+    codes = [ERROR_HTTP[trait] for trait in asked.shown if trait in ERROR_HTTP]
+    body = msgspec.json.encode(answers.error(refused, asked.shown))
+    return Reply(body, codes[-1] if codes else refused.http)
+
+
+def _limited(wait: float, shown: Shown, wall: float) -> Reply:
+    body = msgspec.json.encode(answers.error(Refused(Refusal.RATE), shown))
+    if Trait.RATE_LIMIT_IN_200 in shown:
+        return Reply(body)
+    seconds, headers = ceil(wait), {}
+    if Trait.RETRY_AFTER_SECONDS in shown:
+        headers["Retry-After"] = str(seconds)
+    if Trait.RETRY_AFTER_DATE in shown:
+        headers["Retry-After"] = formatdate(ceil(wall) + seconds, usegmt=True)
+    return Reply(body, 429, headers=headers)

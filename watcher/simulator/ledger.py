@@ -1,0 +1,38 @@
+"""A customer's money at a simulated panel, exact to the last digit."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from heapq import heappop, heappush
+
+from watcher.simulator.refusals import Refusal, Refused
+
+
+class Ledger:
+    """A balance, and the times at which orders may give money back.
+
+    `refund` tells what an order gives back at a time; nothing, if it ended at another.
+    """
+
+    def __init__(self, balance: Decimal, refund: Callable[[int, float], Decimal]) -> None:
+        self._balance = balance
+        self._refund = refund
+        self._due: list[tuple[float, int]] = []
+
+    def balance(self, now: float) -> Decimal:
+        while self._due and self._due[0][0] <= now:
+            at, order = heappop(self._due)
+            self._balance += self._refund(order, at)
+        return self._balance
+
+    def set(self, balance: Decimal, now: float) -> None:
+        self.balance(now)
+        self._balance = balance
+
+    def spend(self, amount: Decimal, now: float) -> None:
+        if amount > self.balance(now):
+            raise Refused(Refusal.FUNDS)
+        self._balance -= amount
+
+    def expect(self, order: int, at: float) -> None:
+        """Look at the order again at this time: it may give money back."""
+        heappush(self._due, (at, order))

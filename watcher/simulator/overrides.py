@@ -1,0 +1,52 @@
+"""What a test makes of orders by force, whatever their fate."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Override(msgspec.Struct, frozen=True):
+    """Fields over an order's row, or another answer in the row's place."""
+
+    at: float
+    fields: dict[str, object]
+    answer: object = msgspec.UNSET
+
+
+class Overrides:
+    """The overridden orders."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, Override] = {}
+
+    def force(self, orders: Iterable[int], now: float, fields: dict[str, object]) -> None:
+        for order in orders:
+            old = self._of.get(order)
+            merged = {**old.fields, **fields} if old else fields
+            self._of[order] = Override(now, merged)
+
+    def garble(self, orders: Iterable[int], now: float, answer: object) -> None:
+        override = Override(now, {}, answer)
+        self._of.update(dict.fromkeys(orders, override))
+
+    def release(self, orders: Iterable[int]) -> None:
+        for order in orders:
+            self._of.pop(order, None)
+
+    def __contains__(self, order: int) -> bool:
+        return order in self._of
+
+    def over(self, order: int, row: dict[str, object]) -> object:
+        override = self._of.get(order)
+        if override is None:
+            return row
+        if override.answer is not msgspec.UNSET:
+            return override.answer
+        return {**row, **override.fields}
+
+    def status(self, order: int) -> tuple[str, float] | None:
+        """The forced status and since when, if there is one."""
+        override = self._of.get(order)
+        if override is None or "status" not in override.fields:
+            return None
+        return str(override.fields["status"]), override.at

@@ -1,0 +1,146 @@
+"""A simulated panel: an HTTP server on this machine that speaks the panel API."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from watcher.panels.profiles import Profile
+from watcher.simulator.control import Control
+from watcher.simulator.delivery import Delivery, hang_up
+from watcher.simulator.desk import Desk, Reply
+from watcher.simulator.journal import Entry, Journal
+from watcher.simulator.limits import LimitKind, Limits, Rate
+from watcher.simulator.refusals import Refusal
+from watcher.simulator.switches import Shown, Switchboard
+from watcher.simulator.traits import FAULTS, Trait
+from watcher.simulator.world import World
+
+PATH = "/api/v2"
+
+Sent = dict[str, str]
+
+
+class SimulatedPanel:
+    """One panel with its world, its journal and its traits.
+
+    `clock` is the wall clock, in seconds since 1970: rate limits go by it. The world's time
+    starts with it and runs `speed` times as fast. A panel that was stopped starts again on
+    the same port, with the same world.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        key: str = "demo",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        world: World | None = None,
+        traits: Iterable[Trait] = (),
+        requests_per_minute: int | None = None,
+        limit_kind: LimitKind = LimitKind.FIXED_WINDOW,
+        action_limits: Mapping[str, Rate] | None = None,
+        clock: Callable[[], float] = time.time,
+        control: bool = False,
+        journal_limit: int | None = None,
+    ) -> None:
+        self.profile = profile
+        self.world = world or World()
+        self.switches = Switchboard(traits)
+        self.limits = Limits(requests_per_minute, limit_kind, action_limits)
+        self.journal = Journal(journal_limit)
+        self._desk = Desk(profile, key, self.world, self.limits)
+        self._host, self._port = host, port
+        self._clock, self._speed = clock, speed
+        self._began = self._now_at_began = clock()
+        self._control = self._controls() if control else None
+        self._delivery = Delivery()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self._port}{PATH}"
+
+    def now(self) -> float:
+        """The world's time."""
+        return self._now_at_began + (self._clock() - self._began) * self._speed
+
+    def advance(self, seconds: float) -> None:
+        """Let the world's time jump forward."""
+        self._now_at_began += seconds
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", PATH, self._serve)
+        if self._control is not None:
+            app.add_routes(self._control.routes())
+        self._delivery = Delivery()
+        # No access log: it costs more than the answer. Waits end with the delivery.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
+            await self.stop()
+            raise
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        self._delivery.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def _controls(self) -> Control:
+        return Control(self.world, self.journal, self.switches, self.limits, self.now, self.advance)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        sent = await _parameters(request)
+        entry = self.journal.arrived(self.now(), sent or {})
+        shown = self.switches.show(entry.action)
+        entry.fault = next((trait.value for trait in shown if trait in FAULTS), "")
+        pause = shown.get(Trait.STALL_BEFORE, 0.0)
+        if pause and not await self._delivery.wait(pause):
+            return hang_up(request)
+        reply = self._reply(request, sent, entry, shown)
+        return await self._deliver(request, reply, entry, shown)
+
+    def _reply(self, request: web.Request, sent: Sent | None, entry: Entry, shown: Shown) -> Reply:
+        if request.method != "POST" or sent is None:
+            return self._desk.refuse(Refusal.REQUEST, entry, shown)
+        return self._desk.reply(sent, entry, shown, self.now(), self._clock())
+
+    async def _deliver(
+        self, request: web.Request, reply: Reply, entry: Entry, shown: Shown
+    ) -> web.StreamResponse:
+        response = await self._delivery.deliver(request, reply, shown)
+        hung_up = request.transport is None or request.transport.is_closing()
+        entry.http = 0 if hung_up and not response.prepared else response.status
+        return response
+
+
+async def _parameters(request: web.Request) -> Sent | None:
+    """The parameters, of the form and of the URL, as PHP clients send them; None if unreadable."""
+    sent = dict(request.query)
+    try:
+        form = await request.post()
+    except (ValueError, LookupError):
+        return None
+    sent.update({name: value for name, value in form.items() if isinstance(value, str)})
+    return sent

@@ -1,0 +1,68 @@
+"""The words that panels have for the documented statuses."""
+
+from collections.abc import Mapping
+
+from watcher.simulator.orders import (
+    CANCELED,
+    COMPLETED,
+    IN_PROGRESS,
+    PARTIAL,
+    PENDING,
+    PROCESSING,
+)
+from watcher.simulator.refills import REJECTED
+from watcher.simulator.switches import Shown
+from watcher.simulator.traits import Trait
+
+Words = Mapping[str, tuple[object, ...]]
+
+DOCUMENTED = (PENDING, PROCESSING, IN_PROGRESS, COMPLETED, PARTIAL, CANCELED)
+
+# Where a trait has several words for a status, an order has the one of its id.
+ORDER_WORDS: Mapping[Trait, Words] = {
+    Trait.STATUS_LOWER_CASE: {word: (word.lower(),) for word in DOCUMENTED},
+    Trait.STATUS_SYNONYMS: {
+        PENDING: ("queued", "awaiting"),
+        PROCESSING: ("running",),
+        IN_PROGRESS: ("In Progress", "inprogress", "in_progress", "active"),
+        COMPLETED: ("done", "success", "finished"),
+        PARTIAL: ("partial",),
+        CANCELED: ("Cancelled", "Refunded", "Fail", "Failed", "Error"),
+    },
+    Trait.STATUS_NUMBERS: {
+        PENDING: (0,),
+        IN_PROGRESS: (1,),
+        COMPLETED: (2,),
+        PARTIAL: (3,),
+        CANCELED: (4,),
+        PROCESSING: (5,),
+    },
+    Trait.STATUS_LANGUAGE: {
+        PENDING: ("Pendiente",),
+        PROCESSING: ("Procesando",),
+        IN_PROGRESS: ("En curso",),
+        COMPLETED: ("Completado",),
+        PARTIAL: ("Parcial",),
+        CANCELED: ("Cancelado",),
+    },
+    Trait.STATUS_SUBSCRIPTION: {
+        PENDING: ("Paused",),
+        IN_PROGRESS: ("Active",),
+        CANCELED: ("Expired",),
+    },
+    Trait.STATUS_UNKNOWN: {IN_PROGRESS: ("With the night shift",)},
+}
+
+REFILL_WORDS: Mapping[Trait, Words] = {
+    Trait.REFILL_MISSPELT: {IN_PROGRESS: ("In progess",)},
+    Trait.REFILL_OTHER_WORDS: {PENDING: ("Awaiting",), REJECTED: ("Fail", "Canceled")},
+}
+
+
+def spoken(word: object, number: int, shown: Shown, words: Mapping[Trait, Words]) -> object:
+    """The panel's word for a documented status of the order or refill with this number."""
+    said = word
+    for trait in shown:
+        choice = words.get(trait, {}).get(str(word))
+        said = choice[number % len(choice)] if choice else said
+    return said

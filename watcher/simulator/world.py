@@ -1,0 +1,291 @@
+"""The world behind a simulated panel: its orders, refills and balance over simulated time.
+
+1. An order's fate is drawn from the seed and its id; nothing happens to it while nobody asks.
+2. What an order is at a time is computed from its fate when somebody does ask.
+3. Money that comes back by itself waits in the ledger until its time has come.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from watcher.simulator.catalog import PRICE_LIST, Service
+from watcher.simulator.fate import NEVER, Fate, draw, fraction
+from watcher.simulator.forms import Wanted, WantedPosts, read_form, whole
+from watcher.simulator.ledger import Ledger
+from watcher.simulator.orders import (
+    FINAL,
+    NOTHING,
+    Order,
+    OrderRow,
+    delivered_at,
+    ends_at,
+    refundable,
+    row_at,
+)
+from watcher.simulator.overrides import Overrides
+from watcher.simulator.refills import Refills
+from watcher.simulator.refusals import Refusal, Refused
+from watcher.simulator.series import (
+    EXPIRED,
+    Part,
+    Series,
+    SeriesRow,
+    parts,
+    series_of,
+    series_row,
+)
+
+SEEDED_LINK = "https://example.com/seeded"
+
+
+class World:
+    """Orders, refills and money. Time is the caller's: seconds, never going back.
+
+    `next_fates` are the fates of the next orders that are added, for tests.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service] = PRICE_LIST,
+        *,
+        seed: int = 0,
+        balance: Decimal | str = "1000.00000",
+        currency: str = "USD",
+        first_order: int = 23501,
+    ) -> None:
+        self.services = {service.service: service for service in services}
+        self.seed = seed
+        self.currency = currency
+        self.next_fates: deque[Fate] = deque()
+        self._ledger = Ledger(Decimal(balance), self._refund)
+        self._next = first_order
+        self._orders: dict[int, Order] = {}
+        self._series: dict[int, Series] = {}
+        self._cancels: dict[int, float] = {}
+        self._links: dict[str, list[int]] = {}
+        self._overrides = Overrides()
+        self._refills = Refills()
+
+    def add(
+        self,
+        sent: Mapping[str, str],
+        now: float,
+        *,
+        fate: Fate | None = None,
+        once_a_link: bool = False,
+    ) -> int:
+        """Place an order as a customer does; its id."""
+        service = self._service(sent.get("service", ""))
+        wanted = read_form(service, sent)
+        link = wanted.link if isinstance(wanted, Wanted) else wanted.username
+        if once_a_link and self._is_active(link, now):
+            raise Refused(Refusal.DUPLICATE)
+        coming = self._pay(service, wanted, now)
+        if fate is None and self.next_fates:
+            fate = self.next_fates.popleft()
+        order = self._place_wanted(service, wanted, link, coming, now, fate)
+        self._links.setdefault(link, []).append(order)
+        return order
+
+    def seed_orders(
+        self,
+        count: int,
+        now: float,
+        *,
+        services: Sequence[int] | None = None,
+        quantity: int | None = None,
+        age: float = 0.0,
+        fate: Fate | None = None,
+    ) -> range:
+        """Orders placed over the last `age` seconds and paid for before the world began."""
+        chosen = [self.services[s] for s in services] if services else self._plain_services()
+        # One object for all equal prices: a million orders share a few hundred of them.
+        prices: dict[tuple[int, int], Decimal] = {}
+        first = self._next
+        for index in range(count):
+            service = chosen[index % len(chosen)]
+            wanted = quantity or self._usual_quantity(service)
+            key = service.service, wanted
+            if key not in prices:
+                prices[key] = service.price(wanted)
+            placed = now - age * (count - index) / count
+            order = Order(service.service, SEEDED_LINK, wanted, prices[key], placed, fate)
+            self._register(order, settled_until=now)
+        return range(first, self._next)
+
+    def knows(self, order: int, now: float) -> bool:
+        found = self._orders.get(order)
+        return found is not None and found.placed <= now
+
+    def knows_refill(self, refill: int) -> bool:
+        return refill in self._refills
+
+    def order(self, order: int, now: float) -> Order:
+        if not self.knows(order, now):
+            raise Refused(Refusal.ORDER)
+        return self._orders[order]
+
+    def fate(self, order: int) -> Fate:
+        found = self._orders[order]
+        return found.fate or draw(self.services[found.service].habits, self.seed, order)
+
+    def status(self, order: int, now: float) -> OrderRow | SeriesRow:
+        """What the order is by its fate, whatever was forced upon it."""
+        found = self.order(order, now)
+        series = self._series.get(order)
+        if series is not None:
+            return series_row(series, lambda part: self._word(part, now), now)
+        return row_at(found, self.fate(order), now, self._cancels.get(order, NEVER))
+
+    def row(self, order: int, now: float) -> object:
+        """What the panel answers for the order: raw fields by name, unless it was garbled."""
+        return self._overrides.over(order, self.status(order, now).fields())
+
+    def count(self, order: int, now: float) -> int:
+        """The link's count as anybody could see it, which the panel's API does not tell."""
+        found, fate, ended = self.order(order, now), self.fate(order), self._ended(order)
+        delivered = delivered_at(found, fate, min(now, ended))
+        since = self._refills.restored_at(order, now) or ended
+        lost = int(delivered * fate.drop) if now >= since + fate.drop_after else 0
+        return fate.start_count + delivered - lost
+
+    def refill(self, order: int, now: float) -> int:
+        """Take a refill, which has its effect later; its id."""
+        service = self.services[self.order(order, now).service]
+        if order in self._series:
+            raise Refused(Refusal.NOT_COMPLETED)
+        self._refills.check(order, service, self._word(order, now), self._ended(order), now)
+        return self._refills.create(order, self.fate(order), now)
+
+    def refill_status(self, refill: int, now: float) -> str:
+        return self._refills.status(refill, now)
+
+    def cancel(self, order: int, now: float) -> int:
+        """Take a cancel, which has its effect later, or not at all; its id."""
+        found = self.order(order, now)
+        if not self.services[found.service].cancel:
+            raise Refused(Refusal.CANCEL_DISABLED)
+        if order in self._series or self._word(order, now) in FINAL:
+            raise Refused(Refusal.CANCEL_FINISHED)
+        if order in self._cancels:
+            raise Refused(Refusal.CANCEL_RUNNING)
+        fate = self.fate(order)
+        self._cancels[order] = now + fate.cancel_takes
+        if self._cancels[order] < ends_at(found, fate):
+            self._ledger.expect(order, self._cancels[order])
+        return len(self._cancels)
+
+    def balance(self, now: float) -> Decimal:
+        return self._ledger.balance(now)
+
+    def set_balance(self, balance: Decimal | str, now: float) -> None:
+        self._ledger.set(Decimal(balance), now)
+
+    def spent(self, now: float) -> Decimal:
+        """What all orders cost at that time; together with the balance it never changes."""
+        charges = (
+            row_at(found, self.fate(order), now, self._cancels.get(order, NEVER)).charge
+            for order, found in self._orders.items()
+            if order not in self._series
+        )
+        return sum(charges, NOTHING)
+
+    def force(self, orders: int | Iterable[int], now: float, **fields: object) -> None:
+        """From now on answer these fields for the orders; the books do not follow."""
+        self._overrides.force(self._known(orders, now), now, fields)
+
+    def garble(self, orders: int | Iterable[int], now: float, answer: object) -> None:
+        """From now on answer this, whatever it is, in place of the orders' rows."""
+        self._overrides.garble(self._known(orders, now), now, answer)
+
+    def release(self, orders: int | Iterable[int], now: float) -> None:
+        """Undo force and garble."""
+        self._overrides.release(self._known(orders, now))
+
+    def _known(self, orders: int | Iterable[int], now: float) -> list[int]:
+        numbers = [orders] if isinstance(orders, int) else list(orders)
+        for number in numbers:
+            self.order(number, now)
+        return numbers
+
+    def _service(self, text: str) -> Service:
+        service = self.services.get(whole(text) or 0)
+        if service is None:
+            raise Refused(Refusal.SERVICE)
+        return service
+
+    def _plain_services(self) -> list[Service]:
+        return [s for s in self.services.values() if s.type != "Subscriptions"]
+
+    def _usual_quantity(self, service: Service) -> int:
+        # Few different ones, as people order round numbers, so that equal prices share memory.
+        most = min(service.max, service.min * 100)
+        steps = int(fraction(self.seed, self._next) * 10)
+        return service.min + (most - service.min) * steps // 10
+
+    def _is_active(self, link: str, now: float) -> bool:
+        ended = FINAL | {EXPIRED}
+        return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
+
+    def _pay(self, service: Service, wanted: Wanted | WantedPosts, now: float) -> list[Part]:
+        """Pay for all orders that the form comes to."""
+        coming = parts(service, wanted, self.seed, self._next + 1, now)
+        if not coming:
+            raise Refused(Refusal.PARAMETER, "expiry")
+        self._ledger.spend(sum((service.price(p.quantity) for p in coming), NOTHING), now)
+        return coming
+
+    def _place_wanted(
+        self,
+        service: Service,
+        wanted: Wanted | WantedPosts,
+        link: str,
+        coming: list[Part],
+        now: float,
+        fate: Fate | None,
+    ) -> int:
+        if isinstance(wanted, Wanted) and wanted.runs == 1:
+            return self._place(service, link, coming[0], fate)
+        number = self._number(Order(service.service, link, 0, NOTHING, now, fate))
+        self._series[number] = series_of(wanted, self._next, coming)
+        for part in coming:
+            self._place(service, link, part, fate)
+        return number
+
+    def _place(self, service: Service, link: str, part: Part, fate: Fate | None) -> int:
+        paid = service.price(part.quantity)
+        return self._register(Order(service.service, link, part.quantity, paid, part.at, fate))
+
+    def _number(self, order: Order) -> int:
+        number = self._next
+        self._next += 1
+        self._orders[number] = order
+        return number
+
+    def _register(self, order: Order, settled_until: float = -NEVER) -> int:
+        """Give the order its id; refunds up to a time were settled before the world began."""
+        number = self._number(order)
+        fate = self.fate(number)
+        if refundable(order, fate) and ends_at(order, fate) > settled_until:
+            self._ledger.expect(number, ends_at(order, fate))
+        return number
+
+    def _refund(self, order: int, at: float) -> Decimal:
+        # An end that a cancel forestalled gives nothing.
+        if order in self._overrides or self._ended(order) != at:
+            return NOTHING
+        found = self._orders[order]
+        row = row_at(found, self.fate(order), at, self._cancels.get(order, NEVER))
+        return found.paid - row.charge
+
+    def _word(self, order: int, now: float) -> str:
+        forced = self._overrides.status(order)
+        return forced[0] if forced else self.status(order, now).status
+
+    def _ended(self, order: int) -> float:
+        forced = self._overrides.status(order)
+        if forced:
+            return forced[1]
+        cancel_at = self._cancels.get(order, NEVER)
+        return ends_at(self._orders[order], self.fate(order), cancel_at)

@@ -13,7 +13,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
-from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
+from watcher.errors import BadKey, LifecycleError, NotSent, PanelError, RateLimited, Refused
 from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.model import Action, ActionState, Kind, Outcome, RowError
@@ -134,7 +134,11 @@ class ActionWorker:
         if not self._outcomes:
             return
         outcomes, now = self._outcomes, self._line.clock()
-        settled = await self._store.settle(outcomes, now=now)
+        try:
+            settled = await self._store.settle(outcomes, now=now)
+        except LifecycleError:  # a bug; all that fits is on record, and no retry would mend it
+            self._outcomes = []
+            raise
         self._outcomes = []
         for action in settled.actions:
             self._note(action)
@@ -153,7 +157,7 @@ class ActionWorker:
             self._planned[action.id] = action
             return
         self._alone.discard(action.id)
-        if action.state is ActionState.ACCEPTED and action.order is not None:
+        if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(action.panel, action.order, self._line.clock() + MIN_GAP)
         _log(action)
 

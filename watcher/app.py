@@ -78,6 +78,7 @@ class Daemon:
         *,
         reread: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.time,
+        schedule: Schedule | None = None,
     ) -> None:
         self.config = config
         self.stations: dict[str, Station] = {}
@@ -87,7 +88,11 @@ class Daemon:
         self.port = 0
         self._reread = reread or (lambda: config)
         self._clock = clock
-        self._schedule = Schedule(clock=clock, observe=self._observe_lateness)
+        self._schedule = schedule or Schedule(
+            clock=clock,
+            observe=lambda task, late: self.metrics.lateness.labels(_kind_of(task)).observe(late),
+            count_missed=lambda task: self.metrics.missed.labels(_kind_of(task)).inc(),
+        )
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
 
@@ -141,7 +146,7 @@ class Daemon:
     # --- building ---
 
     async def _build(self, now: float) -> None:
-        unresolved = await self.store.recover(now=now)
+        unresolved = await self.store.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
         self.survey = Survey(
@@ -160,6 +165,7 @@ class Daemon:
             metrics=self.metrics,
             guard_for=self._guard_for,
             on_planned=self._on_planned,
+            on_look=lambda at: self._schedule.wake("look", at),
         )
         self.intake = Intake(
             store=self.store,
@@ -190,10 +196,10 @@ class Daemon:
         for kind, panel, order in await self.store.last_accepted():
             if kind is Kind.CANCEL:
                 self.judge.note_cancel(panel, order)
-        self.judge.balances.update(await self.store.latest_balances())
-        for panel, services in (await self.store.all_services()).items():
-            for stored in services:
-                self.judge.know_service(panel, stored.service, stored.refill_disabled_text)
+        for panel, (_, balance) in (await self.store.latest_balances()).items():
+            self.judge.balances[panel] = balance
+        for stored in await self.store.all_services():
+            self.judge.know_service(stored.panel, stored.service, stored.refill_disabled_text)
 
     async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
         names = {panel.name for panel in panels}
@@ -220,7 +226,7 @@ class Daemon:
         client = PanelClient(
             name=name,
             url=panel.url,
-            key=panel.key,
+            key=panel.key.reveal(),
             profile=panel.profile,
             timeout=settings.timeout,
             on_request=lambda action, seconds, reason: self.metrics.count_request(
@@ -230,7 +236,6 @@ class Daemon:
         await client.open()
         self.metrics.prepare(name, [kind for kind in Kind if client.limit(_capability(kind))])
         line = Line(name, client, Pace(settings.requests_per_minute), self._clock)
-        common = {"line": line, "store": self.store, "book": self.book, "judge": self.judge}
         return Station(
             config=panel,
             line=line,
@@ -241,11 +246,27 @@ class Daemon:
                 metrics=self.metrics,
                 check_within=settings.check_within,
             ),
-            worker=ActionWorker(**common, metrics=self.metrics, on_settled=self._on_settled),
-            refills=RefillWatcher(**common, ledger=self.ledger),
-            upkeep=Upkeep(
-                **common,
+            worker=ActionWorker(
+                line=line,
+                store=self.store,
+                book=self.book,
+                judge=self.judge,
+                metrics=self.metrics,
+                on_settled=self._on_settled,
+            ),
+            refills=RefillWatcher(
+                line=line,
+                store=self.store,
+                book=self.book,
                 ledger=self.ledger,
+                judge=self.judge,
+            ),
+            upkeep=Upkeep(
+                line=line,
+                store=self.store,
+                book=self.book,
+                ledger=self.ledger,
+                judge=self.judge,
                 balance_every=settings.balance_every,
                 services_every=settings.services_every,
             ),
@@ -343,7 +364,6 @@ class Daemon:
         """After a start or a reload: the rules look at every order once, then when it changes."""
         await self.ledger.review(self.book.orders(), now)
         self._schedule.remove("review")
-        self._schedule.wake("look")
         return None
 
     async def _measure_loop(self, now: float) -> float:
@@ -363,8 +383,10 @@ class Daemon:
             problems.append(str(error))
         return problems
 
-    def _observe_lateness(self, task: str, late: float) -> None:
-        self.metrics.lateness.labels(task.partition(":")[0]).observe(late)
+
+def _kind_of(task: str) -> str:
+    """`poll:smmgenie` -> `poll`: a label for metrics."""
+    return task.partition(":")[0]
 
 
 def _capability(kind: Kind) -> str:
@@ -372,8 +394,8 @@ def _capability(kind: Kind) -> str:
 
 
 def _secrets(config: Config) -> list[str]:
-    keys: list[str] = [panel.key for panel in config.panels.values()]
-    return keys + ([config.token] if config.token else [])
+    secrets = [panel.key for panel in config.panels.values()]
+    return [secret.reveal() for secret in (*secrets, config.token) if secret is not None]
 
 
 def _check_reloadable(old: Config, new: Config) -> None:

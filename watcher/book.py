@@ -21,6 +21,7 @@ class Entry(msgspec.Struct, gc=False):
     look: float | None = None
     checked_at: float | None = None
     failures: int = 0  # refusals of this id in a row
+    alone: bool = False  # it made a whole batch fail: it is asked about by itself
     asked: bool = False  # a check of it is under way
 
 
@@ -72,7 +73,7 @@ class Book:
         """The orders of the next request: those due, filled with the next-due up to `limit`.
 
         They stay under way until `put_back` or `checked`. Filling leaves out orders that were
-        checked less than MIN_GAP seconds ago.
+        checked less than MIN_GAP seconds ago, and those whose ids the panel refuses.
         """
         shelf = self._shelves.get(panel)
         return shelf.take(limit, now) if shelf else []
@@ -84,12 +85,21 @@ class Book:
             if entry is not None:
                 self._schedule(entry, entry.due if due is None else due)
 
-    def checked(self, panel: str, order_id: str, now: float, due: float, failures: int = 0) -> None:
-        """The order was observed (or its id refused, for the `failures`th time) at `now`."""
+    def checked(self, panel: str, order_id: str, now: float, due: float) -> None:
+        """The order was observed at `now`."""
         entry = self.entry(panel, order_id)
         if entry is not None:
             entry.checked_at = now
-            entry.failures = failures
+            entry.failures = 0
+            entry.alone = False
+            self._schedule(entry, due)
+
+    def refused(self, panel: str, order_id: str, due: float, *, alone: bool) -> None:
+        """The panel refused the id, or left it out; `alone` where that failed a whole batch."""
+        entry = self.entry(panel, order_id)
+        if entry is not None:
+            entry.failures += 1
+            entry.alone = alone
             self._schedule(entry, due)
 
     def hasten(self, panel: str, order_id: str, due: float) -> None:
@@ -176,18 +186,20 @@ class _Shelf:
         if first is None or first > now:
             return []
         taken: list[Entry] = []
-        too_fresh: list[tuple[float, str]] = []
-        while self.heap and len(taken) < limit and len(too_fresh) < limit:
+        passed_over: list[tuple[float, str]] = []
+        while self.heap and len(taken) < limit and len(passed_over) < limit:
             item = heapq.heappop(self.heap)
             entry = self._entry_of(item)
             if entry is None:
                 continue
-            if entry.due > now and _is_fresh(entry, now):
-                too_fresh.append(item)
+            if (entry.due > now and _is_no_filling(entry, now)) or (entry.alone and taken):
+                passed_over.append(item)
                 continue
             entry.asked = True
             taken.append(entry)
-        for item in too_fresh:
+            if entry.alone:
+                break
+        for item in passed_over:
             heapq.heappush(self.heap, item)
         return taken
 
@@ -219,5 +231,5 @@ class _Shelf:
         return entry if entry is not None and entry.due == due and not entry.asked else None
 
 
-def _is_fresh(entry: Entry, now: float) -> bool:
-    return entry.checked_at is not None and now - entry.checked_at < MIN_GAP
+def _is_no_filling(entry: Entry, now: float) -> bool:
+    return entry.failures > 0 or (entry.checked_at is not None and now - entry.checked_at < MIN_GAP)

@@ -42,7 +42,7 @@ when = "order.status == 'in_progress' && order.idle > duration('20s')"
 [[rules]]
 name = "tell of partial orders"
 action = "notify"
-when = "order.status == 'partial'"
+when = "order.status == 'partial' && order.remains > 400"
 
 [[rules]]
 name = "cancel what is slow (dry run)"

@@ -117,6 +117,12 @@ class Judge:
         if refill_disabled is not None:
             self.refill_disabled[panel, service.id] = refill_disabled
 
+    def forget_services(self, panel: str) -> None:
+        """Before the panel's price list is taken over anew."""
+        self.services.pop(panel, None)
+        for key in [key for key in self.refill_disabled if key[0] == panel]:
+            del self.refill_disabled[key]
+
     def note_refill(self, panel: str, order_id: str, refill_id: str, *, running: bool) -> None:
         """The refill task was accepted, or is over."""
         if running:

@@ -36,6 +36,7 @@ class Ledger:
         metrics: Metrics,
         guard_for: Callable[[str], float],
         on_planned: Callable[[Sequence[Action]], None],
+        on_look: Callable[[float], None],
     ) -> None:
         self._store = store
         self._book = book
@@ -43,6 +44,7 @@ class Ledger:
         self._metrics = metrics
         self._guard_for = guard_for
         self._on_planned = on_planned
+        self._on_look = on_look
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def keep(
@@ -65,8 +67,7 @@ class Ledger:
                 await self._record(transitions, verdict, now)
             for transition in transitions:
                 self._enter(transition)
-        for order, look in verdict.looks:
-            self._book.look_at(order, _earliest(look, self._guard_end(order)))
+        self._plan_looks(verdict)
         self._tell(verdict)
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
@@ -139,6 +140,13 @@ class Ledger:
             self._judge.forget(after)
         if after.status in FINAL and before.status not in FINAL:
             self._metrics.count_finish(after, transition.at)
+
+    def _plan_looks(self, verdict: Verdict) -> None:
+        for order, look in verdict.looks:
+            self._book.look_at(order, _earliest(look, self._guard_end(order)))
+        next_look = self._book.next_look()
+        if next_look is not None:
+            self._on_look(next_look)
 
     def _guard_end(self, order: Order) -> float | None:
         return guard_ends_at(order, self._guard_for(order.panel))

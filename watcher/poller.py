@@ -19,7 +19,6 @@ from watcher.errors import (
     PanelError,
     RateLimited,
     Refused,
-    StoreError,
     TimedOut,
 )
 from watcher.ledger import Ledger
@@ -78,10 +77,8 @@ class Poller:
             rows = await self._ask(ids)
             if rows is not None:
                 await self._keep(ids, rows, self._line.clock())
-        except (PanelError, StoreError) as error:
+        except PanelError:
             self._book.put_back(self._line.name, ids)
-            if isinstance(error, StoreError):
-                raise
         except BaseException:
             self._book.put_back(self._line.name, ids)
             raise
@@ -92,12 +89,10 @@ class Poller:
             rows = await self._line.ask(self._line.client.statuses(ids))
         except Unmatched as error:
             return self._split(ids, len(ids), error)
-        except BadKey:
+        except (BadKey, RateLimited, NotSent, TimedOut):
             raise
         except Refused as error:
             return self._split(ids, 2, error)
-        except (RateLimited, NotSent, TimedOut):
-            raise
         except PanelError as error:
             # One order can make a panel answer with nonsense: ask again first, then in parts.
             if not self._failed_before:
@@ -126,9 +121,8 @@ class Poller:
                 due = next_check(entry.order, now, within=self._check_within)
                 self._book.checked(name, order_id, now, due)
             else:
-                failures = entry.failures + 1
-                due = after_problem(failures, now)
-                self._book.checked(name, order_id, now, due, failures)
+                due = after_problem(entry.failures + 1, now)
+                self._book.refused(name, order_id, due, alone=len(ids) == 1)
 
     def _transitions(
         self, ids: Sequence[str], rows: Mapping[str, Row], now: float

@@ -10,6 +10,12 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 import structlog
+from apscheduler.events import (
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    JobExecutionEvent,
+    JobSubmissionEvent,
+)
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
@@ -20,7 +26,7 @@ log = structlog.get_logger()
 Task = Callable[[float], Awaitable[float | None]]
 Observer = Callable[[str, float], None]  # (task, seconds late)
 
-_LONGEST_SLEEP = 60.0  # a task that waits to be woken looks itself at least this often
+_LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
 
 
@@ -32,13 +38,18 @@ class Schedule:
         *,
         clock: Callable[[], float] = time.time,
         observe: Observer = lambda task, late: None,
+        count_missed: Callable[[str], None] = lambda task: None,
     ) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            # A task plans its next run before APScheduler counts this one as ended; that it
+            # does not run twice at once is seen to in _run.
+            job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
+        self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
         self._clock = clock
         self._observe = observe
+        self._count_missed = count_missed
         self._tasks: dict[str, Task] = {}
         self._running: set[str] = set()
         self._woken: set[str] = set()
@@ -75,12 +86,14 @@ class Schedule:
         """Tasks that have been running, or overdue, for longer than `limit` seconds."""
         return [name for name, due in self._due.items() if now - due > limit]
 
-    def wake(self, name: str) -> None:
-        """Run the task now, or again at once if it is running."""
+    def wake(self, name: str, at: float | None = None) -> None:
+        """Run the task now, or by the time given; again at once where it is running."""
         if name in self._running:
             self._woken.add(name)
-        elif name in self._tasks and self._due.get(name, 0.0) > self._clock():
-            self._plan(name, self._clock())
+            return
+        wanted = self._clock() if at is None else at
+        if name in self._tasks and self._due.get(name, 0.0) > wanted:
+            self._plan(name, wanted)
 
     async def drain(self, within: float) -> bool:
         """Start nothing more and wait for what runs; False if that took too long.
@@ -122,6 +135,12 @@ class Schedule:
         if not self._draining and name in self._tasks:
             self._plan(name, self._next(name, next_at))
 
+    def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
+        """A run that APScheduler left out is made up for: a task must never be forgotten."""
+        self._count_missed(event.job_id)
+        if event.job_id in self._tasks and not self._draining:
+            self._plan(event.job_id, self._clock() + _AFTER_CRASH)
+
     def _tell(self, name: str, error: Exception) -> None:
         """Log a failure when it changes; what nobody foresaw comes with its traceback."""
         if self._failures.get(name) == str(error):
@@ -137,8 +156,7 @@ class Schedule:
         if name in self._woken:
             self._woken.discard(name)
             return now
-        longest = now + _LONGEST_SLEEP
-        return longest if asked_for is None else min(asked_for, longest)
+        return now + _LONGEST_WAIT if asked_for is None else asked_for
 
     def _plan(self, name: str, at: float) -> None:
         self._due[name] = at

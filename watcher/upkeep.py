@@ -71,6 +71,12 @@ class Upkeep:
         if changed and self._judge.wants_balances():
             await self._ledger.review(self._book.orders(name), now)
 
+    async def _know(self, name: str) -> None:
+        """The rules go by what is on record: a changed flag forgets an earlier refusal."""
+        self._judge.forget_services(name)
+        for stored in await self._store.services(name):
+            self._judge.know_service(name, stored.service, stored.refill_disabled_text)
+
     async def _read_services(self, now: float) -> None:
         name = self._line.name
         services, problems = await self._line.ask(self._line.client.services())
@@ -78,7 +84,7 @@ class Upkeep:
             log.warning("services.empty", panel=name)
             return
         changes = await self._store.save_services(name, services, now=now)
-        self._judge.services[name] = {service.id: service for service in services}
+        await self._know(name)
         if problems:
             log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])
         if changes:

@@ -42,6 +42,28 @@ def test_filling_leaves_out_what_was_checked_just_now():
     assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0", "1", "2"]
 
 
+def test_a_refused_id_fills_no_request():
+    book = a_book([1.0, 2.0])
+    book.take("p", 100, 5.0)
+    book.refused("p", "0", 70.0, alone=False)
+    book.checked("p", "1", 5.0, 20.0)
+    assert ids(book.take("p", 100, 30.0)) == ["1"]
+    book.put_back("p", ["1"])
+    assert ids(book.take("p", 100, 70.0)) == ["1", "0"]
+
+
+def test_an_id_that_failed_a_whole_batch_is_asked_alone():
+    book = a_book([3.0, 1.0, 2.0])
+    book.take("p", 100, 5.0)
+    book.refused("p", "0", 10.0, alone=True)
+    book.put_back("p", ["1", "2"])
+    assert ids(book.take("p", 100, 20.0)) == ["1", "2"]
+    assert ids(book.take("p", 100, 20.0)) == ["0"]
+    book.checked("p", "0", 20.0, 30.0)
+    book.put_back("p", ["1", "2"])
+    assert ids(book.take("p", 100, 40.0)) == ["1", "2", "0"]
+
+
 def test_what_is_under_way_is_not_taken_again():
     book = a_book([1.0, 2.0])
     assert ids(book.take("p", 1, 5.0)) == ["0"]

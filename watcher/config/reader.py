@@ -201,7 +201,7 @@ class _Reader:
             action=RuleAction(section.action),
             condition=condition,
             panels=chosen,
-            every=section.every,
+            every=float(section.every),
             attempts=section.attempts,
             per_hour=section.per_hour,
             dry_run=section.dry_run,

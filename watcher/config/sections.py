@@ -31,10 +31,22 @@ class Amount(Decimal):
     """Money, not negative; written as "25.00", so that it is exact."""
 
 
-class Secret(str):
-    """Text that no log, error or repr shows."""
+class Secret:
+    """Text that no log, error or repr shows: whoever needs it has to `reveal` it."""
 
-    __slots__ = ()
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -66,7 +66,7 @@ class Desk:
 
     def __init__(self, profile: Profile, key: str, world: World, limits: Limits) -> None:
         self._profile = profile
-        self._key = key
+        self.key = key
         self._world = world
         self._limits = limits
         self._actions: Mapping[str, Callable[[Asked], object]] = {
@@ -115,7 +115,7 @@ class Desk:
 
     def _act(self, asked: Asked) -> object:
         action = asked.entry.action
-        if asked.sent.get("key") != self._key:
+        if asked.sent.get("key") != self.key:
             if action == "services" and Trait.EMPTY_FOR_BAD_KEY in asked.shown:
                 return []
             raise Refused(Refusal.KEY)

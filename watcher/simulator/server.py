@@ -73,6 +73,10 @@ class SimulatedPanel:
         """Let the world's time jump forward."""
         self._now_at_began += seconds
 
+    def change_key(self, key: str) -> None:
+        """From now on only this key is valid."""
+        self._desk.key = key
+
     async def start(self) -> None:
         app = web.Application()
         app.router.add_route("*", PATH, self._serve)

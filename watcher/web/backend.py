@@ -90,12 +90,12 @@ async def read_body(request: web.Request, kind: type[Any]) -> Any:
         raise RequestError("the body: it is not UTF-8") from None
 
 
-def page_of(request: web.Request) -> tuple[int, int | None]:
+def page_of(request: web.Request) -> tuple[int, int]:
     """`limit` and `cursor` of the query."""
     limit = _number(request, "limit") or 100
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
-    return limit, _number(request, "cursor")
+    return limit, _number(request, "cursor") or 0
 
 
 def flag(request: web.Request, name: str) -> bool:

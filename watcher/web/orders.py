@@ -97,7 +97,7 @@ async def list_orders(backend: Backend, request: web.Request) -> tuple[int, Orde
     orders, next_key = await backend.store.orders(
         panel=request.query.get("panel") or None,
         status=one_of(request, "status", Status),
-        problem=flag(request, "problem"),
+        problem=flag(request, "problem") or None,
         progressed_before=stalled_before,
         limit=limit,
         after=after,

@@ -37,8 +37,7 @@ def make_server(backend: Backend) -> web.Application:
     app[BACKEND] = backend
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _serve(route))
-    description = msgspec.json.format(msgspec.json.encode(describe(ROUTES)))
-    app.router.add_get("/v1/openapi.json", lambda request: _description(description))
+    app.router.add_get("/v1/openapi.json", _description(msgspec.json.encode(describe(ROUTES))))
     app.router.add_get("/v1/backup", _backup)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/healthz", _healthz)
@@ -86,7 +85,7 @@ async def _errors(request: web.Request, handler: Respond) -> web.StreamResponse:
 @web.middleware
 async def _authorized(request: web.Request, handler: Respond) -> web.StreamResponse:
     token = request.app[BACKEND].token()
-    if token is None or request.path in OPEN_PATHS or _bears(request, token):
+    if token is None or request.path in OPEN_PATHS or _bears(request, token.reveal()):
         return await handler(request)
     response = _fault(401, "unauthorized", "a valid bearer token is required")
     # A browser asks its user for the page's password: that is the token, for any user.
@@ -106,8 +105,11 @@ def _bears(request: web.Request, token: str) -> bool:
     return hmac.compare_digest(given.strip().encode(), token.encode())
 
 
-async def _description(description: bytes) -> web.Response:
-    return web.Response(body=description, content_type="application/json")
+def _description(body: bytes) -> Respond:
+    async def respond(request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.format(body), content_type="application/json")
+
+    return respond
 
 
 async def _metrics(request: web.Request) -> web.Response:

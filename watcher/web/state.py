@@ -46,7 +46,7 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
         state=one_of(request, "state", ActionState),
         panel=request.query.get("panel") or None,
         limit=limit,
-        after=after,
+        after=after or None,
     )
     views = [action_view(action) for action in actions]
     return 200, ActionList(actions=views, next=None if next_id is None else str(next_id))

@@ -1,0 +1,136 @@
+"""`watcher check-config`, offline and against simulated panels; `run` and `demo` as wired."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.integration.cli_daemon import in_thread
+from watcher.cli import app
+from watcher.panels.profiles import shipped
+from watcher.simulator import SimulatedPanel, Trait
+
+GOOD = """
+[panels.smmgenie]
+profile = "smmgenie"
+low_balance = "25.00"
+
+[[rules]]
+name = "refill daily"
+action = "refill"
+when = "order.status == 'completed' && service.refill"
+every = "24h"
+dry_run = true
+"""
+
+
+def watcher(*args: object, **env: str) -> Result:
+    given = {"COLUMNS": None, "STATE_DIRECTORY": None, "SMMGENIE_KEY": "k", "OTHER_KEY": "k", **env}
+    return CliRunner().invoke(app, tuple(map(str, args)), env=given)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "watcher.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_good_one_is_summed_up(tmp_path: Path) -> None:
+    file = written(tmp_path, GOOD)
+    result = watcher("check-config", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    for text in (
+        f"{file} is good",
+        str(tmp_path / "watcher.db"),
+        "127.0.0.1:9466, without a token",
+        "smmgenie",
+        "https://smmgenie.com/api/v2",
+        "refill_status",
+        "refill daily  refill (dry run)  once in 1d",
+    ):
+        assert text in result.stdout
+
+
+def test_every_problem_is_a_line(tmp_path: Path) -> None:
+    text = GOOD.replace('low_balance = "25.00"', "low_balnce = 5").replace("order.status", "ordr")
+    file = written(tmp_path, text + "[daemon]\nlisten = 5\n")
+    result = watcher("check-config", file, SMMGENIE_KEY="")
+    assert (result.exit_code, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith(f"{file}: ") for line in lines)
+    for path in ("daemon.listen", "panels.smmgenie.low_balnce", "panels.smmgenie", "rules[1].when"):
+        assert any(path in line for line in lines)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    result = watcher("check-config", tmp_path / "no.toml")
+    assert result.exit_code == 1
+    assert result.stderr == f"{tmp_path / 'no.toml'}: No such file or directory\n"
+
+
+def test_targets_that_get_nothing_are_warned_of(tmp_path: Path) -> None:
+    text = GOOD + '[[notify]]\nurl_env = "ALERT_URL"\non = ["panel_down"]\n'
+    result = watcher("check-config", written(tmp_path, text))
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: 1 [[notify]] target: read, but not delivered")
+
+
+def online(tmp_path: Path, one: SimulatedPanel, other: SimulatedPanel) -> Result:
+    text = GOOD.replace('low_balance = "25.00"', f'url = "{one.url}"\ntimeout = "5s"')
+    text += f'[panels.other]\nprofile = "standard"\nurl = "{other.url}"\ntimeout = "5s"\n'
+    return watcher("check-config", written(tmp_path, text), "--online")
+
+
+def test_panels_are_asked(tmp_path: Path) -> None:
+    one = SimulatedPanel(shipped()["smmgenie"], key="k")
+    other = SimulatedPanel(shipped()["standard"], key="k")
+    with in_thread(one), in_thread(other):
+        result = online(tmp_path, one, other)
+    assert (result.exit_code, result.stderr) == (0, "")
+    services = len(one.world.services)
+    refill = sum(service.refill for service in one.world.services.values())
+    row = next(line for line in result.stdout.splitlines() if "1000.00000 USD" in line)
+    assert row.split() == ["smmgenie", "1000.00000", "USD", str(services), str(refill), "0"]
+    assert {entry.action for entry in one.journal.requests()} == {"balance", "services"}
+
+
+def test_a_panel_that_fails_is_named_and_the_others_are_asked(tmp_path: Path) -> None:
+    one = SimulatedPanel(shipped()["smmgenie"], key="another")
+    other = SimulatedPanel(shipped()["standard"], key="k")
+    with in_thread(one), in_thread(other):
+        result = online(tmp_path, one, other)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].startswith("smmgenie: balance: ")
+    assert "another" not in result.stderr
+    assert any(line.startswith("other ") for line in result.stdout.splitlines())
+
+
+def test_an_empty_price_list_is_warned_of(tmp_path: Path) -> None:
+    one = SimulatedPanel(
+        shipped()["smmgenie"], key="another", traits=[Trait.EMPTY_FOR_BAD_KEY, Trait.ERRORS_401]
+    )
+    other = SimulatedPanel(shipped()["standard"], key="k")
+    with in_thread(one), in_thread(other):
+        result = online(tmp_path, one, other)
+    assert result.exit_code == 1
+    assert "warning: smmgenie: the price list is empty" in result.stderr
+
+
+def test_a_panel_that_is_not_there(tmp_path: Path) -> None:
+    gone = SimulatedPanel(shipped()["standard"], key="k", port=1)
+    result = online(tmp_path, gone, gone)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 4
+
+
+@pytest.mark.parametrize("args", [("run",), ("run", "--config"), ("demo", "--port", "70000")])
+def test_used_wrongly(args: tuple[str, ...]) -> None:
+    assert watcher(*args).exit_code == 2
+
+
+def test_run_prints_a_line_for_each_problem(tmp_path: Path) -> None:
+    file = written(tmp_path, "[panels.smmgenie]\nprofil = 5\n[daemon]\nlisten = 5\n")
+    result = watcher("run", "--config", file)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) >= 2
+    assert all(line.startswith(f"{file}: ") for line in result.stderr.splitlines())

@@ -1,0 +1,240 @@
+"""`watcher panels`, `services`, `rules`, and how the daemon is reached."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.integration.cli_daemon import HOSTILE, NOW, CannedDaemon
+from watcher.cli import app
+from watcher.web.shapes import (
+    DecisionView,
+    Explanation,
+    PanelList,
+    PanelView,
+    RuleList,
+    RuleView,
+    ServiceList,
+    ServiceView,
+)
+
+PANEL = PanelView(
+    panel="genie",
+    profile="smmgenie",
+    can=["add", "status"],
+    up=True,
+    problem=None,
+    paused_until=None,
+    last_success_at=NOW - timedelta(minutes=2),
+    balance="25.10",
+    currency="USD",
+    low_balance="20",
+    balance_at=NOW,
+    orders_open=1234,
+    orders_guarded=6,
+    orders_due=7,
+    orders_stalled=8,
+    lag=75.2,
+    actions_pending=0,
+    actions_unresolved=1,
+)
+SERVICE = ServiceView(
+    service="12",
+    name=HOSTILE,
+    type="Default",
+    category="Instagram",
+    rate="0.90",
+    min=10,
+    max=100_000,
+    refill=True,
+    cancel=None,
+    refill_disabled=None,
+    gone_at=None,
+)
+RULE = RuleView(
+    name="refill daily",
+    action="refill",
+    panels=["genie"],
+    when="order.status == 'completed' && order.drop > 0.1",
+    every=86400.0,
+    attempts=30,
+    per_hour=200,
+    dry_run=True,
+    evaluations=10_000,
+    firings=5,
+    failures=0,
+    held={"genie": NOW + timedelta(hours=1, minutes=1)},
+)
+
+
+@pytest.fixture
+def daemon() -> Iterator[CannedDaemon]:
+    with CannedDaemon() as canned:
+        canned.put("GET /v1/panels", PanelList([PANEL]))
+        canned.put("GET /v1/panels/genie/services", ServiceList([SERVICE]))
+        canned.put("GET /v1/rules", RuleList([RULE]))
+        yield canned
+
+
+def watcher(daemon: CannedDaemon, *args: str, **env: str) -> Result:
+    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
+    return CliRunner().invoke(app, args, env=given)
+
+
+def test_panels(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "panels")
+    assert result.exit_code == 0
+    for word in ("genie", "up", "25.10 USD", "1234", "1m 15s", "2m"):
+        assert word in result.stdout
+    assert json.loads(watcher(daemon, "panels", "--json").stdout)["panels"][0]["lag"] == 75.2
+
+
+def test_services(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "services", "genie")
+    assert result.exit_code == 0
+    assert "[bold]x[/] :smile: �[31mred" in result.stdout
+    assert "\x1b" not in result.stdout
+    raw = watcher(daemon, "services", "genie", "--json").stdout
+    assert json.loads(raw)["services"][0]["name"] == HOSTILE
+    assert "\x9b" not in raw
+
+
+def test_rules(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "rules")
+    for words in (
+        "refill daily",
+        "refill (dry run)",
+        "order.status == 'completed' && order.drop > 0.1",
+        "once in 1d, 30 times at most",
+        "200 an hour",
+        "10,000 looks, fired 5 times",
+        "genie (goes on in 1h",
+    ):
+        assert words in result.stdout
+    assert json.loads(watcher(daemon, "rules", "--json").stdout)["rules"][0]["per_hour"] == 200
+
+
+def test_rules_explained(daemon: CannedDaemon) -> None:
+    decision = DecisionView(
+        rule="refill daily",
+        action="refill",
+        fires=False,
+        reason="value_unknown",
+        detail="the panel has not told order.drop",
+        again_at=None,
+    )
+    daemon.put("GET /v1/rules/explain", Explanation([decision]))
+    result = watcher(daemon, "rules", "--explain", "genie", "23501")
+    assert daemon.requests[0].query == {"panel": "genie", "order": "23501"}
+    assert "no     value_unknown  the panel has not told order.drop" in result.stdout
+    raw = json.loads(watcher(daemon, "rules", "--explain", "genie", "1", "--json").stdout)
+    assert raw["decisions"][0]["fires"] is False
+    assert watcher(daemon, "rules", "--explain", "genie").exit_code == 2
+
+
+def test_lists_may_be_empty(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/rules", RuleList([]))
+    daemon.put("GET /v1/panels/genie/services", ServiceList([]))
+    assert "no rules" in watcher(daemon, "rules").stdout
+    assert "no services" in watcher(daemon, "services", "genie").stdout
+
+
+def test_a_panel_that_is_not_there(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "services", "other")
+    assert (result.exit_code, result.stderr) == (1, "there is no such thing\n")
+
+
+def test_the_token_of_a_file_or_the_environment(daemon: CannedDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "api.token"
+    file.write_text("from-file\n")
+    file.chmod(0o600)
+    watcher(daemon, "panels")
+    watcher(daemon, "panels", WATCHER_TOKEN="from-env")
+    watcher(daemon, "panels", "--token-file", str(file), WATCHER_TOKEN="from-env")
+    given = [request.headers.get("Authorization") for request in daemon.requests]
+    assert given == [None, "Bearer from-env", "Bearer from-file"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "cause"),
+    [
+        (b"secret", 0o640, "can be read by others"),
+        (b"", 0o600, "is empty"),
+        (b"\xff\xfesecret", 0o600, "is not text"),
+        ("секрет".encode(), 0o600, "characters that no token has"),
+        (None, 0, "No such file"),
+    ],
+)
+def test_a_token_file_that_can_not_be_used(
+    daemon: CannedDaemon, tmp_path: Path, content: bytes | None, mode: int, cause: str
+) -> None:
+    file = tmp_path / "t"
+    if content is not None:
+        file.write_bytes(content)
+        file.chmod(mode)
+    result = watcher(daemon, "panels", "--token-file", str(file), COLUMNS="300")
+    assert result.exit_code == 2
+    assert cause in result.stderr
+    assert "secret" not in result.stderr
+    assert daemon.requests == []
+
+
+def test_a_daemon_that_wants_a_token(daemon: CannedDaemon) -> None:
+    daemon.refuse("GET /v1/panels", 401, "unauthorized", "a token is required")
+    result = watcher(daemon, "panels")
+    assert result.exit_code == 1
+    assert "set WATCHER_TOKEN" in result.stderr
+
+
+def test_no_daemon(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "panels", "--url", "http://127.0.0.1:1")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == (
+        "no daemon answers at http://127.0.0.1:1: "
+        "start it with `watcher run`, or name another with --url\n"
+    )
+    assert watcher(daemon, "panels", "--url", "http://watcher.invalid").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b"<html>"), (200, b"[]"), (200, b"\xff"), (502, b"<html>"), (200, b""), (302, b"")],
+)
+def test_what_answers_is_something_else(daemon: CannedDaemon, status: int, body: bytes) -> None:
+    daemon.put("GET /v1/panels", body, status)
+    daemon.headers = {"Location": f"{daemon.url}/v1/rules"}
+    result = watcher(daemon, "panels", WATCHER_TOKEN="secret")
+    assert result.exit_code == 3
+    assert "is not watcher" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    # A redirect is not followed: it would take the token elsewhere.
+    assert len(daemon.requests) == 1
+
+
+def test_an_answer_of_another_shape(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/panels", {"panels": [{"panel": 5}]})
+    result = watcher(daemon, "panels")
+    assert result.exit_code == 3
+    assert "does not answer as this version does" in result.stderr
+
+
+@pytest.mark.parametrize("call", ["cut", "half"])
+def test_an_answer_that_breaks_off(daemon: CannedDaemon, call: str) -> None:
+    daemon.put("GET /v1/panels", call)
+    result = watcher(daemon, "panels")
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_proxy_is_not_asked_for_this_machine(daemon: CannedDaemon) -> None:
+    proxy = {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    assert watcher(daemon, "panels", **proxy).exit_code == 0
+
+
+def test_an_argument_that_is_no_text(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "services", os.fsdecode(b"\xff"))
+    assert (result.exit_code, result.stderr) == (2, "an argument is not UTF-8\n")

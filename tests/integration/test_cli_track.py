@@ -1,0 +1,160 @@
+"""`watcher track` over real HTTP: ids, files, streams, and what goes wrong on the way."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.integration.cli_daemon import CannedDaemon, Request
+from watcher.cli import app
+from watcher.web.shapes import Rejected, TrackAnswer
+
+CALL = "POST /v1/orders"
+
+
+@pytest.fixture
+def daemon() -> Iterator[CannedDaemon]:
+    with CannedDaemon() as canned:
+        canned.answers[CALL] = takes()
+        yield canned
+
+
+def takes(
+    *refused: str, known: tuple[str, ...] = ()
+) -> Callable[[Request], tuple[int, TrackAnswer]]:
+    """Takes all but some."""
+
+    def answer(request: Request) -> tuple[int, TrackAnswer]:
+        ids = [item["order"] for item in request.body["orders"]]
+        rejected = [Rejected(n, "refused here") for n, order in enumerate(ids) if order in refused]
+        old = sum(order in known for order in ids)
+        return 200, TrackAnswer(len(ids) - len(rejected) - old, old, rejected)
+
+    return answer
+
+
+def watcher(daemon: CannedDaemon, *args: str, stdin: bytes | None = None, **env: str) -> Result:
+    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
+    return CliRunner().invoke(app, ("track", "genie", *args), input=stdin, env=given)
+
+
+def sent(daemon: CannedDaemon) -> list[str]:
+    return [item["order"] for request in daemon.asked(CALL) for item in request.body["orders"]]
+
+
+def test_ids_by_hand(daemon: CannedDaemon) -> None:
+    daemon.answers[CALL] = takes(known=("2",))
+    result = watcher(daemon, "1", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "1 order tracked, 1 known already\n"
+    assert sent(daemon) == ["1", "2"]
+
+
+@pytest.mark.parametrize("args", [(), ("1 2",), ("--file", "/nowhere/at/all"), ("--file", "/")])
+def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
+    assert watcher(daemon, *args).exit_code == 2
+    assert daemon.requests == []
+
+
+def test_a_file_with_bad_lines(daemon: CannedDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("order;qty;date\n1;10;2024-05-31 12:00:00\n2;many;\n3;10;\n4;10;\n")
+    daemon.answers[CALL] = takes("3")
+    result = watcher(daemon, "--file", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "line 3: quantity: 'many' is not a whole number",
+        "line 4: order 3: refused here",
+    ]
+    assert result.stdout == "2 orders tracked, 0 known already, 2 not taken\n"
+    first = daemon.requests[0].body["orders"][0]
+    assert first["submitted_at"] == "2024-05-31T12:00:00Z"
+
+
+def test_standard_input(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "9", "--file", "-", stdin=b'{"order": 1}\n{"order": "2"}\n')
+    assert result.exit_code == 0
+    assert sent(daemon) == ["9", "1", "2"]
+
+
+def test_an_empty_file_is_nothing_to_do(daemon: CannedDaemon) -> None:
+    result = watcher(daemon, "--file", "-", stdin=b"")
+    assert (result.exit_code, result.stdout) == (0, "0 orders tracked, 0 known already\n")
+    assert daemon.requests == []
+
+
+def test_many_orders_go_in_parts(daemon: CannedDaemon) -> None:
+    ids = [str(number) for number in range(12_345)]
+    daemon.answers[CALL] = takes("0", "7000")
+    result = watcher(daemon, "--file", "-", stdin="\n".join(ids).encode())
+    assert [len(request.body["orders"]) for request in daemon.requests] == [5000, 5000, 2345]
+    assert sent(daemon) == ids
+    assert "line 7001: order 7000: refused here" in result.stderr
+    assert result.stdout == "12,343 orders tracked, 0 known already, 2 not taken\n"
+
+
+def test_long_links_go_in_smaller_parts(daemon: CannedDaemon) -> None:
+    lines = "".join(f"{number},{'ж' * 4000}\n" for number in range(1000))
+    assert watcher(daemon, "--file", "-", stdin=f"id,link\n{lines}".encode()).exit_code == 0
+    assert sent(daemon) == [str(number) for number in range(1000)]
+    assert max(len(request.body["orders"]) for request in daemon.requests) < 600
+
+
+def test_a_daemon_that_goes_away_amid_it(daemon: CannedDaemon) -> None:
+    def answer(request: Request) -> tuple[int, object]:
+        return takes()(request) if len(daemon.requests) == 1 else (200, "cut")
+
+    daemon.answers[CALL] = answer
+    result = watcher(daemon, "--file", "-", stdin=b"\n".join(b"%d" % n for n in range(6000)))
+    assert result.exit_code == 3
+    assert "5,000 orders tracked" in result.stdout
+    assert "run the same again" in result.stderr
+
+
+def test_a_panel_that_is_not_there(daemon: CannedDaemon) -> None:
+    daemon.refuse(CALL, 404, "not_found", "there is no panel 'genie'")
+    result = watcher(daemon, "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "there is no panel 'genie'\n"
+
+
+def test_progress_is_shown_on_a_terminal_only(daemon: CannedDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "orders.txt"
+    file.write_text("\n".join(str(number) for number in range(6000)) + "\n7 [bold]8[/]\n")
+    cause = "line 6001: '7 [bold]8[/]' is not an order's id\n"
+    assert watcher(daemon, "--file", str(file)).stderr == cause
+    shown = watcher(daemon, "--file", str(file), FORCE_COLOR="1", TERM="xterm", COLUMNS="80")
+    assert "6,001 orders" in shown.stderr
+    assert cause in shown.stderr
+    assert shown.stdout == "6,000 orders tracked, 0 known already, 1 not taken\n"
+
+
+def test_orders_are_sent_while_the_rest_is_still_to_come(
+    daemon: CannedDaemon, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "orders.jsonl"
+    os.mkfifo(pipe)
+    arrived = threading.Event()
+
+    def answer(request: Request) -> tuple[int, TrackAnswer]:
+        arrived.set()
+        return takes()(request)
+
+    def write() -> None:
+        with pipe.open("wb") as stream:
+            stream.write(b"".join(b'{"order":%d}\n' % number for number in range(6000)))
+            stream.flush()
+            early.append(arrived.wait(10))
+            stream.write(b'{"order":"last"}\n')
+
+    early: list[bool] = []
+    daemon.answers[CALL] = answer
+    writer = threading.Thread(target=write)
+    writer.start()
+    result = watcher(daemon, "--file", str(pipe))
+    writer.join()
+    assert early == [True]
+    assert (result.exit_code, sent(daemon)[-1]) == (0, "last")

@@ -1,0 +1,208 @@
+"""Rules at work: refills, cancels and notices, each once and with its reason."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import House, a_house
+from watcher.model import Status
+from watcher.simulator import Ending, Fate, Trait
+
+HOUR = 3600.0
+DONE = Fate(pending=30.0, per_minute=1000.0, refill_takes=2 * HOUR)
+STALLED = Fate(ending=Ending.STALLED, share=0.3, per_minute=1000.0, cancel_takes=HOUR)
+
+REFILL = """
+[[rules]]
+name = "refill"
+action = "refill"
+when = "order.status == 'completed' && service.refill && order.finished_ago > duration('10h')"
+every = "24h"
+attempts = 2
+"""
+CANCEL = """
+[[rules]]
+name = "cancel stalled"
+action = "cancel"
+when = "order.status == 'in_progress' && order.idle > duration('5h')"
+"""
+
+
+async def actions(house: House, **query: str) -> list[dict]:
+    return (await house.call("GET", "/v1/actions", params=query))["actions"]
+
+
+async def reason_of(house: House, order: str, rule: str) -> str:
+    path = f"/v1/rules/explain?panel={next(iter(house.panels))}&order={order}"
+    decisions = (await house.call("GET", path))["decisions"]
+    return {decision["rule"]: decision["reason"] for decision in decisions}[rule]
+
+
+async def test_a_refill_is_asked_for_by_time_alone_and_followed_to_its_end(tmp_path: Path):
+    async with a_house(tmp_path, rules=REFILL) as house:
+        ids = await house.place(3, quantity=100, services=[1], fate=DONE)
+        await house.run(9 * HOUR)
+        assert house.panel.journal.requests("refill") == []
+        assert await reason_of(house, ids[0], "refill") == "condition_false"
+        polls = len(house.panel.journal.requests("status"))
+        await house.run(1.2 * HOUR)
+        assert len(house.panel.journal.requests("status")) == polls, "it needed no check"
+        assert house.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1)
+        assert len(house.panel.journal.requests("refill")) == 1, "one request for all of them"
+        assert await reason_of(house, ids[0], "refill") == "refill_running"
+        await house.run(4 * HOUR)
+        shown = await house.call("GET", f"/v1/orders/standard/{ids[0]}")
+        assert [refill["status"] for refill in shown["refills"]] == ["completed"]
+        assert shown["state"]["refills"] == 1
+        assert await reason_of(house, ids[0], "refill") == "every"
+
+
+async def test_attempts_bound_how_often_a_rule_acts(tmp_path: Path):
+    async with a_house(tmp_path, rules=REFILL) as house:
+        ids = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(10 * 24 * HOUR)
+        assert house.panel.journal.sent("refill")[int(ids[0])] == 2
+        assert await reason_of(house, ids[0], "refill") == "attempts"
+        await house.restart()
+        await house.run(3 * 24 * HOUR)
+        assert house.panel.journal.sent("refill")[int(ids[0])] == 2, "a restart forgets nothing"
+
+
+async def test_a_stalled_order_is_cancelled_once_and_its_status_tells(tmp_path: Path):
+    async with a_house(tmp_path, rules=CANCEL) as house:
+        ids = await house.place(1, quantity=1000, services=[1], fate=STALLED)
+        await house.run(5.6 * HOUR)
+        assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
+        assert house.order(ids[0]).status is Status.IN_PROGRESS
+        assert await reason_of(house, ids[0], "cancel stalled") == "cancel_accepted"
+        await house.run(3 * HOUR)
+        assert house.order(ids[0]).status in (Status.PARTIAL, Status.CANCELED)
+        assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
+
+
+async def test_a_service_that_refuses_refills_is_remembered(tmp_path: Path):
+    async with a_house(tmp_path, rules=REFILL, traits=[Trait.REFILL_PROMISED]) as house:
+        first = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(11 * HOUR)
+        assert house.panel.journal.sent("refill") == {int(first[0]): 1}
+        second = await house.place(5, quantity=100, services=[1], fate=DONE)
+        await house.run(48 * HOUR)
+        assert house.panel.journal.sent("refill") == {int(first[0]): 1}
+        assert await reason_of(house, second[0], "refill") == "service_refuses"
+        services = (await house.call("GET", "/v1/panels/standard/services"))["services"]
+        told = {service["service"]: service["refill_disabled"] for service in services}
+        assert "disabled" in told["1"].lower()
+        await house.restart()
+        await house.run(HOUR)
+        assert await reason_of(house, second[0], "refill") == "service_refuses"
+
+
+async def test_a_refill_refused_for_other_reasons_may_be_tried_again(tmp_path: Path):
+    rules = REFILL.replace("10h", "1h").replace('every = "24h"', 'every = "2h"')
+    async with a_house(tmp_path, rules=rules) as house:
+        fate = Fate(pending=30.0, per_minute=1000.0, refill_takes=HOUR / 2)
+        ids = await house.place(1, quantity=100, services=[1], fate=fate)
+        await house.run(6 * HOUR)
+        assert [action["state"] for action in await actions(house)] == ["rejected", "accepted"]
+        assert "24 hours" in (await actions(house))[0]["answer"]
+        assert house.panel.journal.carried_out("refill") == {int(ids[0]): 1}
+
+
+async def test_the_brake_holds_a_rule_that_wants_too_much(tmp_path: Path):
+    rules = CANCEL + "per_hour = 10\n"
+    async with a_house(tmp_path, rules=rules) as house:
+        ids = await house.place(50, quantity=1000, services=[1], fate=STALLED)
+        await house.run(5.7 * HOUR)
+        cancelled = house.panel.journal.sent("cancel")
+        assert len(cancelled) == 10
+        rule = (await house.call("GET", "/v1/rules"))["rules"][0]
+        assert list(rule["held"]) == ["standard"]
+        waiting = next(order for order in ids if int(order) not in cancelled)
+        assert await reason_of(house, waiting, "cancel stalled") == "brake"
+        await house.run(1.1 * HOUR)
+        assert len(house.panel.journal.sent("cancel")) == 20, "an hour later it goes on"
+
+
+async def test_dry_run_decides_counts_and_does_nothing(tmp_path: Path):
+    async with a_house(tmp_path, rules=CANCEL + "dry_run = true\n") as house:
+        ids = await house.place(2, quantity=1000, services=[1], fate=STALLED)
+        await house.run(8 * HOUR)
+        assert house.panel.journal.requests("cancel") == []
+        shown = await house.call("GET", f"/v1/orders/standard/{ids[0]}")
+        assert [(f["rule"], f["dry_run"]) for f in shown["firings"]] == [("cancel stalled", True)]
+        assert (await house.call("GET", "/v1/rules"))["rules"][0]["firings"] == 2
+
+
+async def test_two_rules_do_not_refill_the_same_order_twice(tmp_path: Path):
+    rules = REFILL + REFILL.replace('name = "refill"', 'name = "refill too"')
+    async with a_house(tmp_path, rules=rules) as house:
+        ids = await house.place(20, quantity=100, services=[1], fate=DONE)
+        await house.run(11 * HOUR)
+        assert house.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1)
+
+
+async def test_a_drop_measured_elsewhere_fires_at_once(tmp_path: Path):
+    rules = """
+[[rules]]
+name = "refill drops"
+action = "refill"
+when = "order.status == 'completed' && order.drop > 0.1"
+"""
+    async with a_house(tmp_path, rules=rules) as house:
+        ids = await house.place(1, quantity=1000, services=[1], fate=DONE)
+        await house.run(HOUR)
+        assert await reason_of(house, ids[0], "refill drops") == "value_unknown"
+        path = f"/v1/orders/standard/{ids[0]}/count"
+        start = house.order(ids[0]).start_count
+        await house.call("PUT", path, json={"count": start + 950})
+        await house.run(5.0)
+        assert house.panel.journal.requests("refill") == []
+        await house.call("PUT", path, json={"count": start + 800})
+        await house.run(5.0)
+        assert house.panel.journal.sent("refill") == {int(ids[0]): 1}
+
+
+@pytest.mark.parametrize("profile", ["smmgenie", "smmxz"])
+async def test_a_panel_without_batches_is_asked_for_refills_one_by_one(
+    tmp_path: Path, profile: str
+):
+    async with a_house(tmp_path, rules=REFILL, profiles=[profile]) as house:
+        await house.place(7, quantity=100, services=[1], fate=DONE)
+        await house.run(13.5 * HOUR)
+        assert len(house.panel.journal.requests("refill")) == (7 if profile == "smmgenie" else 1)
+        assert house.panel.journal.sent("refill").total() == 7
+        assert {r["state"] for r in await actions(house)} == {"accepted"}
+        assert house.daemon.survey.panel(house.daemon.stations[profile]).pending["refill"] == 0
+
+
+async def test_a_notice_is_counted_and_not_repeated(tmp_path: Path):
+    rules = """
+[[rules]]
+name = "tell"
+action = "notify"
+when = "order.status == 'completed'"
+every = "30d"
+"""
+    async with a_house(tmp_path, rules=rules) as house:
+        await house.place(4, quantity=100, fate=DONE)
+        await house.run(HOUR)
+        await house.restart()
+        await house.run(HOUR)
+        firings = await house.daemon.store.firings_since(0.0)
+        assert len(firings) == 4
+
+
+async def test_a_rule_on_the_balance_looks_when_the_balance_changes(tmp_path: Path):
+    rules = """
+[[rules]]
+name = "stop when poor"
+action = "cancel"
+when = "order.status == 'pending' && panel.balance < 5.0"
+"""
+    async with a_house(tmp_path, rules=rules, defaults="balance_every = '1m'") as house:
+        ids = await house.place(1, quantity=100, services=[1], fate=Fate(pending=48 * HOUR))
+        await house.run(HOUR)
+        assert house.panel.journal.requests("cancel") == []
+        house.panel.world.set_balance("4.99", house.panel.now())
+        await house.run(70.0)
+        assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}

@@ -1,0 +1,154 @@
+"""The real schedule, on the real loop: short waits, no simulated time."""
+
+import asyncio
+import time
+
+import pytest
+
+from watcher.errors import StoreBusy
+from watcher.schedule import Schedule
+
+
+@pytest.fixture
+async def schedule():
+    schedule = Schedule()
+    schedule.start()
+    yield schedule
+    await schedule.drain(1.0)
+
+
+async def wait_until(condition, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_task_that_wants_to_run_at_once_is_never_forgotten(schedule: Schedule):
+    runs = 0
+
+    async def task(now: float) -> float:
+        nonlocal runs
+        runs += 1
+        return now  # again, at once
+
+    schedule.add("task", task)
+    await wait_until(lambda: runs >= 300)
+
+
+async def test_a_task_runs_when_it_asked_to(schedule: Schedule):
+    runs: list[float] = []
+
+    async def task(now: float) -> float:
+        runs.append(now)
+        return now + 0.1
+
+    schedule.add("task", task)
+    await wait_until(lambda: len(runs) >= 3)
+    assert all(later - earlier >= 0.1 for earlier, later in zip(runs, runs[1:], strict=False))
+
+
+async def test_waking_runs_a_waiting_task_and_a_running_one_again(schedule: Schedule):
+    runs, go = 0, asyncio.Event()
+
+    async def task(now: float) -> None:
+        nonlocal runs
+        runs += 1
+        await go.wait()
+
+    schedule.add("task", task)
+    await wait_until(lambda: runs == 1)
+    schedule.wake("task")
+    await asyncio.sleep(0.02)
+    assert runs == 1, "it never runs twice at once"
+    go.set()
+    await wait_until(lambda: runs == 2)
+    await asyncio.sleep(0.02)
+    schedule.wake("task")
+    await wait_until(lambda: runs == 3)
+
+
+async def test_a_task_that_fails_runs_again_and_holds_up_no_other(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("watcher.schedule._AFTER_CRASH", 0.01)
+    failures, runs = 0, 0
+
+    async def broken(now: float) -> float:
+        nonlocal failures
+        failures += 1
+        raise StoreBusy if failures % 2 else ZeroDivisionError
+
+    async def sound(now: float) -> float:
+        nonlocal runs
+        runs += 1
+        return now + 0.01
+
+    schedule.add("broken", broken)
+    schedule.add("sound", sound)
+    await wait_until(lambda: failures >= 4 and runs >= 4)
+
+
+async def test_draining_waits_for_what_runs_and_starts_nothing_more():
+    schedule = Schedule()
+    schedule.start()
+    ended = False
+    started = asyncio.Event()
+
+    async def slow(now: float) -> float:
+        nonlocal ended
+        started.set()
+        await asyncio.sleep(0.1)
+        ended = True
+        return now
+
+    schedule.add("slow", slow)
+    await started.wait()
+    assert await schedule.drain(2.0)
+    assert ended
+
+
+async def test_draining_gives_up_in_time():
+    schedule = Schedule()
+    schedule.start()
+    started = asyncio.Event()
+
+    async def endless(now: float) -> None:
+        started.set()
+        await asyncio.sleep(30.0)
+
+    schedule.add("endless", endless)
+    await started.wait()
+    began = time.monotonic()
+    assert not await schedule.drain(0.05)
+    assert time.monotonic() - began < 1.0
+
+
+async def test_retiring_waits_for_the_run_under_way(schedule: Schedule):
+    started, ended = asyncio.Event(), False
+
+    async def task(now: float) -> float:
+        nonlocal ended
+        started.set()
+        await asyncio.sleep(0.05)
+        ended = True
+        return now
+
+    schedule.add("task", task)
+    await started.wait()
+    await schedule.retire(["task"])
+    assert ended
+    schedule.wake("task")
+
+
+async def test_a_task_that_does_not_come_back_is_stuck(schedule: Schedule):
+    started = asyncio.Event()
+
+    async def hung(now: float) -> None:
+        started.set()
+        await asyncio.sleep(30.0)
+
+    schedule.add("hung", hung)
+    await started.wait()
+    now = time.time()
+    assert schedule.stuck(now, 10.0) == []
+    assert schedule.stuck(now + 100.0, 10.0) == ["hung"]

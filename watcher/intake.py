@@ -146,8 +146,8 @@ class Intake:
                     future.set_result(action)
 
     async def wait_for(self, action: Action, seconds: float) -> Action:
-        """The action once it has been sent and settled, or as it is after so many seconds."""
-        if action.state in (ActionState.ACCEPTED, ActionState.REJECTED):
+        """The action once it has been sent and its outcome is known, or as it is by then."""
+        if action.state not in (ActionState.PLANNED, ActionState.SENDING):
             return action
         future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(action.id, []).append(future)

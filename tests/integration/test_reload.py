@@ -1,0 +1,96 @@
+"""SIGHUP: the configuration is taken over whole or not at all."""
+
+from pathlib import Path
+
+import aiohttp
+
+from tests.support.house import House, a_house, config_text
+from watcher.simulator import Fate
+
+HOUR = 3600.0
+RULE = """
+[[rules]]
+name = "cancel old"
+action = "cancel"
+when = "order.status == 'pending' && order.age > duration('1h')"
+"""
+
+
+def rewrite(house: House, panels: list[str] | None = None, **parts: str) -> None:
+    chosen = {name: house.panels[name] for name in panels or house.panels}
+    house.path.write_text(config_text(chosen, **parts))
+
+
+async def test_a_new_rule_looks_at_orders_that_are_there(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        ids = await house.place(3, services=[1], quantity=100, fate=Fate(pending=1e9))
+        await house.run(2 * HOUR)
+        rewrite(house, rules=RULE)
+        await house.daemon.reload()
+        await house.run(10.0)
+        assert house.panel.journal.sent("cancel") == dict.fromkeys(map(int, ids), 1)
+        assert house.daemon.survey.reload_ok
+
+
+async def test_a_faulty_file_changes_nothing_and_says_so(tmp_path: Path):
+    async with a_house(tmp_path, rules=RULE) as house:
+        rules = house.daemon.judge.rules
+        rewrite(house, rules=RULE.replace("order.age", "order.aeg"), defaults="timeout = '1s'")
+        await house.daemon.reload()
+        assert house.daemon.judge.rules == rules
+        assert house.daemon.stations["standard"].config.settings.timeout == 20
+        assert not house.daemon.survey.reload_ok
+        rewrite(house, rules=RULE)
+        await house.daemon.reload()
+        assert house.daemon.survey.reload_ok
+
+
+async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        text = house.path.read_text().replace("[defaults]", 'database = "b.db"\n[defaults]')
+        house.path.write_text(text + RULE)
+        await house.daemon.reload()
+        assert house.daemon.judge.rules == ()
+        assert not house.daemon.survey.reload_ok
+
+
+async def test_a_panel_can_be_removed_and_comes_back_with_its_orders(tmp_path: Path):
+    async with a_house(tmp_path, profiles=["smmxz", "smmryuzxc"]) as house:
+        ids = [str(n) for n in house.panels["smmryuzxc"].world.seed_orders(5, house.clock())]
+        await house.track(ids, panel="smmryuzxc")
+        await house.run(60.0)
+        rewrite(house, ["smmxz"])
+        await house.daemon.reload()
+        await house.run(HOUR)
+        assert [p["panel"] for p in (await house.call("GET", "/v1/panels"))["panels"]] == ["smmxz"]
+        text = await metrics_text(house)
+        assert "smmryuzxc" not in text
+        asked = len(house.panels["smmryuzxc"].journal.requests())
+        await house.run(HOUR)
+        assert len(house.panels["smmryuzxc"].journal.requests()) == asked
+        rewrite(house)
+        await house.daemon.reload()
+        await house.run(HOUR)
+        assert len(house.panels["smmryuzxc"].journal.requests()) > asked
+        assert house.order(ids[0], "smmryuzxc").checked_at is not None
+
+
+async def test_a_changed_panel_goes_on_with_what_is_planned(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        fate = Fate(pending=30.0, per_minute=1000.0)
+        (order,) = await house.place(1, services=[1], quantity=100, fate=fate)
+        await house.run(HOUR)
+        await house.panel.stop()
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        await house.run(60.0)
+        rewrite(house, defaults="requests_per_minute = 600")
+        await house.daemon.reload()
+        await house.panel.start()
+        await house.run(HOUR)
+        assert house.panel.journal.carried_out("refill") == {int(order): 1}
+
+
+async def metrics_text(house: House) -> str:
+    url = f"http://127.0.0.1:{house.daemon.port}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.text()

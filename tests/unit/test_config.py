@@ -1,0 +1,241 @@
+"""The configuration: whole or refused, with every problem at once and no secret shown."""
+
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcher.config import Config, Secrets, load, parse
+from watcher.config.sections import (
+    Daemon,
+    NotifySection,
+    PanelSection,
+    RuleSection,
+    Secret,
+    duration,
+)
+from watcher.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+ENV = {"A_KEY": "key-of-a", "B_KEY": "key-of-b"}
+GOOD = """
+[panels.a]
+profile = "smmxz"
+[panels.b]
+url = "https://example.com/api/v2"
+"""
+
+
+def read(text: str, tmp_path: Path, env: dict[str, str] = ENV) -> Config:
+    return parse(text, Secrets(env, tmp_path), tmp_path)
+
+
+def problems(text: str, tmp_path: Path, env: dict[str, str] = ENV) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text, tmp_path, env)
+    return caught.value.problems
+
+
+def test_defaults_reach_every_panel_and_a_panel_overrides_them(tmp_path: Path):
+    text = '[defaults]\ncheck_within = "5m"\ntimeout = "3s"\n' + GOOD + 'timeout = "7s"\n'
+    config = read(text, tmp_path)
+    assert config.panels["a"].settings.check_within == 300
+    assert config.panels["a"].settings.timeout == 3
+    assert config.panels["b"].settings.timeout == 7
+    assert config.panels["a"].url == "https://my.smmxz.com/api/v2"
+    assert config.database == tmp_path / "watcher.db"
+    assert (config.host, config.port) == ("127.0.0.1", 9466)
+
+
+def test_ten_faults_give_ten_messages(tmp_path: Path):
+    text = """
+[daemon]
+listen = "0.0.0.0:99999"
+databse = "x"
+[defaults]
+check_within = "3 weeks"
+requests_per_minute = -1
+[panels.a]
+profile = "genzsmm"
+[panels.b]
+profile = "nope"
+[panels.c]
+url = "http://example.com/api"
+key_env = "A_KEY"
+[[rules]]
+name = "x"
+action = "cancel"
+panels = ["a"]
+when = "order.staus == 'x'"
+[[rules]]
+action = "frob"
+when = "true"
+"""
+    found = problems(text, tmp_path)
+    assert len(found) == 10, "\n".join(found)
+    for start in (
+        "daemon.databse: there is no such key; did you mean 'database'?",
+        "daemon.listen: '0.0.0.0:99999'",
+        "defaults.check_within: '3 weeks'",
+        "defaults.requests_per_minute",
+        "panels.b.profile: there is no 'nope'",
+        "panels.c.url: http://",
+        "rules[1].panels: rule 'x': panel 'a' can't cancel",
+        "rules[1].when: rule 'x': there is no order.staus",
+        "rules[2].action",
+        "rules[2].name: is missing",
+    ):
+        assert any(line.startswith(start) for line in found), start
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[panels", "Expected ']'"),
+        ("", "panels: there is none"),
+        ("panels = 1", "write [panels]"),
+        ("[panels]\na = 1", "write [panels.a]"),
+        (GOOD + "lacks = ['frob']", "panels.b.lacks: there is no 'frob'"),
+        (GOOD + "low_balance = 25.0", "panels.b.low_balance: 25.0 has to stand in quotes"),
+        (GOOD + "low_balance = '-1'", "'-1' is not an amount"),
+        (GOOD + "timeout = 20", "20 has to stand in quotes"),
+        (GOOD + "batch = 0", "panels.b.batch"),
+        ("[panels.a]\n", "panels.a.url: profile 'standard' has no URL"),
+        ("[panels.c]\nprofile='smmxz'", "panels.c.key_env: no key: set $C_KEY"),
+        ("[panels.'a b']\nprofile='smmxz'\nkey_env='A_KEY'", "a panel's name is letters"),
+        ("[daemon]\nlisten='0.0.0.0:1'\n" + GOOD, "that needs a token_file"),
+        ("[daemon]\ntoken_file='none'\n" + GOOD, "none: No such file"),
+        (GOOD + "url2 = 'x'", "did you mean 'url'"),
+        (GOOD.replace("https://ex", "https://user:pw@ex"), "may hold a secret"),
+        (GOOD.replace("https://ex", "ftp://ex"), "is not an http(s) URL"),
+        ("[[panels]]\n", "write [panels]"),
+        (GOOD + "[rules]\n", "write [[rules]]"),
+        (GOOD + "[[notify]]\nurl_env = 'X'\non = ['fire']", "there is no 'fire'"),
+        (GOOD + "[[rules]]\nname='r'\naction='refill'\nwhen='true'\n" * 2, "used twice"),
+        (
+            "[panels.a]\nprofile='genzsmm'\n"
+            "[[rules]]\nname='r'\naction='cancel'\nwhen='order.age > duration(\"1h\")'",
+            "no panel's API can cancel",
+        ),
+    ],
+)
+def test_each_fault_is_told_with_its_place(text: str, problem: str, tmp_path: Path):
+    found = problems(text, tmp_path)
+    assert any(problem in line for line in found), found
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_is_refused(text: str):
+    with pytest.raises(ConfigError):
+        parse(text, Secrets({}, Path()), Path())
+
+
+def test_a_rule_is_for_every_panel_that_can_unless_told_otherwise(tmp_path: Path):
+    rule = "[[rules]]\nname='r'\naction='cancel'\nwhen='order.age > duration(\"1h\")'\n"
+    text = GOOD + "[panels.g]\nprofile='genzsmm'\nkey_env='A_KEY'\n" + rule
+    assert read(text, tmp_path).rules[0].panels == {"a", "b"}
+
+
+def test_has_lacks_and_batch_alter_the_profile(tmp_path: Path):
+    text = "[panels.a]\nprofile='smmgenie'\nhas=['cancel']\nlacks=['multi_status']\nbatch=50\n"
+    profile = read(text, tmp_path).panels["a"].profile
+    assert profile.can("cancel")
+    assert not profile.can("multi_status")
+    assert profile.batch == 50
+
+
+def test_secrets_come_from_credentials_then_files_then_the_environment(tmp_path: Path):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "a.key").write_text("from-credentials\n")
+    (tmp_path / "b.key").write_text("from-file\n")
+    (tmp_path / "b.key").chmod(0o600)
+    env = {**ENV, "CREDENTIALS_DIRECTORY": str(credentials)}
+    config = read(GOOD + "key_file = 'b.key'\n", tmp_path, env)
+    assert config.panels["a"].key.reveal() == "from-credentials"
+    assert config.panels["b"].key.reveal() == "from-file"
+    assert read(GOOD, tmp_path).panels["b"].key.reveal() == "key-of-b"
+
+
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path):
+    (tmp_path / "b.key").write_text("secret-in-file")
+    (tmp_path / "b.key").chmod(0o644)
+    (found,) = problems(GOOD + "key_file = 'b.key'\n", tmp_path)
+    assert "chmod 600" in found
+    assert "secret-in-file" not in found
+
+
+def test_no_secret_is_shown(tmp_path: Path):
+    config = read(GOOD, tmp_path)
+    assert "key-of-a" not in repr(config)
+    assert "key-of-a" not in f"{config.panels['a'].key}"
+    assert Secret("x") == Secret("x") != Secret("y")
+
+
+def test_a_file_that_is_not_there_or_no_text_is_one_line(tmp_path: Path):
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "none.toml", {})
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"bytes\.toml"):
+        load(tmp_path / "bytes.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("30d", 30 * 86400)]
+)
+def test_durations(text: str, seconds: int):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "1.5h", "-1h", "0s", "1m1h", "9999999d", "1 h"])
+def test_what_is_no_duration(text: str):
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        duration(text)
+
+
+# --- config.example.toml ------------------------------------------------------------------------
+
+
+def test_the_example_is_accepted_as_it_stands():
+    config = load(EXAMPLE, {"SMMGENIE_KEY": "k", "MYXZ_KEY": "k"})
+    assert config.panels["smmgenie"].settings.low_balance == Decimal("25.00")
+
+
+def test_the_example_names_every_key():
+    text = EXAMPLE.read_text()
+    for section in (Daemon, PanelSection, RuleSection, NotifySection):
+        for field in msgspec.structs.fields(section):
+            assert re.search(rf"(?m)^(# )?{field.name} = ", text), (
+                f"{section.__name__}.{field.name}"
+            )
+
+
+def test_the_example_shows_the_true_defaults():
+    """What is commented out in [daemon], [defaults] and [[rules]] is what holds without it."""
+    text = EXAMPLE.read_text()
+    sections = re.split(r"(?m)^(\[.*?\])", text)
+    shown = {}
+    for head, body in zip(sections[1::2], sections[2::2], strict=True):
+        for key, value in re.findall(r"(?m)^# (\w+) = (.*?)\s*(?:#.*)?$", body):
+            shown.setdefault((head.strip("[]").split(".")[0], key), value)
+    kinds = {"daemon": Daemon, "defaults": PanelSection, "rules": RuleSection}
+    checked = 0
+    for (head, key), value in shown.items():
+        fields = {f.name: f for f in msgspec.structs.fields(kinds[head])} if head in kinds else {}
+        if key not in fields or key in ("token_file", "panels"):
+            continue  # [[notify]] is commented out as a whole; these two have no default to show
+        field = fields[key]
+        default = field.default
+        written = msgspec.convert(
+            tomllib.loads(f"v = {value}")["v"],
+            field.type,
+            dec_hook=lambda kind, text: duration(text),
+        )
+        assert written == default, f"{head}.{key}"
+        checked += 1
+    assert checked >= 18

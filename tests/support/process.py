@@ -1,0 +1,127 @@
+"""The real daemon in a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.support.house import KEY, config_text
+from watcher.simulator import SimulatedPanel
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class DaemonProcess:
+    """`watcher run` on a configuration in `directory`; logs go to a file there."""
+
+    def __init__(
+        self,
+        directory: Path,
+        panels: dict[str, SimulatedPanel],
+        *,
+        defaults: str = "",
+        rules: str = "",
+    ) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.config = directory / "config.toml"
+        self.log = directory / "daemon.log"
+        self.database = directory / "watcher.db"
+        text = config_text(panels, defaults=defaults, rules=rules)
+        self.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.port}"))
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *, ready: bool = True) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "watcher",
+                "run",
+                "--config",
+                str(self.config),
+                cwd=ROOT,
+                env={**os.environ, "TEST_KEY": KEY},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if ready:
+            await self.wait_ready()
+
+    async def wait_ready(self, seconds: float = 30.0) -> None:
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            while True:
+                assert self.process is not None
+                assert self.process.returncode is None, self.text()
+                try:
+                    async with session.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientConnectionError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def wait(self, seconds: float = 40.0) -> int:
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), seconds)
+
+    async def kill(self) -> None:
+        """kill -9, now."""
+        self.send(signal.SIGKILL)
+        await self.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM and the exit code."""
+        if self.process is None or self.process.returncode is not None:
+            return 0
+        self.send(signal.SIGTERM)
+        return await self.wait()
+
+    async def call(self, method: str, path: str, **more: Any) -> Any:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, **more) as answer,
+        ):
+            body = await answer.json()
+            assert answer.status < 400, body
+            return body
+
+    async def track(self, panel: str, ids: Iterable[int], **fields: Any) -> None:
+        orders = [{"panel": panel, "order": order, **fields} for order in ids]
+        for start in range(0, len(orders), 10_000):
+            await self.call("POST", "/v1/orders", json={"orders": orders[start : start + 10_000]})
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The log's lines, each of which has to be JSON."""
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Look into the database, read-only."""
+        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()

@@ -1,0 +1,267 @@
+"""One panel over HTTP: each method is one request, and says what is known when it fails."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from watcher import __version__
+from watcher.errors import (
+    NotSent,
+    PanelError,
+    RateLimited,
+    RemoteFault,
+    ServerFault,
+    TimedOut,
+)
+from watcher.model import Balance, Observation, RowError, Service
+from watcher.panels import protocol
+from watcher.panels.profiles import Profile
+from watcher.panels.protocol import RefillObservation
+from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
+
+_LARGEST_ANSWER = 4 * MIB
+_LARGEST_PRICE_LIST = 32 * MIB
+_TEXT_LIMIT = 200
+_HEADERS = {
+    "User-Agent": f"watcher/{__version__}",
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "application/json",
+}
+
+# A host's name that is no name is found out when it is to be resolved.
+_UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
+_BROKE = "the connection broke: "
+
+Answer = TypeVar("Answer")
+Row = TypeVar("Row")
+Decode = Callable[[bytes], Answer]
+
+
+class PanelClient:
+    """A panel's API. Nothing is sent twice, split or delayed here: callers see to that.
+
+    `on_request(action, seconds, reason)` is told of each request that ended; `reason` is that of
+    the PanelError, or None. A cancelled request has no end.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        url: str,
+        key: str,
+        profile: Profile,
+        timeout: float,
+        on_request: Callable[[str, float, str | None], None],
+    ) -> None:
+        self.name = name
+        self._url = url
+        self._key = key
+        self._profile = profile
+        self._timeout = timeout
+        self._on_request = on_request
+        self._secret = Secret(key)
+        self._reading: aiohttp.ClientSession | None = None
+        self._acting: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make ready to send; nothing is sent yet."""
+        self._reading = self._session(force_close=False)
+        # A panel may close an idle connection just as a request is written to it, and whether
+        # it was carried out then stays unknown: what costs or changes something never takes one.
+        self._acting = self._session(force_close=True)
+
+    async def close(self) -> None:
+        """Give up every connection."""
+        for session in (self._reading, self._acting):
+            if session is not None:
+                await session.close()
+        self._reading = self._acting = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"PanelClient({self.name!r})"
+
+    def limit(self, action: str) -> int:
+        """How many ids one request may carry: 0 where the panel can't do it at all."""
+        if not self._profile.can(action):
+            return 0
+        multiple = action == "cancel" or self._profile.can(f"multi_{action}")
+        return self._profile.batch if multiple else 1
+
+    async def statuses(self, ids: Sequence[str]) -> dict[str, Observation | RowError]:
+        """The orders' statuses; an order that is left out was not observed."""
+        params = self._params("status", "order", ids)
+        decode = _one_or_many(ids, protocol.decode_status, protocol.decode_statuses)
+        return await self._request(self._reading, "status", params, decode)
+
+    async def refill(self, ids: Sequence[str]) -> dict[str, str | RowError]:
+        """Ask for refills: their ids, or the refusals. What is left out may have been accepted."""
+        params = self._params("refill", "order", ids)
+        decode = _one_or_many(ids, protocol.decode_refill, protocol.decode_refills)
+        return await self._request(self._acting, "refill", params, decode)
+
+    async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
+        """How far the refills are; a refill that is left out was not observed."""
+        params = self._params("refill_status", "refill", ids)
+        decode = _one_or_many(ids, protocol.decode_refill_status, protocol.decode_refill_statuses)
+        return await self._request(self._reading, "refill_status", params, decode)
+
+    async def cancel(self, ids: Sequence[str]) -> dict[str, str | RowError]:
+        """Ask to cancel orders: the panel's words. What is left out may have been accepted."""
+        self._check("cancel", ids)
+        return await self._request(
+            self._acting,
+            "cancel",
+            {"orders": ",".join(ids)},
+            lambda body: protocol.decode_cancels(body, ids),
+        )
+
+    async def add(self, params: Mapping[str, str]) -> str:
+        """Place an order: its id."""
+        return await self._request(self._acting, "add", params, protocol.decode_add)
+
+    async def services(self) -> tuple[list[Service], list[str]]:
+        """The price list, and a line for each row of it that can't be read."""
+        return await self._request(
+            self._reading, "services", {}, protocol.decode_services, _LARGEST_PRICE_LIST
+        )
+
+    async def balance(self) -> Balance:
+        """What is left in the account."""
+        return await self._request(self._reading, "balance", {}, protocol.decode_balance)
+
+    def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
+        # What is spent on connecting is known not to have sent anything; half of the time is
+        # left for the answer. The whole is bounded around it.
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self._timeout / 2, ceil_threshold=float("inf")
+        )
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=force_close),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_HEADERS,
+            timeout=timeout,
+        )
+
+    def _params(self, action: str, word: str, ids: Sequence[str]) -> dict[str, str]:
+        self._check(action, ids)
+        return {word: ids[0]} if len(ids) == 1 else {f"{word}s": ",".join(ids)}
+
+    def _check(self, action: str, ids: Sequence[str]) -> None:
+        most = self.limit(action)
+        if not 1 <= len(ids) <= most:
+            raise ValueError(f"{self.name}: {action} takes 1 to {most} ids, not {len(ids)}")
+
+    async def _request(
+        self,
+        session: aiohttp.ClientSession | None,
+        action: str,
+        params: Mapping[str, str],
+        decode: Decode[Answer],
+        largest: int = _LARGEST_ANSWER,
+    ) -> Answer:
+        if session is None:
+            raise RuntimeError("the client is not open")
+        form = protocol.encode_form(self._key, action, params)
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._exchange(session, form, decode, largest)
+        except TimeoutError:
+            failure: PanelError = TimedOut(f"no whole answer within {self._timeout:g} s")
+        except PanelError as error:
+            failure = error
+        else:
+            self._on_request(action, time.perf_counter() - started, None)
+            return answer
+        self._on_request(action, time.perf_counter() - started, failure.reason)
+        failure.args = (self._secret.redact(str(failure))[:_TEXT_LIMIT],)
+        raise failure from None
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, form: bytes, decode: Decode[Answer], largest: int
+    ) -> Answer:
+        """One request and its answer.
+
+        aiohttp repeats a request by itself on a broken connection only where the method is
+        idempotent; a POST never is.
+        """
+        try:
+            async with session.post(self._url, data=form, allow_redirects=False) as response:
+                status = response.status
+                body = await _body(response, largest)
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            raise self._fault(error) from None
+        return self._decoded(body, decode) if status < 300 else self._failed(status, body, decode)
+
+    def _fault(self, error: Exception) -> Exception:
+        """What a library's error says of a request: never sent, or nobody knows."""
+        host = urlsplit(self._url).hostname
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return NotSent(f"no connection to {host} within {self._timeout / 2:g} s")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return NotSent(f"no connection to {host}: {cause(error.os_error)}")
+        if isinstance(error, _UNUSABLE_URL) and not isinstance(error, UnicodeDecodeError):
+            return NotSent("its URL can't be used")
+        return error if isinstance(error, TimeoutError) else RemoteFault(_BROKE + cause(error))
+
+    def _failed(self, status: int, body: bytes, decode: Decode[Answer]) -> Answer:
+        """What an answer with an error's status tells; rows only where each is a refusal."""
+        told = protocol.refusal(self._secret.without(body))
+        if status >= 500:
+            raise ServerFault(f"HTTP {status}" + (f": {told}" if told else ""))
+        try:
+            answer = self._decoded(body, decode)
+        except RemoteFault as error:
+            raise told or RemoteFault(f"HTTP {status}: {error}") from None
+        if isinstance(answer, dict) and answer and all(map(_is_refused, answer.values())):
+            return answer
+        raise told or RemoteFault(f"HTTP {status} with an answer that tells of no error")
+
+    def _decoded(self, body: bytes, decode: Decode[Answer]) -> Answer:
+        answer = decode(self._secret.without(body))
+        if isinstance(answer, dict):
+            for name, row in answer.items():
+                if isinstance(row, RowError):
+                    answer[name] = msgspec.structs.replace(row, text=self._secret.redact(row.text))
+        return answer
+
+
+async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    if response.status == 429:
+        raise RateLimited("HTTP 429", retry_after(response.headers.get("Retry-After")))
+    if 300 <= response.status < 400:
+        raise RemoteFault(f"HTTP {response.status}{pointing_to(response.headers.get('Location'))}")
+    return await (whole(response, largest) if response.status < 300 else best_effort(response))
+
+
+def _is_refused(row: object) -> bool:
+    return isinstance(row, RowError)
+
+
+def _one_or_many(
+    ids: Sequence[str],
+    one: Callable[[bytes, str], Row],
+    many: Callable[[bytes, Sequence[str]], dict[str, Row]],
+) -> Decode[dict[str, Row]]:
+    if len(ids) == 1:
+        return lambda body: {ids[0]: one(body, ids[0])}
+    return lambda body: many(body, ids)

@@ -1,0 +1,53 @@
+"""The panel API as bytes: requests encoded, answers decoded. Nothing here reads or writes."""
+
+from watcher.panels.protocol.account import decode_balance, decode_services
+from watcher.panels.protocol.actions import (
+    decode_add,
+    decode_cancels,
+    decode_refill,
+    decode_refills,
+)
+from watcher.panels.protocol.answers import Unmatched, refusal
+from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
+from watcher.panels.protocol.statuses import (
+    RefillObservation,
+    decode_refill_status,
+    decode_refill_statuses,
+    decode_status,
+    decode_statuses,
+)
+from watcher.panels.protocol.values import clean, is_id
+from watcher.panels.protocol.words import (
+    ErrorKind,
+    error_kind,
+    is_refill_disabled,
+    refill_status_of,
+    status_of,
+)
+
+__all__ = [
+    "ADD_PARAMETERS",
+    "ErrorKind",
+    "Parameters",
+    "RefillObservation",
+    "Unmatched",
+    "check_add",
+    "clean",
+    "decode_add",
+    "decode_balance",
+    "decode_cancels",
+    "decode_refill",
+    "decode_refill_status",
+    "decode_refill_statuses",
+    "decode_refills",
+    "decode_services",
+    "decode_status",
+    "decode_statuses",
+    "encode_form",
+    "error_kind",
+    "is_id",
+    "is_refill_disabled",
+    "refill_status_of",
+    "refusal",
+    "status_of",
+]

@@ -1,0 +1,94 @@
+"""Answers about an account and what it can buy: the balance and the price list."""
+
+from typing import Any
+
+from watcher.errors import RemoteFault
+from watcher.model import Balance, Service
+from watcher.panels.protocol.answers import as_error, failure, load, problem, refuse
+from watcher.panels.protocol.values import (
+    clean,
+    currency,
+    flag,
+    id_text,
+    integer,
+    money,
+    word,
+)
+
+
+def decode_balance(body: bytes) -> Balance:
+    """What is left in the account; the currency is "" where the panel does not say."""
+    answer = _whole(body)
+    amount = money(answer.get("balance")) if isinstance(answer, dict) else None
+    if amount is None:
+        raise RemoteFault("an answer without a balance")
+    return Balance(amount, currency(answer.get("currency")) or "")
+
+
+def _whole(body: bytes) -> Any:
+    """An answer that is not about ids, once it is known not to refuse."""
+    answer = as_error(load(body))
+    if isinstance(answer, dict):
+        text = problem(answer) or failure(answer)
+        if text is not None:
+            refuse(text, answer)
+    return answer
+
+
+_MOST_FAULTS = 100
+_ID_LIMIT, _NAME_LIMIT, _DESC_LIMIT = 64, 500, 2000
+
+
+def decode_services(body: bytes) -> tuple[list[Service], list[str]]:
+    """The price list's good rows, and a line for each bad one."""
+    listed = _service_rows(_whole(body))
+    services: dict[str, Service] = {}
+    faults: list[str] = []
+    for number, row in enumerate(listed, 1):
+        service = _service(row)
+        if isinstance(service, str):
+            faults.append(f"row {number}: {service}")
+        elif service.id in services:
+            faults.append(f"row {number}: service {service.id} is listed twice")
+        else:
+            services[service.id] = service
+    if len(faults) > _MOST_FAULTS:
+        faults[_MOST_FAULTS:] = [f"and {len(faults) - _MOST_FAULTS} more"]
+    return list(services.values()), faults
+
+
+def _service_rows(answer: Any) -> list[Any]:
+    for _ in range(3):  # {"data": {"services": […]}} is the deepest
+        if isinstance(answer, dict):
+            keyed = list(answer.values())
+            if keyed and all(isinstance(row, dict) and "service" in row for row in keyed):
+                return keyed
+            answer = answer.get("services", answer.get("data"))
+        if isinstance(answer, list):
+            return answer
+    raise RemoteFault("an answer without a list of services")
+
+
+def _service(row: Any) -> Service | str:
+    """A row's service, or what is wrong with it."""
+    if not isinstance(row, dict):
+        return "not a service"
+    service_id, name = id_text(row.get("service")), word(row.get("name"), _NAME_LIMIT)
+    if service_id is None or len(service_id) > _ID_LIMIT:
+        return "a service without a usable id"
+    if name is None:
+        return f"service {clean(service_id)} has no name"
+    return Service(
+        id=clean(service_id),
+        name=name,
+        type=word(row.get("type")) or "Default",
+        category=word(row.get("category")) or "",
+        rate=money(row.get("rate")),
+        min=integer(row.get("min")),
+        max=integer(row.get("max")),
+        refill=flag(row.get("refill")),
+        cancel=flag(row.get("cancel")),
+        dripfeed=flag(row.get("dripfeed")),
+        desc=word(row.get("desc") or row.get("description"), _DESC_LIMIT),
+        average_time=word(row.get("average_time")),
+    )

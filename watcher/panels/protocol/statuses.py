@@ -1,0 +1,202 @@
+"""Answers to reads: what a panel said of orders and of refills.
+
+Any bytes decode or raise a `PanelError`: `Refused` and its kin where the panel refuses, else
+`RemoteFault`. One odd row spoils only itself; an id that is left out was not observed.
+"""
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET
+
+from watcher.errors import RemoteFault
+from watcher.model import Observation, RefillStatus, RowError, Status
+from watcher.panels.protocol.answers import MEASURES, load, problem, rows
+from watcher.panels.protocol.values import currency, integer, is_sane, money, word
+from watcher.panels.protocol.words import (
+    FAILURE_WORDS,
+    SUCCESS_WORDS,
+    USUAL_REFILL_STATUSES,
+    USUAL_STATUSES,
+    fold,
+    refill_status_of,
+    status_of,
+)
+
+
+class RefillObservation(msgspec.Struct, frozen=True, gc=False):
+    """What a panel said of a refill; `text` is its own word."""
+
+    status: RefillStatus
+    text: str
+
+
+def decode_status(body: bytes, order_id: str) -> Observation | RowError:
+    """One order's status."""
+    found = decode_statuses(body, [order_id]).get(order_id)
+    if found is None:
+        raise RemoteFault("an answer without the order's status")
+    return found
+
+
+def decode_statuses(body: bytes, ids: Collection[str]) -> dict[str, Observation | RowError]:
+    """The statuses of many orders: in one go where the answer has the usual form."""
+    if len(body) <= _USUAL_SIZE * (1 + len(ids)):
+        try:
+            batch = _USUAL_BATCH.decode(body)
+        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
+            pass
+        else:
+            found = _observe_usual(batch, ids)
+            if found:
+                return found
+    return decode_statuses_leniently(body, ids)
+
+
+def decode_statuses_leniently(
+    body: bytes, ids: Collection[str]
+) -> dict[str, Observation | RowError]:
+    """The same for every form that panels are known to send, at three times the price."""
+    wanted = dict.fromkeys(ids)
+    found = rows(load(body), wanted, by="order", slot="status", facts=_OF_AN_ORDER)
+    seen = {order: _observe(row) for order, row in found.items()}
+    return {order: observation for order, observation in seen.items() if observation is not None}
+
+
+_Count = Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)] | msgspec.UnsetType | None
+
+
+class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An order's row of the documented form; its numbers may be texts."""
+
+    status: str = ""
+    charge: Decimal | msgspec.UnsetType | None = UNSET
+    start_count: _Count = UNSET
+    remains: _Count = UNSET
+    currency: str | msgspec.UnsetType | None = UNSET
+    error: Any = UNSET
+
+
+# One odd value fails the whole batch, which is then read leniently.
+_USUAL_BATCH = msgspec.json.Decoder(dict[str, _UsualRow], strict=False)
+_USUAL_SIZE = 1000  # bytes a row; numbers of endless length are none
+
+
+def _observe_usual(
+    batch: dict[str, _UsualRow], ids: Collection[str]
+) -> dict[str, Observation | RowError]:
+    found: dict[str, Observation | RowError] = {}
+    for order_id in ids:
+        row = batch.get(order_id)
+        if row is None:
+            continue
+        usual = USUAL_STATUSES.get(row.status)
+        seen: Observation | RowError | None
+        if usual is None or row.error is not UNSET:
+            seen = _observe_odd(_told(row))
+        else:
+            charge, start_count, remains = row.charge, row.start_count, row.remains
+            seen = Observation(
+                status=usual[0],
+                text=usual[1],
+                charge=charge if isinstance(charge, Decimal) and is_sane(charge) else None,
+                currency=currency(row.currency),
+                start_count=start_count if isinstance(start_count, int) else None,
+                remains=remains if isinstance(remains, int) else None,
+            )
+        if seen is not None:
+            found[order_id] = seen
+    return found
+
+
+def _told(row: _UsualRow) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    return {name: value for name, value in fields.items() if value is not UNSET and value != ""}
+
+
+_OF_AN_ORDER = MEASURES | {"status"}
+_TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
+_ODD_FIELDS = frozenset("error errors message msg detail success data".split())
+
+
+def _observe(row: Any) -> Observation | RowError | None:
+    if isinstance(row, str):
+        row = {"error": row}
+    if not isinstance(row, dict):
+        return None
+    status = row.get("status")
+    usual = USUAL_STATUSES.get(status) if isinstance(status, str) else None
+    if usual is None or not _ODD_FIELDS.isdisjoint(row):
+        return _observe_odd(row)
+    return _observation(row, *usual)
+
+
+def _observe_odd(row: dict[str, Any]) -> Observation | RowError | None:
+    """A row with an error, an unusual word, or anything else that has to be looked at."""
+    status = row.get("status")
+    text = problem(row) or (problem(status) if isinstance(status, dict) else None)
+    if text is not None:
+        return RowError(text)
+    said = word(status)
+    if _TELLS_OF_AN_ORDER.isdisjoint(row):
+        if said is None or fold(said) in SUCCESS_WORDS:
+            return None  # the request went well, but nothing is said of the order
+        if fold(said) in FAILURE_WORDS:
+            return RowError(said)
+    return _observation(row, Status.UNKNOWN if said is None else status_of(said), said)
+
+
+def _observation(row: dict[str, Any], status: Status, text: str | None) -> Observation:
+    start_count = integer(row.get("start_count"))
+    if start_count is None:
+        start_count = integer(row.get("start_counter"))
+    return Observation(
+        status=status,
+        text=text,
+        charge=money(row.get("charge")),
+        currency=currency(row.get("currency")),
+        start_count=start_count,
+        remains=integer(row.get("remains")),
+    )
+
+
+def decode_refill_status(body: bytes, refill_id: str) -> RefillObservation | RowError:
+    """How far one refill is."""
+    found = decode_refill_statuses(body, [refill_id]).get(refill_id)
+    if found is None:
+        raise RemoteFault("an answer without the refill's status")
+    return found
+
+
+def decode_refill_statuses(
+    body: bytes, ids: Collection[str]
+) -> dict[str, RefillObservation | RowError]:
+    """How far many refills are."""
+    facts = frozenset({"status"})
+    found = rows(load(body), dict.fromkeys(ids), by="refill", slot="status", facts=facts)
+    seen = {refill: _observe_refill(row) for refill, row in found.items()}
+    return {refill: observation for refill, observation in seen.items() if observation is not None}
+
+
+_USUAL_REFILL_FIELDS = {"refill", "status", "order"}
+
+
+def _observe_refill(row: Any) -> RefillObservation | RowError | None:
+    value = row
+    if isinstance(row, dict):
+        value = row.get("status")
+        usual = USUAL_REFILL_STATUSES.get(value) if isinstance(value, str) else None
+        if usual is not None and row.keys() <= _USUAL_REFILL_FIELDS:
+            return RefillObservation(*usual)
+        text = problem(row) or (problem(value) if isinstance(value, dict) else None)
+        if text is not None:
+            return RowError(text)
+    text = word(value)
+    if text is None:
+        return None
+    status = refill_status_of(text)
+    if value is row and status is RefillStatus.UNKNOWN:
+        return RowError(text)  # a bare text in a row's place is an error, unless it is a status
+    return RefillObservation(status, text)

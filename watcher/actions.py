@@ -7,7 +7,7 @@
    to settle; only proof that the panel did nothing makes it `planned` again.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -15,12 +15,12 @@ from watcher.book import Book
 from watcher.cadence import MIN_GAP
 from watcher.errors import BadKey, LifecycleError, NotSent, PanelError, RateLimited, Refused
 from watcher.judge import Judge
-from watcher.metrics import Metrics
+from watcher.ledger import Ledger
 from watcher.model import Action, ActionState, Kind, Outcome, RowError
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
 from watcher.panels.protocol import is_refill_disabled
-from watcher.store import Settled, Store
+from watcher.store import Store
 
 log = structlog.get_logger()
 
@@ -37,15 +37,13 @@ class ActionWorker:
         store: Store,
         book: Book,
         judge: Judge,
-        metrics: Metrics,
-        on_settled: Callable[[Settled], None],
+        ledger: Ledger,
     ) -> None:
         self._line = line
         self._store = store
         self._book = book
         self._judge = judge
-        self._metrics = metrics
-        self._on_settled = on_settled
+        self._ledger = ledger
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
         self._outcomes: list[Outcome] = []  # learnt, and not yet on record
@@ -142,18 +140,11 @@ class ActionWorker:
         self._outcomes = []
         for action in settled.actions:
             self._note(action)
-        for order in settled.orders:
-            self._book.add(order, now + MIN_GAP)
-        self._on_settled(settled)
+        await self._ledger.enter(settled, now)
         await self._remember_refusals(outcomes, now)
 
     def _note(self, action: Action) -> None:
-        """What an action's new state means for the rules, the metrics and the next check."""
-        self._judge.note_action(action)
-        planned_again = action.state is ActionState.PLANNED
-        outcome = "not_sent" if planned_again else action.state.value
-        self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
-        if planned_again:
+        if action.state is ActionState.PLANNED:
             self._planned[action.id] = action
             return
         self._alone.discard(action.id)

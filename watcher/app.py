@@ -11,31 +11,26 @@ import structlog
 from aiohttp import web
 
 from watcher import logs
-from watcher.actions import ActionWorker
 from watcher.book import Book
 from watcher.cadence import next_check
 from watcher.config import Config, PanelConfig, load
 from watcher.errors import ConfigError, StartError, StoreError
 from watcher.intake import Intake
-from watcher.judge import BRAKE_WINDOW, Judge
+from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
-from watcher.model import Action, Kind, Order
-from watcher.panels.client import PanelClient
-from watcher.panels.limits import Pace
-from watcher.panels.line import Line
-from watcher.poller import Poller
-from watcher.refills import RefillWatcher
+from watcher.model import Action, Order
+from watcher.recall import recall
 from watcher.schedule import Schedule
-from watcher.station import Station
+from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
 from watcher.survey import Survey
-from watcher.upkeep import Upkeep
 from watcher.web.backend import Backend
 from watcher.web.server import make_server
 
 log = structlog.get_logger()
 
+INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
 
 
@@ -166,6 +161,7 @@ class Daemon:
             guard_for=self._guard_for,
             on_planned=self._on_planned,
             on_look=lambda at: self._schedule.wake("look", at),
+            on_settled=self._on_settled,
         )
         self.intake = Intake(
             store=self.store,
@@ -177,34 +173,28 @@ class Daemon:
             profiles=lambda: {n: s.config.profile for n, s in self.stations.items()},
             on_orders=self._on_orders,
             on_planned=self._on_planned,
-            on_settled=self._on_settled,
+        )
+        self._workshop = Workshop(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            clock=self._clock,
         )
         self.metrics.watch(self.survey.state)
-        await self._remember(now)
+        await recall(self.store, self.judge, now)
         await self._add_stations(self.config.panels.values(), now)
         self._schedule.add("look", self.ledger.look)
         self._schedule.add("survey", self.survey.run_once)
         self._schedule.add("loop_lag", self._measure_loop)
+        self._schedule.add("integrity", self._check_integrity)
         self._schedule.add("review", self._review)
-
-    async def _remember(self, now: float) -> None:
-        """What the rules must know of the time before this start."""
-        self.judge.remember_past(await self.store.firing_counts())
-        self.judge.remember(await self.store.firings_since(now - BRAKE_WINDOW))
-        for action in await self.store.unsettled():
-            self.judge.note_action(action)
-        for kind, panel, order in await self.store.last_accepted():
-            if kind is Kind.CANCEL:
-                self.judge.note_cancel(panel, order)
-        for panel, (_, balance) in (await self.store.latest_balances()).items():
-            self.judge.balances[panel] = balance
-        for stored in await self.store.all_services():
-            self.judge.know_service(stored.panel, stored.service, stored.refill_disabled_text)
 
     async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
         names = {panel.name for panel in panels}
         for panel in panels:
-            self.stations[panel.name] = await self._make_station(panel)
+            self.stations[panel.name] = await self._workshop.build(panel)
         self._fill_book([o for o in await self.store.load() if o.panel in names], now)
         for refill in await self.store.open_refills():
             if refill.panel in names:
@@ -220,57 +210,6 @@ class Daemon:
             seen = order.checked_at
             due = now if seen is None else next_check(order, seen, within=within)
             self.book.add(order, due)
-
-    async def _make_station(self, panel: PanelConfig) -> Station:
-        settings, name = panel.settings, panel.name
-        client = PanelClient(
-            name=name,
-            url=panel.url,
-            key=panel.key.reveal(),
-            profile=panel.profile,
-            timeout=settings.timeout,
-            on_request=lambda action, seconds, reason: self.metrics.count_request(
-                name, action, seconds, reason
-            ),
-        )
-        await client.open()
-        self.metrics.prepare(name, [kind for kind in Kind if client.limit(_capability(kind))])
-        line = Line(name, client, Pace(settings.requests_per_minute), self._clock)
-        return Station(
-            config=panel,
-            line=line,
-            poller=Poller(
-                line=line,
-                book=self.book,
-                ledger=self.ledger,
-                metrics=self.metrics,
-                check_within=settings.check_within,
-            ),
-            worker=ActionWorker(
-                line=line,
-                store=self.store,
-                book=self.book,
-                judge=self.judge,
-                metrics=self.metrics,
-                on_settled=self._on_settled,
-            ),
-            refills=RefillWatcher(
-                line=line,
-                store=self.store,
-                book=self.book,
-                ledger=self.ledger,
-                judge=self.judge,
-            ),
-            upkeep=Upkeep(
-                line=line,
-                store=self.store,
-                book=self.book,
-                ledger=self.ledger,
-                judge=self.judge,
-                balance_every=settings.balance_every,
-                services_every=settings.services_every,
-            ),
-        )
 
     async def _listen(self) -> None:
         backend = Backend(
@@ -373,6 +312,12 @@ class Daemon:
         self.metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
         return now + LOOP_LAG_EVERY
 
+    async def _check_integrity(self, now: float) -> float:
+        self.survey.integrity_ok = await self.store.quick_check()
+        if not self.survey.integrity_ok:
+            log.error("database.damaged", database=str(self.config.database))
+        return now + INTEGRITY_EVERY
+
     async def _not_ready(self) -> list[str]:
         now = self._clock()
         longest = max((s.config.settings.timeout for s in self.stations.values()), default=0.0)
@@ -387,10 +332,6 @@ class Daemon:
 def _kind_of(task: str) -> str:
     """`poll:smmgenie` -> `poll`: a label for metrics."""
     return task.partition(":")[0]
-
-
-def _capability(kind: Kind) -> str:
-    return "add" if kind is Kind.SUBMIT else kind.value
 
 
 def _secrets(config: Config) -> list[str]:

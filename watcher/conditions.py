@@ -55,7 +55,7 @@ class Condition:
         _check_names(self._program, text, bare)
         self.fields = {
             name: tuple(sorted(set(re.findall(rf"(?<![\w.]){name}\s*\.\s*(\w+)", bare))))
-            for name in _FIELDS
+            for name in FIELDS
         }
         self._check_fields()
         self.durations = _durations(text)
@@ -121,8 +121,8 @@ class Condition:
     def _check_fields(self) -> None:
         for name, used in self.fields.items():
             for field in used:
-                if field not in _FIELDS[name]:
-                    known = ", ".join(sorted(_FIELDS[name]))
+                if field not in FIELDS[name]:
+                    known = ", ".join(sorted(FIELDS[name]))
                     raise ValueError(f"there is no {name}.{field}; {name} has: {known}")
 
     def _try_samples(self) -> None:
@@ -179,14 +179,14 @@ _ORDER: dict[str, Callable[[Order, Past, float], Any]] = {
     "refills": lambda order, past, now: order.refills,
     "attempts": lambda order, past, now: past.count,
 }
-_FIELDS: dict[str, frozenset[str]] = {
+FIELDS: dict[str, frozenset[str]] = {
     "order": frozenset(_ORDER),
     "service": frozenset(
         {"id", "name", "type", "category", "rate", "min", "max", "refill", "cancel"}
     ),
     "panel": frozenset(Panel.__struct_fields__),
 }
-_VARIABLES = frozenset(_FIELDS) | {"now"}
+_VARIABLES = frozenset(FIELDS) | {"now"}
 _CLOCKS: dict[str, Callable[[Order], float | None]] = {
     "age": lambda order: order.submitted_at,
     "idle": lambda order: order.progressed_at,

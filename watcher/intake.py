@@ -24,7 +24,7 @@ from watcher.model import (
 )
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add
-from watcher.store import Settled, Store
+from watcher.store import Store
 
 CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
 
@@ -44,7 +44,6 @@ class Intake:
         profiles: Callable[[], Mapping[str, Profile]],
         on_orders: Callable[[set[str]], None],
         on_planned: Callable[[Sequence[Action]], None],
-        on_settled: Callable[[Settled], None],
     ) -> None:
         self._store = store
         self._book = book
@@ -54,7 +53,6 @@ class Intake:
         self._clock = clock
         self._on_orders = on_orders
         self._on_planned = on_planned
-        self._on_settled = on_settled
         self._profiles = profiles
         self._waiting: dict[int, list[asyncio.Future[Action]]] = {}
 
@@ -128,11 +126,7 @@ class Intake:
         now = self._clock()
         settled = await self._store.resolve(action_id, state, result=result, now=now)
         action = settled.actions[0]
-        self._judge.note_action(action)
-        self._metrics.action_results.labels(action.panel, action.kind, action.state).inc()
-        for order in settled.orders:
-            self._book.add(order, now)
-        self._on_settled(settled)
+        await self._ledger.enter(settled, now)
         entry = self._book.entry(action.panel, action.order or "")
         if entry is not None:
             await self._ledger.review([entry.order], now)

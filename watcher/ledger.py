@@ -9,18 +9,29 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 import structlog
 
 from watcher.book import Book
+from watcher.cadence import MIN_GAP
 from watcher.judge import Judge, Verdict
 from watcher.lifecycle import close, guard_ends_at
 from watcher.metrics import Metrics
-from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
-from watcher.store import Store
+from watcher.model import (
+    FINAL,
+    Action,
+    ActionState,
+    Kind,
+    Order,
+    Phase,
+    RuleAction,
+    Transition,
+)
+from watcher.store import Settled, Store
 
 log = structlog.get_logger()
 
-_LOOKS_AT_ONCE = 500
+_LOOKS_AT_ONCE = 200
 _RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
 
 
@@ -37,6 +48,7 @@ class Ledger:
         guard_for: Callable[[str], float],
         on_planned: Callable[[Sequence[Action]], None],
         on_look: Callable[[float], None],
+        on_settled: Callable[[Settled], None],
     ) -> None:
         self._store = store
         self._book = book
@@ -45,6 +57,7 @@ class Ledger:
         self._guard_for = guard_for
         self._on_planned = on_planned
         self._on_look = on_look
+        self._on_settled = on_settled
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def keep(
@@ -70,6 +83,19 @@ class Ledger:
         self._plan_looks(verdict)
         self._tell(verdict)
 
+    async def enter(self, settled: Settled, now: float) -> None:
+        """Take over how actions ended, which is on record already."""
+        for action in settled.actions:
+            self._judge.note_action(action)
+            planned_again = action.state is ActionState.PLANNED
+            outcome = "not_sent" if planned_again else action.state.value
+            self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
+            if action.kind is Kind.REFILL and action.state is ActionState.ACCEPTED:
+                await self._count_refill(action)
+        for order in settled.orders:
+            self._book.add(order, now + MIN_GAP)
+        self._on_settled(settled)
+
     async def review(self, orders: Iterable[Order], now: float) -> None:
         """Let the rules look at the orders now, a few hundred at a time; ends guards."""
         by_panel: dict[str, list[Order]] = defaultdict(list)
@@ -78,6 +104,7 @@ class Ledger:
         for panel, of_panel in by_panel.items():
             for some in _chunks(of_panel, _LOOKS_AT_ONCE):
                 await self._review(panel, some, now)
+                await asyncio.sleep(0)  # others go on while a hundred thousand are looked at
 
     async def look(self, now: float) -> float | None:
         """Review the orders for which time alone may have changed a decision.
@@ -122,6 +149,13 @@ class Ledger:
             self._judge.note_action(action)
             self._metrics.actions.labels(action.panel, action.kind).inc()
         self._on_planned(planned)
+
+    async def _count_refill(self, action: Action) -> None:
+        async with self._locks[action.panel]:
+            entry = self._book.entry(action.panel, action.order or "")
+            if entry is not None:
+                order = entry.order
+                self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
     def _release_unplanned(self, verdict: Verdict, planned: Sequence[Action]) -> None:
         """An action of the same kind was under way for the order: the firing was not kept."""

@@ -25,6 +25,8 @@ class Redaction:
         return {name: self._clean(value) for name, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._clean(item) for item in value]
         if not isinstance(value, str):
             return value
         for secret in self._secrets:

@@ -31,6 +31,7 @@ from watcher.panels.protocol import Unmatched
 log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
+TURN = 1.0  # seconds after which a turn ends, so that a stop or a reload need not wait long
 LEFT_OUT = "the panel's answer left this order out"
 
 Row = Observation | RowError
@@ -51,8 +52,9 @@ class Poller:
         self._failed_before = False
 
     async def run_once(self, now: float) -> float | None:
-        """Ask for all that is due, as fast as the pace allows; returns when to come again."""
-        while True:
+        """Ask for what is due, as fast as the pace allows; returns when to come again."""
+        ends = now + TURN
+        while now < ends:
             due = now if self._parts else self._book.next_due(self._line.name)
             if due is None or due > now:
                 self._nothing_due(now)
@@ -62,6 +64,7 @@ class Poller:
                 return again_at
             await self._round(self._next_ids(now))
             now = self._line.clock()
+        return now
 
     def _next_ids(self, now: float) -> list[str]:
         if self._parts:

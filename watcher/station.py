@@ -1,13 +1,23 @@
 """All that works for one panel: its line, and the tasks that use it."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from watcher.actions import ActionWorker
+from watcher.book import Book
 from watcher.config import PanelConfig
+from watcher.judge import Judge
+from watcher.ledger import Ledger
+from watcher.metrics import Metrics
+from watcher.model import Kind
+from watcher.panels.client import PanelClient
+from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.poller import Poller
 from watcher.refills import RefillWatcher
 from watcher.schedule import Task
+from watcher.store import Store
 from watcher.upkeep import Upkeep
 
 
@@ -39,3 +49,72 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         if can("services"):
             tasks[f"services:{self.name}"] = self.upkeep.services
         return tasks
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """What all stations share, for building one."""
+
+    store: Store
+    book: Book
+    judge: Judge
+    ledger: Ledger
+    metrics: Metrics
+    clock: Callable[[], float]
+
+    async def build(self, panel: PanelConfig) -> Station:
+        """A station that is ready to work; nothing is asked of the panel yet."""
+        line = await self._line(panel)
+        settings = panel.settings
+        return Station(
+            config=panel,
+            line=line,
+            poller=Poller(
+                line=line,
+                book=self.book,
+                ledger=self.ledger,
+                metrics=self.metrics,
+                check_within=settings.check_within,
+            ),
+            worker=ActionWorker(
+                line=line,
+                store=self.store,
+                book=self.book,
+                judge=self.judge,
+                ledger=self.ledger,
+            ),
+            refills=RefillWatcher(
+                line=line,
+                store=self.store,
+                book=self.book,
+                judge=self.judge,
+                ledger=self.ledger,
+            ),
+            upkeep=Upkeep(
+                line=line,
+                store=self.store,
+                book=self.book,
+                judge=self.judge,
+                ledger=self.ledger,
+                balance_every=settings.balance_every,
+                services_every=settings.services_every,
+            ),
+        )
+
+    async def _line(self, panel: PanelConfig) -> Line:
+        name, settings = panel.name, panel.settings
+        client = PanelClient(
+            name=name,
+            url=panel.url,
+            key=panel.key.reveal(),
+            profile=panel.profile,
+            timeout=settings.timeout,
+            on_request=lambda action, seconds, reason: self.metrics.count_request(
+                name, action, seconds, reason
+            ),
+        )
+        await client.open()
+        self.metrics.prepare(name, [kind for kind in Kind if client.limit(_CAPABILITY[kind])])
+        return Line(name, client, Pace(settings.requests_per_minute), self.clock)
+
+
+_CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -101,6 +101,7 @@ when = "true"
         ("panels = 1", "write [panels]"),
         ("[panels]\na = 1", "write [panels.a]"),
         (GOOD + "lacks = ['frob']", "panels.b.lacks: there is no 'frob'"),
+        (GOOD + "lacks = ['status']", "can't be watched"),
         (GOOD + "low_balance = 25.0", "panels.b.low_balance: 25.0 has to stand in quotes"),
         (GOOD + "low_balance = '-1'", "'-1' is not an amount"),
         (GOOD + "timeout = 20", "20 has to stand in quotes"),

@@ -157,6 +157,8 @@ class _Reader:
                 if word not in CAPABILITIES:
                     known = ", ".join(CAPABILITIES)
                     self._note(f"{path}.{key}", f"there is no {word!r}; there are: {known}")
+        if "status" in section.lacks:
+            self._note(f"{path}.lacks", "a panel that tells no status can't be watched")
         return profile.altered(has=section.has, lacks=section.lacks, batch=section.batch)
 
     def _url(self, section: PanelSection, profile: Profile | None, path: str) -> str | None:

@@ -1,0 +1,75 @@
+"""The documentation says what is there: commands, keys, fields, dependencies, rooms."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from watcher.cli import app
+from watcher.conditions import FIELDS
+from watcher.config import Secrets, parse
+from watcher.panels.profiles import shipped
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+HOW = (ROOT / "docs" / "how-it-works.md").read_text()
+
+
+def test_every_command_is_in_the_readme_and_no_other():
+    commands = set(typer.main.get_command(app).commands)
+    assert set(re.findall(r"`watcher ([a-z][a-z-]*)", README)) == commands
+
+
+@pytest.mark.parametrize("block", re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+def test_options_in_the_examples_exist(block: str):
+    root = typer.main.get_command(app)
+    for line in block.splitlines():
+        words = line.split()
+        if words[:1] != ["watcher"]:
+            continue
+        command = root.commands[words[1]]
+        known = {option for param in command.params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_every_dependency_has_its_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    for requirement in wanted:
+        if isinstance(requirement, str):
+            name = re.split(r"[\[<>=]", requirement)[0]
+            assert re.search(rf"\b{re.escape(name)}\b", README), name
+
+
+def test_every_variable_of_a_condition_is_in_the_readme():
+    for variable, fields in FIELDS.items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{variable}` |"))
+        assert set(re.findall(r"`(\w+)`", row)) == fields | {variable}
+
+
+def test_every_profile_is_in_the_readme():
+    for name in shipped():
+        assert f"`{name}`" in README
+
+
+def test_the_configuration_in_the_readme_is_accepted(tmp_path: Path):
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    parse(text, Secrets({"MYPANEL_KEY": "k"}, tmp_path), tmp_path)
+
+
+def test_every_room_is_on_the_map():
+    rooms = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "watcher").iterdir()
+        if not path.name.startswith("_")
+    }
+    (plan,) = re.findall(r"```\nwatcher/\n(.*?)```", HOW, re.DOTALL)
+    assert set(re.findall(r"(?m)^  (\w+(?:/|\.py))", plan)) == rooms
+
+
+def test_links_lead_somewhere():
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"

@@ -1,0 +1,20 @@
+"""What the rules must know of the time before a start."""
+
+from watcher.judge import BRAKE_WINDOW, Judge
+from watcher.model import Kind
+from watcher.store import Store
+
+
+async def recall(store: Store, judge: Judge, now: float) -> None:
+    """Tell the judge what the database remembers."""
+    judge.remember_past(await store.firing_counts())
+    judge.remember(await store.firings_since(now - BRAKE_WINDOW))
+    for action in await store.unsettled():
+        judge.note_action(action)
+    for kind, panel, order in await store.last_accepted():
+        if kind is Kind.CANCEL:
+            judge.note_cancel(panel, order)
+    for panel, (_, balance) in (await store.latest_balances()).items():
+        judge.balances[panel] = balance
+    for stored in await store.all_services():
+        judge.know_service(stored.panel, stored.service, stored.refill_disabled_text)

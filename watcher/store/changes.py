@@ -1,0 +1,134 @@
+"""Writes the changes of orders: their new states, and their history."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.errors import LifecycleError
+from watcher.model import Phase, Status, Transition
+from watcher.store.part import compiled
+from watcher.store.schema import history, money_text, order_states
+
+_FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}
+_HISTORY = compiled(
+    insert(history).values(
+        id=bindparam("id"),
+        previous=select(order_states.c.last_change)
+        .where(order_states.c.key == bindparam("of"))
+        .scalar_subquery(),
+        key=bindparam("key"),
+        at=bindparam("at"),
+        changes=bindparam("changes"),
+    )
+)
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    Status: {status: status.value for status in Status}.__getitem__,
+    Phase: {phase: phase.value for phase in Phase}.__getitem__,
+    Decimal: money_text,
+}
+_encode = msgspec.json.Encoder().encode
+
+
+class Mismatch(LifecycleError):
+    """An order is not in the state that its change starts from."""
+
+
+async def last_history_id(connection: AsyncConnection) -> int:
+    """The id of the newest row; the next ones follow it."""
+    return (await connection.execute(select(func.max(history.c.id)))).scalar() or 0
+
+
+async def write_changes(
+    connection: AsyncConnection, transitions: Sequence[Transition], last_id: int
+) -> None:
+    """Write each order's changed fields, and a history row with the next id for each transition.
+
+    Compare-and-set on status and phase: raises Mismatch where an order is not in that state.
+    """
+    for wave in _waves(transitions):
+        numbered = list(enumerate(wave, last_id + 1))
+        last_id += len(wave)
+        rows = [_history_row(number, transition) for number, transition in numbered]
+        await connection.exec_driver_sql(_HISTORY, rows)
+        for names, values in _rows_by_fields(numbered).items():
+            result = await connection.exec_driver_sql(_update(names), values)
+            if result.rowcount != len(values):
+                raise Mismatch
+
+
+async def mismatch(
+    connection: AsyncConnection, transitions: Sequence[Transition]
+) -> LifecycleError:
+    """Which order is not in the state that its change starts from."""
+    statement = select(order_states.c.status, order_states.c.phase)
+    for transition in transitions:
+        before = transition.before
+        row = (await connection.execute(statement.where(order_states.c.key == before.key))).first()
+        if row is None or tuple(row) != (before.status.value, before.phase.value):
+            found = " and ".join(row) if row else "not tracked"
+            return LifecycleError(
+                f"order {before.id} at {before.panel} is {found}, not {before.status} and"
+                f" {before.phase}: nothing of this part was written"
+            )
+    return LifecycleError("an order changed twice at once: nothing of this part was written")
+
+
+def _waves(transitions: Iterable[Transition]) -> Iterator[list[Transition]]:
+    """Parts in which no order stands twice: statements are grouped by fields, not by time."""
+    wave: dict[int, Transition] = {}
+    for transition in transitions:
+        if transition.before.key in wave:
+            yield list(wave.values())
+            wave = {}
+        wave[transition.before.key] = transition
+    if wave:
+        yield list(wave.values())
+
+
+def _history_row(number: int, transition: Transition) -> tuple[Any, ...]:
+    key = transition.before.key
+    return number, key, key, transition.at, _encode(transition.changes).decode()
+
+
+def _rows_by_fields(
+    numbered: Iterable[tuple[int, Transition]],
+) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The parameters of `_update`, for each set of fields that changed together."""
+    rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    plain = _PLAIN
+    for number, transition in numbered:
+        before, after, changes = transition.before, transition.after, transition.changes
+        names = tuple(changes)
+        values = [
+            plain[type(new)](new) if type(new) in plain else new for _, new in changes.values()
+        ]
+        if after.progressed_at != before.progressed_at:
+            names = (*names, "progressed_at")
+            values.append(after.progressed_at)
+        state = plain[Status](before.status), plain[Phase](before.phase)
+        values += (transition.at, after.checked_at, number, before.key, *state)
+        rows.setdefault(names, []).append(tuple(values))
+    return rows
+
+
+@cache
+def _update(names: tuple[str, ...]) -> str:
+    misplaced = set(names) - _FIELDS
+    if misplaced:
+        raise LifecycleError(f"a change of {', '.join(sorted(misplaced))} has no place to go")
+    columns = order_states.c
+    written = (*names, "changed_at", "checked_at", "last_change")
+    return compiled(
+        update(order_states)
+        .where(
+            columns.key == bindparam("_key"),
+            columns.status == bindparam("_status"),
+            columns.phase == bindparam("_phase"),
+        )
+        .ordered_values(*((columns[name], bindparam(f"_new_{name}")) for name in written))
+    )

@@ -1,0 +1,79 @@
+"""What follows for orders and refill tasks when a panel accepts an action."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import Action, Kind, Order, Refill, RefillStatus
+from watcher.store.order_rows import add_orders
+from watcher.store.panels import PanelNames
+from watcher.store.refills import to_refill
+from watcher.store.schema import order_states, orders, refills
+
+_COUNT_REFILL = (
+    update(order_states)
+    .where(
+        order_states.c.key
+        == select(orders.c.key)
+        .where(orders.c.panel == bindparam("_panel"), orders.c.order_id == bindparam("_order"))
+        .scalar_subquery()
+    )
+    .values(refills=order_states.c.refills + 1)
+)
+
+
+async def track_placed(
+    connection: AsyncConnection, panels: PanelNames, accepted: Sequence[Action], now: float
+) -> list[Order]:
+    """Track the orders that were placed; those that were not tracked before."""
+    placed = [_order(action, now) for action in accepted if action.kind is Kind.SUBMIT]
+    return await add_orders(connection, panels, placed, now) if placed else []
+
+
+async def note_refills(
+    connection: AsyncConnection, panels: PanelNames, accepted: Sequence[Action], now: float
+) -> list[Refill]:
+    """Count the accepted refills at their orders; the tasks to follow, where the panel named one.
+
+    A panel that gives every refill the same id leaves one task to follow.
+    """
+    asked = [action for action in accepted if action.kind is Kind.REFILL]
+    if not asked:
+        return []
+    counted = [{"_panel": panels.ids[action.panel], "_order": action.order} for action in asked]
+    await connection.execute(_COUNT_REFILL, counted)
+    tasks = [_task(action, panels.ids[action.panel], now) for action in asked if action.result]
+    if not tasks:
+        return []
+    statement = insert(refills).on_conflict_do_nothing().returning(*refills.c)
+    added = (await connection.execute(statement, tasks)).mappings()
+    return sorted((to_refill(row, panels.names) for row in added), key=lambda refill: refill.key)
+
+
+def _task(action: Action, panel: int, now: float) -> dict[str, Any]:
+    return {
+        "panel": panel,
+        "order_id": action.order,
+        "refill_id": action.result,
+        "action": action.id,
+        "status": RefillStatus.PENDING.value,
+        "requested_at": action.sent_at or now,
+    }
+
+
+def _order(action: Action, now: float) -> Order:
+    params = action.params or {}
+    quantity = params.get("quantity", "")
+    at = action.sent_at or now
+    return Order(
+        panel=action.panel,
+        id=str(action.result),
+        service=params.get("service"),
+        link=params.get("link"),
+        quantity=int(quantity) if quantity.isdecimal() else None,
+        submitted_at=at,
+        progressed_at=at,
+    )

@@ -1,0 +1,285 @@
+"""The intent log: every submission, refill and cancel, from the plan to its outcome.
+
+An action is committed as `sending` before it is sent, and every change of its state is
+compare-and-set along the table of moves: so nothing is ever sent twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.errors import Conflict, LifecycleError, NotFound, RequestError
+from watcher.lifecycle import ACTION_MOVES
+from watcher.model import Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
+from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
+from watcher.store.consequences import note_refills, track_placed
+from watcher.store.part import Part, batched
+from watcher.store.schema import actions
+
+_LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
+_FINAL = frozenset({ActionState.ACCEPTED, ActionState.REJECTED})
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on record after outcomes were written.
+
+    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
+    tasks that panels took on.
+    """
+
+    actions: list[Action]
+    orders: list[Order]
+    refills: list[Refill]
+
+
+class Intents(Part):
+    """The table `actions`, written."""
+
+    async def plan(self, plan: ActionPlan, *, now: float) -> Action:
+        """Write the plan; a Conflict names the unsettled action that stands in its way.
+
+        An idempotency key that was used for the same gives the action that it was used for.
+        """
+        await self._db.know_panels({plan.panel})
+
+        async def work(connection: AsyncConnection) -> Action:
+            earlier = await self._with_key(connection, plan)
+            if earlier is not None:
+                return earlier
+            added = await add_plans(connection, self._db.panels, [plan], now)
+            if not added:
+                raise Conflict(await self._hindrance(connection, plan))
+            return added[0]
+
+        return await self._db.write("plan", work)
+
+    async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
+        """Mark those of the actions that are planned as being sent.
+
+        That is committed before this returns: the returned ones, and no others, may be sent.
+        """
+        move = ActionState.PLANNED, ActionState.SENDING
+        values = {"sent_at": now}
+        return await self._db.write("claim", lambda c: self._move(c, ids, *move, values))
+
+    async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
+        """Give up those of the actions that are still planned; `answer` says why."""
+        move = ActionState.PLANNED, ActionState.REJECTED
+        values = {"settled_at": now, "answer": answer}
+        return await self._db.write("withdraw", lambda c: self._move(c, ids, *move, values))
+
+    async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
+        """Write how the sending ended, and what follows from it.
+
+        An outcome that was written before changes nothing. One that does not fit its action (not
+        being sent, an accepted submission without an order id) is a LifecycleError, raised when
+        all others are committed.
+        """
+
+        async def work(connection: AsyncConnection) -> tuple[Settled, list[str]]:
+            found = await self._by_ids(connection, [outcome.action.id for outcome in outcomes])
+            moves, wrong = _sorted_out(found, outcomes, now)
+            return await self._apply(connection, moves, now), wrong
+
+        settled, wrong = await self._db.write("settle", work)
+        if wrong:
+            raise LifecycleError("; ".join(wrong))
+        return settled
+
+    async def resolve(
+        self, action_id: int, state: ActionState, *, result: str | None, now: float
+    ) -> Settled:
+        """Write what became of an unresolved action, as a person found out, and what follows."""
+
+        async def work(connection: AsyncConnection) -> Settled:
+            action = (await self._by_ids(connection, [action_id])).get(action_id)
+            if action is None:
+                raise NotFound(f"there is no action {action_id}")
+            _check_resolvable(action, state, result)
+            after = _moved(action, state, result, action.answer, now)
+            return await self._apply(connection, [(action, after)], now)
+
+        return await self._db.write("resolve", work)
+
+    async def recover(self) -> int:
+        """At start: what was being sent when the last run ended is unresolved; how many."""
+        move = ActionState.SENDING, ActionState.UNRESOLVED
+        values = {"answer": "the watcher ended before the panel's answer was on record"}
+        moved = await self._db.write("recover", lambda c: self._move(c, None, *move, values))
+        return len(moved)
+
+    async def _move(
+        self,
+        connection: AsyncConnection,
+        ids: Sequence[int] | None,
+        source: ActionState,
+        target: ActionState,
+        values: Mapping[str, object],
+    ) -> list[Action]:
+        """Those of the actions (None: of all) that were in `source`, moved to `target`."""
+        _check_move(source, target)
+        statement = (
+            update(actions)
+            .where(actions.c.state == source.value)
+            .values(state=target.value, **values)
+            .returning(*actions.c)
+        )
+        parts = (
+            [statement]
+            if ids is None
+            else [statement.where(actions.c.id.in_(some)) for some in batched(ids)]
+        )
+        names = self._db.panels.names
+        moved = [
+            to_action(row, names)
+            for part in parts
+            for row in (await connection.execute(part)).mappings()
+        ]
+        return sorted(moved, key=lambda action: action.id)
+
+    async def _apply(
+        self, connection: AsyncConnection, moves: Sequence[tuple[Action, Action]], now: float
+    ) -> Settled:
+        """Compare-and-set each action from its old to its new form, with what follows."""
+        moved = [(before, after) for before, after in moves if after != before]
+        if moved:
+            rows = [_row(before, after) for before, after in moved]
+            result = await connection.execute(_LEFT, rows)
+            if result.rowcount != len(rows):
+                raise LifecycleError("an action changed while its outcome was written")
+        accepted = [after for _, after in moved if after.state is ActionState.ACCEPTED]
+        return Settled(
+            actions=[after for _, after in moves],
+            orders=await track_placed(connection, self._db.panels, accepted, now),
+            refills=await note_refills(connection, self._db.panels, accepted, now),
+        )
+
+    async def _by_ids(self, connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Action]:
+        names = self._db.panels.names
+        return {
+            action.id: action
+            for some in batched(ids)
+            for action in await fetch_actions(
+                connection, names, ACTION.where(actions.c.id.in_(some))
+            )
+        }
+
+    async def _with_key(self, connection: AsyncConnection, plan: ActionPlan) -> Action | None:
+        """The action that the plan's idempotency key was used for before."""
+        if plan.idempotency_key is None:
+            return None
+        statement = ACTION.where(actions.c.idempotency_key == plan.idempotency_key)
+        found = await fetch_actions(connection, self._db.panels.names, statement)
+        if not found:
+            return None
+        action = found[0]
+        # An accepted submission has an order, its plan had none.
+        same_order = plan.kind is Kind.SUBMIT or action.order == plan.order
+        same = (action.kind, action.panel, action.params) == (plan.kind, plan.panel, plan.params)
+        if same and same_order:
+            return action
+        raise Conflict(f"the idempotency key was used for something else: action {action.id}")
+
+    async def _hindrance(self, connection: AsyncConnection, plan: ActionPlan) -> str:
+        statement = ACTION.where(
+            actions.c.panel == self._panel(plan.panel),
+            actions.c.order_id == plan.order,
+            actions.c.kind == plan.kind.value,
+            UNSETTLED_STATE,
+        )
+        action = (await fetch_actions(connection, self._db.panels.names, statement))[0]
+        return (
+            f"a {plan.kind} of order {plan.order} at {plan.panel} is {action.state}:"
+            f" action {action.id}"
+        )
+
+
+def _sorted_out(
+    found: dict[int, Action], outcomes: Sequence[Outcome], now: float
+) -> tuple[list[tuple[Action, Action]], list[str]]:
+    """The moves to make, and the objections against the other outcomes."""
+    moves: dict[int, tuple[Action, Action]] = {}
+    wrong: list[str] = []
+    for outcome in outcomes:
+        action = found.get(outcome.action.id)
+        if action is not None and _is_written(action, outcome):
+            moves.setdefault(action.id, (action, action))
+            continue
+        objection = _objection(action, outcome)
+        if objection is None and action is not None and action.id not in moves:
+            args = outcome.state, outcome.result, outcome.answer
+            moves[action.id] = action, _moved(action, *args, now)
+        else:
+            wrong.append(f"action {outcome.action.id} {objection or 'has two outcomes'}")
+    return list(moves.values()), wrong
+
+
+def _is_written(action: Action, outcome: Outcome) -> bool:
+    if action.state is ActionState.ACCEPTED and action.result != outcome.result:
+        return False
+    return action.state is outcome.state
+
+
+def _objection(action: Action | None, outcome: Outcome) -> str | None:
+    if action is None:
+        return "is not in the log"
+    if action.state is not ActionState.SENDING:
+        return f"is {action.state}, not being sent"
+    if action.sent_at != outcome.action.sent_at:
+        return "was sent again since this outcome"
+    if (action.state, outcome.state) not in ACTION_MOVES:
+        return f"can't become {outcome.state}"
+    if _lacks_order(action, outcome.state, outcome.result):
+        return "was accepted without an order id"
+    return None
+
+
+def _lacks_order(action: Action, state: ActionState, result: str | None) -> bool:
+    return action.kind is Kind.SUBMIT and state is ActionState.ACCEPTED and not result
+
+
+def _check_resolvable(action: Action, state: ActionState, result: str | None) -> None:
+    if action.state is not ActionState.UNRESOLVED:
+        raise Conflict(f"action {action.id} is {action.state}, not unresolved")
+    if (action.state, state) not in ACTION_MOVES:
+        raise Conflict(f"action {action.id} can be resolved as accepted or rejected, not {state}")
+    if _lacks_order(action, state, result):
+        raise RequestError("an accepted submission needs the order id that the panel gave it")
+
+
+def _check_move(source: ActionState, target: ActionState) -> None:
+    if (source, target) not in ACTION_MOVES:
+        raise LifecycleError(f"an action that is {source} can't become {target}")
+
+
+def _moved(
+    action: Action, state: ActionState, result: str | None, answer: str | None, now: float
+) -> Action:
+    """The action's next form."""
+    accepted = state is ActionState.ACCEPTED
+    return msgspec.structs.replace(
+        action,
+        state=state,
+        order=result if accepted and action.kind is Kind.SUBMIT else action.order,
+        sent_at=None if state is ActionState.PLANNED else action.sent_at,
+        settled_at=now if state in _FINAL else None,
+        result=result if accepted else None,
+        answer=answer,
+    )
+
+
+def _row(before: Action, after: Action) -> dict[str, Any]:
+    _check_move(before.state, after.state)
+    return {
+        "_id": before.id,
+        "_of": before.state.value,
+        "state": after.state.value,
+        "order_id": after.order,
+        "sent_at": after.sent_at,
+        "settled_at": after.settled_at,
+        "result": after.result,
+        "answer": after.answer,
+    }

@@ -1,0 +1,130 @@
+"""Orders: tracking them, loading those that are watched, looking them up."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import CTE, Select, bindparam, case, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import Order, Phase, Status
+from watcher.store.order_rows import SELECT_ORDER, OrderReader, add_orders
+from watcher.store.part import Part, compiled, driver_of
+from watcher.store.schema import NOT_CLOSED, history, order_states, orders
+
+_CHUNK = 10_000
+_WATCHED = SELECT_ORDER.where(NOT_CLOSED, order_states.c.key > bindparam("after"))
+_LOAD = f"{compiled(_WATCHED.order_by(order_states.c.key))} LIMIT {_CHUNK}"
+
+
+class Orders(Part):
+    """The tables `orders`, `order_states` and `history`, but for the changes."""
+
+    async def track(self, found: Sequence[Order], *, now: float) -> list[Order]:
+        """Add the orders that are not known yet; those are returned, with their keys."""
+        if not found:
+            return []
+        await self._db.know_panels({order.panel for order in found})
+        panels = self._db.panels
+        return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
+
+    async def load(self) -> list[Order]:
+        """Every order that is not closed, oldest first."""
+        return await self._db.read("load", self._load)
+
+    async def order(self, panel: str, order_id: str) -> Order | None:
+        """The order, None where it is not tracked."""
+        statement = SELECT_ORDER.where(
+            orders.c.panel == self._panel(panel), orders.c.order_id == order_id
+        )
+        found = await self._found("order", statement)
+        return found[0] if found else None
+
+    async def orders(
+        self,
+        *,
+        panel: str | None = None,
+        status: Status | None = None,
+        phase: Phase | None = None,
+        problem: bool | None = None,
+        progressed_before: Mapping[str, float] | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> tuple[list[Order], int | None]:
+        """A page of orders, oldest first, and the `after` of the next page, None on the last.
+
+        `problem` asks for orders with one (or, if False, without). `progressed_before` asks for
+        stalled ones: open, at one of these panels, without progress since the time given for it.
+        """
+        statement = SELECT_ORDER.where(order_states.c.key > after)
+        if panel is not None:
+            statement = statement.where(orders.c.panel == self._panel(panel))
+        if status is not None:
+            statement = statement.where(order_states.c.status == status.value)
+        if phase is not None:
+            statement = statement.where(order_states.c.phase == phase.value)
+        if problem is not None:
+            has_none = order_states.c.problem.is_(None)
+            statement = statement.where(~has_none if problem else has_none)
+        if progressed_before is not None:
+            limits = {self._panel(name): at for name, at in progressed_before.items()}
+            statement = _stalled(statement, limits)
+        ordered = statement.order_by(order_states.c.key).limit(limit + 1)
+        found = await self._found("orders", ordered)
+        return found[:limit], found[limit - 1].key if len(found) > limit else None
+
+    async def history(self, panel: str, order_id: str) -> list[tuple[float, dict[str, list[Any]]]]:
+        """The order's changes, oldest first: when, and of each field the old and the new value.
+
+        The values are as JSON has them: money is text.
+        """
+        chain = _chain(self._panel(panel), order_id)
+        statement = select(chain.c.at, chain.c.changes).order_by(chain.c.id)
+
+        async def fetch(connection: AsyncConnection) -> list[tuple[float, dict[str, list[Any]]]]:
+            rows = await connection.execute(statement)
+            return [(at, msgspec.json.decode(changes)) for at, changes in rows]
+
+        return await self._db.read("history", fetch)
+
+    async def _load(self, connection: AsyncConnection) -> list[Order]:
+        """In chunks: other tasks run in between, and no second copy of all is held."""
+        loaded: list[Order] = []
+        reader = OrderReader(self._db.panels.names)
+        driver = await driver_of(connection)
+        after = 0
+        while True:
+            rows = list(await driver.execute_fetchall(_LOAD, (after,)))
+            loaded += reader.read(rows)
+            if len(rows) < _CHUNK:
+                return loaded
+            after = loaded[-1].key
+
+    async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
+        async def fetch(connection: AsyncConnection) -> list[Order]:
+            rows = (await connection.execute(statement)).all()
+            return OrderReader(self._db.panels.names).read(rows)
+
+        return await self._db.read(operation, fetch)
+
+
+def _chain(panel: int, order_id: str) -> CTE:
+    """The order's history, from its last change back."""
+    last = (
+        select(order_states.c.last_change)
+        .join(orders, orders.c.key == order_states.c.key)
+        .where(orders.c.panel == panel, orders.c.order_id == order_id)
+    )
+    chain = select(history).where(history.c.id == last.scalar_subquery()).cte(recursive=True)
+    return chain.union_all(select(history).where(history.c.id == chain.c.previous))
+
+
+def _stalled(
+    statement: Select[*tuple[Any, ...]], limits: Mapping[int, float]
+) -> Select[*tuple[Any, ...]]:
+    if not limits:
+        return statement.where(orders.c.panel < 0)
+    return statement.where(
+        order_states.c.phase == Phase.OPEN.value,
+        order_states.c.progressed_at < case(limits, value=orders.c.panel),
+    )

@@ -1,0 +1,162 @@
+"""The hot path: what was learnt and what follows from it comes on record.
+
+1. Callers put their parts in a queue and wait.
+2. One task takes all that waits and writes it in one transaction, with few statements.
+3. Once that is committed every caller goes on; meanwhile the next group has gathered.
+4. If the group fails for one part's data, each part is written alone: only the bad one fails.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.errors import StoreError
+from watcher.model import Action, ActionPlan, Firing, Transition
+from watcher.store.actions import add_plans
+from watcher.store.changes import Mismatch, last_history_id, mismatch, write_changes
+from watcher.store.database import Database
+from watcher.store.faults import is_about_data
+from watcher.store.part import Part
+from watcher.store.schema import firings, orders
+
+_FIRING = insert(firings).values(
+    key=select(orders.c.key)
+    .where(orders.c.panel == bindparam("panel"), orders.c.order_id == bindparam("order_id"))
+    .scalar_subquery()
+)
+
+
+class Piece(msgspec.Struct, eq=False):
+    """One caller's part, and where the caller waits for it."""
+
+    transitions: Sequence[Transition]
+    firings: Sequence[Firing]
+    plans: Sequence[ActionPlan]
+    now: float
+    written: asyncio.Future[list[Action]]
+
+    def finish(self, planned: list[Action]) -> None:
+        if not self.written.done():
+            self.written.set_result(planned)
+
+    def fail(self, error: Exception) -> None:
+        if not self.written.done():
+            self.written.set_exception(error)
+
+
+class Recorder(Part):
+    """Writes transitions, firings and plans together."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._waiting: list[Piece] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._last_history_id: int | None = None
+
+    async def record(
+        self,
+        transitions: Sequence[Transition],
+        firings: Sequence[Firing] = (),
+        plans: Sequence[ActionPlan] = (),
+        *,
+        now: float,
+    ) -> list[Action]:
+        """Write it all or nothing; the actions that were planned.
+
+        A plan for an order that has an unsettled action of its kind is left out, together with
+        the firing of the same rule for the same order. An order that is not in the state that a
+        transition started from is a LifecycleError. Of an order just the changed fields are
+        written, so that two sources (a panel, a count feed) don't undo each other's.
+        """
+        transitions = [transition for transition in transitions if transition.changes]
+        if not (transitions or firings or plans):
+            return []
+        with self._db.edge("record"):
+            await self._db.know_panels({f.panel for f in firings} | {p.panel for p in plans})
+            written: asyncio.Future[list[Action]] = asyncio.get_running_loop().create_future()
+            self._waiting.append(Piece(transitions, firings, plans, now, written))
+            if self._writer is None or self._writer.done():
+                self._writer = self._db.spawn(self._write_groups())
+            return await written
+
+    async def _write_groups(self) -> None:
+        while self._waiting:
+            async with self._db.writing:
+                group, self._waiting = self._waiting, []
+                try:
+                    await self._write_together(group)
+                except Exception as error:  # noqa: BLE001  it belongs to the callers
+                    await self._after_failure(group, error)
+                finally:
+                    for piece in group:  # nobody waits for ever, whatever happened
+                        piece.fail(StoreError())
+
+    async def _write_together(self, group: Sequence[Piece]) -> None:
+        transitions = [transition for piece in group for transition in piece.transitions]
+
+        async def work(connection: AsyncConnection) -> tuple[int, list[list[Action]]]:
+            last_id = self._last_history_id
+            if last_id is None:
+                last_id = await last_history_id(connection)
+            await write_changes(connection, transitions, last_id)
+            planned = [await self._write_rest(connection, piece) for piece in group]
+            return last_id + len(transitions), planned
+
+        self._last_history_id, planned = await self._db.transaction(work)
+        for piece, actions in zip(group, planned, strict=True):
+            piece.finish(actions)
+
+    async def _after_failure(self, group: Sequence[Piece], error: Exception) -> None:
+        if not is_about_data(error):
+            for piece in group:
+                piece.fail(error)
+        elif len(group) == 1:
+            group[0].fail(await self._explained(group[0], error))
+        else:
+            for piece in group:
+                try:
+                    await self._write_together([piece])
+                except Exception as its_own:  # noqa: BLE001  see above
+                    piece.fail(await self._explained(piece, its_own))
+
+    async def _explained(self, piece: Piece, error: Exception) -> Exception:
+        """A mismatch is told with the order that is not where its change starts from."""
+        if not isinstance(error, Mismatch):
+            return error
+        try:
+            return await self._db.transaction(lambda c: mismatch(c, piece.transitions))
+        except Exception:  # noqa: BLE001  the first error tells more
+            return error
+
+    async def _write_rest(self, connection: AsyncConnection, piece: Piece) -> list[Action]:
+        if not (piece.firings or piece.plans):
+            return []
+        planned = await add_plans(connection, self._db.panels, piece.plans, piece.now)
+        kept = {_pair(action) for action in planned}
+        left_out = {pair for plan in piece.plans if (pair := _pair(plan)) not in kept}
+        rows = [
+            self._firing_row(firing) for firing in piece.firings if _pair(firing) not in left_out
+        ]
+        if rows:
+            await connection.execute(_FIRING, rows)
+        return planned
+
+    def _firing_row(self, firing: Firing) -> dict[str, Any]:
+        return {
+            "rule": firing.rule,
+            "action": firing.action.value,
+            "panel": self._panel(firing.panel),
+            "order_id": firing.order,
+            "at": firing.at,
+            "dry_run": firing.dry_run,
+            "detail": firing.detail,
+        }
+
+
+def _pair(item: Action | ActionPlan | Firing) -> tuple[str | None, str, str | None]:
+    """What a plan and its firing have in common."""
+    return item.rule, item.panel, item.order

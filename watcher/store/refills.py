@@ -1,0 +1,91 @@
+"""Refill tasks at the panels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, bindparam, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.errors import LifecycleError
+from watcher.model import REFILL_FINAL, Refill, RefillStatus
+from watcher.store.part import Part, batched
+from watcher.store.schema import refills
+
+_SELECT = select(refills).order_by(refills.c.key)
+# Not `in_`: SQLAlchemy does not run that with many rows of parameters.
+_RUNNING = or_(*(refills.c.status == s.value for s in RefillStatus if s not in REFILL_FINAL))
+_UPDATE = update(refills).where(
+    refills.c.key == bindparam("_key"), refills.c.status == bindparam("_of")
+)
+
+
+class Refills(Part):
+    """The table `refills`; its rows come from accepted actions."""
+
+    async def open_refills(self) -> list[Refill]:
+        """Every refill task that is not over."""
+        return await self._tasks("open_refills", _SELECT.where(_RUNNING))
+
+    async def refills(self, panel: str, order: str) -> list[Refill]:
+        """The order's refill tasks, oldest first."""
+        statement = _SELECT.where(
+            refills.c.panel == self._panel(panel), refills.c.order_id == order
+        )
+        return await self._tasks("refills", statement)
+
+    async def record_refills(self, changed: Sequence[Refill]) -> None:
+        """Write the tasks' new states. For one that was over, a LifecycleError after the others."""
+
+        async def work(connection: AsyncConnection) -> list[int]:
+            running = await _running(connection, [refill.key for refill in changed])
+            rows = [_row(r, running[r.key]) for r in changed if r.key in running]
+            if rows:
+                await connection.execute(_UPDATE, rows)
+            return [refill.key for refill in changed if refill.key not in running]
+
+        over = await self._db.write("record_refills", work)
+        if over:
+            raise LifecycleError(f"refills (rows {over}) are over: their states do not change")
+
+    async def _tasks(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Refill]:
+        names = self._db.panels.names
+
+        async def fetch(connection: AsyncConnection) -> list[Refill]:
+            rows = (await connection.execute(statement)).mappings()
+            return [to_refill(row, names) for row in rows]
+
+        return await self._db.read(operation, fetch)
+
+
+def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
+    """The task in a row of the table."""
+    return Refill(
+        key=row["key"],
+        panel=panels[row["panel"]],
+        order=row["order_id"],
+        id=row["refill_id"],
+        action=row["action"],
+        status=RefillStatus(row["status"]),
+        status_text=row["status_text"],
+        requested_at=float(row["requested_at"]),
+        finished_at=row["finished_at"],
+    )
+
+
+async def _running(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, str]:
+    """The states of those of the tasks that are not over."""
+    found: dict[int, str] = {}
+    for some in batched(keys):
+        statement = select(refills.c.key, refills.c.status).where(refills.c.key.in_(some), _RUNNING)
+        found.update({key: status for key, status in await connection.execute(statement)})
+    return found
+
+
+def _row(refill: Refill, status: str) -> dict[str, Any]:
+    return {
+        "_key": refill.key,
+        "_of": status,
+        "status": refill.status.value,
+        "status_text": refill.status_text,
+        "finished_at": refill.finished_at,
+    }

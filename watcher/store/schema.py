@@ -1,0 +1,223 @@
+"""The tables. What the migrations build is compared with this in a test."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+APPLICATION_ID = 0x57415443  # "WATC": tells our files from other programs'
+
+
+def money_text(value: Decimal) -> str:
+    """The text that gives the same Decimal again."""
+    if not value.is_finite():
+        raise InvalidOperation(f"{value} is not an amount of money")
+    return str(value)
+
+
+class Money(TypeDecorator[Decimal]):
+    """Decimal as text, since SQLite has no exact number; NUMERIC where a database has one."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return money_text(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+metadata = MetaData()
+
+panels = Table(
+    "panels",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+# What never changes of an order. `key` is what all else refers to.
+orders = Table(
+    "orders",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("panel", Integer, ForeignKey("panels.id"), nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("service", Text),
+    Column("link", Text),
+    Column("quantity", Integer),
+    Column("submitted_at", Float, nullable=False),
+    Column("tracked_at", Float, nullable=False),
+    UniqueConstraint("panel", "order_id"),
+)
+
+# What changes, apart and narrow: a change rewrites its row's page.
+order_states = Table(
+    "order_states",
+    metadata,
+    Column("key", Integer, ForeignKey("orders.key"), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("status_text", Text),
+    Column("charge", Money),
+    Column("currency", Text),
+    Column("start_count", Integer),
+    Column("remains", Integer),
+    Column("count", Integer),
+    Column("phase", Text, nullable=False),
+    Column("progressed_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("changed_at", Float, nullable=False),
+    Column("checked_at", Float),
+    Column("problem", Text),
+    Column("refills", Integer, nullable=False),
+    Column("last_change", Integer),  # its newest row in `history`
+)
+NOT_CLOSED = text("phase <> 'closed'")
+Index("order_states_not_closed", order_states.c.key, sqlite_where=NOT_CLOSED)
+
+# A chain: each row names the one before it of the same order, and the order names the last. An
+# index by order would double what a change costs, since it touches one more page at random.
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("previous", Integer),
+    Column("key", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("changes", Text, nullable=False),  # {field: [old, new]}, money as text
+)
+
+# The intent log. Ids are never used twice: people and notes refer to them.
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("panel", Integer, ForeignKey("panels.id"), nullable=False),
+    Column("order_id", Text),
+    Column("state", Text, nullable=False),
+    Column("rule", Text),
+    Column("reason", Text, nullable=False),
+    Column("params", Text),
+    Column("idempotency_key", Text, unique=True),
+    Column("planned_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Column("settled_at", Float),
+    Column("result", Text),
+    Column("answer", Text),
+    CheckConstraint("kind IN ('submit', 'refill', 'cancel')", name="actions_kind"),
+    CheckConstraint(
+        "state IN ('planned', 'sending', 'accepted', 'rejected', 'unresolved')",
+        name="actions_state",
+    ),
+    CheckConstraint("kind = 'submit' OR order_id IS NOT NULL", name="actions_order"),
+    Index("actions_by_state", "state", "panel"),
+    Index("actions_by_order", "panel", "order_id"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "actions_one_unsettled",
+    actions.c.panel,
+    actions.c.order_id,
+    actions.c.kind,
+    unique=True,
+    sqlite_where=text("state IN ('planned', 'sending', 'unresolved') AND order_id IS NOT NULL"),
+)
+
+refills = Table(
+    "refills",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("panel", Integer, ForeignKey("panels.id"), nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("refill_id", Text, nullable=False),
+    Column("action", Integer, ForeignKey("actions.id")),
+    Column("status", Text, nullable=False),
+    Column("status_text", Text),
+    Column("requested_at", Float, nullable=False),
+    Column("finished_at", Float),
+    UniqueConstraint("panel", "refill_id"),
+    Index("refills_by_order", "panel", "order_id"),
+    Index("refills_by_status", "status"),
+)
+
+firings = Table(
+    "firings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("key", Integer, ForeignKey("orders.key"), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("firings_key", "key"),
+    Index("firings_at", "at"),
+)
+
+services = Table(
+    "services",
+    metadata,
+    Column("panel", Integer, ForeignKey("panels.id"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("rate", Money),
+    Column("min", Integer),
+    Column("max", Integer),
+    Column("refill", Boolean),
+    Column("cancel", Boolean),
+    Column("dripfeed", Boolean),
+    Column("desc", Text),
+    Column("average_time", Text),
+    Column("seen_at", Float, nullable=False),
+    Column("gone_at", Float),
+    Column("refill_disabled_at", Float),
+    Column("refill_disabled_text", Text),
+)
+
+service_changes = Table(
+    "service_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("panel", Integer, ForeignKey("panels.id"), nullable=False),
+    Column("service", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("old", Text),
+    Column("new", Text),
+    Column("at", Float, nullable=False),
+    Index("service_changes_by_service", "panel", "service"),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("panel", Integer, ForeignKey("panels.id"), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("amount", Money, nullable=False),
+    Column("currency", Text, nullable=False),
+    Index("balances_by_panel", "panel", "at"),
+)

@@ -1,0 +1,253 @@
+"""The panels' price lists, what changed in them, and what was learnt of their services."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import Service
+from watcher.store.part import Part
+from watcher.store.schema import money_text, service_changes, services
+
+_FIELDS = Service.__struct_fields__
+_TOLD = ("name", "type", "rate", "min", "max", "refill", "cancel", "dripfeed")
+_UPDATE = update(services).where(
+    services.c.panel == bindparam("_panel"), services.c.id == bindparam("_id")
+)
+
+
+class ServiceChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change in a price list: of a field, or `new`, `gone`, `back` for a whole entry."""
+
+    panel: str
+    service: str
+    field: str
+    old: str | None = None
+    new: str | None = None
+    at: float
+
+
+class StoredService(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a price list and what is known beyond it.
+
+    `seen_at` is since when it is listed, `gone_at` since when it no longer is.
+    `refill_disabled_text` is the panel's refusal of a refill for the whole service.
+    """
+
+    panel: str
+    service: Service
+    seen_at: float
+    gone_at: float | None = None
+    refill_disabled_at: float | None = None
+    refill_disabled_text: str | None = None
+
+
+class Services(Part):
+    """The tables `services` and `service_changes`."""
+
+    async def save_services(
+        self, panel: str, listed: Sequence[Service], *, now: float
+    ) -> list[ServiceChange]:
+        """Write what differs from the panel's list as it was; the changes worth telling.
+
+        What is not listed any more is gone. A panel's first list is no change. A changed refill
+        flag makes an earlier refusal of refills forgotten.
+        """
+        await self._db.know_panels({panel})
+        number = self._panel(panel)
+
+        async def work(connection: AsyncConnection) -> list[ServiceChange]:
+            statement = select(services).where(services.c.panel == number)
+            known = {s.service.id: s for s in await self._stored(connection, statement)}
+            wanted = _merged(panel, known, listed, now)
+            changed = {key: s for key, s in wanted.items() if s != known.get(key)}
+            await _write(connection, number, known, changed)
+            if not known:
+                return []
+            changes = [c for key, s in changed.items() for c in _changes(known.get(key), s, now)]
+            await _write_changes(connection, number, changes)
+            return changes
+
+        return await self._db.write("save_services", work)
+
+    async def services(self, panel: str) -> list[StoredService]:
+        """The panel's price list, with the entries that are gone from it."""
+        return await self._price_list(
+            select(services).where(services.c.panel == self._panel(panel))
+        )
+
+    async def all_services(self) -> list[StoredService]:
+        """The same of every panel."""
+        return await self._price_list(select(services))
+
+    async def refill_disabled(
+        self, panel: str, service: str, text: str | None, *, now: float
+    ) -> None:
+        """Remember the panel's refusal of refills for the service; None forgets it."""
+        await self._db.know_panels({panel})
+        learnt = {
+            "refill_disabled_at": None if text is None else now,
+            "refill_disabled_text": text,
+        }
+        unlisted = StoredService(
+            panel=panel, service=Service(id=service, name=""), seen_at=now, gone_at=now
+        )
+        row = _row(self._panel(panel), unlisted) | learnt
+        statement = sqlite.insert(services).on_conflict_do_update(set_=learnt)
+        await self._db.write("refill_disabled", lambda c: c.execute(statement, row))
+
+    async def service_changes(
+        self, panel: str, service: str | None = None, limit: int = 100
+    ) -> list[ServiceChange]:
+        """The last changes in the panel's price list, newest first."""
+        statement = (
+            select(service_changes)
+            .where(service_changes.c.panel == self._panel(panel))
+            .order_by(service_changes.c.id.desc())
+            .limit(limit)
+        )
+        if service is not None:
+            statement = statement.where(service_changes.c.service == service)
+
+        async def fetch(connection: AsyncConnection) -> list[ServiceChange]:
+            rows = (await connection.execute(statement)).mappings()
+            return [
+                ServiceChange(
+                    panel=panel,
+                    service=row["service"],
+                    field=row["field"],
+                    old=row["old"],
+                    new=row["new"],
+                    at=row["at"],
+                )
+                for row in rows
+            ]
+
+        return await self._db.read("service_changes", fetch)
+
+    async def _price_list(self, statement: Select[*tuple[Any, ...]]) -> list[StoredService]:
+        ordered = statement.order_by(services.c.panel, services.c.id)
+        return await self._db.read("services", lambda c: self._stored(c, ordered))
+
+    async def _stored(
+        self, connection: AsyncConnection, statement: Select[*tuple[Any, ...]]
+    ) -> list[StoredService]:
+        names = self._db.panels.names
+        rows = (await connection.execute(statement)).mappings()
+        return [
+            StoredService(
+                panel=names[row["panel"]],
+                service=Service(**{name: row[name] for name in _FIELDS}),
+                seen_at=row["seen_at"],
+                gone_at=row["gone_at"],
+                refill_disabled_at=row["refill_disabled_at"],
+                refill_disabled_text=row["refill_disabled_text"],
+            )
+            for row in rows
+        ]
+
+
+def _merged(
+    panel: str, known: Mapping[str, StoredService], listed: Sequence[Service], now: float
+) -> dict[str, StoredService]:
+    """Every known or listed service as it is from now on."""
+    wanted = {key: _gone(stored, now) for key, stored in known.items()}
+    for service in listed:
+        stored = known.get(service.id)
+        if stored is None:
+            wanted[service.id] = StoredService(panel=panel, service=service, seen_at=now)
+        else:
+            wanted[service.id] = _listed(stored, service, now)
+    return wanted
+
+
+def _gone(stored: StoredService, now: float) -> StoredService:
+    if stored.gone_at is not None:
+        return stored
+    return msgspec.structs.replace(stored, gone_at=now)
+
+
+def _listed(stored: StoredService, service: Service, now: float) -> StoredService:
+    since = stored.seen_at if stored.gone_at is None else now
+    listed = msgspec.structs.replace(stored, service=service, seen_at=since, gone_at=None)
+    if stored.service.name and service.refill != stored.service.refill:
+        return msgspec.structs.replace(listed, refill_disabled_at=None, refill_disabled_text=None)
+    return listed
+
+
+def _changes(
+    before: StoredService | None, after: StoredService, now: float
+) -> Iterator[ServiceChange]:
+    """What to tell of a service that differs from what it was."""
+    whole = _whole_change(before, after)
+    if whole:
+        yield ServiceChange(panel=after.panel, service=after.service.id, field=whole, at=now)
+    if before is None or after.gone_at is not None or not before.service.name:
+        return
+    for name in _TOLD:
+        old, new = getattr(before.service, name), getattr(after.service, name)
+        if old != new:
+            yield ServiceChange(
+                panel=after.panel,
+                service=after.service.id,
+                field=name,
+                old=_text(old),
+                new=_text(new),
+                at=now,
+            )
+
+
+def _whole_change(before: StoredService | None, after: StoredService) -> str | None:
+    if before is None:
+        return "new"
+    if (before.gone_at is None) == (after.gone_at is None):
+        return None
+    return "gone" if before.gone_at is None else "back"
+
+
+def _text(value: Any) -> str | None:
+    """As JSON would have it, but money and text bare."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return money_text(value)
+    return msgspec.json.encode(value).decode()
+
+
+async def _write(
+    connection: AsyncConnection,
+    panel: int,
+    known: Mapping[str, StoredService],
+    changed: Mapping[str, StoredService],
+) -> None:
+    added = [_row(panel, stored) for key, stored in changed.items() if key not in known]
+    if added:
+        await connection.execute(insert(services), added)
+    updated = [
+        {"_panel": panel, "_id": key} | _state(stored)
+        for key, stored in changed.items()
+        if key in known
+    ]
+    if updated:
+        await connection.execute(_UPDATE, updated)
+
+
+async def _write_changes(
+    connection: AsyncConnection, panel: int, changes: Sequence[ServiceChange]
+) -> None:
+    if changes:
+        rows = [msgspec.structs.asdict(change) | {"panel": panel} for change in changes]
+        await connection.execute(insert(service_changes), rows)
+
+
+def _row(panel: int, stored: StoredService) -> dict[str, Any]:
+    return {"panel": panel, "id": stored.service.id} | _state(stored)
+
+
+def _state(stored: StoredService) -> dict[str, Any]:
+    row = msgspec.structs.asdict(stored.service) | msgspec.structs.asdict(stored)
+    return {name: value for name, value in row.items() if name not in {"panel", "service", "id"}}

@@ -1,0 +1,47 @@
+"""The store: all that is on record, in one SQLite file."""
+
+from pathlib import Path
+from typing import Self
+
+from watcher.store.actions import Actions
+from watcher.store.balances import Balances
+from watcher.store.database import Database, Observer, ignore
+from watcher.store.firings import Firings
+from watcher.store.intents import Intents
+from watcher.store.orders import Orders
+from watcher.store.record import Recorder
+from watcher.store.refills import Refills
+from watcher.store.services import Services
+from watcher.store.upkeep import Upkeep
+
+
+class Store(Recorder, Orders, Intents, Actions, Refills, Firings, Services, Balances, Upkeep):
+    """An open database. What a method of it returns from is committed.
+
+    Raises StoreError, or one of its kinds, where the database can't do it.
+    """
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        now: float,
+        observe: Observer = ignore,
+        busy_timeout: float = 5.0,
+    ) -> Self:
+        """Open the database, made anew or brought up to date where need be.
+
+        `observe` hears of every operation: its name, its seconds (queueing included), and
+        whether the database failed it.
+        """
+        return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
+
+    @property
+    def path(self) -> Path:
+        """The database file, all links resolved."""
+        return self._db.path
+
+    async def close(self) -> None:
+        """Finish what was begun, then let go of the file."""
+        await self._db.close()

@@ -92,7 +92,9 @@ async def read_body(request: web.Request, kind: type[Any]) -> Any:
 
 def page_of(request: web.Request) -> tuple[int, int]:
     """`limit` and `cursor` of the query."""
-    limit = _number(request, "limit") or 100
+    limit = _number(request, "limit")
+    if limit is None:
+        limit = 100
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
     return limit, _number(request, "cursor") or 0

@@ -1,0 +1,104 @@
+"""The command line: its commands, and what each kind of error means for the exit code.
+
+0 done · 1 refused, or not all done · 2 usage · 3 no daemon answers · 130 Ctrl-C.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from watcher import __version__
+from watcher.cli import (
+    actions,
+    backup,
+    check,
+    daemon,
+    orders,
+    panels,
+    rules,
+    show,
+    simulated,
+    submit,
+    track,
+)
+from watcher.cli.client import Unreachable
+from watcher.cli.output import say, warn
+from watcher.errors import ConfigError, WatcherError
+
+REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+
+_COMMANDS = {
+    "Start": (daemon.demo, daemon.run, check.check_config, simulated.panel),
+    "Orders": (
+        track.track,
+        submit.submit,
+        orders.orders,
+        show.show,
+        actions.refill,
+        actions.cancel,
+    ),
+    "Decisions": (actions.actions, actions.resolve, rules.rules),
+    "Surroundings": (panels.panels, panels.services, backup.backup),
+}
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A panel's words may have letters that the terminal's encoding has not.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="watcher")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+class _Group(TyperGroup):
+    """Expected errors leave as one line a problem and an exit code, never as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            warn(*error.problems)
+            raise typer.Exit(REFUSED) from None
+        except WatcherError as error:
+            warn(str(error))
+            raise typer.Exit(UNREACHABLE if isinstance(error, Unreachable) else REFUSED) from None
+        except UnicodeEncodeError:
+            warn("an argument is not UTF-8")
+            raise typer.Exit(USAGE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _build() -> typer.Typer:
+    built = typer.Typer(cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False)
+    built.callback()(_root)
+    for title, commands in _COMMANDS.items():
+        for command in commands:
+            built.command(rich_help_panel=title)(command)
+    return built
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"watcher {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Watch orders at SMM panels: check in batches, refill and cancel by rules, never twice."""
+
+
+app = _build()

@@ -1,0 +1,177 @@
+"""`watcher check-config`: every problem of a configuration at once, or what it comes to."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from watcher.cli.output import counted, errors, say, span, warn
+from watcher.cli.tables import Column, show_facts, show_table
+from watcher.errors import PanelError
+
+if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
+    from watcher.config import Config, PanelConfig
+    from watcher.model import Service
+    from watcher.panels.client import PanelClient
+
+_SHOWN_ROWS = 3
+
+
+class Finding(msgspec.Struct, kw_only=True):
+    """What a panel answered; `problems` of what it did not."""
+
+    panel: str
+    balance: str | None = None
+    services: int | None = None
+    refill: int | None = None
+    cancel: int | None = None
+    problems: list[str] = []
+    remarks: list[str] = []
+
+
+def check_config(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask each panel for balance and services, too.")
+    ] = False,
+) -> None:
+    """Check a configuration: print every problem, or what it comes to."""
+    from watcher.config import load
+
+    config = load(file)
+    say(f"{file} is good")
+    _show_config(config)
+    if config.notify:
+        warn(
+            f"warning: {counted(len(config.notify), '[[notify]] target')}: "
+            "read, but not delivered by this version"
+        )
+    if online and not _check_online(config):
+        raise typer.Exit(1)
+
+
+def _show_config(config: "Config") -> None:
+    token = "with a token" if config.token else "without a token"
+    say("")
+    show_facts([("database", config.database), ("listen", f"{config.host}:{config.port}, {token}")])
+    say("")
+    _show_panels(list(config.panels.values()))
+    if config.rules:
+        say("")
+        columns = (
+            Column("rule", wraps=True),
+            Column("action"),
+            Column("an order", drop=2),
+            Column("an hour", drop=3, right=True),
+            Column("panels", drop=1, wraps=True),
+        )
+        rows = [
+            (
+                rule.name,
+                f"{rule.action} (dry run)" if rule.dry_run else rule.action,
+                f"once in {span(rule.every)}",
+                rule.per_hour,
+                "all" if rule.panels is None else sorted(rule.panels),
+            )
+            for rule in config.rules
+        ]
+        show_table(columns, rows)
+
+
+def _show_panels(panels: Sequence["PanelConfig"]) -> None:
+    columns = (
+        Column("panel"),
+        Column("profile", drop=2),
+        Column("batch", drop=3, right=True),
+        Column("can", wraps=True),
+        Column("url", drop=1, flexible=True),
+    )
+    rows = [
+        (panel.name, panel.profile.name, panel.profile.batch, sorted(panel.profile.has), panel.url)
+        for panel in panels
+    ]
+    show_table(columns, rows)
+
+
+def _check_online(config: "Config") -> bool:
+    """Whether every panel answered all that it can be asked."""
+    console = errors()
+    waiting = f"asking {counted(len(config.panels), 'panel')} …"
+    with console.status(waiting) if console.is_terminal else nullcontext():
+        findings = asyncio.run(_ask_all(list(config.panels.values())))
+    columns = (
+        Column("panel"),
+        Column("balance", right=True),
+        Column("services", drop=1, right=True),
+        Column("with refill", drop=2, right=True),
+        Column("with cancel", drop=3, right=True),
+    )
+    say("")
+    show_table(columns, [(f.panel, f.balance, f.services, f.refill, f.cancel) for f in findings])
+    for finding in findings:
+        warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
+        warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))
+    return not any(finding.problems for finding in findings)
+
+
+async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
+    return await asyncio.gather(*(_ask(panel) for panel in panels))
+
+
+async def _ask(panel: "PanelConfig") -> Finding:
+    from watcher.panels.client import PanelClient
+
+    finding = Finding(panel=panel.name)
+    async with PanelClient(
+        name=panel.name,
+        url=panel.url,
+        key=panel.key.reveal(),
+        profile=panel.profile,
+        timeout=panel.settings.timeout,
+        on_request=lambda action, seconds, reason: None,
+    ) as client:
+        if panel.profile.can("balance"):
+            await _ask_balance(client, finding)
+        if panel.profile.can("services"):
+            await _ask_services(client, panel, finding)
+    return finding
+
+
+async def _ask_balance(client: "PanelClient", finding: Finding) -> None:
+    try:
+        balance = await client.balance()
+    except PanelError as error:
+        finding.problems.append(f"balance: {error}")
+        return
+    finding.balance = f"{_plain(balance.amount)} {balance.currency}"
+
+
+async def _ask_services(client: "PanelClient", panel: "PanelConfig", finding: Finding) -> None:
+    try:
+        services, unread = await client.services()
+    except PanelError as error:
+        finding.problems.append(f"services: {error}")
+        return
+    finding.services = len(services)
+    finding.refill = sum(service.refill is True for service in services)
+    finding.cancel = sum(service.cancel is True for service in services)
+    finding.remarks.extend(_remarks(panel, services, unread))
+
+
+def _remarks(panel: "PanelConfig", services: list["Service"], unread: list[str]) -> list[str]:
+    remarks = [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
+    if len(unread) > _SHOWN_ROWS:
+        rest = len(unread) - _SHOWN_ROWS
+        remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
+    if not services:
+        remarks.append("the price list is empty: some panels answer so to a wrong key")
+    return remarks
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount, "f")

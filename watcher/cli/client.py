@@ -1,0 +1,204 @@
+"""The daemon's HTTP API, asked one request at a time."""
+
+import http.client
+import urllib.request
+from collections.abc import Iterator, Mapping
+from email.message import Message
+from ipaddress import ip_address
+from typing import IO, Any, BinaryIO, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from watcher.errors import WatcherError
+from watcher.web.shapes import FaultAnswer
+
+PAGE = 1000  # the most that is asked for in one page of a listing
+PATIENCE = 30.0  # seconds without a byte
+
+Shape = TypeVar("Shape")
+Query = Mapping[str, str | int | None]
+
+
+class Unreachable(WatcherError):
+    """No daemon answers. `sent` tells whether the request may have reached one."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        self.sent = sent
+        super().__init__(message)
+
+
+class Declined(WatcherError):
+    """The daemon answered that it won't; its words are the message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        self.code = code
+        super().__init__(message)
+
+
+class _Page(msgspec.Struct):
+    next: str | None
+
+
+class Client:
+    """A daemon by its URL. ValueError where URL or token can't be used."""
+
+    def __init__(self, url: str, token: str | None = None, patience: float = PATIENCE) -> None:
+        self.url = url.rstrip("/")
+        self._patience = patience
+        self._headers = {"Accept": "application/json"}
+        if token is not None:
+            if not (token.isascii() and token.isprintable()):
+                raise ValueError("the token has characters that no token has")
+            self._headers["Authorization"] = f"Bearer {token}"
+        # Redirects are not followed: they would take the token elsewhere.
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if _is_loopback(_host(self.url)):
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def get(self, path: str, query: Query | None = None) -> Any:
+        """The answer's JSON."""
+        return self._ask("GET", path, query=query)[1]
+
+    def post(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
+    ) -> tuple[int, Any]:
+        """The answer's status and JSON."""
+        return self._ask("POST", path, body=body, headers=headers, patience=patience)
+
+    def pages(
+        self, path: str, name: str, query: Query, most: int | None = None
+    ) -> Iterator[tuple[list[Any], str | None]]:
+        """A listing's pages, each with the cursor of what comes after it; `most` None is all."""
+        cursor, left = query.get("cursor"), most
+        while left is None or left > 0:
+            limit = PAGE if left is None else min(PAGE, left)
+            answer = self.get(path, {**query, "limit": limit, "cursor": cursor})
+            items = self.shaped(answer.get(name), list[Any])
+            after = self.shaped(answer, _Page).next
+            yield items, after
+            if after is None or after == cursor:
+                return
+            cursor, left = after, None if left is None else left - len(items)
+
+    def download(self, path: str, target: BinaryIO) -> int:
+        """Write what the daemon sends to the file; the number of bytes, all that were promised."""
+        size = 0
+        with self._open("GET", path, patience=300.0) as answer:
+            promised = answer.length
+            while chunk := self._chunk(answer):
+                target.write(chunk)
+                size += len(chunk)
+        if promised is not None and size != promised:
+            raise Unreachable(f"{self.url} broke off after {size:,} of {promised:,} bytes")
+        return size
+
+    def shaped(self, raw: Any, shape: type[Shape]) -> Shape:
+        """The JSON as its shape; Unreachable where it is not of that shape."""
+        try:
+            return msgspec.convert(raw, shape)
+        except msgspec.ValidationError as error:
+            raise Unreachable(f"{self.url} does not answer as this version does: {error}") from None
+
+    def _ask(self, method: str, path: str, **request: Any) -> tuple[int, Any]:
+        with self._open(method, path, **request) as answer:
+            raw = self._chunk(answer, -1)
+            try:
+                document = msgspec.json.decode(raw)
+            except (msgspec.MsgspecError, ValueError):
+                document = None
+            if not isinstance(document, dict):
+                raise Unreachable(f"what answers at {self.url} is not watcher: no JSON object")
+            return answer.status, document
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
+    ) -> http.client.HTTPResponse:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        url = f"{self.url}{path}" + (f"?{urlencode(given)}" if given else "")
+        data = None if method == "GET" else msgspec.json.encode({} if body is None else body)
+        every = {**self._headers, "Content-Type": "application/json", **(headers or {})}
+        request = urllib.request.Request(url, data, every, method=method)  # noqa: S310
+        try:
+            return self._opener.open(request, timeout=patience or self._patience)  # type: ignore[no-any-return]
+        except HTTPError as error:
+            raise self._declined(error) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    def _chunk(self, answer: http.client.HTTPResponse, size: int = 1 << 20) -> bytes:
+        try:
+            return answer.read() if size < 0 else answer.read(size)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    def _declined(self, error: HTTPError) -> WatcherError:
+        with error:
+            try:
+                fault = msgspec.json.decode(error.read(1 << 20), type=FaultAnswer).error
+            except (msgspec.MsgspecError, ValueError, OSError, http.client.HTTPException):
+                cause = f"HTTP {error.code} without a reason"
+                return Unreachable(f"what answers at {self.url} is not watcher: {cause}")
+        if error.code == 401:
+            hint = "give --token-file or set WATCHER_TOKEN"
+            return Declined(error.code, fault.code, f"{fault.message} ({hint})")
+        return Declined(error.code, fault.code, fault.message)
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        cause = error.reason if isinstance(error, URLError) else error
+        if isinstance(cause, ConnectionRefusedError):
+            hint = "start it with `watcher run`, or name another with --url"
+            return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
+        if isinstance(cause, TimeoutError):
+            return Unreachable(f"{self.url} does not answer in time")
+        return Unreachable(f"{self.url} does not answer: {cause or type(cause).__name__}")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> None:
+        return None
+
+
+def path_of(*parts: str) -> str:
+    """The path of a thing in the API, its names quoted."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a URL as http://127.0.0.1:9466")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("the URL is to have no user, password, query or fragment")
+    _ = parts.port  # ValueError where it is not a port
+    return parts.hostname
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,25 @@
+"""`watcher run` and `watcher demo`: the daemon, for real or to try it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watcher.cli.options import Port, Speed
+
+
+def run(
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration.")],
+) -> None:
+    """Run the daemon."""
+    # Imported late, here and below: it takes a second that no other command should wait.
+    from watcher import app
+
+    raise typer.Exit(app.run(config))
+
+
+def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
+    """Try it: five simulated panels, the daemon and its status page, until Ctrl-C."""
+    from watcher import demo
+
+    raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed))

@@ -1,0 +1,119 @@
+"""What the commands print: messages, times, JSON; never a panel's markup or controls."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+_WIDE = 10_000  # where nobody looks: no line is cut, so that grep and awk find all
+# Controls, their C1 kin, line separators, surrogates and what turns the writing direction.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def say(*lines: str, style: str = "") -> None:
+    """Lines to read, on stdout."""
+    _lines(output(), lines, style)
+
+
+def warn(*lines: str, console: Console | None = None) -> None:
+    """Lines on stderr: what went wrong, or what is not part of the answer.
+
+    While a bar is shown they go through its console, which keeps them apart.
+    """
+    _lines(console or errors(), lines, "")
+
+
+def output() -> Console:
+    return _console(stderr=False)
+
+
+def errors() -> Console:
+    return _console(stderr=True)
+
+
+def show_json(document: Any) -> None:
+    """One JSON document."""
+    _write(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    _write(b"\n")
+
+
+def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) -> None:
+    """A listing as one document, written page by page, with the last page's `next`."""
+    after, before = None, b'{"%s":[\n' % name.encode()
+    for items, after in pages:  # noqa: B007 -- the last one is the document's
+        for item in items:
+            _write(before + msgspec.json.encode(item))
+            before = b",\n"
+    _write(b"" if before == b",\n" else before)
+    _write(b'\n],"next":%s}\n' % msgspec.json.encode(after))
+
+
+def clean(value: object) -> str:
+    """Text that can't move the cursor, colour the window or turn the line around."""
+    text = re.sub(r"[\t\r\n]+", " ", str(value))
+    return _UNSAFE.sub("\ufffd", text)
+
+
+def ago(time: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, or in how long, in two words at most."""
+    if time is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - time).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(seconds)}"
+
+
+def stamp(time: datetime | None) -> str:
+    """The time in UTC."""
+    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def moment(time: datetime | None) -> str:
+    """The time in UTC and how long ago that is."""
+    return "" if time is None else f"{stamp(time)} UTC ({ago(time)})"
+
+
+def span(seconds: float) -> str:
+    """A length of time: the two largest units that matter, as "3d 4h", "12m", "5s"."""
+    left = round(abs(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 order", "2,000 orders"."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDE
+    return console
+
+
+def _lines(console: Console, lines: Iterable[str], style: str) -> None:
+    for line in lines:
+        console.print(Text(clean(line), style=style), soft_wrap=True)
+
+
+def _write(text: bytes) -> None:
+    # JSON may hold DEL, C1 and direction marks as they are; a terminal would obey them.
+    sys.stdout.write(_UNSAFE.sub(_escaped, text.decode()))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}"

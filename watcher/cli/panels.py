@@ -1,0 +1,103 @@
+"""Panels and their price lists."""
+
+from watcher.cli.client import path_of
+from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
+from watcher.cli.output import ago, say, show_json, span
+from watcher.cli.tables import Column, show_table
+from watcher.web.shapes import PanelList, PanelView, ServiceList, ServiceView
+
+_PANELS = (
+    Column("panel"),
+    Column("state"),
+    Column("balance", drop=2, right=True),
+    Column("open", drop=4, right=True),
+    Column("stalled", drop=5, right=True),
+    Column("lag", drop=3, right=True),
+    Column("guarded", drop=8, right=True),
+    Column("unresolved", drop=6, right=True),
+    Column("answered", drop=7, right=True),
+    Column("profile", drop=9),
+    Column("problem", drop=1, flexible=True),
+)
+
+_SERVICES = (
+    Column("service", right=True),
+    Column("rate", drop=1, right=True),
+    Column("min", drop=5, right=True),
+    Column("max", drop=4, right=True),
+    Column("refill", drop=2),
+    Column("cancel", drop=3),
+    Column("type", drop=7, flexible=True),
+    Column("category", drop=6, flexible=True),
+    Column("name", flexible=True),
+)
+
+
+def panels(json: Json = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """List panels: health, balance, lag."""
+    client = connect(url, token_file)
+    raw = client.get(path_of("panels"))
+    if json:
+        show_json(raw)
+        return
+    show_table(_PANELS, [_panel_row(panel) for panel in client.shaped(raw, PanelList).panels])
+
+
+def _panel_row(panel: PanelView) -> tuple[object, ...]:
+    return (
+        panel.panel,
+        "up" if panel.up else "down",
+        _balance(panel),
+        panel.orders_open,
+        panel.orders_stalled,
+        None if panel.lag is None else span(panel.lag),
+        panel.orders_guarded,
+        panel.actions_unresolved,
+        ago(panel.last_success_at) or "never",
+        panel.profile,
+        panel.problem or (f"pauses, goes on {ago(panel.paused_until)}" if _pauses(panel) else None),
+    )
+
+
+def _pauses(panel: PanelView) -> bool:
+    return panel.paused_until is not None and ago(panel.paused_until).startswith("in ")
+
+
+def _balance(panel: PanelView) -> str | None:
+    if panel.balance is None:
+        return None
+    return f"{panel.balance} {panel.currency or ''}".strip()
+
+
+def services(
+    panel: PanelArgument,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Show a panel's price list."""
+    client = connect(url, token_file)
+    raw = client.get(path_of("panels", panel, "services"))
+    if json:
+        show_json(raw)
+        return
+    listed = client.shaped(raw, ServiceList).services
+    if listed:
+        show_table(_SERVICES, [_service_row(service) for service in listed])
+    else:
+        say("no services: the panel has not told any yet")
+
+
+def _service_row(service: ServiceView) -> tuple[object, ...]:
+    refill = "disabled" if service.refill_disabled else service.refill
+    return (
+        service.service,
+        service.rate,
+        service.min,
+        service.max,
+        "gone" if service.gone_at else refill,
+        service.cancel,
+        service.type,
+        service.category,
+        service.name,
+    )

@@ -1,0 +1,145 @@
+"""`watcher show`: one order with all that is known of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from watcher.cli.actions import show_actions
+from watcher.cli.client import path_of
+from watcher.cli.options import (
+    DEFAULT_URL,
+    Json,
+    OrderArgument,
+    PanelArgument,
+    TokenFile,
+    Url,
+    connect,
+)
+from watcher.cli.output import ago, moment, say, show_json, stamp
+from watcher.cli.tables import Column, show_facts, show_table
+from watcher.web.shapes import FiringView, HistoryView, OrderDetail, OrderView, RefillView
+
+
+def show(
+    panel: PanelArgument,
+    order: OrderArgument,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Show one order: its state, history, refills and actions."""
+    client = connect(url, token_file)
+    raw = client.get(path_of("orders", panel, order))
+    if json:
+        show_json(raw)
+        return
+    detail = client.shaped(raw, OrderDetail)
+    show_order(detail.state)
+    if detail.history:
+        _show_history(detail.history)
+    if detail.refills:
+        _show_refills(detail.refills)
+    if detail.actions:
+        _title("actions")
+        show_actions(detail.actions, wraps=True)
+    if detail.firings:
+        _show_firings(detail.firings)
+
+
+def show_order(order: OrderView) -> None:
+    """All values of an order's state that are known."""
+    charge = f"{order.charge} {order.currency or ''}" if order.charge is not None else None
+    show_facts(
+        [
+            ("order", f"{order.order} at {order.panel}"),
+            ("status", order.status),
+            ("panel's word", order.status_text),
+            ("problem", order.problem),
+            ("stalled", order.stalled or None),
+            ("phase", order.phase),
+            ("service", order.service),
+            ("link", order.link),
+            ("quantity", order.quantity),
+            ("start count", order.start_count),
+            ("remains", order.remains),
+            ("count now", order.count),
+            ("charge", charge),
+            ("refills", order.refills or None),
+            ("submitted", moment(order.submitted_at)),
+            ("progressed", moment(order.progressed_at)),
+            ("finished", moment(order.finished_at)),
+            ("checked", moment(order.checked_at) or "never"),
+            ("next check", moment(order.next_check_at)),
+        ]
+    )
+
+
+def _show_history(history: list[HistoryView]) -> None:
+    _title("history")
+    columns = (Column("at (UTC)"), Column("ago", drop=1, right=True), Column("change", wraps=True))
+    rows = [(stamp(entry.at), ago(entry.at), _changes(entry.changes)) for entry in history]
+    show_table(columns, rows)
+
+
+def _changes(changes: dict[str, list[Any]]) -> str:
+    return ", ".join(
+        f"{name} {' → '.join(_value(name, value) for value in values)}"
+        for name, values in changes.items()
+    )
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if name.endswith("_at") and isinstance(value, float):
+        return stamp(datetime.fromtimestamp(value, UTC))
+    return str(value)
+
+
+def _show_refills(refills: list[RefillView]) -> None:
+    _title("refills")
+    columns = (
+        Column("refill"),
+        Column("status"),
+        Column("panel's word", drop=1, wraps=True),
+        Column("requested (UTC)"),
+        Column("ago", drop=2, right=True),
+        Column("finished (UTC)", drop=3),
+    )
+    rows = [
+        (
+            refill.refill,
+            refill.status,
+            refill.status_text,
+            stamp(refill.requested_at),
+            ago(refill.requested_at),
+            stamp(refill.finished_at),
+        )
+        for refill in refills
+    ]
+    show_table(columns, rows)
+
+
+def _show_firings(firings: list[FiringView]) -> None:
+    _title("rules that fired")
+    columns = (
+        Column("at (UTC)", drop=3),
+        Column("ago", drop=2, right=True),
+        Column("rule", wraps=True),
+        Column("action"),
+        Column("why", drop=1, wraps=True),
+    )
+    rows = [
+        (
+            stamp(firing.at),
+            ago(firing.at),
+            firing.rule,
+            f"{firing.action} (dry run)" if firing.dry_run else firing.action,
+            firing.detail,
+        )
+        for firing in firings
+    ]
+    show_table(columns, rows)
+
+
+def _title(text: str) -> None:
+    say("", text, style="bold")

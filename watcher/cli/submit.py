@@ -1,0 +1,114 @@
+"""`watcher submit`: place an order and track it."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watcher.cli.client import Client, Unreachable, path_of
+from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
+from watcher.cli.output import say, show_json, warn
+from watcher.cli.show import show_order
+from watcher.web.shapes import ActionAnswer
+
+_PATIENCE = 90.0  # the daemon itself waits for the panel
+
+
+def submit(
+    panel: PanelArgument,
+    service: Annotated[str, typer.Option(help="The service's id.")],
+    link: Annotated[str | None, typer.Option(help="What to deliver to.")] = None,
+    quantity: Annotated[int | None, typer.Option(min=0, help="How many.")] = None,
+    comments_file: Annotated[
+        Path | None, typer.Option(help="A text file with one comment a line.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A further parameter of the service's type."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The same key never orders twice.")
+    ] = None,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Place an order and track it."""
+    client = connect(url, token_file)
+    params = _params(param or [])
+    if comments_file is not None:
+        params["comments"] = _comments(comments_file)
+    key = _checked_key(idempotency_key) or str(uuid.uuid4())
+    # Shown before anything is sent, so that it is known however the sending ends.
+    warn(f"idempotency key: {key}")
+    body = {
+        "panel": panel,
+        "service": service,
+        "link": link,
+        "quantity": quantity,
+        "params": params,
+    }
+    status, raw = _send(client, body, key)
+    answer = client.shaped(raw, ActionAnswer)
+    if json:
+        show_json(raw)
+    elif answer.order is not None:
+        show_order(answer.order)
+    if status != 201:
+        _say_unsettled(answer)
+        raise typer.Exit(1)
+    if answer.order is None and not json:
+        say(f"action {answer.action.id} is {answer.action.state}")
+
+
+def _send(client: Client, body: object, key: str) -> tuple[int, object]:
+    try:
+        headers = {"Idempotency-Key": key}
+        return client.post(path_of("submit"), body, headers=headers, patience=_PATIENCE)
+    except Unreachable as error:
+        if not error.sent:
+            raise
+        hint = f"to ask again without ordering twice, add --idempotency-key {key}"
+        raise Unreachable(f"{error}; the order may have been taken: {hint}") from None
+
+
+def _say_unsettled(answer: ActionAnswer) -> None:
+    action = answer.action
+    if action.state == "unresolved":
+        warn(
+            f"action {action.id} is unresolved: the panel may have taken the order or not",
+            f"look at the panel, then `watcher resolve {action.id} accepted --result ID` or "
+            f"`watcher resolve {action.id} rejected`",
+        )
+    else:
+        warn(f"action {action.id} is still {action.state}: see `watcher actions`")
+
+
+def _params(given: list[str]) -> dict[str, str]:
+    params = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
+        if name in params:
+            raise typer.BadParameter(f"{name!r} is given twice", param_hint="--param")
+        params[name] = value
+    return params
+
+
+def _comments(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig").strip("\n")
+    except UnicodeDecodeError:
+        cause = "not UTF-8"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    raise typer.BadParameter(f"{file}: {cause}", param_hint="--comments-file")
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not (key.isascii() and key.isprintable() and 1 <= len(key) <= 200):
+        cause = "1 to 200 printable ASCII characters are wanted"
+        raise typer.BadParameter(cause, param_hint="--idempotency-key")
+    return key

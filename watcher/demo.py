@@ -24,6 +24,7 @@ from watcher.simulator import PRICE_LIST, Habits, Service, SimulatedPanel, World
 PANELS = tuple(name for name in shipped() if name != "standard")
 ORDERS_A_PANEL = 600
 SUBMITTED = 25
+SERVICES = (1, 2, 3, 4, 14)  # those that sell by the thousand
 KEY = "demo"
 
 _RULES = """
@@ -45,7 +46,7 @@ action = "notify"
 when = "order.status == 'partial' && order.remains > 400"
 
 [[rules]]
-name = "cancel what is slow (dry run)"
+name = "cancel what is slow"
 action = "cancel"
 when = "order.status == 'pending' && order.age > duration('10s')"
 dry_run = true
@@ -113,7 +114,7 @@ def _config(panels: dict[str, SimulatedPanel], host: str, port: int) -> Iterator
     yield f'[daemon]\nlisten = "{host}:{port}"\n'
     yield '[defaults]\nkey_env = "DEMO_KEY"\nrequests_per_minute = 300\ncheck_within = "10s"\n'
     yield 'stalled_after = "20s"\nbalance_every = "10s"\nservices_every = "5m"\n'
-    yield 'low_balance = "240.00"\n'
+    yield 'low_balance = "251.00"\n'
     for name, panel in panels.items():
         yield f'[panels.{name}]\nprofile = "{name}"\nurl = "{panel.url}"\n'
     yield _RULES
@@ -123,7 +124,9 @@ async def _place_orders(url: str, panels: dict[str, SimulatedPanel]) -> None:
     """Track orders that were placed elsewhere, and submit some through the watcher."""
     async with aiohttp.ClientSession(url, raise_for_status=True) as session:
         for name, panel in panels.items():
-            placed = panel.world.seed_orders(ORDERS_A_PANEL, panel.now(), age=600.0, quantity=500)
+            placed = panel.world.seed_orders(
+                ORDERS_A_PANEL, panel.now(), age=600.0, quantity=500, services=SERVICES
+            )
             orders = [
                 {
                     "panel": name,

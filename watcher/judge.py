@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from watcher.conditions import Panel, Past, Situation
+from watcher.facts import Panel, Past, Situation
 from watcher.model import (
     UNSETTLED,
     Action,
@@ -140,9 +140,9 @@ class Judge:
     # --- what the rules make of it ---
 
     def decisions(self, order: Order, now: float) -> list[Decision]:
-        """Every rule's decision on the order, with nothing counted or reserved."""
+        """Every rule's decision on the order, for people, with nothing counted or reserved."""
         situation = self._situation(order)
-        return [self._decide(rule, order, situation, now) for rule in self.rules]
+        return [self._explain(rule, order, situation, now) for rule in self.rules]
 
     def judge(self, orders: Iterable[Order], now: float) -> Verdict:
         """What the rules want for these orders now; it is reserved until `release`."""
@@ -202,6 +202,14 @@ class Judge:
             self.failures[rule.name] += 1
             verdict.failures.append((order, decision))
         return decision
+
+    def _explain(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
+        decision = self._decide(rule, order, situation, now)
+        if decision.reason is not Reason.CONDITION_FALSE:
+            return decision
+        past = self._past.get((rule.name, order.panel, order.id), Past())
+        found = rule.condition.values(order, situation, past, now)
+        return msgspec.structs.replace(decision, detail=f"{decision.detail}: {found}")
 
     def _decide(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
         past = self._past.get((rule.name, order.panel, order.id), Past())

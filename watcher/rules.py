@@ -2,7 +2,8 @@
 
 import msgspec
 
-from watcher.conditions import Condition, ConditionFailed, Past, Situation, UnknownValue
+from watcher.conditions import Condition, ConditionFailed, UnknownValue
+from watcher.facts import Past, Situation
 from watcher.model import (
     DELIVERED,
     FINAL,

@@ -57,6 +57,19 @@ async def test_a_refill_is_asked_for_by_time_alone_and_followed_to_its_end(tmp_p
         assert await reason_of(house, ids[0], "refill") == "every"
 
 
+async def test_explaining_tells_what_the_condition_found(tmp_path: Path):
+    async with a_house(tmp_path, rules=REFILL) as house:
+        (order,) = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(2 * HOUR)
+        path = f"/v1/rules/explain?panel=standard&order={order}"
+        (decision,) = (await house.call("GET", path))["decisions"]
+        assert decision["fires"] is False
+        assert "order.status = completed" in decision["detail"]
+        assert "service.refill = True" in decision["detail"]
+        assert "order.finished_ago = 1:" in decision["detail"]
+        assert decision["again_at"]
+
+
 async def test_attempts_bound_how_often_a_rule_acts(tmp_path: Path):
     async with a_house(tmp_path, rules=REFILL) as house:
         ids = await house.place(1, quantity=100, services=[1], fate=DONE)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from watcher.conditions import Condition, Panel, Situation
+from watcher.conditions import Condition
+from watcher.facts import Panel, Situation
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
 from watcher.rules import Rule
 

@@ -8,8 +8,8 @@ import pytest
 import typer.main
 
 from watcher.cli import app
-from watcher.conditions import FIELDS
 from watcher.config import Secrets, parse
+from watcher.facts import FIELDS
 from watcher.panels.profiles import shipped
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from tests.unit.factories import (
     a_situation,
     an_order,
 )
-from watcher.conditions import Condition, Panel, Past
+from watcher.conditions import Condition
+from watcher.facts import Panel, Past
 from watcher.model import Kind, Order, Phase, Reason, RuleAction, Status
 from watcher.rules import decide
 

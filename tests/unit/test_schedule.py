@@ -1,6 +1,7 @@
 """The real schedule, on the real loop: short waits, no simulated time."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -44,7 +45,7 @@ async def test_a_task_runs_when_it_asked_to(schedule: Schedule):
 
     schedule.add("task", task)
     await wait_until(lambda: len(runs) >= 3)
-    assert all(later - earlier >= 0.1 for earlier, later in zip(runs, runs[1:], strict=False))
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(runs))
 
 
 async def test_waking_runs_a_waiting_task_and_a_running_one_again(schedule: Schedule):

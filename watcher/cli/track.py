@@ -45,10 +45,10 @@ def track(
         raise typer.BadParameter("give orders' ids, or --file")
     client = connect(url, token_file)
     by_hand = _by_hand(panel, orders or [])
-    _check_panel(client, panel)
     tracking = _Tracking(client)
     try:
         with _opened(file) as stream:
+            _check_panel(client, panel)
             tracking.run(chain(by_hand, _rows(stream, file, panel)), stream)
     except (Unreachable, Declined) as error:
         if tracking.done:

@@ -3,14 +3,13 @@
 `parse` is pure; `load` reads the file and the secrets.
 """
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,26 +18,21 @@ from watcher.conditions import Condition
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     EVENTS,
-    Amount,
     Config,
     Daemon,
-    Duration,
     NotifySection,
     PanelConfig,
     PanelSection,
     RuleSection,
     Secret,
-    amount,
-    duration,
 )
+from watcher.config.tables import Tables
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
 from watcher.rules import Rule
 
-_BAD: Any = object()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-Section = TypeVar("Section", bound=msgspec.Struct)
 
 
 def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
@@ -68,21 +62,21 @@ def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
     return config
 
 
-class _Reader:
-    """Turns tables into sections; a fault is noted and the reading goes on."""
+class _Reader(Tables):
+    """Turns a whole file into a Config."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self.problems: list[str] = []
+        super().__init__()
         self._secrets = secrets
 
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
-        self._unknown(raw, ("daemon", "defaults", "panels", "rules", "notify"), "")
-        daemon = self._section(Daemon, self._table(raw, "daemon"), "daemon") or Daemon()
+        self.unknown(raw, ("daemon", "defaults", "panels", "rules", "notify"), "")
+        daemon = self.section(Daemon, self.table(raw, "daemon"), "daemon") or Daemon()
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         panels = self._panels(raw)
-        rules = self._rules(self._tables(raw, "rules"), panels)
-        notify = self._notify(self._tables(raw, "notify"))
+        rules = self._rules(self.tables(raw, "rules"), panels)
+        notify = self._notify(self.tables(raw, "notify"))
         if self.problems:
             return None
         return Config(
@@ -99,7 +93,7 @@ class _Reader:
     def _listen(self, listen: str) -> tuple[str, int]:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            self._note("daemon.listen", f'{listen!r} is not "host:port"')
+            self.note("daemon.listen", f'{listen!r} is not "host:port"')
             return "127.0.0.1", 0
         return host.strip("[]"), int(port)
 
@@ -107,19 +101,19 @@ class _Reader:
         try:
             token = self._secrets.token(daemon.token_file)
         except ValueError as error:
-            self._note("daemon.token_file", str(error))
+            self.note("daemon.token_file", str(error))
             return None
         if token is None and not _is_loopback(host):
-            self._note("daemon.listen", f"{host} is not loopback: that needs a token_file")
+            self.note("daemon.listen", f"{host} is not loopback: that needs a token_file")
         return token
 
     def _panels(self, raw: dict[str, Any]) -> dict[str, PanelConfig | None]:
-        defaults = self._table(raw, "defaults")
-        self._section(PanelSection, defaults, "defaults")
+        defaults = self.table(raw, "defaults")
+        self.section(PanelSection, defaults, "defaults")
         good = {key: value for key, value in defaults.items() if self._is_good(key, value)}
-        tables = self._table(raw, "panels")
+        tables = self.table(raw, "panels")
         if not tables:
-            self._note("panels", "there is none: add [panels.<name>]")
+            self.note("panels", "there is none: add [panels.<name>]")
         panels: dict[str, PanelConfig | None] = {}
         for name, table in tables.items():
             panels[name] = self._panel(name, good, table)
@@ -128,11 +122,11 @@ class _Reader:
     def _panel(self, name: str, defaults: dict[str, Any], table: Any) -> PanelConfig | None:
         path = f"panels.{name}"
         if not _NAME.fullmatch(name):
-            self._note(path, "a panel's name is letters, digits, - and _, 40 at most")
+            self.note(path, "a panel's name is letters, digits, - and _, 40 at most")
         if not isinstance(table, dict):
-            self._note(path, f"write [panels.{name}] and keys below it")
+            self.note(path, f"write [panels.{name}] and keys below it")
             return None
-        section = self._section(PanelSection, table, path, {**defaults, **table})
+        section = self.section(PanelSection, table, path, {**defaults, **table})
         if section is None:
             return None
         profile = self._profile(section, path)
@@ -140,7 +134,7 @@ class _Reader:
         try:
             key = self._secrets.panel_key(name, section)
         except ValueError as error:
-            self._note(f"{path}.{'key_file' if section.key_file else 'key_env'}", str(error))
+            self.note(f"{path}.{'key_file' if section.key_file else 'key_env'}", str(error))
             return None
         if profile is None or url is None:
             return None
@@ -150,26 +144,26 @@ class _Reader:
         profile = shipped().get(section.profile)
         if profile is None:
             known = ", ".join(shipped())
-            self._note(f"{path}.profile", f"there is no {section.profile!r}; there are: {known}")
+            self.note(f"{path}.profile", f"there is no {section.profile!r}; there are: {known}")
             return None
         for key in ("has", "lacks"):
             for word in getattr(section, key):
                 if word not in CAPABILITIES:
                     known = ", ".join(CAPABILITIES)
-                    self._note(f"{path}.{key}", f"there is no {word!r}; there are: {known}")
+                    self.note(f"{path}.{key}", f"there is no {word!r}; there are: {known}")
         if "status" in section.lacks:
-            self._note(f"{path}.lacks", "a panel that tells no status can't be watched")
+            self.note(f"{path}.lacks", "a panel that tells no status can't be watched")
         return profile.altered(has=section.has, lacks=section.lacks, batch=section.batch)
 
     def _url(self, section: PanelSection, profile: Profile | None, path: str) -> str | None:
         url = section.url or (profile.url if profile else None)
         if url is None:
             if profile:
-                self._note(f"{path}.url", f"profile {section.profile!r} has no URL: give one")
+                self.note(f"{path}.url", f"profile {section.profile!r} has no URL: give one")
             return None
         problem = _url_problem(url, section.allow_http)
         if problem:
-            self._note(f"{path}.url", problem)
+            self.note(f"{path}.url", problem)
             return None
         return url
 
@@ -180,11 +174,11 @@ class _Reader:
         rules = []
         for number, table in enumerate(tables, 1):
             path = f"rules[{number}]"
-            section = self._section(RuleSection, table, path)
+            section = self.section(RuleSection, table, path)
             if section is None:
                 continue
             if section.name in names:
-                self._note(f"{path}.name", f"{section.name!r} is used twice")
+                self.note(f"{path}.name", f"{section.name!r} is used twice")
             names.add(section.name)
             rules.append(self._rule(section, path, panels))
         return tuple(rule for rule in rules if rule)
@@ -196,7 +190,7 @@ class _Reader:
         try:
             condition = Condition(section.when)
         except ValueError as error:
-            self._note(f"{path}.when", f"rule {section.name!r}: {error}")
+            self.note(f"{path}.when", f"rule {section.name!r}: {error}")
             return None
         return Rule(
             name=section.name,
@@ -219,100 +213,36 @@ class _Reader:
         }
         if section.panels is None:
             if panels and not able:
-                self._note(path, f"rule {section.name!r}: no panel's API can {section.action}")
+                self.note(path, f"rule {section.name!r}: no panel's API can {section.action}")
             return frozenset(able)
         for name in section.panels:
             if name not in panels:
-                self._note(f"{path}.panels", f"rule {section.name!r}: there is no panel {name!r}")
+                self.note(f"{path}.panels", f"rule {section.name!r}: there is no panel {name!r}")
             elif name not in able:
                 cause = f"panel {name!r} can't {section.action} by its API"
-                self._note(f"{path}.panels", f"rule {section.name!r}: {cause}")
+                self.note(f"{path}.panels", f"rule {section.name!r}: {cause}")
         return frozenset(section.panels)
 
     def _notify(self, tables: list[Any]) -> tuple[NotifySection, ...]:
         sections = []
         for number, table in enumerate(tables, 1):
-            section = self._section(NotifySection, table, f"notify[{number}]")
+            section = self.section(NotifySection, table, f"notify[{number}]")
             if section is None:
                 continue
             for event in section.on:
                 if event not in EVENTS:
                     known = ", ".join(EVENTS)
-                    self._note(f"notify[{number}].on", f"there is no {event!r}; there are: {known}")
+                    self.note(f"notify[{number}].on", f"there is no {event!r}; there are: {known}")
             sections.append(section)
         return tuple(sections)
-
-    def _section(
-        self, kind: type[Section], table: Any, path: str, merged: dict[str, Any] | None = None
-    ) -> Section | None:
-        """The table's good keys as a section; None where one that it can't do without is missing.
-
-        What is wrong is noted, and what is right is still looked at.
-        """
-        if not isinstance(table, dict):
-            self._note(path, "a table is wanted here")
-            return None
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
-        self._unknown(table, tuple(fields), path)
-        given = {name: value for name, value in (merged or table).items() if name in fields}
-        values = {
-            name: self._value(fields[name].type, value, f"{path}.{name}")
-            for name, value in given.items()
-        }
-        for name, field in fields.items():
-            if field.required and name not in given:
-                self._note(f"{path}.{name}", "is missing")
-        good = {name: value for name, value in values.items() if value is not _BAD}
-        complete = all(name in good for name, field in fields.items() if field.required)
-        return kind(**good) if complete else None
-
-    def _value(self, kind: Any, value: Any, path: str) -> Any:
-        try:
-            return msgspec.convert(value, kind, dec_hook=_decode)
-        except (msgspec.ValidationError, ValueError) as error:
-            self._note(path, str(error))
-            return _BAD
 
     def _is_good(self, key: str, value: Any) -> bool:
         """A bad default is told of once, at [defaults], not again at each panel."""
         fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
-        quiet = _Reader(self._secrets)
+        quiet = Tables()
         if key in fields:
-            quiet._value(fields[key], value, key)
+            quiet.value(fields[key], value, key)
         return key in fields and not quiet.problems
-
-    def _table(self, raw: dict[str, Any], name: str) -> dict[str, Any]:
-        table = raw.get(name, {})
-        if not isinstance(table, dict):
-            self._note(name, f"write [{name}] and keys below it")
-            return {}
-        return table
-
-    def _tables(self, raw: dict[str, Any], name: str) -> list[Any]:
-        tables = raw.get(name, [])
-        if not isinstance(tables, list):
-            self._note(name, f"write [[{name}]], once for each")
-            return []
-        return tables
-
-    def _unknown(self, table: dict[str, Any], known: tuple[str, ...], path: str) -> None:
-        for name in table:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                self._note(f"{path}.{name}".lstrip("."), f"there is no such key{hint}")
-
-    def _note(self, path: str, problem: str) -> None:
-        self.problems.append(f"{path}: {problem}")
-
-
-def _decode(kind: type, value: Any) -> Any:
-    read: dict[type, Callable[[str], Any]] = {Duration: duration, Amount: amount}
-    if kind not in read:
-        raise TypeError(f"no way to read {kind}")
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} has to stand in quotes")
-    return read[kind](value)
 
 
 def _url_problem(url: str, allow_http: bool) -> str | None:

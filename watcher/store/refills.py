@@ -77,7 +77,7 @@ async def _running(connection: AsyncConnection, keys: Sequence[int]) -> dict[int
     found: dict[int, str] = {}
     for some in batched(keys):
         statement = select(refills.c.key, refills.c.status).where(refills.c.key.in_(some), _RUNNING)
-        found.update({key: status for key, status in await connection.execute(statement)})
+        found.update(dict((await connection.execute(statement)).all()))
     return found
 
 

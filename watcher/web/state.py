@@ -70,6 +70,7 @@ async def list_services(backend: Backend, request: web.Request) -> tuple[int, Se
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
     stored = await backend.store.services(panel)
+    stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
     views = [service_view(row.service, row.refill_disabled_text, row.gone_at) for row in stored]
     return 200, ServiceList(views)
 

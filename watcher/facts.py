@@ -1,0 +1,122 @@
+"""What a condition can know of an order, its service and its panel."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from watcher.model import Kind, Order, Service, Status
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """What a condition may know of a panel."""
+
+    name: str
+    balance: float | None = None
+    currency: str | None = None
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """All beyond the order itself that a decision depends on."""
+
+    panel: Panel
+    service: Service | None = None
+    refill_disabled: str | None = None  # the panel's words, where it refused for the service
+    open_actions: frozenset[Kind] = frozenset()
+    refill_running: bool = False
+    cancel_accepted: bool = False
+
+
+class Past(msgspec.Struct, frozen=True):
+    """How often a rule has fired for an order, and when last."""
+
+    count: int = 0
+    last: float = 0.0
+
+
+def moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def since(at: float | None, now: float) -> timedelta | None:
+    return None if at is None else timedelta(seconds=now - at)
+
+
+def plain(value: Any) -> Any:
+    """Money becomes a float, here alone: CEL has no decimals."""
+    return float(value) if hasattr(value, "as_tuple") else value
+
+
+ORDER: dict[str, Callable[[Order, Past, float], Any]] = {
+    "panel": lambda order, past, now: order.panel,
+    "id": lambda order, past, now: order.id,
+    "service": lambda order, past, now: order.service,
+    "link": lambda order, past, now: order.link,
+    "quantity": lambda order, past, now: order.quantity,
+    "status": lambda order, past, now: str(order.status),
+    "status_text": lambda order, past, now: order.status_text,
+    "charge": lambda order, past, now: plain(order.charge),
+    "currency": lambda order, past, now: order.currency,
+    "start_count": lambda order, past, now: order.start_count,
+    "remains": lambda order, past, now: order.remains,
+    "count": lambda order, past, now: order.count,
+    "drop": lambda order, past, now: order.drop,
+    "submitted_at": lambda order, past, now: moment(order.submitted_at),
+    "finished_at": lambda order, past, now: moment(order.finished_at),
+    "age": lambda order, past, now: since(order.submitted_at, now),
+    "idle": lambda order, past, now: since(order.progressed_at, now),
+    "finished_ago": lambda order, past, now: since(order.finished_at, now),
+    "refills": lambda order, past, now: order.refills,
+    "attempts": lambda order, past, now: past.count,
+}
+FIELDS: dict[str, frozenset[str]] = {
+    "order": frozenset(ORDER),
+    "service": frozenset(
+        {"id", "name", "type", "category", "rate", "min", "max", "refill", "cancel"}
+    ),
+    "panel": frozenset(Panel.__struct_fields__),
+}
+VARIABLES = frozenset(FIELDS) | {"now"}
+CLOCKS: dict[str, Callable[[Order], float | None]] = {
+    "age": lambda order: order.submitted_at,
+    "idle": lambda order: order.progressed_at,
+    "finished_ago": lambda order: order.finished_at,
+}
+CLOCKED = frozenset(CLOCKS)
+
+
+_MONEY = Decimal("1.5")
+
+
+def samples() -> list[tuple[Order, Situation, float]]:
+    """An order of every status with every value known, young and old."""
+    service = Service(
+        id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
+    )
+    situation = Situation(panel=Panel("p", 10.0, "USD"), service=service)
+    return [
+        (_sample_order(status), situation, now) for status in Status for now in (60.0, 4e6, 4e8)
+    ]
+
+
+def _sample_order(status: Status) -> Order:
+    return Order(
+        panel="p",
+        id="1",
+        service="1",
+        link="https://example.com/p",
+        quantity=100,
+        submitted_at=1.0,
+        status=status,
+        status_text=status.value,
+        charge=_MONEY,
+        currency="USD",
+        start_count=5,
+        remains=50,
+        count=30,
+        progressed_at=2.0,
+        finished_at=3.0,
+        checked_at=4.0,
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.cli_daemon import in_thread
+from tests.integration.cli_daemon import CannedDaemon, in_thread
 from watcher.cli import app
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel, Trait
@@ -134,3 +134,13 @@ def test_run_prints_a_line_for_each_problem(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) >= 2
     assert all(line.startswith(f"{file}: ") for line in result.stderr.splitlines())
+
+
+def test_run_where_the_port_is_taken(tmp_path: Path) -> None:
+    with CannedDaemon() as other:
+        port = other.url.rpartition(":")[2]
+        text = f'[daemon]\nlisten = "127.0.0.1:{port}"\n{GOOD}'
+        result = watcher("run", "--config", written(tmp_path, text))
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert f"127.0.0.1:{port}" in line

@@ -9,39 +9,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.cli_daemon import HOSTILE, NOW, CannedDaemon
+from tests.integration.cli_daemon import HOSTILE, NOW, CannedDaemon, panel_view
 from watcher.cli import app
 from watcher.web.shapes import (
     DecisionView,
     Explanation,
     PanelList,
-    PanelView,
     RuleList,
     RuleView,
     ServiceList,
     ServiceView,
 )
 
-PANEL = PanelView(
-    panel="genie",
-    profile="smmgenie",
-    can=["add", "status"],
-    up=True,
-    problem=None,
-    paused_until=None,
-    last_success_at=NOW - timedelta(minutes=2),
-    balance="25.10",
-    currency="USD",
-    low_balance="20",
-    balance_at=NOW,
-    orders_open=1234,
-    orders_guarded=6,
-    orders_due=7,
-    orders_stalled=8,
-    lag=75.2,
-    actions_pending=0,
-    actions_unresolved=1,
-)
 SERVICE = ServiceView(
     service="12",
     name=HOSTILE,
@@ -74,7 +53,7 @@ RULE = RuleView(
 @pytest.fixture
 def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
-        canned.put("GET /v1/panels", PanelList([PANEL]))
+        canned.put("GET /v1/panels", PanelList([panel_view("genie")]))
         canned.put("GET /v1/panels/genie/services", ServiceList([SERVICE]))
         canned.put("GET /v1/rules", RuleList([RULE]))
         yield canned

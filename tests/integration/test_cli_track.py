@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.cli_daemon import CannedDaemon, Request
+from tests.integration.cli_daemon import CannedDaemon, Request, panel_view
 from watcher.cli import app
-from watcher.web.shapes import Rejected, TrackAnswer
+from watcher.web.shapes import PanelList, Rejected, TrackAnswer
 
 CALL = "POST /v1/orders"
 
@@ -19,6 +19,7 @@ CALL = "POST /v1/orders"
 def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
         canned.answers[CALL] = takes()
+        canned.put("GET /v1/panels", PanelList([panel_view("genie")]))
         yield canned
 
 
@@ -70,7 +71,7 @@ def test_a_file_with_bad_lines(daemon: CannedDaemon, tmp_path: Path) -> None:
         "line 4: order 3: refused here",
     ]
     assert result.stdout == "2 orders tracked, 0 known already, 2 not taken\n"
-    first = daemon.requests[0].body["orders"][0]
+    first = daemon.asked(CALL)[0].body["orders"][0]
     assert first["submitted_at"] == "2024-05-31T12:00:00Z"
 
 
@@ -83,14 +84,14 @@ def test_standard_input(daemon: CannedDaemon) -> None:
 def test_an_empty_file_is_nothing_to_do(daemon: CannedDaemon) -> None:
     result = watcher(daemon, "--file", "-", stdin=b"")
     assert (result.exit_code, result.stdout) == (0, "0 orders tracked, 0 known already\n")
-    assert daemon.requests == []
+    assert daemon.asked(CALL) == []
 
 
 def test_many_orders_go_in_parts(daemon: CannedDaemon) -> None:
     ids = [str(number) for number in range(12_345)]
     daemon.answers[CALL] = takes("0", "7000")
     result = watcher(daemon, "--file", "-", stdin="\n".join(ids).encode())
-    assert [len(request.body["orders"]) for request in daemon.requests] == [5000, 5000, 2345]
+    assert [len(request.body["orders"]) for request in daemon.asked(CALL)] == [5000, 5000, 2345]
     assert sent(daemon) == ids
     assert "line 7001: order 7000: refused here" in result.stderr
     assert result.stdout == "12,343 orders tracked, 0 known already, 2 not taken\n"
@@ -100,12 +101,12 @@ def test_long_links_go_in_smaller_parts(daemon: CannedDaemon) -> None:
     lines = "".join(f"{number},{'ж' * 4000}\n" for number in range(1000))
     assert watcher(daemon, "--file", "-", stdin=f"id,link\n{lines}".encode()).exit_code == 0
     assert sent(daemon) == [str(number) for number in range(1000)]
-    assert max(len(request.body["orders"]) for request in daemon.requests) < 600
+    assert max(len(request.body["orders"]) for request in daemon.asked(CALL)) < 600
 
 
 def test_a_daemon_that_goes_away_amid_it(daemon: CannedDaemon) -> None:
     def answer(request: Request) -> tuple[int, object]:
-        return takes()(request) if len(daemon.requests) == 1 else (200, "cut")
+        return takes()(request) if len(daemon.asked(CALL)) == 1 else (200, "cut")
 
     daemon.answers[CALL] = answer
     result = watcher(daemon, "--file", "-", stdin=b"\n".join(b"%d" % n for n in range(6000)))
@@ -114,11 +115,19 @@ def test_a_daemon_that_goes_away_amid_it(daemon: CannedDaemon) -> None:
     assert "run the same again" in result.stderr
 
 
-def test_a_panel_that_is_not_there(daemon: CannedDaemon) -> None:
-    daemon.refuse(CALL, 404, "not_found", "there is no panel 'genie'")
+def test_a_panel_that_is_not_there_is_told_of_once(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/panels", PanelList([panel_view("a"), panel_view("b")]))
+    result = watcher(daemon, "--file", "-", stdin=b"1\n2\n3\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "there is no panel 'genie'; there are: a, b\n"
+    assert daemon.asked(CALL) == []
+
+
+def test_a_token_that_is_wrong(daemon: CannedDaemon) -> None:
+    daemon.refuse(CALL, 401, "unauthorized", "a token is required")
     result = watcher(daemon, "1")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "there is no panel 'genie'\n"
+    assert result.stderr.startswith("a token is required (")
 
 
 def test_progress_is_shown_on_a_terminal_only(daemon: CannedDaemon, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def add(panel: SimulatedPanel, patience: float = 5.0) -> tuple[int, str, b
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 -- a panel in use has no event for its tests
+        while not holds():
             await asyncio.sleep(0.005)
 
 

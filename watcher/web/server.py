@@ -23,7 +23,7 @@ from watcher.web.shapes import Fault, FaultAnswer
 log = structlog.get_logger()
 
 ROUTES: tuple[Route, ...] = (*orders.ROUTES, *state.ROUTES)
-MAX_BODY = 16 * 1024 * 1024  # bytes: 10,000 orders with long links
+MAX_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]

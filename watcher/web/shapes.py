@@ -16,7 +16,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     panel: PanelName
     order: OrderId | int
     service: str | int | None = None
-    link: Annotated[str, Meta(max_length=4000)] | None = None
+    link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Annotated[int, Meta(ge=0)] | None = None
     submitted_at: datetime | None = None
 
@@ -47,7 +47,7 @@ class SubmitRequest(msgspec.Struct, frozen=True):
 
     panel: PanelName
     service: str | int
-    link: Annotated[str, Meta(max_length=4000)] | None = None
+    link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Annotated[int, Meta(ge=0)] | None = None
     params: dict[str, str | int] = {}
 

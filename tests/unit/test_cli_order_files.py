@@ -1,0 +1,236 @@
+"""Lists of orders: what people have, what is wrong with it, and any bytes at all."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import BytesIO
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcher.cli.order_fields import order_id, track_item
+from watcher.cli.order_files import MOST_BYTES, Problem, Row, read
+from watcher.web.shapes import TrackItem, TrackRequest
+
+NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
+
+
+def rows(text: str | bytes, json: bool | None = None) -> list[Row | Problem]:
+    raw = text.encode() if isinstance(text, str) else text
+    return list(read(BytesIO(raw), "genie", json=json))
+
+
+def orders(text: str | bytes) -> list[object]:
+    return [row.item.order if isinstance(row, Row) else row.line for row in rows(text)]
+
+
+def only(text: str) -> TrackItem:
+    [row] = rows(text)
+    assert isinstance(row, Row), row
+    return row.item
+
+
+def test_a_column_of_ids_needs_no_header() -> None:
+    assert rows("12\r\n\r\n 13 \n14") == [
+        Row(1, TrackItem("genie", "12")),
+        Row(3, TrackItem("genie", "13")),
+        Row(4, TrackItem("genie", "14")),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "header",
+    ["order,service,link,quantity,submitted_at", "Order ID,Service ID,URL,Qty,Date"],
+)
+def test_columns_go_by_their_names(header: str, delimiter: str) -> None:
+    text = f"{header}\n7,12,https://example.com/a,1000,2024-05-31 12:00:00\n"
+    assert only("\ufeff" + text.replace(",", delimiter)) == TrackItem(
+        "genie", "7", "12", "https://example.com/a", 1000, NOON
+    )
+
+
+def test_the_order_column_goes_before_an_id_of_rows() -> None:
+    assert only("id,order\n1,700\n").order == "700"
+    assert only("service,service_id,id\nLikes,12,700\n").service == "12"
+
+
+def test_json_lines() -> None:
+    text = '{"order": 7, "service_id": 12, "qty": 1000, "date": 1717156800}\n\n{"id": "8"}\n'
+    assert rows(text) == [
+        Row(1, TrackItem("genie", "7", "12", None, 1000, NOON)),
+        Row(3, TrackItem("genie", "8")),
+    ]
+
+
+def test_json_lines_by_the_name_of_the_file_even_after_a_bad_line() -> None:
+    first, second = rows('oops\n{"order": 7}', json=True)
+    assert isinstance(first, Problem)
+    assert isinstance(second, Row)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2024-05-31 12:00:00", NOON),
+        ("2024-05-31T12:00:00Z", NOON),
+        ("2024-05-31T14:00:00+02:00", NOON),
+        ("2024-05-31", NOON.replace(hour=0)),
+        ("1717156800", NOON),
+        ("1717156800.5", NOON.replace(microsecond=500_000)),
+        ("", None),
+    ],
+)
+def test_times(text: str, at: datetime | None) -> None:
+    assert track_item("genie", {"order": "1", "submitted_at": text}).submitted_at == at
+
+
+@pytest.mark.parametrize("text", ["20240531", "1717156800000", "31.05.2024", "yesterday", "1.2.3"])
+def test_a_time_is_not_guessed(text: str) -> None:
+    with pytest.raises(ValueError, match=r"submitted_at: .* is not a time"):
+        track_item("genie", {"order": "1", "submitted_at": text})
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("x y,5", "'x y' is not an order's id"),
+        (",5", "the order's id is missing"),
+        ("7.0,5", "a spreadsheet"),
+        ("1.23E+11,5", "a spreadsheet"),
+        ("7,5.5", "quantity: '5.5' is not a whole number"),
+        ("7,-5", "not a whole number"),
+        ("7,5,6", "3 cells where the first line has 2"),
+        ('"7,5', "not CSV"),
+    ],
+)
+def test_a_bad_line_is_named_and_spoils_no_other(line: str, cause: str) -> None:
+    first, bad, last = rows(f"id,qty\n1,2\n{line}\n3,4\n")
+    assert isinstance(first, Row)
+    assert isinstance(last, Row)
+    assert isinstance(bad, Problem)
+    assert bad.line == 3
+    assert cause in bad.cause
+
+
+def test_bytes_that_are_no_text_spoil_their_line_only() -> None:
+    assert orders(b"1\n\xff\n3\n") == ["1", 2, "3"]
+
+
+def test_a_cell_may_go_on_over_lines() -> None:
+    text = 'id,comments,qty\n1,"a\n5,b\n",2\n3,,4\n'
+    assert [(row.line, row.item.order, row.item.quantity) for row in rows(text)] == [
+        (2, "1", 2),
+        (5, "3", 4),
+    ]
+
+
+def test_a_stray_quote_does_not_swallow_the_rest() -> None:
+    text = 'id,link\n1,"a\n' + "".join(f"{number},b\n" for number in range(2, 200))
+    assert orders(text) == [2, *(str(number) for number in range(2, 200))]
+
+
+def test_columns_without_names_end_it() -> None:
+    for text in ("7;12\n8;12\n", "qty,link\n7,a\n"):
+        [problem] = rows(text)
+        assert isinstance(problem, Problem)
+        assert problem.line == 1
+        assert "no column is named order" in problem.cause
+
+
+def test_a_first_line_without_a_digit_is_no_order() -> None:
+    assert orders("Bestellung\n7\n") == [1]
+
+
+def test_an_order_of_another_panel_is_not_taken() -> None:
+    text = "panel,order\ngenie,1\nother,2\n,3\n"
+    assert orders(text) == ["1", 3, "3"]
+
+
+def test_utf_16_is_named() -> None:
+    [problem] = rows("id\n1\n".encode("utf-16"))
+    assert isinstance(problem, Problem)
+    assert "UTF-16" in problem.cause
+
+
+def test_a_line_without_end_is_left_out() -> None:
+    assert orders(b"1\n" + b"2" * (2 * MOST_BYTES) + b"\n3\n") == ["1", 2, "3"]
+
+
+def test_a_deep_or_huge_value_is_a_problem() -> None:
+    lines = ["[" * 5000, '{"order": ' + "9" * 5000 + "}", '{"order": [1]}', '{"order": true}', "7"]
+    assert orders('{"order": 1}\n' + "\n".join(lines)) == ["1", 2, 3, 4, 5, 6]
+
+
+def test_ids_as_numbers_in_json() -> None:
+    assert order_id(7) == "7"
+    with pytest.raises(ValueError, match="not text"):
+        order_id(7.0)
+
+
+texts = st.text(alphabet="07.e,;\t\"'\r\n {}[]:orderidqtypanelé\x00", max_size=200)
+any_bytes = st.binary(max_size=300) | texts.map(str.encode)
+headers = st.sampled_from(
+    [b"", b"id,qty,date\n", b"order;link\n", b'{"order":1}\n', b"\xef\xbb\xbf"]
+)
+
+
+@given(headers, any_bytes, st.sampled_from([None, True, False]))
+def test_any_bytes_give_rows_or_problems(header: bytes, raw: bytes, json: bool | None) -> None:
+    whole = header + raw
+    lines = whole.count(b"\n") + 1
+    last = 0
+    for found in rows(whole, json):
+        assert 1 <= found.line <= lines
+        last = found.line
+        if isinstance(found, Row):
+            # What is taken here is of the form that the API takes.
+            body = msgspec.json.encode({"orders": [found.item]})
+            [item] = msgspec.json.decode(body, type=TrackRequest).orders
+            msgspec.convert(item, TrackItem)
+        else:
+            assert found.cause
+    assert last <= lines
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["order", "service", "link", "quantity", "submitted_at", "panel"]),
+        json_values,
+    )
+)
+def test_any_json_gives_an_order_or_a_cause(values: dict[str, object]) -> None:
+    item = None
+    with suppress(ValueError):
+        item = track_item("genie", values)
+    msgspec.json.encode(item)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True).filter(lambda s: "." not in s),
+            st.integers(0, 10**9),
+        ),
+        min_size=1,
+    ),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_is_written_is_read(
+    pairs: list[tuple[str, int]], delimiter: str, newline: str
+) -> None:
+    lines = [f"order{delimiter}quantity", *(f"{o}{delimiter}{q}" for o, q in pairs)]
+    found = rows(newline.join(lines))
+    assert found == [
+        Row(place, TrackItem("genie", order, quantity=quantity))
+        for place, (order, quantity) in enumerate(pairs, 2)
+    ]

@@ -13,8 +13,12 @@ from aiohttp import web
 from watcher.simulator import SimulatedPanel
 from watcher.web.shapes import ActionView, Fault, FaultAnswer, OrderView, PanelView
 
-NOW = datetime.now(UTC)
 HOSTILE = "[bold]x[/] :smile: \x1b[31mred\x07\x9b2J \u202egnp"
+
+
+def now() -> datetime:
+    """When a test runs, not when it was imported: what it expects are ages."""
+    return datetime.now(UTC)
 
 
 class Request(msgspec.Struct):
@@ -148,11 +152,11 @@ def order_view(order: str = "23501", **changed: Any) -> OrderView:
         "stalled": False,
         "problem": None,
         "refills": 0,
-        "submitted_at": NOW - timedelta(days=2),
-        "progressed_at": NOW - timedelta(hours=3),
+        "submitted_at": now() - timedelta(days=2),
+        "progressed_at": now() - timedelta(hours=3),
         "finished_at": None,
-        "checked_at": NOW - timedelta(minutes=5),
-        "next_check_at": NOW + timedelta(minutes=10),
+        "checked_at": now() - timedelta(minutes=5),
+        "next_check_at": now() + timedelta(minutes=10),
     }
     return OrderView(**{**fields, **changed})
 
@@ -170,7 +174,7 @@ def action_view(number: int = 17, **changed: Any) -> ActionView:
         "params": None,
         "result": None,
         "answer": None,
-        "planned_at": NOW,
+        "planned_at": now(),
         "sent_at": None,
         "settled_at": None,
     }
@@ -186,11 +190,11 @@ def panel_view(panel: str = "smmgenie", **changed: Any) -> PanelView:
         "up": True,
         "problem": None,
         "paused_until": None,
-        "last_success_at": NOW - timedelta(minutes=2),
+        "last_success_at": now() - timedelta(minutes=2),
         "balance": "25.10",
         "currency": "USD",
         "low_balance": "20",
-        "balance_at": NOW,
+        "balance_at": now(),
         "orders_open": 1234,
         "orders_guarded": 6,
         "orders_due": 7,

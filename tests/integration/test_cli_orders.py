@@ -10,10 +10,10 @@ from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import (
     HOSTILE,
-    NOW,
     CannedDaemon,
     Request,
     action_view,
+    now,
     order_view,
 )
 from watcher.cli import app
@@ -113,7 +113,7 @@ def test_a_panels_words_are_neither_markup_nor_control(daemon: CannedDaemon) -> 
         "GET /v1/orders/smmgenie/23501",
         OrderDetail(
             state=order,
-            history=[HistoryView(NOW, {"problem": [None, HOSTILE]})],
+            history=[HistoryView(now(), {"problem": [None, HOSTILE]})],
             refills=[],
             actions=[action_view(answer=HOSTILE)],
             firings=[],
@@ -145,7 +145,7 @@ def test_a_list_fits_the_window(daemon: CannedDaemon, width: int) -> None:
 
 
 def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
-    finished = NOW - timedelta(days=1)
+    finished = now() - timedelta(days=1)
     daemon.put(
         "GET /v1/orders/smmgenie/23501",
         OrderDetail(
@@ -164,13 +164,13 @@ def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
                     refill="5",
                     status="rejected",
                     status_text="Rejected",
-                    requested_at=NOW,
-                    finished_at=NOW,
+                    requested_at=now(),
+                    finished_at=now(),
                 )
             ],
             actions=[action_view(state="accepted", rule="daily", result="5")],
             firings=[
-                FiringView(rule="daily", action="refill", at=NOW, dry_run=True, detail="it drops")
+                FiringView(rule="daily", action="refill", at=now(), dry_run=True, detail="it drops")
             ],
         ),
     )

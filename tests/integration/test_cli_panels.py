@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.cli_daemon import HOSTILE, NOW, CannedDaemon, panel_view
+from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
 from watcher.cli import app
 from watcher.web.shapes import (
     DecisionView,
@@ -34,20 +34,23 @@ SERVICE = ServiceView(
     refill_disabled=None,
     gone_at=None,
 )
-RULE = RuleView(
-    name="refill daily",
-    action="refill",
-    panels=["genie"],
-    when="order.status == 'completed' && order.drop > 0.1",
-    every=86400.0,
-    attempts=30,
-    per_hour=200,
-    dry_run=True,
-    evaluations=10_000,
-    firings=5,
-    failures=0,
-    held={"genie": NOW + timedelta(hours=1, minutes=1)},
-)
+
+
+def rule() -> RuleView:
+    return RuleView(
+        name="refill daily",
+        action="refill",
+        panels=["genie"],
+        when="order.status == 'completed' && order.drop > 0.1",
+        every=86400.0,
+        attempts=30,
+        per_hour=200,
+        dry_run=True,
+        evaluations=10_000,
+        firings=5,
+        failures=0,
+        held={"genie": now() + timedelta(hours=1, minutes=1)},
+    )
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
         canned.put("GET /v1/panels", PanelList([panel_view("genie")]))
         canned.put("GET /v1/panels/genie/services", ServiceList([SERVICE]))
-        canned.put("GET /v1/rules", RuleList([RULE]))
+        canned.put("GET /v1/rules", RuleList([rule()]))
         yield canned
 
 

@@ -197,14 +197,21 @@ def _engine(
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
-        cursor = connection.cursor()
+        try:
+            _set_up(connection, path, pragmas)
+        except BaseException:
+            connection.close()
+            raise
+
+    return engine
+
+
+def _set_up(connection: Any, path: Path, pragmas: Mapping[str, object]) -> None:
+    with closing(connection.cursor()) as cursor:
         for name, value in pragmas.items():
             cursor.execute(f"PRAGMA {name}={value}")
             if name == "journal_mode" and cursor.fetchone() != ("wal",):
                 raise StoreError(f"{path}: its file system has no write-ahead log: move it")
-        cursor.close()
-
-    return engine
 
 
 def _begin(connection: Connection) -> None:

@@ -12,6 +12,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSALS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 _MESSAGES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (
         StoreBusy,
@@ -64,8 +70,7 @@ def translated(path: Path) -> Iterator[None]:
 def is_about_data(error: BaseException) -> bool:
     """Whether other data could be written: the fault lies not with the disk or a lock."""
     cause = error.orig if isinstance(error, StatementError) else error
-    refusals = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
-    return isinstance(cause, refusals) or not isinstance(cause, sqlite3.Error | OSError)
+    return isinstance(cause, _REFUSALS) or not isinstance(cause, sqlite3.Error | OSError)
 
 
 def _from_sqlite(error: BaseException, path: Path) -> StoreError:

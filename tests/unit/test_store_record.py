@@ -1,0 +1,323 @@
+"""The hot path: all or nothing, in groups, and no more than what changed."""
+
+import asyncio
+import sqlite3
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.store_kit import (
+    NAME,
+    a_firing,
+    a_plan,
+    finished,
+    moved,
+    opened,
+    query,
+    sent,
+    sql,
+    tracked,
+)
+from watcher.errors import LifecycleError, StoreBusy, StoreError, StoreFull
+from watcher.lifecycle import count, observe, set_aside
+from watcher.model import Kind, Observation, Order, Status, Transition
+from watcher.store import Store
+
+
+async def changes_of(store: Store, work: Any) -> int:
+    """Rows that the writing connection inserted or updated while the work was awaited."""
+    before = await sql(store, "SELECT total_changes()")
+    await work
+    return int(await sql(store, "SELECT total_changes()") - before)
+
+
+async def test_a_change_and_its_history_are_on_record(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        first = moved(order, 5.0, remains=40, charge=Decimal("0.10"))
+        second = finished(first.after, 6.5)
+        await store.record([first], now=5.0)
+        await store.record([second], now=6.5)
+        assert await store.order("p", "1") == second.after
+        assert await store.history("p", "1") == [
+            (5.0, {"charge": [None, "0.10"], "remains": [None, 40]}),
+            (
+                6.5,
+                {
+                    "status": ["pending", "completed"],
+                    "phase": ["open", "guarded"],
+                    "finished_at": [None, 6.5],
+                    "status_text": [None, "Completed"],
+                    "remains": [40, 0],
+                },
+            ),
+        ]
+
+
+async def test_writes_two_rows_for_each_change_and_none_for_the_rest(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 300)
+        changes = [moved(order, remains=order.key) for order in orders[:200]]
+        changes += [finished(order) for order in orders[200:250]]
+        groups = [changes[i : i + 5] for i in range(0, len(changes), 5)]
+
+        async def record() -> None:
+            await asyncio.gather(*(store.record(group, now=5.0) for group in groups))
+
+        assert await changes_of(store, record()) == 2 * len(changes)
+        nothing = Transition(before=orders[0], after=orders[0], at=9.0, changes={})
+        assert await changes_of(store, store.record([nothing], now=9.0)) == 0
+        assert await changes_of(store, store.record([], now=9.0)) == 0
+
+
+async def test_many_callers_share_a_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 100)
+        begun = 0
+        transaction = store._db.transaction
+
+        async def counting(work: Any) -> Any:
+            nonlocal begun
+            begun += 1
+            return await transaction(work)
+
+        store._db.transaction = counting  # type: ignore[method-assign]
+        await asyncio.gather(*(store.record([moved(o, remains=1)], now=5.0) for o in orders))
+        assert begun <= 2
+
+
+async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 6)
+        too_big = moved(orders[1], remains=2**63)
+        no_text = moved(orders[2], text="\ud800")
+        no_money = moved(orders[0], charge=Decimal("NaN"))
+        stale = moved(msgspec.structs.replace(orders[3], status=Status.PROCESSING), remains=1)
+        parts: list[list[Transition]] = [
+            [moved(orders[0], remains=1)],
+            [moved(orders[4], remains=1), too_big],
+            [no_text],
+            [no_money],
+            [stale],
+            [moved(orders[5], remains=1)],
+        ]
+        results = await asyncio.gather(
+            *(store.record(part, now=5.0) for part in parts), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [
+            list,
+            StoreError,
+            StoreError,
+            StoreError,
+            LifecycleError,
+            list,
+        ]
+        assert "order 4 at p is pending and open, not processing and open" in str(results[4])
+        now = {order.id: order.remains for order in await store.load()}
+        assert now == {"1": 1, "2": None, "3": None, "4": None, "5": None, "6": 1}
+        assert await store.history("p", "5") == []
+
+
+async def test_an_untracked_order_is_a_lifecycle_error(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        for key in (0, 77):
+            stranger = msgspec.structs.replace(order, key=key)
+            with pytest.raises(LifecycleError, match="not tracked"):
+                await store.record([moved(stranger, remains=1)], now=5.0)
+
+
+async def test_a_change_of_what_never_changes_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        after = msgspec.structs.replace(order, link="b")
+        change = Transition(before=order, after=after, at=5.0, changes={"link": (None, "b")})
+        with pytest.raises(LifecycleError, match="link"):
+            await store.record([change], now=5.0)
+
+
+async def test_two_sources_do_not_undo_each_others_fields(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        measured, observed = count(order, 70, 5.0), moved(order, 6.0, remains=3)
+        assert measured is not None
+        await asyncio.gather(store.record([measured], now=5.0), store.record([observed], now=6.0))
+        now = await store.order("p", "1")
+        assert now is not None
+        assert (now.count, now.remains, now.progressed_at) == (70, 3, 6.0)
+        assert len(await store.history("p", "1")) == 2
+
+
+async def test_one_orders_changes_in_one_group_are_kept_in_turn(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        steps: list[Transition] = []
+        for number in range(8):
+            fields = {"charge": Decimal(number)} if number % 3 else {}
+            before = steps[-1].after if steps else order
+            steps.append(moved(before, 5.0 + number, remains=100 - number, **fields))
+        await store.record(steps[:3], now=5.0)
+        await asyncio.gather(*(store.record([step], now=5.0) for step in steps[3:]))
+        assert await store.order("p", "1") == steps[-1].after
+        assert [at for at, _ in await store.history("p", "1")] == [step.at for step in steps]
+
+
+async def test_plans_and_firings_are_paired(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 3)
+        unresolved = await sent(store, a_plan("2"))
+        await store.recover()
+        planned = await store.record(
+            [finished(order) for order in orders],
+            [a_firing("1"), a_firing("2"), a_firing("3", dry_run=True), a_firing("1", "other")],
+            [a_plan("1", rule="r"), a_plan("2", rule="r"), a_plan("3", Kind.CANCEL)],
+            now=5.0,
+        )
+        assert [(a.kind, a.order, a.rule) for a in planned] == [
+            (Kind.REFILL, "1", "r"),
+            (Kind.CANCEL, "3", None),
+        ]
+        assert [a.id for a in await store.unsettled()] == [unresolved.id, *(a.id for a in planned)]
+        fired = {(f.order, f.rule, f.dry_run) for f in await store.firings_since(0.0)}
+        assert fired == {("1", "r", False), ("3", "r", True), ("1", "other", False)}
+
+
+async def test_two_callers_plans_for_one_order_give_one_action(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await tracked(store)
+        results = await asyncio.gather(
+            *(store.record([], [a_firing()], [a_plan(rule="r")], now=5.0) for _ in range(4))
+        )
+        assert sorted(len(planned) for planned in results) == [0, 0, 0, 1]
+        assert len(await store.firings("p", "1")) == 1
+
+
+async def test_a_part_is_all_or_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        with pytest.raises(StoreError):
+            await store.record(
+                [finished(order)], [a_firing("unknown")], [a_plan(rule="r")], now=5.0
+            )
+        assert await store.load() == [order]
+        assert await store.unsettled() == []
+        assert await store.history("p", "1") == []
+
+
+async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 200)
+        await sql(store, "PRAGMA max_page_count = 1")
+        texts = [moved(order, text="x" * 3000) for order in orders]
+        results = await asyncio.gather(
+            *(store.record([text], now=5.0) for text in texts), return_exceptions=True
+        )
+        assert {type(result) for result in results} == {StoreFull}
+        assert "make room" in str(results[0])
+        assert await store.load() == orders
+        await sql(store, "PRAGMA max_page_count = 1000000")
+        await store.record(texts, now=6.0)
+        assert await store.load() == [text.after for text in texts]
+
+
+async def test_a_cancelled_callers_part_is_written_all_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 3)
+        tasks = [
+            asyncio.create_task(store.record([moved(order, remains=1)], now=5.0))
+            for order in orders
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(results[1], asyncio.CancelledError)
+        assert [order.remains for order in await store.load()] == [1, 1, 1]
+
+
+async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> None:
+    async with opened(tmp_path, busy_timeout=0.05) as store:
+        orders = await tracked(store, 4)
+        other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        results = await asyncio.gather(
+            *(store.record([moved(o, remains=1)], now=5.0) for o in orders),
+            return_exceptions=True,
+        )
+        assert {type(result) for result in results} == {StoreBusy}
+        other.execute("ROLLBACK")
+        other.close()
+        await store.record([moved(order, remains=1) for order in orders], now=5.0)
+
+
+async def test_history_ids_go_on_after_a_restart_and_a_failure(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        orders = await tracked(store, 2)
+        first = moved(orders[0], 5.0, remains=9)
+        await store.record([first], now=5.0)
+        with pytest.raises(StoreError):
+            await store.record([moved(orders[1], text="\ud800")], now=5.0)
+    async with opened(tmp_path) as store:
+        await store.record([moved(first.after, 6.0, remains=8)], now=6.0)
+        await store.record([moved(orders[1], 7.0, remains=7)], now=7.0)
+        assert [at for at, _ in await store.history("p", "1")] == [5.0, 6.0]
+        assert [at for at, _ in await store.history("p", "2")] == [7.0]
+    assert query(tmp_path / NAME, "SELECT id FROM history") == [(1,), (2,), (3,)]
+
+
+step = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from(["remains", "charge", "problem", "count", "status"]),
+    st.integers(0, 50),
+)
+
+
+def next_change(order: Order, field: str, value: int, at: float) -> Transition | None:
+    if field == "count":
+        return count(order, value, at)
+    if field == "problem":
+        return set_aside(order, f"problem {value}", at)
+    words = [Status.PENDING, Status.IN_PROGRESS, Status.PROCESSING, Status.UNKNOWN]
+    seen: dict[str, dict[str, Any]] = {
+        "remains": {"remains": value},
+        "charge": {"charge": Decimal(value) / 7},
+        "status": {"status": words[value % 4], "text": f"word {value}"},
+    }
+    return observe(order, Observation(**{"status": order.status, **seen[field]}), at)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(step, max_size=6), max_size=6))
+def test_what_is_on_record_is_what_was_recorded(calls: list[list[tuple[int, str, int]]]) -> None:
+    """Any sequence of changes, grouped in any way, leaves the last states and all history."""
+
+    async def play(directory: Path) -> None:
+        async with opened(directory) as store:
+            orders = await tracked(store, 4)
+            told: dict[str, list[float]] = {order.id: [] for order in orders}
+            parts: list[list[Transition]] = []
+            at = 10.0
+            for call in calls:
+                part = []
+                for index, field, value in call:
+                    at += 1
+                    change = next_change(orders[index], field, value, at)
+                    if change is not None:
+                        part.append(change)
+                        orders[index] = change.after
+                        if change.changes:
+                            told[change.after.id].append(at)
+                parts.append(part)
+            await asyncio.gather(*(store.record(part, now=at) for part in parts))
+            assert await store.load() == orders
+            for order in orders:
+                history = await store.history("p", order.id)
+                assert [when for when, _ in history] == told[order.id]
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(play(Path(directory)))

@@ -2,15 +2,12 @@
 
 import asyncio
 import sqlite3
-import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.unit.store_kit import (
     NAME,
@@ -25,8 +22,8 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher.errors import LifecycleError, StoreBusy, StoreError, StoreFull
-from watcher.lifecycle import count, observe, set_aside
-from watcher.model import Kind, Observation, Order, Status, Transition
+from watcher.lifecycle import count
+from watcher.model import Kind, Status, Transition
 from watcher.store import Store
 
 
@@ -250,6 +247,8 @@ async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> No
             return_exceptions=True,
         )
         assert {type(result) for result in results} == {StoreBusy}
+        causes = {id(result.__cause__) for result in results if isinstance(result, StoreBusy)}
+        assert len(causes) == 1, "each part was tried alone"
         other.execute("ROLLBACK")
         other.close()
         await store.record([moved(order, remains=1) for order in orders], now=5.0)
@@ -268,56 +267,3 @@ async def test_history_ids_go_on_after_a_restart_and_a_failure(tmp_path: Path) -
         assert [at for at, _ in await store.history("p", "1")] == [5.0, 6.0]
         assert [at for at, _ in await store.history("p", "2")] == [7.0]
     assert query(tmp_path / NAME, "SELECT id FROM history") == [(1,), (2,), (3,)]
-
-
-step = st.tuples(
-    st.integers(0, 3),
-    st.sampled_from(["remains", "charge", "problem", "count", "status"]),
-    st.integers(0, 50),
-)
-
-
-def next_change(order: Order, field: str, value: int, at: float) -> Transition | None:
-    if field == "count":
-        return count(order, value, at)
-    if field == "problem":
-        return set_aside(order, f"problem {value}", at)
-    words = [Status.PENDING, Status.IN_PROGRESS, Status.PROCESSING, Status.UNKNOWN]
-    seen: dict[str, dict[str, Any]] = {
-        "remains": {"remains": value},
-        "charge": {"charge": Decimal(value) / 7},
-        "status": {"status": words[value % 4], "text": f"word {value}"},
-    }
-    return observe(order, Observation(**{"status": order.status, **seen[field]}), at)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.lists(step, max_size=6), max_size=6))
-def test_what_is_on_record_is_what_was_recorded(calls: list[list[tuple[int, str, int]]]) -> None:
-    """Any sequence of changes, grouped in any way, leaves the last states and all history."""
-
-    async def play(directory: Path) -> None:
-        async with opened(directory) as store:
-            orders = await tracked(store, 4)
-            told: dict[str, list[float]] = {order.id: [] for order in orders}
-            parts: list[list[Transition]] = []
-            at = 10.0
-            for call in calls:
-                part = []
-                for index, field, value in call:
-                    at += 1
-                    change = next_change(orders[index], field, value, at)
-                    if change is not None:
-                        part.append(change)
-                        orders[index] = change.after
-                        if change.changes:
-                            told[change.after.id].append(at)
-                parts.append(part)
-            await asyncio.gather(*(store.record(part, now=at) for part in parts))
-            assert await store.load() == orders
-            for order in orders:
-                history = await store.history("p", order.id)
-                assert [when for when, _ in history] == told[order.id]
-
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(play(Path(directory)))

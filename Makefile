@@ -1,5 +1,6 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
 # make test    everything that this machine can check
+# make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -7,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
+DURATION ?= 60
 
-.PHONY: demo test lint types imports tests pythons lock clean
+.PHONY: demo test lint types imports tests pythons fuzz lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -46,6 +48,12 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Not among the locked dependencies: it has wheels for some Pythons and machines only.
+fuzz: $(VENV)/.dev
+	@$(PIP) install --only-binary :all: 'atheris>=3,<4' \
+	  || { echo 'atheris has no wheel for this Python and machine: nothing was fuzzed'; exit 1; }
+	@$(BIN)/python -m tests.fuzz.decoders $(DURATION)
+
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 	  --group build pyproject.toml -o requirements.lock
@@ -53,4 +61,4 @@ lock:
 	  --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .fuzz

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -11,26 +12,30 @@ import structlog
 from aiohttp import web
 
 from watcher import logs
+from watcher.backups import Backups, way_out
 from watcher.book import Book
 from watcher.cadence import next_check
 from watcher.config import Config, PanelConfig, load
-from watcher.errors import ConfigError, StartError, StoreError
+from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import Action, Order
 from watcher.recall import recall
+from watcher.retention import Retention
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
-from watcher.store import Settled, Store
+from watcher.store import Settled, Store, beside
 from watcher.survey import Survey
 from watcher.web.backend import Backend
+from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
 
 log = structlog.get_logger()
 
 INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
+WHOLE_FILE = frozenset({"integrity", "backup", "retention"})  # take as long as the file is big
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
 
 
@@ -41,7 +46,13 @@ def run(path: Path) -> int:
     """
     config = load(path)
     logs.configure(config.daemon.log_level, config.daemon.log_format)
-    return asyncio.run(_run(config, path))
+    # SQLite works in threads: at the default 5 ms a busy loop starves a commit for seconds.
+    sys.setswitchinterval(0.0005)
+    try:
+        return asyncio.run(_run(config, path))
+    except StoreCorrupt as error:
+        backups = beside(config.database, config.daemon.backup_dir)
+        raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
 
 
 async def _run(config: Config, path: Path) -> int:
@@ -182,6 +193,12 @@ class Daemon:
             metrics=self.metrics,
             clock=self._clock,
         )
+        self._backups = Backups(
+            store=self.store,
+            settings=lambda: self.config.daemon,
+            on_made=self._on_backup,
+        )
+        self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
         self.metrics.watch(self.survey.state)
         await recall(self.store, self.judge, now)
         await self._add_stations(self.config.panels.values(), now)
@@ -189,6 +206,8 @@ class Daemon:
         self._schedule.add("survey", self.survey.run_once)
         self._schedule.add("loop_lag", self._measure_loop)
         self._schedule.add("integrity", self._check_integrity)
+        self._schedule.add("backup", self._backups.run_once)
+        self._schedule.add("retention", self._retention.run_once)
         self._schedule.add("review", self._review)
 
     async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
@@ -222,14 +241,14 @@ class Daemon:
             metrics=self.metrics,
             clock=self._clock,
             token=lambda: self.config.token,
+            hosts=lambda: self.config.hosts,
             not_ready=self._not_ready,
         )
-        runner = web.AppRunner(make_server(backend), access_log=None, shutdown_timeout=5.0)
+        runner = make_runner(make_server(backend))
         await runner.setup()
         self._runner = runner
-        site = web.TCPSite(runner, self.config.host, self.config.port)
         try:
-            await site.start()
+            await Door(runner, self.config.host, self.config.port).start()
         except OSError as error:
             where = f"{_host(self.config.host)}:{self.config.port}"
             raise StartError(f"can't listen on {where}: {os.strerror(error.errno or 0)}") from None
@@ -250,6 +269,8 @@ class Daemon:
         self.judge.rules = config.rules
         self.judge.remember_past(await self.store.firing_counts())
         await self._add_stations(changed, now)
+        self._schedule.wake("backup")
+        self._schedule.wake("retention")
         self._schedule.add("review", self._review)
 
     def _has_changed(self, panel: PanelConfig) -> bool:
@@ -297,6 +318,9 @@ class Daemon:
             self._schedule.wake(f"poll:{order.panel}")
         self.intake.settled(settled.actions)
 
+    def _on_backup(self, at: float) -> None:
+        self.survey.backup_at = max(self.survey.backup_at, at)
+
     # --- the daemon's own tasks ---
 
     async def _review(self, now: float) -> float | None:
@@ -321,7 +345,8 @@ class Daemon:
     async def _not_ready(self) -> list[str]:
         now = self._clock()
         longest = max((s.config.settings.timeout for s in self.stations.values()), default=0.0)
-        problems = [f"{task}: no progress" for task in self._schedule.stuck(now, longest + 60.0)]
+        stuck = self._schedule.stuck(now, longest + 60.0)
+        problems = [f"{task}: no progress" for task in stuck if task not in WHOLE_FILE]
         try:
             await self.store.check_writable()
         except StoreError as error:

@@ -24,7 +24,7 @@ from watcher.model import (
 )
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add
-from watcher.store import Store
+from watcher.store import Store, archive_name
 
 CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
 
@@ -107,7 +107,7 @@ class Intake:
         entry = self._book.entry(panel, order_id)
         order = entry.order if entry else await self._store.order(panel, order_id)
         if order is None:
-            raise NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
+            raise await self._unknown(panel, order_id)
         return order
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
@@ -149,6 +149,16 @@ class Intake:
             return await asyncio.wait_for(future, seconds)
         except TimeoutError:
             return await self._store.action(action.id) or action
+        finally:
+            self._forget(action.id, future)
+
+    def _forget(self, action_id: int, future: asyncio.Future[Action]) -> None:
+        """Whoever stopped waiting is kept no longer: an action can stay planned for days."""
+        waiting = self._waiting.get(action_id, [])
+        if future in waiting:
+            waiting.remove(future)
+        if not waiting:
+            self._waiting.pop(action_id, None)
 
     async def _plan(self, plan: ActionPlan) -> Action:
         now = self._clock()
@@ -158,6 +168,13 @@ class Intake:
             self._judge.note_action(action)
             self._on_planned([action])
         return action
+
+    async def _unknown(self, panel: str, order_id: str) -> NotFound:
+        archived_at = await self._store.archived_at(panel, order_id)
+        if archived_at is None:
+            return NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
+        file = archive_name(archived_at)
+        return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
 
     def _counted(self, panel: str, order_id: str, current: int, now: float) -> list[Transition]:
         entry = self._book.entry(panel, order_id)

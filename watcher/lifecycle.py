@@ -41,6 +41,8 @@ ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
     {
         (ActionState.PLANNED, ActionState.SENDING),
         (ActionState.PLANNED, ActionState.REJECTED),  # withdrawn before it was sent
+        # Only in a restored backup: the log is older than reality, it may have been sent since.
+        (ActionState.PLANNED, ActionState.UNRESOLVED),
         (ActionState.SENDING, ActionState.ACCEPTED),
         (ActionState.SENDING, ActionState.REJECTED),
         (ActionState.SENDING, ActionState.UNRESOLVED),

@@ -1,40 +1,106 @@
-"""What the daemon logs, and how: events with fields, JSON for machines, text for a terminal."""
+"""What the daemon logs, and how: events with fields, JSON for machines, text for a terminal.
 
+Panels' texts end up here. They can't forge a line, move a terminal's cursor or turn text around;
+known secrets are taken out wherever they stand.
+"""
+
+import json
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.types import EventDict, Processor
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SHORTEST_SECRET = 6  # characters: shorter ones would cut up ordinary words
+_DEEPEST = 8
+_MANY_LINES = ("exception", "stack")
 
 
 class Redaction:
     """Takes known secrets out of whatever is about to be written."""
 
     def __init__(self) -> None:
-        self._secrets: frozenset[str] = frozenset()
+        self._spellings: tuple[str, ...] = ()
 
     def know(self, secrets: Collection[str]) -> None:
-        """These must never be written. Very short ones would cut up ordinary words."""
-        self._secrets = frozenset(secret for secret in secrets if len(secret) >= 6)
+        """These must never be written, nor as URLs, forms, JSON and Python spell them."""
+        spellings = {
+            spelling
+            for secret in secrets
+            if len(secret) >= _SHORTEST_SECRET
+            for spelling in _spellings(secret)
+        }
+        self._spellings = tuple(sorted(spellings, key=len, reverse=True))
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        return {name: self._clean(value) for name, value in event.items()}
+        return {self._text(name): self._clean(value) for name, value in event.items()}
 
-    def _clean(self, value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return [self._clean(item) for item in value]
-        if not isinstance(value, str):
+    def _clean(self, value: Any, depth: int = 0) -> Any:
+        """The value, made of plain ones: a renderer shows no object that was not looked at."""
+        if value is None or isinstance(value, bool | int | float):
             return value
-        for secret in self._secrets:
-            value = value.replace(secret, "…")
-        return value
+        if isinstance(value, str):
+            return self._text(value)
+        if depth < _DEEPEST and isinstance(value, Mapping):
+            items = value.items()
+            return {self._text(str(name)): self._clean(item, depth + 1) for name, item in items}
+        if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(item, depth + 1) for item in value]
+        return self._text(repr(value) if isinstance(value, bytes | BaseException) else str(value))
+
+    def _text(self, text: str) -> str:
+        for spelling in self._spellings:
+            text = text.replace(spelling, "…")
+        return text
+
+
+def _spellings(secret: str) -> set[str]:
+    plain = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
+    in_json = json.dumps(secret)[1:-1]
+    return plain | {in_json, in_json.replace("/", r"\/")}
 
 
 redaction = Redaction()
+
+
+def unforgeable(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Every character that does not print becomes its escape; a traceback keeps its lines."""
+    for name in _MANY_LINES:
+        if isinstance(event.get(name), str):
+            event[name] = event[name].split("\n")
+    clean: EventDict = {_visible(name): _all_visible(value) for name, value in event.items()}
+    for name in _MANY_LINES:
+        if isinstance(clean.get(name), list):
+            clean[name] = "\n".join(clean[name])
+    return clean
+
+
+def _all_visible(value: Any) -> Any:
+    if isinstance(value, str):
+        return _visible(value)
+    if isinstance(value, list):
+        return [_all_visible(item) for item in value]
+    if isinstance(value, dict):
+        return {_visible(name): _all_visible(item) for name, item in value.items()}
+    return value
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _set_off(logger: Any, method: str, event: EventDict) -> EventDict:
+    """On a terminal a traceback's lines have a margin, so that none passes for an event."""
+    for name in _MANY_LINES:
+        if name in event:
+            event[name] = "\n".join(f"  | {line}" for line in str(event[name]).split("\n"))
+    return event
 
 
 def configure(level: str, style: str) -> None:
@@ -45,14 +111,19 @@ def configure(level: str, style: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.format_exc_info,  # as Python does: without the values of variables
         redaction,
+        unforgeable,
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=True)
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    if not as_json:
+        shared.append(_set_off)
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=True)
+    if not as_json:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # The default one is rich's, which shows every local variable: keys among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -69,3 +140,4 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

@@ -156,7 +156,7 @@ async def test_the_key_is_nowhere(daemon: DaemonProcess, panel: SimulatedPanel, 
     await daemon.stop()
     assert KEY.encode() not in cmdline
     assert KEY not in metrics
-    for path in tmp_path.iterdir():
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert KEY.encode() not in path.read_bytes(), path.name
 
 

@@ -142,6 +142,8 @@ async def test_answers_are_as_described(tmp_path: Path):
         ("POST", "/v1/orders", b"[1", 400),
         ("POST", "/v1/orders", b"\xff", 400),
         ("POST", "/v1/orders", b'{"orders": 1}', 400),
+        ("POST", "/v1/orders", b'{"orders": %s' % (b"[" * 100_000), 400),
+        ("POST", "/v1/orders", b'{"orders": [%s]}' % (b"9" * 10_000), 400),
         ("POST", "/v1/orders", b'{"orders": [%s1]}' % (b"1," * 10_000), 400),
         ("POST", "/v1/submit", b"{}", 400),
         ("POST", "/v1/actions/x/resolve", b'{"state": "accepted"}', 404),
@@ -150,7 +152,8 @@ async def test_answers_are_as_described(tmp_path: Path):
 )
 async def test_bad_requests_get_a_clear_refusal(tmp_path, method, path, body, status):
     async with a_house(tmp_path) as house:
-        answer = await house.call(method, path, data=body, status=status)
+        headers = {"Content-Type": "application/json"} if body else None
+        answer = await house.call(method, path, data=body, headers=headers, status=status)
         assert set(answer["error"]) == {"code", "message"}
         assert answer["error"]["message"]
 

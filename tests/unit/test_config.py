@@ -111,6 +111,8 @@ when = "true"
         ("[panels.'a b']\nprofile='smmxz'\nkey_env='A_KEY'", "a panel's name is letters"),
         ("[daemon]\nlisten='0.0.0.0:1'\n" + GOOD, "that needs a token_file"),
         ("[daemon]\ntoken_file='none'\n" + GOOD, "none: No such file"),
+        ("[daemon]\nallowed_hosts=['https://x.example']\n" + GOOD, "'https://x.example' is not"),
+        ("[daemon]\nallowed_hosts=['*.x.example', 'x:99999']\n" + GOOD, "'x:99999' is not"),
         (GOOD + "url2 = 'x'", "did you mean 'url'"),
         (GOOD.replace("https://ex", "https://user:pw@ex"), "may hold a secret"),
         (GOOD.replace("https://ex", "ftp://ex"), "is not an http(s) URL"),
@@ -169,6 +171,31 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path):
     (found,) = problems(GOOD + "key_file = 'b.key'\n", tmp_path)
     assert "chmod 600" in found
     assert "secret-in-file" not in found
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9466", "[::]:9466", "192.0.2.1:9466", "host:9466"])
+def test_off_loopback_a_token_has_16_characters_or_more(tmp_path: Path, listen: str):
+    token = tmp_path / "api.token"
+    token.touch(0o600)
+    text = f"[daemon]\nlisten = '{listen}'\ntoken_file = 'api.token'\n" + GOOD
+    token.write_text("x" * 15)
+    (found,) = problems(text, tmp_path)
+    assert found.startswith("daemon.token_file: the token is shorter than the 16 characters")
+    assert "xxx" not in found
+    token.write_text("x" * 16)
+    assert read(text, tmp_path).token == Secret("x" * 16)
+    token.write_text("short")
+    assert read(text.replace(listen, "127.0.0.1:9466"), tmp_path).token == Secret("short")
+
+
+def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path):
+    token = tmp_path / "api.token"
+    token.touch(0o600)
+    for odd in ("two words of a token", "line\nbreak-in-the-token", "umläute-im-token-drin"):
+        token.write_text(odd)
+        (found,) = problems("[daemon]\ntoken_file = 'api.token'\n" + GOOD, tmp_path)
+        assert "visible ASCII characters" in found
+        assert odd not in found
 
 
 def test_no_secret_is_shown(tmp_path: Path):

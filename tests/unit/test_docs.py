@@ -73,3 +73,12 @@ def test_links_lead_somewhere():
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_test_that_a_claim_names_is_there():
+    text = (ROOT / "docs" / "security.md").read_text()
+    files = set(re.findall(r"\b(?:unit|integration|acceptance)/test_\w+\.py", text))
+    assert len(files) > 8
+    sources = "".join((ROOT / "tests" / file).read_text() for file in files)
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert re.search(rf"def {name}\(", sources), name

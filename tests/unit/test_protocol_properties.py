@@ -9,42 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.decoders import DECODERS, IDS
 from watcher.errors import PanelError
 from watcher.model import Balance, Observation, RowError
-from watcher.panels.protocol import (
-    RefillObservation,
-    check_add,
-    decode_add,
-    decode_balance,
-    decode_cancels,
-    decode_refill,
-    decode_refill_status,
-    decode_refill_statuses,
-    decode_refills,
-    decode_services,
-    decode_status,
-    decode_statuses,
-    error_kind,
-    refusal,
-)
+from watcher.panels.protocol import RefillObservation, check_add, decode_statuses, error_kind
 from watcher.panels.protocol.statuses import decode_statuses_leniently
 
-IDS = ["1", "2", "33"]
-DECODERS: dict[str, Callable[[bytes], Any]] = {
-    "status": lambda body: decode_status(body, "1"),
-    "statuses": lambda body: decode_statuses(body, IDS),
-    "statuses leniently": lambda body: decode_statuses_leniently(body, IDS),
-    "refill": lambda body: decode_refill(body, "1"),
-    "refills": lambda body: decode_refills(body, IDS),
-    "refill status": lambda body: decode_refill_status(body, "1"),
-    "refill statuses": lambda body: decode_refill_statuses(body, IDS),
-    "cancel": lambda body: decode_cancels(body, ["1"]),
-    "cancels": lambda body: decode_cancels(body, IDS),
-    "add": decode_add,
-    "services": decode_services,
-    "balance": decode_balance,
-    "refusal": refusal,
-}
 WORDS = """order orders order_id refill refill_id status cancel error errors message msg data
 services service name rate min max charge start_count start_counter remains currency balance
 success retry_after 1 2 33""".split()

@@ -17,6 +17,7 @@ from watcher.cli import (
     daemon,
     orders,
     panels,
+    restore,
     rules,
     show,
     simulated,
@@ -40,7 +41,7 @@ _COMMANDS = {
         actions.cancel,
     ),
     "Decisions": (actions.actions, actions.resolve, rules.rules),
-    "Surroundings": (panels.panels, panels.services, backup.backup),
+    "Surroundings": (panels.panels, panels.services, backup.backup, restore.restore),
 }
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from watcher.conditions import Condition
+from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     EVENTS,
@@ -32,6 +32,8 @@ from watcher.model import RuleAction
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
 from watcher.rules import Rule
 
+_HEADER_TOKEN = re.compile(r"[!-~]+")
+SHORTEST_TOKEN = 16  # characters, where others than this machine can try
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
@@ -74,6 +76,7 @@ class _Reader(Tables):
         daemon = self.section(Daemon, self.table(raw, "daemon"), "daemon") or Daemon()
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
+        allowed = self._allowed(daemon.allowed_hosts)
         panels = self._panels(raw)
         rules = self._rules(self.tables(raw, "rules"), panels)
         notify = self._notify(self.tables(raw, "notify"))
@@ -84,6 +87,7 @@ class _Reader(Tables):
             host=host,
             port=port,
             token=token,
+            hosts=Hosts(host, allowed),
             daemon=daemon,
             panels={name: panel for name, panel in panels.items() if panel},
             rules=rules,
@@ -103,9 +107,23 @@ class _Reader(Tables):
         except ValueError as error:
             self.note("daemon.token_file", str(error))
             return None
-        if token is None and not _is_loopback(host):
+        if token is not None and not _HEADER_TOKEN.fullmatch(token.reveal()):
+            self.note("daemon.token_file", "a token is of visible ASCII characters, without blanks")
+        if is_loopback(host):
+            return token
+        if token is None:
             self.note("daemon.listen", f"{host} is not loopback: that needs a token_file")
+        elif len(token.reveal()) < SHORTEST_TOKEN:
+            cause = f"is shorter than the {SHORTEST_TOKEN} characters that {host} needs"
+            self.note("daemon.token_file", f"the token {cause}: `openssl rand -hex 32` makes one")
         return token
+
+    def _allowed(self, names: tuple[str, ...]) -> tuple[Authority, ...]:
+        read = {name: authority(name) for name in names}
+        for name, found in read.items():
+            if found is None:
+                self.note("daemon.allowed_hosts", f'{name!r} is not "host" or "host:port"')
+        return tuple(found for found in read.values() if found is not None)
 
     def _panels(self, raw: dict[str, Any]) -> dict[str, PanelConfig | None]:
         defaults = self.table(raw, "defaults")
@@ -251,13 +269,6 @@ def _url_problem(url: str, allow_http: bool) -> str | None:
         return f"{url!r} is not an http(s) URL"
     if parts.username or parts.password or parts.query:
         return "a URL with a user, a password or a query may hold a secret: leave them out"
-    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
         return "http:// would show the key to the network: use https://, or allow_http = true"
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from watcher.config.hosts import Hosts
 from watcher.panels.profiles import Profile
 from watcher.rules import Rule
 
@@ -58,6 +59,12 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     database: str = "watcher.db"
     listen: str = "127.0.0.1:9466"
     token_file: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    backup_dir: str = "backups"
+    backup_every: Duration = Duration(86400)
+    backup_keep: Annotated[int, Meta(ge=1)] = 7
+    retain_for: Duration = Duration(90 * 86400)
+    archive_dir: str = "archive"
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -121,6 +128,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     token: Secret | None
+    hosts: Hosts
     daemon: Daemon
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]

@@ -1,7 +1,24 @@
 """What is on record: schema, migrations and queries. The only SQL."""
 
+from watcher.store.archive import Retired, archive_name
+from watcher.store.disown import Hold
+from watcher.store.files import beside, check_database, sync
 from watcher.store.intents import Settled
+from watcher.store.restore import Restored, restore
 from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
 
-__all__ = ["ServiceChange", "Settled", "Store", "StoredService"]
+__all__ = [
+    "Hold",
+    "Restored",
+    "Retired",
+    "ServiceChange",
+    "Settled",
+    "Store",
+    "StoredService",
+    "archive_name",
+    "beside",
+    "check_database",
+    "restore",
+    "sync",
+]

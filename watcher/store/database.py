@@ -7,6 +7,7 @@ caller is cancelled, so that no cancelled request can tear a transaction.
 
 import asyncio
 import fcntl
+import glob
 import os
 import sqlite3
 import time
@@ -16,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from watcher.errors import StoreBusy, StoreError
 from watcher.store.faults import translated
+from watcher.store.files import PUT_ASIDE
 from watcher.store.migrate import migrate
 from watcher.store.panels import PanelNames
 from watcher.store.schema import APPLICATION_ID, metadata
@@ -148,9 +150,18 @@ class Database:
         """The panels' names, and the last row of every table: a cheap look for damage."""
         await self.panels.load(connection)
         for table in metadata.sorted_tables:
-            await connection.exec_driver_sql(
-                f"SELECT * FROM {table.name} ORDER BY rowid DESC LIMIT 1"  # noqa: S608
-            )
+            last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
+            await connection.execute(last)
+
+
+@contextmanager
+def locked(path: Path, now: float) -> Iterator[None]:
+    """No daemon runs on the database meanwhile: raises StoreBusy where one does."""
+    lock = _lock(path, now)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(path: Path, now: float) -> int:
@@ -175,12 +186,23 @@ def _lock(path: Path, now: float) -> int:
 
 def _inspect(path: Path, busy_timeout: float) -> None:
     """Make the file, readable by its owner alone; refuse one that another program wrote."""
+    _refuse_half_restored(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with closing(sqlite3.connect(path, timeout=busy_timeout)) as connection:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if tables and owner != APPLICATION_ID:
         raise StoreError(f"{path} is another program's database: name another file")
+
+
+def _refuse_half_restored(path: Path) -> None:
+    """An empty database in the place of one that is put aside would forget all that was sent."""
+    aside = sorted(path.parent.glob(f"{glob.escape(path.name)}{PUT_ASIDE}*"))
+    if aside and not path.exists():
+        raise StoreError(
+            f"{path} is missing and {aside[-1].name} is there: a restore was cut short. Run it"
+            " again; or move that file away, to begin with an empty database"
+        )
 
 
 def _engine(

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Firing, Phase, RuleAction
 from watcher.store.part import Part
-from watcher.store.schema import firings, order_states, orders
+from watcher.store.schema import RESTORED, firings, order_states, orders
 
 _SELECT = (
     select(firings, orders.c.panel, orders.c.order_id)
@@ -49,8 +49,12 @@ class Firings(Part):
         return await self._db.read("firing_counts", fetch)
 
     async def firings_since(self, at: float) -> list[Firing]:
-        """Every firing since then, oldest first."""
-        return await self._firings("firings_since", _SELECT.where(firings.c.at >= at))
+        """Every firing since then, oldest first, but for those that a restore has noted.
+
+        They stand for what may have been; as a rule's pace they would mean nothing.
+        """
+        statement = _SELECT.where(firings.c.at >= at, firings.c.detail != RESTORED)
+        return await self._firings("firings_since", statement)
 
     async def firings(self, panel: str, order: str) -> list[Firing]:
         """The order's firings, oldest first."""

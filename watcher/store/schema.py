@@ -93,6 +93,7 @@ order_states = Table(
     Column("refills", Integer, nullable=False),
     Column("last_change", Integer),  # its newest row in `history`
 )
+RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing
 NOT_CLOSED = text("phase <> 'closed'")
 Index("order_states_not_closed", order_states.c.key, sqlite_where=NOT_CLOSED)
 
@@ -160,6 +161,17 @@ refills = Table(
     UniqueConstraint("panel", "refill_id"),
     Index("refills_by_order", "panel", "order_id"),
     Index("refills_by_status", "status"),
+    Index("refills_by_action", "action"),  # without it, each action removed reads all refills
+)
+
+# Which orders were moved to an archive file, and when: that names the file.
+archived_orders = Table(
+    "archived_orders",
+    metadata,
+    Column("panel", Integer, ForeignKey("panels.id"), primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 firings = Table(

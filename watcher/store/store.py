@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Self
 
 from watcher.store.actions import Actions
+from watcher.store.archive import Archive
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
+from watcher.store.disown import Disowning
 from watcher.store.firings import Firings
-from watcher.store.intents import Intents
 from watcher.store.orders import Orders
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
@@ -15,7 +16,18 @@ from watcher.store.services import Services
 from watcher.store.upkeep import Upkeep
 
 
-class Store(Recorder, Orders, Intents, Actions, Refills, Firings, Services, Balances, Upkeep):
+class Store(
+    Recorder,
+    Orders,
+    Disowning,
+    Actions,
+    Refills,
+    Firings,
+    Services,
+    Balances,
+    Archive,
+    Upkeep,
+):
     """An open database. What a method of it returns from is committed.
 
     Raises StoreError, or one of its kinds, where the database can't do it.

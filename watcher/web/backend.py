@@ -1,13 +1,15 @@
 """What the web needs of the daemon, and the form of a route."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from watcher.book import Book
-from watcher.config import Secret
+from watcher.config import Hosts, Secret
 from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
@@ -32,6 +34,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     clock: Callable[[], float]
     token: Callable[[], Secret | None]
+    hosts: Callable[[], Hosts]
     not_ready: Callable[[], Awaitable[list[str]]]
 
     def view(self, order: Order) -> OrderView:
@@ -43,6 +46,31 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BACKEND = web.AppKey("backend", Backend)
+
+SMALL_BODY = 64 * 1024  # bytes
+LARGEST_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
+BODY_WITHIN = 60.0  # seconds that a body may take to arrive
+LARGE_BODIES = web.AppKey("large_bodies", asyncio.Semaphore)
+
+
+def large_bodies() -> asyncio.Semaphore:
+    """As many large bodies as are held in memory at once; the others wait on the wire."""
+    return asyncio.Semaphore(2)
+
+
+class TooLarge(RequestError):
+    """The body is larger than what is asked for can need."""
+
+    status = 413
+    code = "too_large"
+
+
+class TooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "too_slow"
+
 
 Handler = Callable[[Backend, web.Request], Awaitable[tuple[int, msgspec.Struct]]]
 
@@ -58,7 +86,10 @@ class Param(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of the API: how it is reached, what it takes and what it gives."""
+    """A call of the API: how it is reached, what it takes and what it gives.
+
+    `at_once` is how many of it may be under way.
+    """
 
     method: str
     path: str
@@ -67,6 +98,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     gives: dict[int, type[msgspec.Struct]]
     takes: type[msgspec.Struct] | None = None
     params: tuple[Param, ...] = ()
+    at_once: int = 64
 
 
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -80,14 +112,32 @@ CURSOR = Param("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "`next`
 PANEL = Param("panel", TEXT, "Of this panel only.")
 
 
-async def read_body(request: web.Request, kind: type[Any]) -> Any:
+async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:
     """The JSON body as a struct; RequestError says what is wrong with it."""
+    length = request.content_length
+    if length is not None and length > most:
+        raise TooLarge(f"a body of {length:,} bytes: {most:,} are the most")
+    small = length is not None and length <= SMALL_BODY
+    async with nullcontext() if small else request.app[LARGE_BODIES]:
+        body = await _whole_body(request)
+        if len(body) > most:
+            raise TooLarge(f"a body of {len(body):,} bytes: {most:,} are the most")
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except UnicodeDecodeError:
+            raise RequestError("the body: it is not UTF-8") from None
+        except RecursionError:
+            raise RequestError("the body: it is nested too deeply") from None
+        except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
+            raise RequestError(f"the body: {error}") from None
+
+
+async def _whole_body(request: web.Request) -> bytes:
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
-        raise RequestError(f"the body: {error}") from None
-    except UnicodeDecodeError:
-        raise RequestError("the body: it is not UTF-8") from None
+        async with asyncio.timeout(BODY_WITHIN):
+            return await request.read()
+    except TimeoutError:
+        raise TooSlow from None
 
 
 def page_of(request: web.Request) -> tuple[int, int]:

@@ -12,7 +12,10 @@ from watcher.web.backend import Route
 from watcher.web.shapes import FaultAnswer
 
 # What any call may answer beside what its route names.
-_ALWAYS: dict[int, type[msgspec.Struct]] = {400: FaultAnswer, 401: FaultAnswer, 503: FaultAnswer}
+_ALWAYS: dict[int, type[msgspec.Struct]] = dict.fromkeys(
+    (400, 401, 403, 421, 429, 503), FaultAnswer
+)
+_WITH_BODY: dict[int, type[msgspec.Struct]] = dict.fromkeys((408, 413, 415), FaultAnswer)
 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:
@@ -84,4 +87,5 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _answers(route: Route) -> dict[int, type[msgspec.Struct]]:
-    return dict(sorted({**_ALWAYS, **route.gives}.items()))
+    with_body = {} if route.takes is None else _WITH_BODY
+    return dict(sorted({**_ALWAYS, **with_body, **route.gives}.items()))

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.errors import RequestError, WatcherError
+from watcher.errors import NotFound, RequestError, WatcherError
 from watcher.intake import new_order
 from watcher.model import Action, ActionState, Kind, Order, Status
 from watcher.web.backend import (
     CURSOR,
     FLAG,
+    LARGEST_BODY,
     LIMIT,
     PANEL,
     TEXT,
@@ -40,6 +41,7 @@ from watcher.web.shapes import (
 from watcher.web.views import action_view, firing_view, moment, refill_view
 
 SUBMIT_WAIT = 25.0  # seconds that a submission's answer waits for the panel's
+SUBMISSIONS = 128  # that wait at once: the other connections are for those who only look
 
 
 class SubmissionRejected(RequestError):
@@ -50,7 +52,7 @@ class SubmissionRejected(RequestError):
 
 
 async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswer]:
-    body = await read_body(request, TrackRequest)
+    body = await read_body(request, TrackRequest, LARGEST_BODY)
     orders: dict[tuple[str, str], Order] = {}
     rejected = []
     known = 0
@@ -143,7 +145,10 @@ async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int,
 async def _submitted(backend: Backend, action: Action) -> tuple[int, ActionAnswer]:
     if action.state is not ActionState.ACCEPTED or action.order is None:
         return 202, ActionAnswer(action_view(action))
-    order = await backend.intake.order(action.panel, action.order)
+    try:
+        order = await backend.intake.order(action.panel, action.order)
+    except NotFound:  # a submission repeated after its order was archived
+        return 201, ActionAnswer(action_view(action))
     return 201, ActionAnswer(action_view(action), backend.view(order))
 
 
@@ -239,6 +244,7 @@ ROUTES = (
         method="POST",
         path="/v1/submit",
         handler=submit,
+        at_once=SUBMISSIONS,
         summary="Place an order and track it. 201 with the order, 202 while that is not settled.",
         takes=SubmitRequest,
         params=(

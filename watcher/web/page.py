@@ -14,7 +14,7 @@ from watcher.web.shapes import PanelView, RuleView
 from watcher.web.state import panel_views, rule_views
 from watcher.web.views import moment
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { max-width: 76rem; margin: 1.5rem auto; padding: 0 1rem }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -36,10 +36,19 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 async def render(backend: Backend) -> str:
-    """The whole page."""
-    panels, rules = panel_views(backend), rule_views(backend)
+    """The whole page, of what is known now."""
     unresolved, _ = await backend.store.actions(state=ActionState.UNRESOLVED, limit=50)
     latest, _ = await backend.store.actions(limit=25)
+    return draw(panel_views(backend), rule_views(backend), unresolved, latest)
+
+
+def draw(
+    panels: Sequence[PanelView],
+    rules: Sequence[RuleView],
+    unresolved: Sequence[Action],
+    latest: Sequence[Action],
+) -> str:
+    """The whole page. Its texts come from anywhere, so every one is escaped."""
     parts = [
         "<h2>Panels</h2>",
         _table(_PANEL_HEADS, (_panel_row(panel) for panel in panels)),
@@ -56,7 +65,7 @@ async def render(backend: Backend) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="refresh" content="5"><title>watcher</title>'
-        f"<style>{_STYLE}</style></head><body><h1>watcher</h1>{''.join(parts)}</body></html>"
+        f"<style>{STYLE}</style></head><body><h1>watcher</h1>{''.join(parts)}</body></html>"
     )
 
 

@@ -1,44 +1,41 @@
 """The HTTP server: the API, the probes, the metrics and the status page."""
 
-import base64
-import binascii
-import hmac
+import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
-import structlog
 from aiohttp import web
 from prometheus_client import exposition
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from watcher.errors import RequestError, StoreError
 from watcher.web import orders, state
-from watcher.web.backend import BACKEND, Backend, Route
+from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
+from watcher.web.faults import json_answer, told
+from watcher.web.guard import Respond, guard
+from watcher.web.headers import add_headers, policy_for
 from watcher.web.openapi import describe
-from watcher.web.page import render
-from watcher.web.shapes import Fault, FaultAnswer
-
-log = structlog.get_logger()
+from watcher.web.page import STYLE, render
+from watcher.web.rate import Seats
+from watcher.web.token import authorize
 
 ROUTES: tuple[Route, ...] = (*orders.ROUTES, *state.ROUTES)
-MAX_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
-OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
+_CHUNK_WITHIN = 60.0  # seconds: who stops reading keeps no copy there
 
 
 def make_server(backend: Backend) -> web.Application:
     """The application, to be run by an AppRunner."""
-    app = web.Application(
-        middlewares=[_errors, _authorized], client_max_size=MAX_BODY, handler_args=None
-    )
+    app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
     app[BACKEND] = backend
+    app[LARGE_BODIES] = large_bodies()
+    app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _serve(route))
     app.router.add_get("/v1/openapi.json", _description(msgspec.json.encode(describe(ROUTES))))
-    app.router.add_get("/v1/backup", _backup)
+    app.router.add_get("/v1/backup", _backup(Seats(_BACKUPS_AT_ONCE)))
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
@@ -47,62 +44,14 @@ def make_server(backend: Backend) -> web.Application:
 
 
 def _serve(route: Route) -> Respond:
+    seats = Seats(route.at_once)
+
     async def respond(request: web.Request) -> web.Response:
-        status, answer = await route.handler(request.app[BACKEND], request)
-        return _json(status, answer)
+        with seats:
+            status, answer = await route.handler(request.app[BACKEND], request)
+        return json_answer(status, answer)
 
     return respond
-
-
-def _json(status: int, answer: msgspec.Struct) -> web.Response:
-    return web.Response(
-        status=status, body=msgspec.json.encode(answer), content_type="application/json"
-    )
-
-
-def _fault(status: int, code: str, message: str) -> web.Response:
-    return _json(status, FaultAnswer(Fault(code, message)))
-
-
-@web.middleware
-async def _errors(request: web.Request, handler: Respond) -> web.StreamResponse:
-    """Every fault is told in one form; what nobody foresaw is logged, not shown."""
-    try:
-        return await handler(request)
-    except RequestError as error:
-        return _fault(error.status, error.code, str(error))
-    except StoreError as error:
-        return _fault(503, "database", str(error))
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return _fault(error.status, "http", error.reason)
-    except Exception:
-        log.exception("web.failed", method=request.method, path=request.path)
-        return _fault(500, "internal", "the daemon's log has the cause")
-
-
-@web.middleware
-async def _authorized(request: web.Request, handler: Respond) -> web.StreamResponse:
-    token = request.app[BACKEND].token()
-    if token is None or request.path in OPEN_PATHS or _bears(request, token.reveal()):
-        return await handler(request)
-    response = _fault(401, "unauthorized", "a valid bearer token is required")
-    # A browser asks its user for the page's password: that is the token, for any user.
-    response.headers["WWW-Authenticate"] = "Basic" if request.path == "/" else "Bearer"
-    return response
-
-
-def _bears(request: web.Request, token: str) -> bool:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic" and request.path == "/":
-        try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 def _description(body: bytes) -> Respond:
@@ -133,17 +82,23 @@ async def _readyz(request: web.Request) -> web.Response:
 
 async def _page(request: web.Request) -> web.Response:
     html = await render(request.app[BACKEND])
-    headers = {
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    }
-    return web.Response(text=html, content_type="text/html", headers=headers)
+    return web.Response(
+        body=html.encode(errors="replace"),
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Content-Security-Policy": policy_for(STYLE)},
+    )
 
 
-async def _backup(request: web.Request) -> web.StreamResponse:
+def _backup(seats: Seats) -> Respond:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        with seats:
+            return await _send_backup(request)
+
+    return respond
+
+
+async def _send_backup(request: web.Request) -> web.StreamResponse:
     """A consistent copy of the database, made beside it and removed once sent."""
     backend = request.app[BACKEND]
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=backend.store.path.parent) as directory:
@@ -158,7 +113,8 @@ async def _backup(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         with copy.open("rb") as file:
             while chunk := file.read(1 << 20):
-                await response.write(chunk)
+                async with asyncio.timeout(_CHUNK_WITHIN):
+                    await response.write(chunk)
         await response.write_eof()
     backend.survey.backup_at = backend.clock()
     return response

@@ -8,6 +8,8 @@ from msgspec import Meta
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
+Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
 class TrackItem(msgspec.Struct, frozen=True):
@@ -17,7 +19,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     order: OrderId | int
     service: str | int | None = None
     link: Annotated[str, Meta(max_length=2000)] | None = None
-    quantity: Annotated[int, Meta(ge=0)] | None = None
+    quantity: Count | None = None
     submitted_at: datetime | None = None
 
 
@@ -48,14 +50,14 @@ class SubmitRequest(msgspec.Struct, frozen=True):
     panel: PanelName
     service: str | int
     link: Annotated[str, Meta(max_length=2000)] | None = None
-    quantity: Annotated[int, Meta(ge=0)] | None = None
-    params: dict[str, str | int] = {}
+    quantity: Count | None = None
+    params: Annotated[dict[str, Param], Meta(max_length=50)] = {}
 
 
 class CountRequest(msgspec.Struct, frozen=True):
     """The link's current count, measured elsewhere."""
 
-    count: Annotated[int, Meta(ge=0)]
+    count: Count
 
 
 class ResolveRequest(msgspec.Struct, frozen=True):

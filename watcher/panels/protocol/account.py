@@ -4,7 +4,7 @@ from typing import Any
 
 from watcher.errors import RemoteFault
 from watcher.model import Balance, Service
-from watcher.panels.protocol.answers import as_error, failure, load, problem, refuse
+from watcher.panels.protocol.answers import MOST_ROWS, as_error, failure, load, problem, refuse
 from watcher.panels.protocol.values import (
     clean,
     currency,
@@ -44,16 +44,19 @@ def decode_services(body: bytes) -> tuple[list[Service], list[str]]:
     listed = _service_rows(_whole(body))
     services: dict[str, Service] = {}
     faults: list[str] = []
+    bad = 0
     for number, row in enumerate(listed, 1):
         service = _service(row)
-        if isinstance(service, str):
-            faults.append(f"row {number}: {service}")
-        elif service.id in services:
-            faults.append(f"row {number}: service {service.id} is listed twice")
-        else:
+        if isinstance(service, Service) and service.id not in services:
             services[service.id] = service
-    if len(faults) > _MOST_FAULTS:
-        faults[_MOST_FAULTS:] = [f"and {len(faults) - _MOST_FAULTS} more"]
+            continue
+        bad += 1
+        if bad <= _MOST_FAULTS:
+            if isinstance(service, Service):
+                service = f"service {service.id} is listed twice"
+            faults.append(f"row {number}: {service}")
+    if bad > _MOST_FAULTS:
+        faults.append(f"and {bad - _MOST_FAULTS} more")
     return list(services.values()), faults
 
 
@@ -65,6 +68,8 @@ def _service_rows(answer: Any) -> list[Any]:
                 return keyed
             answer = answer.get("services", answer.get("data"))
         if isinstance(answer, list):
+            if len(answer) > MOST_ROWS:
+                raise RemoteFault(f"a price list of {len(answer):,} rows")
             return answer
     raise RemoteFault("an answer without a list of services")
 

@@ -27,11 +27,16 @@ _LOADER = msgspec.json.Decoder(float_hook=money)
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 _MESSAGES = ("message", "msg", "detail")
 MEASURES = frozenset({"charge", "start_count", "start_counter", "remains"})
+# A value takes some 100 bytes of memory, however few the wire has for it. No price list comes near.
+_MOST_VALUES = 1_000_000
+MOST_ROWS = 100_000  # several times any panel's price list; more hold up all that is watched
 _LONGEST_INTEGER = 40  # digits; Python reads longer ones in quadratic time
 
 
 def load(body: bytes) -> Any:
     """An answer's JSON, with every float as its exact Decimal, or None where it is absurd."""
+    if len(body) > _MOST_VALUES and body.count(b",") + body.count(b"[") > _MOST_VALUES:
+        raise RemoteFault("an answer of too many values")
     try:
         return _LOADER.decode(body)
     except RecursionError:
@@ -221,6 +226,8 @@ def _looks_like_a_row(row: Any, facts: frozenset[str]) -> bool:
 def _listed(
     answer: list[Any], ids: Collection[str], *, by: str, slot: str, facts: frozenset[str]
 ) -> dict[str, Any]:
+    if len(answer) > MOST_ROWS:
+        raise RemoteFault(f"an answer of {len(answer):,} rows")
     named = [(row_name(row, by), row) for row in answer if isinstance(row, dict)]
     if not answer or any(id_ is not None for id_, _ in named):
         return {id_: row for id_, row in named if id_ is not None and id_ in ids}

@@ -1,0 +1,133 @@
+"""Log lines: one event a line whatever it holds, and no secret in any of them."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from watcher import logs
+
+KEY = 'k3y/with "odd" + letters'
+HOSTILE = (
+    "fine\n2026-01-01 [info ] orders.deleted count=9\r\x1b[2J\x1b]0;x\x07 \u202egnp\u2066 \x85 "
+    "\u2028 \x9b31m \u200b \ud83d"
+)
+FORMS = ("json", "console")
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    logs.redaction.know([KEY, "short"])
+    yield
+    logs.redaction.know([])
+    logging.captureWarnings(False)
+    root.handlers, root.level = handlers, level
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was logged; split at every kind of line break that there is."""
+    return capsys.readouterr().err.splitlines()
+
+
+def only_plain(text: str) -> bool:
+    return all(character.isprintable() for character in text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_field_can_forge_no_line(form: str, capsys):
+    logs.configure("info", form)
+    structlog.get_logger().info(
+        "panel.failing", cause=HOSTILE, nested={HOSTILE: [HOSTILE, {"x": (HOSTILE,)}]}
+    )
+    found = lines(capsys)
+    assert len(found) == 1
+    assert only_plain(found[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_library_can_forge_no_line(form: str, capsys):
+    logs.configure("info", form)
+    logging.getLogger("aiohttp.server").error("bad: %s", HOSTILE)
+    found = lines(capsys)
+    assert len(found) == 1
+    assert only_plain(found[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(text=st.text(st.characters(codec=None)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_no_text_forges_a_line(form: str, capsys, text: str):
+    logs.configure("info", form)
+    structlog.get_logger().info(text, field=text, more=[text])
+    found = lines(capsys)
+    assert len(found) == 1
+    assert only_plain(found[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exceptions_text_can_forge_no_line(form: str, capsys):
+    logs.configure("info", form)
+    fail(HOSTILE)
+    found = lines(capsys)
+    if form == "json":
+        (line,) = found
+        assert "Traceback" in json.loads(line)["exception"]
+    else:
+        assert all(line.startswith("  | ") for line in found[1:])
+    assert all(map(only_plain, found))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_traceback_shows_no_variable(form: str, capsys, recwarn):
+    logs.configure("info", form)
+    fail("it broke")
+    text = "\n".join(lines(capsys))
+    assert "ValueError: it broke" in text
+    assert "precious" not in text.replace("precious =", "")
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_secret_is_written_wherever_it_stands(form: str, capsys):
+    logs.configure("info", form)
+    log = structlog.get_logger()
+    log.info(
+        KEY,
+        plain=f"a {KEY} b",
+        nested={KEY: [KEY, (KEY, {"deep": {KEY}})]},
+        error=ValueError(KEY),
+        data=KEY.encode(),
+        url="https://panel.example/?key=k3y%2Fwith%20%22odd%22%20%2B%20letters",
+        form="key=k3y%2Fwith+%22odd%22+%2B+letters",
+        answer=json.dumps({"key": KEY}),
+    )
+    fail(KEY)
+    logging.getLogger("library").warning("key %s", KEY, extra={"key": KEY})
+    text = "\n".join(lines(capsys))
+    assert "odd" not in text
+    assert "k3y" not in text
+    assert "…" in text or "\\u2026" in text
+
+
+def test_deep_values_end_somewhere(capsys):
+    logs.configure("info", "json")
+    value: list = [KEY]
+    for _ in range(100):
+        value = [value]
+    structlog.get_logger().info("deep", value=value)
+    (line,) = lines(capsys)
+    assert "odd" not in line
+
+
+def fail(message: str) -> None:
+    precious = "precious" + "!"
+    try:
+        raise ValueError(message)
+    except ValueError:
+        structlog.get_logger().exception("task.failed", size=len(precious))

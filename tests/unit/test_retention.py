@@ -1,0 +1,275 @@
+"""Retention: old closed orders go to archive files, whole, and nothing is lost on the way."""
+
+import gzip
+import json
+import stat
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from tests.unit.store_kit import (
+    NAME,
+    a_firing,
+    a_plan,
+    a_submission,
+    an_order,
+    moved,
+    opened,
+    outcome,
+    query,
+    sent,
+    sql,
+    tracked,
+)
+from watcher import retention
+from watcher.config import Daemon
+from watcher.errors import Conflict, StoreError
+from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
+from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, Retention
+from watcher.store import Store
+
+DAY = 86400.0
+NOW = 1_800_000_000.0
+OLD = NOW - 91 * DAY
+TABLES = ("orders", "order_states", "history", "actions", "refills", "firings")
+
+
+def made(store: Store, **settings: Any) -> Retention:
+    return Retention(store=store, settings=lambda: Daemon(**settings))
+
+
+async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") -> list[Order]:
+    """Orders with two changes each, closed at the time given."""
+    orders = await tracked(store, count, panel)
+    first = [moved(order, at - 10, remains=400, charge=Decimal("0.10")) for order in orders]
+    await store.record(first, now=at - 10)
+    last = [
+        moved(change.after, at, status=Status.CANCELED, text="Canceled", remains=400)
+        for change in first
+    ]
+    await store.record(last, now=at)
+    return [change.after for change in last]
+
+
+async def acted(store: Store, order: str, kind: Kind = Kind.REFILL) -> Action:
+    """An accepted action for the order."""
+    action = await sent(store, a_plan(order, kind), now=OLD)
+    settled = await store.settle([outcome(action, ActionState.ACCEPTED, f"r{order}")], now=OLD + 1)
+    return settled.actions[0]
+
+
+async def ended(store: Store, order: str, status: RefillStatus = RefillStatus.COMPLETED) -> Refill:
+    (task,) = await store.refills("p", order)
+    over = msgspec.structs.replace(task, status=status, finished_at=OLD + 2)
+    await store.record_refills([over])
+    return over
+
+
+def lines(directory: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for path in sorted((directory / "archive").glob("orders-*.jsonl.gz"))
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
+
+
+def counts(directory: Path) -> dict[str, int]:
+    return {
+        table: query(directory / NAME, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES
+    }
+
+
+async def test_old_closed_orders_go_to_a_file_whole_and_the_rest_stays(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 3)
+        await closed(store, 1, NOW - 89 * DAY, panel="recent")
+        await tracked(store, 1, panel="open")
+        await store.record([], [a_firing("1", at=OLD)], now=OLD)
+        await acted(store, "1")
+        await ended(store, "1")
+        assert await made(store).run_once(NOW) == NOW + EVERY
+        assert {order.panel for order in (await store.orders())[0]} == {"recent", "open"}
+        assert await store.history("recent", "1")
+        assert await store.quick_check()
+    file = tmp_path / "archive" / "orders-20270115T080000Z.jsonl.gz"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    first, second, third = lines(tmp_path)
+    assert [line["order_id"] for line in (first, second, third)] == ["1", "2", "3"]
+    assert (first["panel"], first["status"], first["charge"]) == ("p", "canceled", "0.10")
+    assert [change["changes"].get("status") for change in first["history"]] == [
+        None,
+        ["pending", "canceled"],
+    ]
+    (action,), (refill,), (firing,) = first["actions"], first["refills"], first["firings"]
+    assert (action["kind"], action["state"], action["result"]) == ("refill", "accepted", "r1")
+    assert (refill["refill_id"], refill["status"], refill["action"]) == (
+        "r1",
+        "completed",
+        action["id"],
+    )
+    assert (firing["rule"], firing["at"]) == ("r", OLD)
+    assert second["actions"] == second["refills"] == second["firings"] == []
+    assert counts(tmp_path) == {
+        "orders": 2,
+        "order_states": 2,
+        "history": 2,
+        "actions": 0,
+        "refills": 0,
+        "firings": 0,
+    }
+
+
+async def test_nothing_old_makes_no_file(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 2, NOW - 89 * DAY)
+        assert await made(store).run_once(NOW) == NOW + EVERY
+        assert not (tmp_path / "archive").exists()
+        assert await made(store, retain_for=88 * DAY).run_once(NOW) == NOW + EVERY
+    assert len(lines(tmp_path)) == 2
+
+
+async def test_what_is_not_settled_keeps_its_order(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 6)
+        await store.plan(a_plan("1"), now=OLD)
+        await sent(store, a_plan("2"))
+        lost = await sent(store, a_plan("3", Kind.CANCEL))
+        await store.settle([outcome(lost, ActionState.UNRESOLVED)], now=OLD)
+        await acted(store, "4")  # its refill task is still running
+        refused = await sent(store, a_plan("5"))
+        await store.settle([outcome(refused, ActionState.REJECTED)], now=OLD)
+        await made(store).run_once(NOW)
+        assert [order.id for order in (await store.orders())[0]] == ["1", "2", "3", "4"]
+        assert [action.id for action in await store.unsettled()] == [1, 2, 3]
+        await store.resolve(lost.id, ActionState.REJECTED, result=None, now=NOW)
+        await made(store).run_once(NOW + DAY)
+        assert [order.id for order in (await store.orders())[0]] == ["1", "2", "4"]
+
+
+async def test_an_idempotency_key_is_known_after_its_order_is_archived(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        action = await sent(store, a_submission("key"))
+        settled = await store.settle([outcome(action, ActionState.ACCEPTED, "77")], now=OLD)
+        change = moved(settled.orders[0], OLD, status=Status.CANCELED, text="Canceled")
+        await store.record([change], now=OLD)
+        await made(store).run_once(NOW)
+        assert await store.order("p", "77") is None
+        assert await store.archived_at("p", "77") == NOW
+        again = await store.plan(a_submission("key"), now=NOW)
+        assert (again.id, again.state, again.order) == (action.id, ActionState.ACCEPTED, "77")
+        with pytest.raises(Conflict, match="used for something else"):
+            await store.plan(a_submission("key", quantity="9"), now=NOW)
+    assert lines(tmp_path)[0]["actions"][0]["params"]["quantity"] == "500"
+
+
+async def test_an_archived_order_that_is_tracked_again_starts_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 1)
+        await store.record([], [a_firing("1", at=OLD)], now=OLD)
+        await acted(store, "1")
+        await ended(store, "1")
+        await made(store).run_once(NOW)
+        (again,) = await store.track([an_order("1")], now=NOW)
+        assert again.refills == 0
+        assert await store.history("p", "1") == []
+        assert await store.firing_counts() == {}
+        change = moved(again, NOW + 5, status=Status.CANCELED, text="Canceled")
+        await store.record([change], now=NOW + 5)
+        await made(store).run_once(NOW + 95 * DAY)
+        assert await store.archived_at("p", "1") == NOW + 95 * DAY
+    assert [len(line["history"]) for line in lines(tmp_path)] == [2, 1]
+
+
+async def test_what_comes_between_the_reading_and_the_removal_keeps_the_order(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 5)
+        before = NOW - 90 * DAY
+        keys = await store.closed_before(before, after=0, limit=10)
+        read = await store.retired(keys, before)
+        await store.plan(a_plan("1"), now=NOW)
+        await acted(store, "2", Kind.CANCEL)
+        await acted(store, "3")
+        await ended(store, "3")
+        await store.record([], [a_firing("4", at=NOW)], now=NOW)
+        assert await store.remove(read, before, now=NOW) == 1
+        assert [order.id for order in (await store.orders())[0]] == ["1", "2", "3", "4"]
+        assert len(await store.history("p", "2")) == 2
+
+
+async def test_a_crash_before_the_removal_archives_twice_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 25)
+
+        async def crash(*_: object, **__: object) -> int:
+            raise StoreError("the disk went away")
+
+        with monkeypatch.context() as broken, capture_logs() as logs:
+            broken.setattr(Store, "remove", crash)
+            task = made(store)
+            assert await task.run_once(NOW) == NOW + RETRY_AFTER
+            await task.run_once(NOW + 1)
+        assert [entry["event"] for entry in logs] == ["archive.failed"], "told once"
+        assert len(await store.closed_before(NOW, after=0, limit=99)) == 25
+        (tmp_path / "archive" / ".orders-x.jsonl.gz.part").write_text("half of a file")
+        await made(store).run_once(NOW + 2)
+        assert await store.closed_before(NOW, after=0, limit=99) == []
+    found = [line["order_id"] for line in lines(tmp_path)]
+    assert sorted(found) == sorted([str(n) for n in range(1, 26)] * 3)
+    assert not list((tmp_path / "archive").glob(".*"))
+
+
+async def test_no_place_for_the_archive_removes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("a file is in the way")
+    async with opened(tmp_path) as store:
+        await closed(store, 3)
+        with capture_logs() as logs:
+            assert await made(store).run_once(NOW) == NOW + RETRY_AFTER
+        assert str(tmp_path / "archive") in logs[0]["cause"]
+        assert len((await store.orders())[0]) == 3
+
+
+async def test_many_go_in_several_runs_and_small_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_AT_ONCE", 2000)
+    sizes: list[int] = []
+    remove = Store.remove
+
+    async def noted(store: Store, retired: Any, at: float, *, now: float) -> int:
+        sizes.append(len(retired))
+        return await remove(store, retired, at, now=now)
+
+    monkeypatch.setattr(Store, "remove", noted)
+    async with opened(tmp_path) as store:
+        await closed(store, 3000)
+        task = made(store)
+        assert await task.run_once(NOW) == NOW + MORE_AFTER
+        assert await task.run_once(NOW + 5) == NOW + 5 + EVERY
+    assert max(sizes) <= 1000
+    assert len(sizes) > 4
+    assert counts(tmp_path)["history"] == 0
+    assert len(list((tmp_path / "archive").iterdir())) == 2
+    assert len({line["order_id"] for line in lines(tmp_path)}) == 3000
+
+
+async def test_ids_of_removed_changes_confuse_no_history(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (other,) = await store.track([an_order("9", "q")], now=1.0)
+        await closed(store, 2)
+        await made(store).run_once(NOW)
+    async with opened(tmp_path) as store:
+        change = moved(other, NOW, remains=3)
+        await store.record([change], now=NOW)
+        await store.record([moved(change.after, NOW + 1, remains=2)], now=NOW + 1)
+        assert [at for at, _ in await store.history("q", "9")] == [NOW, NOW + 1]
+        assert await sql(store, "PRAGMA foreign_key_check") is None

@@ -1,0 +1,138 @@
+"""Copies of the database, made by themselves, each checked before it counts as one."""
+
+import asyncio
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from watcher.config import Daemon
+from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
+from watcher.store import Store, beside, check_database, sync
+
+log = structlog.get_logger()
+
+RETRY_AFTER = 900.0  # seconds after a backup that failed
+SPARE_ROOM = 32 * 2**20  # bytes that a backup leaves free: the database may need them
+_UNCHECKED = "unchecked.db"
+_NAME = re.compile(r"watcher-(\d{8}T\d{6}Z)\.db")
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+class Backups:
+    """Makes a copy when one is due and keeps the newest. `on_made` hears when the last one was."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        settings: Callable[[], Daemon],
+        on_made: Callable[[float], None],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._on_made = on_made
+        self._problem: str | None = None
+
+    async def run_once(self, now: float) -> float:
+        """Make a copy if one is due; returns when to come again."""
+        settings = self._settings()
+        directory = beside(self._store.path, settings.backup_dir)
+        try:
+            last = await asyncio.to_thread(_last_made, directory, now)
+            if last is not None:
+                self._on_made(last)
+                if last + settings.backup_every > now:
+                    return last + settings.backup_every
+            await self._make(directory, settings.backup_keep, now)
+        except (WatcherError, OSError) as error:
+            self._tell(error)
+            return now + min(RETRY_AFTER, settings.backup_every)
+        return now + settings.backup_every
+
+    async def _make(self, directory: Path, keep: int, now: float) -> None:
+        await asyncio.to_thread(_make_ready, directory, sum(self._store.sizes()))
+        await self._store.backup(directory / _UNCHECKED)
+        made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
+        self._problem = None
+        self._on_made(now)
+        log.info("backup.made", file=str(made))
+
+    def _tell(self, error: Exception) -> None:
+        """Log a failure when it changes."""
+        cause = str(error)
+        if cause != self._problem:
+            log.error("backup.failed", cause=cause)
+        self._problem = cause
+
+
+def newest_good(directory: Path) -> Path | None:
+    """The newest backup that is whole. Reads all of it."""
+    for path in reversed(_found(directory)):
+        try:
+            check_database(path)
+        except StoreError:
+            continue
+        return path
+    return None
+
+
+def way_out(database: Path, directory: Path, config: Path) -> str:
+    """What to do about a damaged database."""
+    kept = "The file stays as it is."
+    backup = newest_good(directory)
+    if backup is None:
+        return f"{kept} There is no good backup in {directory}"
+    command = shlex.join(["watcher", "restore", str(backup), "--config", str(config)])
+    return f"{kept} The newest good backup is of {_made_at(backup):%Y-%m-%d %H:%M} UTC: {command}"
+
+
+def _found(directory: Path) -> list[Path]:
+    """The backups, oldest first; other files are not ours."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _made_at(backup: Path) -> datetime:
+    found = _NAME.fullmatch(backup.name)
+    try:
+        return datetime.strptime(found[1] if found else "", _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no date
+        return datetime.fromtimestamp(backup.stat().st_mtime, UTC)
+
+
+def _last_made(directory: Path, now: float) -> float | None:
+    """A file from the future (the clock was wrong) must not put the next one off."""
+    times = (_made_at(backup).timestamp() for backup in _found(directory))
+    return max((at for at in times if at <= now), default=None)
+
+
+def _make_ready(directory: Path, size: int) -> None:
+    """Remove what a killed process left, and see that the copy can't fill the disk."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in (directory / _UNCHECKED, *directory.glob(f".{_UNCHECKED}.*")):
+        left.unlink(missing_ok=True)
+    if shutil.disk_usage(directory).free < size + SPARE_ROOM:
+        raise StoreFull(f"too little room for a backup in {directory}: make room, or move it")
+
+
+def _take_in(unchecked: Path, keep: int, now: float) -> Path:
+    """Give a good copy its name, then remove the oldest beyond `keep`; never the new one."""
+    try:
+        check_database(unchecked)
+    except StoreError as error:
+        unchecked.unlink()
+        raise StoreCorrupt(f"the copy was removed: {error}") from None
+    directory = unchecked.parent
+    made = directory / f"watcher-{datetime.fromtimestamp(now, UTC):{_STAMP}}.db"
+    unchecked.rename(made)
+    sync(directory)
+    others = [path for path in _found(directory) if path != made]
+    for old in others[: max(0, len(others) - (keep - 1))]:
+        old.unlink()
+    return made

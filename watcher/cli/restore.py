@@ -1,0 +1,62 @@
+"""`watcher restore`: a backup in the database's place, while no daemon runs."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watcher.cli.output import counted, say
+
+if TYPE_CHECKING:  # imported late: it takes a second that no other command should wait
+    from watcher.config import Place
+    from watcher.store import Hold, Restored
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it is only read.")],
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")],
+) -> None:
+    """Put a backup in the database's place; the present one is kept under another name."""
+    from watcher.config import locate
+    from watcher.store import restore as put_in_place
+
+    place = locate(config)
+    holds = _holds(place)
+    restored = put_in_place(file, place.database, holds, now=time.time())
+    _tell(file, restored, len(holds))
+
+
+def _holds(place: "Place") -> "list[Hold]":
+    """The rules that act: one that only notifies may well do that twice."""
+    from watcher.model import RuleAction
+    from watcher.store import Hold
+
+    return [
+        Hold(rule=rule.name, action=RuleAction(rule.action), panels=rule.panels)
+        for rule in place.rules
+        if rule.action != "notify"
+    ]
+
+
+def _tell(file: Path, restored: "Restored", rules: int) -> None:
+    if restored.kept is None:
+        say(f"there was no database at {restored.database}")
+    else:
+        say(f"the database as it was is kept: {restored.kept}")
+    say(f"{restored.database} is a copy of {file} now")
+    say("", "What was done after the backup was made is not in it:")
+    say("- orders tracked or submitted since are unknown: track them again")
+    say("- refills, cancels and submissions since are unknown: look before you repeat one")
+    unresolved, orders = restored.disowned.unresolved, restored.disowned.orders
+    if unresolved:
+        actions = counted(unresolved, "action")
+        say(
+            f"- {actions} had not been settled and may have been sent since: unresolved now."
+            " See `watcher actions --state unresolved`, look at the panel, `watcher resolve` each"
+        )
+    if rules and orders:
+        say(
+            f"- {counted(rules, 'rule')} may have acted since: each counts as having acted now on"
+            f" each of {counted(orders, 'watched order')}, and waits for its `every`"
+        )

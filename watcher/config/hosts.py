@@ -1,0 +1,58 @@
+"""The names by which the daemon is reached; whoever asks for another was led here by someone."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import msgspec
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
+_USUAL_PORTS = (None, 80, 443)
+
+Authority = tuple[str, int | None]
+
+
+class Hosts(msgspec.Struct, frozen=True):
+    """The configured host to listen on, and the names that lead here from elsewhere."""
+
+    listen: str
+    allowed: tuple[Authority, ...] = ()
+
+    def own(self, host: str, port: int | None, address: str, own_port: int) -> bool:
+        """Whether `host:port` is this daemon, to someone connected to `address:own_port`.
+
+        An address can't be made to lead elsewhere as a name can (DNS rebinding). So one that
+        listens on all of its addresses answers to any of them, and to no name but the allowed.
+        """
+        if (port or 80) == own_port and self._is_ours(host, address):
+            return True
+        return any(
+            host == name and (port in (*_USUAL_PORTS, own_port) if given is None else port == given)
+            for name, given in self.allowed
+        )
+
+    def _is_ours(self, host: str, address: str) -> bool:
+        if is_loopback(host) or host in (self.listen.lower(), address):
+            return True
+        listen = _address(self.listen)
+        return _address(host) is not None and listen is not None and listen.is_unspecified
+
+
+def authority(text: str) -> Authority | None:
+    """The host and port of "host", "host:port" or "[::1]:port"; None where it is none of them."""
+    found = _AUTHORITY.fullmatch(text)
+    if found is None or int(found[2] or 0) > 65535:
+        return None
+    return found[1].strip("[]").lower().removesuffix("."), int(found[2]) if found[2] else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, to itself."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None

@@ -1,0 +1,125 @@
+"""Moves orders that closed long ago from the database to archive files.
+
+1. Orders are read whole, some hundred at a time, into one compressed file of JSON lines.
+2. The file is on the disk under its name before the first order is removed: a crash in between
+   leaves orders in the archive that are archived again, and loses none.
+3. They are removed in portions, each one transaction. A portion that held others up makes the
+   next one smaller.
+"""
+
+import asyncio
+import gzip
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from watcher.config import Daemon
+from watcher.errors import StoreError, WatcherError
+from watcher.store import Retired, Store, archive_name, beside, sync
+
+log = structlog.get_logger()
+
+EVERY = 86400.0  # seconds between runs
+RETRY_AFTER = 1800.0  # seconds after a run that failed
+MORE_AFTER = 5.0  # seconds between runs while there is more: each has a file of its own
+MOST_AT_ONCE = 10_000  # orders a run, held in memory
+SMALLEST, LARGEST = 10, 1000  # orders a transaction
+READ_AT_ONCE = 200  # orders; other tasks run in between
+AIM = 0.05  # seconds that a transaction should take, waiting for its turn included
+_encode = msgspec.json.Encoder().encode
+
+
+class Retention:
+    """Archives orders that closed longer than `retain_for` ago."""
+
+    def __init__(self, *, store: Store, settings: Callable[[], Daemon]) -> None:
+        self._store = store
+        self._settings = settings
+        self._portion = 100
+        self._problem: str | None = None
+
+    async def run_once(self, now: float) -> float:
+        """Archive what is old enough; returns when to come again."""
+        try:
+            archived, is_more = await self._archive(now)
+        except (WatcherError, OSError) as error:
+            self._tell(error)
+            return now + RETRY_AFTER
+        self._problem = None
+        # As long as nothing could be removed, another look finds the same.
+        return now + (MORE_AFTER if is_more and archived else EVERY)
+
+    async def _archive(self, now: float) -> tuple[int, bool]:
+        """How many orders were archived, and whether there are more."""
+        settings = self._settings()
+        before = now - settings.retain_for
+        keys = await self._store.closed_before(before, after=0, limit=MOST_AT_ONCE)
+        if not keys:
+            return 0, False
+        file = beside(self._store.path, settings.archive_dir) / archive_name(now)
+        retired = await self._export(keys, before, file)
+        removed = await self._remove(retired, before, now)
+        log.info("orders.archived", orders=removed, file=str(file))
+        return removed, len(keys) == MOST_AT_ONCE
+
+    async def _export(self, keys: Sequence[int], before: float, file: Path) -> list[Retired]:
+        """Write the orders; returns when they are on the disk."""
+        partial = file.with_name(f".{file.name}.part")
+        retired: list[Retired] = []
+        await asyncio.to_thread(_begin, partial)
+        for start in range(0, len(keys), READ_AT_ONCE):
+            portion = await self._store.retired(keys[start : start + READ_AT_ONCE], before)
+            await asyncio.to_thread(_append, partial, portion)
+            retired += (msgspec.structs.replace(order, record={}) for order in portion)
+        await asyncio.to_thread(_finish, partial, file)
+        return retired
+
+    async def _remove(self, retired: Sequence[Retired], before: float, now: float) -> int:
+        removed = start = 0
+        while start < len(retired):
+            portion = retired[start : start + self._portion]
+            began = time.perf_counter()
+            removed += await self._store.remove(portion, before, now=now)
+            self._pace(len(portion), time.perf_counter() - began)
+            start += len(portion)
+            await asyncio.sleep(0)
+        return removed
+
+    def _pace(self, orders: int, seconds: float) -> None:
+        """The next portion is the one that would have taken as long as it should."""
+        fitting = int(orders * AIM / max(seconds, 0.001))
+        self._portion = max(SMALLEST, min(LARGEST, 2 * self._portion, fitting))
+
+    def _tell(self, error: Exception) -> None:
+        """Log a failure when it changes."""
+        cause = str(error)
+        if cause != self._problem:
+            log.error("archive.failed", cause=cause)
+        self._problem = cause
+
+
+def _begin(partial: Path) -> None:
+    """Remove what a killed process left."""
+    partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in partial.parent.glob(".orders-*.part"):
+        left.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _append(partial: Path, portion: Sequence[Retired]) -> None:
+    """One order a line. Gzip files can be put end to end."""
+    with gzip.open(partial, "ab") as archive:
+        for order in portion:
+            archive.write(_encode(order.record) + b"\n")
+
+
+def _finish(partial: Path, file: Path) -> None:
+    if file.exists():
+        raise StoreError(f"{file} exists: is the clock wrong?")
+    sync(partial)
+    partial.rename(file)
+    sync(file.parent)

@@ -1,0 +1,237 @@
+"""Orders that closed long ago: read whole for an archive, then removed.
+
+An order is removed only as it was read: what comes to it later (an action by hand) keeps it.
+Unsettled actions and running refills keep their order, too. Actions with an idempotency key stay:
+a submission that is repeated must be known, however long ago its order was archived.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Select, bindparam, delete, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import REFILL_FINAL, Phase, RefillStatus
+from watcher.store.actions import UNSETTLED_STATE
+from watcher.store.part import Part, batched, compiled
+from watcher.store.schema import (
+    actions,
+    archived_orders,
+    firings,
+    history,
+    order_states,
+    orders,
+    refills,
+)
+
+_RUNNING = refills.c.status.in_([s.value for s in RefillStatus if s not in REFILL_FINAL])
+_OF_ORDER = {
+    table: (table.c.panel == orders.c.panel) & (table.c.order_id == orders.c.order_id)
+    for table in (actions, refills)
+}
+_DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
+_DELETE_BY_KEY = [
+    compiled(delete(table).where(table.c.key == bindparam("key")))
+    for table in (firings, order_states, orders)
+]
+_DELETE_BY_ORDER = [  # refills name their actions: they go first
+    compiled(
+        delete(table).where(
+            table.c.panel == bindparam("panel"), table.c.order_id == bindparam("order"), *more
+        )
+    )
+    for table, more in ((refills, ()), (actions, (actions.c.idempotency_key.is_(None),)))
+]
+
+
+def archive_name(at: float) -> str:
+    """The file of what was archived at that time."""
+    return f"orders-{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.jsonl.gz"
+
+
+class Fingerprint(NamedTuple):
+    """What differs as soon as anything comes to a closed order: its rows are only added to."""
+
+    panel: int
+    order: str
+    last_change: int | None
+    refilled: int
+    actions: int
+    refills: int
+    firings: int
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed order as it was read; `record` is all of it, as JSON will have it."""
+
+    key: int
+    fingerprint: Fingerprint
+    history: list[int]
+    record: dict[str, Any]
+
+
+class Archive(Part):
+    """The table `archived_orders`, and what goes from the others."""
+
+    async def closed_before(self, at: float, *, after: int, limit: int) -> list[int]:
+        """The keys of orders that closed before then and that nothing keeps, `after` a key."""
+        statement = (
+            _eligible(select(orders.c.key), at)
+            .where(orders.c.key > after)
+            .order_by(orders.c.key)
+            .limit(limit)
+        )
+
+        async def fetch(connection: AsyncConnection) -> list[int]:
+            return list((await connection.execute(statement)).scalars())
+
+        return await self._db.read("closed_before", fetch)
+
+    async def retired(self, keys: Sequence[int], at: float) -> list[Retired]:
+        """Those of the orders that closed before then, whole."""
+
+        async def fetch(connection: AsyncConnection) -> list[Retired]:
+            found = await _fingerprints(connection, keys, at)
+            return await self._read_whole(connection, found)
+
+        return await self._db.read("retired", fetch)
+
+    async def remove(self, retired: Sequence[Retired], at: float, *, now: float) -> int:
+        """Remove, in one transaction, those of the orders that are as they were read; how many."""
+
+        async def work(connection: AsyncConnection) -> int:
+            found = await _fingerprints(connection, [order.key for order in retired], at)
+            same = [order for order in retired if found.get(order.key) == order.fingerprint]
+            if same:
+                await _remove(connection, same, now)
+            return len(same)
+
+        return await self._db.write("archive", work)
+
+    async def archived_at(self, panel: str, order: str) -> float | None:
+        """When the order was last archived, None where it was not."""
+        statement = select(archived_orders.c.at).where(
+            archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id == order
+        )
+
+        async def fetch(connection: AsyncConnection) -> float | None:
+            return (await connection.execute(statement)).scalar()
+
+        return await self._db.read("archived_at", fetch)
+
+    async def _read_whole(
+        self, connection: AsyncConnection, found: Mapping[int, Fingerprint]
+    ) -> list[Retired]:
+        """The fingerprints are older than what is read here: what comes between is noticed."""
+        states = select(orders, *(c for c in order_states.c if c.name != "key")).join(
+            order_states, order_states.c.key == orders.c.key
+        )
+        chains = await _by_key(connection, _histories, found)
+        fired = await _by_key(
+            connection, lambda keys: select(firings).where(firings.c.key.in_(keys)), found
+        )
+        acted, refilled = [
+            await _by_key(
+                connection,
+                lambda keys, table=table: (
+                    select(orders.c.key.label("of"), table)
+                    .join(orders, _OF_ORDER[table])
+                    .where(orders.c.key.in_(keys))
+                ),
+                found,
+            )
+            for table in (actions, refills)
+        ]
+        whole = await _by_key(connection, lambda keys: states.where(orders.c.key.in_(keys)), found)
+        return [
+            Retired(
+                key=key,
+                fingerprint=fingerprint,
+                history=[row["id"] for row in chains[key]],
+                record={
+                    **self._plain(whole[key][0]),
+                    "history": [
+                        {"at": row["at"], "changes": msgspec.Raw(row["changes"].encode())}
+                        for row in sorted(chains[key], key=lambda row: int(row["id"]))
+                    ],
+                    "actions": [self._plain(row) for row in acted[key]],
+                    "refills": [self._plain(row) for row in refilled[key]],
+                    "firings": [self._plain(row) for row in fired[key]],
+                },
+            )
+            for key, fingerprint in found.items()
+        ]
+
+    def _plain(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        """The row with its panel's name, without what only the database needs."""
+        left_out = {"key", "of", "last_change"}
+        values = {str(name): value for name, value in row.items() if name not in left_out}
+        if "panel" in values:
+            values["panel"] = self._db.panels.names[values["panel"]]
+        if values.get("params") is not None:
+            values["params"] = msgspec.Raw(values["params"].encode())
+        return values
+
+
+def _eligible(statement: Select[*tuple[Any, ...]], at: float) -> Select[*tuple[Any, ...]]:
+    unsettled = select(actions.c.id).where(_OF_ORDER[actions], UNSETTLED_STATE).exists()
+    running = select(refills.c.key).where(_OF_ORDER[refills], _RUNNING).exists()
+    return statement.join(order_states, order_states.c.key == orders.c.key).where(
+        order_states.c.phase == Phase.CLOSED.value,
+        order_states.c.changed_at < at,
+        ~unsettled,
+        ~running,
+    )
+
+
+async def _fingerprints(
+    connection: AsyncConnection, keys: Sequence[int], at: float
+) -> dict[int, Fingerprint]:
+    counts = [
+        select(func.count()).select_from(table).where(condition).scalar_subquery()
+        for table, condition in (*_OF_ORDER.items(), (firings, firings.c.key == orders.c.key))
+    ]
+    columns = orders.c.panel, orders.c.order_id, order_states.c.last_change, order_states.c.refills
+    statement = _eligible(select(orders.c.key, *columns, *counts), at)
+    return {
+        key: Fingerprint(*values)
+        for some in batched(keys)
+        for key, *values in await connection.execute(statement.where(orders.c.key.in_(some)))
+    }
+
+
+def _histories(keys: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    """The orders' histories, each from its last change back."""
+    last = select(order_states.c.last_change).where(order_states.c.key.in_(keys))
+    chain = select(history).where(history.c.id.in_(last)).cte(recursive=True)
+    chain = chain.union_all(select(history).where(history.c.id == chain.c.previous))
+    return select(chain)
+
+
+async def _by_key(
+    connection: AsyncConnection, statement: Any, keys: Iterable[int]
+) -> defaultdict[int, list[Mapping[Any, Any]]]:
+    """The rows that the statement finds for the orders, by order."""
+    rows: defaultdict[int, list[Mapping[Any, Any]]] = defaultdict(list)
+    for some in batched(list(keys)):
+        for row in (await connection.execute(statement(some))).mappings():
+            rows[row["of"] if "of" in row else row["key"]].append(row)
+    return rows
+
+
+async def _remove(connection: AsyncConnection, same: Sequence[Retired], now: float) -> None:
+    changes = [(number,) for order in same for number in order.history]
+    if changes:
+        await connection.exec_driver_sql(_DELETE_HISTORY, changes)
+    names = [(order.fingerprint.panel, order.fingerprint.order) for order in same]
+    for statement in _DELETE_BY_ORDER:
+        await connection.exec_driver_sql(statement, names)
+    for statement in _DELETE_BY_KEY:
+        await connection.exec_driver_sql(statement, [(order.key,) for order in same])
+    noted = insert(archived_orders).on_conflict_do_update(set_={"at": now})
+    rows = [{"panel": panel, "order_id": order, "at": now} for panel, order in names]
+    await connection.execute(noted, rows)

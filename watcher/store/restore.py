@@ -1,0 +1,97 @@
+"""Puts a copy in the database's place, when no daemon runs.
+
+1. The lock is taken: a running daemon would go on writing to the file that is put aside.
+2. FILE is copied beside the database and the copy checked whole; FILE itself is only read.
+3. In the copy, one transaction sets right what may have happened since it was made.
+4. The present database is renamed, with its side files; it is never deleted. Its log goes after
+   it: a new file would otherwise take the old one's log for its own.
+5. The copy gets the database's name. A crash between 4 and 5 leaves no database at all; a daemon
+   does not start on that (see `database`), and the restore can be run again.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from watcher.errors import Conflict, StoreError
+from watcher.store.database import locked
+from watcher.store.disown import Disowned, Hold
+from watcher.store.faults import translated
+from watcher.store.files import PUT_ASIDE, SIDES, check_database, copy_database, sync
+from watcher.store.store import Store
+
+_COPY = ".restore-"  # a directory beside the database, for as long as a restore takes
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore did. `kept` is where the former database is, None where there was none."""
+
+    database: Path
+    kept: Path | None
+    disowned: Disowned
+
+
+def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) -> Restored:
+    """Replace the database by a copy of the file; `holds` are the rules that must not refire."""
+    database = database.resolve()
+    with translated(database), locked(database, now):
+        if file.exists() and database.exists() and file.samefile(database):
+            raise Conflict(f"{file} is the database itself: name a backup")
+        check_database(file)
+        for left in database.parent.glob(f"{_COPY}*"):  # by a restore that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_COPY, dir=database.parent) as directory:
+            copy = Path(directory) / "watcher.db"
+            copy_database(file, copy, at_rest=True)
+            try:
+                disowned = asyncio.run(_set_right(copy, holds, now))
+            except StoreError as error:
+                raise type(error)(str(error).replace(str(copy), str(file))) from None
+            _give_to_owner(copy, database)
+            sync(copy)
+            kept = _put_aside(database, now)
+            copy.rename(database)
+            sync(database.parent)
+    return Restored(database=database, kept=kept, disowned=disowned)
+
+
+async def _set_right(copy: Path, holds: Sequence[Hold], now: float) -> Disowned:
+    """By the store itself: it refuses what it can't read, and brings the tables up to date."""
+    store = await Store.open(copy, now=now)
+    try:
+        return await store.disown(holds, now=now)
+    finally:
+        await store.close()
+
+
+def _give_to_owner(copy: Path, database: Path) -> None:
+    """Whoever restores as root must not lock the daemon out of its database."""
+    present = database if database.exists() else database.parent
+    owner = present.stat()
+    for path in (copy, database.with_name(database.name + ".lock")):
+        with suppress(PermissionError):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _put_aside(database: Path, now: float) -> Path | None:
+    """Rename the present database: first the file, so that none is ever without its log."""
+    stamp = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
+    kept = database.with_name(f"{database.name}{PUT_ASIDE}{stamp}")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = database.with_name(f"{database.name}{PUT_ASIDE}{stamp}-{number}")
+    was_there = False
+    for suffix in ("", *SIDES):
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + suffix).rename(f"{kept}{suffix}")
+            was_there |= not suffix
+    sync(database.parent)
+    return kept if was_there else None

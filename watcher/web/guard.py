@@ -1,0 +1,117 @@
+"""Who is let in: requests led here by a web page or a foreign name, and too many, are refused.
+
+A browser lets any page send requests to this machine, and an attacker's host name can be made to
+lead here (DNS rebinding). Neither can hide it: the first names its origin, the second its host.
+"""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from watcher.config import Hosts, authority
+from watcher.errors import RequestError
+from watcher.web.backend import BACKEND
+from watcher.web.rate import Buckets, TooMany, client_of
+
+OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
+REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 200.0, 400.0
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Misdirected(RequestError):
+    """The request is for another host."""
+
+    status = 421
+    code = "misdirected"
+
+
+class CrossSite(RequestError):
+    """The request was made by a web page of another site."""
+
+    status = 403
+    code = "cross_site"
+
+
+class BadBody(RequestError):
+    """The body is not JSON by its own account."""
+
+    status = 415
+    code = "unsupported_body"
+
+
+def guard(buckets: Buckets | None = None) -> Middleware:
+    """The middleware; `buckets` are the clients'."""
+    per_client = buckets or Buckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
+        _check_rate(request, per_client)
+        hosts = request.app[BACKEND].hosts()
+        _check_host(request, hosts)
+        _check_origin(request, hosts)
+        _check_body(request)
+        return await handler(request)
+
+    return guarded
+
+
+def is_open(request: web.Request) -> bool:
+    """Whether a request is for what supervisors and Prometheus read without a token."""
+    return request.path in OPEN_PATHS and request.method in ("GET", "HEAD")
+
+
+def _check_rate(request: web.Request, buckets: Buckets) -> None:
+    client = client_of(request.remote)
+    wait = buckets.wait(client)
+    if wait:
+        raise TooMany(f"more than {REQUESTS_A_SECOND:g} requests a second: slow down", wait)
+    buckets.take(client)
+
+
+def _check_host(request: web.Request, hosts: Hosts) -> None:
+    given = request.headers.getall("Host", [])
+    if len(given) != 1 or not _is_own(given[0], request, hosts):
+        told = given[0][:100] if given else ""
+        raise Misdirected(
+            f"this is no host of the daemon: {told!r}; if it leads here on purpose, "
+            "add it to allowed_hosts in [daemon]"
+        )
+
+
+def _check_origin(request: web.Request, hosts: Hosts) -> None:
+    if is_open(request):
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if site not in ("none", "same-origin"):
+        raise CrossSite("a web page of another site has made this request")
+    for origin in request.headers.getall("Origin", []):
+        if not _is_own_origin(origin, request, hosts):
+            raise CrossSite(f"a web page of another origin has made this request: {origin[:100]!r}")
+
+
+def _is_own_origin(origin: str, request: web.Request, hosts: Hosts) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and _is_own(parts.netloc, request, hosts)
+
+
+def _is_own(text: str, request: web.Request, hosts: Hosts) -> bool:
+    named = authority(text)
+    # The socket's own name, not the configured one: that may be 0.0.0.0, or have port 0.
+    ours = request.get_extra_info("sockname")
+    return named is not None and ours is not None and hosts.own(*named, ours[0], ours[1])
+
+
+def _check_body(request: web.Request) -> None:
+    """A form or plain text is what a web page may send without asking: JSON it may not."""
+    if not request.can_read_body:
+        return
+    if request.content_type != "application/json":
+        raise BadBody("send the body as JSON, with Content-Type: application/json")
+    if "Content-Encoding" in request.headers:
+        raise BadBody("send the body as it is, without Content-Encoding")

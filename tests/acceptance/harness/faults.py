@@ -1,0 +1,225 @@
+"""What can be done to panels, clock, disk, configuration and process, and how it is undone."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.acceptance.harness.fuse import Moment
+from tests.acceptance.harness.scenario import Fault, Scenario
+from tests.acceptance.harness.stage import Stage
+from tests.support.house import KEY
+from watcher.simulator import SimulatedPanel, Trait
+
+UNREAL = 10**9  # from here on, no panel has such orders
+GARBAGE: tuple[object, ...] = ("nonsense", 7, None, [], ["x"], {"status": 5}, {"error": {"a": 1}})
+
+Undo = Callable[[], Awaitable[None]]
+
+
+class Faults:
+    """Brings faults about and takes them away; counts them."""
+
+    def __init__(self, stage: Stage, scenario: Scenario) -> None:
+        self.injected: Counter[str] = Counter()
+        self.unreal: dict[str, set[int]] = {panel.name: set() for panel in scenario.panels}
+        self._stage = stage
+        self._traits = {panel.name: panel.traits for panel in scenario.panels}
+        self._undo: list[Undo] = []
+        self._lock: sqlite3.Connection | None = None
+
+    @property
+    def disk_is_well(self) -> bool:
+        """Whether the daemon can write."""
+        return not any(undo in (self.unlock, self.free_disk) for undo in self._undo)
+
+    async def begin(self, fault: Fault) -> None:
+        """Bring it about."""
+        self.injected[_name(fault)] += 1
+        await getattr(self, f"_{fault.kind}")(fault)
+
+    async def end(self) -> None:
+        """Take away all that lasts."""
+        while self._undo:
+            await self._undo.pop()()
+
+    async def before_start(self) -> None:
+        """People put right what would keep a daemon from starting."""
+        self._stage.write_config()
+        await self.unlock()
+        self._undo = [undo for undo in self._undo if undo not in (self.unlock, self.free_disk)]
+
+    # --- panels ---
+
+    async def _spoil(self, fault: Fault) -> None:
+        trait, panel = Trait(fault.word), self._panel(fault)
+        amount = fault.amount or None
+        panel.switches.on(trait, action=fault.action, times=fault.number, amount=amount)
+        self._later(self._calm(fault.panel))
+
+    async def _rate_limit(self, fault: Fault) -> None:
+        panel = self._panel(fault)
+        if fault.word:
+            panel.switches.on(Trait(fault.word))
+        panel.switches.on(
+            Trait.RATE_LIMITED, action=fault.action, times=fault.number, amount=fault.amount
+        )
+        self._later(self._calm(fault.panel))
+
+    async def _limit(self, fault: Fault) -> None:
+        self._panel(fault).limits.allow(fault.number)
+        self._later(self._calm(fault.panel))
+
+    async def _wrong_key(self, fault: Fault) -> None:
+        panel = self._panel(fault)
+        panel.change_key("another")
+        self._later(_call(lambda: panel.change_key(KEY)))
+
+    async def _panel_stopped(self, fault: Fault) -> None:
+        panel = self._panel(fault)
+        await panel.stop()
+        self._later(lambda: _started(panel))
+
+    async def _bad_ids(self, fault: Fault) -> None:
+        known = self.unreal[fault.panel]
+        ids = [UNREAL + len(known) + n for n in range(fault.number)]
+        known.update(ids)
+        await self._track(fault.panel, [*ids])
+
+    async def _garbled(self, fault: Fault) -> None:
+        panel = self._panel(fault)
+        ids = [int(o.id) for o in self._stage.daemon.book.orders(fault.panel) if int(o.id) < UNREAL]
+        chosen = self._stage.chance.sample(ids, min(len(ids), fault.number * 2))
+        panel.world.garble(chosen, panel.now(), self._stage.chance.choice(GARBAGE))
+        self._later(_call(lambda: panel.world.release(chosen, panel.now())))
+
+    # --- configuration ---
+
+    async def _reload(self, fault: Fault) -> None:
+        self._stage.write_config(extra=f"stalled_after = '{fault.number}h'\n")
+        await self._reread()
+        self._later(self._restored_config)
+
+    async def _bad_reload(self, fault: Fault) -> None:
+        self._stage.write_config(extra="stalled_after = 'soon'\n")
+        await self._reread()
+        self._later(self._restored_config)
+
+    async def _panel_removed(self, fault: Fault) -> None:
+        if len(self._stage.all_panels) == 1:
+            return
+        self._stage.write_config(without=fault.panel)
+        await self._reread()
+        self._later(self._restored_config)
+
+    async def _restored_config(self) -> None:
+        self._stage.write_config()
+        await self._reread()
+
+    async def _reread(self) -> None:
+        """The reload runs while the tasks do, as a signal comes at any time."""
+        stage = self._stage
+        if stage.up:
+            await stage.unless_blown(_together(stage.daemon.reload(), stage.schedule.run(0.0)))
+
+    # --- clock ---
+
+    async def _clock_forward(self, fault: Fault) -> None:
+        self._stage.clock.skew += fault.amount
+
+    async def _clock_back(self, fault: Fault) -> None:
+        self._stage.clock.skew -= fault.amount
+
+    # --- disk ---
+
+    async def _locked(self, fault: Fault) -> None:
+        if self._lock is None:
+            await self._pragma("busy_timeout = 1")
+            self._lock = sqlite3.connect(self._stage.database, isolation_level=None)
+            self._lock.execute("BEGIN IMMEDIATE")
+            self._later(self.unlock)
+
+    async def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.execute("ROLLBACK")
+            self._lock.close()
+            self._lock = None
+            await self._pragma("busy_timeout = 5000")
+
+    async def _disk_full(self, fault: Fault) -> None:
+        await self._pragma("max_page_count = 1")  # SQLite takes the size that the file has
+        self._later(self.free_disk)
+
+    async def free_disk(self) -> None:
+        await self._pragma("max_page_count = 1073741823")
+
+    async def _pragma(self, text: str) -> None:
+        """Set up the writing connection of the daemon that runs."""
+        if self._stage.up:
+            database: Any = self._stage.daemon.store._db
+            async with database.writing:
+                raw = await database._writer.get_raw_connection()
+                await raw.driver_connection.execute(f"PRAGMA {text}")
+
+    async def _backup(self, fault: Fault) -> None:
+        copy = self._stage.path.with_name(f"copy-{self.injected['backup']}.db")
+        await asyncio.gather(self._stage.daemon.store.backup(copy), return_exceptions=True)
+
+    # --- process ---
+
+    async def _crash(self, fault: Fault) -> None:
+        self._stage.fuse.set_to(fault.panel, Moment(fault.word), fault.number)
+
+    async def _restart(self, fault: Fault) -> None:
+        await self.before_start()
+        await self._stage.close()
+        await self._stage.rise()
+
+    # --- means ---
+
+    def _later(self, undo: Undo) -> None:
+        self._undo.append(undo)
+
+    def _panel(self, fault: Fault) -> SimulatedPanel:
+        return self._stage.all_panels[fault.panel]
+
+    def _calm(self, name: str) -> Undo:
+        """The panel's switches as they are when nothing is wrong with it."""
+        panel = self._stage.all_panels[name]
+
+        def calm() -> None:
+            panel.switches.off()
+            for trait in self._traits[name]:
+                panel.switches.on(trait)
+            panel.limits.allow(None)
+
+        return _call(calm)
+
+    async def _track(self, panel: str, ids: list[int]) -> None:
+        work = self._stage.track(ids, panel=panel)
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def _call(do: Callable[[], None]) -> Undo:
+    async def undo() -> None:
+        do()
+
+    return undo
+
+
+async def _started(panel: SimulatedPanel) -> None:
+    await panel.start()
+
+
+async def _together(*work: Awaitable[Any]) -> None:
+    await asyncio.gather(*work)
+
+
+def _name(fault: Fault) -> str:
+    """What the table counts it as."""
+    if fault.kind == "spoil":
+        return f"{fault.word} at {fault.action or 'any'}"
+    if fault.kind == "crash":
+        return f"crash {fault.word} {fault.panel or 'whatever came'}"
+    return fault.kind

@@ -1,0 +1,293 @@
+"""What happens in a scenario, drawn from its seed and from nothing else."""
+
+import random
+from enum import StrEnum
+
+import msgspec
+
+from tests.acceptance.harness.fuse import Moment
+from watcher.panels.profiles import shipped
+from watcher.simulator import Trait
+from watcher.simulator.limits import LimitKind
+from watcher.simulator.traits import FAULTS
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+LARGE = 10_000  # orders
+FURTHEST_BACK = 3 * MINUTE  # the daemon waits until the clock is where it was before
+
+REFILLS = """
+[[rules]]
+name = "refill"
+action = "refill"
+when = "order.status == 'completed' && order.finished_ago > duration('{refill_after}m')"
+every = "2h"
+attempts = 3
+per_hour = {per_hour}
+
+[[rules]]
+name = "refill what dropped"
+action = "refill"
+when = "order.drop > 0.2"
+every = "1h"
+per_hour = 100000
+"""
+CANCELS = """
+[[rules]]
+name = "cancel"
+action = "cancel"
+when = "order.status == 'in_progress' && order.idle > duration('{cancel_after}m')"
+every = "3h"
+per_hour = {per_hour}
+
+[[rules]]
+name = "try out"
+action = "cancel"
+when = "order.status == 'pending' && service.cancel"
+attempts = 1
+per_hour = 100000
+dry_run = true
+"""
+TELLS = """
+[[rules]]
+name = "tell"
+action = "notify"
+when = "order.status == 'canceled' && order.refills > 0"
+per_hour = 100000
+"""
+# By rule: `every` in seconds, and `attempts`.
+LIMITS: dict[str, tuple[float, int | None]] = {
+    "refill": (2 * HOUR, 3),
+    "refill what dropped": (HOUR, None),
+    "cancel": (3 * HOUR, None),
+    "try out": (DAY, 1),
+    "tell": (DAY, None),
+}
+
+# A trait that panels have for good. Not benign here: what makes each order a request of its own,
+# and what tells the date to wait for, since time is simulated.
+BENIGN = tuple(
+    sorted(
+        set(Trait)
+        - FAULTS
+        - {Trait.LIST_WITHOUT_IDS, Trait.RETRY_AFTER_DATE, Trait.ERRORS_500, Trait.ERRORS_429}
+    )
+)
+ACTING = ("refill", "cancel", "add")
+ASKED = ("status", "refill_status", "balance", "services", *ACTING)
+# What a crash may come in between, the likelier the oftener it stands here.
+CRASH_POINTS = tuple(
+    [(name, moment) for name in ACTING for moment in Moment] * 2
+    + [(name, moment) for name in ("claim", "settle") for moment in Moment] * 3
+    + [
+        (name, moment)
+        for name in ("record", "plan", "track", "record_refills", "save_services", "recover")
+        for moment in Moment
+    ]
+    + [("status", moment) for moment in Moment]
+    + [("", Moment.BEFORE)] * 6
+)
+
+
+class Kind(StrEnum):
+    """How a scenario is played."""
+
+    HOUSE = "house"  # in this process, on simulated time
+    LARGE = "large"  # the same with 10,000 orders
+    PROCESS = "process"  # the real daemon process
+
+
+class PanelPlan(msgspec.Struct, frozen=True):
+    """A panel as it is when nothing is wrong with it."""
+
+    name: str
+    profile: str
+    traits: tuple[Trait, ...]
+    orders: int
+    limit_kind: LimitKind
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that goes wrong. What it is about depends on the kind."""
+
+    kind: str
+    panel: str = ""
+    word: str = ""
+    action: str | None = None
+    number: int = 0
+    amount: float = 0.0
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Faults, what people do meanwhile, and the time that passes."""
+
+    faults: tuple[Fault, ...]
+    acts: tuple[str, ...]
+    seconds: float
+    stays: bool  # the faults go on into the next step
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    seed: int
+    kind: Kind
+    panels: tuple[PanelPlan, ...]
+    rules: str
+    check_within: float
+    requests_per_minute: int
+    guard_for: float
+    steps: tuple[Step, ...]
+
+
+def kind_of(seed: int) -> Kind:
+    """How the seed's scenario is played: that is drawn from the seed too."""
+    if seed % 100 == 99:
+        return Kind.LARGE
+    return Kind.PROCESS if seed % 20 == 7 else Kind.HOUSE
+
+
+def draw(seed: int) -> Scenario:
+    """The seed's scenario."""
+    chance = random.Random(f"scenario {seed}")
+    kind = kind_of(seed)
+    panels = _draw_panels(chance, kind)
+    count = 6 if kind is Kind.LARGE else max(4, 14 // len(panels))
+    return Scenario(
+        seed=seed,
+        kind=kind,
+        panels=panels,
+        rules=_draw_rules(chance, panels),
+        check_within=chance.choice([5, 10]) * MINUTE,
+        requests_per_minute=chance.choice([12, 30, 60]) if kind is not Kind.LARGE else 240,
+        guard_for=chance.choice([3 * HOUR, 2 * DAY, 30 * DAY]),
+        steps=tuple(_draw_step(chance, [panel.name for panel in panels]) for _ in range(count)),
+    )
+
+
+def _draw_panels(chance: random.Random, kind: Kind) -> tuple[PanelPlan, ...]:
+    names = chance.sample(sorted(shipped()), chance.choice([1, 1, 2, 2, 3, 4]))
+    whole = LARGE if kind is Kind.LARGE else chance.randint(110, 400)
+    return tuple(
+        PanelPlan(
+            name=name,
+            profile=name,
+            traits=tuple(chance.sample(BENIGN, chance.choice([0, 1, 2, 4, 7]))),
+            orders=whole // len(names),
+            limit_kind=chance.choice(list(LimitKind)),
+        )
+        for name in names
+    )
+
+
+def _draw_rules(chance: random.Random, panels: tuple[PanelPlan, ...]) -> str:
+    can_cancel = any(shipped()[panel.profile].can("cancel") for panel in panels)
+    rules = REFILLS + (CANCELS if can_cancel else "") + TELLS
+    return rules.format(
+        refill_after=chance.choice([1, 10, 60]),
+        cancel_after=chance.choice([10, 40, 90]),
+        per_hour=chance.choice([5, 50, 100_000, 100_000]),
+    )
+
+
+def _draw_step(chance: random.Random, panels: list[str]) -> Step:
+    makers = chance.choices(list(_MAKERS), weights=_WEIGHTS, k=chance.choice([0, 1, 1, 1, 2, 3]))
+    return Step(
+        faults=tuple(_MAKERS[kind](chance, kind, chance.choice(panels)) for kind in makers),
+        acts=tuple(chance.choices(ACTS, k=chance.choice([0, 1, 2, 3, 5]))),
+        seconds=3 * MINUTE if not _BRIEF.isdisjoint(makers) else chance.choice(_SECONDS),
+        stays=_BRIEF.isdisjoint(makers) and chance.random() < 0.3,
+    )
+
+
+ACTS = ("refills", "refills", "cancels", "submit", "submit", "counts", "track", "resolve", "look")
+
+_SPOILS = (
+    (Trait.CLOSE_BEFORE, 0.0),
+    (Trait.CLOSE_AFTER, 0.0),
+    (Trait.CUT_ANSWER, 0.0),
+    (Trait.EMPTY_BODY, 0.0),
+    (Trait.HTML_200, 0.0),
+    (Trait.HTML_BLOCKED, 0.0),
+    (Trait.HTML_503, 0.0),
+    (Trait.HTML_504_AFTER, 0.0),
+    (Trait.HUGE_ANSWER, 5.0 * 2**20),
+    (Trait.ENDLESS_ANSWER, 0.0),
+    (Trait.STALL, 1.0),
+    (Trait.STALL_BEFORE, 1.0),
+    (Trait.ERRORS_400, 0.0),
+    (Trait.ERRORS_401, 0.0),
+    (Trait.ERRORS_405, 0.0),
+    (Trait.ERRORS_422, 0.0),
+    (Trait.ERRORS_429, 0.0),
+    (Trait.ERRORS_500, 0.0),
+    (Trait.LIST_WITHOUT_IDS, 0.0),
+    (Trait.BAD_ID_FAILS_BATCH, 0.0),
+    (Trait.REFILL_PROMISED, 0.0),
+)
+_SECONDS = (20.0, 3 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE)
+_BRIEF = frozenset({"locked", "disk_full"})  # all tasks are tried again every few seconds
+_SLOW = frozenset({Trait.ENDLESS_ANSWER, Trait.STALL, Trait.STALL_BEFORE})
+
+
+def _spoil(chance: random.Random, kind: str, panel: str) -> Fault:
+    trait, amount = chance.choice(_SPOILS)
+    times = (
+        chance.randint(1, 2)
+        if trait in _SLOW | {Trait.LIST_WITHOUT_IDS}
+        else chance.choice([1, 2, 5, 1000])
+    )
+    action = chance.choice([None, *ASKED, *ACTING])
+    return Fault(kind, panel, trait.value, action, times, amount)
+
+
+def _rate_limit(chance: random.Random, kind: str, panel: str) -> Fault:
+    form = chance.choice(["", Trait.RETRY_AFTER_SECONDS.value, Trait.RATE_LIMIT_IN_200.value])
+    action = chance.choice([None, *ACTING])
+    return Fault(kind, panel, form, action, chance.randint(1, 6), chance.choice([1.0, 30.0, 300.0]))
+
+
+def _limit(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, panel, number=chance.choice([1, 3, 8]))
+
+
+def _plain(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, panel, number=chance.randint(1, 6))
+
+
+def _clock(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, amount=chance.choice([1.0, MINUTE, HOUR, DAY]) * chance.uniform(0.1, 1.0))
+
+
+def _clock_back(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, amount=chance.uniform(1.0, FURTHEST_BACK))
+
+
+def _crash(chance: random.Random, kind: str, panel: str) -> Fault:
+    operation, moment = chance.choice(CRASH_POINTS)
+    passes = chance.randint(0, 60) if not operation else chance.choice([0, 0, 0, 1, 3])
+    downtime = chance.choice([0.0, 0.0, MINUTE, 2 * HOUR])
+    return Fault(kind, operation, moment.value, None, passes, downtime)
+
+
+_MAKERS = {
+    "spoil": _spoil,
+    "rate_limit": _rate_limit,
+    "limit": _limit,
+    "wrong_key": _plain,
+    "panel_stopped": _plain,
+    "bad_ids": _plain,
+    "garbled": _plain,
+    "reload": _plain,
+    "bad_reload": _plain,
+    "panel_removed": _plain,
+    "clock_forward": _clock,
+    "clock_back": _clock_back,
+    "locked": _plain,
+    "disk_full": _plain,
+    "crash": _crash,
+    "restart": _plain,
+    "backup": _plain,
+}
+_WEIGHTS = [12, 4, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 2, 2, 10, 1, 1]

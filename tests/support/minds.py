@@ -1,0 +1,124 @@
+"""What a daemon has in mind against what it has on record: they must say the same.
+
+Holds while nothing is under way and the database can be written.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from tests.support.audit import Rows
+from watcher.app import Daemon
+from watcher.model import Kind
+
+_ORDERS = """
+SELECT panels.name, orders.order_id, order_states.* FROM orders JOIN order_states USING (key)
+JOIN panels ON panels.id = orders.panel WHERE phase <> 'closed'
+"""
+_SAME = "status status_text currency start_count remains count phase finished_at problem refills"
+_UNSETTLED = """
+SELECT panels.name, actions.id, kind, state, order_id FROM actions
+JOIN panels ON panels.id = actions.panel WHERE state IN ('planned', 'sending', 'unresolved')
+"""
+_RUNNING = """
+SELECT panels.name, refill_id, order_id FROM refills JOIN panels ON panels.id = refills.panel
+WHERE status NOT IN ('completed', 'rejected', 'failed', 'canceled')
+"""
+_CANCELS = """
+SELECT DISTINCT panels.name, actions.order_id FROM actions
+JOIN panels ON panels.id = actions.panel
+JOIN orders ON orders.panel = actions.panel AND orders.order_id = actions.order_id
+JOIN order_states USING (key)
+WHERE kind = 'cancel' AND state = 'accepted' AND phase <> 'closed'
+"""
+
+
+def differences(daemon: Daemon, database: Rows) -> list[str]:
+    """Every difference, in words."""
+    return [
+        *_books(daemon, database),
+        *_counts(daemon),
+        *_queues(daemon, database),
+        *_unsettled(daemon, database),
+        *_refills(daemon, database),
+        *_cancels(daemon, database),
+    ]
+
+
+def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
+    names = [column[1] for column in database.rows("PRAGMA table_info(order_states)")]
+    stored = {
+        (panel, order): dict(zip(names, state, strict=True))
+        for panel, order, *state in database.rows(_ORDERS)
+        if panel in daemon.stations
+    }
+    in_book = {(order.panel, order.id): order for order in daemon.book.orders()}
+    yield from _missing("the book lacks order", stored.keys() - in_book.keys())
+    yield from _missing("the database does not watch order", in_book.keys() - stored.keys())
+    for key in stored.keys() & in_book.keys():
+        for field in _SAME.split():
+            on_record, in_mind = stored[key][field], getattr(in_book[key], field)
+            if on_record != in_mind:
+                yield f"order {key}: {field} is {on_record} on record, {in_mind} in the book"
+
+
+def _counts(daemon: Daemon) -> Iterator[str]:
+    real = Counter((order.panel, order.status) for order in daemon.book.orders())
+    told = {key: count for key, count in daemon.book.counts.items() if count}
+    if told != real:
+        yield f"the book counts {told}, it holds {dict(real)}"
+
+
+def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
+    planned: dict[str, set[int]] = defaultdict(set)
+    for panel, number, _, state, _ in database.rows(_UNSETTLED):
+        if state == "planned":
+            planned[panel].add(number)
+    for name, station in daemon.stations.items():
+        queued = set(station.worker._planned)
+        if queued != planned[name]:
+            yield f"{name}: planned are {sorted(planned[name])}, queued are {sorted(queued)}"
+        if station.worker._outcomes:
+            yield f"{name}: {len(station.worker._outcomes)} outcomes are not on record"
+
+
+def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:
+    open_actions: dict[tuple[str, str], set[Kind]] = defaultdict(set)
+    unresolved = {}
+    for panel, number, kind, state, order in database.rows(_UNSETTLED):
+        if state == "unresolved":
+            unresolved[number] = (panel, Kind(kind))
+        if order is not None:
+            open_actions[panel, order].add(Kind(kind))
+    if daemon.judge.unresolved != unresolved:
+        yield f"unresolved are {unresolved}, the judge knows {daemon.judge.unresolved}"
+    known = {key: set(kinds) for key, kinds in daemon.judge._open_actions.items()}
+    for key in known.keys() | open_actions.keys():
+        if known.get(key, set()) != open_actions.get(key, set()):
+            yield f"order {key}: open are {open_actions.get(key)}, the judge knows {known.get(key)}"
+
+
+def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
+    running = {(p, r): o for p, r, o in database.rows(_RUNNING) if p in daemon.stations}
+    followed = {
+        (name, refill): task.order
+        for name, station in daemon.stations.items()
+        for refill, task in station.refills._refills.items()
+    }
+    if running != followed:
+        yield from _missing("nothing follows refill", running.keys() - followed.keys())
+        yield from _missing("followed though over is refill", followed.keys() - running.keys())
+    for (panel, refill), order in running.items():
+        if refill not in daemon.judge._refills_running.get((panel, order), ()):
+            yield f"{panel}: refill {refill} of {order} runs, the judge does not know"
+
+
+def _cancels(daemon: Daemon, database: Rows) -> Iterator[str]:
+    accepted = {(panel, order) for panel, order in database.rows(_CANCELS)}
+    unknown = accepted - daemon.judge._cancels_accepted
+    yield from _missing("the judge does not know of the accepted cancel of", unknown)
+
+
+def _missing(words: str, keys: Collection[Any]) -> Iterator[str]:
+    for key in sorted(keys):
+        yield f"{words} {key}"

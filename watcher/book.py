@@ -47,6 +47,9 @@ class Book:
     def add(self, order: Order, due: float) -> None:
         """Watch the order, first checked when `due`."""
         shelf = self._shelves.setdefault(order.panel, _Shelf())
+        known = shelf.entries.get(order.id)
+        if known is not None:
+            self.counts[order.panel, known.order.status] -= 1
         shelf.entries[order.id] = Entry(order, due, checked_at=order.checked_at)
         heapq.heappush(shelf.heap, (due, order.id))
         self.counts[order.panel, order.status] += 1

@@ -89,8 +89,13 @@ class Judge:
             self._brakes[firing.rule, firing.panel].count(firing.at)
 
     def remember_past(self, counts: dict[tuple[str, str, str], tuple[int, float]]) -> None:
-        """(rule, panel, order) -> firings so far and the time of the last, from the database."""
-        self._past = {key: Past(count, last) for key, (count, last) in counts.items()}
+        """(rule, panel, order) -> firings so far and the time of the last, from the database.
+
+        What has fired since it was read is known here alone.
+        """
+        for key, (count, last) in counts.items():
+            if count > self._past.get(key, Past()).count:
+                self._past[key] = Past(count, last)
 
     def note_action(self, action: Action) -> None:
         """The action was planned, sent or settled."""

@@ -85,6 +85,9 @@ class Ledger:
 
     async def enter(self, settled: Settled, now: float) -> None:
         """Take over how actions ended, which is on record already."""
+        # First: a rule that looks meanwhile must not take a refill that runs for one that is over.
+        for refill in settled.refills:
+            self._judge.note_refill(refill.panel, refill.order, refill.id, running=True)
         for action in settled.actions:
             self._judge.note_action(action)
             planned_again = action.state is ActionState.PLANNED

@@ -8,6 +8,8 @@ stage.py      the daemon in this process, its panels, and its crashes
 faults.py     what can be done to panels, clock, disk, configuration and process
 crowd.py      people and programs that use the API, and what they were told
 play.py       plays a scenario in this process
+killing.py    plays a scenario with the real daemon process
 verdict.py    what a scenario came to; the table of many
+torture.py    `make torture`
 ```
 """

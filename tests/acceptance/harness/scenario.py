@@ -153,7 +153,7 @@ def draw(seed: int) -> Scenario:
     chance = random.Random(f"scenario {seed}")
     kind = kind_of(seed)
     panels = _draw_panels(chance, kind)
-    count = 6 if kind is Kind.LARGE else max(4, 14 // len(panels))
+    count = 6 if kind is Kind.LARGE else max(3, 8 // len(panels))
     return Scenario(
         seed=seed,
         kind=kind,
@@ -168,7 +168,7 @@ def draw(seed: int) -> Scenario:
 
 def _draw_panels(chance: random.Random, kind: Kind) -> tuple[PanelPlan, ...]:
     names = chance.sample(sorted(shipped()), chance.choice([1, 1, 2, 2, 3, 4]))
-    whole = LARGE if kind is Kind.LARGE else chance.randint(110, 400)
+    whole = LARGE if kind is Kind.LARGE else chance.randint(100, 180)
     return tuple(
         PanelPlan(
             name=name,

@@ -13,13 +13,11 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
-from watcher.errors import BadKey, LifecycleError, NotSent, PanelError, RateLimited, Refused
-from watcher.judge import Judge
-from watcher.ledger import Ledger
+from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.model import Action, ActionState, Kind, Outcome, RowError
+from watcher.outcomes import Outcomes
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
-from watcher.panels.protocol import is_refill_disabled
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -36,17 +34,14 @@ class ActionWorker:
         line: Line,
         store: Store,
         book: Book,
-        judge: Judge,
-        ledger: Ledger,
+        outcomes: Outcomes,
     ) -> None:
         self._line = line
         self._store = store
         self._book = book
-        self._judge = judge
-        self._ledger = ledger
+        self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
-        self._outcomes: list[Outcome] = []  # learnt, and not yet on record
 
     def add(self, actions: Iterable[Action]) -> None:
         """Planned actions of this panel, to be sent in turn."""
@@ -58,8 +53,8 @@ class ActionWorker:
 
     async def run_once(self, now: float) -> float | None:
         """Send what is planned, as fast as the pace allows; returns when to come again."""
-        while self._planned or self._outcomes:
-            await self._settle()
+        while self._planned:
+            await self._outcomes.settle()  # nothing more is sent while that does not succeed
             batch = self._next_batch()
             if not batch:
                 return None
@@ -92,8 +87,7 @@ class ActionWorker:
             del self._planned[action.id]
         if not claimed:
             return
-        self._outcomes.extend(await self._outcomes_of(claimed))
-        await self._settle()
+        await self._outcomes.settle(await self._outcomes_of(claimed))
 
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
         """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
@@ -127,23 +121,8 @@ class ActionWorker:
         self._alone.update(action.id for action in actions)
         return [_planned_again(action, error) for action in actions]
 
-    async def _settle(self) -> None:
-        """Put on record what was learnt. Nothing more is sent while that does not succeed."""
-        if not self._outcomes:
-            return
-        outcomes, now = self._outcomes, self._line.clock()
-        try:
-            settled = await self._store.settle(outcomes, now=now)
-        except LifecycleError:  # a bug; all that fits is on record, and no retry would mend it
-            self._outcomes = []
-            raise
-        self._outcomes = []
-        for action in settled.actions:
-            self._note(action)
-        await self._ledger.enter(settled, now)
-        await self._remember_refusals(outcomes, now)
-
-    def _note(self, action: Action) -> None:
+    def note(self, action: Action) -> None:
+        """How the action ended is on record."""
         if action.state is ActionState.PLANNED:
             self._planned[action.id] = action
             return
@@ -151,19 +130,6 @@ class ActionWorker:
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(action.panel, action.order, self._line.clock() + MIN_GAP)
         _log(action)
-
-    async def _remember_refusals(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """A service that refuses refills as disabled is not asked again."""
-        for outcome in outcomes:
-            action, answer = outcome.action, outcome.answer or ""
-            if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
-                continue
-            entry = self._book.entry(action.panel, action.order or "")
-            if entry is None or entry.order.service is None:
-                continue
-            service = entry.order.service
-            await self._store.refill_disabled(action.panel, service, answer, now=now)
-            self._judge.refill_disabled[action.panel, service] = answer
 
 
 def _read(action: Action, row: str | RowError | None) -> Outcome:

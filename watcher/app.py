@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -14,14 +15,14 @@ from aiohttp import web
 from watcher import logs
 from watcher.backups import Backups, way_out
 from watcher.book import Book
-from watcher.cadence import next_check
-from watcher.config import Config, PanelConfig, load
+from watcher.config import Config, load
 from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
+from watcher.fleet import Fleet
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
-from watcher.model import Action, Order
+from watcher.outcomes import Outcomes
 from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule
@@ -101,6 +102,7 @@ class Daemon:
         )
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
+        self._opened = AsyncExitStack()  # closes what was opened, the last first
 
     async def start(self) -> None:
         """Open the database, take up where the last run ended, and begin."""
@@ -109,11 +111,12 @@ class Daemon:
         self.store = await Store.open(
             self.config.database, now=now, observe=self.metrics.count_operation
         )
+        self._opened.push_async_callback(self.store.close)
         try:
             await self._build(now)
             await self._listen()
         except BaseException:
-            await self._close()
+            await self._opened.aclose()
             raise
         self._schedule.start()
         log.info(
@@ -127,11 +130,9 @@ class Daemon:
     async def stop(self) -> None:
         """Finish what is under way, within `stop_timeout`, and close everything."""
         log.info("daemon.stopping")
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._stop_listening()
         drained = await self._schedule.drain(self.config.daemon.stop_timeout)
-        await self._close()
+        await self._opened.aclose()
         log.info("daemon.stopped", drained=drained)
 
     async def reload(self) -> None:
@@ -140,11 +141,12 @@ class Daemon:
             try:
                 config = self._reread()
                 _check_reloadable(self.config, config)
-            except ConfigError as error:
+                await self._take_over(config)
+            except (ConfigError, StoreError) as error:
                 self.survey.reload_ok = False
-                log.error("config.refused", problems=error.problems)
+                problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+                log.error("config.refused", problems=problems)
                 return
-            await self._take_over(config)
             self.survey.reload_ok = True
             self.survey.reload_at = self._clock()
             log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
@@ -169,11 +171,39 @@ class Daemon:
             book=self.book,
             judge=self.judge,
             metrics=self.metrics,
-            guard_for=self._guard_for,
-            on_planned=self._on_planned,
+            guard_for=lambda panel: self._fleet.guard_for(panel),
+            on_planned=lambda actions: self._fleet.on_planned(actions),
             on_look=lambda at: self._schedule.wake("look", at),
             on_settled=self._on_settled,
         )
+        self._outcomes = Outcomes(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            ledger=self.ledger,
+            clock=self._clock,
+        )
+        workshop = Workshop(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            ledger=self.ledger,
+            outcomes=self._outcomes,
+            metrics=self.metrics,
+            clock=self._clock,
+        )
+        self._fleet = Fleet(
+            store=self.store,
+            book=self.book,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            schedule=self._schedule,
+            workshop=workshop,
+            clock=self._clock,
+            stations=self.stations,
+        )
+        self._opened.push_async_callback(self._fleet.close)
+        self._opened.push_async_callback(self._settle_last)
         self.intake = Intake(
             store=self.store,
             book=self.book,
@@ -182,16 +212,8 @@ class Daemon:
             metrics=self.metrics,
             clock=self._clock,
             profiles=lambda: {n: s.config.profile for n, s in self.stations.items()},
-            on_orders=self._on_orders,
-            on_planned=self._on_planned,
-        )
-        self._workshop = Workshop(
-            store=self.store,
-            book=self.book,
-            judge=self.judge,
-            ledger=self.ledger,
-            metrics=self.metrics,
-            clock=self._clock,
+            on_orders=self._fleet.on_orders,
+            on_planned=self._fleet.on_planned,
         )
         self._backups = Backups(
             store=self.store,
@@ -201,34 +223,15 @@ class Daemon:
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
         self.metrics.watch(self.survey.state)
         await recall(self.store, self.judge, now)
-        await self._add_stations(self.config.panels.values(), now)
+        await self._fleet.take_over(self.config.panels.values())
         self._schedule.add("look", self.ledger.look)
+        self._schedule.add("outcomes", self._outcomes.run_once)
         self._schedule.add("survey", self.survey.run_once)
         self._schedule.add("loop_lag", self._measure_loop)
         self._schedule.add("integrity", self._check_integrity)
         self._schedule.add("backup", self._backups.run_once)
         self._schedule.add("retention", self._retention.run_once)
         self._schedule.add("review", self._review)
-
-    async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
-        names = {panel.name for panel in panels}
-        for panel in panels:
-            self.stations[panel.name] = await self._workshop.build(panel)
-        self._fill_book([o for o in await self.store.load() if o.panel in names], now)
-        for refill in await self.store.open_refills():
-            if refill.panel in names:
-                self.stations[refill.panel].refills.add([refill], now)
-        for name in names:
-            self.stations[name].worker.add(await self.store.planned(name))
-            for task, work in self.stations[name].tasks().items():
-                self._schedule.add(task, work)
-
-    def _fill_book(self, orders: Sequence[Order], now: float) -> None:
-        for order in orders:
-            within = self.stations[order.panel].config.settings.check_within
-            seen = order.checked_at
-            due = now if seen is None else next_check(order, seen, within=within)
-            self.book.add(order, due)
 
     async def _listen(self) -> None:
         backend = Backend(
@@ -247,6 +250,7 @@ class Daemon:
         runner = make_runner(make_server(backend))
         await runner.setup()
         self._runner = runner
+        self._opened.push_async_callback(self._stop_listening)
         try:
             await Door(runner, self.config.host, self.config.port).start()
         except OSError as error:
@@ -257,65 +261,33 @@ class Daemon:
     # --- reloading and closing ---
 
     async def _take_over(self, config: Config) -> None:
-        now = self._clock()
         logs.redaction.know([*_secrets(self.config), *_secrets(config)])
-        changed = [p for n, p in config.panels.items() if self._has_changed(p)]
-        removed = [n for n in self.stations if n not in config.panels]
-        for name in [*removed, *(p.name for p in changed if p.name in self.stations)]:
-            await self._retire(name)
-        for name in removed:
-            self.metrics.forget(name)
-        self.config = config
-        self.judge.rules = config.rules
-        self.judge.remember_past(await self.store.firing_counts())
-        await self._add_stations(changed, now)
+
+        def in_force() -> None:
+            self.config = config
+            self.judge.take_rules(config.rules)
+
+        await self._fleet.take_over(config.panels.values(), in_force)
         self._schedule.wake("backup")
         self._schedule.wake("retention")
         self._schedule.add("review", self._review)
 
-    def _has_changed(self, panel: PanelConfig) -> bool:
-        station = self.stations.get(panel.name)
-        return station is None or station.config != panel
-
-    async def _retire(self, name: str) -> None:
-        """Let the panel's requests under way end, then forget what is in memory of it."""
-        station = self.stations[name]
-        await self._schedule.retire(list(station.tasks()))
-        del self.stations[name]
-        self.book.drop_panel(name)
-        await station.line.client.close()
-
-    async def _close(self) -> None:
+    async def _stop_listening(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        for station in self.stations.values():
-            await station.line.client.close()
-        await self.store.close()
+            self._runner = None
 
     # --- who tells whom ---
 
-    def _guard_for(self, panel: str) -> float:
-        station = self.stations.get(panel)
-        return station.config.settings.guard_for if station else 0.0
-
-    def _on_orders(self, panels: set[str]) -> None:
-        for panel in panels:
-            self._schedule.wake(f"poll:{panel}")
-
-    def _on_planned(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            station = self.stations.get(action.panel)
-            if station is not None:  # else it waits in the database for the panel to come back
-                station.worker.add([action])
-                self._schedule.wake(f"actions:{action.panel}")
+    async def _settle_last(self) -> None:
+        """What the database could not take until now; left out, it is unresolved at next start."""
+        try:
+            await self._outcomes.settle()
+        except StoreError as error:
+            log.error("outcomes.lost", cause=str(error))
 
     def _on_settled(self, settled: Settled) -> None:
-        now = self._clock()
-        for refill in settled.refills:
-            self.stations[refill.panel].refills.add([refill], now)
-            self._schedule.wake(f"refills:{refill.panel}")
-        for order in settled.orders:
-            self._schedule.wake(f"poll:{order.panel}")
+        self._fleet.on_settled(settled)
         self.intake.settled(settled.actions)
 
     def _on_backup(self, at: float) -> None:

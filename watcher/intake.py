@@ -58,10 +58,14 @@ class Intake:
 
     async def track(self, orders: Sequence[Order]) -> list[Order]:
         """Watch orders that were submitted elsewhere; returns those not known before."""
-        now = self._clock()
-        tracked = await self._store.track(orders, now=now)
-        for order in tracked:
-            self._book.add(order, now)
+        panels = {order.panel for order in orders}
+        async with self._ledger.hold(panels):
+            for panel in panels:
+                self.check_panel(panel)
+            now = self._clock()
+            tracked = await self._store.track(orders, now=now)
+            for order in tracked:
+                self._book.add(order, now)
         self._on_orders({order.panel for order in tracked})
         return tracked
 
@@ -123,10 +127,14 @@ class Intake:
         self, action_id: int, state: ActionState, result: str | None
     ) -> tuple[Action, Order | None]:
         """A person has looked at the panel and says what became of an unresolved action."""
-        now = self._clock()
-        settled = await self._store.resolve(action_id, state, result=result, now=now)
+        unresolved = await self._store.action(action_id)
+        if unresolved is None:
+            raise NotFound(f"there is no action {action_id}")
+        async with self._ledger.hold([unresolved.panel]):
+            now = self._clock()
+            settled = await self._store.resolve(action_id, state, result=result, now=now)
+            self._ledger.enter(settled, now)
         action = settled.actions[0]
-        await self._ledger.enter(settled, now)
         entry = self._book.entry(action.panel, action.order or "")
         if entry is not None:
             await self._ledger.review([entry.order], now)

@@ -26,9 +26,14 @@ from watcher.model import (
 )
 from watcher.rules import Rule, decide
 
+FAILURES_IN_A_ROW = 20  # looks at which a condition could not be evaluated, until it is left out
 BRAKE_WINDOW = 3600.0  # seconds: `per_hour` counts in it, and a held rule is held for it
 
 Key = tuple[str, str]  # panel, order id
+# Reasons for which the condition was not evaluated to the end.
+_SAYS_NOTHING = frozenset(
+    {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
+)
 
 
 class Brake:
@@ -58,9 +63,11 @@ class Verdict(msgspec.Struct):
 
     firings: list[Firing] = []
     plans: list[ActionPlan] = []
+    before: dict[tuple[str, str, str], Past] = {}  # what was known of what has now fired
     looks: list[tuple[Order, float | None]] = []
     held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just taken hold
     failures: list[tuple[Order, Decision]] = []
+    switched_off: list[tuple[str, str]] = []  # (rule, why)
 
 
 class Judge:
@@ -74,12 +81,20 @@ class Judge:
         self.evaluations: Counter[str] = Counter()
         self.firings: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.switched_off: dict[str, str] = {}  # rule -> why its condition can't be evaluated
         self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
         self._past: dict[tuple[str, str, str], Past] = {}
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
         self._brakes: dict[Key, Brake] = defaultdict(Brake)
+        self._failing: Counter[str] = Counter()  # rule -> failures in a row
+
+    def take_rules(self, rules: Sequence[Rule]) -> None:
+        """From now on these rules; those that were switched off have their chance again."""
+        self.rules = tuple(rules)
+        self.switched_off.clear()
+        self._failing.clear()
 
     # --- what has happened ---
 
@@ -89,13 +104,8 @@ class Judge:
             self._brakes[firing.rule, firing.panel].count(firing.at)
 
     def remember_past(self, counts: dict[tuple[str, str, str], tuple[int, float]]) -> None:
-        """(rule, panel, order) -> firings so far and the time of the last, from the database.
-
-        What has fired since it was read is known here alone.
-        """
-        for key, (count, last) in counts.items():
-            if count > self._past.get(key, Past()).count:
-                self._past[key] = Past(count, last)
+        """(rule, panel, order) -> firings so far and the time of the last, from the database."""
+        self._past = {key: Past(count, last) for key, (count, last) in counts.items()}
 
     def note_action(self, action: Action) -> None:
         """The action was planned, sent or settled."""
@@ -156,6 +166,8 @@ class Judge:
             situation = self._situation(order)
             again: list[float] = []
             for rule in self.rules:
+                if rule.name in self.switched_off:
+                    continue
                 if rule.panels is not None and order.panel not in rule.panels:
                     continue
                 decision = self._judge_one(rule, order, situation, now, verdict)
@@ -169,13 +181,12 @@ class Judge:
     def release(self, verdict: Verdict) -> None:
         """The verdict did not come on record: as if it had not been."""
         for firing in verdict.firings:
-            self.release_firing(firing)
+            self.release_firing(firing, verdict)
 
-    def release_firing(self, firing: Firing) -> None:
-        """This firing did not come on record."""
+    def release_firing(self, firing: Firing, verdict: Verdict) -> None:
+        """This firing of the verdict did not come on record."""
         key = (firing.rule, firing.panel, firing.order)
-        past = self._past.get(key, Past(1))
-        self._past[key] = Past(past.count - 1, 0.0)
+        self._past[key] = verdict.before[key]
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
             _discard(self._open_actions, key[1:], Kind(firing.action))
 
@@ -204,12 +215,26 @@ class Judge:
         if decision.fires:
             self._reserve(rule, order, decision, now, verdict)
         elif decision.reason is Reason.FAILED:
-            self.failures[rule.name] += 1
-            verdict.failures.append((order, decision))
+            self._note_failure(rule, order, decision, verdict)
+        elif decision.reason not in _SAYS_NOTHING:
+            self._failing.pop(rule.name, None)
         return decision
+
+    def _note_failure(self, rule: Rule, order: Order, decision: Decision, verdict: Verdict) -> None:
+        """One odd order can't stop a rule; a rule that fails at every order is left out."""
+        self.failures[rule.name] += 1
+        self._failing[rule.name] += 1
+        verdict.failures.append((order, decision))
+        if self._failing[rule.name] >= FAILURES_IN_A_ROW:
+            self.switched_off[rule.name] = decision.detail
+            verdict.switched_off.append((rule.name, decision.detail))
 
     def _explain(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
         decision = self._decide(rule, order, situation, now)
+        cause = self.switched_off.get(rule.name)
+        if cause is not None:
+            detail = f"the rule fails and is switched off until a reload: {cause}"
+            return msgspec.structs.replace(decision, reason=Reason.SWITCHED_OFF, detail=detail)
         if decision.reason is not Reason.CONDITION_FALSE:
             return decision
         past = self._past.get((rule.name, order.panel, order.id), Past())
@@ -225,7 +250,8 @@ class Judge:
         self, rule: Rule, order: Order, decision: Decision, now: float, verdict: Verdict
     ) -> None:
         key = (rule.name, order.panel, order.id)
-        self._past[key] = Past(self._past.get(key, Past()).count + 1, now)
+        past = verdict.before[key] = self._past.get(key, Past())
+        self._past[key] = Past(past.count + 1, now)
         self._brakes[rule.name, order.panel].count(now)
         self.firings[rule.name] += 1
         verdict.firings.append(

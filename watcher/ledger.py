@@ -7,7 +7,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import structlog
@@ -45,7 +46,7 @@ class Ledger:
         book: Book,
         judge: Judge,
         metrics: Metrics,
-        guard_for: Callable[[str], float],
+        guard_for: Callable[[str], float | None],
         on_planned: Callable[[Sequence[Action]], None],
         on_look: Callable[[float], None],
         on_settled: Callable[[Settled], None],
@@ -72,7 +73,7 @@ class Ledger:
         Both are found under the panel's lock, so that each change starts from the order as it
         is on record. Raises StoreError, with nothing changed anywhere.
         """
-        async with self._locks[panel]:
+        async with self.hold([panel]):
             transitions = list(changes())
             orders = [*(transition.after for transition in transitions), *review()]
             verdict = self._judge.judge(orders, now)
@@ -83,9 +84,16 @@ class Ledger:
         self._plan_looks(verdict)
         self._tell(verdict)
 
-    async def enter(self, settled: Settled, now: float) -> None:
-        """Take over how actions ended, which is on record already."""
-        # First: a rule that looks meanwhile must not take a refill that runs for one that is over.
+    @asynccontextmanager
+    async def hold(self, panels: Collection[str]) -> AsyncIterator[None]:
+        """Keep everybody else from recording anything of these panels."""
+        async with AsyncExitStack() as stack:
+            for panel in sorted(panels):  # always in the same order: two never wait for each other
+                await stack.enter_async_context(self._locks[panel])
+            yield
+
+    def enter(self, settled: Settled, now: float) -> None:
+        """Take over how actions ended, which is on record already; under `hold`."""
         for refill in settled.refills:
             self._judge.note_refill(refill.panel, refill.order, refill.id, running=True)
         for action in settled.actions:
@@ -94,9 +102,10 @@ class Ledger:
             outcome = "not_sent" if planned_again else action.state.value
             self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
             if action.kind is Kind.REFILL and action.state is ActionState.ACCEPTED:
-                await self._count_refill(action)
+                self._count_refill(action)
         for order in settled.orders:
-            self._book.add(order, now + MIN_GAP)
+            if self._guard_for(order.panel) is not None:
+                self._book.add(order, now + MIN_GAP)
         self._on_settled(settled)
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
@@ -153,12 +162,11 @@ class Ledger:
             self._metrics.actions.labels(action.panel, action.kind).inc()
         self._on_planned(planned)
 
-    async def _count_refill(self, action: Action) -> None:
-        async with self._locks[action.panel]:
-            entry = self._book.entry(action.panel, action.order or "")
-            if entry is not None:
-                order = entry.order
-                self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
+    def _count_refill(self, action: Action) -> None:
+        entry = self._book.entry(action.panel, action.order or "")
+        if entry is not None:
+            order = entry.order
+            self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
     def _release_unplanned(self, verdict: Verdict, planned: Sequence[Action]) -> None:
         """An action of the same kind was under way for the order: the firing was not kept."""
@@ -167,7 +175,7 @@ class Ledger:
         for firing in verdict.firings:
             key = (firing.rule, firing.panel, firing.order)
             if key in wanted and key not in kept:
-                self._judge.release_firing(firing)
+                self._judge.release_firing(firing, verdict)
 
     def _enter(self, transition: Transition) -> None:
         before, after = transition.before, transition.after
@@ -186,11 +194,13 @@ class Ledger:
             self._on_look(next_look)
 
     def _guard_end(self, order: Order) -> float | None:
-        return guard_ends_at(order, self._guard_for(order.panel))
+        return guard_ends_at(order, self._guard_for(order.panel) or 0.0)
 
     def _tell(self, verdict: Verdict) -> None:
         for rule, panel in verdict.held:
             log.warning("rule.held", rule=rule, panel=panel, cause="more than per_hour wanted")
+        for rule, cause in verdict.switched_off:
+            log.error("rule.switched_off", rule=rule, cause=cause, until="a reload")
         for order, decision in verdict.failures[:1]:  # a broken rule fails for every order
             log.warning(
                 "rule.failed",

@@ -232,6 +232,7 @@ class Reason(StrEnum):
     CONDITION_FALSE = "condition_false"
     VALUE_UNKNOWN = "value_unknown"
     FAILED = "failed"
+    SWITCHED_OFF = "switched_off"
     EVERY = "every"
     ATTEMPTS = "attempts"
     BRAKE = "brake"

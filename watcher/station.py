@@ -11,6 +11,7 @@ from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import Kind
+from watcher.outcomes import Outcomes
 from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
@@ -58,6 +59,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     book: Book
     judge: Judge
     ledger: Ledger
+    outcomes: Outcomes
     metrics: Metrics
     clock: Callable[[], float]
 
@@ -79,8 +81,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 line=line,
                 store=self.store,
                 book=self.book,
-                judge=self.judge,
-                ledger=self.ledger,
+                outcomes=self.outcomes,
             ),
             refills=RefillWatcher(
                 line=line,

@@ -73,8 +73,9 @@ class Upkeep:
 
     async def _know(self, name: str) -> None:
         """The rules go by what is on record: a changed flag forgets an earlier refusal."""
-        self._judge.forget_services(name)
-        for stored in await self._store.services(name):
+        services = await self._store.services(name)
+        self._judge.forget_services(name)  # without an await between: rules must not see a gap
+        for stored in services:
             self._judge.know_service(name, stored.service, stored.refill_disabled_text)
 
     async def _read_services(self, now: float) -> None:

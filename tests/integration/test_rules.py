@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import House, a_house
+from watcher.judge import FAILURES_IN_A_ROW
 from watcher.model import Status
 from watcher.simulator import Ending, Fate, Trait
 
@@ -219,3 +220,21 @@ when = "order.status == 'pending' && panel.balance < 5.0"
         house.panel.world.set_balance("4.99", house.panel.now())
         await house.run(70.0)
         assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
+
+
+async def test_a_rule_that_fails_is_switched_off_and_said_so(tmp_path: Path):
+    rules = CANCEL + (
+        '[[rules]]\nname = "broken"\naction = "notify"\n'
+        'when = "100 / (order.quantity - 777) > 1"\n'  # fails where it is zero: at every order
+    )
+    async with a_house(tmp_path, rules=rules) as house:
+        await house.place(FAILURES_IN_A_ROW + 5, quantity=777, services=[1], fate=STALLED)
+        await house.run(6 * HOUR)
+        cancel, broken = (await house.call("GET", "/v1/rules"))["rules"]
+        assert cancel["switched_off"] is None
+        assert cancel["firings"] == FAILURES_IN_A_ROW + 5
+        assert broken["failures"] == FAILURES_IN_A_ROW
+        assert broken["switched_off"]
+        await house.daemon.reload()
+        _, broken = (await house.call("GET", "/v1/rules"))["rules"]
+        assert broken["switched_off"] is None

@@ -67,6 +67,7 @@ def _show_rule(rule: RuleView) -> None:
             ("  a panel", f"{rule.per_hour:,} an hour"),
             ("  so far", f"{rule.evaluations:,} looks, fired {rule.firings:,} times{failures}"),
             ("  held at", held),
+            ("  switched off", rule.switched_off),
         ]
     )
 

@@ -113,6 +113,7 @@ def _attention(
     lines = [f"{p.panel}: {p.problem}" for p in panels if p.problem]
     lines += [f"{p.panel}: balance {p.balance} {p.currency} is low" for p in panels if _is_low(p)]
     lines += [f"{p.panel}: {p.orders_stalled} orders stalled" for p in panels if p.orders_stalled]
+    lines += [f"rule {r.name} is switched off: {r.switched_off}" for r in rules if r.switched_off]
     lines += [f"rule {rule.name} is held at {panel}" for rule in rules for panel in rule.held]
     lines += [
         f"{action.kind} {action.id} at {action.panel} is unresolved: look at the panel, then "

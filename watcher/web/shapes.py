@@ -237,6 +237,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     firings: int
     failures: int
     held: dict[str, datetime]  # panel -> until when the brake holds the rule there
+    switched_off: str | None = None  # why its condition fails; a reload switches it on again
 
 
 class RuleList(msgspec.Struct, frozen=True):

@@ -137,6 +137,7 @@ def _rule_view(backend: Backend, rule: Rule) -> RuleView:
         firings=judge.firings[rule.name],
         failures=judge.failures[rule.name],
         held={panel: moment(until) for panel, until in held.items() if until and until > now},
+        switched_off=judge.switched_off.get(rule.name),
     )
 
 

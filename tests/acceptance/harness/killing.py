@@ -151,9 +151,7 @@ class Siege:
     async def run(self) -> None:
         for panel in self._panels.values():
             await panel.start()
-        self._daemon = DaemonProcess(
-            self._directory, self._panels, defaults=DEFAULTS, rules=RULES
-        )
+        self._daemon = DaemonProcess(self._directory, self._panels, defaults=DEFAULTS, rules=RULES)
         await self.daemon.start()
         for name, panel in self._panels.items():
             ids = panel.world.seed_orders(ORDERS, panel.now(), services=[1], quantity=500)

@@ -1,0 +1,158 @@
+"""The stations of all panels: opened, exchanged at a reload, and told what concerns them."""
+
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from watcher.book import Book
+from watcher.cadence import next_check
+from watcher.config import PanelConfig
+from watcher.ledger import Ledger
+from watcher.metrics import Metrics
+from watcher.model import Action, Order, Refill
+from watcher.schedule import Schedule
+from watcher.station import Station, Workshop
+from watcher.store import Settled, Store
+
+
+class _Load(msgspec.Struct, frozen=True):
+    """What the database holds for some panels."""
+
+    orders: list[Order]
+    refills: list[Refill]
+
+
+class Fleet:
+    """`stations` by their panels' names; the tasks of each are in the schedule."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: Book,
+        ledger: Ledger,
+        metrics: Metrics,
+        schedule: Schedule,
+        workshop: Workshop,
+        clock: Callable[[], float],
+        stations: dict[str, Station],
+    ) -> None:
+        self.stations = stations
+        self._store = store
+        self._book = book
+        self._ledger = ledger
+        self._metrics = metrics
+        self._schedule = schedule
+        self._workshop = workshop
+        self._clock = clock
+
+    async def take_over(
+        self, panels: Collection[PanelConfig], in_force: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have a station for each of the panels as it is configured, and for no other.
+
+        `in_force` is called at the moment when the new ones stand in the place of the old ones.
+        A StoreError leaves all as it was.
+        """
+        names = {panel.name for panel in panels}
+        new = [await self._workshop.build(panel) for panel in panels if self._has_changed(panel)]
+        fresh = {station.name for station in new}
+        old = [s for name, s in self.stations.items() if name in fresh or name not in names]
+        # Requests under way end first: they need the locks that are held below.
+        await self._schedule.retire([task for station in old for task in station.tasks()])
+        try:
+            async with self._ledger.hold(fresh | {station.name for station in old}):
+                load = await self._load(fresh)
+                self._exchange(old, new, load)
+                in_force()
+        except BaseException:
+            self._resume([station for station in old if self.stations.get(station.name) is station])
+            await _close(new)
+            raise
+        await _close(old)
+        for station in new:
+            station.worker.add(await self._store.planned(station.name))
+            self._schedule.wake(f"actions:{station.name}")
+
+    async def close(self) -> None:
+        """End all connections."""
+        await _close(self.stations.values())
+
+    # --- who tells whom ---
+
+    def guard_for(self, panel: str) -> float | None:
+        """Seconds for which a finished order of the panel stays watched, None: no such panel."""
+        station = self.stations.get(panel)
+        return station.config.settings.guard_for if station else None
+
+    def on_orders(self, panels: set[str]) -> None:
+        """There are new orders at these panels."""
+        for panel in panels:
+            self._schedule.wake(f"poll:{panel}")
+
+    def on_planned(self, actions: Sequence[Action]) -> None:
+        """Actions were planned, or are to be sent again."""
+        for action in actions:
+            station = self.stations.get(action.panel)
+            if station is not None:  # else it waits in the database for the panel to come back
+                station.worker.add([action])
+                self._schedule.wake(f"actions:{action.panel}")
+
+    def on_settled(self, settled: Settled) -> None:
+        """Actions ended; what follows from it is on record."""
+        now = self._clock()
+        for action in settled.actions:
+            station = self.stations.get(action.panel)
+            if station is not None:
+                station.worker.note(action)
+        for refill in settled.refills:
+            station = self.stations.get(refill.panel)
+            if station is not None:
+                station.refills.add([refill], now)
+                self._schedule.wake(f"refills:{refill.panel}")
+        self.on_orders({order.panel for order in settled.orders})
+
+    # --- exchanging ---
+
+    def _has_changed(self, panel: PanelConfig) -> bool:
+        station = self.stations.get(panel.name)
+        return station is None or station.config != panel
+
+    async def _load(self, names: Collection[str]) -> _Load:
+        if not names:
+            return _Load([], [])
+        orders = await self._store.load()
+        refills = await self._store.open_refills()
+        return _Load(
+            [order for order in orders if order.panel in names],
+            [refill for refill in refills if refill.panel in names],
+        )
+
+    def _exchange(self, old: Sequence[Station], new: Sequence[Station], load: _Load) -> None:
+        """All at once: nobody sees a panel that is half there."""
+        now = self._clock()
+        for station in old:
+            del self.stations[station.name]
+            self._book.drop_panel(station.name)
+        for name in {station.name for station in old} - {station.name for station in new}:
+            self._metrics.forget(name)
+        for station in new:
+            self.stations[station.name] = station
+        for order in load.orders:
+            within = self.stations[order.panel].config.settings.check_within
+            seen = order.checked_at
+            due = now if seen is None else next_check(order, seen, within=within)
+            self._book.add(order, due)
+        for refill in load.refills:
+            self.stations[refill.panel].refills.add([refill], now)
+        self._resume(new)
+
+    def _resume(self, stations: Collection[Station]) -> None:
+        for station in stations:
+            for task, work in station.tasks().items():
+                self._schedule.add(task, work)
+
+
+async def _close(stations: Collection[Station]) -> None:
+    for station in stations:
+        await station.line.client.close()

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from watcher import logs
-from watcher.backups import Backups, way_out
+from watcher.backups import Backups, clear_scratch, way_out
 from watcher.book import Book
 from watcher.config import Config, load
 from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
@@ -100,6 +100,7 @@ class Daemon:
             observe=lambda task, late: self.metrics.lateness.labels(_kind_of(task)).observe(late),
             count_missed=lambda task: self.metrics.missed.labels(_kind_of(task)).inc(),
         )
+        self._schedule.on_jump = self._on_jump
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
@@ -112,6 +113,7 @@ class Daemon:
             self.config.database, now=now, observe=self.metrics.count_operation
         )
         self._opened.push_async_callback(self.store.close)
+        clear_scratch(self.store.path)
         try:
             await self._build(now)
             await self._listen()
@@ -290,10 +292,22 @@ class Daemon:
         self._fleet.on_settled(settled)
         self.intake.settled(settled.actions)
 
+    def _on_jump(self, seconds: float) -> None:
+        if seconds < 0:
+            self._schedule.add("start_over", self._start_over)
+
     def _on_backup(self, at: float) -> None:
         self.survey.backup_at = max(self.survey.backup_at, at)
 
     # --- the daemon's own tasks ---
+
+    async def _start_over(self, now: float) -> float | None:
+        """The clock was set back: plan anew whatever was planned by the old time."""
+        async with self._reloading:
+            await self._fleet.take_over(self.config.panels.values(), anew=True)
+        self._schedule.add("review", self._review)
+        self._schedule.remove("start_over")
+        return None
 
     async def _review(self, now: float) -> float | None:
         """After a start or a reload: the rules look at every order once, then when it changes."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,17 @@ class Backups:
         self._problem = cause
 
 
+def scratch(database: Path) -> tempfile.TemporaryDirectory[str]:
+    """A directory beside the database for a copy that is on its way to somebody."""
+    return tempfile.TemporaryDirectory(prefix=_scratch_prefix(database), dir=database.parent)
+
+
+def clear_scratch(database: Path) -> None:
+    """Remove what a killed process left there; only who holds the database may."""
+    for left in database.parent.glob(f"{_scratch_prefix(database)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def newest_good(directory: Path) -> Path | None:
     """The newest backup that is whole. Reads all of it."""
     for path in reversed(_found(directory)):
@@ -89,6 +101,10 @@ def way_out(database: Path, directory: Path, config: Path) -> str:
         return f"{kept} There is no good backup in {directory}"
     command = shlex.join(["watcher", "restore", str(backup), "--config", str(config)])
     return f"{kept} The newest good backup is of {_made_at(backup):%Y-%m-%d %H:%M} UTC: {command}"
+
+
+def _scratch_prefix(database: Path) -> str:
+    return f".{database.name}.copy-"
 
 
 def _found(directory: Path) -> list[Path]:

@@ -47,15 +47,21 @@ class Fleet:
         self._clock = clock
 
     async def take_over(
-        self, panels: Collection[PanelConfig], in_force: Callable[[], None] = lambda: None
+        self,
+        panels: Collection[PanelConfig],
+        in_force: Callable[[], None] = lambda: None,
+        *,
+        anew: bool = False,
     ) -> None:
         """Have a station for each of the panels as it is configured, and for no other.
 
-        `in_force` is called at the moment when the new ones stand in the place of the old ones.
-        A StoreError leaves all as it was.
+        Stations whose panel did not change stay, unless all are wanted `anew`. `in_force` is
+        called at the moment when the new ones stand in the place of the old ones. A StoreError
+        leaves all as it was.
         """
         names = {panel.name for panel in panels}
-        new = [await self._workshop.build(panel) for panel in panels if self._has_changed(panel)]
+        changed = [panel for panel in panels if anew or self._has_changed(panel)]
+        new = [await self._workshop.build(panel) for panel in changed]
         fresh = {station.name for station in new}
         old = [s for name, s in self.stations.items() if name in fresh or name not in names]
         # Requests under way end first: they need the locks that are held below.
@@ -141,7 +147,8 @@ class Fleet:
         for order in load.orders:
             within = self.stations[order.panel].config.settings.check_within
             seen = order.checked_at
-            due = now if seen is None else next_check(order, seen, within=within)
+            # A time that lies ahead was written before the clock was set back.
+            due = now if seen is None or seen > now else next_check(order, seen, within=within)
             self._book.add(order, due)
         for refill in load.refills:
             self.stations[refill.panel].refills.add([refill], now)

@@ -7,7 +7,7 @@ Unix time, or None to wait until it is woken. It never runs twice at once.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.events import (
@@ -28,10 +28,15 @@ Observer = Callable[[str, float], None]  # (task, seconds late)
 
 _LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
+_JUMP = 2.0  # seconds by which a clock that was set differs from one that was slewed
 
 
 class Schedule:
-    """Runs tasks, each at the time that it asked for."""
+    """Runs tasks, each at the time that it asked for.
+
+    `on_jump` is called with the seconds by which somebody has set the clock; tasks are planned
+    anew by then.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Schedule:
         clock: Callable[[], float] = time.time,
         observe: Observer = lambda task, late: None,
         count_missed: Callable[[str], None] = lambda task: None,
+        watch_clock_every: float = 5.0,
     ) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -50,6 +56,10 @@ class Schedule:
         self._clock = clock
         self._observe = observe
         self._count_missed = count_missed
+        self.on_jump: Callable[[float], None] = lambda seconds: None
+        self._watch_every = watch_clock_every
+        self._offset = clock() - time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[str, Task] = {}
         self._running: set[str] = set()
         self._woken: set[str] = set()
@@ -61,6 +71,7 @@ class Schedule:
     def start(self) -> None:
         """Begin to run the tasks."""
         self._scheduler.start()
+        self._watch_clock()
 
     def add(self, name: str, task: Task) -> None:
         """Run the task now, and then whenever it asks for."""
@@ -101,6 +112,8 @@ class Schedule:
         APScheduler's own shutdown would cancel coroutines in the middle of a request.
         """
         self._draining = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._scheduler.running:
             self._scheduler.pause()
         try:
@@ -115,6 +128,18 @@ class Schedule:
             if self._scheduler.running:
                 self._scheduler.shutdown(wait=False)
         return True
+
+    def _watch_clock(self) -> None:
+        """See whether somebody has set the clock; set back, tasks would wait for it to catch up."""
+        self._timer = asyncio.get_running_loop().call_later(self._watch_every, self._watch_clock)
+        offset = self._clock() - time.monotonic()
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) < _JUMP:
+            return
+        log.warning("clock.jumped", seconds=round(jump, 1))
+        for name, due in list(self._due.items()) if jump < 0 else ():
+            self._plan(name, due + jump)
+        self.on_jump(jump)
 
     async def _run(self, name: str) -> None:
         if self._draining or name not in self._tasks or name in self._running:
@@ -160,9 +185,10 @@ class Schedule:
 
     def _plan(self, name: str, at: float) -> None:
         self._due[name] = at
+        wait = timedelta(seconds=at - self._clock())  # APScheduler has a clock of its own
         self._scheduler.add_job(
             self._run,
-            DateTrigger(datetime.fromtimestamp(at, UTC)),
+            DateTrigger(datetime.now(UTC) + wait),
             args=(name,),
             id=name,
             name=name,

@@ -141,3 +141,18 @@ async def test_a_stalled_order_is_told_of(tmp_path: Path):
         assert [order["order"] for order in found] == ids
         assert found[0]["stalled"] is True
         assert house.daemon.survey.state().panels[0].stalled == 1
+
+
+async def test_orders_are_checked_on_when_the_clock_is_set_back(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        ids = await house.place(5, quantity=1000, services=[1], fate=Fate(per_minute=1.0))
+        await house.run(HOUR)
+        before = len(house.panel.journal.requests("status"))
+        house.schedule.set_clock(-86400.0)
+        house.panel.advance(86400.0)  # the panels' clock is their own
+        await house.run(HOUR)
+        assert len(house.panel.journal.requests("status")) > before + 2
+        for order_id in ids:
+            entry = house.daemon.book.entry("standard", order_id)
+            assert entry is not None
+            assert house.clock() - HOUR <= entry.checked_at <= house.clock()

@@ -23,6 +23,7 @@ class ClockworkSchedule(Schedule):
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.on_jump = lambda seconds: None
         self.tasks: dict[str, Task] = {}
         self.due: dict[str, float] = {}
 
@@ -53,6 +54,13 @@ class ClockworkSchedule(Schedule):
 
     async def drain(self, within: float) -> bool:
         return True
+
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the clock."""
+        self.clock.now += seconds
+        for name in self.due if seconds < 0 else ():
+            self.due[name] += seconds
+        self.on_jump(seconds)
 
     async def run(self, seconds: float) -> None:
         """Let this much time pass, running each task when it is due."""

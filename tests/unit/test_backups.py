@@ -1,6 +1,7 @@
 """Automatic backups: made when due, checked, the newest kept, failures told once."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.store_kit import NAME, opened, query, tracked
 from watcher import backups
-from watcher.backups import RETRY_AFTER, Backups, newest_good, way_out
+from watcher.backups import RETRY_AFTER, Backups, clear_scratch, newest_good, scratch, way_out
 from watcher.config import Daemon
 from watcher.config.sections import Duration
 from watcher.store import Store
@@ -152,6 +153,17 @@ async def test_the_newest_good_one_is_named_with_the_command(tmp_path: Path) -> 
     first.write_text("")
     assert newest_good(kept.directory) is None
     assert "no good backup" in way_out(tmp_path / NAME, kept.directory, Path("c.toml"))
+
+
+def test_copies_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
+    database, other = tmp_path / NAME, tmp_path / "other.db"
+    with scratch(other) as kept:
+        with scratch(database) as left:
+            killed = Path(shutil.copytree(left, f"{left}-killed"))
+        (killed / NAME).write_text("a copy")
+        clear_scratch(database)
+        assert not killed.exists()
+        assert Path(kept).exists(), "another database's"
 
 
 def damage(path: Path) -> None:

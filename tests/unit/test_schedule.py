@@ -153,3 +153,24 @@ async def test_a_task_that_does_not_come_back_is_stuck(schedule: Schedule):
     now = time.time()
     assert schedule.stuck(now, 10.0) == []
     assert schedule.stuck(now + 100.0, 10.0) == ["hung"]
+
+
+@pytest.mark.parametrize("jump", [-86400.0, 86400.0])
+async def test_tasks_go_on_when_the_clock_is_set(jump: float):
+    skew = 0.0
+    runs: list[float] = []
+    jumps: list[float] = []
+
+    async def task(now: float) -> float:
+        runs.append(now)
+        return now + 0.1
+
+    schedule = Schedule(clock=lambda: time.time() + skew, watch_clock_every=0.05)
+    schedule.on_jump = jumps.append
+    schedule.start()
+    schedule.add("task", task)
+    await wait_until(lambda: len(runs) == 2)
+    skew = jump
+    await wait_until(lambda: len(runs) >= 5)
+    await schedule.drain(1.0)
+    assert jumps == [pytest.approx(jump, abs=1.0)]

@@ -1,7 +1,6 @@
 """The HTTP server: the API, the probes, the metrics and the status page."""
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -9,6 +8,7 @@ from aiohttp import web
 from prometheus_client import exposition
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from watcher.backups import scratch
 from watcher.web import orders, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
 from watcher.web.faults import json_answer, told
@@ -101,7 +101,7 @@ def _backup(seats: Seats) -> Respond:
 async def _send_backup(request: web.Request) -> web.StreamResponse:
     """A consistent copy of the database, made beside it and removed once sent."""
     backend = request.app[BACKEND]
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=backend.store.path.parent) as directory:
+    with scratch(backend.store.path) as directory:
         copy = Path(directory) / "watcher.db"
         await backend.store.backup(copy)
         response = web.StreamResponse(

@@ -39,6 +39,10 @@ class StoreCorrupt(StoreError):
     """The database file is damaged: restore a backup."""
 
 
+class StoreRefused(StoreError):
+    """The database does not take a value of this part; without it the rest can be written."""
+
+
 class StoreNewer(StoreError):
     """The database was written by a newer version: install that version."""
 

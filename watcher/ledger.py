@@ -15,6 +15,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
+from watcher.errors import LifecycleError, StoreRefused
 from watcher.judge import Judge, Verdict
 from watcher.lifecycle import close, guard_ends_at
 from watcher.metrics import Metrics
@@ -33,6 +34,7 @@ from watcher.store import Settled, Store
 log = structlog.get_logger()
 
 _LOOKS_AT_ONCE = 200
+_BAD_ROW_AFTER = 3600.0  # seconds until an order is looked at again that can't be recorded
 _RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
 
 
@@ -141,12 +143,21 @@ class Ledger:
             ends_at = self._guard_end(order)
             return ends_at is not None and ends_at <= now
 
-        await self.keep(
-            panel,
-            now,
-            lambda: [close(order, now) for order in current() if is_over(order)],
-            lambda: [order for order in current() if not is_over(order)],
-        )
+        try:
+            await self.keep(
+                panel,
+                now,
+                lambda: [close(order, now) for order in current() if is_over(order)],
+                lambda: [order for order in current() if not is_over(order)],
+            )
+        except (LifecycleError, StoreRefused) as error:  # one order's: it spoils no other
+            if len(orders) > 1:
+                middle = len(orders) // 2
+                await self._review(panel, orders[:middle], now)
+                await self._review(panel, orders[middle:], now)
+                return
+            log.error("ledger.not_kept", panel=panel, order=orders[0].id, cause=str(error))
+            self._book.look_at(orders[0], now + _BAD_ROW_AFTER)
 
     async def _record(
         self, transitions: Sequence[Transition], verdict: Verdict, now: float

@@ -1,12 +1,11 @@
 """Checks one panel's orders: one observation per id, however the panel answers.
 
 1. Take the due ids from the book, filled up to a whole batch with the next-due.
-2. Ask. A batch that the panel refuses as a whole is halved until the bad ids stand alone.
+2. Ask. Of a batch that is refused or fails as a whole, `suspects` says what to ask next.
 3. Each id's observation, or the panel's refusal of it, goes to the ledger; the rest is put back.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -19,20 +18,25 @@ from watcher.errors import (
     PanelError,
     RateLimited,
     Refused,
-    TimedOut,
+    StoreRefused,
 )
 from watcher.ledger import Ledger
 from watcher.lifecycle import observe, set_aside
 from watcher.metrics import Metrics
 from watcher.model import Observation, Order, RowError, Transition
+from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import Unmatched
+from watcher.suspects import Ask, Suspects
 
 log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
 TURN = 1.0  # seconds after which a turn ends, so that a stop or a reload need not wait long
 LEFT_OUT = "the panel's answer left this order out"
+NOT_KEPT = "what the panel told of this order can't be recorded: "
+_ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
+_REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 
 Row = Observation | RowError
 
@@ -48,87 +52,156 @@ class Poller:
         self._ledger = ledger
         self._metrics = metrics
         self._check_within = check_within
-        self._parts: deque[list[str]] = deque()  # of batches that failed as a whole
-        self._failed_before = False
+        self._suspects = Suspects(line.client.limit("status"))
+        self._suspects_next = False
+        self._one_by_one_until = 0.0
+        self._unproven = 0  # verdicts in a row while the panel told of no order
+        self._quiet_until = 0.0
 
     async def run_once(self, now: float) -> float | None:
         """Ask for what is due, as fast as the pace allows; returns when to come again."""
         ends = now + TURN
         while now < ends:
-            due = now if self._parts else self._book.next_due(self._line.name)
-            if due is None or due > now:
-                self._nothing_due(now)
-                return now + POLL_EVERY if due is None else min(due, now + POLL_EVERY)
-            again_at = self._line.take(now)
+            again_at = self._wait(now)
             if again_at is not None:
                 return again_at
-            await self._round(self._next_ids(now))
+            await self._round(self._next(now))
             now = self._line.clock()
         return now
 
-    def _next_ids(self, now: float) -> list[str]:
-        if self._parts:
-            return self._parts.popleft()
-        entries = self._book.take(self._line.name, self._line.client.limit("status"), now)
+    def _wait(self, now: float) -> float | None:
+        """None where there is something to ask and it may be sent, else when to come again."""
+        due = now if self._suspects else self._book.next_due(self._line.name)
+        if due is None or due > now:
+            self._nothing_due()
+            return now + POLL_EVERY if due is None else min(due, now + POLL_EVERY)
+        if now < self._quiet_until:
+            return self._quiet_until
+        return self._line.take(now)
+
+    def _next(self, now: float) -> Ask:
+        if self._suspects and not self._asks_others(now):
+            return self._suspects.take()
+        limit = 1 if now < self._one_by_one_until else self._suspects.size
+        entries = self._book.take(self._line.name, limit, now)
         self._metrics.batch_orders.labels(self._line.name).observe(len(entries))
         # Once a batch, for the order that waited longest: a million orders are too many.
         self._metrics.lag.labels(self._line.name).observe(max(0.0, now - entries[0].due))
-        return [entry.order.id for entry in entries]
+        return Ask(ids=[entry.order.id for entry in entries])
 
-    async def _round(self, ids: list[str]) -> None:
-        try:
-            rows = await self._ask(ids)
-            if rows is not None:
-                await self._keep(ids, rows, self._line.clock())
-        except PanelError:
-            self._book.put_back(self._line.name, ids)
-        except BaseException:
-            self._book.put_back(self._line.name, ids)
-            raise
+    def _asks_others(self, now: float) -> bool:
+        """While a panel fails, suspicious and other orders take turns: others may be answered."""
+        due = self._book.next_due(self._line.name)
+        if not self._line.breaker.failures or due is None or due > now:
+            return False
+        self._suspects_next = not self._suspects_next
+        return self._suspects_next
 
-    async def _ask(self, ids: list[str]) -> Mapping[str, Row] | None:
-        """The panel's rows; None where the batch was put aside to be asked in parts."""
+    async def _round(self, ask: Ask) -> None:
         try:
-            rows = await self._line.ask(self._line.client.statuses(ids))
-        except Unmatched as error:
-            return self._split(ids, len(ids), error)
-        except (BadKey, RateLimited, NotSent, TimedOut):
-            raise
+            rows = await self._line.ask(self._line.client.statuses(ask.ids))
+        except Unmatched:
+            self._put_back([*ask.ids, *ask.rest])
+            self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+        except (BadKey, RateLimited, NotSent):
+            self._not_asked(ask)
         except Refused as error:
-            return self._split(ids, 2, error)
+            await self._refused(ask, error)
         except PanelError as error:
-            # One order can make a panel answer with nonsense: ask again first, then in parts.
-            if not self._failed_before:
-                self._failed_before = True
-                raise
-            return self._split(ids, 2, error)
-        self._failed_before = False
+            await self._failed(ask, error)
+        except BaseException:
+            self._put_back([*ask.ids, *ask.rest])
+            raise
+        else:
+            await self._answered(ask, rows)
+
+    def _not_asked(self, ask: Ask) -> None:
+        if ask.is_fresh:
+            self._put_back(ask.ids)
+        else:
+            self._suspects.again(ask)
+
+    async def _answered(self, ask: Ask, rows: Mapping[str, Row]) -> None:
         self._line.last_success = self._line.clock()
-        return rows
+        if len(ask.ids) == 1 and isinstance(rows.get(ask.ids[0]), RowError):
+            self._put_back(self._suspects.refused(ask).free)
+            await self._learn(ask.ids, rows, spoils=self._suspects.has_found_any)
+            return
+        self._unproven = 0
+        self._suspects.answered(ask)
+        await self._learn(ask.ids, rows)
 
-    def _split(self, ids: list[str], parts: int, error: PanelError) -> dict[str, Row] | None:
-        if len(ids) == 1:
-            return {ids[0]: RowError(str(error))}
-        size = -(-len(ids) // parts)
-        self._parts.extend(ids[start : start + size] for start in range(0, len(ids), size))
-        return None
+    async def _refused(self, ask: Ask, error: Refused) -> None:
+        proven = self._suspects.is_proven(ask)
+        finding = self._suspects.refused(ask)
+        self._put_back(finding.free)
+        if finding.bad is not None:
+            proven = proven or self._may_be_about_one()
+            spoils = proven and self._suspects.has_found_any
+            await self._learn(ask.ids, {finding.bad: RowError(str(error))}, spoils=spoils)
 
-    async def _keep(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> None:
-        name = self._line.name
-        await self._ledger.keep(name, now, lambda: self._transitions(ids, rows, now))
+    def _may_be_about_one(self) -> bool:
+        """Whether an unknown refusal is about one order: not so if all that was asked got it."""
+        self._unproven += 1
+        if self._unproven == 1:
+            return True
+        first, longest = _REFUSES_ALL_PAUSE
+        pause = min(longest, first * 2.0 ** min(self._unproven - 2, 30))
+        self._quiet_until = self._line.clock() + pause
+        if self._unproven == 2:
+            log.warning("poller.all_refused", panel=self._line.name)
+        return False
+
+    async def _failed(self, ask: Ask, error: PanelError) -> None:
+        is_down = self._line.breaker.state is not BreakerState.CLOSED
+        if ask.is_fresh and is_down and self._suspects:
+            self._put_back(ask.ids)
+            return
+        finding = self._suspects.failed(ask)
+        self._put_back(finding.free)
+        if finding.bad is not None:
+            await self._learn(ask.ids, {finding.bad: RowError(str(error))}, spoils=True)
+
+    async def _learn(
+        self, ids: Sequence[str], rows: Mapping[str, Row], *, spoils: bool = False
+    ) -> None:
+        """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
+        now = self._line.clock()
+        try:
+            kept = await self._keep(ids, rows, now)
+        except BaseException:
+            self._put_back(ids)
+            raise
         for order_id in ids:
-            entry = self._book.entry(name, order_id)
+            entry = self._book.entry(self._line.name, order_id)
             if entry is None:
                 continue
-            if isinstance(rows.get(order_id), Observation):
+            if order_id in kept and isinstance(rows.get(order_id), Observation):
                 due = next_check(entry.order, now, within=self._check_within)
-                self._book.checked(name, order_id, now, due)
+                self._book.checked(self._line.name, order_id, now, due)
             else:
                 due = after_problem(entry.failures + 1, now)
-                self._book.refused(name, order_id, due, alone=len(ids) == 1)
+                alone = spoils or (entry.alone and len(ids) == 1)
+                self._book.refused(self._line.name, order_id, due, alone=alone)
+
+    async def _keep(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> set[str]:
+        """Record what changed; the ids for which that went well: a bad one spoils no other."""
+        name = self._line.name
+        try:
+            await self._ledger.keep(name, now, lambda: self._transitions(ids, rows, now))
+        except (LifecycleError, StoreRefused) as error:
+            if len(ids) > 1:
+                middle = len(ids) // 2
+                first = await self._keep(ids[:middle], rows, now)
+                return first | await self._keep(ids[middle:], rows, now)
+            log.error("poller.not_kept", panel=name, order=ids[0], cause=str(error))
+            if isinstance(rows.get(ids[0]), Observation):
+                await self._keep(ids, {ids[0]: RowError(f"{NOT_KEPT}{error}")}, now)
+            return set()
+        return set(ids)
 
     def _transitions(
-        self, ids: Sequence[str], rows: Mapping[str, Row], now: float
+        self, ids: Iterable[str], rows: Mapping[str, Row], now: float
     ) -> Iterator[Transition]:
         for order_id in ids:
             entry = self._book.entry(self._line.name, order_id)
@@ -138,17 +211,17 @@ class Poller:
             if transition is not None:
                 yield transition
 
-    def _nothing_due(self, now: float) -> None:
+    def _put_back(self, ids: Iterable[str]) -> None:
+        self._book.put_back(self._line.name, ids)
+
+    def _nothing_due(self) -> None:
         """A poll that has nothing to ask of a panel that answers is a success."""
         if self._line.problem is None:
-            self._line.last_success = now
+            self._line.last_success = self._line.clock()
 
 
 def _transition(order: Order, row: Row | None, now: float) -> Transition | None:
-    try:
-        if isinstance(row, Observation):
-            return observe(order, row, now)
-        return set_aside(order, LEFT_OUT if row is None else row.text, now)
-    except LifecycleError as error:
-        log.error("poller.transition", panel=order.panel, order=order.id, cause=str(error))
-        return None
+    """Raises LifecycleError where the table has no such transition."""
+    if isinstance(row, Observation):
+        return observe(order, row, now)
+    return set_aside(order, LEFT_OUT if row is None else row.text, now)

@@ -1,6 +1,7 @@
 """All that works for one panel: its line, and the tasks that use it."""
 
 from collections.abc import Callable
+from random import Random
 
 import msgspec
 
@@ -12,6 +13,7 @@ from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import Kind
 from watcher.outcomes import Outcomes
+from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
@@ -115,7 +117,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         )
         await client.open()
         self.metrics.prepare(name, [kind for kind in Kind if client.limit(_CAPABILITY[kind])])
-        return Line(name, client, Pace(settings.requests_per_minute), self.clock)
+        breaker = Breaker(Random(name).random)  # panels differ, runs don't
+        return Line(name, client, Pace(settings.requests_per_minute), breaker, self.clock)
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -86,7 +86,6 @@ class Survey:
         name, line, settings = station.name, station.line, station.config.settings
         census = self.census(name)
         balance = self._judge.balances.get(name)
-        pause = line.pace.pause_until
         threshold = settings.low_balance
         unresolved = Counter(self._judge.unresolved.values())
         return PanelState(
@@ -94,7 +93,7 @@ class Survey:
             up=line.problem is None and line.last_success > 0,
             last_success=line.last_success,
             poll_interval=POLL_EVERY,
-            backoff_until=pause if pause > self._clock() else 0.0,
+            backoff_until=line.paused_until(self._clock()) or 0.0,
             due=census.due,
             oldest_due=census.oldest_due or 0.0,
             oldest_open=census.oldest_open or 0.0,

@@ -10,6 +10,7 @@ from typing import Any, Self
 import msgspec
 from aiohttp import web
 
+from watcher.panels.breaker import BreakerState
 from watcher.simulator import SimulatedPanel
 from watcher.web.shapes import ActionView, Fault, FaultAnswer, OrderView, PanelView
 
@@ -189,6 +190,7 @@ def panel_view(panel: str = "smmgenie", **changed: Any) -> PanelView:
         "can": ["add", "status"],
         "up": True,
         "problem": None,
+        "breaker": BreakerState.CLOSED,
         "paused_until": None,
         "last_success_at": now() - timedelta(minutes=2),
         "balance": "25.10",

@@ -62,12 +62,3 @@ def test_a_second_refusal_at_once_pauses_longer():
     pace.succeeded()
     pace.refused(200.0, None)
     assert pace.pause_until == 205.0
-
-
-def test_failures_back_off_up_to_five_minutes():
-    pace, now, pauses = Pace(60), 0.0, []
-    for _ in range(9):
-        pace.failed(now)
-        pauses.append(pace.pause_until - now)
-        now = pace.pause_until
-    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.model import Action, ActionState, Kind
+from watcher.panels.breaker import BreakerState
 from watcher.web.headers import policy_for
 from watcher.web.page import STYLE, draw
 from watcher.web.shapes import PanelView, RuleView
@@ -74,7 +75,8 @@ def panels(draw_: st.DrawFn) -> PanelView:
         can=[draw_(TEXTS)],
         up=draw_(st.booleans()),
         problem=draw_(st.none() | TEXTS),
-        paused_until=None,
+        breaker=BreakerState.CLOSED,
+        paused_until=draw_(st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC))),
         last_success_at=None,
         balance=draw_(st.none() | MONEY),
         currency=draw_(st.none() | TEXTS),

@@ -1,4 +1,4 @@
-"""How fast to ask a panel: evenly spaced requests, pauses it asks for, back-off when it fails.
+"""How fast to ask a panel: evenly spaced requests, and the pauses that it asks for.
 
 Nothing here sleeps: `take` grants a request or tells when to come again.
 """
@@ -10,7 +10,6 @@ _ACT_CREDIT = 3.0  # requests that may be saved up of it
 _TIMER_DELAY = 0.05  # seconds
 _REFUSAL_PAUSE = 5.0  # where a rate limit comes without a Retry-After
 _REFUSED_AGAIN_PAUSE = 65.0  # and comes again at once
-_BACK_OFF = (5.0, 300.0)  # the first and the longest pause after failures in a row
 
 
 class Lane(Enum):
@@ -28,7 +27,6 @@ class Pace:
         self._next = 0.0
         self._credit = _ACT_CREDIT
         self._credited_at = 0.0
-        self._failures = 0
         self._refusals = 0
         self.pause_until = 0.0
 
@@ -45,19 +43,13 @@ class Pace:
 
     def succeeded(self) -> None:
         """A whole answer came."""
-        self._failures = self._refusals = 0
+        self._refusals = 0
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """The panel refused for being asked too fast."""
         self._refusals += 1
         pause = _REFUSAL_PAUSE if self._refusals == 1 else _REFUSED_AGAIN_PAUSE
         self._pause(now + (pause if retry_after is None else retry_after))
-
-    def failed(self, now: float) -> None:
-        """The panel did not answer, or not readably: leave it alone for longer each time."""
-        self._failures += 1
-        first, longest = _BACK_OFF
-        self._pause(now + min(longest, first * 2.0 ** min(self._failures - 1, 30)))
 
     def _pause(self, until: float) -> None:
         self.pause_until = max(self.pause_until, until)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSALS = (
@@ -61,7 +61,7 @@ def translated(path: Path) -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreBusy(f"{path}: every reading connection is taken: try again") from error
     except (ArithmeticError, UnicodeError) as error:
-        raise StoreError(f"{path} can't hold a value: {error}") from error
+        raise StoreRefused(f"{path} can't hold a value: {error}") from error
     except OSError as error:
         kind = StoreFull if error.errno in _FULL else StoreError
         raise kind(f"{error.filename or path}: {error.strerror or error}") from error
@@ -75,5 +75,6 @@ def is_about_data(error: BaseException) -> bool:
 
 def _from_sqlite(error: BaseException, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    kind, message = _MESSAGES.get(code, (StoreError, "{path}: {text}"))
+    usual = StoreRefused if isinstance(error, _REFUSALS) else StoreError
+    kind, message = _MESSAGES.get(code, (usual, "{path}: {text}"))
     return kind(message.format(path=path, text=error))

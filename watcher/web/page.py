@@ -75,10 +75,9 @@ _ACTION_HEADS = ("#Id", "When", "What", "Order", "State", "Why", "Answer")
 
 
 def _panel_row(panel: PanelView) -> list[Cell]:
-    state = Cell("up", "good") if panel.up else Cell(panel.problem or "not asked yet", "bad")
     return [
         Cell(panel.panel),
-        state,
+        _panel_state(panel),
         _number(f"{panel.balance or '–'} {panel.currency or ''}", _is_low(panel)),
         _number(panel.orders_open),
         _number(panel.orders_guarded),
@@ -86,6 +85,15 @@ def _panel_row(panel: PanelView) -> list[Cell]:
         _number(panel.orders_due),
         _number("–" if panel.lag is None else f"{panel.lag:.0f} s"),
     ]
+
+
+def _panel_state(panel: PanelView) -> Cell:
+    if panel.up:
+        return Cell("up", "good")
+    problem = panel.problem or "not asked yet"
+    if panel.paused_until is None:
+        return Cell(problem, "bad")
+    return Cell(f"{problem} (left alone until {panel.paused_until:%H:%M:%S} UTC)", "bad")
 
 
 def _rule_row(rule: RuleView) -> list[Cell]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from watcher.panels.breaker import BreakerState
+
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
@@ -177,6 +179,7 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     can: list[str]
     up: bool
     problem: str | None
+    breaker: BreakerState  # open: it failed and is left alone; half_open: one request tries it
     paused_until: datetime | None
     last_success_at: datetime | None
     balance: str | None

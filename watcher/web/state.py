@@ -104,6 +104,7 @@ def _panel_view(backend: Backend, station: Station) -> PanelView:
         can=sorted(station.config.profile.has),
         up=state.up,
         problem=station.line.problem,
+        breaker=station.line.breaker.state,
         paused_until=moment_or_none(state.backoff_until or None),
         last_success_at=moment_or_none(state.last_success or None),
         balance=money(balance.amount) if balance else None,

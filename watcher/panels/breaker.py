@@ -1,0 +1,98 @@
+"""When to leave a panel alone: a circuit breaker, so that one that is down is not hammered.
+
+1. Closed: everything may be sent. After FAILURES failures in a row it opens.
+2. Open: nothing is sent until a pause is over; each pause is twice the last, and jittered.
+3. Half-open: one request, the probe, is under way. Its answer closes, its failure opens again.
+
+A wrong key opens at once, with longer pauses: only another configuration mends it. A refusal
+for being asked too fast is an answer: the panel is alive. Times are seconds of the caller's
+clock. Pattern: M. Nygard, "Release It!" (2007), chapter 5.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+FAILURES = 3  # in a row: a stray one is no reason to stop
+PAUSE = (5.0, 300.0)  # seconds: the first pause and the longest
+BAD_KEY_PAUSE = (60.0, 900.0)
+JITTER = 0.2  # share of a pause that is added at random: panels that fell together rise apart
+PROBE_LASTS = 60.0  # seconds after which a probe of which nothing was heard is given up
+ACT_WAITS = (5.0, 60.0)  # seconds that actions leave to reads, after a failure and while open
+_LOOK_AGAIN = 1.0  # seconds until those look again that wait for a probe's end
+
+
+class BreakerState(StrEnum):
+    """What may be sent."""
+
+    CLOSED = "closed"
+    HALF_OPEN = "half_open"
+    OPEN = "open"
+
+
+class Breaker:
+    """One panel's breaker. `jitter` gives numbers from 0 to 1."""
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self.state = BreakerState.CLOSED
+        self.failures = 0  # in a row
+        self._openings = 0  # in a row
+        self._failed_at = float("-inf")
+        self._until = float("-inf")  # open: a probe may be sent; half-open: it is given up
+
+    def open_until(self) -> float | None:
+        """When the panel is asked again; None where it is not left alone."""
+        return self._until if self.state is BreakerState.OPEN else None
+
+    def wait(self, now: float, *, acts: bool) -> float | None:
+        """None where a request may be sent, else when to come again. Changes nothing.
+
+        What costs or changes something goes after a read has shown that the panel is well, as
+        what became of it can't be known if it fails; it goes by itself if no read does that.
+        """
+        if self.state is BreakerState.HALF_OPEN:
+            return None if now >= self._until else min(self._until, now + _LOOK_AGAIN)
+        after_failure, while_open = ACT_WAITS
+        at = self._until if self.state is BreakerState.OPEN else now
+        if acts and self.state is BreakerState.OPEN:
+            if now < at:
+                return at + _LOOK_AGAIN
+            at += while_open
+        elif acts and self.failures:
+            at = self._failed_at + after_failure
+        if now >= at:
+            return None
+        return min(at, now + after_failure) if acts else at
+
+    def sent(self, now: float) -> None:
+        """A request that `wait` allowed goes out."""
+        if self.state is not BreakerState.CLOSED:
+            self.state = BreakerState.HALF_OPEN
+            self._until = now + PROBE_LASTS
+
+    def answered(self) -> None:
+        """The panel answered: it is well."""
+        self.state = BreakerState.CLOSED
+        self.failures = self._openings = 0
+
+    def failed(self, now: float) -> None:
+        """The panel did not answer, or with nonsense."""
+        self.failures += 1
+        self._failed_at = now
+        probed = self.state is BreakerState.HALF_OPEN
+        if probed or (self.state is BreakerState.CLOSED and self.failures >= FAILURES):
+            self._open(now, PAUSE)
+
+    def bad_key(self, now: float) -> None:
+        """The panel does not know the key."""
+        self.failures += 1
+        self._failed_at = now
+        if self.state is not BreakerState.OPEN:
+            self._open(now, BAD_KEY_PAUSE)
+
+    def _open(self, now: float, pause: tuple[float, float]) -> None:
+        first, longest = pause
+        seconds = min(longest, first * 2.0 ** min(self._openings, 30))
+        self._openings += 1
+        self.state = BreakerState.OPEN
+        self._until = now + seconds * (1.0 + JITTER * self._jitter())

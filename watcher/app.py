@@ -1,6 +1,7 @@
 """The only place that builds objects: start, signals, reload, drain."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -62,7 +63,10 @@ async def _run(config: Config, path: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    gc.disable()  # a start makes millions of objects that stay, and the collector visits each
     await daemon.start()
+    gc.freeze()
+    gc.enable()
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:

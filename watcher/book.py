@@ -6,19 +6,25 @@ The database is the record, the book is the schedule: it is rebuilt at every sta
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import ceil, inf
 
 import msgspec
 
 from watcher.cadence import MIN_GAP
 from watcher.model import Order, Phase
 
+_COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
+
 
 class Entry(msgspec.Struct, gc=False):
-    """A watched order and its place in the schedule. `look` is when rules look at it again."""
+    """A watched order and its place in the schedule.
+
+    `look` is the second at which rules look at it again.
+    """
 
     order: Order
     due: float
-    look: float | None = None
+    look: int | None = None
     checked_at: float | None = None
     failures: int = 0  # refusals of this id in a row
     alone: bool = False  # it made a whole batch fail: it is asked about by itself
@@ -41,7 +47,8 @@ class Book:
 
     def __init__(self) -> None:
         self._shelves: dict[str, _Shelf] = {}
-        self._looks: list[tuple[float, str, str]] = []
+        self._looks: dict[int, list[Entry]] = {}  # second -> entries, some of which are stale
+        self._seconds: list[int] = []  # a heap of the keys of `_looks`
         self.counts: Counter[tuple[str, str]] = Counter()  # (panel, status) -> watched orders
 
     def add(self, order: Order, due: float) -> None:
@@ -53,6 +60,25 @@ class Book:
         shelf.entries[order.id] = Entry(order, due, checked_at=order.checked_at)
         heapq.heappush(shelf.heap, (due, order.id))
         self.counts[order.panel, order.status] += 1
+
+    def fill(self, orders: Iterable[tuple[Order, float]]) -> None:
+        """Add very many orders, none of which is known, to a book that another will take over."""
+        shelves = self._shelves
+        for order, due in orders:
+            shelf = shelves.get(order.panel)
+            if shelf is None:
+                shelf = shelves[order.panel] = _Shelf()
+            shelf.entries[order.id] = Entry(order, due, checked_at=order.checked_at)
+            shelf.heap.append((due, order.id))
+            self.counts[order.panel, order.status] += 1
+
+    def take_over(self, other: "Book") -> None:
+        """Have the other book's panels, in the place of what was known of them, all at once."""
+        for panel, shelf in other._shelves.items():
+            self.drop_panel(panel)
+            heapq.heapify(shelf.heap)
+            self._shelves[panel] = shelf
+        self.counts.update(other.counts)
 
     def entry(self, panel: str, order_id: str) -> Entry | None:
         """The order's entry, None where it is not watched."""
@@ -126,28 +152,32 @@ class Book:
     def look_at(self, order: Order, when: float | None) -> None:
         """Rules look at the order again at `when`, None: only when it changes."""
         entry = self.entry(order.panel, order.id)
-        if entry is None or entry.look == when:
+        second = None if when is None else ceil(when)
+        if entry is None or entry.look == second:
             return
-        entry.look = when
-        if when is not None:
-            heapq.heappush(self._looks, (when, order.panel, order.id))
+        entry.look = second
+        if second is not None:
+            if second not in self._looks:
+                heapq.heappush(self._seconds, second)
+            self._looks.setdefault(second, []).append(entry)
 
     def next_look(self) -> float | None:
         """When the next order wants to be looked at."""
-        while self._looks:
-            when, panel, order_id = self._looks[0]
-            entry = self.entry(panel, order_id)
-            if entry is not None and entry.look == when:
-                return when
-            heapq.heappop(self._looks)
+        while self._seconds:
+            second = self._seconds[0]
+            entries = self._looks[second]
+            while entries:
+                if self._wants_look(entries[-1], second):
+                    return second
+                entries.pop()
+            del self._looks[heapq.heappop(self._seconds)]
         return None
 
     def take_looks(self, now: float, limit: int) -> list[Order]:
         """The orders that want to be looked at by now."""
         orders: list[Order] = []
         while len(orders) < limit and (when := self.next_look()) is not None and when <= now:
-            _, panel, order_id = heapq.heappop(self._looks)
-            entry = self._shelves[panel].entries[order_id]
+            entry = self._looks[self._seconds[0]].pop()
             entry.look = None
             orders.append(entry.order)
         return orders
@@ -158,10 +188,17 @@ class Book:
         for key in [key for key in self.counts if key[0] == panel]:
             del self.counts[key]
 
-    def census(self, panel: str, now: float, stalled_after: float) -> Census:
-        """Counted by going through the panel's orders: some 0.2 s for a million."""
+    def census(self, panel: str, now: float, stalled_after: float) -> Iterator[Census]:
+        """Counted by going through the panel's orders: what it comes to slice by slice.
+
+        The last one is the whole panel. Between two the loop may do other things.
+        """
         shelf = self._shelves.get(panel)
-        return shelf.census(now, now - stalled_after) if shelf else Census()
+        return shelf.census(now, now - stalled_after) if shelf else iter([Census()])
+
+    def _wants_look(self, entry: Entry, second: int) -> bool:
+        order = entry.order
+        return entry.look == second and self.entry(order.panel, order.id) is entry
 
     def _schedule(self, entry: Entry, due: float) -> None:
         entry.due = due
@@ -206,27 +243,13 @@ class _Shelf:
             heapq.heappush(self.heap, item)
         return taken
 
-    def census(self, now: float, stalled_before: float) -> Census:
-        due = stalled = open_orders = 0
-        oldest_due = oldest_open = None
-        for entry in self.entries.values():
-            order = entry.order
-            if entry.due <= now:
-                due += 1
-                oldest_due = entry.due if oldest_due is None else min(oldest_due, entry.due)
-            if order.phase is Phase.OPEN:
-                open_orders += 1
-                stalled += order.progressed_at < stalled_before
-                born = order.submitted_at
-                oldest_open = born if oldest_open is None else min(oldest_open, born)
-        return Census(
-            due=due,
-            oldest_due=oldest_due,
-            oldest_open=oldest_open,
-            stalled=stalled,
-            open=open_orders,
-            guarded=len(self.entries) - open_orders,
-        )
+    def census(self, now: float, stalled_before: float) -> Iterator[Census]:
+        census = Census()
+        entries = list(self.entries.values())
+        for start in range(0, max(1, len(entries)), _COUNTED_AT_ONCE):
+            some = entries[start : start + _COUNTED_AT_ONCE]
+            census = _count(census, some, now, stalled_before)
+            yield census
 
     def _entry_of(self, item: tuple[float, str]) -> Entry | None:
         due, order_id = item
@@ -236,3 +259,31 @@ class _Shelf:
 
 def _is_no_filling(entry: Entry, now: float) -> bool:
     return entry.failures > 0 or (entry.checked_at is not None and now - entry.checked_at < MIN_GAP)
+
+
+def _count(so_far: Census, entries: Iterable[Entry], now: float, stalled_before: float) -> Census:
+    due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
+    oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
+    oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
+    for entry in entries:
+        order = entry.order
+        if entry.due <= now:
+            due += 1
+            if entry.due < oldest_due:
+                oldest_due = entry.due
+        if order.phase is not Phase.OPEN:
+            guarded += 1
+            continue
+        open_orders += 1
+        if order.progressed_at < stalled_before:
+            stalled += 1
+        if order.submitted_at < oldest_open:
+            oldest_open = order.submitted_at
+    return Census(
+        due=due,
+        oldest_due=None if oldest_due == inf else oldest_due,
+        oldest_open=None if oldest_open == inf else oldest_open,
+        stalled=stalled,
+        open=open_orders,
+        guarded=guarded,
+    )

@@ -1,6 +1,6 @@
 """The stations of all panels: opened, exchanged at a reload, and told what concerns them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from watcher.store import Settled, Store
 class _Load(msgspec.Struct, frozen=True):
     """What the database holds for some panels."""
 
-    orders: list[Order]
+    book: Book
     refills: list[Refill]
 
 
@@ -62,12 +62,12 @@ class Fleet:
         names = {panel.name for panel in panels}
         changed = [panel for panel in panels if anew or self._has_changed(panel)]
         new = [await self._workshop.build(panel) for panel in changed]
-        fresh = {station.name for station in new}
+        fresh = {station.name: station for station in new}
         old = [s for name, s in self.stations.items() if name in fresh or name not in names]
         # Requests under way end first: they need the locks that are held below.
         await self._schedule.retire([task for station in old for task in station.tasks()])
         try:
-            async with self._ledger.hold(fresh | {station.name for station in old}):
+            async with self._ledger.hold(fresh.keys() | {station.name for station in old}):
                 load = await self._load(fresh)
                 self._exchange(old, new, load)
                 in_force()
@@ -124,15 +124,18 @@ class Fleet:
         station = self.stations.get(panel.name)
         return station is None or station.config != panel
 
-    async def _load(self, names: Collection[str]) -> _Load:
-        if not names:
-            return _Load([], [])
-        orders = await self._store.load()
-        refills = await self._store.open_refills()
-        return _Load(
-            [order for order in orders if order.panel in names],
-            [refill for refill in refills if refill.panel in names],
-        )
+    async def _load(self, fresh: Mapping[str, Station]) -> _Load:
+        load = _Load(Book(), [])
+        if not fresh:
+            return load
+        now = self._clock()
+
+        def shelve(orders: Sequence[Order]) -> None:
+            load.book.fill((o, _first_due(o, fresh[o.panel], now)) for o in orders)
+
+        await self._store.load(shelve, fresh)
+        load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
+        return load
 
     def _exchange(self, old: Sequence[Station], new: Sequence[Station], load: _Load) -> None:
         """All at once: nobody sees a panel that is half there."""
@@ -144,12 +147,7 @@ class Fleet:
             self._metrics.forget(name)
         for station in new:
             self.stations[station.name] = station
-        for order in load.orders:
-            within = self.stations[order.panel].config.settings.check_within
-            seen = order.checked_at
-            # A time that lies ahead was written before the clock was set back.
-            due = now if seen is None or seen > now else next_check(order, seen, within=within)
-            self._book.add(order, due)
+        self._book.take_over(load.book)
         for refill in load.refills:
             self.stations[refill.panel].refills.add([refill], now)
         self._resume(new)
@@ -158,6 +156,13 @@ class Fleet:
         for station in stations:
             for task, work in station.tasks().items():
                 self._schedule.add(task, work)
+
+
+def _first_due(order: Order, station: Station, now: float) -> float:
+    seen = order.checked_at
+    if seen is None or seen > now:  # written before the clock was set back
+        return now
+    return next_check(order, seen, within=station.config.settings.check_within)
 
 
 async def _close(stations: Collection[Station]) -> None:

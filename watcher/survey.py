@@ -16,6 +16,7 @@ from watcher.station import Station
 from watcher.store import Store
 
 CENSUS_EVERY = 10.0
+_SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
 
 
 class Survey:
@@ -45,15 +46,18 @@ class Survey:
         self.integrity_ok = True
 
     async def run_once(self, now: float) -> float:
-        """Count panel by panel, letting others run in between; returns when to come again."""
-        census = {}
+        """Count slice by slice, letting others run in between; returns when to come again."""
+        started = self._clock()
+        census: dict[str, Census] = {}
         for name, station in list(self._stations.items()):
             stalled_after = station.config.settings.stalled_after
-            census[name] = self._book.census(name, now, stalled_after)
-            await asyncio.sleep(0)
+            for so_far in self._book.census(name, now, stalled_after):
+                census[name] = so_far
+                await asyncio.sleep(0)
         self._census = census
         self._sizes = self._store.sizes()
-        return now + CENSUS_EVERY
+        ended = self._clock()
+        return now + max(CENSUS_EVERY, _SHARE * (ended - started))
 
     def census(self, panel: str) -> Census:
         """The panel's counts, some seconds old."""

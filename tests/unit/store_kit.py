@@ -114,3 +114,10 @@ def child(script: str, *arguments: object) -> "subprocess.Popen[str]":
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
+
+
+async def loaded(store: Store) -> list[Order]:
+    """Every order that is not closed."""
+    orders: list[Order] = []
+    await store.load(orders.extend)
+    return orders

@@ -14,6 +14,7 @@ from tests.unit.store_kit import (
     a_plan,
     a_submission,
     child,
+    loaded,
     opened,
     outcome,
     query,
@@ -57,7 +58,7 @@ async def test_the_copy_takes_the_place_of_the_database_which_is_kept(tmp_path: 
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {NAME, f"{NAME}.lock", "copy.db", restored.kept.name}
     async with opened(tmp_path) as store:
-        assert len(await store.load()) == 3
+        assert len(await loaded(store)) == 3
         assert await store.quick_check()
 
 
@@ -110,12 +111,12 @@ asyncio.run(main())
     assert kept is not None
     assert not (tmp_path / f"{NAME}-wal").exists()
     async with opened(tmp_path) as store:
-        assert len(await store.load()) == 3
+        assert len(await loaded(store)) == 3
     # What is kept is whole, and can be restored in turn.
     assert query(kept, "SELECT count(*) FROM orders") == [(50,)]
     in_thread(kept, tmp_path)
     async with opened(tmp_path) as store:
-        assert len(await store.load()) == 50
+        assert len(await loaded(store)) == 50
 
 
 async def test_there_need_not_be_a_database(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ async def test_there_need_not_be_a_database(tmp_path: Path) -> None:
     new.mkdir()
     assert in_thread(backup, new).kept is None
     async with opened(new) as store:
-        assert len(await store.load()) == 3
+        assert len(await loaded(store)) == 3
 
 
 async def test_a_running_daemon_is_left_alone(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ async def test_a_restore_that_was_cut_short_is_no_empty_database(tmp_path: Path)
     assert restored.kept is None
     assert not (tmp_path / ".restore-abc").exists()
     async with opened(tmp_path) as store:
-        assert len(await store.load()) == 3
+        assert len(await loaded(store)) == 3
 
 
 async def test_two_restores_in_a_second_keep_both(tmp_path: Path) -> None:

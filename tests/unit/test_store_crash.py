@@ -4,12 +4,12 @@ import random
 import time
 from pathlib import Path
 
-from tests.unit.store_kit import NAME, an_order, child, opened
+from tests.unit.store_kit import NAME, an_order, child, loaded, opened
 from watcher.model import ActionState
 
 WRITER = """
 import asyncio, pathlib, sys
-from tests.unit.store_kit import a_firing, a_plan, moved
+from tests.unit.store_kit import a_firing, a_plan, loaded, moved
 from watcher.model import Kind
 from watcher.store import Store
 
@@ -30,7 +30,7 @@ async def send(store):
 async def main():
     store = await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
     await store.recover()
-    orders = await store.load()
+    orders = await loaded(store)
     groups = [orders[start:start + 5] for start in range(0, len(orders), 5)]
     await asyncio.gather(send(store), *(work(store, g, n) for n, g in enumerate(groups)))
 
@@ -74,7 +74,7 @@ async def test_nothing_committed_is_lost_and_nothing_is_half(tmp_path: Path) -> 
         async with opened(tmp_path) as store:
             assert await store.quick_check()
             await store.recover()
-            orders = await store.load()
+            orders = await loaded(store)
             for number in range(4):
                 group = orders[number * 5 : number * 5 + 5]
                 (remains,) = {order.remains for order in group}

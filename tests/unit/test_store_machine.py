@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from tests.unit.store_kit import NAME, a_firing, a_plan, a_submission, outcome, tracked
+from tests.unit.store_kit import NAME, a_firing, a_plan, a_submission, loaded, outcome, tracked
 from watcher.errors import Conflict, LifecycleError, RequestError
 from watcher.model import UNSETTLED, Action, ActionState, Kind
 from watcher.store import Store
@@ -192,10 +192,10 @@ class IntentLog(RuleBasedStateMachine):
 
     @invariant()
     def consequences_are_counted_once(self) -> None:
-        loaded = {order.id: order for order in self.run(self.store.load())}
+        known = {order.id: order for order in self.run(loaded(self.store))}
         placed = {a.result for a in self.states.values() if a.kind is Kind.SUBMIT and a.result}
-        assert loaded.keys() == set(ORDERS) | placed
-        assert sum(order.refills for order in loaded.values()) == self.refills
+        assert known.keys() == set(ORDERS) | placed
+        assert sum(order.refills for order in known.values()) == self.refills
         assert len(self.run(self.store.firings_since(0.0))) == self.firings
 
     # --- the model ---

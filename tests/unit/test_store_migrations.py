@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 
 import watcher.store.migrations
-from tests.unit.store_kit import NAME, opened, query, sql, tracked
+from tests.unit.store_kit import NAME, loaded, opened, query, sql, tracked
 from watcher.errors import StoreError
 from watcher.store import Store, database, migrate
 from watcher.store.schema import metadata
@@ -100,7 +100,7 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
     assert query(tmp_path / NAME, "SELECT link, panel FROM orders") == [(None, 1)]
     (steps / "0003_second.py").unlink()
     async with opened(tmp_path) as store:
-        assert len(await store.load()) == 1
+        assert len(await loaded(store)) == 1
 
 
 async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path) -> None:

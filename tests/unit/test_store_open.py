@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.unit.store_kit import NAME, a_plan, child, opened, query, sql, tracked
+from tests.unit.store_kit import NAME, a_plan, child, loaded, opened, query, sql, tracked
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreNewer
 from watcher.store import Store, database
 
@@ -41,7 +41,7 @@ async def test_finds_again_what_was_written(tmp_path: Path) -> None:
         await tracked(store, 3)
         action = await store.plan(a_plan(), now=3.0)
     async with opened(tmp_path) as store:
-        assert [order.id for order in await store.load()] == ["1", "2", "3"]
+        assert [order.id for order in await loaded(store)] == ["1", "2", "3"]
         assert await store.action(action.id) == action
 
 
@@ -98,7 +98,7 @@ async def test_a_lock_held_by_another_program_is_busy_at_start_and_later(tmp_pat
             assert process.stdout.readline() == "held\n"
             with pytest.raises(StoreBusy, match=r"watcher\.db is locked by another process"):
                 await tracked(store, 2)
-            assert [order.id for order in await store.load()] == ["1"]
+            assert [order.id for order in await loaded(store)] == ["1"]
             process.communicate("go\n")
         assert len(await tracked(store, 2)) == 1
     with child(HOLD, tmp_path / NAME) as process:
@@ -188,7 +188,7 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         pass
     with pytest.raises(StoreError, match="closed"):
-        await store.load()
+        await loaded(store)
     await store.close()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import cast, select
 from sqlalchemy.engine import make_url
 
-from tests.unit.store_kit import NAME, an_order, finished, moved, opened, query, tracked
+from tests.unit.store_kit import NAME, an_order, finished, loaded, moved, opened, query, tracked
 from watcher.errors import StoreError
 from watcher.model import Order, Phase, Status
 from watcher.store import Store
@@ -48,7 +48,7 @@ async def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
         (added,) = await store.track([given_order], now=3.0)
         assert added == msgspec.structs.replace(given_order, key=added.key)
         assert await store.order("p", "A-1") == added
-        assert await store.load() == [added]
+        assert await loaded(store) == [added]
         assert (await store.orders())[0] == [added]
 
 
@@ -87,7 +87,7 @@ async def test_what_a_row_can_not_hold_is_refused_whole(tmp_path: Path) -> None:
         for bad in (an_order("2", quantity=2**63), an_order("\ud800")):
             with pytest.raises(StoreError, match="can't hold"):
                 await store.track([an_order("1"), bad], now=1.0)
-        assert await store.load() == []
+        assert await loaded(store) == []
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 21, 22, 1000])
@@ -101,7 +101,7 @@ async def test_loads_what_is_not_closed(
         closed = [moved(order, status=Status.CANCELED) for order in orders[:4]]
         guarded = [finished(order) for order in orders[4:8]]
         await store.record(closed + guarded, now=5.0)
-        assert await store.load() == [t.after for t in guarded] + orders[8:]
+        assert await loaded(store) == [t.after for t in guarded] + orders[8:]
 
 
 async def test_lists_by_each_filter(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_money_is_exact_in_the_file(amounts: list[Decimal]) -> None:
             async with opened(Path(directory)) as store:
                 given_orders = [an_order(str(i), charge=a) for i, a in enumerate(amounts)]
                 await store.track(given_orders, now=0.0)
-                charges = [order.charge for order in await store.load()]
+                charges = [order.charge for order in await loaded(store)]
                 assert [str(charge) for charge in charges] == [str(a) for a in amounts]
 
     asyncio.run(round_trip())

@@ -9,6 +9,7 @@ from tests.unit.store_kit import (
     a_plan,
     a_submission,
     an_order,
+    loaded,
     opened,
     outcome,
     sent,
@@ -44,7 +45,7 @@ async def test_an_accepted_refill_is_counted_and_followed(tmp_path: Path) -> Non
             11.0,
         )
         assert await store.open_refills() == [task]
-        assert [order.refills for order in await store.load()] == [1, 1]
+        assert [order.refills for order in await loaded(store)] == [1, 1]
         assert settled.orders == []
 
 
@@ -54,7 +55,7 @@ async def test_a_panel_that_names_every_refill_the_same(tmp_path: Path) -> None:
         actions = [await sent(store, a_plan(order)) for order in ("1", "2")]
         settled = await store.settle([outcome(a, ACCEPTED, "1") for a in actions], now=12.0)
         assert [task.order for task in settled.refills] == ["1"]
-        assert [order.refills for order in await store.load()] == [1, 1]
+        assert [order.refills for order in await loaded(store)] == [1, 1]
 
 
 async def test_an_accepted_submission_is_tracked(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ async def test_a_submission_whose_order_is_tracked_already_adds_none(tmp_path: P
         action = await sent(store, a_submission(quantity="a lot"))
         settled = await store.settle([outcome(action, ACCEPTED, "1")], now=12.0)
         assert settled.orders == []
-        assert await store.load() == known
+        assert await loaded(store) == known
 
 
 async def test_planned_again_can_be_claimed_again(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ async def test_an_outcome_that_was_written_before_changes_nothing(tmp_path: Path
         again = await store.settle([outcome(action, ACCEPTED, "77")], now=13.0)
         assert again.actions == first.actions
         assert again.refills == []
-        assert [order.refills for order in await store.load()] == [1]
+        assert [order.refills for order in await loaded(store)] == [1]
 
 
 async def test_bad_outcomes_spoil_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 import watcher.store.migrations
-from tests.unit.store_kit import NAME, moved, opened, query, tracked
+from tests.unit.store_kit import NAME, loaded, moved, opened, query, tracked
 from watcher.store import database, migrate
 
 REBUILD = '''
@@ -43,7 +43,7 @@ async def test_a_table_that_others_refer_to_is_built_anew(
 
     monkeypatch.setattr(database, "migrate", from_steps)
     async with opened(tmp_path) as store:
-        assert await store.load() == [change.after]
+        assert await loaded(store) == [change.after]
         assert len(await store.history("p", "1")) == 1
     assert (
         "VARCHAR(4000)"

@@ -14,6 +14,7 @@ from tests.unit.store_kit import (
     a_firing,
     a_plan,
     finished,
+    loaded,
     moved,
     opened,
     query,
@@ -116,7 +117,7 @@ async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
             list,
         ]
         assert "order 4 at p is pending and open, not processing and open" in str(results[4])
-        now = {order.id: order.remains for order in await store.load()}
+        now = {order.id: order.remains for order in await loaded(store)}
         assert now == {"1": 1, "2": None, "3": None, "4": None, "5": None, "6": 1}
         assert await store.history("p", "5") == []
 
@@ -202,7 +203,7 @@ async def test_a_part_is_all_or_nothing(tmp_path: Path) -> None:
             await store.record(
                 [finished(order)], [a_firing("unknown")], [a_plan(rule="r")], now=5.0
             )
-        assert await store.load() == [order]
+        assert await loaded(store) == [order]
         assert await store.unsettled() == []
         assert await store.history("p", "1") == []
 
@@ -217,10 +218,10 @@ async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None
         )
         assert {type(result) for result in results} == {StoreFull}
         assert "make room" in str(results[0])
-        assert await store.load() == orders
+        assert await loaded(store) == orders
         await sql(store, "PRAGMA max_page_count = 1000000")
         await store.record(texts, now=6.0)
-        assert await store.load() == [text.after for text in texts]
+        assert await loaded(store) == [text.after for text in texts]
 
 
 async def test_a_cancelled_callers_part_is_written_all_the_same(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ async def test_a_cancelled_callers_part_is_written_all_the_same(tmp_path: Path) 
         tasks[1].cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(results[1], asyncio.CancelledError)
-        assert [order.remains for order in await store.load()] == [1, 1, 1]
+        assert [order.remains for order in await loaded(store)] == [1, 1, 1]
 
 
 async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.store_kit import (
+    loaded,
     opened,
     tracked,
 )
@@ -60,7 +61,7 @@ def test_what_is_on_record_is_what_was_recorded(calls: list[list[tuple[int, str,
                             told[change.after.id].append(at)
                 parts.append(part)
             await asyncio.gather(*(store.record(part, now=at) for part in parts))
-            assert await store.load() == orders
+            assert await loaded(store) == orders
             for order in orders:
                 history = await store.history("p", order.id)
                 assert [when for when, _ in history] == told[order.id]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.store_kit import NAME, child, moved, opened, query, sql, tracked
+from tests.unit.store_kit import NAME, child, loaded, moved, opened, query, sql, tracked
 from watcher.errors import Conflict, StoreError, StoreFull
 from watcher.store import Store
 
 LIMITED = """
 import asyncio, pathlib, resource, sys
-from tests.unit.store_kit import an_order, opened
+from tests.unit.store_kit import an_order, loaded, opened
 from watcher.errors import StoreError
 
 async def main():
@@ -27,7 +27,7 @@ async def main():
                 print(number, flush=True)
         except StoreError as error:
             print(type(error).__name__, error, flush=True)
-        print(len(await store.load()), flush=True)
+        print(len(await loaded(store)), flush=True)
 
 asyncio.run(main())
 """
@@ -38,12 +38,12 @@ async def test_a_backup_is_a_whole_store(tmp_path: Path) -> None:
         orders = await tracked(store, 500)
         await store.record([moved(order, remains=5) for order in orders], now=5.0)
         await store.backup(tmp_path / "copy.db")
-        expected = await store.load()
+        expected = await loaded(store)
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
         needs_no_log = (tmp_path / "copy.db").read_bytes()[18:20] == b"\1\1"
         assert needs_no_log, "it could not be read from a medium that can't be written"
         copy = await Store.open(tmp_path / "copy.db", now=0.0)
-        assert await copy.load() == expected
+        assert await loaded(copy) == expected
         assert await copy.quick_check()
         await copy.close()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -138,7 +138,7 @@ async def test_a_full_disk_is_told_and_read_on(tmp_path: Path) -> None:
         await sql(store, "PRAGMA max_page_count = 1")
         with pytest.raises(StoreFull, match=r"no room left for .*watcher\.db: make room"):
             await tracked(store, 10_000)
-        assert len(await store.load()) == 10
+        assert len(await loaded(store)) == 10
         await sql(store, "PRAGMA max_page_count = 1000000")
         assert len(await tracked(store, 10_000)) == 9_990
 

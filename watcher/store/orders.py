@@ -1,6 +1,6 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,9 +28,14 @@ class Orders(Part):
         panels = self._db.panels
         return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
 
-    async def load(self) -> list[Order]:
-        """Every order that is not closed, oldest first."""
-        return await self._db.read("load", self._load)
+    async def load(
+        self, take: Callable[[list[Order]], None], panels: Collection[str] | None = None
+    ) -> None:
+        """Hand over every order of the panels (None: all) that is not closed, oldest first.
+
+        In parts: other tasks run in between, and no second copy of all is held.
+        """
+        await self._db.read("load", lambda connection: self._load(connection, take, panels))
 
     async def order(self, panel: str, order_id: str) -> Order | None:
         """The order, None where it is not tracked."""
@@ -87,18 +92,22 @@ class Orders(Part):
 
         return await self._db.read("history", fetch)
 
-    async def _load(self, connection: AsyncConnection) -> list[Order]:
-        """In chunks: other tasks run in between, and no second copy of all is held."""
-        loaded: list[Order] = []
+    async def _load(
+        self,
+        connection: AsyncConnection,
+        take: Callable[[list[Order]], None],
+        panels: Collection[str] | None,
+    ) -> None:
         reader = OrderReader(self._db.panels.names)
         driver = await driver_of(connection)
         after = 0
         while True:
             rows = list(await driver.execute_fetchall(_LOAD, (after,)))
-            loaded += reader.read(rows)
+            orders = reader.read(rows)
+            take([o for o in orders if o.panel in panels] if panels is not None else orders)
             if len(rows) < _CHUNK:
-                return loaded
-            after = loaded[-1].key
+                return
+            after = rows[-1][0]
 
     async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
         async def fetch(connection: AsyncConnection) -> list[Order]:

@@ -163,13 +163,19 @@ class Judge:
         """What the rules want for these orders now; it is reserved until `release`."""
         verdict = Verdict()
         for order in orders:
-            situation = self._situation(order)
+            situation: Situation | None = None
             again: list[float] = []
             for rule in self.rules:
                 if rule.name in self.switched_off:
                     continue
                 if rule.panels is not None and order.panel not in rule.panels:
                     continue
+                if rule.condition.excludes(order):  # most orders, at a fiftieth of the cost
+                    self.evaluations[rule.name] += 1
+                    self._failing.pop(rule.name, None)
+                    continue
+                if situation is None:
+                    situation = self._situation(order)
                 decision = self._judge_one(rule, order, situation, now, verdict)
                 if decision.again_at is not None:
                     again.append(decision.again_at)

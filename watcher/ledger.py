@@ -7,7 +7,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -112,13 +112,9 @@ class Ledger:
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
         """Let the rules look at the orders now, a few hundred at a time; ends guards."""
-        by_panel: dict[str, list[Order]] = defaultdict(list)
-        for order in orders:
-            by_panel[order.panel].append(order)
-        for panel, of_panel in by_panel.items():
-            for some in _chunks(of_panel, _LOOKS_AT_ONCE):
-                await self._review(panel, some, now)
-                await asyncio.sleep(0)  # others go on while a hundred thousand are looked at
+        for some in _by_panel(orders, _LOOKS_AT_ONCE):
+            await self._review(some[0].panel, some, now)
+            await asyncio.sleep(0)  # others go on while a hundred thousand are looked at
 
     async def look(self, now: float) -> float | None:
         """Review the orders for which time alone may have changed a decision.
@@ -236,5 +232,12 @@ def _earliest(*times: float | None) -> float | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def _chunks(orders: Sequence[Order], size: int) -> Iterable[Sequence[Order]]:
-    return (orders[start : start + size] for start in range(0, len(orders), size))
+def _by_panel(orders: Iterable[Order], size: int) -> Iterator[list[Order]]:
+    """Up to `size` orders of one panel at a time; of a million, no more are held at once."""
+    waiting: dict[str, list[Order]] = defaultdict(list)
+    for order in orders:
+        some = waiting[order.panel]
+        some.append(order)
+        if len(some) == size:
+            yield waiting.pop(order.panel)
+    yield from waiting.values()

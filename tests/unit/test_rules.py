@@ -182,3 +182,27 @@ def test_money_and_balance_can_be_compared():
     condition = Condition("service.rate < 1.0 && panel.balance > 5.0")
     situation = a_situation(service=a_service(rate=Decimal("0.9")), panel=Panel("p", 6.0, "USD"))
     assert condition.holds(an_order(status=Status.PENDING), situation, Past(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "statuses"),
+    [
+        ("order.status == 'completed'", {"completed"}),
+        ("order.status == 'completed' && order.age > duration('1h')", {"completed"}),
+        ('order.status in ["completed", "partial"]&&order.drop > 0.1', {"completed", "partial"}),
+        ("order.status == 'completed' || order.age > duration('1h')", set(Status)),
+        ("order.status == 'completed' ? true : order.age > duration('1h')", set(Status)),
+        ("order.status in ['completed', order.status_text] && order.quantity > 0", set(Status)),
+        ("order.status != 'completed' && order.quantity > 0", set(Status)),
+        ("order.status == 'completed' == (order.quantity > 500)", set(Status)),
+    ],
+)
+def test_a_status_excludes_just_what_can_never_be_true(text: str, statuses: set[str]):
+    condition = Condition(text)
+    assert {s for s in Status if not condition.excludes(an_order(status=s))} == statuses
+
+
+def test_time_alone_makes_nothing_true_of_another_status():
+    condition = Condition("order.status == 'pending' && order.age > duration('1h')")
+    assert condition.next_look(an_order(status=Status.PENDING), 0.0) is not None
+    assert condition.next_look(an_order(status=Status.COMPLETED), 0.0) is None

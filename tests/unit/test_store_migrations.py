@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 import watcher.store.migrations
@@ -140,3 +142,9 @@ async def test_foreign_keys_hold_after_migrations(tmp_path: Path, steps: Path) -
             await sql(
                 store, "INSERT INTO balances (panel, at, amount, currency) VALUES (9, 1, 1, 1)"
             )
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", migrate.MIGRATIONS)
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate._newest()]

@@ -95,6 +95,7 @@ class Daemon:
         self.stations: dict[str, Station] = {}
         self.book = Book()
         self.judge = Judge(config.rules)
+        self.book.keeps_links = self.judge.wants_links()
         self.metrics = Metrics()
         self.port = 0
         self._reread = reread or (lambda: config)
@@ -273,7 +274,10 @@ class Daemon:
             self.config = config
             self.judge.take_rules(config.rules)
 
-        await self._fleet.take_over(config.panels.values(), in_force)
+        wants_links = Judge(config.rules).wants_links()
+        anew = wants_links and not self.book.keeps_links
+        self.book.keeps_links |= wants_links  # until the next start: they are there anyway
+        await self._fleet.take_over(config.panels.values(), in_force, anew=anew)
         self._schedule.wake("backup")
         self._schedule.wake("retention")
         self._schedule.add("review", self._review)

@@ -133,7 +133,7 @@ class Fleet:
         def shelve(orders: Sequence[Order]) -> None:
             load.book.fill((o, _first_due(o, fresh[o.panel], now)) for o in orders)
 
-        await self._store.load(shelve, fresh)
+        await self._store.load(shelve, fresh, links=self._book.keeps_links)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
         return load
 

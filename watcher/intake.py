@@ -108,8 +108,7 @@ class Intake:
     async def order(self, panel: str, order_id: str) -> Order:
         """The order as it is now; NotFound where it is not tracked."""
         self.check_panel(panel)
-        entry = self._book.entry(panel, order_id)
-        order = entry.order if entry else await self._store.order(panel, order_id)
+        order = await self._store.order(panel, order_id)  # the book may not have its link
         if order is None:
             raise await self._unknown(panel, order_id)
         return order
@@ -136,9 +135,10 @@ class Intake:
             self._ledger.enter(settled, now)
         action = settled.actions[0]
         entry = self._book.entry(action.panel, action.order or "")
-        if entry is not None:
-            await self._ledger.review([entry.order], now)
-        return action, entry.order if entry else None
+        if entry is None:
+            return action, None
+        await self._ledger.review([entry.order], now)
+        return action, await self._store.order(action.panel, entry.order.id)
 
     def settled(self, actions: Sequence[Action]) -> None:
         """Actions that have ended; whoever waits for one hears of it."""

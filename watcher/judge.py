@@ -205,6 +205,10 @@ class Judge:
         """Whether a change of prices or flags can change a decision."""
         return any(rule.condition.depends_on("service") for rule in self.rules)
 
+    def wants_links(self) -> bool:
+        """Whether an order's link can change a decision."""
+        return any("link" in rule.condition.fields["order"] for rule in self.rules)
+
     def wants_balances(self) -> bool:
         """Whether a change of the balance can change a decision."""
         return any("balance" in rule.condition.fields["panel"] for rule in self.rules)

@@ -94,3 +94,21 @@ async def metrics_text(house: House) -> str:
     url = f"http://127.0.0.1:{house.daemon.port}/metrics"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return await answer.text()
+
+
+async def test_a_new_rule_on_links_knows_the_links_that_were_not_kept(tmp_path: Path):
+    on_links = RULE.replace("order.age > duration('1h')", "order.link.endsWith('/this')")
+    async with a_house(tmp_path) as house:
+        world, now = house.panel.world, house.clock()
+        wanted, other = map(str, world.seed_orders(2, now, services=[1], fate=Fate(pending=1e9)))
+        await house.track([wanted], link="https://example.com/this", service="1")
+        await house.track([other], link="https://example.com/that", service="1")
+        await house.restart()
+        await house.run(HOUR)
+        assert house.order(wanted).link is None, "no rule needs it"
+        shown = await house.call("GET", f"/v1/orders/standard/{wanted}")
+        assert shown["state"]["link"] == "https://example.com/this"
+        rewrite(house, rules=on_links)
+        await house.daemon.reload()
+        await house.run(10.0)
+        assert house.panel.journal.sent("cancel") == {int(wanted): 1}

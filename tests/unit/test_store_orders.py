@@ -95,7 +95,6 @@ async def test_loads_what_is_not_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(orders_module, "_CHUNK", chunk)
-    monkeypatch.setattr(orders_module, "_LOAD", orders_module._LOAD.replace("10000", str(chunk)))
     async with opened(tmp_path) as store:
         orders = await tracked(store, 25)
         closed = [moved(order, status=Status.CANCELED) for order in orders[:4]]
@@ -200,3 +199,14 @@ async def test_a_stalled_order_is_listed_from_the_file_alone(tmp_path: Path) -> 
     async with opened(tmp_path) as again:
         found, _ = await again.orders(progressed_before={"p": 2.0})
         assert [order.id for order in found] == ["1", "2"]
+
+
+async def test_orders_can_be_loaded_without_their_links(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (added,) = await store.track([an_order("A-1", **FULL)], now=3.0)
+        assert added.link is not None
+        orders: list[Order] = []
+        await store.load(orders.extend, ["p"], links=False)
+        assert orders == [msgspec.structs.replace(added, link=None)]
+        await store.load(orders.extend, ["another"])
+        assert len(orders) == 1

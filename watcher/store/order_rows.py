@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, select, type_coerce
+from sqlalchemy import Text, bindparam, func, null, select, type_coerce
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ _STATUSES = {status.value: status for status in Status}
 _PHASES = {phase.value: phase for phase in Phase}
 T = TypeVar("T")
 
-SELECT_ORDER = select(
+_COLUMNS = (
     orders.c.key,
     orders.c.panel,
     orders.c.order_id,
@@ -40,6 +40,10 @@ SELECT_ORDER = select(
     order_states.c.checked_at,
     order_states.c.problem,
     order_states.c.refills,
+)
+SELECT_ORDER = select(*_COLUMNS).join_from(order_states, orders)
+WITHOUT_LINK = select(
+    *(null().label("link") if column is orders.c.link else column for column in _COLUMNS)
 ).join_from(order_states, orders)
 
 _LAST = select(func.coalesce(func.max(orders.c.key), 0))

@@ -4,17 +4,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Select, bindparam, case, select
+from sqlalchemy import CTE, Select, and_, bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
-from watcher.store.order_rows import SELECT_ORDER, OrderReader, add_orders
+from watcher.store.order_rows import SELECT_ORDER, WITHOUT_LINK, OrderReader, add_orders
 from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _CHUNK = 10_000
-_WATCHED = SELECT_ORDER.where(NOT_CLOSED, order_states.c.key > bindparam("after"))
-_LOAD = f"{compiled(_WATCHED.order_by(order_states.c.key))} LIMIT {_CHUNK}"
+_IS_WATCHED = and_(NOT_CLOSED, order_states.c.key > bindparam("after"))
+_LOAD = {  # with links -> statement
+    links: f"{compiled(columns.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
+    for links, columns in {True: SELECT_ORDER, False: WITHOUT_LINK}.items()
+}
 
 
 class Orders(Part):
@@ -29,13 +32,19 @@ class Orders(Part):
         return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
 
     async def load(
-        self, take: Callable[[list[Order]], None], panels: Collection[str] | None = None
+        self,
+        take: Callable[[list[Order]], None],
+        panels: Collection[str] | None = None,
+        *,
+        links: bool = True,
     ) -> None:
         """Hand over every order of the panels (None: all) that is not closed, oldest first.
 
-        In parts: other tasks run in between, and no second copy of all is held.
+        In parts: other tasks run in between, and no second copy of all is held. Without `links`
+        no order has one.
         """
-        await self._db.read("load", lambda connection: self._load(connection, take, panels))
+        statement = _LOAD[links]
+        await self._db.read("load", lambda c: self._load(c, statement, take, panels))
 
     async def order(self, panel: str, order_id: str) -> Order | None:
         """The order, None where it is not tracked."""
@@ -95,6 +104,7 @@ class Orders(Part):
     async def _load(
         self,
         connection: AsyncConnection,
+        statement: str,
         take: Callable[[list[Order]], None],
         panels: Collection[str] | None,
     ) -> None:
@@ -102,7 +112,7 @@ class Orders(Part):
         driver = await driver_of(connection)
         after = 0
         while True:
-            rows = list(await driver.execute_fetchall(_LOAD, (after,)))
+            rows = list(await driver.execute_fetchall(statement, (after, _CHUNK)))
             orders = reader.read(rows)
             take([o for o in orders if o.panel in panels] if panels is not None else orders)
             if len(rows) < _CHUNK:

@@ -22,7 +22,7 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.errors import LifecycleError, StoreBusy, StoreError, StoreFull
+from watcher.errors import LifecycleError, StoreBusy, StoreError, StoreFull, StoreRefused
 from watcher.lifecycle import count
 from watcher.model import Kind, Status, Transition
 from watcher.store import Store
@@ -110,9 +110,9 @@ async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
         )
         assert [type(result) for result in results] == [
             list,
-            StoreError,
-            StoreError,
-            StoreError,
+            StoreRefused,
+            StoreRefused,
+            StoreRefused,
             LifecycleError,
             list,
         ]

@@ -1,6 +1,7 @@
 """Faults between a client and a simulated panel: what was carried out, and what came back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -79,6 +80,15 @@ async def test_the_connection_is_closed_before_anything_is_done(panel: Simulated
     assert entry.parameters["quantity"] == "50"
 
 
+async def test_the_connection_is_reset_before_anything_is_done(panel: SimulatedPanel) -> None:
+    panel.switches.on(Trait.RESET, times=1)
+    with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
+        await add(panel)
+    (entry,) = panel.journal.requests("add")
+    assert (entry.outcome, entry.http, entry.carried_out) == ("reset", 0, ())
+    assert (await add(panel))[0] == 200
+
+
 async def test_the_connection_is_closed_after_it_is_done(panel: SimulatedPanel) -> None:
     panel.switches.on(Trait.CLOSE_AFTER, times=1)
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -99,6 +109,20 @@ async def test_a_gateway_times_out_after_it_is_done(panel: SimulatedPanel) -> No
 async def test_an_empty_body(panel: SimulatedPanel) -> None:
     panel.switches.on(Trait.EMPTY_BODY, times=1)
     assert (await add(panel))[::2] == (200, b"")
+    assert carried_out(panel) == 1
+
+
+@pytest.mark.parametrize(
+    ("trait", "says"),
+    [(Trait.BROKEN_JSON, rb'\{"orde'), (Trait.WRONG_TYPES, rb'\{"order":\[\d+\]\}')],
+)
+async def test_an_answer_that_is_not_what_it_should_be(
+    panel: SimulatedPanel, trait: Trait, says: bytes
+) -> None:
+    panel.switches.on(trait, times=1)
+    status, content_type, body = await add(panel)
+    assert (status, content_type) == (200, "application/json")
+    assert re.match(says, body)
     assert carried_out(panel) == 1
 
 

@@ -1,7 +1,10 @@
 """How an answer gets to the client, or does not: faults between panel and client."""
 
 import asyncio
+import socket
+import struct
 
+import msgspec
 from aiohttp import web
 
 from watcher.simulator.desk import Reply, page
@@ -35,12 +38,18 @@ class Delivery:
         """Send the reply, with all that happens to it on its way."""
         if Trait.STALL in shown and not await self.wait(shown[Trait.STALL]):
             return hang_up(request)
+        if Trait.RESET in shown:
+            return hang_up(request, abort=True)
         if Trait.CLOSE_BEFORE in shown or Trait.CLOSE_AFTER in shown:
             return hang_up(request)
         if Trait.HTML_504_AFTER in shown:
             reply = GATEWAY_TIMEOUT
         if Trait.EMPTY_BODY in shown:
             reply = Reply(b"")
+        if Trait.BROKEN_JSON in shown:
+            reply = reply._replace(body=reply.body[: len(reply.body) // 2])
+        if Trait.WRONG_TYPES in shown:
+            reply = reply._replace(body=_in_lists(reply.body))
         if Trait.JSON_AS_HTML in shown:
             reply = reply._replace(content_type="text/html")
         try:
@@ -72,11 +81,36 @@ class Delivery:
         return hang_up(request, response)
 
 
-def hang_up(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
+def hang_up(
+    request: web.Request, response: web.StreamResponse | None = None, *, abort: bool = False
+) -> web.StreamResponse:
     """Close the connection; aiohttp wants a response even so, and notices that it can't send."""
     if request.transport is not None:
+        if abort:
+            _reset(request.transport)
         request.transport.close()
     return web.Response() if response is None else response
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Have the client told so: without lingering, the system sends RST in place of FIN."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _in_lists(body: bytes) -> bytes:
+    """Each value of the JSON as a list of its own; a page stays as it is."""
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return body
+    return msgspec.json.encode(_in_list(answer))
+
+
+def _in_list(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _in_list(part) for name, part in value.items()}
+    return [_in_list(part) for part in value] if isinstance(value, list) else [value]
 
 
 async def _cut(request: web.Request, reply: Reply) -> web.StreamResponse:

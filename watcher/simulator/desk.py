@@ -108,7 +108,7 @@ class Desk:
             entry.outcome = Trait.RATE_LIMITED.value
             return _limited(wait, shown, wall)
         for trait in shown:
-            if trait in PAGES or trait is Trait.CLOSE_BEFORE:
+            if trait in PAGES or trait in (Trait.CLOSE_BEFORE, Trait.RESET):
                 entry.outcome = trait.value
                 return PAGES.get(trait, Reply(b""))
         return None

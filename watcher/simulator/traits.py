@@ -21,6 +21,7 @@ class Trait(StrEnum):
     HTML_BLOCKED = "html_blocked", "a page with HTTP 403 saying that the address is blocked"
     HTML_503 = "html_503", "a maintenance page with HTTP 503"
     CLOSE_BEFORE = "close_before", "the connection is closed, nothing is carried out"
+    RESET = "reset", "the connection is reset amid the request, nothing is carried out"
     STALL_BEFORE = "stall_before", "waits (seconds), then carries out and answers"
 
     # Transport, the request is carried out first.
@@ -28,6 +29,8 @@ class Trait(StrEnum):
     HTML_504_AFTER = "html_504_after", "carries out, then answers a gateway timeout page"
     EMPTY_BODY = "empty_body", "carries out, then answers HTTP 200 with nothing in it"
     CUT_ANSWER = "cut_answer", "carries out, then closes the connection amid the answer"
+    BROKEN_JSON = "broken_json", "carries out, then answers half of the JSON as if it were whole"
+    WRONG_TYPES = "wrong_types", "carries out, then answers with a list in place of each value"
     HUGE_ANSWER = "huge_answer", "answers after many bytes of blanks (how many)"
     ENDLESS_ANSWER = "endless_answer", "an answer that never ends"
     STALL = "stall", "carries out, then waits before it answers (seconds)"
@@ -112,11 +115,14 @@ FAULTS = frozenset(
         Trait.HTML_BLOCKED,
         Trait.HTML_503,
         Trait.CLOSE_BEFORE,
+        Trait.RESET,
         Trait.STALL_BEFORE,
         Trait.CLOSE_AFTER,
         Trait.HTML_504_AFTER,
         Trait.EMPTY_BODY,
         Trait.CUT_ANSWER,
+        Trait.BROKEN_JSON,
+        Trait.WRONG_TYPES,
         Trait.HUGE_ANSWER,
         Trait.ENDLESS_ANSWER,
         Trait.STALL,

@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 from urllib.parse import quote, quote_plus
 
 import structlog
@@ -103,6 +104,21 @@ def _set_off(logger: Any, method: str, event: EventDict) -> EventDict:
     return event
 
 
+class _Lossy:
+    """What can't be written (a full disk, a reader that is gone) is lost: the work goes on."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+
 def configure(level: str, style: str) -> None:
     """Set up structlog, and send what libraries log the same way, from warnings on."""
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
@@ -127,7 +143,7 @@ def configure(level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

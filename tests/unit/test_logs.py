@@ -1,8 +1,10 @@
 """Log lines: one event a line whatever it holds, and no secret in any of them."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -131,3 +133,15 @@ def fail(message: str) -> None:
         raise ValueError(message)
     except ValueError:
         structlog.get_logger().exception("task.failed", size=len(precious))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_log_that_can_not_be_written_stops_nothing(form: str, monkeypatch):
+    """Else a full disk would end the very tasks that are to go on once there is room."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        stream = io.TextIOWrapper(full, write_through=True)
+        monkeypatch.setattr("sys.stderr", stream)
+        logs.configure("info", form)
+        structlog.get_logger().info("daemon.started")
+        with pytest.raises(OSError, match="No space left"):
+            stream.write("without that care")

@@ -1,6 +1,8 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
 # make test    everything that this machine can check
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
+# make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
+#              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -8,9 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
-DURATION ?= 60
 
-.PHONY: demo test lint types imports tests pythons fuzz lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -49,10 +50,17 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 # Not among the locked dependencies: it has wheels for some Pythons and machines only.
+fuzz: DURATION ?= 60
 fuzz: $(VENV)/.dev
 	@$(PIP) install --only-binary :all: 'atheris>=3,<4' \
 	  || { echo 'atheris has no wheel for this Python and machine: nothing was fuzzed'; exit 1; }
 	@$(BIN)/python -m tests.fuzz.decoders $(DURATION)
+
+torture: DURATION ?= 10m
+torture: $(VENV)/.dev
+	@$(BIN)/python -m tests.acceptance.harness.torture \
+	  $(if $(SCENARIOS),--scenarios $(SCENARIOS),--duration $(DURATION)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS))
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

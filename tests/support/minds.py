@@ -78,8 +78,8 @@ def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
         queued = set(station.worker._planned)
         if queued != planned[name]:
             yield f"{name}: planned are {sorted(planned[name])}, queued are {sorted(queued)}"
-        if station.worker._outcomes:
-            yield f"{name}: {len(station.worker._outcomes)} outcomes are not on record"
+    if waiting := daemon._outcomes._waiting:
+        yield f"{len(waiting)} outcomes are not on record"
 
 
 def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:

@@ -1,19 +1,43 @@
-"""What must be true once nothing has been wrong for a while."""
+"""What must be true once nothing has been wrong for two rounds of checks."""
 
 from collections.abc import Iterator
-from itertools import chain
+from math import sqrt
 
 from prometheus_client import generate_latest
 
 from tests.support.audit import Rows, ids_of
 from watcher.app import Daemon
-from watcher.simulator import SimulatedPanel
-from watcher.simulator.orders import FINAL
+from watcher.cadence import _STRETCH
+from watcher.simulator import SimulatedPanel, Trait
+from watcher.simulator.orders import CANCELED, PENDING, OrderRow
+
+SLACK = 120.0  # seconds that a check of a refill may come late
 
 _UNRESOLVED = """
 SELECT panels.name, kind, count(*) FROM actions JOIN panels ON panels.id = actions.panel
 WHERE state = 'unresolved' GROUP BY 1, 2
 """
+_ORDERS = """
+SELECT order_id, phase, status, remains FROM orders JOIN order_states USING (key)
+JOIN panels ON panels.id = orders.panel WHERE panels.name = '{}'
+"""
+_FOLLOWED = """
+SELECT refill_id, status, requested_at FROM refills JOIN panels ON panels.id = refills.panel
+WHERE panels.name = '{}' AND finished_at IS NULL
+"""
+# What else a panel's word for it may mean to us; "Expired" is said of subscriptions that are over.
+_SYNONYMS = {CANCELED: {"refunded", "failed"}}
+_SUBSCRIPTION = {PENDING: {"in_progress"}, CANCELED: {"completed"}}
+# Of panels with one of these, `remains` is not what the world has.
+_OTHER_REMAINS = frozenset(
+    {
+        Trait.NULL_REMAINS,
+        Trait.EMPTY_REMAINS,
+        Trait.NEGATIVE_REMAINS,
+        Trait.REMAINS_ABOVE_QUANTITY,
+        Trait.PARTIAL_WITHOUT_REMAINS,
+    }
+)
 
 
 def unreported(daemon: Daemon, database: Rows) -> Iterator[str]:
@@ -26,50 +50,53 @@ def unreported(daemon: Daemon, database: Rows) -> Iterator[str]:
             yield f"{panel}: {count} unresolved {kind}s, which the metric does not tell"
 
 
-def wrong_at_the_end(
-    database: Rows, name: str, panel: SimulatedPanel, late: float
+def other_orders(
+    database: Rows, name: str, panel: SimulatedPanel, since: float, blur: float = 0.0
 ) -> Iterator[str]:
-    """`late`: the seconds after which whatever happened at the panel has to be known."""
-    return chain(_starved(database, name, panel, late), _untrue(database, name, panel, late))
+    """Orders that were not asked about since then, or are not what the panel said of them last.
+
+    Times are the world's. `blur` is how long after a request its answer may have been made.
+    """
+    asked = _last_asked(panel)
+    tells_remains = not any(panel.switches.is_on(trait) for trait in _OTHER_REMAINS)
+    words = _SUBSCRIPTION if panel.switches.is_on(Trait.STATUS_SUBSCRIPTION) else {}
+    for order, phase, *state in database.rows(_ORDERS.format(name)):
+        if not panel.world.knows(int(order), panel.now()):
+            continue
+        at = asked.get(order)
+        if phase == "open" and (at is None or at < since):
+            waited = "never" if at is None else f"{panel.now() - at:.0f} s ago"
+            yield f"{name}: open order {order} was last asked about: {waited}"
+        elif at is not None and state[0] != "unknown":  # a word that nobody knows
+            truths = [panel.world.status(int(order), at + late) for late in (0.0, blur)]
+            told = tells_remains and phase == "open" and not blur
+            if not any(_fits(state, truth, told, words) for truth in truths):
+                yield f"{name}: order {order} is {state} here, the panel said {truths[0]}"
 
 
-def _starved(database: Rows, name: str, panel: SimulatedPanel, late: float) -> Iterator[str]:
+def _fits(
+    state: list[object], truth: object, tells_remains: bool, words: dict[str, set[str]]
+) -> bool:
+    status, remains = state
+    if not isinstance(truth, OrderRow):  # a subscription: its words are other ones
+        return True
+    means = {truth.status.lower().replace(" ", "_")}
+    means |= _SYNONYMS.get(truth.status, set()) | words.get(truth.status, set())
+    return status in means and (not tells_remains or truth.remains == remains)
+
+
+def late_refills(database: Rows, name: str, panel: SimulatedPanel, now: float) -> Iterator[str]:
+    """Refills that ended at the panel, have been due since, and run on here."""
+    for refill, status, requested_at in database.rows(_FOLLOWED.format(name)):
+        wait = _STRETCH * sqrt(max(0.0, now - requested_at)) + SLACK
+        if panel.world.knows_refill(int(refill)):
+            truth = panel.world.refill_status(int(refill), panel.now() - wait)
+            if truth not in ("Pending", "In progress"):
+                yield f"{name}: refill {refill} ended long ago, here it is {status}"
+
+
+def _last_asked(panel: SimulatedPanel) -> dict[str, float]:
     asked: dict[str, float] = {}
     for entry in panel.journal.requests("status"):
         asked.update(dict.fromkeys(ids_of(entry), entry.time))
-    for order, _ in _watched(database, name, panel, "open"):
-        waited = panel.now() - asked.get(str(order), float("-inf"))
-        if waited > late:
-            yield f"{name}: open order {order} was last asked about {waited:.0f} s ago"
-
-
-def _untrue(database: Rows, name: str, panel: SimulatedPanel, late: float) -> Iterator[str]:
-    """What ended at the panel some time ago has ended here, unless by a word that nobody knows."""
-    then = panel.now() - late
-    for order, status in _watched(database, name, panel, "open"):
-        if status == "unknown":
-            continue
-        if panel.world.knows(order, then) and panel.world.status(order, then).status in FINAL:
-            yield f"{name}: order {order} ended long ago, here it is {status}"
-    rows = database.rows(
-        "SELECT refill_id, status FROM refills JOIN panels ON panels.id = refills.panel"
-        f" WHERE panels.name = '{name}' AND finished_at IS NULL"
-    )
-    for refill, status in rows:
-        if panel.world.knows_refill(int(refill)) and panel.world.refill_status(
-            int(refill), then
-        ) not in ("Pending", "In progress"):
-            yield f"{name}: refill {refill} ended long ago, here it is {status}"
-
-
-def _watched(
-    database: Rows, name: str, panel: SimulatedPanel, phase: str
-) -> Iterator[tuple[int, str]]:
-    rows = database.rows(
-        "SELECT order_id, status FROM orders JOIN order_states USING (key)"
-        f" JOIN panels ON panels.id = orders.panel WHERE panels.name = '{name}'"
-        f" AND phase = '{phase}'"
-    )
-    for order, status in rows:
-        if panel.world.knows(int(order), panel.now()):
-            yield int(order), status
+    return asked

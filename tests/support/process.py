@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,19 @@ class DaemonProcess:
         self.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.port}"))
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, *, ready: bool = True) -> None:
+    async def start(self, *, ready: bool = True, program: Sequence[str] = ("watcher",)) -> None:
+        """Start the daemon; `program` is the module that runs it, and what it takes first."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "watcher",
+                *program,
                 "run",
                 "--config",
                 str(self.config),
                 cwd=ROOT,
-                env={**os.environ, "TEST_KEY": KEY},
+                # Compiling all that is imported takes longer than all else of a start.
+                env={**os.environ, "TEST_KEY": KEY, "PYTHONDONTWRITEBYTECODE": ""},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

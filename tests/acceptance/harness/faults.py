@@ -1,13 +1,16 @@
 """What can be done to panels, clock, disk, configuration and process, and how it is undone."""
 
 import asyncio
+import contextlib
+import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.acceptance.harness.fuse import Moment
-from tests.acceptance.harness.scenario import Fault, Scenario
+from tests.acceptance.harness.scenario import HOUR, Fault, Scenario
 from tests.acceptance.harness.stage import Stage
 from tests.support.house import KEY
 from watcher.simulator import SimulatedPanel, Trait
@@ -27,6 +30,7 @@ class Faults:
         self._stage = stage
         self._traits = {panel.name: panel.traits for panel in scenario.panels}
         self._undo: list[Undo] = []
+        self._away: set[str] = set()  # panels that do not listen
         self._lock: sqlite3.Connection | None = None
 
     @property
@@ -77,9 +81,30 @@ class Faults:
         self._later(_call(lambda: panel.change_key(KEY)))
 
     async def _panel_stopped(self, fault: Fault) -> None:
-        panel = self._panel(fault)
-        await panel.stop()
-        self._later(lambda: _started(panel))
+        if fault.panel not in self._away:
+            self._away.add(fault.panel)
+            place = await _left(self._panel(fault))
+            self._later(lambda: self._back(fault.panel, place))
+
+    async def _panel_hangs_up(self, fault: Fault) -> None:
+        """In the panel's place somebody who takes so many bytes and is gone."""
+        if fault.panel in self._away:
+            return
+        self._away.add(fault.panel)
+        place = await _left(self._panel(fault))
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await reader.readexactly(fault.number)
+            writer.transport.abort()
+
+        server = await asyncio.start_server(answer, sock=place)
+        self._later(lambda: self._back(fault.panel, server))
+
+    async def _back(self, name: str, place: socket.socket | asyncio.Server) -> None:
+        place.close()
+        await self._stage.all_panels[name].start()
+        self._away.discard(name)
 
     async def _bad_ids(self, fault: Fault) -> None:
         known = self.unreal[fault.panel]
@@ -126,10 +151,14 @@ class Faults:
     # --- clock ---
 
     async def _clock_forward(self, fault: Fault) -> None:
-        self._stage.clock.skew += fault.amount
+        self._stage.set_clock(fault.amount)
 
     async def _clock_back(self, fault: Fault) -> None:
-        self._stage.clock.skew -= fault.amount
+        self._stage.set_clock(-fault.amount)
+
+    async def _clock_forth_and_back(self, fault: Fault) -> None:
+        self._stage.set_clock(fault.amount)
+        self._later(_call(lambda: self._stage.set_clock(-fault.amount)))
 
     # --- disk ---
 
@@ -208,8 +237,14 @@ def _call(do: Callable[[], None]) -> Undo:
     return undo
 
 
-async def _started(panel: SimulatedPanel) -> None:
-    await panel.start()
+async def _left(panel: SimulatedPanel) -> socket.socket:
+    """Stop the panel; what is returned keeps its place, and refuses unless it is listened on."""
+    await panel.stop()
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    url = urlsplit(panel.url)
+    place.bind((url.hostname, url.port))
+    return place
 
 
 async def _together(*work: Awaitable[Any]) -> None:
@@ -222,4 +257,10 @@ def _name(fault: Fault) -> str:
         return f"{fault.word} at {fault.action or 'any'}"
     if fault.kind == "crash":
         return f"crash {fault.word} {fault.panel or 'whatever came'}"
+    if fault.kind == "rate_limit":
+        return f"rate_limit {fault.word or 'plain'}"
+    if fault.kind == "panel_hangs_up":
+        return f"panel_hangs_up {'amid the request' if fault.number else 'before the first byte'}"
+    if fault.kind.startswith("clock"):
+        return f"{fault.kind} by {'hours' if fault.amount >= HOUR else 'minutes'}"
     return fault.kind

@@ -3,7 +3,8 @@
 1. Panels, a daemon and orders are set up.
 2. Each step brings its faults about, lets people act while time passes, and takes them away.
    Where the daemon crashes, the oracle looks, then a new one starts on the same database.
-3. A quiet time follows, in which nothing is wrong: whatever was learnt late must arrive now.
+3. Nothing is wrong any more: after the longest pause of a panel, and two rounds of checks, every
+   order is what its panel says it is.
 4. The oracle judges the journals, the database and the daemon's mind.
 """
 
@@ -23,16 +24,16 @@ from tests.acceptance.harness.faults import Faults
 from tests.acceptance.harness.fuse import Crash, Fuse, in_place
 from tests.acceptance.harness.scenario import LIMITS, MINUTE, Fault, Scenario, Step, draw
 from tests.acceptance.harness.stage import Stage
-from tests.acceptance.harness.verdict import Verdict
+from tests.acceptance.harness.verdict import Verdict, peak
 from tests.support.audit import fired_too_often, left_sending, violations
 from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
-from tests.support.outcome import unreported, wrong_at_the_end
+from tests.support.outcome import late_refills, other_orders, unreported
+from watcher.panels.profiles import shipped
 from watcher.store.database import _WRITING
 from watcher.web import orders as submissions
 
-SETTLING = 15 * MINUTE  # pauses of panels that have failed for long end in it
-GRACE = 10 * MINUTE  # beyond check_within
+LONGEST_PAUSE = 6 * MINUTE  # of a panel that has failed, or refused, again and again
 BUGS = ("action.bug", "web.failed", "poller.transition")  # events that must not be
 
 
@@ -65,6 +66,7 @@ async def _play(scenario: Scenario, directory: Path) -> Verdict:
         injected=dict(performance.faults.injected),
         seen=dict(performance.seen),
         seconds=time.perf_counter() - began,
+        peak_mib=peak(),
     )
 
 
@@ -135,19 +137,29 @@ class Performance:
 
     async def _quiet(self) -> None:
         await self._end_faults()
-        seconds = SETTLING + self.scenario.check_within + GRACE
         self.stage.fuse.unset()
-        await self.stage.run(seconds)
+        await self.stage.run(LONGEST_PAUSE + 2 * self._round())
+
+    def _round(self) -> float:
+        """The time in which every open order is asked about, one a request where need be."""
+        pace = self.scenario.requests_per_minute / MINUTE
+        alone = [
+            sum(1 for _ in self.stage.daemon.book.orders(plan.name))
+            for plan in self.scenario.panels
+            if not shipped()[plan.profile].can("multi_status")
+        ]
+        return self.scenario.check_within + MINUTE + max(alone, default=0) / pace
 
     def _judge_the_end(self) -> None:
-        stage, scenario = self.stage, self.scenario
+        stage = self.stage
         self.found += self._breaches("at the end")
         self.found += left_sending(stage)
         self.found += differences(stage.daemon, stage)
         self.found += unreported(stage.daemon, stage)
-        late = scenario.check_within + GRACE
+        since = stage.true() - self._round()
         for name, panel in stage.all_panels.items():
-            self.found += wrong_at_the_end(stage, name, panel, late)
+            self.found += other_orders(stage, name, panel, since)
+            self.found += late_refills(stage, name, panel, stage.clock())
         self.found += [*self.crowd.complaints, *stage.bugs, *stage.schedule.bugs]
 
     def _breaches(self, when: str) -> list[str]:

@@ -15,7 +15,7 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 LARGE = 10_000  # orders
-FURTHEST_BACK = 3 * MINUTE  # the daemon waits until the clock is where it was before
+PROCESS_EVERY = 20  # seeds
 
 REFILLS = """
 [[rules]]
@@ -145,7 +145,7 @@ def kind_of(seed: int) -> Kind:
     """How the seed's scenario is played: that is drawn from the seed too."""
     if seed % 100 == 99:
         return Kind.LARGE
-    return Kind.PROCESS if seed % 20 == 7 else Kind.HOUSE
+    return Kind.PROCESS if seed % PROCESS_EVERY == 7 else Kind.HOUSE
 
 
 def draw(seed: int) -> Scenario:
@@ -206,13 +206,16 @@ ACTS = ("refills", "refills", "cancels", "submit", "submit", "counts", "track", 
 _SPOILS = (
     (Trait.CLOSE_BEFORE, 0.0),
     (Trait.CLOSE_AFTER, 0.0),
+    (Trait.RESET, 0.0),
     (Trait.CUT_ANSWER, 0.0),
+    (Trait.BROKEN_JSON, 0.0),
+    (Trait.WRONG_TYPES, 0.0),
     (Trait.EMPTY_BODY, 0.0),
     (Trait.HTML_200, 0.0),
     (Trait.HTML_BLOCKED, 0.0),
     (Trait.HTML_503, 0.0),
     (Trait.HTML_504_AFTER, 0.0),
-    (Trait.HUGE_ANSWER, 5.0 * 2**20),
+    (Trait.HUGE_ANSWER, 200.0 * 2**20),
     (Trait.ENDLESS_ANSWER, 0.0),
     (Trait.STALL, 1.0),
     (Trait.STALL_BEFORE, 1.0),
@@ -252,16 +255,16 @@ def _limit(chance: random.Random, kind: str, panel: str) -> Fault:
     return Fault(kind, panel, number=chance.choice([1, 3, 8]))
 
 
+def _hang_up(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, panel, number=chance.choice([0, 1, 150, 250]))  # bytes
+
+
 def _plain(chance: random.Random, kind: str, panel: str) -> Fault:
     return Fault(kind, panel, number=chance.randint(1, 6))
 
 
 def _clock(chance: random.Random, kind: str, panel: str) -> Fault:
     return Fault(kind, amount=chance.choice([1.0, MINUTE, HOUR, DAY]) * chance.uniform(0.1, 1.0))
-
-
-def _clock_back(chance: random.Random, kind: str, panel: str) -> Fault:
-    return Fault(kind, amount=chance.uniform(1.0, FURTHEST_BACK))
 
 
 def _crash(chance: random.Random, kind: str, panel: str) -> Fault:
@@ -277,17 +280,19 @@ _MAKERS = {
     "limit": _limit,
     "wrong_key": _plain,
     "panel_stopped": _plain,
+    "panel_hangs_up": _hang_up,
     "bad_ids": _plain,
     "garbled": _plain,
     "reload": _plain,
     "bad_reload": _plain,
     "panel_removed": _plain,
     "clock_forward": _clock,
-    "clock_back": _clock_back,
+    "clock_back": _clock,
+    "clock_forth_and_back": _clock,
     "locked": _plain,
     "disk_full": _plain,
     "crash": _crash,
     "restart": _plain,
     "backup": _plain,
 }
-_WEIGHTS = [12, 4, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 2, 2, 10, 1, 1]
+_WEIGHTS = [12, 4, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 1, 2, 2, 10, 1, 1]

@@ -107,6 +107,13 @@ class Stage(House):
     def database(self) -> Path:
         return self.path.parent / "watcher.db"
 
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets it, forward or back."""
+        if self.up:
+            self.schedule.set_clock(seconds)
+        else:
+            self.clock.skew += seconds
+
     async def rise(self) -> None:
         """Start a daemon on the database as it is; raises Crash where it ends at once."""
         self._new_schedule()

@@ -42,6 +42,13 @@ class StormSchedule(ClockworkSchedule):
         self._ended = asyncio.Event()
         self._at_once = 0
 
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the clock; time itself goes on as before."""
+        self.clock.skew += seconds
+        for name in self.due if seconds < 0 else ():
+            self.due[name] += seconds
+        self.on_jump(seconds)
+
     async def run(self, seconds: float) -> None:
         end = self.clock() + seconds
         while self.due and (first := min(self.due.values())) <= end:

@@ -1,7 +1,8 @@
-"""`make torture`: random scenarios until the time is over, or one again by its seed.
+"""`make torture`: random scenarios for a time or a number of them, on all cores; or one again.
 
 python -m tests.acceptance.harness.torture --duration 10m [--seed 7]
-python -m tests.acceptance.harness.torture --duration 0 --seed 7
+python -m tests.acceptance.harness.torture --scenarios 1000 --seed 1 --results results.json
+python -m tests.acceptance.harness.torture --scenarios 1 --seed 7
 """
 
 import argparse
@@ -11,10 +12,13 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
 
-from tests.acceptance.harness.killing import play_process
+import msgspec
+
+from tests.acceptance.harness.killing import blows_of, play_process
 from tests.acceptance.harness.play import play
 from tests.acceptance.harness.scenario import Kind, draw, kind_of
 from tests.acceptance.harness.verdict import Tally, Verdict
@@ -23,62 +27,74 @@ from watcher.config.sections import duration
 CORES = os.cpu_count() or 1
 
 
+def main() -> int:
+    """The exit code: 1 where there was a violation."""
+    arguments = _arguments()
+    seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
+    ends = float("inf")
+    seeds: Iterable[int] = itertools.count(seed)
+    if arguments.scenarios is None:
+        ends = time.monotonic() + float(duration(arguments.duration))
+    else:
+        seeds = slowest_first(range(seed, seed + arguments.scenarios))
+    if arguments.scenarios == 1:
+        _say(*_script(seed))
+    began = time.monotonic()
+    tally = Tally()
+    for verdict in play_all(seeds, until=ends):
+        tally.add(verdict)
+        if verdict.violations:
+            _say(f"SEED={verdict.seed} {verdict.kind}:", *(f"  {v}" for v in verdict.violations))
+    _say(*tally.lines(), f"{'minutes, from the seed ' + str(seed):44}{_minutes(began):>10}")
+    if arguments.results is not None:
+        results = {"seed": seed, "minutes": _minutes(began), "cores": CORES, **tally.results()}
+        arguments.results.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    return 1 if tally.failed else 0
+
+
 def play_any(seed: int) -> Verdict:
     """Play the seed's scenario as its kind wants it."""
     return play_process(seed) if kind_of(seed) is Kind.PROCESS else play(seed)
 
 
-def pool() -> ProcessPoolExecutor:
-    """A process for each core."""
+def play_all(seeds: Iterable[int], until: float = float("inf")) -> Iterator[Verdict]:
+    """Play them on all cores; begin none when the time is over. Verdicts come as they are."""
+    # No worker is used for ever: what one scenario leaves in memory is not another's.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(CORES, mp_context=context)
+    with ProcessPoolExecutor(CORES, mp_context=context, max_tasks_per_child=20) as workers:
+        playing: set[Future[Verdict]] = set()
+        left = iter(seeds)
+        while True:
+            wanted = CORES - len(playing) if time.monotonic() < until else 0
+            playing |= {workers.submit(play_any, seed) for seed in itertools.islice(left, wanted)}
+            if not playing:
+                return
+            done, playing = wait(playing, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
 
 
-def main() -> int:
-    arguments = _arguments()
-    if arguments.duration == "0":
-        return _replay(arguments.seed if arguments.seed is not None else 0)
-    first = random.randrange(10**6) if arguments.seed is None else arguments.seed
-    tally = _run_for(float(duration(arguments.duration)), itertools.count(first))
-    _say(*tally.lines())
-    return 1 if tally.failed else 0
+def slowest_first(seeds: Iterable[int]) -> list[int]:
+    """So that no core is idle at the end while another plays a long one."""
+    order = [Kind.LARGE, Kind.PROCESS, Kind.HOUSE]
+    return sorted(seeds, key=lambda seed: order.index(kind_of(seed)))
+
+
+def _script(seed: int) -> Iterable[str]:
+    """What will happen."""
+    return map(str, blows_of(seed) if kind_of(seed) is Kind.PROCESS else draw(seed).steps)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("--duration", default="10m", help="such as 90s, 10m, 2h; 0: one scenario")
-    parser.add_argument("--seed", type=int, help="the first seed, or the only one")
+    parser.add_argument("--duration", default="10m", help="such as 90s, 10m, 2h")
+    parser.add_argument("--scenarios", type=int, help="so many, however long they take")
+    parser.add_argument("--seed", type=int, help="of the first scenario; else drawn")
+    parser.add_argument("--results", type=Path, help="a file for the table, as JSON")
     return parser.parse_args()
 
 
-def _replay(seed: int) -> int:
-    for step in draw(seed).steps:
-        _say(str(step))
-    verdict = play_any(seed)
-    tally = Tally()
-    tally.add(verdict)
-    _say(*tally.lines(), *verdict.violations)
-    return 1 if verdict.violations else 0
-
-
-def _run_for(seconds: float, seeds: Iterator[int]) -> Tally:
-    tally = Tally()
-    ends = time.monotonic() + seconds
-    with pool() as workers:
-        playing: set[Future[Verdict]] = set()
-        while time.monotonic() < ends or playing:
-            while time.monotonic() < ends and len(playing) < CORES:
-                playing.add(workers.submit(play_any, next(seeds)))
-            done, playing = wait(playing, return_when=FIRST_COMPLETED)
-            for future in done:
-                _take(future.result(), tally)
-    return tally
-
-
-def _take(verdict: Verdict, tally: Tally) -> None:
-    tally.add(verdict)
-    if verdict.violations:
-        _say(f"SEED={verdict.seed} {verdict.kind}:", *(f"  {v}" for v in verdict.violations[:8]))
+def _minutes(began: float) -> float:
+    return round((time.monotonic() - began) / 60, 1)
 
 
 def _say(*lines: str) -> None:

@@ -4,6 +4,7 @@ Panels' texts end up here. They can't forge a line, move a terminal's cursor or 
 known secrets are taken out wherever they stand.
 """
 
+import codecs
 import json
 import logging
 import sys
@@ -88,6 +89,10 @@ def _all_visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {_visible(name): _all_visible(item) for name, item in value.items()}
     return value
+
+
+# Else it is imported when it is first needed: a file to open, where none may be left to open.
+codecs.lookup("unicode_escape")
 
 
 def _visible(text: str) -> str:

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +135,11 @@ def fail(message: str) -> None:
         raise ValueError(message)
     except ValueError:
         structlog.get_logger().exception("task.failed", size=len(precious))
+
+
+def test_an_escape_needs_no_file_that_may_not_be_opened_any_more():
+    held = "assert 'encodings.unicode_escape' in sys.modules"
+    subprocess.run([sys.executable, "-c", f"import sys, watcher.logs; {held}"], check=True)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -4,6 +4,7 @@ Each check yields a sentence for each breach that it finds.
 """
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
@@ -54,18 +55,28 @@ def violations(
 
     `keys` are the submissions: the idempotency key with its panel and its link, which no other has.
     """
-    found = []
+    try:
+        return list(_breaches(daemon, panels, tracked, keys or {}))
+    except sqlite3.DatabaseError as error:
+        return [f"database: {error}"]
+
+
+def _breaches(
+    daemon: Rows,
+    panels: Mapping[str, SimulatedPanel],
+    tracked: Mapping[str, Collection[int]],
+    keys: Mapping[str, tuple[str, str]],
+) -> Iterator[str]:
+    yield from _damage(daemon)
     for name, panel in panels.items():
-        found += _lost_orders(daemon, name, tracked.get(name, ()))
-        found += _sent_too_often(daemon, name, panel)
-        found += _unknown_to_the_panel(daemon, name, panel)
-    found += _submitted_twice(daemon, panels, keys or {})
-    found += _planned_without_a_firing(daemon)
-    found += _refills_without_a_task(daemon)
-    found += _broken_histories(daemon)
-    found += _broken_chains(daemon)
-    found += _damage(daemon)
-    return found
+        yield from _lost_orders(daemon, name, tracked.get(name, ()))
+        yield from _sent_too_often(daemon, name, panel)
+        yield from _unknown_to_the_panel(daemon, name, panel)
+    yield from _submitted_twice(daemon, panels, keys)
+    yield from _planned_without_a_firing(daemon)
+    yield from _refills_without_a_task(daemon)
+    yield from _broken_histories(daemon)
+    yield from _broken_chains(daemon)
 
 
 def left_sending(daemon: Rows) -> list[str]:

@@ -40,7 +40,7 @@ class Faults:
 
     async def begin(self, fault: Fault) -> None:
         """Bring it about."""
-        self.injected[_name(fault)] += 1
+        self.injected[name_of(fault)] += 1
         await getattr(self, f"_{fault.kind}")(fault)
 
     async def end(self) -> None:
@@ -251,7 +251,7 @@ async def _together(*work: Awaitable[Any]) -> None:
     await asyncio.gather(*work)
 
 
-def _name(fault: Fault) -> str:
+def name_of(fault: Fault) -> str:
     """What the table counts it as."""
     if fault.kind == "spoil":
         return f"{fault.word} at {fault.action or 'any'}"

@@ -203,7 +203,7 @@ def _draw_step(chance: random.Random, panels: list[str]) -> Step:
 
 ACTS = ("refills", "refills", "cancels", "submit", "submit", "counts", "track", "resolve", "look")
 
-_SPOILS = (
+SPOILS = (
     (Trait.CLOSE_BEFORE, 0.0),
     (Trait.CLOSE_AFTER, 0.0),
     (Trait.RESET, 0.0),
@@ -235,7 +235,7 @@ _SLOW = frozenset({Trait.ENDLESS_ANSWER, Trait.STALL, Trait.STALL_BEFORE})
 
 
 def _spoil(chance: random.Random, kind: str, panel: str) -> Fault:
-    trait, amount = chance.choice(_SPOILS)
+    trait, amount = chance.choice(SPOILS)
     times = (
         chance.randint(1, 2)
         if trait in _SLOW | {Trait.LIST_WITHOUT_IDS}

@@ -75,6 +75,14 @@ def test_links_lead_somewhere():
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_every_file_that_the_proof_names_is_there():
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    files = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(files) > 3
+    for file in files:
+        assert (ROOT / file).is_file(), file
+
+
 def test_every_test_that_a_claim_names_is_there():
     text = (ROOT / "docs" / "security.md").read_text()
     files = set(re.findall(r"\b(?:unit|integration|acceptance)/test_\w+\.py", text))

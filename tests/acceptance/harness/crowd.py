@@ -14,6 +14,7 @@ import aiohttp
 from tests.acceptance.harness.faults import UNREAL
 from tests.acceptance.harness.scenario import Scenario
 from tests.acceptance.harness.stage import Stage
+from tests.support.house import KEY
 from watcher.model import FINAL
 
 PATIENCE = (0.02, 0.4)  # real seconds
@@ -184,6 +185,8 @@ class Crowd:
                 said = await (answer.json() if is_json else answer.text())
         except _GAVE_UP:
             return 0, None
+        if KEY in str(said):
+            self.complaints.append(f"{method} {path}: the key is in the answer")
         if answer.status >= 500 and answer.status not in expected and not _is_the_disk(said):
             self.complaints.append(f"{method} {path}: HTTP {answer.status}: {said}")
         return answer.status, said

@@ -26,9 +26,11 @@ from tests.acceptance.harness.scenario import LIMITS, MINUTE, Fault, Scenario, S
 from tests.acceptance.harness.stage import Stage
 from tests.acceptance.harness.verdict import Verdict, peak
 from tests.support.audit import fired_too_often, left_sending, violations
+from tests.support.house import KEY
 from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
+from tests.support.secrets import repeated
 from watcher.panels.profiles import shipped
 from watcher.store.database import _WRITING
 from watcher.web import orders as submissions
@@ -42,6 +44,7 @@ def play(seed: int) -> Verdict:
     with tempfile.TemporaryDirectory() as directory, _hurried(), _listening() as events:
         verdict = asyncio.run(_play(draw(seed), Path(directory)))
         verdict.violations += [f"log: {event}" for event in events]
+        verdict.violations += repeated(KEY, Path(directory))
         return verdict
 
 
@@ -201,11 +204,11 @@ def _hurried() -> Iterator[None]:
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """The log's events that tell of a bug, and no log."""
+    """The log's events that tell of a bug, or of a key; and no log."""
     events: list[str] = []
 
     def keep(logger: object, method: str, event: structlog.typing.EventDict) -> str:
-        if event.get("event") in BUGS:
+        if event.get("event") in BUGS or KEY in str(event):
             events.append(str(event))
         raise structlog.DropEvent
 

@@ -1,0 +1,102 @@
+"""The daemon without its port and with panels in memory, stopped at each request and write."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from tests.support.clockwork import Clock, ClockworkSchedule
+from tests.support.model_panel import Fate, ModelClient, ModelPanel
+from watcher.app import Daemon
+from watcher.config import Config, PanelConfig
+from watcher.errors import StoreError
+from watcher.panels.limits import Pace
+from watcher.panels.line import Line
+from watcher.station import Workshop
+
+COMPILED: dict[Any, Any] = {}  # statements, for all lives: a daemon's start compiles dozens
+Point = Callable[[], Awaitable[Fate]]
+
+
+class ModelSchedule(ClockworkSchedule):
+    """Runs nothing by itself; `running` are the tasks that were begun elsewhere."""
+
+    def __init__(self, clock: Clock, running: Mapping[str, "asyncio.Task[Any]"]) -> None:
+        super().__init__(clock)
+        self._running = running
+
+    async def retire(self, names: Collection[str]) -> None:
+        await super().retire(names)
+        while busy := [task for name, task in self._running.items() if name in names]:
+            await asyncio.wait(busy)
+            await asyncio.sleep(0)
+
+
+class _Workshop(Workshop, frozen=True, kw_only=True):
+    """Builds stations at the panels in memory."""
+
+    panels: dict[str, ModelPanel]
+    point: Point
+
+    async def _line(self, panel: PanelConfig) -> Line:
+        client = ModelClient(
+            self.panels[panel.name],
+            self.point,
+            url=panel.url,
+            key=panel.key.reveal(),
+            profile=panel.profile,
+            timeout=panel.settings.timeout,
+            on_request=lambda action, seconds, reason: None,
+        )
+        return Line(panel.name, client, Pace(panel.settings.requests_per_minute), self.clock)
+
+
+class ModelDaemon(Daemon):
+    """The real wiring, but for the edge."""
+
+    def __init__(
+        self,
+        config: Config,
+        panels: dict[str, ModelPanel],
+        point: Point,
+        *,
+        reread: Callable[[], Config],
+        clock: Clock,
+        schedule: ModelSchedule,
+    ) -> None:
+        super().__init__(config, reread=reread, clock=clock, schedule=schedule)
+        self._panels = panels
+        self._point = point
+        self.opened = asyncio.Event()
+
+    async def _build(self, now: float) -> None:
+        self.opened.set()
+        database: Any = self.store._db
+        for engine in (database._readers, database._writer.engine):
+            engine.sync_engine._compiled_cache = COMPILED
+        for owner, name in ((database, "read"), (database, "write"), (self.store, "record")):
+            _stop_at(self._point, owner, name)
+        await super()._build(now)
+
+    async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
+        usual = msgspec.structs.asdict(self._workshop)
+        self._workshop = _Workshop(**usual | {"panels": self._panels, "point": self._point})
+        await super()._add_stations(panels, now)
+
+    async def _listen(self) -> None:
+        """Nobody calls."""
+
+
+def _stop_at(point: Point, owner: Any, name: str) -> None:
+    """Stop before the owner's method does its work, and when it has done it."""
+    plain = getattr(owner, name)
+
+    async def stopped(*args: Any, **more: Any) -> Any:
+        if await point() is Fate.STORE_FAILS:
+            raise StoreError("the test's disk is full")
+        result = await plain(*args, **more)
+        await point()
+        return result
+
+    setattr(owner, name, stopped)

@@ -1,0 +1,405 @@
+"""The whole daemon but its edge, in whatever order its tasks, people, panels and crashes come.
+
+Tasks are stopped at each request and each commit, and others go on meanwhile. The panels are in
+memory and keep a record of all they were asked. After each step the panels, the database and
+the daemon's memory must agree.
+"""
+
+import asyncio
+import logging
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.support.audit import violations
+from tests.support.clockwork import Clock
+from tests.support.minds import differences
+from tests.support.model_house import ModelDaemon, ModelSchedule
+from tests.support.model_panel import Fate, ModelPanel
+from tests.support.moments import gone_since, remember
+from tests.support.stepper import Stepper
+from watcher.config import Config, Secrets, parse
+from watcher.errors import RequestError, StoreError
+from watcher.intake import new_order
+from watcher.judge import Judge
+from watcher.model import ActionState, Kind, Observation, RefillStatus, Status
+from watcher.recall import recall
+from watcher.store import Store
+
+T = TypeVar("T")
+ORDERS = ("1", "2", "3")
+PANEL = "p"
+NAME = "watcher.db"
+HOUR = 3600.0
+
+BASE = """
+[panels.p]
+url = "https://p.example/api/v2"
+requests_per_minute = 60000
+guard_for = "{guard}"
+"""
+REFILL = """
+[[rules]]
+name = "refill"
+action = "refill"
+when = "order.status == 'completed' && order.finished_ago > duration('1h')"
+every = "{every}"
+attempts = {attempts}
+dry_run = {dry}
+"""
+CANCEL = """
+[[rules]]
+name = "cancel"
+action = "cancel"
+when = "order.status in ['pending', 'in_progress'] && order.idle > duration('24h')"
+every = "3h"
+attempts = 2
+per_hour = 2
+"""
+DROP = """
+[[rules]]
+name = "drop"
+action = "refill"
+when = "order.drop > 0.2 && order.refills < 2"
+every = "1m"
+"""
+NOTIFY = """
+[[rules]]
+name = "tell"
+action = "notify"
+when = "order.status == 'partial' || order.refills == 1"
+every = "1h"
+attempts = 3
+"""
+
+
+@cache
+def configurations() -> tuple[Config, ...]:
+    """What reloads choose from."""
+    often = REFILL.format(every="1h", attempts=3, dry="false")
+    seldom = REFILL.format(every="1d", attempts=1, dry="false")
+    tried = REFILL.format(every="1h", attempts=3, dry="true")
+    texts = (
+        BASE.format(guard="30d") + often + CANCEL + DROP + NOTIFY,
+        BASE.format(guard="30d") + NOTIFY + DROP + seldom,
+        BASE.format(guard="2d") + tried + CANCEL,
+        BASE.format(guard="2d"),
+    )
+    return tuple(parse(text, Secrets({"P_KEY": "key"}, Path()), Path()) for text in texts)
+
+
+@cache
+def empty_database() -> bytes:
+    """Made once: an example copies it."""
+
+    async def make(path: Path) -> None:
+        await (await Store.open(path, now=0.0)).close()
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / NAME
+        asyncio.run(make(path))
+        return path.read_bytes()
+
+
+fates = st.lists(st.one_of(st.just(Fate.WELL), st.sampled_from(Fate)), max_size=6)
+points = st.one_of(st.none(), st.integers(0, 6))
+orders = st.sampled_from(ORDERS)
+seen = st.builds(
+    Observation,
+    status=st.sampled_from([Status.COMPLETED, *Status]),
+    text=st.sampled_from([None, "Word"]),
+    remains=st.sampled_from([None, 0, 40, 100]),
+    start_count=st.sampled_from([None, 10]),
+)
+
+
+class House(RuleBasedStateMachine):
+    """Drives one daemon, one life after the other, on one database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        self.runner = asyncio.Runner()
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = Path(self.directory.name) / NAME
+        self.path.write_bytes(empty_database())
+        self.log = sqlite3.connect(self.path, isolation_level=None)
+        self.clock = Clock()
+        self.config = self.configured(0)
+        self.panel = ModelPanel(PANEL, ORDERS, self)
+        self.stepper = Stepper(Fate.WELL, lambda: self.daemon.store._db._tasks)
+        self.serial = 0
+        self.tracked: set[str] = set()
+        self.resolved: set[int] = set()
+        self.keys: dict[str, int] = {}
+        self.checked: Any = None
+        self.run(self.start())
+        self.moment = remember(self)
+        self.track([0, 1, 2], ([], None))
+
+    def teardown(self) -> None:
+        self.run(self.stop())
+        self.log.close()
+        self.runner.close()
+        self.directory.cleanup()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.log.execute(query).fetchall()
+
+    def configured(self, number: int) -> Config:
+        return msgspec.structs.replace(configurations()[number], database=self.path)
+
+    # --- lives of the daemon ---
+
+    async def start(self) -> None:
+        self.daemon = self.made()
+        await self.daemon.start()
+
+    def made(self) -> ModelDaemon:
+        return ModelDaemon(
+            self.config,
+            {PANEL: self.panel},
+            self.stepper.point,
+            reread=lambda: self.config,
+            clock=self.clock,
+            schedule=ModelSchedule(self.clock, self.stepper.tasks),
+        )
+
+    async def stop(self) -> None:
+        await self.stepper.drop()
+        await self.daemon._close()
+
+    # --- tasks ---
+
+    def begin(self, name: str, work: Coroutine[Any, Any, Any], *how: Any) -> None:
+        self.stepper.start(name, work)
+        self.go_on(name, *how)
+
+    def begin_call(self, name: str, work: Coroutine[Any, Any, Any], *how: Any) -> None:
+        self.serial += 1
+        self.begin(f"{name} {self.serial}", work, *how)
+
+    def go_on(self, name: str, words: list[Fate], count: int | None) -> None:
+        self.run(self.stepper.go_on(name, words, count))
+        for ended, error in self.stepper.ended().items():
+            if isinstance(error, StoreError) or (isinstance(error, RequestError) and " " in ended):
+                continue
+            if error is not None:
+                raise error
+
+    @rule(
+        name=st.sampled_from(["poll:p", "actions:p", "refills:p", "look", "review"]),
+        how=st.tuples(fates, points),
+    )
+    def work(self, name: str, how: Any) -> None:
+        schedule = self.daemon._schedule
+        if name in self.stepper.tasks or name not in schedule.tasks:
+            return
+        if ":" in name:
+            pace = self.daemon.stations[PANEL].line.pace
+            self.clock.now = max(self.clock.now, pace.pause_until, pace._next)
+        self.begin(name, schedule.tasks[name](self.clock()), *how)
+
+    @precondition(lambda self: self.stepper.tasks)
+    @rule(number=st.integers(0, 5), how=st.tuples(fates, points))
+    def step(self, number: int, how: Any) -> None:
+        names = list(self.stepper.tasks)
+        self.go_on(names[number % len(names)], *how)
+
+    @precondition(lambda self: self.stepper.tasks)
+    @rule()
+    def finish(self) -> None:
+        while self.stepper.tasks:
+            before = len(self.stepper.tasks)
+            for name in list(self.stepper.tasks):
+                if name in self.stepper.tasks:
+                    self.go_on(name, [], None)
+            assert len(self.stepper.tasks) < before, f"{list(self.stepper.tasks)} stand still"
+
+    # --- people ---
+
+    @rule(chosen=st.lists(st.integers(0, 4), max_size=3), how=st.tuples(fates, points))
+    def track(self, chosen: list[int], how: Any) -> None:
+        known = list(self.panel.orders)
+        found = [
+            new_order(
+                panel=PANEL,
+                order_id=known[number % len(known)],
+                now=self.clock(),
+                service="7" if number == 2 else None,
+                link=None,
+                quantity=100,
+                submitted_at=None,
+            )
+            for number in chosen
+        ]
+
+        async def track() -> None:
+            await self.daemon.intake.track(found)
+            self.tracked.update(order.id for order in found)
+
+        self.begin_call("track", track(), *how)
+
+    @rule(kind=st.sampled_from([Kind.REFILL, Kind.CANCEL]), order=orders, how=st.tuples(fates, points))
+    def act(self, kind: Kind, order: str, how: Any) -> None:
+        self.begin_call(kind, self.daemon.intake.act(kind, PANEL, order), *how)
+
+    @rule(key=st.sampled_from("abc"), how=st.tuples(fates, points))
+    def submit(self, key: str, how: Any) -> None:
+        params = {"service": "7", "link": f"https://example.com/{key}", "quantity": "100"}
+
+        async def submit() -> None:
+            action = await self.daemon.intake.submit(PANEL, params, key)
+            assert self.keys.setdefault(key, action.id) == action.id
+
+        self.begin_call("submit", submit(), *how)
+
+    @rule(order=orders, current=st.sampled_from([0, 50, 110]), how=st.tuples(fates, points))
+    def count(self, order: str, current: int, how: Any) -> None:
+        self.begin_call("count", self.daemon.intake.set_count(PANEL, order, current), *how)
+
+    @rule(number=st.integers(0, 3), named=st.booleans(), how=st.tuples(fates, points))
+    def resolve(self, number: int, named: bool, how: Any) -> None:
+        """A person looks at the panel, and says what is there."""
+        found = self.rows("SELECT id, kind FROM actions WHERE state = 'unresolved' ORDER BY id")
+        if not found:
+            return
+        action, kind = found[number % len(found)]
+        result = self.panel.done.get(action)
+        state = ActionState.REJECTED if result is None else ActionState.ACCEPTED
+        named_result = result if named or kind == "submit" else None
+        self.resolved.add(action)
+        self.panel.told.pop(action, None)
+        self.begin_call("resolve", self.daemon.intake.resolve(action, state, named_result), *how)
+
+    @rule(number=st.integers(0, len(configurations()) - 1), how=st.tuples(fates, points))
+    def reload(self, number: int, how: Any) -> None:
+        if any(name.startswith("reload") for name in self.stepper.tasks):
+            return
+        self.config = self.configured(number)
+        words, count = how
+        words = [word for word in words if word is not Fate.STORE_FAILS]
+        self.begin_call("reload", self.daemon.reload(), words, count)
+
+    # --- the world ---
+
+    @rule(seconds=st.sampled_from([60.0, HOUR + 1, 2 * HOUR, 24 * HOUR + 1, 40 * 24 * HOUR, -30.0]))
+    def time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(order=st.integers(0, 4), now=seen)
+    def order_moves(self, order: int, now: Observation) -> None:
+        known = list(self.panel.orders)
+        self.panel.orders[known[order % len(known)]] = now
+
+    @rule(number=st.integers(0, 3), status=st.sampled_from(RefillStatus))
+    def refill_moves(self, number: int, status: RefillStatus) -> None:
+        if self.panel.refills:
+            name = list(self.panel.refills)[-1 - number % len(self.panel.refills)]
+            self.panel.refills[name] = self.panel.refills[name][0], status
+
+    @rule(really=st.integers(0, 3), cut=st.one_of(st.none(), st.integers(0, 12)))
+    def crash(self, really: int, cut: int | None) -> None:
+        """`cut`: the next start is cut short as well."""
+        if really != 0:  # a start costs as much as ten other steps
+            return
+        self.run(self.stop())
+        for action, *_ in self.rows("SELECT id FROM actions WHERE state = 'sending'"):
+            self.panel.told[action] = ActionState.UNRESOLVED
+        if cut is not None:
+            self.run(self.cut_short(cut))
+        self.run(self.start())
+
+    async def cut_short(self, cut: int) -> None:
+        self.daemon = self.made()
+        self.stepper.start("start", self.daemon.start())
+        await self.daemon.opened.wait()
+        await self.stepper.go_on("start", (), cut)
+        await self.stop()
+
+    # --- what must always hold ---
+
+    @invariant()
+    def no_breach(self) -> None:
+        agreed(self.panel.breaches)
+        agreed(violations(self, {}, {}))
+        before, self.moment = self.moment, remember(self)
+        agreed(gone_since(before, self, self.resolved))
+        unsettled = Counter(
+            self.rows(
+                "SELECT kind, order_id FROM actions WHERE order_id IS NOT NULL"
+                " AND state IN ('planned', 'sending', 'unresolved')"
+            )
+        )
+        assert not [pair for pair, count in unsettled.items() if count > 1]
+        known = {order for (order,) in self.rows("SELECT order_id FROM orders")}
+        assert self.tracked <= known
+
+    @precondition(lambda self: not self.stepper.tasks)
+    @invariant()
+    def memory_is_as_the_database(self) -> None:
+        for station in self.daemon.stations.values():
+            if station.worker._outcomes:
+                return
+        agreed(differences(self.daemon, self))
+        self.run(self.same_memory())
+        states = {a: ActionState(s) for a, s in self.rows("SELECT id, state FROM actions")}
+        told = self.panel.told
+        for action, state in told.items():
+            assert states[action] is state, f"{action} is {states[action]}, its answer was {state}"
+
+    async def same_memory(self) -> None:
+        daemon = self.daemon
+        in_book = {order.key: order for order in daemon.book.orders()}
+        watched = {(order.panel, order.id) for order in in_book.values()}
+        state = self.rows("PRAGMA data_version"), in_book, memory(daemon.judge, watched)
+        if state == self.checked:  # reading all of it costs more than a step
+            return
+        assert in_book == {order.key: order for order in await daemon.store.load()}
+        fresh = Judge(daemon.judge.rules)
+        await recall(daemon.store, fresh, self.clock())
+        for refill in await daemon.store.open_refills():
+            fresh.note_refill(refill.panel, refill.order, refill.id, running=True)
+        assert memory(daemon.judge, watched) == memory(fresh, watched)
+        self.checked = state
+        asked = {e.order.id for e in self.entries() if e.asked}
+        parts = daemon.stations[PANEL].poller._parts
+        assert asked == {order for part in parts for order in part if (PANEL, order) in watched}
+
+    def entries(self) -> list[Any]:
+        shelf = self.daemon.book._shelves.get(PANEL)
+        return list(shelf.entries.values()) if shelf else []
+
+
+def agreed(breaches: list[str]) -> None:
+    assert not breaches, "; ".join(breaches)
+
+
+def memory(judge: Judge, watched: set[tuple[str, str]]) -> dict[str, Any]:
+    """All that the judge goes by."""
+    return {
+        "open": {key: frozenset(kinds) for key, kinds in judge._open_actions.items()},
+        "running": {key: frozenset(ids) for key, ids in judge._refills_running.items()},
+        "cancels": judge._cancels_accepted & watched,
+        "past": {k: p for k, p in judge._past.items() if k[1:] in watched and p.count},
+        "unresolved": dict(judge.unresolved),
+        "disabled": dict(judge.refill_disabled),
+    }
+
+
+TestHouse = House.TestCase
+TestHouse.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -28,9 +28,9 @@ class ModelSchedule(ClockworkSchedule):
 
     async def retire(self, names: Collection[str]) -> None:
         await super().retire(names)
-        while busy := [task for name, task in self._running.items() if name in names]:
+        busy = [task for name, task in self._running.items() if name in names]
+        if busy:
             await asyncio.wait(busy)
-            await asyncio.sleep(0)
 
 
 class _Workshop(Workshop, frozen=True, kw_only=True):

@@ -93,8 +93,8 @@ def configurations() -> tuple[Config, ...]:
     texts = (
         BASE.format(guard="30d") + often + CANCEL + DROP + NOTIFY,
         BASE.format(guard="30d") + NOTIFY + DROP + seldom,
-        BASE.format(guard="2d") + tried + CANCEL,
-        BASE.format(guard="2d"),
+        BASE.format(guard="3d") + tried + CANCEL,
+        BASE.format(guard="3d"),
     )
     return tuple(parse(text, Secrets({"P_KEY": "key"}, Path()), Path()) for text in texts)
 
@@ -112,16 +112,21 @@ def empty_database() -> bytes:
         return path.read_bytes()
 
 
-fates = st.lists(st.one_of(st.just(Fate.WELL), st.sampled_from(Fate)), max_size=6)
-points = st.one_of(st.none(), st.integers(0, 6))
+faults = st.lists(st.one_of(st.just(Fate.WELL), st.sampled_from(Fate)), min_size=1, max_size=6)
+fates = st.one_of(st.just(()), faults)
+points = st.one_of(st.none(), st.integers(0, 8))
+how = st.tuples(fates, points)  # a task goes so far (None: to its end), and hears this on the way
 orders = st.sampled_from(ORDERS)
+WELL: tuple[tuple[()], None] = ((), None)
+refill_statuses = st.one_of(st.just(RefillStatus.COMPLETED), st.sampled_from(RefillStatus))
 seen = st.builds(
     Observation,
-    status=st.sampled_from([Status.COMPLETED, *Status]),
+    status=st.one_of(st.just(Status.COMPLETED), st.sampled_from(Status)),
     text=st.sampled_from([None, "Word"]),
     remains=st.sampled_from([None, 0, 40, 100]),
     start_count=st.sampled_from([None, 10]),
 )
+moves = st.dictionaries(st.integers(0, 4), seen, min_size=1, max_size=4)
 
 
 class House(RuleBasedStateMachine):
@@ -201,21 +206,62 @@ class House(RuleBasedStateMachine):
             if error is not None:
                 raise error
 
-    @rule(
-        name=st.sampled_from(["poll:p", "actions:p", "refills:p", "look", "review"]),
-        how=st.tuples(fates, points),
-    )
-    def work(self, name: str, how: Any) -> None:
+    def work(self, name: str, how: Any, due: float | None = None) -> None:
+        """Run the schedule's task once it is due, unless it runs already."""
         schedule = self.daemon._schedule
-        if name in self.stepper.tasks or name not in schedule.tasks:
+        if name not in self.stepper.tasks and name in schedule.tasks:
+            self.clock.now = max(self.clock.now, due or 0.0)
+            self.begin(name, schedule.tasks[name](self.clock()), *how)
+
+    def at_panel(self, name: str, how: Any, due: float | None = None) -> None:
+        """The same for a task that asks the panel: not before the panel's pause is over."""
+        if PANEL not in self.daemon.stations:  # it is being built anew
             return
-        if ":" in name:
-            pace = self.daemon.stations[PANEL].line.pace
-            self.clock.now = max(self.clock.now, pace.pause_until, pace._next)
-        self.begin(name, schedule.tasks[name](self.clock()), *how)
+        pace = self.daemon.stations[PANEL].line.pace
+        self.work(f"{name}:{PANEL}", how, max(pace.pause_until, pace._next, due or 0.0))
+
+    @rule(
+        seconds=st.lists(st.sampled_from([HOUR + 1, 6 * HOUR, 25 * HOUR]), min_size=1, max_size=3),
+        moves=moves,
+    )
+    def go_well(self, seconds: list[float], moves: dict[int, Observation]) -> None:
+        """Some hours in which nothing goes wrong."""
+        for some in seconds:
+            self.clock.advance(some)
+            self.poll(moves, WELL)
+            self.look(False, WELL)
+            self.send(WELL)
+            self.follow_refills({}, WELL)
+
+    @rule(moves=moves, how=how)
+    def poll(self, moves: dict[int, Observation], how: Any) -> None:
+        known = list(self.panel.orders)
+        for number, now in moves.items():
+            self.panel.orders[known[number % len(known)]] = now
+        self.at_panel("poll", how, self.daemon.book.next_due(PANEL))
+
+    @rule(how=how)
+    def send(self, how: Any) -> None:
+        self.at_panel("actions", how)
+
+    @rule(moves=st.dictionaries(st.integers(0, 2), refill_statuses, max_size=2), how=how)
+    def follow_refills(self, moves: dict[int, RefillStatus], how: Any) -> None:
+        known = list(self.panel.refills)
+        for number, status in moves.items():
+            for name in known[-1 - number : len(known) - number]:
+                self.panel.refills[name] = self.panel.refills[name][0], status
+        self.at_panel("refills", how, self.clock() + HOUR)
+
+    @rule(wait=st.booleans(), how=how)
+    def look(self, wait: bool, how: Any) -> None:
+        self.work("look", how, self.daemon.book.next_look() if wait else None)
+
+    @rule(how=how)
+    def review(self, how: Any) -> None:
+        self.work("review", how)
 
     @precondition(lambda self: self.stepper.tasks)
-    @rule(number=st.integers(0, 5), how=st.tuples(fates, points))
+    @rule(number=st.integers(0, 5), how=how)
     def step(self, number: int, how: Any) -> None:
         names = list(self.stepper.tasks)
         self.go_on(names[number % len(names)], *how)
@@ -232,7 +278,7 @@ class House(RuleBasedStateMachine):
 
     # --- people ---
 
-    @rule(chosen=st.lists(st.integers(0, 4), max_size=3), how=st.tuples(fates, points))
+    @rule(chosen=st.lists(st.integers(0, 4), max_size=3), how=how)
     def track(self, chosen: list[int], how: Any) -> None:
         known = list(self.panel.orders)
         found = [
@@ -254,11 +300,11 @@ class House(RuleBasedStateMachine):
 
         self.begin_call("track", track(), *how)
 
-    @rule(kind=st.sampled_from([Kind.REFILL, Kind.CANCEL]), order=orders, how=st.tuples(fates, points))
+    @rule(kind=st.sampled_from([Kind.REFILL, Kind.CANCEL]), order=orders, how=how)
     def act(self, kind: Kind, order: str, how: Any) -> None:
         self.begin_call(kind, self.daemon.intake.act(kind, PANEL, order), *how)
 
-    @rule(key=st.sampled_from("abc"), how=st.tuples(fates, points))
+    @rule(key=st.sampled_from("abc"), how=how)
     def submit(self, key: str, how: Any) -> None:
         params = {"service": "7", "link": f"https://example.com/{key}", "quantity": "100"}
 
@@ -268,11 +314,11 @@ class House(RuleBasedStateMachine):
 
         self.begin_call("submit", submit(), *how)
 
-    @rule(order=orders, current=st.sampled_from([0, 50, 110]), how=st.tuples(fates, points))
+    @rule(order=orders, current=st.sampled_from([0, 50, 110]), how=how)
     def count(self, order: str, current: int, how: Any) -> None:
         self.begin_call("count", self.daemon.intake.set_count(PANEL, order, current), *how)
 
-    @rule(number=st.integers(0, 3), named=st.booleans(), how=st.tuples(fates, points))
+    @rule(number=st.integers(0, 3), named=st.booleans(), how=how)
     def resolve(self, number: int, named: bool, how: Any) -> None:
         """A person looks at the panel, and says what is there."""
         found = self.rows("SELECT id, kind FROM actions WHERE state = 'unresolved' ORDER BY id")
@@ -286,7 +332,7 @@ class House(RuleBasedStateMachine):
         self.panel.told.pop(action, None)
         self.begin_call("resolve", self.daemon.intake.resolve(action, state, named_result), *how)
 
-    @rule(number=st.integers(0, len(configurations()) - 1), how=st.tuples(fates, points))
+    @rule(number=st.integers(0, len(configurations()) - 1), how=how)
     def reload(self, number: int, how: Any) -> None:
         if any(name.startswith("reload") for name in self.stepper.tasks):
             return
@@ -297,20 +343,9 @@ class House(RuleBasedStateMachine):
 
     # --- the world ---
 
-    @rule(seconds=st.sampled_from([60.0, HOUR + 1, 2 * HOUR, 24 * HOUR + 1, 40 * 24 * HOUR, -30.0]))
+    @rule(seconds=st.sampled_from([60.0, HOUR + 1, 2 * HOUR, 24 * HOUR + 1, -30.0]))
     def time(self, seconds: float) -> None:
         self.clock.advance(seconds)
-
-    @rule(order=st.integers(0, 4), now=seen)
-    def order_moves(self, order: int, now: Observation) -> None:
-        known = list(self.panel.orders)
-        self.panel.orders[known[order % len(known)]] = now
-
-    @rule(number=st.integers(0, 3), status=st.sampled_from(RefillStatus))
-    def refill_moves(self, number: int, status: RefillStatus) -> None:
-        if self.panel.refills:
-            name = list(self.panel.refills)[-1 - number % len(self.panel.refills)]
-            self.panel.refills[name] = self.panel.refills[name][0], status
 
     @rule(really=st.integers(0, 3), cut=st.one_of(st.none(), st.integers(0, 12)))
     def crash(self, really: int, cut: int | None) -> None:

@@ -10,7 +10,7 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from functools import cache
 from pathlib import Path
@@ -127,6 +127,7 @@ seen = st.builds(
     start_count=st.sampled_from([None, 10]),
 )
 moves = st.dictionaries(st.integers(0, 4), seen, min_size=1, max_size=4)
+refill_moves = st.dictionaries(st.integers(0, 2), refill_statuses, max_size=2)
 
 
 class House(RuleBasedStateMachine):
@@ -142,12 +143,14 @@ class House(RuleBasedStateMachine):
         self.log = sqlite3.connect(self.path, isolation_level=None)
         self.clock = Clock()
         self.config = self.configured(0)
+        self.in_force = [self.config]  # since anything is under way
         self.panel = ModelPanel(PANEL, ORDERS, self)
         self.stepper = Stepper(Fate.WELL, lambda: self.daemon.store._db._tasks)
         self.serial = 0
         self.tracked: set[str] = set()
         self.resolved: set[int] = set()
         self.keys: dict[str, int] = {}
+        self.firings: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self.checked: Any = None
         self.run(self.start())
         self.moment = remember(self)
@@ -223,15 +226,16 @@ class House(RuleBasedStateMachine):
     @rule(
         seconds=st.lists(st.sampled_from([HOUR + 1, 6 * HOUR, 25 * HOUR]), min_size=1, max_size=3),
         moves=moves,
+        refills=refill_moves,
     )
-    def go_well(self, seconds: list[float], moves: dict[int, Observation]) -> None:
+    def go_well(self, seconds: list[float], moves: Any, refills: Any) -> None:
         """Some hours in which nothing goes wrong."""
         for some in seconds:
             self.clock.advance(some)
             self.poll(moves, WELL)
             self.look(False, WELL)
             self.send(WELL)
-            self.follow_refills({}, WELL)
+            self.follow_refills(refills, WELL)
 
     @rule(moves=moves, how=how)
     def poll(self, moves: dict[int, Observation], how: Any) -> None:
@@ -244,7 +248,7 @@ class House(RuleBasedStateMachine):
     def send(self, how: Any) -> None:
         self.at_panel("actions", how)
 
-    @rule(moves=st.dictionaries(st.integers(0, 2), refill_statuses, max_size=2), how=how)
+    @rule(moves=refill_moves, how=how)
     def follow_refills(self, moves: dict[int, RefillStatus], how: Any) -> None:
         known = list(self.panel.refills)
         for number, status in moves.items():
@@ -275,6 +279,17 @@ class House(RuleBasedStateMachine):
                 if name in self.stepper.tasks:
                     self.go_on(name, [], None)
             assert len(self.stepper.tasks) < before, f"{list(self.stepper.tasks)} stand still"
+
+    @precondition(lambda self: not self.stepper.tasks)
+    @rule()
+    def nothing_is_forgotten(self) -> None:
+        """Once the rules have looked where they wanted to, none of them wants to act."""
+        self.review(WELL)
+        while (due := self.daemon.book.next_look()) is not None and due <= self.clock():
+            self.look(False, WELL)
+        for order in self.daemon.book.orders():
+            for decision in self.daemon.judge.decisions(order, self.clock()):
+                assert not decision.fires, f"nobody looks at {order}: {decision}"
 
     # --- people ---
 
@@ -337,6 +352,7 @@ class House(RuleBasedStateMachine):
         if any(name.startswith("reload") for name in self.stepper.tasks):
             return
         self.config = self.configured(number)
+        self.in_force.append(self.config)
         words, count = how
         words = [word for word in words if word is not Fate.STORE_FAILS]
         self.begin_call("reload", self.daemon.reload(), words, count)
@@ -374,6 +390,9 @@ class House(RuleBasedStateMachine):
         agreed(violations(self, {}, {}))
         before, self.moment = self.moment, remember(self)
         agreed(gone_since(before, self, self.resolved))
+        new = self.rows(f"SELECT rule, key, at FROM firings WHERE id > {before.last_firing}")
+        for name, order, at in new:
+            self.fired(name, order, at)
         unsettled = Counter(
             self.rows(
                 "SELECT kind, order_id FROM actions WHERE order_id IS NOT NULL"
@@ -381,8 +400,20 @@ class House(RuleBasedStateMachine):
             )
         )
         assert not [pair for pair, count in unsettled.items() if count > 1]
+        if not self.stepper.tasks:
+            self.in_force = [self.config]
         known = {order for (order,) in self.rows("SELECT order_id FROM orders")}
         assert self.tracked <= known
+
+    def fired(self, name: str, order: int, at: float) -> None:
+        """`every` and `attempts`, by the mildest of the configurations that it may have gone by."""
+        earlier = self.firings[name, order]
+        rules = [rule for config in self.in_force for rule in config.rules if rule.name == name]
+        every = min(rule.every for rule in rules)
+        attempts = max(rule.attempts or 1000 for rule in rules)
+        assert len(earlier) < attempts, f"{name} fired {len(earlier) + 1} times for order {order}"
+        assert not earlier or at >= max(earlier) + every, f"{name} fired at {at} after {earlier}"
+        earlier.append(at)
 
     @precondition(lambda self: not self.stepper.tasks)
     @invariant()

@@ -71,7 +71,9 @@ class ModelPanel:
 
     def __init__(self, name: str, orders: Sequence[str], log: Rows) -> None:
         self.name = name
-        self.orders = {order: Observation(status=Status.PENDING, text="Pending") for order in orders}
+        self.orders = {
+            order: Observation(status=Status.PENDING, text="Pending") for order in orders
+        }
         self.refills: dict[str, tuple[str, RefillStatus]] = {}
         self.done: dict[int, str] = {}
         self.may_have_done: Counter[int] = Counter()
@@ -119,7 +121,9 @@ class ModelPanel:
 class ModelClient(PanelClient):
     """The panel's API as the daemon sees it; `point` says what becomes of each request."""
 
-    def __init__(self, panel: ModelPanel, point: Callable[[], Awaitable[Fate]], **usual: Any) -> None:
+    def __init__(
+        self, panel: ModelPanel, point: Callable[[], Awaitable[Fate]], **usual: Any
+    ) -> None:
         super().__init__(name=panel.name, **usual)
         self._panel = panel
         self._point = point

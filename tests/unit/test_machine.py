@@ -7,7 +7,6 @@ the daemon's memory must agree.
 
 import asyncio
 import logging
-import shutil
 import sqlite3
 import tempfile
 from collections import Counter, defaultdict

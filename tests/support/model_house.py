@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from random import Random
 from typing import Any
-
-import msgspec
+from unittest.mock import patch
 
 from tests.support.clockwork import Clock, ClockworkSchedule
 from tests.support.model_panel import Fate, ModelClient, ModelPanel
+from watcher import app
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
 from watcher.errors import StoreError
+from watcher.panels.breaker import Breaker
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.station import Workshop
@@ -49,7 +52,8 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
             timeout=panel.settings.timeout,
             on_request=lambda action, seconds, reason: None,
         )
-        return Line(panel.name, client, Pace(panel.settings.requests_per_minute), self.clock)
+        pace, breaker = Pace(panel.settings.requests_per_minute), Breaker(Random(1).random)
+        return Line(panel.name, client, pace, breaker, self.clock)
 
 
 class ModelDaemon(Daemon):
@@ -77,12 +81,15 @@ class ModelDaemon(Daemon):
             engine.sync_engine._compiled_cache = COMPILED
         for owner, name in ((database, "read"), (database, "write"), (self.store, "record")):
             _stop_at(self._point, owner, name)
-        await super()._build(now)
+        build = partial(_Workshop, panels=self._panels, point=self._point)
+        with patch.object(app, "Workshop", build):
+            await super()._build(now)
 
-    async def _add_stations(self, panels: Collection[PanelConfig], now: float) -> None:
-        usual = msgspec.structs.asdict(self._workshop)
-        self._workshop = _Workshop(**usual | {"panels": self._panels, "point": self._point})
-        await super()._add_stations(panels, now)
+    async def crash(self) -> None:
+        """Let go of the file; whatever is in memory alone is lost."""
+        if self.opened.is_set():
+            self._outcomes._waiting.clear()
+        await self._opened.aclose()
 
     async def _listen(self) -> None:
         """Nobody calls."""

@@ -32,7 +32,7 @@ from watcher.config import Config, Secrets, parse
 from watcher.errors import RequestError, StoreError
 from watcher.intake import new_order
 from watcher.judge import Judge
-from watcher.model import ActionState, Kind, Observation, RefillStatus, Status
+from watcher.model import ActionState, Kind, Observation, Order, RefillStatus, Status
 from watcher.recall import recall
 from watcher.store import Store
 
@@ -188,7 +188,7 @@ class House(RuleBasedStateMachine):
 
     async def stop(self) -> None:
         await self.stepper.drop()
-        await self.daemon._close()
+        await self.daemon.crash()
 
     # --- tasks ---
 
@@ -219,8 +219,9 @@ class House(RuleBasedStateMachine):
         """The same for a task that asks the panel: not before the panel's pause is over."""
         if PANEL not in self.daemon.stations:  # it is being built anew
             return
-        pace = self.daemon.stations[PANEL].line.pace
-        self.work(f"{name}:{PANEL}", how, max(pace.pause_until, pace._next, due or 0.0))
+        line = self.daemon.stations[PANEL].line
+        paused = line.paused_until(self.clock()) or line.pace._next
+        self.work(f"{name}:{PANEL}", how, max(paused, due or 0.0))
 
     @rule(
         seconds=st.lists(st.sampled_from([HOUR + 1, 6 * HOUR, 25 * HOUR]), min_size=1, max_size=3),
@@ -245,6 +246,7 @@ class House(RuleBasedStateMachine):
 
     @rule(how=how)
     def send(self, how: Any) -> None:
+        self.work("outcomes", how)
         self.at_panel("actions", how)
 
     @rule(moves=refill_moves, how=how)
@@ -261,6 +263,8 @@ class House(RuleBasedStateMachine):
 
     @rule(how=how)
     def review(self, how: Any) -> None:
+        """After a start, a reload, and when the clock was set back."""
+        self.work("start_over", how)
         self.work("review", how)
 
     @precondition(lambda self: self.stepper.tasks)
@@ -360,7 +364,7 @@ class House(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([60.0, HOUR + 1, 2 * HOUR, 24 * HOUR + 1, -30.0]))
     def time(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+        self.daemon._schedule.set_clock(seconds)
 
     @rule(really=st.integers(0, 3), cut=st.one_of(st.none(), st.integers(0, 12)))
     def crash(self, really: int, cut: int | None) -> None:
@@ -417,9 +421,8 @@ class House(RuleBasedStateMachine):
     @precondition(lambda self: not self.stepper.tasks)
     @invariant()
     def memory_is_as_the_database(self) -> None:
-        for station in self.daemon.stations.values():
-            if station.worker._outcomes:
-                return
+        if self.daemon._outcomes._waiting:
+            return
         agreed(differences(self.daemon, self))
         self.run(self.same_memory())
         states = {a: ActionState(s) for a, s in self.rows("SELECT id, state FROM actions")}
@@ -434,20 +437,15 @@ class House(RuleBasedStateMachine):
         state = self.rows("PRAGMA data_version"), in_book, memory(daemon.judge, watched)
         if state == self.checked:  # reading all of it costs more than a step
             return
-        assert in_book == {order.key: order for order in await daemon.store.load()}
+        loaded: list[Order] = []
+        await daemon.store.load(loaded.extend, daemon.stations, links=daemon.book.keeps_links)
+        assert in_book == {order.key: order for order in loaded}
         fresh = Judge(daemon.judge.rules)
         await recall(daemon.store, fresh, self.clock())
         for refill in await daemon.store.open_refills():
             fresh.note_refill(refill.panel, refill.order, refill.id, running=True)
         assert memory(daemon.judge, watched) == memory(fresh, watched)
         self.checked = state
-        asked = {e.order.id for e in self.entries() if e.asked}
-        parts = daemon.stations[PANEL].poller._parts
-        assert asked == {order for part in parts for order in part if (PANEL, order) in watched}
-
-    def entries(self) -> list[Any]:
-        shelf = self.daemon.book._shelves.get(PANEL)
-        return list(shelf.entries.values()) if shelf else []
 
 
 def agreed(breaches: list[str]) -> None:

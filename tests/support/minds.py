@@ -74,12 +74,12 @@ def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
     for panel, number, _, state, _ in database.rows(_UNSETTLED):
         if state == "planned":
             planned[panel].add(number)
+    if daemon._outcomes._waiting:
+        yield f"{len(daemon._outcomes._waiting)} outcomes are not on record"
     for name, station in daemon.stations.items():
         queued = set(station.worker._planned)
         if queued != planned[name]:
             yield f"{name}: planned are {sorted(planned[name])}, queued are {sorted(queued)}"
-    if waiting := daemon._outcomes._waiting:
-        yield f"{len(waiting)} outcomes are not on record"
 
 
 def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:

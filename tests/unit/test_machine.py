@@ -286,12 +286,12 @@ class House(RuleBasedStateMachine):
     @precondition(lambda self: not self.stepper.tasks)
     @rule()
     def nothing_is_forgotten(self) -> None:
-        """Once the rules have looked where they wanted to, none of them wants to act."""
+        """Once the rules have looked where they wanted to, to the second, none wants to act."""
         self.review(WELL)
         while (due := self.daemon.book.next_look()) is not None and due <= self.clock():
             self.look(False, WELL)
         for order in self.daemon.book.orders():
-            for decision in self.daemon.judge.decisions(order, self.clock()):
+            for decision in self.daemon.judge.decisions(order, self.clock() - 1.0):
                 assert not decision.fires, f"nobody looks at {order}: {decision}"
 
     # --- people ---

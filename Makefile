@@ -3,6 +3,7 @@
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
+# make bench-start  how long a start with a million open orders takes, and how much memory
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture bench-start lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -61,6 +62,8 @@ torture: $(VENV)/.dev
 	@$(BIN)/python -m tests.acceptance.harness.torture \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS),--duration $(DURATION)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS))
+bench-start: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.start
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

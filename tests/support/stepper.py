@@ -13,7 +13,7 @@ Busy = Callable[[], Iterable["asyncio.Task[Any]"]]
 
 
 class Stepper(Generic[Word]):
-    """`usual` is what a task hears where nothing else is said; `busy` gives what runs in threads."""
+    """`usual` is what a task hears where nothing else is said; `busy`, what runs in threads."""
 
     def __init__(self, usual: Word, busy: Busy) -> None:
         self._usual = usual

@@ -1,0 +1,138 @@
+"""A database with very many open orders, and the daemon's process on it."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from watcher.store import Store
+
+ROOT = Path(__file__).parents[1]
+KEY = "benchmark"
+_DAY = 86400.0
+_STATUSES = [("in_progress", "In progress"), ("pending", "Pending"), ("processing", "Processing")]
+_TICK = os.sysconf("SC_CLK_TCK")
+
+_ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_STATE = (
+    "INSERT INTO order_states (key, status, status_text, charge, currency, start_count, remains,"
+    " phase, progressed_at, changed_at, checked_at, refills)"
+    " VALUES (?, ?, ?, ?, 'USD', ?, ?, 'open', ?, ?, ?, 0)"
+)
+
+
+def make_database(path: Path, *, panels: int, orders: int, now: float) -> None:
+    """Orders as panels have them, a panel's as they would come: mixed, over the last 20 days."""
+    asyncio.run(_make_tables(path, now))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        names = [(number, f"panel{number}") for number in range(1, panels + 1)]
+        connection.executemany("INSERT INTO panels VALUES (?, ?)", names)
+        for first in range(1, orders + 1, 50_000):
+            keys = range(first, min(first + 50_000, orders + 1))
+            both = list(_rows(keys, panels, orders, now))
+            connection.executemany(_ORDER, (order for order, _ in both))
+            connection.executemany(_STATE, (state for _, state in both))
+
+
+async def _make_tables(path: Path, now: float) -> None:
+    await (await Store.open(path, now=now)).close()
+
+
+def _rows(
+    keys: range, panels: int, orders: int, now: float
+) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    chance = random.Random(keys.start)
+    for key in keys:
+        quantity = chance.choice((50, 100, 250, 500, 1000, 2000, 5000, 10_000))
+        service = chance.randrange(1000, 1100)
+        status, text = chance.choices(_STATUSES, (70, 20, 10))[0]
+        is_moving = status == "in_progress"
+        submitted = now - 20 * _DAY * (1 - key / orders) - chance.random() * 3600
+        progressed = submitted + chance.random() * (now - submitted) if is_moving else submitted
+        checked = now - chance.random() * 3600
+        link = f"https://www.instagram.com/p/{chance.getrandbits(64):016x}/?igshid={key:07}"
+        charge = f"{quantity * (service - 990) * 3 / 100_000:.4f}"
+        order = (
+            key,
+            1 + key % panels,
+            str(1_000_000 + key * 7 // panels),
+            str(service),
+            link,
+            quantity,
+            submitted,
+            submitted,
+        )
+        start = chance.randrange(200_000) if is_moving else None
+        remains = chance.randrange(quantity) if is_moving else quantity
+        yield (
+            order,
+            (key, status, text, charge, start, remains, progressed, progressed, checked),
+        )
+
+
+def make_config(path: Path, *, panels: int, url: str, rules: str = "", defaults: str = "") -> int:
+    """A configuration beside the database `watcher.db`; the port that it makes listen."""
+    port = free_port()
+    text = f'[daemon]\nlisten = "127.0.0.1:{port}"\nlog_format = "json"\n[defaults]\n{defaults}\n'
+    for number in range(1, panels + 1):
+        text += f'[panels.panel{number}]\nurl = "{url}"\nkey_env = "BENCH_KEY"\n'
+    path.write_text(text + rules)
+    return port
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """`watcher run` of the source tree at `root`, watched from outside."""
+
+    def __init__(self, config: Path, port: int, root: Path = ROOT) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.started = time.perf_counter()
+        with config.with_name("daemon.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "watcher", "run", "--config", str(config)],
+                cwd=root,
+                env={**environment(config.parent), "BENCH_KEY": KEY},
+                stdout=log,
+                stderr=log,
+            )
+        self.pid = self._process.pid
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, of the program and of the system for it."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    def memory(self, what: str = "VmHWM") -> float:
+        """MB: the most so far (VmHWM), or now (VmRSS)."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(what):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(60)
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """As after an installation: compiled modules are kept, wherever the sources are."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(cache / "compiled")}

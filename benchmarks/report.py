@@ -1,0 +1,54 @@
+"""Tables and JSON of what was measured, with the machine it was measured on."""
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures depend on beside the program."""
+    return {
+        "cores": os.cpu_count() or 0,
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": platform.platform(),
+    }
+
+
+def median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each figure's median over the runs."""
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A line for each figure, a column for each of `rows`."""
+    figures = list(dict.fromkeys(name for row in rows.values() for name in row))
+    width = max(len(name) for name in figures)
+
+    def line(name: str, cells: Iterable[str]) -> str:
+        return f"{name:<{width}}" + "".join(f"{cell:>14}" for cell in cells)
+
+    head = line("", rows)
+    return "\n".join(
+        [head, *(line(f, (f"{row[f]:,.2f}" for row in rows.values())) for f in figures)]
+    )
+
+
+def write(path: Path, name: str, figures: Mapping[str, Any]) -> None:
+    """The figures and the machine, for programs."""
+    path.write_text(json.dumps({"benchmark": name, "machine": machine(), **figures}, indent=2))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,145 @@
+"""How long a start with very many open orders takes, and what the daemon needs then.
+
+Ready is when /readyz says so; settled when the rules have seen every order and the daemon has
+come to rest. The panels refuse the connection: what is measured is the daemon alone.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.house import ROOT, Process, environment, free_port, make_config, make_database
+
+RULES = """
+[[rules]]
+name = "refill"
+action = "refill"
+when = "order.status == 'completed' && order.finished_ago > duration('24h')"
+[[rules]]
+name = "cancel"
+action = "cancel"
+when = "order.status == 'pending' && order.age > duration('478h')"
+per_hour = 100000
+"""
+_AT_REST = 0.1  # seconds of CPU in one second
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(dir=options.directory) as name:
+        directory = Path(name)
+        made = directory / "made.db"
+        print(f"making {options.orders:,} orders …", file=sys.stderr)
+        make_database(made, panels=options.panels, orders=options.orders, now=time.time())
+        runs: dict[str, list[dict[str, float]]] = {}
+        for turn in range(options.runs + 1):
+            for root in options.trees:
+                figures = _run(directory / "run", made, options.panels, root.resolve())
+                if turn:  # the first one compiles the modules and fills the system's cache
+                    runs.setdefault(root.resolve().name, []).append(figures)
+    medians = {name: report.median(of_tree) for name, of_tree in runs.items()}
+    print(report.table(medians))
+    if options.json:
+        report.write(options.json, "start", {"orders": options.orders, "runs": runs})
+
+
+def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, float]:
+    directory.mkdir(exist_ok=True)
+    for old in directory.glob("watcher.db*"):
+        old.unlink()
+    shutil.rmtree(directory / "backups", ignore_errors=True)
+    shutil.copyfile(made, directory / "watcher.db")
+    config = directory / "config.toml"
+    url = f"http://127.0.0.1:{free_port()}/api/v2"
+    port = make_config(config, panels=panels, url=url, rules=RULES)
+    figures = {"imports, CPU s": _imports(directory, root)}
+    process = Process(config, port, root)
+    try:
+        figures |= _until_ready(process)
+        figures |= _until_rest(process)
+    finally:
+        process.stop()
+    return figures
+
+
+def _imports(directory: Path, root: Path) -> float:
+    """A process that does nothing but import what the daemon needs."""
+    program = "import watcher.cli, watcher.app, time; print(time.process_time())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=root,
+        env=environment(directory),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(done.stdout)
+
+
+def _until_ready(process: Process) -> dict[str, float]:
+    while _get(f"{process.url}/readyz") is None:
+        if not process.is_running():
+            raise SystemExit("the daemon ended: see daemon.log")
+        time.sleep(0.01)
+    return {
+        "ready, CPU s": process.cpu(),
+        "ready, wall s": time.perf_counter() - process.started,
+        "ready, peak MB": process.memory(),
+    }
+
+
+def _until_rest(process: Process) -> dict[str, float]:
+    longest = 0.0
+    cpu, at = process.cpu(), time.perf_counter()
+    while True:
+        longest = max(longest, _get(f"{process.url}/healthz") or 0.0)
+        time.sleep(0.02)
+        if time.perf_counter() - at < 1.0:
+            continue
+        before, cpu, at = cpu, process.cpu(), time.perf_counter()
+        if cpu - before < _AT_REST:
+            break
+    return {
+        "settled, CPU s": cpu,
+        "settled, wall s": at - process.started,
+        "settled, peak MB": process.memory(),
+        "settled, MB": process.memory("VmRSS"),
+        "longest answer, s": longest,
+        "scrape, s": min(_get(f"{process.url}/metrics") or 0.0 for _ in range(5)),
+        "page, s": min(_get(f"{process.url}/") or 0.0 for _ in range(5)),
+    }
+
+
+def _get(url: str) -> float | None:
+    """Seconds until the answer; None where there is none, or a bad one."""
+    started = time.perf_counter()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            answer.read()
+    except (urllib.error.URLError, OSError):
+        return None
+    return time.perf_counter() - started
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--panels", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3, help="measured ones, after one to warm up")
+    parser.add_argument("--directory", type=Path, help="for the databases (1 GB)")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument(
+        "trees", nargs="*", type=Path, default=[ROOT], help="source trees to compare, in turns"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -51,8 +51,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 # Not among the locked dependencies: it has wheels for some Pythons and machines only.
-fuzz: DURATION ?= 60
-fuzz: $(VENV)/.dev
+fuzz: fuzz: $(VENV)/.dev
 	@$(PIP) install --only-binary :all: 'atheris>=3,<4' \
 	  || { echo 'atheris has no wheel for this Python and machine: nothing was fuzzed'; exit 1; }
 	@$(BIN)/python -m tests.fuzz.decoders $(DURATION)
@@ -62,6 +61,7 @@ torture: $(VENV)/.dev
 	@$(BIN)/python -m tests.acceptance.harness.torture \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS),--duration $(DURATION)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS))
+
 bench-start: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.start
 

@@ -51,7 +51,8 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 # Not among the locked dependencies: it has wheels for some Pythons and machines only.
-fuzz: fuzz: $(VENV)/.dev
+fuzz: DURATION ?= 60
+fuzz: $(VENV)/.dev
 	@$(PIP) install --only-binary :all: 'atheris>=3,<4' \
 	  || { echo 'atheris has no wheel for this Python and machine: nothing was fuzzed'; exit 1; }
 	@$(BIN)/python -m tests.fuzz.decoders $(DURATION)

@@ -61,7 +61,7 @@ def other_orders(
     tells_remains = not any(panel.switches.is_on(trait) for trait in _OTHER_REMAINS)
     words = _SUBSCRIPTION if panel.switches.is_on(Trait.STATUS_SUBSCRIPTION) else {}
     for order, phase, *state in database.rows(_ORDERS.format(name)):
-        if not panel.world.knows(int(order), panel.now()):
+        if not panel.world.knows(int(order), since):  # or placed since then
             continue
         at = asked.get(order)
         if phase == "open" and (at is None or at < since):

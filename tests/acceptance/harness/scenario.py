@@ -193,14 +193,18 @@ def _draw_rules(chance: random.Random, panels: tuple[PanelPlan, ...]) -> str:
 
 def _draw_step(chance: random.Random, panels: list[str]) -> Step:
     makers = chance.choices(list(_MAKERS), weights=_WEIGHTS, k=chance.choice([0, 1, 1, 1, 2, 3]))
+    faults = tuple(_MAKERS[kind](chance, kind, chance.choice(panels)) for kind in makers)
+    provoked = (_PROVOKED[f.action] for f in faults if f.action in _PROVOKED)
     return Step(
-        faults=tuple(_MAKERS[kind](chance, kind, chance.choice(panels)) for kind in makers),
-        acts=tuple(chance.choices(ACTS, k=chance.choice([0, 1, 2, 3, 5]))),
+        faults=faults,
+        acts=(*provoked, *chance.choices(ACTS, k=chance.choice([0, 1, 2, 3, 5]))),
         seconds=3 * MINUTE if not _BRIEF.isdisjoint(makers) else chance.choice(_SECONDS),
         stays=_BRIEF.isdisjoint(makers) and chance.random() < 0.3,
     )
 
 
+# A fault that nobody runs into proves nothing.
+_PROVOKED = {"refill": "refills", "cancel": "cancels", "add": "submit"}
 ACTS = ("refills", "refills", "cancels", "submit", "submit", "counts", "track", "resolve", "look")
 
 SPOILS = (

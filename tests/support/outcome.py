@@ -9,7 +9,7 @@ from tests.support.audit import Rows, ids_of
 from watcher.app import Daemon
 from watcher.cadence import _STRETCH
 from watcher.simulator import SimulatedPanel, Trait
-from watcher.simulator.orders import CANCELED, PENDING, OrderRow
+from watcher.simulator.orders import CANCELED, PENDING, PROCESSING, OrderRow
 
 SLACK = 120.0  # seconds that a check of a refill may come late
 
@@ -25,9 +25,11 @@ _FOLLOWED = """
 SELECT refill_id, status, requested_at FROM refills JOIN panels ON panels.id = refills.panel
 WHERE panels.name = '{}' AND finished_at IS NULL
 """
-# What else a panel's word for it may mean to us; "Expired" is said of subscriptions that are over.
-_SYNONYMS = {CANCELED: {"refunded", "failed"}}
-_SUBSCRIPTION = {PENDING: {"in_progress"}, CANCELED: {"completed"}}
+# What else a panel's words may mean to us; "Expired" is said of subscriptions that are over.
+_MEANS: dict[Trait, dict[str, set[str]]] = {
+    Trait.STATUS_SYNONYMS: {PROCESSING: {"in_progress"}, CANCELED: {"refunded", "failed"}},
+    Trait.STATUS_SUBSCRIPTION: {PENDING: {"in_progress"}, CANCELED: {"completed"}},
+}
 # Of panels with one of these, `remains` is not what the world has.
 _OTHER_REMAINS = frozenset(
     {
@@ -59,7 +61,7 @@ def other_orders(
     """
     asked = _last_asked(panel)
     tells_remains = not any(panel.switches.is_on(trait) for trait in _OTHER_REMAINS)
-    words = _SUBSCRIPTION if panel.switches.is_on(Trait.STATUS_SUBSCRIPTION) else {}
+    words = [means for trait, means in _MEANS.items() if panel.switches.is_on(trait)]
     for order, phase, *state in database.rows(_ORDERS.format(name)):
         if not panel.world.knows(int(order), since):  # or placed since then
             continue
@@ -75,13 +77,13 @@ def other_orders(
 
 
 def _fits(
-    state: list[object], truth: object, tells_remains: bool, words: dict[str, set[str]]
+    state: list[object], truth: object, tells_remains: bool, words: list[dict[str, set[str]]]
 ) -> bool:
     status, remains = state
     if not isinstance(truth, OrderRow):  # a subscription: its words are other ones
         return True
     means = {truth.status.lower().replace(" ", "_")}
-    means |= _SYNONYMS.get(truth.status, set()) | words.get(truth.status, set())
+    means.update(*(said.get(truth.status, ()) for said in words))
     return status in means and (not tells_remains or truth.remains == remains)
 
 

@@ -238,6 +238,7 @@ def test_a_rate_limit_is_proof_that_nothing_was_done(scene: Scene):
     last = scene.panel.journal.requests("refill")[-1]
     entry = scene.panel.journal.arrived(last.time, {"action": "refill", **last.parameters})
     entry.outcome, entry.http = Trait.RATE_LIMITED.value, 429
+    entry.fault = Trait.WRONG_TYPES.value
     assert scene.found() == []
 
 

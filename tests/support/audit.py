@@ -109,6 +109,8 @@ def may_have_acted(entry: Entry) -> bool:
     """Whether who sent this request can't know that nothing came of it."""
     if entry.carried_out:
         return True
+    if entry.http == 429:  # proof enough, whatever the body is like
+        return False
     batch_refused = entry.ids > 1 and entry.outcome not in ("answered", "arrived")
     proven = entry.outcome in _PROOFS or batch_refused
     return not proven or entry.http == 0 or entry.fault not in _HARMLESS_FAULTS

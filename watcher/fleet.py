@@ -20,6 +20,7 @@ class _Load(msgspec.Struct, frozen=True):
 
     book: Book
     refills: list[Refill]
+    planned: list[Action]
 
 
 class Fleet:
@@ -76,9 +77,6 @@ class Fleet:
             await _close(new)
             raise
         await _close(old)
-        for station in new:
-            station.worker.add(await self._store.planned(station.name))
-            self._schedule.wake(f"actions:{station.name}")
 
     async def close(self) -> None:
         """End all connections."""
@@ -125,7 +123,7 @@ class Fleet:
         return station is None or station.config != panel
 
     async def _load(self, fresh: Mapping[str, Station]) -> _Load:
-        load = _Load(Book(), [])
+        load = _Load(Book(), [], [])
         if not fresh:
             return load
         now = self._clock()
@@ -135,6 +133,8 @@ class Fleet:
 
         await self._store.load(shelve, fresh, links=self._book.keeps_links)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
+        for panel in fresh:
+            load.planned.extend(await self._store.planned(panel))
         return load
 
     def _exchange(self, old: Sequence[Station], new: Sequence[Station], load: _Load) -> None:
@@ -150,6 +150,8 @@ class Fleet:
         self._book.take_over(load.book)
         for refill in load.refills:
             self.stations[refill.panel].refills.add([refill], now)
+        for action in load.planned:
+            self.stations[action.panel].worker.add([action])
         self._resume(new)
 
     def _resume(self, stations: Collection[Station]) -> None:

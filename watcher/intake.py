@@ -169,12 +169,14 @@ class Intake:
             self._waiting.pop(action_id, None)
 
     async def _plan(self, plan: ActionPlan) -> Action:
-        now = self._clock()
-        action = await self._store.plan(plan, now=now)
-        if action.planned_at == now and action.state is ActionState.PLANNED:
-            self._metrics.actions.labels(action.panel, action.kind).inc()
-            self._judge.note_action(action)
-            self._on_planned([action])
+        """Under the panel's lock: nobody judges, sends or settles it before it is noted."""
+        async with self._ledger.hold([plan.panel]):
+            now = self._clock()
+            action = await self._store.plan(plan, now=now)
+            if action.planned_at == now and action.state is ActionState.PLANNED:
+                self._metrics.actions.labels(action.panel, action.kind).inc()
+                self._judge.note_action(action)
+                self._on_planned([action])
         return action
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:

@@ -6,10 +6,13 @@ Each was found, or foreseen, by the fault harness; the second is let in where th
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.support.house import House, a_house
+from watcher.errors import Conflict
+from watcher.model import Kind, Reason
 from watcher.simulator import Fate, Trait
 
 HOUR = 3600.0
@@ -159,6 +162,42 @@ async def test_an_action_of_a_removed_panel_can_be_resolved(tmp_path: Path):
         body = {"state": "accepted", "result": "1"}
         settled = await house.call("POST", "/v1/actions/1/resolve", json=body)
         assert settled["action"]["state"] == "accepted"
+
+
+async def test_a_refill_by_hand_while_a_rule_wants_one_stays_known(tmp_path: Path):
+    """The rule's is left out; what is then released must not be the other's reservation."""
+    async with a_house(tmp_path, rules=ONCE) as house:
+        (order,) = await done(house)
+        daemon = house.daemon
+
+        async def ask() -> None:
+            with suppress(Conflict):  # the rule's came first
+                await daemon.intake.act(Kind.REFILL, "standard", order)
+
+        asked = in_between(daemon.store, "record", ask, before=True)
+        await daemon.ledger.review(daemon.book.orders(), house.clock() + 2 * HOUR)
+        await asked
+        (decision,) = daemon.judge.decisions(house.order(order), house.clock() + 2 * HOUR)
+        assert decision.reason is Reason.ACTION_OPEN
+
+
+async def test_a_refill_by_hand_that_ends_before_it_is_noted_is_not_open_for_ever(tmp_path: Path):
+    """The new station finds the planned action on record before who planned it goes on."""
+    async with a_house(tmp_path, rules=ONCE) as house:
+        (order,) = await done(house)
+        change(house)
+
+        async def reload_and_send() -> None:
+            await house.daemon.reload()
+            await house.schedule.run_task("actions:standard")
+
+        sent = in_between(house.daemon.store, "plan", reload_and_send)
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        await sent
+        (action,) = (await house.call("GET", "/v1/actions"))["actions"]
+        assert action["state"] == "accepted"
+        await house.run(26 * HOUR)  # the refill ends, and the order has been finished for long
+        assert await firings(house, order) == 1
 
 
 async def pragma(house: House, text: str) -> None:

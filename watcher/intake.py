@@ -137,7 +137,6 @@ class Intake:
         entry = self._book.entry(action.panel, action.order or "")
         if entry is None:
             return action, None
-        await self._ledger.review([entry.order], now)
         return action, await self._store.order(action.panel, entry.order.id)
 
     def settled(self, actions: Sequence[Action]) -> None:

@@ -105,6 +105,8 @@ class Ledger:
             self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
             if action.kind is Kind.REFILL and action.state is ActionState.ACCEPTED:
                 self._count_refill(action)
+            if action.state is not ActionState.UNRESOLVED and not planned_again:
+                self.look_soon(action.panel, action.order or "", now)
         for order in settled.orders:
             if self._guard_for(order.panel) is not None:
                 self._book.add(order, now + MIN_GAP)
@@ -115,6 +117,13 @@ class Ledger:
         for some in _by_panel(orders, _LOOKS_AT_ONCE):
             await self._review(some[0].panel, some, now)
             await asyncio.sleep(0)  # others go on while a hundred thousand are looked at
+
+    def look_soon(self, panel: str, order_id: str, now: float) -> None:
+        """What the rules waited for at the order is over: `look` reviews it until that succeeds."""
+        entry = self._book.entry(panel, order_id)
+        if entry is not None:
+            self._book.look_at(entry.order, now)
+            self._on_look(now)
 
     async def look(self, now: float) -> float | None:
         """Review the orders for which time alone may have changed a decision.

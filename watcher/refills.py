@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from watcher.book import Book
 from watcher.cadence import after_problem, next_refill_check
 from watcher.errors import BadKey, PanelError, RateLimited, Refused, RemoteFault
 from watcher.judge import Judge
@@ -24,12 +23,9 @@ Row = RefillObservation | RowError
 class RefillWatcher:
     """The refill tasks of one panel that are not final."""
 
-    def __init__(
-        self, *, line: Line, store: Store, book: Book, ledger: Ledger, judge: Judge
-    ) -> None:
+    def __init__(self, *, line: Line, store: Store, ledger: Ledger, judge: Judge) -> None:
         self._line = line
         self._store = store
-        self._book = book
         self._ledger = ledger
         self._judge = judge
         self._refills: dict[str, Refill] = {}
@@ -67,7 +63,6 @@ class RefillWatcher:
             changed = self._changed(ids, rows, now)
             await self._store.record_refills(changed)
             due = self._enter(ids, rows, changed, now)
-            await self._review(changed, now)
         finally:
             for refill_id, at in due.items():
                 heapq.heappush(self._heap, (at, refill_id))
@@ -108,6 +103,7 @@ class RefillWatcher:
             refill = self._refills[refill_id]
             if refill.status in REFILL_FINAL:
                 self._judge.note_refill(refill.panel, refill.order, refill.id, running=False)
+                self._ledger.look_soon(refill.panel, refill.order, now)
                 del self._refills[refill_id]
                 self._failures.pop(refill_id, None)
             elif isinstance(rows.get(refill_id), RefillObservation):
@@ -119,8 +115,3 @@ class RefillWatcher:
             else:
                 due[refill_id] = now
         return due
-
-    async def _review(self, changed: Iterable[Refill], now: float) -> None:
-        """A refill that is over may let a rule act on its order again."""
-        entries = (self._book.entry(refill.panel, refill.order) for refill in changed)
-        await self._ledger.review([entry.order for entry in entries if entry is not None], now)

@@ -88,7 +88,6 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             refills=RefillWatcher(
                 line=line,
                 store=self.store,
-                book=self.book,
                 judge=self.judge,
                 ledger=self.ledger,
             ),

@@ -155,6 +155,22 @@ async def test_two_rules_do_not_refill_the_same_order_twice(tmp_path: Path):
         assert house.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1)
 
 
+async def test_a_rule_that_waited_for_a_refill_by_hand_looks_when_it_is_refused(tmp_path: Path):
+    async with a_house(tmp_path, rules=REFILL.replace("10h", "3h")) as house:
+        fate = Fate(pending=30.0, per_minute=1000.0, refill_takes=HOUR / 2)
+        (order,) = await house.place(1, quantity=100, services=[1], fate=fate)
+        await house.run(HOUR / 2)
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        await house.run(1.5 * HOUR)
+        house.panel.switches.on(Trait.RATE_LIMITED, action="refill")
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        await house.run(1.5 * HOUR)
+        assert await reason_of(house, order, "refill") == "action_open"
+        house.panel.switches.off()
+        await house.run(HOUR / 5)  # the panel refuses it as too soon
+        assert [action["rule"] for action in await actions(house)] == ["refill", None, None]
+
+
 async def test_a_drop_measured_elsewhere_fires_at_once(tmp_path: Path):
     rules = """
 [[rules]]

@@ -288,6 +288,7 @@ class House(RuleBasedStateMachine):
     def nothing_is_forgotten(self) -> None:
         """Once the rules have looked where they wanted to, to the second, none wants to act."""
         self.review(WELL)
+        self.clock.advance(1.0)
         while (due := self.daemon.book.next_look()) is not None and due <= self.clock():
             self.look(False, WELL)
         for order in self.daemon.book.orders():

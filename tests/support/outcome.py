@@ -59,21 +59,30 @@ def other_orders(
 
     Times are the world's. `blur` is how long after a request its answer may have been made.
     """
+    yield from not_asked(database, name, panel, since)
     asked = _last_asked(panel)
     tells_remains = not any(panel.switches.is_on(trait) for trait in _OTHER_REMAINS)
     words = [means for trait, means in _MEANS.items() if panel.switches.is_on(trait)]
     for order, phase, *state in database.rows(_ORDERS.format(name)):
-        if not panel.world.knows(int(order), since):  # or placed since then
-            continue
         at = asked.get(order)
-        if phase == "open" and (at is None or at < since):
-            waited = "never" if at is None else f"{panel.now() - at:.0f} s ago"
-            yield f"{name}: open order {order} was last asked about: {waited}"
-        elif at is not None and state[0] != "unknown":  # a word that nobody knows
+        # Not those that the panel never had, nor those with a word that nobody knows.
+        if at is not None and panel.world.knows(int(order), at) and state[0] != "unknown":
             truths = [panel.world.status(int(order), at + late) for late in (0.0, blur)]
             told = tells_remains and phase == "open" and not blur
             if not any(_fits(state, truth, told, words) for truth in truths):
                 yield f"{name}: order {order} is {state} here, the panel said {truths[0]}"
+
+
+def not_asked(database: Rows, name: str, panel: SimulatedPanel, since: float) -> list[str]:
+    """Open orders that were there by then, and were not asked about since."""
+    asked = _last_asked(panel)
+    return [
+        f"{name}: open order {order} was last asked about at {asked.get(order)}, not since {since}"
+        for order, phase, *_ in database.rows(_ORDERS.format(name))
+        if phase == "open"
+        and panel.world.knows(int(order), since)
+        and asked.get(order, float("-inf")) < since
+    ]
 
 
 def _fits(

@@ -3,8 +3,8 @@
 1. The daemon watches panels whose time runs sixty times as fast as the clock.
 2. Blows are dealt out by the seed. After each that ends the daemon, the oracle looks at what is
    left, and a new one starts.
-3. At the end nothing is wrong for two rounds of checks, the daemon stops as it is told to, and
-   the oracle looks once more.
+3. Nothing is wrong any more until every open order was asked about. Then the daemon stops as it is
+   told to, and the oracle looks once more.
 """
 
 import asyncio

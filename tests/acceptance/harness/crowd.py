@@ -101,11 +101,17 @@ class Crowd:
     async def _resolve(self) -> None:
         """A person looks at the panel and settles unresolved actions by what is true."""
         status, answer = await self._call("GET", "/v1/actions?state=unresolved&limit=1000")
-        actions = answer["actions"] if status == 200 else []
+        known = answer["actions"] if status == 200 else []
+        actions = [action for action in known if not self._is_busy(action["panel"])]
         for action in self._chance.sample(actions, min(3, len(actions))):
             body = self._truth(action)
             self.settled.add(action["id"])
             await self._call("POST", f"/v1/actions/{action['id']}/resolve", body)
+
+    def _is_busy(self, panel: str) -> bool:
+        """Whether the panel may still act on what it was sent: who looks now is told too little."""
+        requests = self._stage.all_panels[panel].journal.requests()
+        return any(request.outcome == "arrived" for request in requests)
 
     async def _look(self) -> None:
         for path in ("/v1/orders?stalled=true", "/v1/orders?problem=true", "/v1/rules"):

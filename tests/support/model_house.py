@@ -87,7 +87,7 @@ class ModelDaemon(Daemon):
 
     async def crash(self) -> None:
         """Let go of the file; whatever is in memory alone is lost."""
-        if self.opened.is_set():
+        if hasattr(self, "_outcomes"):  # else its start was cut short
             self._outcomes._waiting.clear()
         await self._opened.aclose()
 

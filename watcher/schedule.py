@@ -152,13 +152,13 @@ class Schedule:
             next_at = await self._tasks[name](started)
             self._failures.pop(name, None)
         except Exception as error:  # noqa: BLE001  one task must not end the others
-            self._tell(name, error)
             next_at = self._clock() + _AFTER_CRASH
-        finally:
+            self._tell(name, error)
+        finally:  # whatever happens, telling of it included: a task must never be forgotten
             self._running.discard(name)
             self._ended.set()
-        if not self._draining and name in self._tasks:
-            self._plan(name, self._next(name, next_at))
+            if not self._draining and name in self._tasks:
+                self._plan(name, self._next(name, next_at))
 
     def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         """A run that APScheduler left out is made up for: a task must never be forgotten."""

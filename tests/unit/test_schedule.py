@@ -89,6 +89,25 @@ async def test_a_task_that_fails_runs_again_and_holds_up_no_other(
     await wait_until(lambda: failures >= 4 and runs >= 4)
 
 
+async def test_a_task_whose_failure_can_not_be_told_runs_again(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("watcher.schedule._AFTER_CRASH", 0.01)
+    failures = 0
+
+    def can_not_tell(name: str, error: Exception) -> None:
+        raise OSError
+
+    async def broken(now: float) -> float:
+        nonlocal failures
+        failures += 1
+        raise StoreBusy
+
+    monkeypatch.setattr(schedule, "_tell", can_not_tell)
+    schedule.add("broken", broken)
+    await wait_until(lambda: failures >= 3)
+
+
 async def test_draining_waits_for_what_runs_and_starts_nothing_more():
     schedule = Schedule()
     schedule.start()

@@ -25,6 +25,7 @@ from tests.acceptance.harness.verdict import Tally, Verdict
 from watcher.config.sections import duration
 
 CORES = os.cpu_count() or 1
+_TELL_EVERY = 100  # scenarios
 
 
 def main() -> int:
@@ -41,8 +42,10 @@ def main() -> int:
         _say(*_script(seed))
     began = time.monotonic()
     tally = Tally()
-    for verdict in play_all(seeds, until=ends):
+    for number, verdict in enumerate(play_all(seeds, ends, arguments.jobs), 1):
         tally.add(verdict)
+        if number % _TELL_EVERY == 0:
+            _say(f"{number} played in {_minutes(began)} minutes, {len(tally.failed)} violated")
         if verdict.violations:
             _say(f"SEED={verdict.seed} {verdict.kind}:", *(f"  {v}" for v in verdict.violations))
     _say(*tally.lines(), f"{'minutes, from the seed ' + str(seed):44}{_minutes(began):>10}")
@@ -57,15 +60,17 @@ def play_any(seed: int) -> Verdict:
     return play_process(seed) if kind_of(seed) is Kind.PROCESS else play(seed)
 
 
-def play_all(seeds: Iterable[int], until: float = float("inf")) -> Iterator[Verdict]:
-    """Play them on all cores; begin none when the time is over. Verdicts come as they are."""
+def play_all(
+    seeds: Iterable[int], until: float = float("inf"), jobs: int = CORES
+) -> Iterator[Verdict]:
+    """Play `jobs` at once; begin none when the time is over. Verdicts come as they are."""
     # No worker is used for ever: what one scenario leaves in memory is not another's.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(CORES, mp_context=context, max_tasks_per_child=20) as workers:
+    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=20) as workers:
         playing: set[Future[Verdict]] = set()
         left = iter(seeds)
         while True:
-            wanted = CORES - len(playing) if time.monotonic() < until else 0
+            wanted = jobs - len(playing) if time.monotonic() < until else 0
             playing |= {workers.submit(play_any, seed) for seed in itertools.islice(left, wanted)}
             if not playing:
                 return
@@ -89,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--duration", default="10m", help="such as 90s, 10m, 2h")
     parser.add_argument("--scenarios", type=int, help="so many, however long they take")
     parser.add_argument("--seed", type=int, help="of the first scenario; else drawn")
+    parser.add_argument("--jobs", type=int, default=CORES, help="so many at once")
     parser.add_argument("--results", type=Path, help="a file for the table, as JSON")
     return parser.parse_args()
 

@@ -26,6 +26,7 @@ from watcher.config.sections import duration
 
 CORES = os.cpu_count() or 1
 _TELL_EVERY = 100  # scenarios
+_TOLD_OF_EACH = 20  # violations; the results hold all of them
 
 
 def main() -> int:
@@ -47,7 +48,8 @@ def main() -> int:
         if number % _TELL_EVERY == 0:
             _say(f"{number} played in {_minutes(began)} minutes, {len(tally.failed)} violated")
         if verdict.violations:
-            _say(f"SEED={verdict.seed} {verdict.kind}:", *(f"  {v}" for v in verdict.violations))
+            some = [f"  {violation}" for violation in verdict.violations[:_TOLD_OF_EACH]]
+            _say(f"SEED={verdict.seed} {verdict.kind}: {len(verdict.violations)}", *some)
     _say(*tally.lines(), f"{'minutes, from the seed ' + str(seed):44}{_minutes(began):>10}")
     if arguments.results is not None:
         results = {"seed": seed, "minutes": _minutes(began), "cores": CORES, **tally.results()}

@@ -7,10 +7,12 @@ import pytest
 import structlog
 from hypothesis import settings
 
-settings.register_profile("watcher", deadline=None, print_blob=True)
-settings.load_profile("watcher")
-
 NO_SKIPS = "WATCHER_TEST_NO_SKIPS"
+
+# Where nothing may be skipped, chance does not decide either.
+_EXACT = NO_SKIPS in os.environ
+settings.register_profile("watcher", deadline=None, print_blob=True, derandomize=_EXACT)
+settings.load_profile("watcher")
 
 
 @pytest.fixture(autouse=True)

@@ -96,10 +96,18 @@ def _fits(
     return status in means and (not tells_remains or truth.remains == remains)
 
 
-def late_refills(database: Rows, name: str, panel: SimulatedPanel, now: float) -> Iterator[str]:
-    """Refills that ended at the panel, have been due since, and run on here."""
-    for refill, status, requested_at in database.rows(_FOLLOWED.format(name)):
-        wait = _STRETCH * sqrt(max(0.0, now - requested_at)) + SLACK
+def late_refills(
+    database: Rows, name: str, panel: SimulatedPanel, now: float, each: float = 0.0
+) -> Iterator[str]:
+    """Refills that ended at the panel, have been due since, and run on here.
+
+    `each` is the seconds of the panel's pace that asking about one takes, where each has a request
+    of its own, and checks of orders go in between.
+    """
+    followed = database.rows(_FOLLOWED.format(name))
+    slack = SLACK + 2 * each * len(followed)
+    for refill, status, requested_at in followed:
+        wait = _STRETCH * sqrt(max(0.0, now - requested_at)) + slack
         if panel.world.knows_refill(int(refill)):
             truth = panel.world.refill_status(int(refill), panel.now() - wait)
             if truth not in ("Pending", "In progress"):

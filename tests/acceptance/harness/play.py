@@ -162,7 +162,9 @@ class Performance:
         since = stage.true() - self._round()
         for name, panel in stage.all_panels.items():
             self.found += other_orders(stage, name, panel, since)
-            self.found += late_refills(stage, name, panel, stage.clock())
+            alone = not panel.profile.can("multi_refill_status")
+            each = MINUTE / self.scenario.requests_per_minute if alone else 0.0
+            self.found += late_refills(stage, name, panel, stage.clock(), each)
         self.found += [*self.crowd.complaints, *stage.bugs, *stage.schedule.bugs]
 
     def _breaches(self, when: str) -> list[str]:

@@ -4,6 +4,7 @@
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-start  how long a start with a million open orders takes, and how much memory
+# make bench-limits  how much of a panel's limit is used, against other ways; a minute
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -65,6 +66,9 @@ torture: $(VENV)/.dev
 
 bench-start: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.start
+
+bench-limits: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.limits
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

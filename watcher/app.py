@@ -197,6 +197,7 @@ class Daemon:
             ledger=self.ledger,
             outcomes=self._outcomes,
             metrics=self.metrics,
+            schedule=self._schedule,
             clock=self._clock,
         )
         self._fleet = Fleet(

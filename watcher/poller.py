@@ -1,11 +1,13 @@
 """Checks one panel's orders: one observation per id, however the panel answers.
 
 1. Take the due ids from the book, filled up to a whole batch with the next-due.
-2. Ask. Of a batch that is refused or fails as a whole, `suspects` says what to ask next.
+2. Ask, several requests at once where answers take longer than the pace. Of a batch that is
+   refused or fails as a whole, `suspects` says what to ask next.
 3. Each id's observation, or the panel's refusal of it, goes to the ledger; the rest is put back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -32,26 +34,41 @@ from watcher.suspects import Ask, Suspects
 log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
-TURN = 1.0  # seconds after which a turn ends, so that a stop or a reload need not wait long
+MOST_AT_ONCE = 20  # requests under way
 LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
+_AFTER_CRASH = 5.0  # seconds
 _REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 
 Row = Observation | RowError
 
 
 class Poller:
-    """One round after the other for one panel."""
+    """Asks one panel. `spawn` runs a request beside the poller's task, `wake` runs that again.
+
+    No id is in two requests at once: the book and the suspects give out each only once.
+    """
 
     def __init__(
-        self, *, line: Line, book: Book, ledger: Ledger, metrics: Metrics, check_within: float
+        self,
+        *,
+        line: Line,
+        book: Book,
+        ledger: Ledger,
+        metrics: Metrics,
+        check_within: float,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        wake: Callable[[], None],
     ) -> None:
         self._line = line
         self._book = book
         self._ledger = ledger
         self._metrics = metrics
         self._check_within = check_within
+        self._spawn = spawn
+        self._wake = wake
+        self._under_way = 0
         self._suspects = Suspects(line.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
@@ -60,24 +77,38 @@ class Poller:
 
     async def run_once(self, now: float) -> float | None:
         """Ask for what is due, as fast as the pace allows; returns when to come again."""
-        ends = now + TURN
-        while now < ends:
-            again_at = self._wait(now)
-            if again_at is not None:
-                return again_at
-            await self._round(self._next(now))
+        while (again_at := self._wait(now)) is None:
+            self._under_way += 1
+            self._spawn(self._run(self._next(now)))
             now = self._line.clock()
-        return now
+        return again_at
+
+    async def _run(self, ask: Ask) -> None:
+        try:
+            await self._round(ask)
+        except Exception:
+            self._quiet_until = self._line.clock() + _AFTER_CRASH
+            raise
+        finally:
+            self._under_way -= 1
+            due = self._next_due(self._line.clock())
+            if due is not None and due <= self._line.clock():
+                self._wake()
 
     def _wait(self, now: float) -> float | None:
         """None where there is something to ask and it may be sent, else when to come again."""
-        due = now if self._suspects else self._book.next_due(self._line.name)
+        if self._under_way >= MOST_AT_ONCE:
+            return now + POLL_EVERY  # woken when one ends
+        due = self._next_due(now)
         if due is None or due > now:
             self._nothing_due()
             return now + POLL_EVERY if due is None else min(due, now + POLL_EVERY)
         if now < self._quiet_until:
             return self._quiet_until
         return self._line.take(now)
+
+    def _next_due(self, now: float) -> float | None:
+        return now if self._suspects else self._book.next_due(self._line.name)
 
     def _next(self, now: float) -> Ask:
         if self._suspects and not self._asks_others(now):

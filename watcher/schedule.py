@@ -6,8 +6,9 @@ Unix time, or None to wait until it is woken. It never runs twice at once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from apscheduler.events import (
@@ -62,6 +63,7 @@ class Schedule:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[str, Task] = {}
         self._running: set[str] = set()
+        self._beside: dict[asyncio.Task[None], str] = {}
         self._woken: set[str] = set()
         self._due: dict[str, float] = {}
         self._failures: dict[str, str] = {}
@@ -89,9 +91,15 @@ class Schedule:
         """Remove the tasks and wait for those that are running to end."""
         for name in names:
             self.remove(name)
-        while any(name in self._running for name in names):
+        while not self._busy.isdisjoint(names):
             self._ended.clear()
             await self._ended.wait()
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work beside the task; retiring it and draining wait for that too."""
+        doing = asyncio.ensure_future(work)
+        self._beside[doing] = name
+        doing.add_done_callback(self._on_done)
 
     def stuck(self, now: float, limit: float) -> list[str]:
         """Tasks that have been running, or overdue, for longer than `limit` seconds."""
@@ -118,11 +126,11 @@ class Schedule:
             self._scheduler.pause()
         try:
             async with asyncio.timeout(within):
-                while self._running:
+                while self._busy:
                     self._ended.clear()
                     await self._ended.wait()
         except TimeoutError:
-            log.warning("schedule.drain_timeout", running=sorted(self._running))
+            log.warning("schedule.drain_timeout", running=sorted(self._busy))
             return False
         finally:
             if self._scheduler.running:
@@ -160,6 +168,19 @@ class Schedule:
             if not self._draining and name in self._tasks:
                 self._plan(name, self._next(name, next_at))
 
+    @property
+    def _busy(self) -> set[str]:
+        return self._running.union(self._beside.values())
+
+    def _on_done(self, doing: asyncio.Task[None]) -> None:
+        name = self._beside.pop(doing)
+        self._ended.set()
+        error = None if doing.cancelled() else doing.exception()
+        if isinstance(error, Exception):
+            self._tell(f"{name}, beside", error)
+        else:
+            self._failures.pop(f"{name}, beside", None)
+
     def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         """A run that APScheduler left out is made up for: a task must never be forgotten."""
         self._count_missed(event.job_id)
@@ -174,7 +195,7 @@ class Schedule:
         if isinstance(error, WatcherError):
             log.error("schedule.task_failed", task=name, cause=str(error))
         else:
-            log.exception("schedule.task_failed", task=name)
+            log.error("schedule.task_failed", task=name, exc_info=error)
 
     def _next(self, name: str, asked_for: float | None) -> float:
         now = self._clock()

@@ -1,6 +1,7 @@
 """All that works for one panel: its line, and the tasks that use it."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import msgspec
@@ -17,9 +18,10 @@ from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
+from watcher.panels.rate import Rate, start_of
 from watcher.poller import Poller
 from watcher.refills import RefillWatcher
-from watcher.schedule import Task
+from watcher.schedule import Schedule, Task
 from watcher.store import Store
 from watcher.upkeep import Upkeep
 
@@ -44,6 +46,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
             f"actions:{self.name}": self.worker.run_once,
+            f"rate:{self.name}": self.upkeep.rate,
         }
         if can("refill_status"):
             tasks[f"refills:{self.name}"] = self.refills.run_once
@@ -63,6 +66,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     outcomes: Outcomes
     metrics: Metrics
+    schedule: Schedule
     clock: Callable[[], float]
 
     async def build(self, panel: PanelConfig) -> Station:
@@ -78,6 +82,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 ledger=self.ledger,
                 metrics=self.metrics,
                 check_within=settings.check_within,
+                spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
+                wake=partial(self.schedule.wake, f"poll:{panel.name}"),
             ),
             worker=ActionWorker(
                 line=line,
@@ -116,8 +122,11 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         )
         await client.open()
         self.metrics.prepare(name, [kind for kind in Kind if client.limit(_CAPABILITY[kind])])
+        most = settings.requests_per_minute
+        remembered = await self.store.rate(name)
+        start = start_of(most, stated=panel.states_rate, remembered=remembered)
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        return Line(name, client, Pace(settings.requests_per_minute), breaker, self.clock)
+        return Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -9,11 +9,15 @@ from watcher.errors import PanelError, RateLimited
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.panels.line import Line
+from watcher.panels.rate import Learnt
 from watcher.store import Store
 
 log = structlog.get_logger()
 
-_RETRY_AFTER = 60.0  # seconds after a failure, or the interval where that is shorter
+# Seconds after a failure, or the interval where that is shorter: panels allow the balance 30 times
+# a minute and the price list 10 times an hour.
+_BALANCE_AGAIN, _SERVICES_AGAIN = 60.0, 600.0
+_REMEMBER_EVERY = 60.0
 
 
 class Upkeep:
@@ -38,17 +42,30 @@ class Upkeep:
         self._balance_every = balance_every
         self._services_every = services_every
         self.balance_at = 0.0
+        self._remembered: Learnt | None = None
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
-        return await self._paced(now, self._read_balance, self._balance_every)
+        return await self._paced(now, self._read_balance, self._balance_every, _BALANCE_AGAIN)
 
     async def services(self, now: float) -> float | None:
         """Read the price list; rules that name services look at every order if it changed."""
-        return await self._paced(now, self._read_services, self._services_every)
+        return await self._paced(now, self._read_services, self._services_every, _SERVICES_AGAIN)
+
+    async def rate(self, now: float) -> float | None:
+        """Remember how fast the panel may be asked."""
+        learnt = self._line.pace.rate.learnt
+        if learnt != self._remembered:
+            await self._store.save_rate(self._line.name, learnt, now=now)
+            self._remembered = learnt
+        return now + _REMEMBER_EVERY
 
     async def _paced(
-        self, now: float, read: Callable[[float], Awaitable[None]], every: float
+        self,
+        now: float,
+        read: Callable[[float], Awaitable[None]],
+        every: float,
+        again: float,
     ) -> float:
         again_at = self._line.take(now)
         if again_at is not None:
@@ -56,14 +73,14 @@ class Upkeep:
         try:
             await read(now)
         except RateLimited as error:
-            return now + max(_RETRY_AFTER, error.retry_after or 0.0)
+            return now + max(again, error.retry_after or 0.0)
         except PanelError:
-            return now + min(every, _RETRY_AFTER)
+            return now + min(every, again)
         return now + every
 
     async def _read_balance(self, now: float) -> None:
         name = self._line.name
-        balance = await self._line.ask(self._line.client.balance())
+        balance = await self._line.ask(self._line.client.balance(), is_side=True)
         await self._store.save_balance(name, balance, now=now)
         changed = self._judge.balances.get(name) != balance
         self._judge.balances[name] = balance
@@ -80,7 +97,7 @@ class Upkeep:
 
     async def _read_services(self, now: float) -> None:
         name = self._line.name
-        services, problems = await self._line.ask(self._line.client.services())
+        services, problems = await self._line.ask(self._line.client.services(), is_side=True)
         if not services:  # what panels answer to a bad key; nothing is gone because of it
             log.warning("services.empty", panel=name)
             return

@@ -192,6 +192,7 @@ def panel_view(panel: str = "smmgenie", **changed: Any) -> PanelView:
         "problem": None,
         "breaker": BreakerState.CLOSED,
         "paused_until": None,
+        "requests_per_minute": 60.0,
         "last_success_at": now() - timedelta(minutes=2),
         "balance": "25.10",
         "currency": "USD",

@@ -5,6 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.panels.limits import Lane, Pace
+from watcher.panels.rate import Learnt, Rate
+
+
+def at(per_minute: float) -> Pace:
+    return Pace(Rate(per_minute, Learnt(rate=per_minute)))
 
 
 def grants(pace: Pace, lane: Lane, start: float, seconds: float) -> int:
@@ -22,12 +27,12 @@ def grants(pace: Pace, lane: Lane, start: float, seconds: float) -> int:
 
 @given(st.floats(1, 6000))
 def test_the_ceiling_is_kept(requests_per_minute: float):
-    granted = grants(Pace(requests_per_minute), Lane.READ, 1000.0, 60.0)
+    granted = grants(at(requests_per_minute), Lane.READ, 1000.0, 60.0)
     assert requests_per_minute - 1 <= granted <= requests_per_minute + 2
 
 
 def test_actions_go_ahead_of_reads_and_count():
-    pace = Pace(60)
+    pace = at(60)
     assert pace.take(100.0) is None
     assert pace.take(100.0) == 101.0
     assert pace.take(100.0, Lane.ACT) is None
@@ -35,7 +40,7 @@ def test_actions_go_ahead_of_reads_and_count():
 
 
 def test_actions_get_their_share_and_no_more_while_reads_wait():
-    pace = Pace(60)
+    pace = at(60)
     pace.take(0.0)
     acted = 0
     for tenth in range(6000):
@@ -47,18 +52,20 @@ def test_actions_get_their_share_and_no_more_while_reads_wait():
 
 
 def test_a_refusal_pauses_as_long_as_the_panel_says():
-    pace = Pace(600)
-    pace.refused(100.0, 30.0)
+    pace = at(600)
+    pace.refused(100.0, 30.0, sent_at=99.0)
     assert pace.take(100.0) == pace.take(100.0, Lane.ACT) == 130.0
     assert pace.take(130.0) is None
 
 
 def test_a_second_refusal_at_once_pauses_longer():
-    pace = Pace(600)
-    pace.refused(100.0, None)
+    pace = at(600)
+    pace.refused(100.0, None, sent_at=99.0)
     assert pace.pause_until == 105.0
-    pace.refused(105.0, None)
-    assert pace.pause_until == 170.0
-    pace.succeeded()
-    pace.refused(200.0, None)
+    pace.refused(101.0, None, sent_at=99.5)
+    assert pace.pause_until == 105.0, "it was under way when the first was refused"
+    pace.refused(106.0, None, sent_at=105.0)
+    assert pace.pause_until == 171.0
+    pace.succeeded(180.0)
+    pace.refused(200.0, None, sent_at=199.0)
     assert pace.pause_until == 205.0

@@ -77,6 +77,7 @@ def panels(draw_: st.DrawFn) -> PanelView:
         problem=draw_(st.none() | TEXTS),
         breaker=BreakerState.CLOSED,
         paused_until=draw_(st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC))),
+        requests_per_minute=60.0,
         last_success_at=None,
         balance=draw_(st.none() | MONEY),
         currency=draw_(st.none() | TEXTS),

@@ -156,7 +156,14 @@ class _Reader(Tables):
             return None
         if profile is None or url is None:
             return None
-        return PanelConfig(name=name, profile=profile, url=url, key=key, settings=section)
+        return PanelConfig(
+            name=name,
+            profile=profile,
+            url=url,
+            key=key,
+            settings=section,
+            states_rate="requests_per_minute" in {**defaults, **table},
+        )
 
     def _profile(self, section: PanelSection, path: str) -> Profile | None:
         profile = shipped().get(section.profile)

@@ -119,6 +119,7 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     key: Secret
     settings: PanelSection
+    states_rate: bool = False  # requests_per_minute is the user's word, not the default
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

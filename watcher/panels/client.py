@@ -155,7 +155,8 @@ class PanelClient:
             total=None, connect=self._timeout / 2, ceil_threshold=float("inf")
         )
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=force_close),
+            # No limit here, the callers keep one: who waits for a connection would time out.
+            connector=aiohttp.TCPConnector(limit=0, force_close=force_close, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             timeout=timeout,

@@ -5,11 +5,11 @@ Nothing here sleeps: `take` grants a request or tells when to come again.
 
 from enum import Enum
 
+from watcher.panels.rate import Rate
+
 ACT_SHARE = 0.15  # of the rate, set aside for refills, cancels and submissions
 _ACT_CREDIT = 3.0  # requests that may be saved up of it
 _TIMER_DELAY = 0.05  # seconds
-_REFUSAL_PAUSE = 5.0  # where a rate limit comes without a Retry-After
-_REFUSED_AGAIN_PAUSE = 65.0  # and comes again at once
 
 
 class Lane(Enum):
@@ -22,12 +22,11 @@ class Lane(Enum):
 class Pace:
     """The pace of one panel. Every time is in seconds of the caller's clock."""
 
-    def __init__(self, requests_per_minute: float) -> None:
-        self._interval = 60.0 / requests_per_minute
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
         self._next = 0.0
         self._credit = _ACT_CREDIT
         self._credited_at = 0.0
-        self._refusals = 0
         self.pause_until = 0.0
 
     def take(self, now: float, lane: Lane = Lane.READ) -> float | None:
@@ -41,18 +40,22 @@ class Pace:
         self._next = (self._next if late < _TIMER_DELAY else now) + self._interval
         return None
 
-    def succeeded(self) -> None:
-        """A whole answer came."""
-        self._refusals = 0
+    def succeeded(self, now: float) -> None:
+        """An answer came."""
+        self.rate.succeeded(now)
 
-    def refused(self, now: float, retry_after: float | None) -> None:
-        """The panel refused for being asked too fast."""
-        self._refusals += 1
-        pause = _REFUSAL_PAUSE if self._refusals == 1 else _REFUSED_AGAIN_PAUSE
-        self._pause(now + (pause if retry_after is None else retry_after))
+    def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
+        """The panel refused for being asked too fast, at a request that left at `sent_at`."""
+        pause = self.rate.refused(now, retry_after, sent_at=sent_at)
+        self.pause_until = max(self.pause_until, now + pause)
 
-    def _pause(self, until: float) -> None:
-        self.pause_until = max(self.pause_until, until)
+    def failed(self, now: float) -> None:
+        """The panel failed at a request."""
+        self.rate.failed(now)
+
+    @property
+    def _interval(self) -> float:
+        return 60.0 / self.rate.per_minute
 
     def _spend_credit(self, now: float) -> bool:
         """Actions go ahead of waiting reads for their share of the rate."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from watcher.errors import BadKey, PanelError, RateLimited, Refused
+from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
 from watcher.panels.limits import Lane, Pace
@@ -54,14 +54,19 @@ class Line:
         until = max(self.pace.pause_until, self.breaker.open_until() or 0.0)
         return until if until > now else None
 
-    async def ask(self, call: Awaitable[Answer]) -> Answer:
-        """Await one request that `take` has granted. Its PanelError passes through."""
+    async def ask(self, call: Awaitable[Answer], *, is_side: bool = False) -> Answer:
+        """Await one request that `take` has granted. Its PanelError passes through.
+
+        `is_side`: of a kind that panels limit by itself, so that a refusal says nothing of others.
+        """
+        sent_at = self.clock()
         try:
             answer = await call
         except RateLimited as error:  # it answers: slow down, but it is not down
-            self.pace.refused(self.clock(), error.retry_after)
             self.breaker.answered()
-            self._failing(error)
+            if not is_side:
+                self.pace.refused(self.clock(), error.retry_after, sent_at=sent_at)
+                self._failing(error)
             raise
         except BadKey as error:
             self.breaker.bad_key(self.clock())
@@ -71,6 +76,9 @@ class Line:
             self._well()
             raise
         except PanelError as error:
+            # One that no byte reached was not too slow; one that is down, not slower for us.
+            if not isinstance(error, NotSent) and self.breaker.state is BreakerState.CLOSED:
+                self.pace.failed(self.clock())
             self.breaker.failed(self.clock())
             self._failing(error)
             raise
@@ -78,7 +86,7 @@ class Line:
         return answer
 
     def _well(self) -> None:
-        self.pace.succeeded()
+        self.pace.succeeded(self.clock())
         self.breaker.answered()
         if self.problem is not None:
             log.info("panel.recovered", panel=self.name, after=self.problem)

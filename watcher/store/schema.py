@@ -233,3 +233,13 @@ balances = Table(
     Column("currency", Text, nullable=False),
     Index("balances_by_panel", "panel", "at"),
 )
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("panel", Integer, ForeignKey("panels.id"), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("ceiling", Float),
+    Column("punishes_until", Float, nullable=False),
+)

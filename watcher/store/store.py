@@ -10,6 +10,7 @@ from watcher.store.database import Database, Observer, ignore
 from watcher.store.disown import Disowning
 from watcher.store.firings import Firings
 from watcher.store.orders import Orders
+from watcher.store.rates import Rates
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
 from watcher.store.services import Services
@@ -25,6 +26,7 @@ class Store(
     Firings,
     Services,
     Balances,
+    Rates,
     Archive,
     Upkeep,
 ):

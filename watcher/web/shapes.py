@@ -181,6 +181,7 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
     breaker: BreakerState  # open: it failed and is left alone; half_open: one request tries it
     paused_until: datetime | None
+    requests_per_minute: float  # the rate at present
     last_success_at: datetime | None
     balance: str | None
     currency: str | None

@@ -106,6 +106,7 @@ def _panel_view(backend: Backend, station: Station) -> PanelView:
         problem=station.line.problem,
         breaker=station.line.breaker.state,
         paused_until=moment_or_none(state.backoff_until or None),
+        requests_per_minute=round(station.line.pace.rate.per_minute, 2),
         last_success_at=moment_or_none(state.last_success or None),
         balance=money(balance.amount) if balance else None,
         currency=balance.currency if balance else None,

@@ -1,0 +1,132 @@
+"""The pace of a panel as the daemon keeps it: learnt, remembered, and several requests at once."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.house import House, a_house
+from watcher.poller import MOST_AT_ONCE
+from watcher.simulator import Fate, Trait
+
+HOUR = 3600.0
+SLOW = Fate(pending=100 * HOUR)
+UNSTATED = "check_within = '1m'"
+
+
+def rate_of(house: House) -> float:
+    return house.daemon.stations["standard"].line.pace.rate.per_minute
+
+
+@pytest.mark.parametrize("trait", [None, Trait.RATE_LIMIT_IN_200, Trait.RETRY_AFTER_SECONDS])
+async def test_the_limit_is_learnt_and_remembered(tmp_path: Path, trait: Trait | None):
+    traits = [trait] if trait else []
+    defaults = UNSTATED + "\nbatch = 1"
+    async with a_house(tmp_path, traits=traits, defaults=defaults, requests_per_minute=40) as house:
+        assert rate_of(house) == 30
+        await house.place(200, fate=SLOW)
+        await house.run(HOUR)
+        assert 30 < rate_of(house) < 46
+        answers = [entry.outcome for entry in house.panel.journal.requests("status")]
+        assert answers.count("answered") > 0.75 * 40 * 60
+        assert len(answers) - answers.count("answered") <= 20
+        shown = (await house.call("GET", "/v1/panels"))["panels"][0]
+        assert shown["requests_per_minute"] == pytest.approx(rate_of(house), abs=0.01)
+        interval = house.daemon.survey.state().panels[0].poll_interval
+        assert interval == pytest.approx(60 / rate_of(house))
+        await house.run(61.0)
+        before = rate_of(house)
+        await house.restart()
+        assert rate_of(house) == pytest.approx(before, rel=0.05)
+
+
+async def test_a_rate_that_a_user_states_is_where_it_starts(tmp_path: Path):
+    async with a_house(tmp_path, defaults="requests_per_minute = 50") as house:
+        assert rate_of(house) == 50
+
+
+async def test_a_price_list_that_is_refused_slows_no_checks(tmp_path: Path):
+    async with a_house(tmp_path, defaults="requests_per_minute = 50") as house:
+        await house.place(10, fate=SLOW)
+        house.panel.switches.on(Trait.RATE_LIMITED, action="services")
+        await house.run(2 * HOUR)
+        assert rate_of(house) == 50
+        assert len(house.panel.journal.requests("services")) <= 20, "10 an hour"
+        assert (await house.call("GET", "/v1/panels"))["panels"][0]["up"]
+
+
+class Slow:
+    """A panel that keeps requests waiting until it is told to answer."""
+
+    def __init__(self, house: House) -> None:
+        self.client: Any = house.daemon.stations["standard"].line.client
+        self.plain = self.client.statuses
+        self.client.statuses = self.statuses
+        self.gate = asyncio.Event()
+        self.under_way: list[list[str]] = []
+        self.most = 0
+
+    async def statuses(self, ids: list[str]) -> Any:
+        self.under_way.append(list(ids))
+        self.most = max(self.most, len(self.under_way))
+        asked = [order for batch in self.under_way for order in batch]
+        assert len(asked) == len(set(asked)), "two requests for one id at once"
+        try:
+            await self.gate.wait()
+            return await self.plain(ids)
+        finally:
+            self.under_way.remove(list(ids))
+
+
+async def asked(house: House, seconds: int) -> None:
+    """The poller's task runs each second, while requests are under way."""
+    poll = house.schedule.tasks["poll:standard"]
+    for _ in range(seconds):
+        await poll(house.clock())
+        await asyncio.sleep(0)
+        house.clock.advance(1.0)
+
+
+async def ended(house: House) -> None:
+    beside, house.schedule.beside = house.schedule.beside, []
+    await asyncio.gather(*beside)
+
+
+async def test_slow_answers_do_not_slow_the_pace(tmp_path: Path):
+    async with a_house(tmp_path, defaults="requests_per_minute = 60") as house:
+        ids = await house.place(950, fate=SLOW)
+        slow = Slow(house)
+        await asked(house, 12)
+        assert slow.most == 10, "one a second, each of others, and no more than there are"
+        slow.gate.set()
+        await ended(house)
+        assert {house.order(order).problem for order in ids} == {None}
+        assert set(house.panel.journal.sent("status").values()) == {1}
+
+
+async def test_there_is_a_bound_to_what_is_under_way(tmp_path: Path):
+    defaults = "requests_per_minute = 60\nbatch = 10"
+    async with a_house(tmp_path, defaults=defaults) as house:
+        await house.place(400, fate=SLOW)
+        slow = Slow(house)
+        await asked(house, 40)
+        assert len(slow.under_way) == MOST_AT_ONCE
+        slow.gate.set()
+        await ended(house)
+        assert house.schedule.due["poll:standard"] <= house.clock(), "woken for the rest"
+        await house.run(30.0)
+        assert len(house.panel.journal.sent("status")) == 400
+
+
+async def test_a_panel_that_hangs_with_many_under_way_loses_no_order(tmp_path: Path):
+    async with a_house(tmp_path, defaults="requests_per_minute = 60") as house:
+        ids = await house.place(950, fate=Fate(pending=60.0, per_minute=1000.0), quantity=100)
+        slow = Slow(house)
+        await asked(house, 12)
+        house.panel.switches.on(Trait.CLOSE_BEFORE, action="status", times=10)
+        slow.gate.set()
+        await ended(house)
+        await house.run(HOUR)
+        assert {house.order(order).status.value for order in ids} == {"completed"}
+        assert {house.order(order).problem for order in ids} == {None}

@@ -1,0 +1,130 @@
+"""How many requests a minute a panel allows: nobody says, so it is learnt from its refusals.
+
+1. While nothing is known the rate doubles a minute of use, up to the first refusal.
+2. A refusal tells the ceiling: what passed in the last minute. Go on at 90 % of it, then grow by
+   10 % a minute, but by 1 % near the ceiling.
+3. Refused again at once: slow down by 30 % and pause for more than a minute. If the rate was not
+   far too high the panel blocks after a refusal: for a day pause as long at once, and grow by
+   0.5 % near the ceiling.
+
+Growth is a use's, not the clock's: a rate that is not used proves nothing. After CUBIC (S. Ha,
+I. Rhee, L. Xu, 2008): slow near the rate at which it last went wrong, fast far from it.
+"""
+
+from collections import deque
+
+import msgspec
+
+START = 30.0  # requests a minute, where nothing is known
+SLOWEST = 1.0
+_UNKNOWN, _BELOW, _NEAR, _NEAR_PUNISHED, _ABOVE = 2.0, 1.1, 1.015, 1.005, 2.0
+_NEAR_FROM, _NEAR_TO = 0.95, 1.04  # as shares of it
+_FELL = 0.8  # of the ceiling: it was the limit that fell, no punishment
+_BELOW_CEILING = 0.9
+_CUT = 0.7
+_NOT_FAR = 0.9  # of the rate passed: a window that is full for so little opens soon
+_MINUTE = 60.0
+_FIRST_PAUSE, _LONG_PAUSE = 5.0, 65.0  # seconds, where the panel does not say how long
+_PUNISHES_FOR = 86400.0
+_CUT_EVERY = 5.0  # seconds; failures that come together are one
+
+
+class Learnt(msgspec.Struct, frozen=True, kw_only=True):
+    """What is worth remembering: requests a minute; `ceiling` is None before the first refusal."""
+
+    rate: float
+    ceiling: float | None = None
+    punishes_until: float = 0.0
+
+
+def start_of(most: float, *, stated: bool, remembered: Learnt | None) -> Learnt:
+    """What to begin with: what was learnt, else a rate that a user has stated, else START."""
+    if remembered is not None and remembered.ceiling is not None:
+        return remembered
+    if stated:
+        return Learnt(rate=most)
+    return remembered or Learnt(rate=START)
+
+
+class Rate:
+    """The rate at which one panel is asked, never above `most`."""
+
+    def __init__(self, most: float, learnt: Learnt) -> None:
+        self._most = most
+        self._rate = max(min(SLOWEST, most), min(most, learnt.rate))
+        self._ceiling = learnt.ceiling
+        self._punishes_until = learnt.punishes_until
+        self._passed: deque[float] = deque()
+        self._refused_at: float | None = None  # None after a success
+        self._was_near = False  # at the last refusal
+        self._punished_at = 0.0  # the ceiling then
+        self._cut_at = float("-inf")
+
+    @property
+    def per_minute(self) -> float:
+        """Requests a minute."""
+        return self._rate
+
+    @property
+    def learnt(self) -> Learnt:
+        """What to remember."""
+        return Learnt(rate=self._rate, ceiling=self._ceiling, punishes_until=self._punishes_until)
+
+    def succeeded(self, now: float) -> None:
+        """The panel answered."""
+        self._refused_at = None
+        self._passed.append(now)
+        self._forget(now)
+        self._set(self._rate * self._growth(now) ** (1.0 / self._rate))
+
+    def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> float:
+        """The panel refused for being asked too fast; gives the seconds to leave it alone for."""
+        if self._refused_at is not None and sent_at < self._refused_at:
+            return retry_after or 0.0  # under way when the first was refused: known already
+        again = self._refused_at is not None
+        self._refused_at = now
+        if again:
+            self._refused_again(now)
+        else:
+            self._refused_first(now)
+        if retry_after is not None:
+            return retry_after
+        return _LONG_PAUSE if again or now < self._punishes_until else _FIRST_PAUSE
+
+    def failed(self, now: float) -> None:
+        """The panel failed at a request, maybe under the load: no refusal, but slow down."""
+        if now - self._cut_at >= _CUT_EVERY:
+            self._cut_at = now
+            self._set(self._rate * _CUT)
+
+    def _refused_first(self, now: float) -> None:
+        self._forget(now)
+        passed = float(len(self._passed))
+        self._was_near = passed >= _NOT_FAR * self._rate
+        enough = passed >= self._rate / 2
+        self._ceiling = min(self._rate, passed) if enough else _CUT * self._rate
+        self._set(_BELOW_CEILING * self._ceiling)
+        if self._ceiling < _FELL * self._punished_at:
+            self._punishes_until = self._punished_at = 0.0
+
+    def _refused_again(self, now: float) -> None:
+        self._set(self._rate * _CUT)
+        if self._was_near and self._ceiling is not None:
+            self._punishes_until = now + _PUNISHES_FOR
+            self._punished_at = self._ceiling
+
+    def _growth(self, now: float) -> float:
+        if self._ceiling is None:
+            return _UNKNOWN
+        if self._rate < _NEAR_FROM * self._ceiling:
+            return _BELOW
+        if self._rate > self._ceiling * max(_NEAR_TO, 1.0 + 1.0 / self._ceiling):
+            return _ABOVE
+        return _NEAR_PUNISHED if now < self._punishes_until else _NEAR
+
+    def _set(self, rate: float) -> None:
+        self._rate = min(self._most, max(min(SLOWEST, self._most), rate))
+
+    def _forget(self, now: float) -> None:
+        while self._passed and self._passed[0] <= now - _MINUTE:
+            self._passed.popleft()

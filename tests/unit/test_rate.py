@@ -67,23 +67,32 @@ def test_a_limit_far_below_is_reached_in_few_steps():
     assert refusals <= 11
 
 
-def test_a_panel_that_blocks_after_a_refusal_is_pressed_less_for_a_day():
-    rate = Rate(1000, Learnt(rate=60.0, ceiling=60.0))
-    now = used(rate, 0.0, 90.0)
+def blocked(rate: Rate, now: float) -> float:
+    """A refusal at 60 a minute, and one at once again; the time after that."""
+    now = used(rate, now, 600.0) if rate.per_minute < 55 else used(rate, now, 90.0)
     rate.refused(now, None, sent_at=now)
     assert rate.refused(now + 6, None, sent_at=now + 5) == 65.0
-    now = used(rate, now + 80, 300.0)
+    return now + 71
+
+
+def test_a_panel_that_blocks_after_a_refusal_is_pressed_less_for_a_day():
+    rate = Rate(60, Learnt(rate=60.0, ceiling=60.0))
+    now = blocked(rate, 0.0)
+    assert rate.learnt.punishes_until == 0.0, "once is no proof"
+    now = blocked(rate, now)
+    assert rate.learnt.punishes_until > now
+    now = used(rate, now, 600.0)
     assert rate.refused(now, None, sent_at=now) == 65.0, "at once"
     later = now + DAY + 1
     rate.succeeded(later)
-    assert rate.refused(later, None, sent_at=later) == 5.0
+    rate.refused(later, None, sent_at=later)
+    rate.succeeded(later + 100)
+    assert rate.refused(later + 101, None, sent_at=later + 100) == 5.0
 
 
 def test_a_limit_that_fell_is_no_punishment():
-    rate = Rate(1000, Learnt(rate=60.0, ceiling=60.0))
-    now = used(rate, 0.0, 90.0)
-    rate.refused(now, None, sent_at=now)
-    rate.refused(now + 6, None, sent_at=now + 5)
+    rate = Rate(60, Learnt(rate=60.0, ceiling=60.0))
+    now = blocked(rate, blocked(rate, 0.0))
     assert rate.learnt.punishes_until > now
     rate.succeeded(now + 80)
     assert rate.refused(now + 81, None, sent_at=now + 80.5) == 5.0

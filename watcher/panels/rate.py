@@ -3,9 +3,9 @@
 1. While nothing is known the rate doubles a minute of use, up to the first refusal.
 2. A refusal tells the ceiling: what passed in the last minute. Go on at 90 % of it, then grow by
    10 % a minute, but by 1 % near the ceiling.
-3. Refused again at once: slow down by 30 % and pause for more than a minute. If the rate was not
-   far too high the panel blocks after a refusal: for a day pause as long at once, and grow by
-   0.5 % near the ceiling.
+3. Refused again at once: slow down by 30 % and pause for more than a minute. If that happens
+   twice at one ceiling, with a rate not far too high, the panel blocks after a refusal: for a day
+   pause as long at once, and grow by 0.5 % near the ceiling.
 
 Growth is a use's, not the clock's: a rate that is not used proves nothing. After CUBIC (S. Ha,
 I. Rhee, L. Xu, 2008): slow near the rate at which it last went wrong, fast far from it.
@@ -19,7 +19,7 @@ START = 30.0  # requests a minute, where nothing is known
 SLOWEST = 1.0
 _UNKNOWN, _BELOW, _NEAR, _NEAR_PUNISHED, _ABOVE = 2.0, 1.1, 1.015, 1.005, 2.0
 _NEAR_FROM, _NEAR_TO = 0.95, 1.04  # as shares of it
-_FELL = 0.8  # of the ceiling: it was the limit that fell, no punishment
+_SAME = 0.9  # of a ceiling, at least: else it was the limit that fell, no punishment
 _BELOW_CEILING = 0.9
 _CUT = 0.7
 _NOT_FAR = 0.9  # of the rate passed: a window that is full for so little opens soon
@@ -57,7 +57,7 @@ class Rate:
         self._passed: deque[float] = deque()
         self._refused_at: float | None = None  # None after a success
         self._was_near = False  # at the last refusal
-        self._punished_at = 0.0  # the ceiling then
+        self._blocked_at = 0.0  # the ceiling at which it seemed to block
         self._cut_at = float("-inf")
 
     @property
@@ -104,14 +104,16 @@ class Rate:
         enough = passed >= self._rate / 2
         self._ceiling = min(self._rate, passed) if enough else _CUT * self._rate
         self._set(_BELOW_CEILING * self._ceiling)
-        if self._ceiling < _FELL * self._punished_at:
-            self._punishes_until = self._punished_at = 0.0
+        if self._ceiling < _SAME * self._blocked_at:
+            self._punishes_until = self._blocked_at = 0.0
 
     def _refused_again(self, now: float) -> None:
         self._set(self._rate * _CUT)
-        if self._was_near and self._ceiling is not None:
+        if not self._was_near or self._ceiling is None:
+            return
+        if self._blocked_at and self._ceiling >= _SAME * self._blocked_at:
             self._punishes_until = now + _PUNISHES_FOR
-            self._punished_at = self._ceiling
+        self._blocked_at = self._ceiling
 
     def _growth(self, now: float) -> float:
         if self._ceiling is None:

@@ -1,7 +1,7 @@
 """The daemon without its port and with panels in memory, stopped at each request and write."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -16,6 +16,8 @@ from watcher.errors import StoreError
 from watcher.panels.breaker import Breaker
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
+from watcher.panels.rate import Learnt, Rate
+from watcher.schedule import Task
 from watcher.station import Workshop
 
 COMPILED: dict[Any, Any] = {}  # statements, for all lives: a daemon's start compiles dozens
@@ -28,6 +30,25 @@ class ModelSchedule(ClockworkSchedule):
     def __init__(self, clock: Clock, running: Mapping[str, "asyncio.Task[Any]"]) -> None:
         super().__init__(clock)
         self._running = running
+        self._beside: list[Coroutine[Any, Any, None]] = []
+
+    def add(self, name: str, task: Task) -> None:
+        super().add(name, partial(self._whole, task))
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._beside.append(work)
+
+    async def _whole(self, task: Task, now: float) -> float | None:
+        """The task and what it does beside itself, as one: the stepper stops it at each point."""
+        next_at = await task(now)
+        beside, self._beside = self._beside, []
+        try:
+            for work in beside:
+                await work
+        finally:
+            for work in beside:
+                work.close()
+        return next_at
 
     async def retire(self, names: Collection[str]) -> None:
         await super().retire(names)
@@ -52,7 +73,8 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
             timeout=panel.settings.timeout,
             on_request=lambda action, seconds, reason: None,
         )
-        pace, breaker = Pace(panel.settings.requests_per_minute), Breaker(Random(1).random)
+        most = panel.settings.requests_per_minute
+        pace, breaker = Pace(Rate(most, Learnt(rate=most))), Breaker(Random(1).random)
         return Line(panel.name, client, pace, breaker, self.clock)
 
 

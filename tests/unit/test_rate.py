@@ -99,11 +99,25 @@ def test_a_limit_that_fell_is_no_punishment():
     assert rate.learnt.punishes_until == 0.0
 
 
-def test_failures_that_come_together_slow_down_once():
+def test_failures_in_a_row_slow_down_once():
+    """An outage, with a probe now and then, tells nothing of the limit."""
     rate = Rate(100, Learnt(rate=100.0))
-    for tenth in range(20):
-        rate.failed(tenth / 10)
+    for _ in range(20):
+        rate.failed()
     assert rate.per_minute == pytest.approx(70)
+
+
+def test_after_an_outage_the_rate_is_soon_what_it_was():
+    rate = Rate(600, Learnt(rate=100.0, ceiling=110.0))
+    for _ in range(3):
+        rate.failed()
+        rate.succeeded(0.0)
+    assert rate.per_minute < 40
+    now = 0.0
+    while now < 120.0:
+        now += 60.0 / rate.per_minute
+        rate.succeeded(now)
+    assert 100 <= rate.per_minute < 112, "then it grows as slowly as near any ceiling"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +163,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def one_fails(self) -> None:
         before = self.rate.per_minute
-        self.rate.failed(self.now)
+        self.rate.failed()
         assert self.rate.per_minute <= before
 
     @invariant()

@@ -49,9 +49,9 @@ class Pace:
         pause = self.rate.refused(now, retry_after, sent_at=sent_at)
         self.pause_until = max(self.pause_until, now + pause)
 
-    def failed(self, now: float) -> None:
+    def failed(self) -> None:
         """The panel failed at a request."""
-        self.rate.failed(now)
+        self.rate.failed()
 
     @property
     def _interval(self) -> float:

@@ -78,7 +78,7 @@ class Line:
         except PanelError as error:
             # One that no byte reached was not too slow; one that is down, not slower for us.
             if not isinstance(error, NotSent) and self.breaker.state is BreakerState.CLOSED:
-                self.pace.failed(self.clock())
+                self.pace.failed()
             self.breaker.failed(self.clock())
             self._failing(error)
             raise

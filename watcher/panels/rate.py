@@ -26,7 +26,6 @@ _NOT_FAR = 0.9  # of the rate passed: a window that is full for so little opens 
 _MINUTE = 60.0
 _FIRST_PAUSE, _LONG_PAUSE = 5.0, 65.0  # seconds, where the panel does not say how long
 _PUNISHES_FOR = 86400.0
-_CUT_EVERY = 5.0  # seconds; failures that come together are one
 
 
 class Learnt(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +57,8 @@ class Rate:
         self._refused_at: float | None = None  # None after a success
         self._was_near = False  # at the last refusal
         self._blocked_at = 0.0  # the ceiling at which it seemed to block
-        self._cut_at = float("-inf")
+        self._before_failures: float | None = None  # the rate to come back to
+        self._failing = False
 
     @property
     def per_minute(self) -> float:
@@ -73,6 +73,7 @@ class Rate:
     def succeeded(self, now: float) -> None:
         """The panel answered."""
         self._refused_at = None
+        self._failing = False
         self._passed.append(now)
         self._forget(now)
         self._set(self._rate * self._growth(now) ** (1.0 / self._rate))
@@ -91,14 +92,21 @@ class Rate:
             return retry_after
         return _LONG_PAUSE if again or now < self._punishes_until else _FIRST_PAUSE
 
-    def failed(self, now: float) -> None:
-        """The panel failed at a request, maybe under the load: no refusal, but slow down."""
-        if now - self._cut_at >= _CUT_EVERY:
-            self._cut_at = now
-            self._set(self._rate * _CUT)
+    def failed(self) -> None:
+        """The panel failed at a request, maybe under the load: slow down once until it answers.
+
+        More would punish us for an outage, which is the breaker's: a rate that was cut at each
+        probe of an hour would take hours to grow again.
+        """
+        if self._failing:
+            return
+        self._failing = True
+        self._before_failures = max(self._rate, self._before_failures or 0.0)
+        self._set(self._rate * _CUT)
 
     def _refused_first(self, now: float) -> None:
         self._forget(now)
+        self._before_failures = None
         passed = float(len(self._passed))
         self._was_near = passed >= _NOT_FAR * self._rate
         enough = passed >= self._rate / 2
@@ -116,7 +124,7 @@ class Rate:
         self._blocked_at = self._ceiling
 
     def _growth(self, now: float) -> float:
-        if self._ceiling is None:
+        if self._ceiling is None or self._rate < (self._before_failures or 0.0):
             return _UNKNOWN
         if self._rate < _NEAR_FROM * self._ceiling:
             return _BELOW

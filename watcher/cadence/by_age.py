@@ -13,7 +13,6 @@ from watcher.model import Order, Phase, Refill, Status
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 GUARDED_WITHIN = 12 * 3600.0  # a finished order is looked at this often
-PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
 _STRETCH = 6.0  # seconds of wait for each square root of a second of age: a minute old -> 46 s
 _USUAL_START = 60.0  # added to the age, so that new orders are not asked about at once
 
@@ -29,12 +28,6 @@ def next_check(order: Order, now: float, *, within: float) -> float:
 def next_refill_check(refill: Refill, now: float) -> float:
     """When to ask about a refill task again."""
     return now + max(MIN_GAP, _STRETCH * sqrt(max(0.0, now - refill.requested_at)))
-
-
-def after_problem(failures: int, now: float) -> float:
-    """When to ask about an id again that the panel has refused `failures` times in a row."""
-    first, longest = PROBLEM_PAUSE
-    return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 
 def _time_scale(order: Order, now: float) -> float:

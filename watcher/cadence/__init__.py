@@ -1,0 +1,28 @@
+"""When to check an order next: the most freshness for each request.
+
+With a hazard h (chance a minute that the order changes now), the interval that gives the most
+freshness for a budget of requests is proportional to 1/sqrt(h), and hazards fall as orders age:
+h = r / T, so the wait is k * sqrt(T / r). `stages` tells T, `learnt` tells r, `agenda` tells k.
+Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies for crawling"
+(PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
+"""
+
+from watcher.cadence.agenda import MIN_GAP, Agenda, Entry, after_problem
+from watcher.cadence.by_age import next_check, next_refill_check
+from watcher.cadence.learnt import Learnt, Row, ServiceRecord, units
+from watcher.cadence.stages import Stage, stage_of
+
+__all__ = [
+    "MIN_GAP",
+    "Agenda",
+    "Entry",
+    "Learnt",
+    "Row",
+    "ServiceRecord",
+    "Stage",
+    "after_problem",
+    "next_check",
+    "next_refill_check",
+    "stage_of",
+    "units",
+]

@@ -1,0 +1,330 @@
+"""One panel's orders in virtual time: which of them the next request carries.
+
+1. An order that was answered gets the key V + sqrt(T / r), where V is the key of the last order
+   served. The next request is the lowest keys, so it is always full, and the budget sets the
+   pace by itself: when requests are scarce, V moves slowly.
+2. Whoever was asked rests for MIN_GAP first, whatever its key.
+3. Appointments come before keys: ids that the panel refuses, orders never asked about, and
+   orders that have waited longer than their cap, oldest first.
+4. V moves no faster than a unit in `idle` minutes: nothing is asked for the sake of asking.
+
+Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real time: each order
+stands once in either, which is small and takes no sorting of a million.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from enum import IntEnum
+
+import msgspec
+
+from watcher.cadence.stages import status_class
+from watcher.model import Order, Phase
+
+MIN_GAP = 10.0  # seconds between two checks of one order, at the least
+GUARDED_WITHIN = 12 * 3600.0  # no finished order waits longer, if the budget allows it
+PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
+ACTIVE_SHARE, GUARDED_SHARE = 0.2, 0.1  # of the budget, which caps may take at the most
+_FINE = 20.0  # buckets a unit of virtual time
+_SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
+_A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
+
+
+class State(IntEnum):
+    """Where an entry stands."""
+
+    OUT = 0  # not, or no longer, in the agenda
+    ASKED = 1
+    RESTING = 2
+    WAITING = 3  # for its key's turn
+    APPOINTED = 4
+
+
+_OUT, _ASKED, _RESTING = State.OUT, State.ASKED, State.RESTING
+_WAITING, _APPOINTED = State.WAITING, State.APPOINTED
+
+
+class Entry(msgspec.Struct, gc=False):
+    """A watched order and its place in the schedule. `look` is when rules look at it again."""
+
+    order: Order
+    key: float = 0.0  # virtual time; real time while it has an appointment
+    checked_at: float | None = None  # since the daemon started
+    started: float | None = None  # seen in progress since
+    look: float | None = None
+    failures: int = 0  # refusals of this id in a row
+    state: State = _OUT
+    alone: bool = False  # it made a whole batch fail: it is asked about by itself
+
+    def note(self, after: Order, now: float) -> None:
+        """The order's new state, learnt at `now`; it changed since the last check."""
+        before = status_class(self.order.status)
+        if status_class(after.status) != 1:
+            self.started = None
+        elif before != 1:
+            self.started = now if self.checked_at is None else (now + self.checked_at) / 2
+        self.order = after
+
+
+def after_problem(failures: int, now: float) -> float:
+    """When to ask about an id again that the panel has refused `failures` times in a row."""
+    first, longest = PROBLEM_PAUSE
+    return now + min(longest, first * 2.0 ** min(failures - 1, 30))
+
+
+class Agenda:
+    """The schedule of one panel. Times are Unix seconds."""
+
+    def __init__(
+        self, now: float, *, within: float, ids_per_minute: float, idle_every: float = 20.0
+    ) -> None:
+        self.ids_per_minute = ids_per_minute  # what the panel's limit allows
+        self.v = 0.0
+        self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
+        self.minutes_a_unit = self.idle  # k, for people
+        self.active = self.guarded = 0
+        self._within = within
+        self._demand = 0.0  # checks a unit of virtual time, by those who joined
+        self._gap = min(MIN_GAP, within)
+        self._keys = _Buckets()
+        self._caps = _Buckets()
+        self._cap_width = max(0.05, min(60.0, within / 20))
+        self._resting: deque[Entry] = deque()
+        self._appointments: list[tuple[float, int, Entry]] = []
+        self._serial = 0
+        self._moved_at = now  # when V was last moved
+        self._interrupted = True  # since then, so that it says nothing of the budget
+        self._measured = [0.0, 0.0]  # minutes, units
+
+    def appoint(self, entry: Entry, at: float, now: float) -> None:
+        """Ask about the entry at a real time. A new one joins the agenda."""
+        self._enter(entry, now)
+        entry.key = at
+        entry.state = _APPOINTED
+        self._serial += 1
+        heapq.heappush(self._appointments, (at, self._serial, entry))
+
+    def join(self, entry: Entry, units: float, share: float, now: float) -> None:
+        """Take the entry up, this share (0 to 1) of its usual wait from now."""
+        self._demand += 1.0 / units
+        self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
+        self._enter(entry, now)
+        entry.key = self.v + units * share
+        self._await_turn(entry)
+
+    def answered(self, entry: Entry, units: float, now: float) -> None:
+        """The entry was asked about at `now`; it waits for `units`."""
+        entry.checked_at = now
+        entry.key = self.v + units
+        entry.state = _RESTING
+        self._resting.append(entry)
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """The request failed, and was no check: first in turn again."""
+        self._interrupted = True
+        for entry in entries:
+            entry.key = self.v
+            self._await_turn(entry)
+
+    def leave(self, entry: Entry) -> None:
+        """The order is no longer watched."""
+        if entry.state is not _OUT:
+            entry.state = _OUT
+            self.note_phase(entry.order.phase, -1)
+
+    def note_phase(self, phase: Phase, by: int) -> None:
+        """So many orders more are in this phase."""
+        if phase is Phase.GUARDED:
+            self.guarded += by
+        else:
+            self.active += by
+
+    def next_at(self, now: float) -> float | None:
+        """When the next request is due; None where nothing is watched."""
+        self._settle(now)
+        times = [self._appointments[0][0]] if self._appointments else []
+        bucket = self._keys.first_waiting()
+        if bucket is not None:
+            times.append(self._turn_of(bucket))
+        if self._resting:
+            times.append((self._resting[0].checked_at or now) + self._gap)
+        first_cap = self._caps.first()
+        if first_cap is not None:
+            times.append(first_cap * self._cap_width)
+        return max(now, min(times)) if times else None
+
+    def take(self, limit: int, now: float) -> list[Entry]:
+        """The entries of the next request, none while nothing is due.
+
+        They stay under way until `answered`, `appoint` or `put_back`.
+        """
+        self._settle(now)
+        taken = self._take_appointed(limit, now)
+        if taken and taken[0].alone:
+            return taken
+        if not taken and not self._is_turn(now):
+            return taken
+        in_turn = self._keys.take_waiting(limit - len(taken))
+        self._move(in_turn[-1].key if in_turn else self.v, now)
+        return taken + in_turn
+
+    def expected_at(self, entry: Entry, now: float) -> float | None:
+        """When the entry will be asked about, as far as one can tell."""
+        if entry.state is _ASKED:
+            return now
+        if entry.state is _OUT:
+            return None
+        if entry.state is _APPOINTED:
+            return entry.key
+        by_key = max(now, self._moved_at + (entry.key - self.v) * self.minutes_a_unit * 60.0)
+        if entry.checked_at is None:
+            return by_key
+        latest = entry.checked_at + self.cap(entry.order.phase)
+        return max(min(by_key, latest), entry.checked_at + self._gap)
+
+    def cap(self, phase: Phase) -> float:
+        """Seconds that an order waits at the most. Caps that no budget can meet would ruin it."""
+        a_minute = max(self.ids_per_minute, 1e-9)
+        if phase is Phase.GUARDED:
+            within = max(self._within, GUARDED_WITHIN)
+            return max(within, 60.0 * self.guarded / (GUARDED_SHARE * a_minute))
+        return max(self._within, 60.0 * self.active / (ACTIVE_SHARE * a_minute))
+
+    # --- below: how it is kept ---
+
+    def _enter(self, entry: Entry, now: float) -> None:
+        if entry.state is _OUT:
+            self.note_phase(entry.order.phase, 1)
+            self._file(entry, now + self.cap(entry.order.phase))
+
+    def _await_turn(self, entry: Entry) -> None:
+        entry.state = _WAITING
+        self._keys.add(int(entry.key * _FINE), entry)
+
+    def _file(self, entry: Entry, latest: float) -> None:
+        self._caps.add(int(latest / self._cap_width), entry)
+
+    def _settle(self, now: float) -> None:
+        """Who has rested waits for its turn; who is over its cap gets an appointment."""
+        rested = now - self._gap
+        resting = self._resting
+        while resting and (resting[0].checked_at or 0.0) <= rested:
+            entry = resting.popleft()
+            if entry.state is _RESTING:
+                self._await_turn(entry)
+        due = int(now / self._cap_width)
+        while (bucket := self._caps.first()) is not None and bucket <= due:
+            for entry in self._caps.pop():
+                if entry.state is not _OUT:
+                    self._hold_to_cap(entry, now)
+
+    def _hold_to_cap(self, entry: Entry, now: float) -> None:
+        latest = (entry.checked_at or 0.0) + self.cap(entry.order.phase)
+        if latest > now + self._cap_width:
+            self._file(entry, latest)
+            return
+        self._file(entry, now + self.cap(entry.order.phase))
+        if entry.state is _WAITING:
+            self.appoint(entry, latest, now)
+
+    def _take_appointed(self, limit: int, now: float) -> list[Entry]:
+        taken: list[Entry] = []
+        heap = self._appointments
+        while heap and len(taken) < limit and heap[0][0] <= now:
+            at, _, entry = heap[0]
+            stale = entry.state is not _APPOINTED or entry.key != at
+            if not stale and entry.alone and taken:
+                break
+            heapq.heappop(heap)
+            if stale:
+                continue
+            entry.state = _ASKED
+            taken.append(entry)
+            if entry.alone:
+                break
+        return taken
+
+    def _is_turn(self, now: float) -> bool:
+        """Whether V may have come as far as the first key."""
+        bucket = self._keys.first_waiting()
+        return bucket is not None and self._turn_of(bucket) <= now
+
+    def _turn_of(self, bucket: int) -> float:
+        """When V may come as far as this bucket, at the earliest."""
+        return self._moved_at + (bucket / _FINE - self.v) * self.idle * 60.0
+
+    def _move(self, last: float, now: float) -> None:
+        furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self.idle
+        to = max(self.v, min(last, furthest))
+        if not self._interrupted:
+            self._measure((now - self._moved_at) / 60.0, to - self.v)
+        self.v = to
+        self._moved_at = now
+        self._interrupted = False
+
+    def _measure(self, minutes: float, moved: float) -> None:
+        """k from the last ten minutes, at most doubled or halved at once."""
+        self._measured[0] += minutes
+        self._measured[1] += moved
+        minutes, moved = self._measured
+        if minutes < _SMOOTH_OVER:
+            return
+        measured = minutes / max(moved, 1e-9)
+        k = self.minutes_a_unit
+        self.minutes_a_unit = max(self.idle, min(2 * k, max(k / 2, measured)))
+        self._measured = [0.0, 0.0]
+
+
+class _Buckets:
+    """Entries by whole numbers, lowest first. They may have become stale meanwhile."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, list[Entry]] = {}
+        self._numbers: list[int] = []
+
+    def add(self, number: int, entry: Entry) -> None:
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            self._buckets[number] = [entry]
+            heapq.heappush(self._numbers, number)
+        else:
+            bucket.append(entry)
+
+    def first(self) -> int | None:
+        return self._numbers[0] if self._numbers else None
+
+    def pop(self) -> list[Entry]:
+        """All of the first bucket."""
+        return self._buckets.pop(heapq.heappop(self._numbers))
+
+    def first_waiting(self) -> int | None:
+        """The first bucket with an entry whose turn is there; what is stale before it goes."""
+        while self._numbers:
+            number = self._numbers[0]
+            bucket = self._buckets[number]
+            while bucket:
+                if _waits_in(bucket[-1], number):
+                    return number
+                bucket.pop()
+            self.pop()
+        return None
+
+    def take_waiting(self, limit: int) -> list[Entry]:
+        """Up to so many entries in their turn."""
+        taken: list[Entry] = []
+        while self._numbers and len(taken) < limit:
+            number = self._numbers[0]
+            bucket = self._buckets[number]
+            while bucket and len(taken) < limit:
+                entry = bucket.pop()
+                if entry.state is _WAITING and int(entry.key * _FINE) == number:
+                    entry.state = _ASKED
+                    taken.append(entry)
+            if not bucket:
+                self.pop()
+        return taken
+
+
+def _waits_in(entry: Entry, number: int) -> bool:
+    return entry.state is _WAITING and int(entry.key * _FINE) == number

@@ -220,7 +220,7 @@ class Ours:
 
     def arrive(self, fate: Fate, now: float) -> None:
         order = _order(fate, PENDING, fate.quantity, fate.submitted)
-        self._agenda.appoint(self._enter(fate, order), now * 60.0, now * 60.0)
+        self._agenda.appoint(self._enter(fate, order), now * 60.0)
 
     def take(self, limit: int, now: float) -> list[Fate]:
         if now - self._forgot > 60.0:
@@ -238,7 +238,8 @@ class Ours:
         if entry.checked_at is not None:
             self._learnt.answered(before, after, entry.started, entry.checked_at, now)
         if after is not before:
-            entry.note(after, now)
+            entry.order = after
+            entry.note_answer(before, now)
             self._agenda.note_phase(before.phase, -1)
             self._agenda.note_phase(after.phase, 1)
         if stays:

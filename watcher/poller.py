@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import structlog
 
 from watcher.book import Book
-from watcher.cadence import after_problem, next_check
+from watcher.cadence import after_problem
 from watcher.errors import (
     BadKey,
     LifecycleError,
@@ -44,14 +44,11 @@ Row = Observation | RowError
 class Poller:
     """One round after the other for one panel."""
 
-    def __init__(
-        self, *, line: Line, book: Book, ledger: Ledger, metrics: Metrics, check_within: float
-    ) -> None:
+    def __init__(self, *, line: Line, book: Book, ledger: Ledger, metrics: Metrics) -> None:
         self._line = line
         self._book = book
         self._ledger = ledger
         self._metrics = metrics
-        self._check_within = check_within
         self._suspects = Suspects(line.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
@@ -71,7 +68,7 @@ class Poller:
 
     def _wait(self, now: float) -> float | None:
         """None where there is something to ask and it may be sent, else when to come again."""
-        due = now if self._suspects else self._book.next_due(self._line.name)
+        due = now if self._suspects else self._book.next_due(self._line.name, now)
         if due is None or due > now:
             self._nothing_due()
             return now + POLL_EVERY if due is None else min(due, now + POLL_EVERY)
@@ -85,13 +82,14 @@ class Poller:
         limit = 1 if now < self._one_by_one_until else self._suspects.size
         entries = self._book.take(self._line.name, limit, now)
         self._metrics.batch_orders.labels(self._line.name).observe(len(entries))
-        # Once a batch, for the order that waited longest: a million orders are too many.
-        self._metrics.lag.labels(self._line.name).observe(max(0.0, now - entries[0].due))
+        # Once a batch, for the order that is latest: a million orders are too many.
+        late = self._book.lag(self._line.name, entries, now)
+        self._metrics.lag.labels(self._line.name).observe(late)
         return Ask(ids=[entry.order.id for entry in entries])
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
-        due = self._book.next_due(self._line.name)
+        due = self._book.next_due(self._line.name, now)
         if not self._line.breaker.failures or due is None or due > now:
             return False
         self._suspects_next = not self._suspects_next
@@ -167,18 +165,17 @@ class Poller:
     ) -> None:
         """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
         now = self._line.clock()
+        found = [self._book.entry(self._line.name, order_id) for order_id in ids]
+        entries = [(entry, entry.order) for entry in found if entry is not None]
         try:
             kept = await self._keep(ids, rows, now)
         except BaseException:
             self._put_back(ids)
             raise
-        for order_id in ids:
-            entry = self._book.entry(self._line.name, order_id)
-            if entry is None:
-                continue
+        for entry, before in entries:
+            order_id = before.id
             if order_id in kept and isinstance(rows.get(order_id), Observation):
-                due = next_check(entry.order, now, within=self._check_within)
-                self._book.checked(self._line.name, order_id, now, due)
+                self._book.checked(entry, before, now)
             else:
                 due = after_problem(entry.failures + 1, now)
                 alone = spoils or (entry.alone and len(ids) == 1)

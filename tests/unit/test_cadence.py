@@ -92,8 +92,8 @@ def test_what_failed_is_first_again():
 
 def test_appointments_are_kept_and_come_first():
     agenda, _ = an_agenda(3, units=0.1, idle=60.0)
-    agenda.appoint(Entry(an_order(id="later")), NOW + 100.0, NOW)
-    agenda.appoint(Entry(an_order(id="now")), NOW, NOW)
+    agenda.appoint(Entry(an_order(id="later")), NOW + 100.0)
+    agenda.appoint(Entry(an_order(id="now")), NOW)
     assert agenda.next_at(NOW) == NOW
     assert ids(agenda.take(2, NOW))[0] == "now"
     assert ids(agenda.take(2, NOW + 100.0))[0] == "later"
@@ -103,7 +103,7 @@ def test_an_entry_that_must_stand_alone_does():
     agenda, entries = an_agenda(3, units=0.1)
     for at, entry in enumerate(agenda.take(3, NOW + HOUR)):
         entry.alone = at == 1
-        agenda.appoint(entry, NOW + HOUR + at, NOW + HOUR)
+        agenda.appoint(entry, NOW + HOUR + at)
     sizes = [len(agenda.take(100, NOW + 2 * HOUR)) for _ in range(3)]
     assert sizes == [1, 1, 1]
     assert len(entries) == 3

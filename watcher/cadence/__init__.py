@@ -7,9 +7,9 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
 """
 
-from watcher.cadence.agenda import MIN_GAP, Agenda, Entry, after_problem
-from watcher.cadence.by_age import next_check, next_refill_check
-from watcher.cadence.learnt import Learnt, Row, ServiceRecord, units
+from watcher.cadence.agenda import MIN_GAP, Agenda, Entry, State, after_problem
+from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
+from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
 from watcher.cadence.stages import Stage, stage_of
 
 __all__ = [
@@ -17,12 +17,16 @@ __all__ = [
     "Agenda",
     "Entry",
     "Learnt",
+    "Lesson",
+    "Prospect",
     "Row",
-    "ServiceRecord",
     "Stage",
+    "State",
     "after_problem",
-    "next_check",
-    "next_refill_check",
+    "faded",
+    "lesson",
+    "prospect",
+    "refill_units",
     "stage_of",
     "units",
 ]

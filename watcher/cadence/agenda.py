@@ -46,25 +46,31 @@ _WAITING, _APPOINTED = State.WAITING, State.APPOINTED
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A watched order and its place in the schedule. `look` is when rules look at it again."""
+    """A watched order and its place in the schedule.
+
+    `look` is the second at which rules look at it again.
+    """
 
     order: Order
     key: float = 0.0  # virtual time; real time while it has an appointment
     checked_at: float | None = None  # since the daemon started
     started: float | None = None  # seen in progress since
-    look: float | None = None
+    look: int | None = None
     failures: int = 0  # refusals of this id in a row
     state: State = _OUT
     alone: bool = False  # it made a whole batch fail: it is asked about by itself
 
-    def note(self, after: Order, now: float) -> None:
-        """The order's new state, learnt at `now`; it changed since the last check."""
-        before = status_class(self.order.status)
-        if status_class(after.status) != 1:
+    @property
+    def is_new(self) -> bool:
+        """Whether its panel has never told of it."""
+        return self.checked_at is None and self.order.checked_at is None
+
+    def note_answer(self, before: Order, now: float) -> None:
+        """It was `before` when it was asked about last; what it is now was learnt at `now`."""
+        if status_class(self.order.status) != 1:
             self.started = None
-        elif before != 1:
+        elif status_class(before.status) != 1 and not self.is_new:
             self.started = now if self.checked_at is None else (now + self.checked_at) / 2
-        self.order = after
 
 
 def after_problem(failures: int, now: float) -> float:
@@ -84,12 +90,12 @@ class Agenda:
         self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
         self.minutes_a_unit = self.idle  # k, for people
         self.active = self.guarded = 0
-        self._within = within
+        self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
-        self._gap = min(MIN_GAP, within)
+        self.gap = min(MIN_GAP, within)
         self._keys = _Buckets()
         self._caps = _Buckets()
-        self._cap_width = max(0.05, min(60.0, within / 20))
+        self._cap_width = max(0.05, min(5.0, within / 20))
         self._resting: deque[Entry] = deque()
         self._appointments: list[tuple[float, int, Entry]] = []
         self._serial = 0
@@ -97,9 +103,10 @@ class Agenda:
         self._interrupted = True  # since then, so that it says nothing of the budget
         self._measured = [0.0, 0.0]  # minutes, units
 
-    def appoint(self, entry: Entry, at: float, now: float) -> None:
+    def appoint(self, entry: Entry, at: float) -> None:
         """Ask about the entry at a real time. A new one joins the agenda."""
-        self._enter(entry, now)
+        if entry.state is _OUT:
+            self._enter(entry, at + self.cap(entry.order.phase))
         entry.key = at
         entry.state = _APPOINTED
         self._serial += 1
@@ -109,7 +116,7 @@ class Agenda:
         """Take the entry up, this share (0 to 1) of its usual wait from now."""
         self._demand += 1.0 / units
         self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
-        self._enter(entry, now)
+        self._enter(entry, now + self.cap(entry.order.phase) * share)
         entry.key = self.v + units * share
         self._await_turn(entry)
 
@@ -121,11 +128,22 @@ class Agenda:
         self._resting.append(entry)
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """The request failed, and was no check: first in turn again."""
+        """The request failed, and was no check: first in turn again, or as it was appointed."""
         self._interrupted = True
         for entry in entries:
-            entry.key = self.v
-            self._await_turn(entry)
+            if entry.state is not _ASKED:
+                continue
+            if entry.failures or entry.alone or entry.is_new:
+                self.appoint(entry, entry.key)
+            else:
+                entry.key = self.v
+                self._await_turn(entry)
+
+    def hasten(self, entry: Entry, at: float, now: float) -> None:
+        """Ask about the entry `at` that time, unless it is asked about or expected sooner."""
+        expected = self.expected_at(entry, now)
+        if entry.state is not _ASKED and expected is not None and at < expected:
+            self.appoint(entry, at)
 
     def leave(self, entry: Entry) -> None:
         """The order is no longer watched."""
@@ -140,6 +158,17 @@ class Agenda:
         else:
             self.active += by
 
+    def promised_at(self, entry: Entry) -> float | None:
+        """By when the entry is to be asked about, if the budget allows it."""
+        if entry.is_new or entry.failures or entry.alone:
+            return None if entry.state is _WAITING else entry.key
+        return None if entry.checked_at is None else entry.checked_at + self._promise(entry.order)
+
+    def lag(self, entries: Iterable[Entry], now: float) -> float:
+        """Seconds by which the latest of the entries is late."""
+        promises = (self.promised_at(entry) for entry in entries)
+        return max((now - at for at in promises if at is not None and at < now), default=0.0)
+
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
@@ -148,7 +177,7 @@ class Agenda:
         if bucket is not None:
             times.append(self._turn_of(bucket))
         if self._resting:
-            times.append((self._resting[0].checked_at or now) + self._gap)
+            times.append((self._resting[0].checked_at or now) + self.gap)
         first_cap = self._caps.first()
         if first_cap is not None:
             times.append(first_cap * self._cap_width)
@@ -181,33 +210,42 @@ class Agenda:
         if entry.checked_at is None:
             return by_key
         latest = entry.checked_at + self.cap(entry.order.phase)
-        return max(min(by_key, latest), entry.checked_at + self._gap)
+        return max(min(by_key, latest), entry.checked_at + self.gap)
+
+    def seconds(self, units: float) -> float:
+        """So many units in real time, no less than the gap and no more than `within`."""
+        return min(max(60.0 * self.minutes_a_unit * units, self.gap), self.within)
 
     def cap(self, phase: Phase) -> float:
         """Seconds that an order waits at the most. Caps that no budget can meet would ruin it."""
         a_minute = max(self.ids_per_minute, 1e-9)
         if phase is Phase.GUARDED:
-            within = max(self._within, GUARDED_WITHIN)
+            within = max(self.within, GUARDED_WITHIN)
             return max(within, 60.0 * self.guarded / (GUARDED_SHARE * a_minute))
-        return max(self._within, 60.0 * self.active / (ACTIVE_SHARE * a_minute))
+        return max(self.within, 60.0 * self.active / (ACTIVE_SHARE * a_minute))
 
     # --- below: how it is kept ---
 
-    def _enter(self, entry: Entry, now: float) -> None:
-        if entry.state is _OUT:
-            self.note_phase(entry.order.phase, 1)
-            self._file(entry, now + self.cap(entry.order.phase))
+    def _promise(self, order: Order) -> float:
+        if order.phase is Phase.GUARDED and self.within < GUARDED_WITHIN:
+            return GUARDED_WITHIN
+        return self.within
+
+    def _enter(self, entry: Entry, latest: float) -> None:
+        self.note_phase(entry.order.phase, 1)
+        self._file(entry, latest)
 
     def _await_turn(self, entry: Entry) -> None:
         entry.state = _WAITING
         self._keys.add(int(entry.key * _FINE), entry)
 
     def _file(self, entry: Entry, latest: float) -> None:
+        """Look at the entry's cap then."""
         self._caps.add(int(latest / self._cap_width), entry)
 
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
-        rested = now - self._gap
+        rested = now - self.gap
         resting = self._resting
         while resting and (resting[0].checked_at or 0.0) <= rested:
             entry = resting.popleft()
@@ -222,11 +260,12 @@ class Agenda:
     def _hold_to_cap(self, entry: Entry, now: float) -> None:
         latest = (entry.checked_at or 0.0) + self.cap(entry.order.phase)
         if latest > now + self._cap_width:
-            self._file(entry, latest)
+            # Not later than an open order's: a guarded one may be open again by then.
+            self._file(entry, min(latest, now + self.within))
             return
-        self._file(entry, now + self.cap(entry.order.phase))
+        self._file(entry, now + self.within)
         if entry.state is _WAITING:
-            self.appoint(entry, latest, now)
+            self.appoint(entry, latest)
 
     def _take_appointed(self, limit: int, now: float) -> list[Entry]:
         taken: list[Entry] = []

@@ -11,8 +11,8 @@ from math import exp, log, log1p, sqrt
 
 import msgspec
 
-from watcher.cadence.stages import Stage, stage_of, status_class
-from watcher.model import Order, Status
+from watcher.cadence.stages import IS_PENDING, Stage, stage_in_progress, status_class
+from watcher.model import Order, Phase, Status
 
 HALF_LIFE = 5 * 1440.0  # minutes
 SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
@@ -103,8 +103,7 @@ class Learnt:
         It was in progress since `started`; None where that is not known.
         """
         record = self.of(before.service)
-        since = started_of(record, before, started)
-        stage, minutes = standing(record, before, since, asked)
+        stage, minutes = standing(record, before, started, asked)
         gap = (now - asked) / 60.0
         if gap <= 0.0:
             return
@@ -115,7 +114,7 @@ class Learnt:
             return
         self._expose(record, stage, minutes, gap / 2)
         middle = (now + asked) / 2
-        began = _began(stage, before, since)
+        began = _began(stage, before, started_of(record, before, started))
         self._count(before.service, stage, (middle - began) / 60.0)
         if after.status in ENDS:
             self._finished(before, after, None if started is None else (middle - started) / 60.0)
@@ -126,7 +125,7 @@ class Learnt:
         """A refill task that was open at `asked` is final now, or not."""
         record = self.of(service)
         gap = (now - asked) / 60.0
-        minutes = (asked - requested) / 60.0 + record.lasts[Stage.REFILL]
+        minutes = max(0.0, asked - requested) / 60.0 + record.lasts[Stage.REFILL]
         if gap <= 0.0:
             return
         self._expose(record, Stage.REFILL, minutes, gap / 2 if changed else gap)
@@ -135,7 +134,7 @@ class Learnt:
 
     def forget(self, now: float) -> None:
         """Let what is old weigh less. To be called now and then."""
-        keep = 0.5 ** (max(0.0, now - self._as_of) / 60.0 / HALF_LIFE)
+        keep = _kept(now - self._as_of)
         self._as_of = now
         for record in self.services.values():
             for numbers in (record.changes, record.exposure, record.logs):
@@ -144,6 +143,13 @@ class Learnt:
             record.log_a_root *= keep
             record.ends = {end: count * keep for end, count in record.ends.items()}
         self._sum_up()
+
+    def news(self) -> list[Row]:
+        """The rows of all services of which something was learnt since this was last asked."""
+        touched = [service for service, record in self.services.items() if record.touched]
+        for service in touched:
+            self.services[service].touched = False
+        return list(self.rows(touched))
 
     def rows(self, services: Iterable[str | None]) -> Iterator[Row]:
         """What is to be stored of these services; `load` takes it back."""
@@ -160,7 +166,7 @@ class Learnt:
                 yield Row(name, end, count)
 
     def load(self, rows: Iterable[Row]) -> None:
-        """Add what was stored to what is known."""
+        """Add what was stored, as of now, to what is known."""
         for row in rows:
             record = self.of(row.service or None)
             if row.what.upper() in Stage.__members__:
@@ -232,19 +238,27 @@ class Learnt:
             self._derive(record)
 
 
+def faded(row: Row, seconds: float) -> Row:
+    """What is left of it after so long."""
+    keep = _kept(seconds)
+    return Row(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
+
+
 def standing(
-    record: ServiceRecord, order: Order, started: float, now: float
+    record: ServiceRecord, order: Order, started: float | None, now: float
 ) -> tuple[Stage, float]:
     """The order's stage and its T in minutes: the time over which its change is expected."""
-    stage = stage_of(order, started, now)
-    if stage is _GUARDED:
-        return stage, 1.0
-    if stage is _PENDING:
-        return stage, max(0.0, now - order.submitted_at) / 60.0 + record.lasts[_PENDING]
+    if order.phase is Phase.GUARDED:
+        return _GUARDED, 1.0
+    if order.status in IS_PENDING:
+        age = (now - order.submitted_at) / 60.0
+        return _PENDING, (age if age > 0.0 else 0.0) + record.lasts[_PENDING]
+    since = started_of(record, order, started)
+    stage = stage_in_progress(order, since, now)
     if stage is _MOVING:
-        return stage, _time_left(record, order, started, now)
+        return stage, _time_left(record, order, since, now)
     if stage is _STARTING:
-        return stage, max(0.0, now - started) / 60.0 + record.minutes_in_progress(order.quantity)
+        return stage, max(0.0, now - since) / 60.0 + record.minutes_in_progress(order.quantity)
     return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
 
 
@@ -258,8 +272,15 @@ def started_of(record: ServiceRecord, order: Order, started: float | None) -> fl
 def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
     """The wait until the order's next check, in virtual time: sqrt(T / r)."""
     record = learnt.of(order.service)
-    stage, minutes = standing(record, order, started_of(record, order, started), now)
+    stage, minutes = standing(record, order, started, now)
     return sqrt(learnt.scale(record, stage, minutes))
+
+
+def refill_units(learnt: Learnt, service: str | None, requested: float, now: float) -> float:
+    """The same for a refill task that was requested then."""
+    record = learnt.of(service)
+    minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
+    return sqrt(learnt.scale(record, Stage.REFILL, minutes))
 
 
 def _time_left(record: ServiceRecord, order: Order, started: float, now: float) -> float:
@@ -275,6 +296,10 @@ def _began(stage: Stage, order: Order, started: float) -> float:
     if stage is _PENDING:
         return order.submitted_at
     return started if stage in (_STARTING, _MOVING) else order.progressed_at
+
+
+def _kept(seconds: float) -> float:
+    return exp(-log(2.0) * max(0.0, seconds) / 60.0 / HALF_LIFE)
 
 
 def _exp(mean_log: float) -> float:

@@ -22,15 +22,20 @@ class Stage(IntEnum):
 
 _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
 _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
-_IS_PENDING = frozenset({Status.PENDING, Status.UNKNOWN})
+IS_PENDING = frozenset({Status.PENDING, Status.UNKNOWN})
 
 
 def stage_of(order: Order, started: float, now: float) -> Stage:
     """The order's stage at `now`, by its last answer; it is in progress since `started`."""
     if order.phase is Phase.GUARDED:
         return _GUARDED
-    if order.status in _IS_PENDING:
+    if order.status in IS_PENDING:
         return _PENDING
+    return stage_in_progress(order, started, now)
+
+
+def stage_in_progress(order: Order, started: float, now: float) -> Stage:
+    """The same for an order that is neither pending nor guarded."""
     remains, quantity = order.remains, order.quantity
     if remains is None or not quantity or remains >= quantity:
         return _STARTING
@@ -48,4 +53,4 @@ def status_class(status: Status) -> int:
     """0 pending, 1 in progress, 2 final: moves between these are the changes that count."""
     if status in FINAL:
         return 2
-    return 0 if status in _IS_PENDING else 1
+    return 0 if status in IS_PENDING else 1

@@ -233,3 +233,18 @@ balances = Table(
     Column("currency", Text, nullable=False),
     Index("balances_by_panel", "panel", "at"),
 )
+
+# What a panel's orders have taught of a service: of a stage (changes, exposure, logarithms of
+# durations), of how long a quantity takes, of how orders end. It weighs as much as it did `at`.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("panel", Integer, ForeignKey("panels.id"), primary_key=True),
+    Column("service", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("changes", Float, nullable=False),
+    Column("exposure", Float, nullable=False),
+    Column("logs", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -9,6 +9,7 @@ from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.disown import Disowning
 from watcher.store.firings import Firings
+from watcher.store.lessons import Lessons
 from watcher.store.orders import Orders
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
@@ -25,6 +26,7 @@ class Store(
     Firings,
     Services,
     Balances,
+    Lessons,
     Archive,
     Upkeep,
 ):

@@ -245,14 +245,12 @@ class Agenda:
 
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
-        rested = now - self.gap
         resting = self._resting
-        while resting and (resting[0].checked_at or 0.0) <= rested:
+        while resting and (resting[0].checked_at or 0.0) + self.gap <= now:
             entry = resting.popleft()
             if entry.state is _RESTING:
                 self._await_turn(entry)
-        due = int(now / self._cap_width)
-        while (bucket := self._caps.first()) is not None and bucket <= due:
+        while (bucket := self._caps.first()) is not None and bucket * self._cap_width <= now:
             for entry in self._caps.pop():
                 if entry.state is not _OUT:
                     self._hold_to_cap(entry, now)

@@ -151,11 +151,13 @@ class Book:
 
     def refill_checked(self, refill: Refill, asked: float, now: float) -> None:
         """The refill task, which was not final at `asked`, is as it is now."""
-        shelf = self._shelves.get(refill.panel)
-        if shelf is not None:
-            is_final = refill.status in REFILL_FINAL
-            service = self._service_of(refill)
-            shelf.learnt.refill_answered(service, refill.requested_at, asked, now, changed=is_final)
+        self._shelves[refill.panel].learnt.refill_answered(
+            self._service_of(refill),
+            refill.requested_at,
+            asked,
+            now,
+            changed=refill.status in REFILL_FINAL,
+        )
 
     def prospect(self, panel: str, order_id: str, now: float) -> Prospect | None:
         """When the order will be checked next, and why then; None where it is not watched."""
@@ -164,6 +166,14 @@ class Book:
             return None
         shelf = self._shelves[panel]
         return prospect(shelf.agenda, shelf.learnt, entry, now)
+
+    def upcoming(self, panel: str, count: int, now: float) -> list[tuple[str, Prospect]]:
+        """The ids of the panel's orders that are checked first, and when and why that is."""
+        shelf = self._shelves.get(panel)
+        if shelf is None:
+            return []
+        entries = shelf.agenda.upcoming(count, now)
+        return [(e.order.id, prospect(shelf.agenda, shelf.learnt, e, now)) for e in entries]
 
     def agenda(self, panel: str) -> Agenda | None:
         """The panel's schedule; None where it is not opened."""

@@ -7,7 +7,8 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
 """
 
-from watcher.cadence.agenda import MIN_GAP, Agenda, Entry, State, after_problem
+from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
+from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
 from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
 from watcher.cadence.stages import Stage, stage_of

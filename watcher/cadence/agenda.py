@@ -8,69 +8,28 @@
    orders that have waited longer than their cap, oldest first.
 4. V moves no faster than a unit in `idle` minutes: nothing is asked for the sake of asking.
 
-Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real time: each order
-stands once in either, which is small and takes no sorting of a million.
+Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real time.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Iterable
-from enum import IntEnum
+from itertools import islice
 
-import msgspec
-
-from watcher.cadence.stages import status_class
+from watcher.cadence.buckets import FINE, Buckets
+from watcher.cadence.entries import Entry, State
 from watcher.model import Order, Phase
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 GUARDED_WITHIN = 12 * 3600.0  # no finished order waits longer, if the budget allows it
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
 ACTIVE_SHARE, GUARDED_SHARE = 0.2, 0.1  # of the budget, which caps may take at the most
-_FINE = 20.0  # buckets a unit of virtual time
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
 
-class State(IntEnum):
-    """Where an entry stands."""
-
-    OUT = 0  # not, or no longer, in the agenda
-    ASKED = 1
-    RESTING = 2
-    WAITING = 3  # for its key's turn
-    APPOINTED = 4
-
-
 _OUT, _ASKED, _RESTING = State.OUT, State.ASKED, State.RESTING
 _WAITING, _APPOINTED = State.WAITING, State.APPOINTED
-
-
-class Entry(msgspec.Struct, gc=False):
-    """A watched order and its place in the schedule.
-
-    `look` is the second at which rules look at it again.
-    """
-
-    order: Order
-    key: float = 0.0  # virtual time; real time while it has an appointment
-    checked_at: float | None = None  # since the daemon started
-    started: float | None = None  # seen in progress since
-    look: int | None = None
-    failures: int = 0  # refusals of this id in a row
-    state: State = _OUT
-    alone: bool = False  # it made a whole batch fail: it is asked about by itself
-
-    @property
-    def is_new(self) -> bool:
-        """Whether its panel has never told of it."""
-        return self.checked_at is None and self.order.checked_at is None
-
-    def note_answer(self, before: Order, now: float) -> None:
-        """It was `before` when it was asked about last; what it is now was learnt at `now`."""
-        if status_class(self.order.status) != 1:
-            self.started = None
-        elif status_class(before.status) != 1 and not self.is_new:
-            self.started = now if self.checked_at is None else (now + self.checked_at) / 2
 
 
 def after_problem(failures: int, now: float) -> float:
@@ -93,8 +52,8 @@ class Agenda:
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
-        self._keys = _Buckets()
-        self._caps = _Buckets()
+        self._keys = Buckets()
+        self._caps = Buckets()
         self._cap_width = max(0.05, min(5.0, within / 20))
         self._resting: deque[Entry] = deque()
         self._appointments: list[tuple[float, int, Entry]] = []
@@ -198,6 +157,14 @@ class Agenda:
         self._move(in_turn[-1].key if in_turn else self.v, now)
         return taken + in_turn
 
+    def upcoming(self, count: int, now: float) -> list[Entry]:
+        """The entries that will be asked about first, as far as one can tell."""
+        appointed = (entry for _, _, entry in heapq.nsmallest(count, self._appointments))
+        found = [*appointed, *self._keys.lowest(count), *islice(self._resting, count)]
+        times = {entry.order.id: (self.expected_at(entry, now), entry) for entry in found}
+        timed = [(at, order_id, entry) for order_id, (at, entry) in times.items() if at is not None]
+        return [entry for _, _, entry in heapq.nsmallest(count, timed)]
+
     def expected_at(self, entry: Entry, now: float) -> float | None:
         """When the entry will be asked about, as far as one can tell."""
         if entry.state is _ASKED:
@@ -237,7 +204,7 @@ class Agenda:
 
     def _await_turn(self, entry: Entry) -> None:
         entry.state = _WAITING
-        self._keys.add(int(entry.key * _FINE), entry)
+        self._keys.add(int(entry.key * FINE), entry)
 
     def _file(self, entry: Entry, latest: float) -> None:
         """Look at the entry's cap then."""
@@ -289,7 +256,7 @@ class Agenda:
 
     def _turn_of(self, bucket: int) -> float:
         """When V may come as far as this bucket, at the earliest."""
-        return self._moved_at + (bucket / _FINE - self.v) * self.idle * 60.0
+        return self._moved_at + (bucket / FINE - self.v) * self.idle * 60.0
 
     def _move(self, last: float, now: float) -> None:
         furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self.idle
@@ -311,57 +278,3 @@ class Agenda:
         k = self.minutes_a_unit
         self.minutes_a_unit = max(self.idle, min(2 * k, max(k / 2, measured)))
         self._measured = [0.0, 0.0]
-
-
-class _Buckets:
-    """Entries by whole numbers, lowest first. They may have become stale meanwhile."""
-
-    def __init__(self) -> None:
-        self._buckets: dict[int, list[Entry]] = {}
-        self._numbers: list[int] = []
-
-    def add(self, number: int, entry: Entry) -> None:
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            self._buckets[number] = [entry]
-            heapq.heappush(self._numbers, number)
-        else:
-            bucket.append(entry)
-
-    def first(self) -> int | None:
-        return self._numbers[0] if self._numbers else None
-
-    def pop(self) -> list[Entry]:
-        """All of the first bucket."""
-        return self._buckets.pop(heapq.heappop(self._numbers))
-
-    def first_waiting(self) -> int | None:
-        """The first bucket with an entry whose turn is there; what is stale before it goes."""
-        while self._numbers:
-            number = self._numbers[0]
-            bucket = self._buckets[number]
-            while bucket:
-                if _waits_in(bucket[-1], number):
-                    return number
-                bucket.pop()
-            self.pop()
-        return None
-
-    def take_waiting(self, limit: int) -> list[Entry]:
-        """Up to so many entries in their turn."""
-        taken: list[Entry] = []
-        while self._numbers and len(taken) < limit:
-            number = self._numbers[0]
-            bucket = self._buckets[number]
-            while bucket and len(taken) < limit:
-                entry = bucket.pop()
-                if entry.state is _WAITING and int(entry.key * _FINE) == number:
-                    entry.state = _ASKED
-                    taken.append(entry)
-            if not bucket:
-                self.pop()
-        return taken
-
-
-def _waits_in(entry: Entry, number: int) -> bool:
-    return entry.state is _WAITING and int(entry.key * _FINE) == number

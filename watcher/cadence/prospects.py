@@ -4,7 +4,8 @@ from math import exp, inf, log, sqrt
 
 import msgspec
 
-from watcher.cadence.agenda import Agenda, Entry, State
+from watcher.cadence.agenda import Agenda
+from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, standing
 from watcher.cadence.stages import Stage
 

@@ -258,7 +258,10 @@ def standing(
     if stage is _MOVING:
         return stage, _time_left(record, order, since, now)
     if stage is _STARTING:
-        return stage, max(0.0, now - since) / 60.0 + record.minutes_in_progress(order.quantity)
+        age, usual = (now - since) / 60.0, record.minutes_in_progress(order.quantity)
+        if order.remains is None:  # the end is expected about when it usually comes
+            return stage, max(age, 2 * usual - age)
+        return stage, max(0.0, age) + usual
     return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
-from watcher.cadence import MIN_GAP, Agenda, Entry, after_problem
+from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
 from watcher.model import Phase
 
 WITHIN = 600.0
@@ -121,6 +121,21 @@ def test_caps_are_as_long_as_the_budget_makes_them():
     assert agenda.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
     assert agenda.cap(Phase.GUARDED) == 12 * HOUR
     assert an_agenda(10)[0].cap(Phase.OPEN) == WITHIN
+
+
+def test_a_cap_as_short_as_the_rest_is_held():
+    agenda = Agenda(NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
+    entry = Entry(an_order())
+    agenda.appoint(entry, NOW)
+    now = NOW
+    for _ in range(10):
+        assert agenda.take(100, now) == [entry]
+        agenda.answered(entry, 50.0, now)
+        due = agenda.next_at(now)
+        while due is not None and not (entry.state is State.APPOINTED and due <= now):
+            now = due
+            due = agenda.next_at(now)
+        assert now - (entry.checked_at or 0.0) <= 1.1 * MIN_GAP
 
 
 def test_people_are_told_when_an_order_is_expected_to_be_checked():

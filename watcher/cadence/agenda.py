@@ -228,6 +228,9 @@ class Agenda:
             # Not later than an open order's: a guarded one may be open again by then.
             self._file(entry, min(latest, now + self.within))
             return
+        if entry.state is _RESTING:
+            self._file(entry, now + self._cap_width)
+            return
         self._file(entry, now + self.within)
         if entry.state is _WAITING:
             self.appoint(entry, latest)

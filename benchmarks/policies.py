@@ -217,6 +217,7 @@ class Ours:
             entry = self._enter(fate, order)
             wait = units(self._learnt, order, None, 0.0)
             self._agenda.join(entry, wait, self._rng.random(), 0.0)
+        self._agenda.begin()
 
     def arrive(self, fate: Fate, now: float) -> None:
         order = _order(fate, PENDING, fate.quantity, fate.submitted)

@@ -76,6 +76,7 @@ class Book:
         for panel, shelf in other._shelves.items():
             self.drop_panel(panel)
             self._shelves[panel] = shelf
+            shelf.agenda.begin()
         self.counts.update(other.counts)
 
     def entry(self, panel: str, order_id: str) -> Entry | None:
@@ -122,7 +123,8 @@ class Book:
             return
         if entry.checked_at is not None:
             shelf.learnt.answered(before, entry.order, entry.started, entry.checked_at, now)
-        entry.note_answer(before, now)
+        if entry.order is not before:
+            entry.note_answer(before, now)
         if shelf.entries.get(before.id) is not entry:  # the answer closed it
             return
         entry.failures = 0

@@ -1,5 +1,6 @@
 """The schedule of one panel: nobody starves, batches are full, the gap is kept."""
 
+import itertools
 from math import inf
 from random import Random
 
@@ -21,6 +22,7 @@ def an_agenda(
     entries = [Entry(an_order(id=str(n), **order)) for n in range(count)]
     for entry in entries:
         agenda.join(entry, units, 1.0, NOW)
+    agenda.begin()
     return agenda, entries
 
 
@@ -121,6 +123,21 @@ def test_caps_are_as_long_as_the_budget_makes_them():
     assert agenda.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
     assert agenda.cap(Phase.GUARDED) == 12 * HOUR
     assert an_agenda(10)[0].cap(Phase.OPEN) == WITHIN
+
+
+def test_a_start_is_no_rush_where_the_budget_is_small():
+    """What was not asked about since a start gets its turn within its cap, not all at once."""
+    agenda, entries = an_agenda(600, units=1e6, ids=1.0)
+    cap = agenda.cap(Phase.OPEN)
+    assert cap == 600 * 60 / 0.2
+    now, late = NOW, []
+    while now < NOW + cap:
+        now += 600.0
+        agenda.next_at(now)
+        late.append(sum(entry.state is State.APPOINTED for entry in entries))
+    assert late[-1] >= 590
+    steps = [after - before for before, after in itertools.pairwise(late)]
+    assert max(steps) < 20
 
 
 def test_a_cap_as_short_as_the_rest_is_held():

@@ -58,6 +58,7 @@ class Agenda:
         self._resting: deque[Entry] = deque()
         self._appointments: list[tuple[float, int, Entry]] = []
         self._serial = 0
+        self._began = now
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
         self._measured = [0.0, 0.0]  # minutes, units
@@ -74,10 +75,13 @@ class Agenda:
     def join(self, entry: Entry, units: float, share: float, now: float) -> None:
         """Take the entry up, this share (0 to 1) of its usual wait from now."""
         self._demand += 1.0 / units
-        self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
-        self._enter(entry, now + self.cap(entry.order.phase) * share)
+        self._enter(entry, now + self.within * share)
         entry.key = self.v + units * share
         self._await_turn(entry)
+
+    def begin(self) -> None:
+        """All that is to join at once has joined: how long a unit will be follows from it."""
+        self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
 
     def answered(self, entry: Entry, units: float, now: float) -> None:
         """The entry was asked about at `now`; it waits for `units`."""
@@ -218,12 +222,17 @@ class Agenda:
             if entry.state is _RESTING:
                 self._await_turn(entry)
         while (bucket := self._caps.first()) is not None and bucket * self._cap_width <= now:
+            open_cap, guarded_cap = self.cap(Phase.OPEN), self.cap(Phase.GUARDED)
             for entry in self._caps.pop():
                 if entry.state is not _OUT:
-                    self._hold_to_cap(entry, now)
+                    guarded = entry.order.phase is Phase.GUARDED
+                    self._hold_to_cap(entry, guarded_cap if guarded else open_cap, now)
 
-    def _hold_to_cap(self, entry: Entry, now: float) -> None:
-        latest = (entry.checked_at or 0.0) + self.cap(entry.order.phase)
+    def _hold_to_cap(self, entry: Entry, cap: float, now: float) -> None:
+        if entry.checked_at is None:  # since the start; these are spread, too
+            latest = self._began + cap * (hash(entry.order.id) % 1024) / 1024
+        else:
+            latest = entry.checked_at + cap
         if latest > now + self._cap_width:
             # Not later than an open order's: a guarded one may be open again by then.
             self._file(entry, min(latest, now + self.within))

@@ -102,11 +102,11 @@ class Learnt:
 
         It was in progress since `started`; None where that is not known.
         """
-        record = self.of(before.service)
-        stage, minutes = standing(record, before, started, asked)
         gap = (now - asked) / 60.0
         if gap <= 0.0:
             return
+        record = self.services.get(before.service) or self.of(before.service)
+        stage, minutes = standing(record, before, started, asked)
         if before.status is after.status or (
             status_class(before.status) == status_class(after.status)
         ):
@@ -274,7 +274,7 @@ def started_of(record: ServiceRecord, order: Order, started: float | None) -> fl
 
 def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
     """The wait until the order's next check, in virtual time: sqrt(T / r)."""
-    record = learnt.of(order.service)
+    record = learnt.services.get(order.service) or learnt.of(order.service)
     stage, minutes = standing(record, order, started, now)
     return sqrt(learnt.scale(record, stage, minutes))
 

@@ -1,13 +1,11 @@
 """What must be true once nothing has been wrong for two rounds of checks."""
 
 from collections.abc import Iterator
-from math import sqrt
 
 from prometheus_client import generate_latest
 
 from tests.support.audit import Rows, ids_of
 from watcher.app import Daemon
-from watcher.cadence import _STRETCH
 from watcher.simulator import SimulatedPanel, Trait
 from watcher.simulator.orders import CANCELED, PENDING, PROCESSING, OrderRow
 
@@ -22,7 +20,7 @@ SELECT order_id, phase, status, remains FROM orders JOIN order_states USING (key
 JOIN panels ON panels.id = orders.panel WHERE panels.name = '{}'
 """
 _FOLLOWED = """
-SELECT refill_id, status, requested_at FROM refills JOIN panels ON panels.id = refills.panel
+SELECT refill_id, status FROM refills JOIN panels ON panels.id = refills.panel
 WHERE panels.name = '{}' AND finished_at IS NULL
 """
 # What else a panel's words may mean to us; "Expired" is said of subscriptions that are over.
@@ -96,12 +94,11 @@ def _fits(
     return status in means and (not tells_remains or truth.remains == remains)
 
 
-def late_refills(database: Rows, name: str, panel: SimulatedPanel, now: float) -> Iterator[str]:
-    """Refills that ended at the panel, have been due since, and run on here."""
-    for refill, status, requested_at in database.rows(_FOLLOWED.format(name)):
-        wait = _STRETCH * sqrt(max(0.0, now - requested_at)) + SLACK
+def late_refills(database: Rows, name: str, panel: SimulatedPanel, within: float) -> Iterator[str]:
+    """Refills that ended at the panel longer than `within` ago, and run on here."""
+    for refill, status in database.rows(_FOLLOWED.format(name)):
         if panel.world.knows_refill(int(refill)):
-            truth = panel.world.refill_status(int(refill), panel.now() - wait)
+            truth = panel.world.refill_status(int(refill), panel.now() - within - SLACK)
             if truth not in ("Pending", "In progress"):
                 yield f"{name}: refill {refill} ended long ago, here it is {status}"
 

@@ -144,14 +144,17 @@ class Performance:
         await self.stage.run(LONGEST_PAUSE + 2 * self._round())
 
     def _round(self) -> float:
-        """The time in which every open order is asked about, one a request where need be."""
+        """The time in which every open order is asked about, one a request where need be.
+
+        No more than a fifth of the requests goes to orders for having waited long alone.
+        """
         pace = self.scenario.requests_per_minute / MINUTE
         alone = [
             sum(1 for _ in self.stage.daemon.book.orders(plan.name))
             for plan in self.scenario.panels
             if not shipped()[plan.profile].can("multi_status")
         ]
-        return self.scenario.check_within + MINUTE + max(alone, default=0) / pace
+        return self.scenario.check_within + MINUTE + 5 * max(alone, default=0) / pace
 
     def _judge_the_end(self) -> None:
         stage = self.stage
@@ -162,7 +165,7 @@ class Performance:
         since = stage.true() - self._round()
         for name, panel in stage.all_panels.items():
             self.found += other_orders(stage, name, panel, since)
-            self.found += late_refills(stage, name, panel, stage.clock())
+            self.found += late_refills(stage, name, panel, self.scenario.check_within)
         self.found += [*self.crowd.complaints, *stage.bugs, *stage.schedule.bugs]
 
     def _breaches(self, when: str) -> list[str]:

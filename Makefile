@@ -5,6 +5,7 @@
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-start  how long a start with a million open orders takes, and how much memory
 # make bench-limits  how much of a panel's limit is used, against other ways; a minute
+# make bench-freshness  how soon changes are learnt of, against other policies; some 20 minutes
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture bench-start lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture bench-start bench-freshness lock clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -69,6 +70,9 @@ bench-start: $(VENV)/.dev
 
 bench-limits: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.limits
+
+bench-freshness: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.freshness
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

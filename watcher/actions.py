@@ -128,7 +128,9 @@ class ActionWorker:
             return
         self._alone.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
-            self._book.hasten(action.panel, action.order, self._line.clock() + MIN_GAP)
+            self._book.hasten(
+                action.panel, action.order, self._line.clock() + MIN_GAP, self._line.clock()
+            )
         _log(action)
 
 

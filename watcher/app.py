@@ -211,6 +211,7 @@ class Daemon:
             stations=self.stations,
         )
         self._opened.push_async_callback(self._fleet.close)
+        self._opened.push_async_callback(self._keep_last)
         self._opened.push_async_callback(self._settle_last)
         self.intake = Intake(
             store=self.store,
@@ -240,6 +241,7 @@ class Daemon:
         self._schedule.add("backup", self._backups.run_once)
         self._schedule.add("retention", self._retention.run_once)
         self._schedule.add("review", self._review)
+        self._schedule.add("learnt", self._fleet.keep_learnt)
 
     async def _listen(self) -> None:
         backend = Backend(
@@ -289,6 +291,13 @@ class Daemon:
             self._runner = None
 
     # --- who tells whom ---
+
+    async def _keep_last(self) -> None:
+        """What was learnt since it was last written; if that fails, it is learnt again."""
+        try:
+            await self._fleet.keep_learnt(self._clock())
+        except StoreError as error:
+            log.error("learnt.lost", cause=str(error))
 
     async def _settle_last(self) -> None:
         """What the database could not take until now; left out, it is unresolved at next start."""

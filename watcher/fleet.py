@@ -1,11 +1,12 @@
 """The stations of all panels: opened, exchanged at a reload, and told what concerns them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from random import Random
 
 import msgspec
 
 from watcher.book import Book
-from watcher.cadence import next_check
+from watcher.cadence import Learnt
 from watcher.config import PanelConfig
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
@@ -13,6 +14,8 @@ from watcher.model import Action, Order, Refill
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
+
+KEEP_EVERY = 600.0  # seconds between two times that what was learnt is written
 
 
 class _Load(msgspec.Struct, frozen=True):
@@ -46,6 +49,7 @@ class Fleet:
         self._schedule = schedule
         self._workshop = workshop
         self._clock = clock
+        self._random = Random(0).random  # for spreading checks at a start
 
     async def take_over(
         self,
@@ -77,6 +81,15 @@ class Fleet:
             await _close(new)
             raise
         await _close(old)
+
+    async def keep_learnt(self, now: float) -> float:
+        """Let old lessons fade, and put on record what is new; returns when to come again."""
+        for name in list(self.stations):
+            learnt = self._book.learnt(name)
+            if learnt is not None:
+                learnt.forget(now)
+                await self._store.save_learnt(name, learnt.news(), now=now)
+        return now + KEEP_EVERY
 
     async def close(self) -> None:
         """End all connections."""
@@ -127,9 +140,16 @@ class Fleet:
         if not fresh:
             return load
         now = self._clock()
+        learnt = await self._store.learnt(now=now)
+        for name, station in fresh.items():
+            known = self._book.learnt(name)
+            if known is None:
+                known = Learnt(now)
+                known.load(learnt.get(name, ()))
+            load.book.open(name, station.agenda(now), known)
 
         def shelve(orders: Sequence[Order]) -> None:
-            load.book.fill((o, _first_due(o, fresh[o.panel], now)) for o in orders)
+            load.book.fill(orders, now, self._random)
 
         await self._store.load(shelve, fresh, links=self._book.keeps_links)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
@@ -158,13 +178,6 @@ class Fleet:
         for station in stations:
             for task, work in station.tasks().items():
                 self._schedule.add(task, work)
-
-
-def _first_due(order: Order, station: Station, now: float) -> float:
-    seen = order.checked_at
-    if seen is None or seen > now:  # written before the clock was set back
-        return now
-    return next_check(order, seen, within=station.config.settings.check_within)
 
 
 async def _close(stations: Collection[Station]) -> None:

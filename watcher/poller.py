@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from watcher.book import Book
-from watcher.cadence import after_problem, next_check
+from watcher.cadence import after_problem
 from watcher.errors import (
     BadKey,
     LifecycleError,
@@ -57,7 +57,6 @@ class Poller:
         book: Book,
         ledger: Ledger,
         metrics: Metrics,
-        check_within: float,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wake: Callable[[], None],
     ) -> None:
@@ -65,7 +64,6 @@ class Poller:
         self._book = book
         self._ledger = ledger
         self._metrics = metrics
-        self._check_within = check_within
         self._spawn = spawn
         self._wake = wake
         self._under_way = 0
@@ -108,21 +106,23 @@ class Poller:
         return self._line.take(now)
 
     def _next_due(self, now: float) -> float | None:
-        return now if self._suspects else self._book.next_due(self._line.name)
+        return now if self._suspects else self._book.next_due(self._line.name, now)
 
     def _next(self, now: float) -> Ask:
         if self._suspects and not self._asks_others(now):
             return self._suspects.take()
         limit = 1 if now < self._one_by_one_until else self._suspects.size
+        self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
         entries = self._book.take(self._line.name, limit, now)
         self._metrics.batch_orders.labels(self._line.name).observe(len(entries))
-        # Once a batch, for the order that waited longest: a million orders are too many.
-        self._metrics.lag.labels(self._line.name).observe(max(0.0, now - entries[0].due))
+        # Once a batch, for the order that is latest: a million orders are too many.
+        late = self._book.lag(self._line.name, entries, now)
+        self._metrics.lag.labels(self._line.name).observe(late)
         return Ask(ids=[entry.order.id for entry in entries])
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
-        due = self._book.next_due(self._line.name)
+        due = self._book.next_due(self._line.name, now)
         if not self._line.breaker.failures or due is None or due > now:
             return False
         self._suspects_next = not self._suspects_next
@@ -198,18 +198,17 @@ class Poller:
     ) -> None:
         """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
         now = self._line.clock()
+        found = [self._book.entry(self._line.name, order_id) for order_id in ids]
+        entries = [(entry, entry.order) for entry in found if entry is not None]
         try:
             kept = await self._keep(ids, rows, now)
         except BaseException:
             self._put_back(ids)
             raise
-        for order_id in ids:
-            entry = self._book.entry(self._line.name, order_id)
-            if entry is None:
-                continue
+        for entry, before in entries:
+            order_id = before.id
             if order_id in kept and isinstance(rows.get(order_id), Observation):
-                due = next_check(entry.order, now, within=self._check_within)
-                self._book.checked(self._line.name, order_id, now, due)
+                self._book.checked(entry, before, now)
             else:
                 due = after_problem(entry.failures + 1, now)
                 alone = spoils or (entry.alone and len(ids) == 1)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from watcher.cadence import after_problem, next_refill_check
+from watcher.book import Book
+from watcher.cadence import after_problem
 from watcher.errors import BadKey, PanelError, RateLimited, Refused, RemoteFault
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -23,13 +24,17 @@ Row = RefillObservation | RowError
 class RefillWatcher:
     """The refill tasks of one panel that are not final."""
 
-    def __init__(self, *, line: Line, store: Store, ledger: Ledger, judge: Judge) -> None:
+    def __init__(
+        self, *, line: Line, store: Store, book: Book, ledger: Ledger, judge: Judge
+    ) -> None:
         self._line = line
         self._store = store
+        self._book = book
         self._ledger = ledger
         self._judge = judge
         self._refills: dict[str, Refill] = {}
         self._failures: dict[str, int] = {}
+        self._asked: dict[str, float] = {}  # when each was last answered
         self._heap: list[tuple[float, str]] = []
         self._one_by_one = False  # the panel refuses batches that hold one unknown id
 
@@ -38,7 +43,8 @@ class RefillWatcher:
         for refill in refills:
             self._refills[refill.id] = refill
             self._judge.note_refill(refill.panel, refill.order, refill.id, running=True)
-            heapq.heappush(self._heap, (next_refill_check(refill, now), refill.id))
+            self._asked[refill.id] = now
+            heapq.heappush(self._heap, (self._book.next_refill_check(refill, now), refill.id))
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
@@ -101,14 +107,18 @@ class RefillWatcher:
         due = {}
         for refill_id in ids:
             refill = self._refills[refill_id]
+            if isinstance(rows.get(refill_id), RefillObservation):
+                self._book.refill_checked(refill, self._asked[refill_id], now)
+                self._asked[refill_id] = now
             if refill.status in REFILL_FINAL:
                 self._judge.note_refill(refill.panel, refill.order, refill.id, running=False)
                 self._ledger.look_soon(refill.panel, refill.order, now)
                 del self._refills[refill_id]
                 self._failures.pop(refill_id, None)
+                self._asked.pop(refill_id, None)
             elif isinstance(rows.get(refill_id), RefillObservation):
                 self._failures.pop(refill_id, None)
-                due[refill_id] = next_refill_check(refill, now)
+                due[refill_id] = self._book.next_refill_check(refill, now)
             elif rows:
                 failures = self._failures[refill_id] = self._failures.get(refill_id, 0) + 1
                 due[refill_id] = after_problem(failures, now)

@@ -8,6 +8,7 @@ import msgspec
 
 from watcher.actions import ActionWorker
 from watcher.book import Book
+from watcher.cadence import Agenda
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -39,6 +40,16 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return self.config.name
+
+    def agenda(self, now: float) -> Agenda:
+        """An empty schedule, as the panel's limits and the configuration want it."""
+        settings = self.config.settings
+        return Agenda(
+            now,
+            within=settings.check_within,
+            ids_per_minute=settings.requests_per_minute * max(1, self.line.client.limit("status")),
+            idle_every=settings.idle_every,
+        )
 
     def tasks(self) -> dict[str, Task]:
         """What the schedule runs for the panel, by name."""
@@ -81,7 +92,6 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 book=self.book,
                 ledger=self.ledger,
                 metrics=self.metrics,
-                check_within=settings.check_within,
                 spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
                 wake=partial(self.schedule.wake, f"poll:{panel.name}"),
             ),
@@ -94,6 +104,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             refills=RefillWatcher(
                 line=line,
                 store=self.store,
+                book=self.book,
                 judge=self.judge,
                 ledger=self.ledger,
             ),

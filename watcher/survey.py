@@ -7,12 +7,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+import structlog
+
 from watcher.book import Book, Census
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
-from watcher.model import Kind, Status
+from watcher.model import Kind, Phase, Status
 from watcher.station import Station
 from watcher.store import Store
+
+log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
@@ -39,6 +43,7 @@ class Survey:
         self._revision = revision
         self._census: dict[str, Census] = {}
         self._sizes = (0, 0)
+        self._short: set[str] = set()  # panels whose budget is too small for `check_within`
         self.reload_ok = True
         self.reload_at = 0.0
         self.backup_at = 0.0
@@ -54,9 +59,22 @@ class Survey:
                 census[name] = so_far
                 await asyncio.sleep(0)
         self._census = census
+        self._tell_short()
         self._sizes = self._store.sizes()
         ended = self._clock()
         return now + max(CENSUS_EVERY, _SHARE * (ended - started))
+
+    def _tell_short(self) -> None:
+        """Log where the budget stops, or begins again, to suffice for `check_within`."""
+        for name in self._stations:
+            agenda = self._book.agenda(name)
+            cap = agenda.cap(Phase.OPEN) if agenda else 0.0
+            is_short = agenda is not None and cap > agenda.within
+            if is_short and name not in self._short:
+                log.warning("panel.budget_short", panel=name, check_within=round(cap))
+            elif not is_short and name in self._short:
+                log.info("panel.budget_suffices", panel=name)
+            (self._short.add if is_short else self._short.discard)(name)
 
     def census(self, panel: str) -> Census:
         """The panel's counts, some seconds old."""

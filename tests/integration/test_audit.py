@@ -65,7 +65,7 @@ class Scene(NamedTuple):
             *left_sending(self.database),
             *fired_too_often(self.database, LIMITS),
             *other_orders(self.database, "smmxz", self.panel, self.now - HOUR / 2),
-            *late_refills(self.database, "smmxz", self.panel, self.now),
+            *late_refills(self.database, "smmxz", self.panel, HOUR / 2),
         ]
 
 

@@ -1,6 +1,7 @@
 """`watcher orders`, `show`, `submit`, `refill`, `cancel`, `actions`, `resolve` over real HTTP."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from watcher.web.shapes import (
     ActionList,
     FiringView,
     HistoryView,
+    NextCheckView,
     OrderDetail,
     OrderList,
     RefillView,
@@ -142,6 +144,27 @@ def test_a_list_fits_the_window(daemon: CannedDaemon, width: int) -> None:
     assert lines[1].startswith("23501")
     assert "in_progress" in lines[1]
     assert all(len(line) <= width for line in lines)
+
+
+def test_why_an_order_is_checked_when_it_is(daemon: CannedDaemon) -> None:
+    at = now() + timedelta(minutes=10)
+    check = NextCheckView(
+        at=at,
+        reason="is being delivered",
+        stage="moving",
+        every=95.0,
+        hazard_per_hour=0.2,
+        change_within_hour=0.181,
+        change_expected_at=now() + timedelta(hours=3, minutes=28, seconds=30),
+    )
+    detail = OrderDetail(
+        state=order_view(), history=[], refills=[], actions=[], firings=[], next_check=check
+    )
+    daemon.put("GET /v1/orders/smmgenie/23501", detail)
+    shown = watcher(daemon, "show", "smmgenie", "23501").stdout
+    assert re.search(r"why then +is being delivered\n", shown)
+    assert re.search(r"usually every +1m 35s\n", shown)
+    assert re.search(r"will change +18.1% within the hour, as likely as not in 3h 28m\n", shown)
 
 
 def test_one_order_with_its_history(daemon: CannedDaemon) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -14,6 +15,7 @@ from watcher.cli import app
 from watcher.web.shapes import (
     DecisionView,
     Explanation,
+    LessonView,
     PanelList,
     RuleList,
     RuleView,
@@ -73,6 +75,22 @@ def test_panels(daemon: CannedDaemon) -> None:
     for word in ("genie", "up", "25.10 USD", "1234", "1m 15s", "2m"):
         assert word in result.stdout
     assert json.loads(watcher(daemon, "panels", "--json").stdout)["panels"][0]["lag"] == 75.2
+
+
+def test_what_a_services_orders_have_taught(daemon: CannedDaemon) -> None:
+    lesson = LessonView(
+        start_delay=310.0,
+        duration={"100": 1800.0, "1000": 5700.0, "10000": 18000.0},
+        orders=812.4,
+        completed=0.91,
+        partial=0.06,
+        canceled=0.03,
+    )
+    taught = msgspec.structs.replace(SERVICE, learnt=lesson)
+    daemon.put("GET /v1/panels/genie/services", ServiceList([taught]))
+    (row,) = watcher(daemon, "services", "genie").stdout.splitlines()[1:]
+    for told in ("5m 10s", "1h 35m", "91%", "6%", "3%"):
+        assert told in row
 
 
 def test_services(daemon: CannedDaemon) -> None:

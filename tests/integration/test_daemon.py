@@ -30,7 +30,7 @@ async def test_orders_are_followed_to_their_end(tmp_path: Path):
 async def test_batches_are_full_and_of_different_orders(tmp_path: Path):
     async with a_house(tmp_path, defaults="requests_per_minute = 6000") as house:
         ids = await house.place(1000, fate=Fate(pending=10 * HOUR))
-        await house.run(30.0)
+        await house.run(15.0)
         polls = house.panel.journal.requests("status")
         assert house.panel.journal.largest_batch() == 100
         asked = house.panel.journal.sent("status")

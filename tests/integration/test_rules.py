@@ -40,7 +40,7 @@ async def reason_of(house: House, order: str, rule: str) -> str:
 
 
 async def test_a_refill_is_asked_for_by_time_alone_and_followed_to_its_end(tmp_path: Path):
-    async with a_house(tmp_path, rules=REFILL) as house:
+    async with a_house(tmp_path, rules=REFILL, defaults="idle_every = '10m'\n") as house:
         ids = await house.place(3, quantity=100, services=[1], fate=DONE)
         await house.run(9 * HOUR)
         assert house.panel.journal.requests("refill") == []

@@ -1,13 +1,11 @@
 """What must be true once nothing has been wrong for two rounds of checks."""
 
 from collections.abc import Iterator
-from math import sqrt
 
 from prometheus_client import generate_latest
 
 from tests.support.audit import Rows, ids_of
 from watcher.app import Daemon
-from watcher.cadence import _STRETCH
 from watcher.simulator import SimulatedPanel, Trait
 from watcher.simulator.orders import CANCELED, PENDING, PROCESSING, OrderRow
 
@@ -22,7 +20,7 @@ SELECT order_id, phase, status, remains FROM orders JOIN order_states USING (key
 JOIN panels ON panels.id = orders.panel WHERE panels.name = '{}'
 """
 _FOLLOWED = """
-SELECT refill_id, status, requested_at FROM refills JOIN panels ON panels.id = refills.panel
+SELECT refill_id, status FROM refills JOIN panels ON panels.id = refills.panel
 WHERE panels.name = '{}' AND finished_at IS NULL
 """
 # What else a panel's words may mean to us; "Expired" is said of subscriptions that are over.
@@ -97,17 +95,16 @@ def _fits(
 
 
 def late_refills(
-    database: Rows, name: str, panel: SimulatedPanel, now: float, each: float = 0.0
+    database: Rows, name: str, panel: SimulatedPanel, within: float, each: float = 0.0
 ) -> Iterator[str]:
-    """Refills that ended at the panel, have been due since, and run on here.
+    """Refills that ended at the panel longer than `within` ago, and run on here.
 
     `each` is the seconds of the panel's pace that asking about one takes, where each has a request
     of its own, and checks of orders go in between.
     """
     followed = database.rows(_FOLLOWED.format(name))
-    slack = SLACK + 2 * each * len(followed)
-    for refill, status, requested_at in followed:
-        wait = _STRETCH * sqrt(max(0.0, now - requested_at)) + slack
+    wait = within + SLACK + 2 * each * len(followed)
+    for refill, status in followed:
         if panel.world.knows_refill(int(refill)):
             truth = panel.world.refill_status(int(refill), panel.now() - wait)
             if truth not in ("Pending", "In progress"):

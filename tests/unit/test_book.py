@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 
 from tests.unit.factories import an_order
 from watcher.book import Book
-from watcher.cadence import MIN_GAP
+from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage
 from watcher.model import Phase, Status
 
 
+def a_panel(book: Book, name: str = "p") -> Book:
+    agenda = Agenda(0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
+    book.open(name, agenda, Learnt(0.0))
+    return book
+
+
 def a_book(dues: list[float], **fields: object) -> Book:
-    book = Book()
+    book = a_panel(Book())
     for number, due in enumerate(dues):
         book.add(an_order(id=str(number), checked_at=None, **fields), due)
     return book
@@ -22,34 +28,46 @@ def ids(entries: list) -> list[str]:
     return [entry.order.id for entry in entries]
 
 
+def check(book: Book, order_id: str, now: float) -> None:
+    """The panel told of the order; it is as it was."""
+    entry = book.entry("p", order_id)
+    book.checked(entry, entry.order, now)
+
+
 def test_nothing_is_taken_before_it_is_due():
     assert a_book([10.0, 20.0]).take("p", 100, 5.0) == []
     assert a_book([]).take("p", 100, 5.0) == []
-    assert Book().next_due("p") is None
+    assert a_book([]).next_due("p", 0.0) is None
+    assert Book().next_due("p", 0.0) is None
 
 
-def test_a_request_is_filled_with_the_next_due():
-    book = a_book([float(due) for due in range(200)])
-    taken = book.take("p", 100, 7.0)
-    assert ids(taken) == [str(n) for n in range(100)]
+def test_a_request_is_filled_with_those_that_are_not_due_yet():
+    book = a_book([1.0, 2.0, 3.0])
+    for entry in book.take("p", 100, 4.0):
+        check(book, entry.order.id, 4.0)
+    book.add(an_order(id="new", checked_at=None), 20.0)
+    assert ids(book.take("p", 100, 20.0))[0] == "new"
+    assert book.take("p", 100, 20.0) == [], "the others filled the request"
 
 
-def test_filling_leaves_out_what_was_checked_just_now():
-    book = a_book([1.0, 50.0, 60.0])
-    book.entry("p", "1").checked_at = 2.0
-    assert ids(book.take("p", 100, 3.0)) == ["0", "2"]
-    book.put_back("p", ["0", "2"])
-    assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0", "1", "2"]
+def test_what_was_checked_just_now_is_left_alone():
+    book = a_book([1.0, 1.0])
+    book.take("p", 100, 2.0)
+    check(book, "0", 2.0)
+    check(book, "1", 5.0)
+    assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
 
 
 def test_a_refused_id_fills_no_request():
     book = a_book([1.0, 2.0])
     book.take("p", 100, 5.0)
     book.refused("p", "0", 70.0, alone=False)
-    book.checked("p", "1", 5.0, 20.0)
+    check(book, "1", 5.0)
     assert ids(book.take("p", 100, 30.0)) == ["1"]
     book.put_back("p", ["1"])
-    assert ids(book.take("p", 100, 70.0)) == ["1", "0"]
+    assert sorted(ids(book.take("p", 100, 70.0))) == ["0", "1"]
+    book.put_back("p", ["0"])
+    assert book.entry("p", "0").key == 70.0, "as it was appointed"
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
@@ -59,9 +77,9 @@ def test_an_id_that_failed_a_whole_batch_is_asked_alone():
     book.put_back("p", ["1", "2"])
     assert ids(book.take("p", 100, 20.0)) == ["1", "2"]
     assert ids(book.take("p", 100, 20.0)) == ["0"]
-    book.checked("p", "0", 20.0, 30.0)
+    check(book, "0", 20.0)
     book.put_back("p", ["1", "2"])
-    assert ids(book.take("p", 100, 40.0)) == ["1", "2", "0"]
+    assert sorted(ids(book.take("p", 100, 40.0))) == ["0", "1", "2"]
 
 
 def test_what_is_under_way_is_not_taken_again():
@@ -70,16 +88,66 @@ def test_what_is_under_way_is_not_taken_again():
     assert ids(book.take("p", 100, 5.0)) == ["1"]
     assert book.take("p", 100, 5.0) == []
     book.put_back("p", ["0"])
-    assert book.next_due("p") == 1.0
+    assert book.next_due("p", 5.0) == 5.0
 
 
 def test_hasten_brings_forward_only():
     book = a_book([100.0])
-    book.hasten("p", "0", 200.0)
-    assert book.next_due("p") == 100.0
-    book.hasten("p", "0", 50.0)
-    assert book.next_due("p") == 50.0
-    book.hasten("p", "nobody", 1.0)
+    book.hasten("p", "0", 200.0, 1.0)
+    assert book.entry("p", "0").key == 100.0
+    book.hasten("p", "0", 50.0, 1.0)
+    assert book.entry("p", "0").key == 50.0
+    book.hasten("p", "nobody", 1.0, 1.0)
+
+
+def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
+    book = a_panel(Book())
+    orders = [an_order(id=str(number), checked_at=5.0) for number in range(100)]
+    shares = iter(number / 100 for number in range(100))
+    book.fill(orders, 1000.0, lambda: next(shares))
+    keys = [book.entry("p", str(number)).key for number in range(100)]
+    assert keys == sorted(keys)
+    assert keys[50] == pytest.approx(keys[99] * 50 / 99)
+    assert book.counts["p", Status.PENDING] == 100
+
+
+def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
+    book = a_panel(Book())
+    book.fill([an_order(checked_at=2000.0)], 1000.0, lambda: 0.5)
+    assert book.next_due("p", 1000.0) == 1000.0
+
+
+def test_the_answers_teach_how_soon_orders_start():
+    book = a_book([1.0])
+    (entry,) = book.take("p", 100, 1.0)
+    check(book, "0", 1.0)
+    before = entry.order
+    book.replace(msgspec.structs.replace(before, status=Status.IN_PROGRESS))
+    book.checked(entry, before, 61.0)
+    assert entry.started == 31.0, "in the middle between the two checks"
+    assert book.learnt("p").of("7").changes[Stage.PENDING] == 1
+
+
+def test_an_answer_that_closes_an_order_teaches_too():
+    book = a_book([1.0])
+    (entry,) = book.take("p", 100, 1.0)
+    check(book, "0", 1.0)
+    before = entry.order
+    after = msgspec.structs.replace(before, status=Status.CANCELED, phase=Phase.CLOSED)
+    book.replace(after)
+    book.checked(entry, before, 61.0)
+    assert book.learnt("p").of("7").ends == {"canceled": 1.0}
+    assert book.next_due("p", 1e6) is None
+
+
+def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
+    book = a_book([1.0, 2.0])
+    taken = book.take("p", 100, 5.0)
+    assert book.lag("p", taken, 5.0) == 4.0
+    check(book, "0", 5.0)
+    check(book, "1", 5.0)
+    assert book.lag("p", taken, 34.0) == 0.0
+    assert book.lag("p", taken, 37.0) == 2.0, "30 s are promised"
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
@@ -107,8 +175,8 @@ def test_looks_come_in_their_order_and_the_latest_word_counts():
 
 
 def test_the_census_counts_what_waits_and_what_stands_still():
-    book = a_book([1.0, 2.0, 30.0])
-    book.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0), 95.0)
+    book = a_book([1.0, 2.0, 99.0])
+    book.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
     book.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
     *_, census = book.census("p", 100.0, stalled_after=50.0)
     assert (census.due, census.open, census.guarded, census.stalled) == (4, 4, 1, 3)
@@ -119,41 +187,46 @@ def test_a_dropped_panel_leaves_nothing():
     book = a_book([1.0])
     book.look_at(book.entry("p", "0").order, 5.0)
     book.drop_panel("p")
-    assert book.next_due("p") is None
+    assert book.next_due("p", 10.0) is None
     assert book.next_look() is None
     assert not +book.counts
 
 
 @given(
-    st.lists(st.floats(0, 1000), max_size=250),
+    st.lists(st.floats(0, 1000), max_size=150),
     st.lists(
-        st.tuples(st.sampled_from(["take", "hasten", "check", "put_back"]), st.integers(0, 300)),
+        st.tuples(
+            st.sampled_from(["take", "hasten", "check", "put_back", "refuse"]), st.integers(0, 300)
+        ),
         max_size=60,
     ),
 )
 def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[str, int]]):
-    """Whatever happens, each order is under way or will be taken, once, the earliest first."""
+    """Whatever happens, each order is under way or will be taken, once."""
     book = a_book(dues)
     under_way: list[str] = []
     now = 500.0
     for move, number in moves:
+        now += 1.0
         if move == "take":
             taken = ids(book.take("p", 100, now))
             assert not set(taken) & set(under_way)
             under_way += taken
         elif move == "hasten":
-            book.hasten("p", str(number), now - number)
+            book.hasten("p", str(number), now - number, now)
         elif under_way:
             order_id = under_way.pop(number % len(under_way))
             if move == "check":
-                book.checked("p", order_id, now, now + number)
+                check(book, order_id, now)
+            elif move == "refuse":
+                book.refused("p", order_id, now + number, alone=number % 2 == 0)
             else:
                 book.put_back("p", [order_id])
     later = 1e6
     rest: list[str] = []
     while taken := book.take("p", 100, later):
-        assert [entry.due for entry in taken] == sorted(entry.due for entry in taken)
         rest += ids(taken)
+        later += 1.0
     assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
 
 

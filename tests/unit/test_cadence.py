@@ -1,43 +1,184 @@
-"""When an order is checked next."""
+"""The schedule of one panel: nobody starves, batches are full, the gap is kept."""
 
-from hypothesis import given
+import itertools
+from math import inf
+from random import Random
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
-from watcher.cadence import MIN_GAP, after_problem, next_check, next_refill_check
-from watcher.model import Refill, Status
+from tests.unit.factories import HOUR, a_finished_order, an_order
+from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
+from watcher.model import Phase
+
+WITHIN = 600.0
+NOW = 1_800_000_000.0
 
 
-@given(
-    st.sampled_from(Status),
-    st.floats(0, 1e7),
-    st.none() | st.integers(-100, 1100),
-    st.floats(60, 1e5),
-)
-def test_never_too_soon_and_never_later_than_check_within(
-    status: Status, age: float, remains: int | None, within: float
-):
-    order = an_order(status=status, remains=remains)
-    due = next_check(order, age, within=within)
-    assert min(MIN_GAP, within) <= due - age <= within + 0.001
+def an_agenda(
+    count: int = 0, *, units: float = 1.0, ids: float = 600.0, idle: float = 0.001, **order: object
+) -> tuple[Agenda, list[Entry]]:
+    agenda = Agenda(NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
+    entries = [Entry(an_order(id=str(n), **order)) for n in range(count)]
+    for entry in entries:
+        agenda.join(entry, units, 1.0, NOW)
+    agenda.begin()
+    return agenda, entries
 
 
-def test_a_young_order_is_checked_more_often_than_an_old_one():
-    young = next_check(an_order(), 60.0, within=DAY) - 60.0
-    old = next_check(an_order(), DAY, within=DAY) - DAY
-    assert young < 0.1 * old
+def ids(entries: list[Entry]) -> list[str]:
+    return [entry.order.id for entry in entries]
 
 
-def test_an_order_near_its_end_is_checked_more_often():
-    def gap(remains: int) -> float:
-        order = an_order(status=Status.IN_PROGRESS, remains=remains, progressed_at=HOUR)
-        return next_check(order, HOUR, within=DAY) - HOUR
-
-    assert gap(10) < gap(500) < gap(990)
+def test_nothing_to_watch_is_nothing_to_ask():
+    agenda, _ = an_agenda()
+    assert agenda.next_at(NOW) is None
+    assert agenda.take(100, NOW) == []
 
 
-def test_a_finished_order_is_looked_at_twice_a_day():
-    assert next_check(a_finished_order(), 100.0, within=HOUR) == 100.0 + 12 * HOUR
+def test_the_lowest_keys_go_first():
+    agenda, _ = an_agenda()
+    for number in (3, 1, 2, 0):
+        agenda.join(Entry(an_order(id=str(number))), number + 1.0, 1.0, NOW)
+    later = NOW + 60.0
+    assert ids(agenda.take(2, later)) == ["0", "1"]
+    later += 1.0
+    assert ids(agenda.take(2, later)) == ["2", "3"]
+    assert agenda.take(2, later) == []
+
+
+def test_a_check_is_followed_by_a_rest():
+    agenda, (entry,) = an_agenda(1, units=0.1)
+    later = NOW + HOUR
+    assert agenda.take(100, later) == [entry]
+    agenda.answered(entry, 0.1, later)
+    assert agenda.next_at(later) == later + MIN_GAP
+    assert agenda.take(100, later + MIN_GAP - 0.01) == []
+    assert agenda.take(100, later + MIN_GAP) == [entry]
+
+
+def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
+    agenda = Agenda(NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
+    entry = Entry(an_order())
+    agenda.join(entry, 0.01, 1.0, NOW)
+    agenda.take(100, NOW + 1)
+    agenda.answered(entry, 0.01, NOW + 1)
+    assert agenda.next_at(NOW + 1) == NOW + 2
+
+
+def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
+    agenda, _ = an_agenda(5, units=(30 / 0.4) ** 0.5, idle=60.0)
+    first = agenda.next_at(NOW)
+    assert first is not None
+    assert 59.0 <= first - NOW <= 60.0
+    assert agenda.take(100, NOW + 50.0) == []
+    assert len(agenda.take(100, first)) == 5
+
+
+def test_a_request_that_is_due_is_filled_with_whoever_comes_next():
+    agenda, _ = an_agenda(1, units=1.0, idle=60.0)
+    agenda.join(Entry(an_order(id="far")), 1000.0, 1.0, NOW)
+    assert len(agenda.take(100, NOW + 60.0)) == 2
+    assert agenda.v < 10.0, "it did not make virtual time jump"
+
+
+def test_what_failed_is_first_again():
+    agenda, entries = an_agenda(10, units=5.0)
+    later = NOW + 60.0
+    taken = agenda.take(4, later)
+    agenda.put_back(taken)
+    assert agenda.next_at(later) == later
+    assert set(ids(agenda.take(4, later))) == set(ids(taken))
+    assert all(entry.checked_at is None for entry in entries)
+
+
+def test_appointments_are_kept_and_come_first():
+    agenda, _ = an_agenda(3, units=0.1, idle=60.0)
+    agenda.appoint(Entry(an_order(id="later")), NOW + 100.0)
+    agenda.appoint(Entry(an_order(id="now")), NOW)
+    assert agenda.next_at(NOW) == NOW
+    assert ids(agenda.take(2, NOW))[0] == "now"
+    assert ids(agenda.take(2, NOW + 100.0))[0] == "later"
+
+
+def test_an_entry_that_must_stand_alone_does():
+    agenda, entries = an_agenda(3, units=0.1)
+    for at, entry in enumerate(agenda.take(3, NOW + HOUR)):
+        entry.alone = at == 1
+        agenda.appoint(entry, NOW + HOUR + at)
+    sizes = [len(agenda.take(100, NOW + 2 * HOUR)) for _ in range(3)]
+    assert sizes == [1, 1, 1]
+    assert len(entries) == 3
+
+
+def test_an_order_that_left_is_not_asked_about():
+    agenda, entries = an_agenda(3)
+    agenda.leave(entries[1])
+    assert agenda.active == 2
+    assert set(ids(agenda.take(100, NOW + HOUR))) == {"0", "2"}
+
+
+def test_caps_are_as_long_as_the_budget_makes_them():
+    agenda, _ = an_agenda(1000, ids=60.0)
+    assert agenda.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
+    assert agenda.cap(Phase.GUARDED) == 12 * HOUR
+    assert an_agenda(10)[0].cap(Phase.OPEN) == WITHIN
+
+
+def test_a_start_is_no_rush_where_the_budget_is_small():
+    """What was not asked about since a start gets its turn within its cap, not all at once."""
+    agenda, entries = an_agenda(600, units=1e6, ids=1.0)
+    cap = agenda.cap(Phase.OPEN)
+    assert cap == 600 * 60 / 0.2
+    now, late = NOW, []
+    while now < NOW + cap:
+        now += 600.0
+        agenda.next_at(now)
+        late.append(sum(entry.state is State.APPOINTED for entry in entries))
+    assert late[-1] >= 590
+    steps = [after - before for before, after in itertools.pairwise(late)]
+    assert max(steps) < 20
+
+
+def test_a_cap_as_short_as_the_rest_is_held():
+    agenda = Agenda(NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
+    entry = Entry(an_order())
+    agenda.appoint(entry, NOW)
+    now = NOW
+    for _ in range(10):
+        assert agenda.take(100, now) == [entry]
+        agenda.answered(entry, 50.0, now)
+        due = agenda.next_at(now)
+        while due is not None and not (entry.state is State.APPOINTED and due <= now):
+            now = due
+            due = agenda.next_at(now)
+        assert now - (entry.checked_at or 0.0) <= 1.1 * MIN_GAP
+
+
+def test_people_are_told_when_an_order_is_expected_to_be_checked():
+    agenda, (entry,) = an_agenda(1, units=(30 / 0.4) ** 0.5, idle=60.0)
+    assert agenda.expected_at(entry, NOW) == NOW + 60.0
+    agenda.take(1, NOW + 60.0)
+    assert agenda.expected_at(entry, NOW + 60.0) == NOW + 60.0
+    agenda.answered(entry, 1e6, NOW + 60.0)
+    assert agenda.expected_at(entry, NOW + 60.0) == NOW + 60.0 + WITHIN
+    agenda.leave(entry)
+    assert agenda.expected_at(entry, NOW + 60.0) is None
+
+
+def test_the_conversion_follows_the_budget_and_not_a_pause():
+    agenda, entries = an_agenda(600, units=1.0)
+    asked = NOW
+    for _ in range(40 * 60):
+        asked += 1.0
+        for entry in agenda.take(10, asked):
+            agenda.answered(entry, 1.0, asked)
+    assert 0.8 <= agenda.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
+    told = agenda.minutes_a_unit
+    agenda.put_back(agenda.take(10, asked + 1.0))
+    agenda.put_back(agenda.take(10, asked + 6 * HOUR))
+    assert agenda.minutes_a_unit == told
+    assert len(entries) == 600
 
 
 def test_pauses_after_problems_grow_to_six_hours():
@@ -46,7 +187,58 @@ def test_pauses_after_problems_grow_to_six_hours():
     assert pauses[-1] == 6 * HOUR
 
 
-def test_a_refill_is_asked_about_less_often_with_time():
-    refill = Refill(panel="p", order="1", id="1", requested_at=0.0)
-    assert next_refill_check(refill, 0.0) == MIN_GAP
-    assert next_refill_check(refill, DAY) - DAY > 10 * 60
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(1, 150),
+    widest=st.sampled_from([1.0, 50.0, 5000.0]),
+    limit=st.sampled_from([1, 7, 100]),
+    every=st.sampled_from([2.0, 10.0]),
+    guarded=st.floats(0, 1),
+    failing=st.floats(0, 0.3),
+)
+def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
+    seed: int,
+    count: int,
+    widest: float,
+    limit: int,
+    every: float,
+    guarded: float,
+    failing: float,
+):
+    """Whatever the keys, the answers, the arrivals and the failures are.
+
+    No order waits longer than its cap and a tenth of it, as long as requests succeed.
+    """
+    rng = Random(seed)
+    agenda = Agenda(NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001)
+    entries = {}
+    waits_since: dict[str, float] = {}
+    for number in range(count):
+        make = a_finished_order if rng.random() < guarded else an_order
+        entry = entries[str(number)] = Entry(make(id=str(number)))
+        agenda.join(entry, widest * rng.random() ** 4 + 0.01, 1.0, NOW)
+        waits_since[str(number)] = NOW
+    now, allowed = NOW, 0.0
+    while now < NOW + 3 * WITHIN:
+        now += every
+        due = agenda.next_at(now)
+        taken = agenda.take(limit, now)
+        assert bool(taken) == (due is not None and due <= now)
+        assert len(set(ids(taken))) == len(taken)
+        if 0 < len(taken) < limit:
+            left = [entry for entry in entries.values() if entry not in taken]
+            assert all(now - (entry.checked_at or 0.0) < MIN_GAP for entry in left)
+        if rng.random() < failing:
+            agenda.put_back(taken)
+            allowed += every
+            continue
+        for entry in taken:
+            assert entry.checked_at is None or now - entry.checked_at >= MIN_GAP
+            waited = now - waits_since[entry.order.id]
+            most = max(WITHIN, agenda.cap(entry.order.phase)) if agenda.active else inf
+            assert waited <= 1.1 * most + 2 * every + allowed
+            waits_since[entry.order.id] = now
+            agenda.answered(entry, widest * rng.random() ** 4 + 0.01, now)
+    for order_id, since in waits_since.items():
+        assert now - since <= 1.1 * agenda.cap(entries[order_id].order.phase) + 2 * every + allowed

@@ -165,7 +165,7 @@ class House(RuleBasedStateMachine):
         known = list(self.panel.orders)
         for number, now in moves.items():
             self.panel.orders[known[number % len(known)]] = now
-        self.at_panel("poll", how, self.daemon.book.next_due(PANEL))
+        self.at_panel("poll", how, self.daemon.book.next_due(PANEL, self.clock()))
 
     @rule(how=how)
     def send(self, how: Any) -> None:

@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.cadence import Prospect
 from watcher.model import Action, ActionState, Kind
 from watcher.panels.breaker import BreakerState
 from watcher.web.headers import policy_for
-from watcher.web.page import STYLE, draw
+from watcher.web.page import STYLE, Check, draw
 from watcher.web.shapes import PanelView, RuleView
 
 TAGS = set(
@@ -136,14 +137,24 @@ def seen(html: str) -> Reader:
 FEW = 3
 
 
+def prospects() -> st.SearchStrategy[Prospect]:
+    return st.builds(
+        Prospect,
+        at=st.none() | st.floats(0, 1e9),
+        reason=TEXTS,
+        within_hour=st.none() | st.floats(0, 1),
+    )
+
+
 @given(
     st.lists(panels(), max_size=FEW),
     st.lists(rules(), max_size=FEW),
     st.lists(actions(), max_size=FEW),
     st.lists(actions(), max_size=FEW),
+    st.lists(st.builds(Check, TEXTS, TEXTS, prospects(), st.just(0.0)), max_size=FEW),
 )
-def test_no_text_becomes_anything_else(panel_views, rule_views, unresolved, latest):
-    page = seen(draw(panel_views, rule_views, unresolved, latest))
+def test_no_text_becomes_anything_else(panel_views, rule_views, unresolved, latest, checks):
+    page = seen(draw(panel_views, rule_views, unresolved, latest, checks))
     assert set(page.tags) <= TAGS
     assert {name for name, _ in page.attributes} <= ATTRIBUTES
     assert not page.others
@@ -157,6 +168,9 @@ def test_no_text_becomes_anything_else(panel_views, rule_views, unresolved, late
     for rule in rule_views:
         assert rule.name in page.text
         assert rule.when in page.text
+    for check in checks:
+        assert check.order in page.text
+        assert check.prospect.reason in page.text
     for action in latest:
         assert (action.answer or "") in page.text
         assert (action.order or "") in page.text
@@ -164,7 +178,7 @@ def test_no_text_becomes_anything_else(panel_views, rule_views, unresolved, late
 
 
 def test_the_policy_lets_in_the_pages_own_style_alone():
-    page = seen(draw([], [], [], []))
+    page = seen(draw([], [], [], [], []))
     assert page.styles == STYLE
     policy = policy_for(page.styles)
     assert "unsafe" not in policy

@@ -17,11 +17,13 @@ from watcher.store import Store, database, migrate
 from watcher.store.schema import metadata
 
 TABLES = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
-SECOND = '''
+NEWEST = int(migrate._newest())
+LAST, NEXT, AFTER = (f"{NEWEST + ahead:04}" for ahead in range(3))
+SECOND = f'''
 """The second step."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0004", "0003"
+revision, down_revision = "{NEXT}", "{LAST}"
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("note", sa.Text))
@@ -72,12 +74,12 @@ async def test_migrations_give_the_same_sql_down_to_checks_and_partial_indexes(
 async def test_a_next_step_runs_at_start(tmp_path: Path, steps: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store)
-    (steps / "0004_second.py").write_text(SECOND)
+    (steps / f"{NEXT}_second.py").write_text(SECOND)
     async with opened(tmp_path) as store:
         order = await store.order("p", "1")
         assert order is not None
         assert order.link == "gone"
-    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [(NEXT,)]
 
 
 @pytest.mark.parametrize(
@@ -94,28 +96,28 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
     async with opened(tmp_path) as store:
         await tracked(store)
     before = query(tmp_path / NAME, TABLES)
-    (steps / "0004_second.py").write_text(f"{SECOND}    {fault}\n")
+    (steps / f"{NEXT}_second.py").write_text(f"{SECOND}    {fault}\n")
     with pytest.raises((RuntimeError, StoreError)):
         await Store.open(tmp_path / NAME, now=0.0)
     assert query(tmp_path / NAME, TABLES) == before
-    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [(LAST,)]
     assert query(tmp_path / NAME, "SELECT link, panel FROM orders") == [(None, 1)]
-    (steps / "0004_second.py").unlink()
+    (steps / f"{NEXT}_second.py").unlink()
     async with opened(tmp_path) as store:
         assert len(await loaded(store)) == 1
 
 
 async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path) -> None:
-    (steps / "0004_second.py").write_text(SECOND)
+    (steps / f"{NEXT}_second.py").write_text(SECOND)
     third = (
-        SECOND.replace('"0004", "0003"', '"0005", "0004"')
+        SECOND.replace(f'"{NEXT}", "{LAST}"', f'"{AFTER}", "{NEXT}"')
         .replace("extra", "more")
         .replace("note", "more")
     )
-    (steps / "0005_third.py").write_text(third + "    raise RuntimeError('half-way')\n")
+    (steps / f"{AFTER}_third.py").write_text(third + "    raise RuntimeError('half-way')\n")
     with pytest.raises(RuntimeError):
         await Store.open(tmp_path / NAME, now=0.0)
-    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [(NEXT,)]
     assert query(tmp_path / NAME, "SELECT name FROM sqlite_master WHERE name = 'more'") == []
 
 
@@ -136,7 +138,7 @@ async def test_a_first_step_that_fails_leaves_an_empty_file_that_can_be_used(
 async def test_foreign_keys_hold_after_migrations(tmp_path: Path, steps: Path) -> None:
     async with opened(tmp_path):
         pass
-    (steps / "0004_second.py").write_text(SECOND)
+    (steps / f"{NEXT}_second.py").write_text(SECOND)
     async with opened(tmp_path) as store:
         with pytest.raises(StoreError, match="FOREIGN KEY"):
             await sql(

@@ -4,7 +4,7 @@ from watcher.cli.client import path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_table
-from watcher.web.shapes import PanelList, PanelView, ServiceList, ServiceView
+from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
 
 _PANELS = (
     Column("panel"),
@@ -27,6 +27,11 @@ _SERVICES = (
     Column("max", drop=4, right=True),
     Column("refill", drop=2),
     Column("cancel", drop=3),
+    Column("starts in", drop=8, right=True),
+    Column("1,000 take", drop=9, right=True),
+    Column("completed", drop=10, right=True),
+    Column("partial", drop=11, right=True),
+    Column("canceled", drop=12, right=True),
     Column("type", drop=7, flexible=True),
     Column("category", drop=6, flexible=True),
     Column("name", flexible=True),
@@ -75,7 +80,7 @@ def services(
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
-    """Show a panel's price list."""
+    """Show a panel's price list, and what its services' orders have taught."""
     client = connect(url, token_file)
     raw = client.get(path_of("panels", panel, "services"))
     if json:
@@ -97,7 +102,17 @@ def _service_row(service: ServiceView) -> tuple[object, ...]:
         service.max,
         "gone" if service.gone_at else refill,
         service.cancel,
+        *_learnt(service.learnt),
         service.type,
         service.category,
         service.name,
     )
+
+
+def _learnt(lesson: LessonView | None) -> tuple[str | None, ...]:
+    if lesson is None:
+        return (None,) * 5
+    lasts = lesson.duration.get("1000")
+    times = [None if seconds is None else span(seconds) for seconds in (lesson.start_delay, lasts)]
+    ends = (lesson.completed, lesson.partial, lesson.canceled)
+    return (*times, *(None if share is None else f"{share:.0%}" for share in ends))

@@ -14,9 +14,16 @@ from watcher.cli.options import (
     Url,
     connect,
 )
-from watcher.cli.output import ago, moment, say, show_json, stamp
+from watcher.cli.output import ago, moment, say, show_json, span, stamp
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.web.shapes import FiringView, HistoryView, OrderDetail, OrderView, RefillView
+from watcher.web.shapes import (
+    FiringView,
+    HistoryView,
+    NextCheckView,
+    OrderDetail,
+    OrderView,
+    RefillView,
+)
 
 
 def show(
@@ -33,7 +40,7 @@ def show(
         show_json(raw)
         return
     detail = client.shaped(raw, OrderDetail)
-    show_order(detail.state)
+    show_order(detail.state, detail.next_check)
     if detail.history:
         _show_history(detail.history)
     if detail.refills:
@@ -45,7 +52,7 @@ def show(
         _show_firings(detail.firings)
 
 
-def show_order(order: OrderView) -> None:
+def show_order(order: OrderView, next_check: NextCheckView | None = None) -> None:
     """All values of an order's state that are known."""
     charge = f"{order.charge} {order.currency or ''}" if order.charge is not None else None
     show_facts(
@@ -69,8 +76,24 @@ def show_order(order: OrderView) -> None:
             ("finished", moment(order.finished_at)),
             ("checked", moment(order.checked_at) or "never"),
             ("next check", moment(order.next_check_at)),
+            *_why(next_check),
         ]
     )
+
+
+def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
+    """Why the next check is when it is."""
+    if check is None:
+        return []
+    facts = [("why then", check.reason)]
+    if check.every is not None:
+        facts.append(("usually every", span(check.every)))
+    if check.change_within_hour is not None:
+        change = f"{check.change_within_hour:.1%} within the hour"
+        if check.change_expected_at is not None:
+            change += f", as likely as not {ago(check.change_expected_at)}"
+        facts.append(("will change", change))
+    return facts
 
 
 def _show_history(history: list[HistoryView]) -> None:

@@ -84,6 +84,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     allow_http: bool = False
     requests_per_minute: Annotated[float, Meta(gt=0, le=60_000)] = 60
     check_within: Duration = Duration(1800)
+    idle_every: Duration = Duration(20)
     timeout: Duration = Duration(20)
     stalled_after: Duration = Duration(86400)
     guard_for: Duration = Duration(30 * 86400)

@@ -243,3 +243,18 @@ rates = Table(
     Column("ceiling", Float),
     Column("punishes_until", Float, nullable=False),
 )
+
+# What a panel's orders have taught of a service: of a stage (changes, exposure, logarithms of
+# durations), of how long a quantity takes, of how orders end. It weighs as much as it did `at`.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("panel", Integer, ForeignKey("panels.id"), primary_key=True),
+    Column("service", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("changes", Float, nullable=False),
+    Column("exposure", Float, nullable=False),
+    Column("logs", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)

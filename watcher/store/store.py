@@ -9,6 +9,7 @@ from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.disown import Disowning
 from watcher.store.firings import Firings
+from watcher.store.lessons import Lessons
 from watcher.store.orders import Orders
 from watcher.store.rates import Rates
 from watcher.store.record import Recorder
@@ -27,6 +28,7 @@ class Store(
     Services,
     Balances,
     Rates,
+    Lessons,
     Archive,
     Upkeep,
 ):

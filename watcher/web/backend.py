@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from watcher.book import Book
+from watcher.cadence import Prospect
 from watcher.config import Hosts, Secret
 from watcher.errors import RequestError
 from watcher.intake import Intake
@@ -42,7 +43,12 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         limits = {
             name: station.config.settings.stalled_after for name, station in self.stations.items()
         }
-        return order_view(order, self.book.entry(order.panel, order.id), self.clock(), limits)
+        entry, now = self.book.entry(order.panel, order.id), self.clock()
+        return order_view(order, entry, self.prospect(order), now, limits)
+
+    def prospect(self, order: Order) -> Prospect | None:
+        """The order's next check, None where it is closed."""
+        return self.book.prospect(order.panel, order.id, self.clock())
 
 
 BACKEND = web.AppKey("backend", Backend)

@@ -38,7 +38,7 @@ from watcher.web.shapes import (
     TrackItem,
     TrackRequest,
 )
-from watcher.web.views import action_view, firing_view, moment, refill_view
+from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
 SUBMIT_WAIT = 25.0  # seconds that a submission's answer waits for the panel's
 SUBMISSIONS = 128  # that wait at once: the other connections are for those who only look
@@ -113,12 +113,14 @@ async def show(backend: Backend, request: web.Request) -> tuple[int, OrderDetail
     order = await backend.intake.order(panel, order_id)
     history = await backend.store.history(panel, order_id)
     actions, _ = await backend.store.actions(panel=panel, order=order_id, limit=1000)
+    prospect = backend.prospect(order)
     return 200, OrderDetail(
         state=backend.view(order),
         history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
         refills=[refill_view(refill) for refill in await backend.store.refills(panel, order_id)],
         actions=[action_view(action) for action in actions],
         firings=[firing_view(firing) for firing in await backend.store.firings(panel, order_id)],
+        next_check=None if prospect is None else next_check_view(prospect),
     )
 
 

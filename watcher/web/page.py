@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from watcher import __version__
+from watcher.cadence import Prospect
 from watcher.model import Action, ActionState
 from watcher.web.backend import Backend
 from watcher.web.shapes import PanelView, RuleView
@@ -28,6 +29,9 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 """
 
 
+CHECKS_TOLD = 5  # a panel
+
+
 class Cell(msgspec.Struct, frozen=True):
     """Text of a table's cell; it is escaped when it is drawn."""
 
@@ -35,11 +39,26 @@ class Cell(msgspec.Struct, frozen=True):
     css: str = ""
 
 
+class Check(msgspec.Struct, frozen=True):
+    """An order that is checked soon, as of `now`."""
+
+    panel: str
+    order: str
+    prospect: Prospect
+    now: float
+
+
 async def render(backend: Backend) -> str:
     """The whole page, of what is known now."""
     unresolved, _ = await backend.store.actions(state=ActionState.UNRESOLVED, limit=50)
     latest, _ = await backend.store.actions(limit=25)
-    return draw(panel_views(backend), rule_views(backend), unresolved, latest)
+    now = backend.clock()
+    checks = [
+        Check(panel, order, prospect, now)
+        for panel in backend.stations
+        for order, prospect in backend.book.upcoming(panel, CHECKS_TOLD, now)
+    ]
+    return draw(panel_views(backend), rule_views(backend), unresolved, latest, checks)
 
 
 def draw(
@@ -47,6 +66,7 @@ def draw(
     rules: Sequence[RuleView],
     unresolved: Sequence[Action],
     latest: Sequence[Action],
+    checks: Sequence[Check],
 ) -> str:
     """The whole page. Its texts come from anywhere, so every one is escaped."""
     parts = [
@@ -54,6 +74,8 @@ def draw(
         _table(_PANEL_HEADS, (_panel_row(panel) for panel in panels)),
         "<h2>Needs you</h2>",
         _attention(panels, rules, unresolved),
+        "<h2>Checked next</h2>",
+        _table(_CHECK_HEADS, (_check_row(check) for check in checks)),
         "<h2>Rules</h2>",
         _table(_RULE_HEADS, (_rule_row(rule) for rule in rules)),
         "<h2>Latest actions</h2>",
@@ -70,6 +92,7 @@ def draw(
 
 
 _PANEL_HEADS = ("Panel", "State", "#Balance", "#Open", "#Guarded", "#Stalled", "#Due", "#Lag")
+_CHECK_HEADS = ("Panel", "Order", "#In", "Why then", "#Changes within the hour")
 _RULE_HEADS = ("Rule", "Action", "Condition", "#Looked", "#Fired", "#Failed")
 _ACTION_HEADS = ("#Id", "When", "What", "Order", "State", "Why", "Answer")
 
@@ -94,6 +117,18 @@ def _panel_state(panel: PanelView) -> Cell:
     if panel.paused_until is None:
         return Cell(problem, "bad")
     return Cell(f"{problem} (left alone until {panel.paused_until:%H:%M:%S} UTC)", "bad")
+
+
+def _check_row(check: Check) -> list[Cell]:
+    prospect = check.prospect
+    chance = prospect.within_hour
+    return [
+        Cell(check.panel),
+        Cell(check.order),
+        _number("–" if prospect.at is None else f"{max(0.0, prospect.at - check.now):.0f} s"),
+        Cell(prospect.reason),
+        _number("–" if chance is None else f"{chance:.1%}"),
+    ]
 
 
 def _rule_row(rule: RuleView) -> list[Cell]:

@@ -95,6 +95,24 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     next_check_at: datetime | None
 
 
+class NextCheckView(msgspec.Struct, frozen=True, kw_only=True):
+    """When an order will be checked next, as far as one can tell, and why then.
+
+    `stage` is how far the order is, null where the panel does not tell of it: pending, starting,
+    moving, stopped, ending, guarded. `every` is how many seconds lie between two checks as things
+    stand; `change_within_hour` is a chance from 0 to 1; by `change_expected_at` the order will
+    have changed as likely as not.
+    """
+
+    at: datetime | None
+    reason: str
+    stage: str | None
+    every: float | None
+    hazard_per_hour: float | None
+    change_within_hour: float | None
+    change_expected_at: datetime | None
+
+
 class HistoryView(msgspec.Struct, frozen=True):
     """A change: the old and the new value of each field that differs."""
 
@@ -148,6 +166,7 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
     refills: list[RefillView]
     actions: list[ActionView]
     firings: list[FiringView]
+    next_check: NextCheckView | None = None  # null where it is closed
 
 
 class OrderList(msgspec.Struct, frozen=True):
@@ -203,6 +222,22 @@ class PanelList(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class LessonView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service's orders have taught; the last days weigh most. Null: nothing yet.
+
+    `start_delay` is how many seconds an order usually waits, `duration` how many it is then in
+    progress, by quantity. `completed`, `partial` and `canceled` are shares of the `orders` that
+    have ended.
+    """
+
+    start_delay: float | None
+    duration: dict[str, float]
+    orders: float
+    completed: float | None
+    partial: float | None
+    canceled: float | None
+
+
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of a panel's price list; `rate` is the price of 1,000."""
 
@@ -217,6 +252,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool | None
     refill_disabled: str | None
     gone_at: datetime | None
+    learnt: LessonView | None = None
 
 
 class ServiceList(msgspec.Struct, frozen=True):

@@ -2,10 +2,12 @@
 
 from aiohttp import web
 
+from watcher.cadence import lesson
 from watcher.errors import NotFound
 from watcher.model import ActionState
 from watcher.rules import Rule
 from watcher.station import Station
+from watcher.store import StoredService
 from watcher.web.backend import (
     CURSOR,
     LIMIT,
@@ -29,6 +31,7 @@ from watcher.web.shapes import (
     RuleList,
     RuleView,
     ServiceList,
+    ServiceView,
 )
 from watcher.web.views import (
     action_view,
@@ -38,6 +41,8 @@ from watcher.web.views import (
     money,
     service_view,
 )
+
+QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is told
 
 
 async def list_actions(backend: Backend, request: web.Request) -> tuple[int, ActionList]:
@@ -71,8 +76,7 @@ async def list_services(backend: Backend, request: web.Request) -> tuple[int, Se
     backend.intake.check_panel(panel)
     stored = await backend.store.services(panel)
     stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
-    views = [service_view(row.service, row.refill_disabled_text, row.gone_at) for row in stored]
-    return 200, ServiceList(views)
+    return 200, ServiceList([_service_view(backend, row) for row in stored])
 
 
 async def list_rules(backend: Backend, request: web.Request) -> tuple[int, RuleList]:
@@ -84,6 +88,12 @@ async def explain(backend: Backend, request: web.Request) -> tuple[int, Explanat
     order = await backend.intake.order(panel, order_id)
     decisions = backend.judge.decisions(order, backend.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
+
+
+def _service_view(backend: Backend, row: StoredService) -> ServiceView:
+    learnt = backend.book.learnt(row.panel)
+    taught = lesson(learnt, row.service.id, QUANTITIES) if learnt else None
+    return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
 def panel_views(backend: Backend) -> list[PanelView]:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from watcher.book import Entry
+from watcher.cadence import Entry, Lesson, Prospect
 from watcher.model import Action, Decision, Firing, Order, Phase, Refill, Service
 from watcher.web.shapes import (
     ActionView,
     DecisionView,
     FiringView,
+    LessonView,
+    NextCheckView,
     OrderView,
     RefillView,
     ServiceView,
@@ -31,9 +33,13 @@ def money(amount: Decimal | None) -> str | None:
 
 
 def order_view(
-    order: Order, entry: Entry | None, now: float, stalled_after: Mapping[str, float]
+    order: Order,
+    entry: Entry | None,
+    prospect: Prospect | None,
+    now: float,
+    stalled_after: Mapping[str, float],
 ) -> OrderView:
-    """An order; `entry` is its place in the book, None where it is closed."""
+    """An order; `entry` is its place in the book, None (as `prospect`) where it is closed."""
     limit = stalled_after.get(order.panel)
     return OrderView(
         panel=order.panel,
@@ -57,9 +63,36 @@ def order_view(
         submitted_at=moment(order.submitted_at),
         progressed_at=moment(order.progressed_at),
         finished_at=moment_or_none(order.finished_at),
-        checked_at=moment_or_none(entry.checked_at if entry else order.checked_at),
-        next_check_at=moment_or_none(entry.due if entry else None),
+        checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
+        next_check_at=moment_or_none(prospect.at if prospect else None),
     )
+
+
+def next_check_view(prospect: Prospect) -> NextCheckView:
+    return NextCheckView(
+        at=moment_or_none(prospect.at),
+        reason=prospect.reason,
+        stage=None if prospect.stage is None else prospect.stage.name.lower(),
+        every=_rounded(prospect.every, 1),
+        hazard_per_hour=_rounded(prospect.hazard, 4),
+        change_within_hour=_rounded(prospect.within_hour, 4),
+        change_expected_at=moment_or_none(prospect.change_at),
+    )
+
+
+def lesson_view(lesson: Lesson) -> LessonView:
+    return LessonView(
+        start_delay=_rounded(lesson.start_delay, 0),
+        duration={str(quantity): round(lasts) for quantity, lasts in lesson.duration.items()},
+        orders=round(lesson.orders, 1),
+        completed=_rounded(lesson.completed, 3),
+        partial=_rounded(lesson.partial, 3),
+        canceled=_rounded(lesson.canceled, 3),
+    )
+
+
+def _rounded(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def refill_view(refill: Refill) -> RefillView:
@@ -100,7 +133,9 @@ def firing_view(firing: Firing) -> FiringView:
     )
 
 
-def service_view(service: Service, disabled: str | None, gone_at: float | None) -> ServiceView:
+def service_view(
+    service: Service, disabled: str | None, gone_at: float | None, lesson: Lesson | None
+) -> ServiceView:
     return ServiceView(
         service=service.id,
         name=service.name,
@@ -113,6 +148,7 @@ def service_view(service: Service, disabled: str | None, gone_at: float | None) 
         cancel=service.cancel,
         refill_disabled=disabled,
         gone_at=moment_or_none(gone_at),
+        learnt=None if lesson is None else lesson_view(lesson),
     )
 
 

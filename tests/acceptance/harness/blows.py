@@ -38,6 +38,8 @@ SPOILS = (
 )
 # What the second migration made: without it, a database is as the first has left it.
 _SECOND = """
+DROP TABLE lessons;
+DROP TABLE rates;
 DROP TABLE archived_orders;
 DROP INDEX refills_by_action;
 UPDATE alembic_version SET version_num = '0001';
@@ -154,7 +156,7 @@ async def _kill_during_a_migration(siege: Siege) -> None:
     await siege.die()
     with contextlib.closing(sqlite3.connect(siege.daemon.database)) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0002",)
+            ("0004",)
         ], "undo the newer migrations, too"
         database.executescript(_SECOND)
     before = siege.remember()

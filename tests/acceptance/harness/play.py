@@ -31,7 +31,6 @@ from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
 from tests.support.secrets import repeated
-from watcher.panels.profiles import shipped
 from watcher.store.database import _WRITING
 from watcher.web import orders as submissions
 
@@ -84,6 +83,7 @@ class Performance:
         self.found: list[str] = []
         self.seen: Counter[str] = Counter()
         self._downtime = 0.0
+        self._last_round = 0.0  # seconds
 
     async def run(self) -> None:
         await self.stage.rise()
@@ -141,17 +141,20 @@ class Performance:
     async def _quiet(self) -> None:
         await self._end_faults()
         self.stage.fuse.unset()
-        await self.stage.run(LONGEST_PAUSE + 2 * self._round())
+        self._last_round = self._round()
+        await self.stage.run(LONGEST_PAUSE + 2 * self._last_round)
 
     def _round(self) -> float:
-        """The time in which every open order is asked about, one a request where need be."""
-        pace = self.scenario.requests_per_minute / MINUTE
-        alone = [
-            sum(1 for _ in self.stage.daemon.book.orders(plan.name))
-            for plan in self.scenario.panels
-            if not shipped()[plan.profile].can("multi_status")
-        ]
-        return self.scenario.check_within + MINUTE + max(alone, default=0) / pace
+        """The time in which every open order is asked about, at the rate that was learnt.
+
+        No more than a fifth of the requests goes to orders for having waited long alone.
+        """
+        longest = 0.0
+        for name, station in self.stage.daemon.stations.items():
+            orders = sum(1 for _ in self.stage.daemon.book.orders(name))
+            requests = orders / station.line.client.limit("status")
+            longest = max(longest, MINUTE * requests / station.line.pace.rate.per_minute)
+        return self.scenario.check_within + MINUTE + 5 * longest
 
     def _judge_the_end(self) -> None:
         stage = self.stage
@@ -159,12 +162,13 @@ class Performance:
         self.found += left_sending(stage)
         self.found += differences(stage.daemon, stage)
         self.found += unreported(stage.daemon, stage)
-        since = stage.true() - self._round()
+        since = stage.true() - self._last_round
         for name, panel in stage.all_panels.items():
             self.found += other_orders(stage, name, panel, since)
             alone = not panel.profile.can("multi_refill_status")
             each = MINUTE / self.scenario.requests_per_minute if alone else 0.0
-            self.found += late_refills(stage, name, panel, stage.clock(), each)
+            within = self.scenario.check_within
+            self.found += late_refills(stage, name, panel, within, each)
         self.found += [*self.crowd.complaints, *stage.bugs, *stage.schedule.bugs]
 
     def _breaches(self, when: str) -> list[str]:

@@ -80,6 +80,7 @@ class Stage(House):
         defaults = (
             f"requests_per_minute = {scenario.requests_per_minute}\n"
             f"check_within = '{scenario.check_within:.0f}s'\n"
+            "idle_every = '2m'\n"  # or most of the time goes by with checks of what is as it was
             f"guard_for = '{scenario.guard_for:.0f}s'\n"
             f"balance_every = '30m'\nservices_every = '2h'\n{extra}"
         )

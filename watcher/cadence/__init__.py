@@ -1,0 +1,33 @@
+"""When to check an order next: the most freshness for each request.
+
+With a hazard h (chance a minute that the order changes now), the interval that gives the most
+freshness for a budget of requests is proportional to 1/sqrt(h), and hazards fall as orders age:
+h = r / T, so the wait is k * sqrt(T / r). `stages` tells T, `learnt` tells r, `agenda` tells k.
+Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies for crawling"
+(PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
+"""
+
+from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
+from watcher.cadence.entries import Entry, State
+from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
+from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
+from watcher.cadence.stages import Stage, stage_of
+
+__all__ = [
+    "MIN_GAP",
+    "Agenda",
+    "Entry",
+    "Learnt",
+    "Lesson",
+    "Prospect",
+    "Row",
+    "Stage",
+    "State",
+    "after_problem",
+    "faded",
+    "lesson",
+    "prospect",
+    "refill_units",
+    "stage_of",
+    "units",
+]

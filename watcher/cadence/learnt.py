@@ -1,0 +1,314 @@
+"""What a panel's orders have taught: how soon each service's orders change, stage by stage.
+
+Three numbers a service and stage: changes, exposure, and the sum of the logarithms of how long
+the stage lasted. An answer after g minutes adds exposure ln((T+g)/T) (moving and guarded:
+g/T); a change of status class counts as one, and lies in the middle between two checks. Old
+numbers are forgotten with a half-life. Minutes within, seconds outside.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import exp, log, log1p, sqrt
+
+import msgspec
+
+from watcher.cadence.stages import IS_PENDING, Stage, stage_in_progress, status_class
+from watcher.model import Order, Phase, Status
+
+HALF_LIFE = 5 * 1440.0  # minutes
+SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
+_PANEL_SMOOTHING = 2.0
+# Before anything is learnt. Expected changes (r), and minutes that a stage lasts (m).
+RATE = (0.4, 0.5, 0.3, 0.3, 0.8, 7e-7, 0.4)
+LASTS = (30.0, 0.0, 0.0, 30.0, 2.0, 0.0, 30.0)
+MINUTES_A_ROOT = 3.0  # an order of quantity q is in progress for some 3 * sqrt(q) minutes
+_USUAL_QUANTITY = 1000  # where nobody has told
+_LEAST = 1 / 60  # minutes: a stage is not shorter than a second
+_SHORTEST_LEFT = 2.0  # minutes
+ENDS = {
+    Status.COMPLETED: "completed",
+    Status.PARTIAL: "partial",
+    Status.CANCELED: "canceled",
+    Status.REFUNDED: "canceled",
+    Status.FAILED: "canceled",
+}
+_STAGES = len(Stage)
+_PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
+_STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of what was learnt, as it is stored: `what` is a stage, "duration" or an end."""
+
+    service: str
+    what: str
+    changes: float
+    exposure: float = 0.0
+    logs: float = 0.0
+
+
+class ServiceRecord(msgspec.Struct, gc=False):
+    """The numbers of one service; `lasts` and `a_root` follow from them."""
+
+    changes: list[float]
+    exposure: list[float]
+    logs: list[float]
+    completions: float = 0.0
+    log_a_root: float = 0.0  # sum of ln(minutes in progress / sqrt(quantity)) of completed orders
+    ends: dict[str, float] = {}
+    lasts: list[float] = []  # minutes that a stage typically lasts
+    a_root: float = MINUTES_A_ROOT
+    touched: bool = False  # since it was last written
+
+    def minutes_in_progress(self, quantity: int | None) -> float:
+        """How long an order of this quantity is usually in progress."""
+        return self.a_root * sqrt(quantity or _USUAL_QUANTITY)
+
+
+class Learnt:
+    """One panel's statistics, by service."""
+
+    def __init__(self, now: float) -> None:
+        self.services: dict[str | None, ServiceRecord] = {}
+        self._n = [0.0] * _STAGES
+        self._e = [0.0] * _STAGES
+        self._root = [0.0, 0.0]  # completions and log_a_root of all services
+        self._borrowed = [SMOOTHING / rate for rate in RATE]  # exposure of the pseudo-events
+        self._as_of = now
+
+    def of(self, service: str | None) -> ServiceRecord:
+        """The service's numbers, empty where nothing was learnt."""
+        record = self.services.get(service)
+        if record is None:
+            record = self.services[service] = _nothing()
+            self._derive(record)
+        return record
+
+    def scale(self, record: ServiceRecord, stage: Stage, minutes: float) -> float:
+        """T / r: the square of the wait, in units."""
+        return (
+            minutes
+            * (record.exposure[stage] + self._borrowed[stage])
+            / (record.changes[stage] + SMOOTHING)
+        )
+
+    def rate(self, service: str | None, stage: Stage) -> float:
+        """r: the changes to expect; the hazard is r / T."""
+        return 1.0 / self.scale(self.of(service), stage, 1.0)
+
+    def answered(
+        self, before: Order, after: Order, started: float | None, asked: float, now: float
+    ) -> None:
+        """The order was `before` at `asked` and is `after` now.
+
+        It was in progress since `started`; None where that is not known.
+        """
+        gap = (now - asked) / 60.0
+        if gap <= 0.0:
+            return
+        record = self.services.get(before.service) or self.of(before.service)
+        stage, minutes = standing(record, before, started, asked)
+        if before.status is after.status or (
+            status_class(before.status) == status_class(after.status)
+        ):
+            self._expose(record, stage, minutes, gap)
+            return
+        self._expose(record, stage, minutes, gap / 2)
+        middle = (now + asked) / 2
+        began = _began(stage, before, started_of(record, before, started))
+        self._count(before.service, stage, (middle - began) / 60.0)
+        if after.status in ENDS:
+            self._finished(before, after, None if started is None else (middle - started) / 60.0)
+
+    def refill_answered(
+        self, service: str | None, requested: float, asked: float, now: float, changed: bool
+    ) -> None:
+        """A refill task that was open at `asked` is final now, or not."""
+        record = self.of(service)
+        gap = (now - asked) / 60.0
+        minutes = max(0.0, asked - requested) / 60.0 + record.lasts[Stage.REFILL]
+        if gap <= 0.0:
+            return
+        self._expose(record, Stage.REFILL, minutes, gap / 2 if changed else gap)
+        if changed:
+            self._count(service, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
+
+    def forget(self, now: float) -> None:
+        """Let what is old weigh less. To be called now and then."""
+        keep = _kept(now - self._as_of)
+        self._as_of = now
+        for record in self.services.values():
+            for numbers in (record.changes, record.exposure, record.logs):
+                numbers[:] = [number * keep for number in numbers]
+            record.completions *= keep
+            record.log_a_root *= keep
+            record.ends = {end: count * keep for end, count in record.ends.items()}
+        self._sum_up()
+
+    def news(self) -> list[Row]:
+        """The rows of all services of which something was learnt since this was last asked."""
+        touched = [service for service, record in self.services.items() if record.touched]
+        for service in touched:
+            self.services[service].touched = False
+        return list(self.rows(touched))
+
+    def rows(self, services: Iterable[str | None]) -> Iterator[Row]:
+        """What is to be stored of these services; `load` takes it back."""
+        for service in services:
+            record = self.of(service)
+            name = service or ""
+            for stage in Stage:
+                if record.exposure[stage] or record.changes[stage]:
+                    numbers = (record.changes[stage], record.exposure[stage], record.logs[stage])
+                    yield Row(name, stage.name.lower(), *numbers)
+            if record.completions:
+                yield Row(name, "duration", record.completions, 0.0, record.log_a_root)
+            for end, count in record.ends.items():
+                yield Row(name, end, count)
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Add what was stored, as of now, to what is known."""
+        for row in rows:
+            record = self.of(row.service or None)
+            if row.what.upper() in Stage.__members__:
+                stage = Stage[row.what.upper()]
+                record.changes[stage] += row.changes
+                record.exposure[stage] += row.exposure
+                record.logs[stage] += row.logs
+            elif row.what == "duration":
+                record.completions += row.changes
+                record.log_a_root += row.logs
+            else:
+                record.ends[row.what] = record.ends.get(row.what, 0.0) + row.changes
+        self._sum_up()
+
+    def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
+        constant = stage is _MOVING or stage is _GUARDED
+        exposure = gap / minutes if constant else log1p(gap / minutes)
+        record.exposure[stage] += exposure
+        record.touched = True
+        self._e[stage] += exposure
+
+    def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
+        record = self.services[service]
+        record.changes[stage] += 1.0
+        record.logs[stage] += log(max(lasted, _LEAST))
+        self._n[stage] += 1.0
+        self._derive(record)
+        self._borrow()
+
+    def _finished(self, before: Order, after: Order, minutes: float | None) -> None:
+        record = self.services[before.service]
+        end = ENDS[after.status]
+        record.ends[end] = record.ends.get(end, 0.0) + 1.0
+        if after.status is Status.COMPLETED and before.quantity and minutes is not None:
+            a_root = log(max(minutes, _LEAST) / sqrt(before.quantity))
+            record.completions += 1.0
+            record.log_a_root += a_root
+            self._root[0] += 1.0
+            self._root[1] += a_root
+            self._derive(record)
+
+    def _derive(self, record: ServiceRecord) -> None:
+        record.lasts = [
+            _exp((logs + SMOOTHING * log(m)) / (n + SMOOTHING)) if m else 0.0
+            for n, logs, m in zip(record.changes, record.logs, LASTS, strict=True)
+        ]
+        borrowed = (self._root[1] + SMOOTHING * log(MINUTES_A_ROOT)) / (self._root[0] + SMOOTHING)
+        record.a_root = _exp(
+            (record.log_a_root + SMOOTHING * borrowed) / (record.completions + SMOOTHING)
+        )
+
+    def _borrow(self) -> None:
+        self._borrowed = [
+            SMOOTHING * (e + _PANEL_SMOOTHING / rate) / (n + _PANEL_SMOOTHING)
+            for n, e, rate in zip(self._n, self._e, RATE, strict=True)
+        ]
+
+    def _sum_up(self) -> None:
+        """The panel's sums anew: what was added up one by one drifts."""
+        records = list(self.services.values())
+        self._n = [sum(record.changes[stage] for record in records) for stage in Stage]
+        self._e = [sum(record.exposure[stage] for record in records) for stage in Stage]
+        self._root = [
+            sum(record.completions for record in records),
+            sum(record.log_a_root for record in records),
+        ]
+        self._borrow()
+        for record in records:
+            self._derive(record)
+
+
+def faded(row: Row, seconds: float) -> Row:
+    """What is left of it after so long."""
+    keep = _kept(seconds)
+    return Row(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
+
+
+def standing(
+    record: ServiceRecord, order: Order, started: float | None, now: float
+) -> tuple[Stage, float]:
+    """The order's stage and its T in minutes: the time over which its change is expected."""
+    if order.phase is Phase.GUARDED:
+        return _GUARDED, 1.0
+    if order.status in IS_PENDING:
+        age = (now - order.submitted_at) / 60.0
+        return _PENDING, (age if age > 0.0 else 0.0) + record.lasts[_PENDING]
+    since = started_of(record, order, started)
+    stage = stage_in_progress(order, since, now)
+    if stage is _MOVING:
+        return stage, _time_left(record, order, since, now)
+    if stage is _STARTING:
+        age, usual = (now - since) / 60.0, record.minutes_in_progress(order.quantity)
+        if order.remains is None:  # the end is expected about when it usually comes
+            return stage, max(age, 2 * usual - age)
+        return stage, max(0.0, age) + usual
+    return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
+
+
+def started_of(record: ServiceRecord, order: Order, started: float | None) -> float:
+    """Since when the order is in progress; as a usual one would where nobody saw it start."""
+    if started is not None:
+        return started
+    return min(order.progressed_at, order.submitted_at + 60.0 * record.lasts[_PENDING])
+
+
+def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
+    """The wait until the order's next check, in virtual time: sqrt(T / r)."""
+    record = learnt.services.get(order.service) or learnt.of(order.service)
+    stage, minutes = standing(record, order, started, now)
+    return sqrt(learnt.scale(record, stage, minutes))
+
+
+def refill_units(learnt: Learnt, service: str | None, requested: float, now: float) -> float:
+    """The same for a refill task that was requested then."""
+    record = learnt.of(service)
+    minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
+    return sqrt(learnt.scale(record, Stage.REFILL, minutes))
+
+
+def _time_left(record: ServiceRecord, order: Order, started: float, now: float) -> float:
+    """Undelivered share by speed, the speed smoothed by what is usual."""
+    quantity, remains = order.quantity or _USUAL_QUANTITY, order.remains or 0
+    left = remains / quantity
+    usual = 0.1 * record.minutes_in_progress(quantity)
+    minutes = left * (max(0.0, now - started) / 60.0 + usual) / (1.1 - left)
+    return minutes if minutes > _SHORTEST_LEFT else _SHORTEST_LEFT
+
+
+def _began(stage: Stage, order: Order, started: float) -> float:
+    if stage is _PENDING:
+        return order.submitted_at
+    return started if stage in (_STARTING, _MOVING) else order.progressed_at
+
+
+def _kept(seconds: float) -> float:
+    return exp(-log(2.0) * max(0.0, seconds) / 60.0 / HALF_LIFE)
+
+
+def _exp(mean_log: float) -> float:
+    """A typical duration, from a second to ten years."""
+    return exp(min(15.5, max(-4.1, mean_log)))
+
+
+def _nothing() -> ServiceRecord:
+    return ServiceRecord([0.0] * _STAGES, [0.0] * _STAGES, [0.0] * _STAGES)

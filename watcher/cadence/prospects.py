@@ -1,0 +1,114 @@
+"""What people are told: when an order will be checked next and why then, and what was learnt."""
+
+from math import exp, inf, log, sqrt
+
+import msgspec
+
+from watcher.cadence.agenda import Agenda
+from watcher.cadence.entries import Entry, State
+from watcher.cadence.learnt import Learnt, standing
+from watcher.cadence.stages import Stage
+
+HOUR = 60.0  # minutes
+LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
+
+WORDS = {
+    Stage.PENDING: "waits to start",
+    Stage.STARTING: "in progress, with nothing delivered that the panel tells of",
+    Stage.MOVING: "is being delivered",
+    Stage.STOPPED: "in progress, but does not move",
+    Stage.ENDING: "delivered; the final status is still to come",
+    Stage.GUARDED: "finished, and inside the time in which rules may refill it",
+}
+
+
+class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+    """An order's next check. `stage` is None where the panel does not tell of the order."""
+
+    at: float | None
+    reason: str
+    stage: Stage | None = None
+    hazard: float | None = None  # expected changes an hour, as of now
+    within_hour: float | None = None  # chance (0 to 1) of a change within the hour
+    change_at: float | None = None  # by then it will have changed as likely as not
+    every: float | None = None  # seconds between two checks, as things stand
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learnt of a service; durations in seconds, shares from 0 to 1.
+
+    `orders` is how many ends the shares rest on, old ones weighing less.
+    """
+
+    start_delay: float | None
+    duration: dict[int, float]  # by quantity
+    orders: float
+    completed: float | None
+    partial: float | None
+    canceled: float | None
+
+
+def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospect:
+    """What follows from what is known now."""
+    at, order = agenda.expected_at(entry, now), entry.order
+    if entry.failures:
+        return Prospect(at=at, reason=f"the panel did not tell of it {entry.failures} times")
+    if entry.is_new:
+        return Prospect(at=at, reason="the panel has not told of it yet")
+    record = learnt.of(order.service)
+    stage, minutes = standing(record, order, entry.started, now)
+    rate = learnt.rate(order.service, stage)
+    median = _median(stage, minutes, rate)
+    every = 60.0 * agenda.minutes_a_unit * sqrt(minutes / rate)
+    return Prospect(
+        at=at,
+        reason=_reason(entry, stage),
+        stage=stage,
+        hazard=HOUR * rate / minutes,
+        within_hour=1.0 - _unchanged(stage, minutes, rate, HOUR),
+        change_at=None if median > LONGEST else now + 60.0 * median,
+        every=min(max(every, agenda.gap), agenda.cap(order.phase)),
+    )
+
+
+def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson | None:
+    """What the service's orders have taught; None where that is nothing."""
+    record = learnt.services.get(service)
+    if record is None or not (record.touched or any(record.exposure)):
+        return None
+    total = sum(record.ends.values())
+    shares = {end: count / total for end, count in record.ends.items()}
+    return Lesson(
+        start_delay=60.0 * record.lasts[Stage.PENDING] if record.changes[Stage.PENDING] else None,
+        duration={
+            quantity: 60.0 * record.minutes_in_progress(quantity)
+            for quantity in quantities
+            if record.completions
+        },
+        orders=total,
+        completed=shares.get("completed", 0.0) if total else None,
+        partial=shares.get("partial", 0.0) if total else None,
+        canceled=shares.get("canceled", 0.0) if total else None,
+    )
+
+
+def _reason(entry: Entry, stage: Stage) -> str:
+    if entry.state is State.ASKED:
+        return f"{WORDS[stage]}: a check is under way"
+    if entry.state is State.APPOINTED:
+        return f"{WORDS[stage]}: its check is due at this time, whatever else waits"
+    return WORDS[stage]
+
+
+def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:
+    """The chance that nothing changes within so many minutes."""
+    if stage in (Stage.MOVING, Stage.GUARDED):
+        return exp(-rate * within / minutes)
+    return exp(rate * log(minutes / (minutes + within)))
+
+
+def _median(stage: Stage, minutes: float, rate: float) -> float:
+    """Minutes until a change is as likely as not."""
+    if stage in (Stage.MOVING, Stage.GUARDED):
+        return minutes * log(2) / rate
+    return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

@@ -67,6 +67,7 @@ class Poller:
         self._spawn = spawn
         self._wake = wake
         self._under_way = 0
+        self._rests_until = 0.0
         self._suspects = Suspects(line.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
@@ -90,17 +91,20 @@ class Poller:
         finally:
             self._under_way -= 1
             due = self._next_due(self._line.clock())
-            if due is not None and due <= self._line.clock():
+            if due is not None and due < self._rests_until:
                 self._wake()
 
     def _wait(self, now: float) -> float | None:
         """None where there is something to ask and it may be sent, else when to come again."""
-        if self._under_way >= MOST_AT_ONCE:
-            return now + POLL_EVERY  # woken when one ends
+        self._rests_until = 0.0
         due = self._next_due(now)
-        if due is None or due > now:
-            self._nothing_due()
-            return now + POLL_EVERY if due is None else min(due, now + POLL_EVERY)
+        if self._under_way >= MOST_AT_ONCE or due is None or due > now:
+            if not self._under_way:
+                self._nothing_due()
+            self._rests_until = now + POLL_EVERY  # or sooner: when a request has ended
+            if due is not None and due > now:
+                self._rests_until = min(due, self._rests_until)
+            return self._rests_until
         if now < self._quiet_until:
             return self._quiet_until
         return self._line.take(now)

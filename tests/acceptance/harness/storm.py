@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Coroutine
+from typing import Any
 
 from tests.support.clockwork import Clock, ClockworkSchedule
 from watcher.errors import LifecycleError, WatcherError
@@ -39,6 +41,7 @@ class StormSchedule(ClockworkSchedule):
         self.bugs: list[str] = []
         self._chance = chance
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._beside: defaultdict[str, list[asyncio.Task[None]]] = defaultdict(list)
         self._ended = asyncio.Event()
         self._at_once = 0
 
@@ -62,6 +65,9 @@ class StormSchedule(ClockworkSchedule):
     async def run_task(self, name: str) -> None:
         await self._run_together([name])
 
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._beside[name].append(asyncio.ensure_future(work))
+
     async def retire(self, names: Collection[str]) -> None:
         """Remove the tasks and wait for those that are running to end, as in earnest."""
         for name in names:
@@ -78,7 +84,7 @@ class StormSchedule(ClockworkSchedule):
 
     async def abandon(self) -> None:
         """Whatever runs ends where it is."""
-        running = list(self._running.values())
+        running = [*self._running.values(), *(t for some in self._beside.values() for t in some)]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -98,10 +104,13 @@ class StormSchedule(ClockworkSchedule):
             if name in self.tasks:  # else it was retired since
                 self.due[name] = float("inf")
                 next_at = await self.tasks[name](self.clock())
+                await asyncio.gather(*self._beside[name])
+                self._beside.pop(name)
         except Exception as error:  # noqa: BLE001  as the real schedule does
             if not isinstance(error, WatcherError) or isinstance(error, LifecycleError):
                 self.bugs.append(f"task {name} raised {error!r}")
             next_at = self.clock() + AFTER_CRASH
+            self._beside.pop(name, None)
         finally:
             self._running.pop(name, None)
             self._ended.set()

@@ -68,6 +68,9 @@ torture: $(VENV)/.dev
 bench-start: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.start
 
+bench-sweep: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.sweep
+
 bench-limits: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.limits
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,17 @@ _STATE = (
 )
 
 
-def make_database(path: Path, *, panels: int, orders: int, now: float) -> None:
-    """Orders as panels have them, a panel's as they would come: mixed, over the last 20 days."""
+Rows = Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]  # of `orders` and of `order_states`
+
+
+def make_database(path: Path, *, panels: int, rows: Rows, now: float) -> None:
+    """A database of the daemon's with these orders in it."""
     asyncio.run(_make_tables(path, now))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
         names = [(number, f"panel{number}") for number in range(1, panels + 1)]
         connection.executemany("INSERT INTO panels VALUES (?, ?)", names)
-        for first in range(1, orders + 1, 50_000):
-            keys = range(first, min(first + 50_000, orders + 1))
-            both = list(_rows(keys, panels, orders, now))
+        while both := list(islice(rows, 50_000)):
             connection.executemany(_ORDER, (order for order, _ in both))
             connection.executemany(_STATE, (state for _, state in both))
 
@@ -48,11 +50,10 @@ async def _make_tables(path: Path, now: float) -> None:
     await (await Store.open(path, now=now)).close()
 
 
-def _rows(
-    keys: range, panels: int, orders: int, now: float
-) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-    chance = random.Random(keys.start)
-    for key in keys:
+def mixed_orders(panels: int, orders: int, now: float) -> Rows:
+    """Orders as panels have them, a panel's as they would come: mixed, over the last 20 days."""
+    chance = random.Random(1)
+    for key in range(1, orders + 1):
         quantity = chance.choice((50, 100, 250, 500, 1000, 2000, 5000, 10_000))
         service = chance.randrange(1000, 1100)
         status, text = chance.choices(_STATUSES, (70, 20, 10))[0]

@@ -36,13 +36,17 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
     head = line("", rows)
     return "\n".join(
-        [head, *(line(f, (f"{row[f]:,.2f}" for row in rows.values())) for f in figures)]
+        [head, *(line(f, (_cell(row.get(f)) for row in rows.values())) for f in figures)]
     )
 
 
 def write(path: Path, name: str, figures: Mapping[str, Any]) -> None:
     """The figures and the machine, for programs."""
     path.write_text(json.dumps({"benchmark": name, "machine": machine(), **figures}, indent=2))
+
+
+def _cell(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:,.2f}"
 
 
 def _processor() -> str:

@@ -15,7 +15,15 @@ import urllib.request
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.house import ROOT, Process, environment, free_port, make_config, make_database
+from benchmarks.house import (
+    ROOT,
+    Process,
+    environment,
+    free_port,
+    make_config,
+    make_database,
+    mixed_orders,
+)
 
 RULES = """
 [[rules]]
@@ -37,7 +45,9 @@ def main() -> None:
         directory = Path(name)
         made = directory / "made.db"
         print(f"making {options.orders:,} orders …", file=sys.stderr)
-        make_database(made, panels=options.panels, orders=options.orders, now=time.time())
+        now = time.time()
+        rows = mixed_orders(options.panels, options.orders, now)
+        make_database(made, panels=options.panels, rows=rows, now=now)
         runs: dict[str, list[dict[str, float]]] = {}
         for turn in range(options.runs + 1):
             for root in options.trees:

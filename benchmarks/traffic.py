@@ -1,0 +1,157 @@
+"""Panels in a process of their own that answer as fast as Python can, for very many orders.
+
+They tell of one kind of order that moves slowly: in each sweep another twentieth has moved since
+the sweep before. Started as a program it prints its port; `GET /control` tells what was asked so
+far, `POST /control?sweep=1` begins the next sweep.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+import uvloop
+
+from benchmarks.house import Rows
+
+QUANTITY = 1000
+CHARGE = "0.27819"
+START_COUNT = 3572
+MOVES_IN = 20  # sweeps: a twentieth of the orders in each
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_ROW = (
+    b'"%d":{"charge":"0.27819","start_count":"3572","status":"In progress",'
+    b'"remains":"%d","currency":"USD"}'
+)
+_ODD_ROW = b'"%d":{"charge":0.27819,"start_count":"","status":"In progress","remains":%d}'
+_BALANCE = b'{"balance":"100.84292","currency":"USD"}'
+_SERVICES = (
+    b'[{"service":1,"name":"Followers","type":"Default","category":"First Category",'
+    b'"rate":"0.90","min":"50","max":"10000","refill":true,"cancel":true}]'
+)
+
+
+def remains(order: int, sweep: int) -> int:
+    """What is left of the order in that sweep."""
+    start = 400 + order * 7919 % 500
+    return start - (sweep + order) // MOVES_IN + order // MOVES_IN
+
+
+def known_orders(orders: int, panels: int, now: float) -> Rows:
+    """The database rows of all orders, as they stood before the first sweep."""
+    for order in range(1, orders + 1):
+        submitted = now - 7200.0 - order % 3600
+        seen = now - 600.0
+        yield (
+            (order, 1 + order % panels, str(order), "1", None, QUANTITY, submitted, submitted),
+            (
+                order,
+                "in_progress",
+                "In progress",
+                CHARGE,
+                START_COUNT,
+                remains(order, 0),
+                seen,
+                seen,
+                seen,
+            ),
+        )
+
+
+class Traffic:
+    """What the panels tell and what they were asked."""
+
+    def __init__(self, orders: int, odd_share: float, latency: float) -> None:
+        self.sweep = 0
+        self.latency = latency
+        self._odd = int(odd_share * 100)
+        self._requests = self._ids = self._distinct = 0
+        self._seen = bytearray(orders + 1)
+
+    def answer(self, body: bytes) -> bytes:
+        """To a form of the panel API."""
+        fields = dict(part.partition(b"=")[::2] for part in body.split(b"&"))
+        action = fields.get(b"action")
+        if action != b"status":
+            return {b"balance": _BALANCE, b"services": _SERVICES}.get(action or b"", b"[]")
+        if b"order" in fields:
+            return self._rows([int(fields[b"order"])]).partition(b":")[2][:-1]
+        return self._rows([int(i) for i in fields[b"orders"].replace(b"%2C", b",").split(b",")])
+
+    def control(self, target: str) -> bytes:
+        """What was asked in this sweep; a new one begins where that is wanted."""
+        told = {"requests": self._requests, "ids": self._ids, "distinct": self._distinct}
+        for wanted in parse_qs(urlsplit(target).query).get("sweep", ()):
+            self.sweep = int(wanted)
+            self._requests = self._ids = self._distinct = 0
+            self._seen = bytearray(len(self._seen))
+        return json.dumps(told).encode()
+
+    def _rows(self, orders: Sequence[int]) -> bytes:
+        self._requests += 1
+        self._ids += len(orders)
+        seen, sweep = self._seen, self.sweep
+        for order in orders:
+            self._distinct += not seen[order]
+            seen[order] = 1
+        row = _ODD_ROW if self._requests % 100 < self._odd else _ROW
+        return b"{%b}" % b",".join([row % (order, remains(order, sweep)) for order in orders])
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end]
+            found = _LENGTH.search(head)
+            whole = end + 4 + (int(found[1]) if found else 0)
+            if len(self._buffer) < whole:
+                return
+            body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
+            target = head.split(b" ", 2)[1].decode()
+            if target.startswith("/control"):
+                self._send(self._traffic.control(target))
+            elif self._traffic.latency:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._traffic.latency, self._send, self._traffic.answer(body))
+            else:
+                self._send(self._traffic.answer(body))
+
+    def _send(self, body: bytes) -> None:
+        if not self._transport.is_closing():
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            )
+            self._transport.write(head % len(body) + body)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    traffic = Traffic(options.orders, options.odd, options.latency)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(traffic), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, required=True)
+    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers, 0 to 1")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    uvloop.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

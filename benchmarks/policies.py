@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import erfc, exp, inf, log, sqrt
 from random import Random
 from typing import Protocol
@@ -26,8 +26,10 @@ from benchmarks.world import (
     WITHIN,
     Fate,
 )
-from watcher.cadence import Agenda, Entry, Learnt, units
+from watcher.book import Book
+from watcher.cadence import Agenda, Learnt
 from watcher.model import Order, Phase, Status
+from watcher.records import OrderRows, Records
 
 STATUSES = {
     PENDING: Status.PENDING,
@@ -205,57 +207,60 @@ class Ours:
 
     def __init__(self, ids_per_minute: float, rng: Random) -> None:
         self._rng = rng
-        self._agenda = Agenda(0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001)
+        self._book = Book()
         self._learnt = Learnt(0.0)
-        self._entries: dict[str, Entry] = {}
+        agenda = Agenda(
+            Records("p"), 0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001
+        )
+        self._book.open("p", agenda, self._learnt)
         self._fates: dict[str, Fate] = {}
         self._forgot = 0.0
 
     def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
+        loading = Book()
+        agenda = self._book.agenda("p")
+        assert agenda is not None
+        loading.open("p", agenda, self._learnt)
+        orders = []
         for fate in fates:
-            order = _order(fate, *status[fate.id], 0.0)
-            entry = self._enter(fate, order)
-            wait = units(self._learnt, order, None, 0.0)
-            self._agenda.join(entry, wait, self._rng.random(), 0.0)
-        self._agenda.begin()
+            self._fates[fate.id] = fate
+            orders.append(_order(fate, *status[fate.id], 0.0))
+        loading.fill(_rows(orders), 0.0, self._rng.random)
+        self._book.take_over(loading)
 
     def arrive(self, fate: Fate, now: float) -> None:
+        self._fates[fate.id] = fate
         order = _order(fate, PENDING, fate.quantity, fate.submitted)
-        self._agenda.appoint(self._enter(fate, order), now * 60.0)
+        self._book.add(msgspec.structs.replace(order, checked_at=None), now * 60.0)
 
     def take(self, limit: int, now: float) -> list[Fate]:
         if now - self._forgot > 60.0:
             self._learnt.forget(now * 60.0)
             self._forgot = now
-        return [self._fates[e.order.id] for e in self._agenda.take(limit, now * 60.0)]
+        return [self._fates[order_id] for order_id in self._book.take("p", limit, now * 60.0).ids]
 
     def answered(
         self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
     ) -> None:
         now *= 60.0
-        entry = self._entries[fate.id]
-        before = entry.order
-        after = _next_order(before, STATUSES[status], remains, now)
-        if entry.checked_at is not None:
-            self._learnt.answered(before, after, entry.started, entry.checked_at, now)
-        if after is not before:
-            entry.order = after
-            entry.note_answer(before, now)
-            self._agenda.note_phase(before.phase, -1)
-            self._agenda.note_phase(after.phase, 1)
-        if stays:
-            self._agenda.answered(entry, units(self._learnt, after, entry.started, now), now)
-        else:
-            self.leave(fate)
+        slot = self._book.slots("p", [fate.id], None)[fate.id]
+        sight = self._book.sight("p", slot)
+        after = _next_order(sight.order, STATUSES[status], remains, now)
+        if not stays:
+            after = msgspec.structs.replace(after, phase=Phase.CLOSED)
+        if after is sight.order:
+            self._book.unchanged("p", [slot], now)
+            return
+        self._book.replace(after)
+        self._book.checked(sight, after, now)
+        if not stays:
+            del self._fates[fate.id]
 
     def leave(self, fate: Fate) -> None:
-        self._agenda.leave(self._entries.pop(fate.id))
+        order = self._book.order("p", fate.id)
+        assert order is not None
+        self._book.replace(msgspec.structs.replace(order, phase=Phase.CLOSED))
         del self._fates[fate.id]
-
-    def _enter(self, fate: Fate, order: Order) -> Entry:
-        self._fates[fate.id] = fate
-        entry = self._entries[fate.id] = Entry(order)
-        return entry
 
 
 POLICIES: dict[str, type] = {
@@ -286,8 +291,14 @@ def _order(fate: Fate, status: int, remains: int | None, moved: float) -> Order:
         progressed_at=progressed * 60.0,
         status=STATUSES[status],
         remains=remains,
+        checked_at=0.0,
         phase=Phase.OPEN if status in (PENDING, MOVING) else Phase.GUARDED,
     )
+
+
+def _rows(orders: Sequence[Order]) -> OrderRows:
+    fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
+    return OrderRows(**{**fields, "panel": "p"})
 
 
 def _next_order(order: Order, status: Status, remains: int | None, now: float) -> Order:

@@ -4,16 +4,30 @@ The database is the record, the book is the schedule: it is rebuilt at every sta
 """
 
 import heapq
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from math import ceil, inf
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from math import ceil, inf, nan
 
 import msgspec
 
-from watcher.cadence import Agenda, Entry, Learnt, Prospect, prospect, refill_units, units
+from watcher.cadence import (
+    Agenda,
+    Entry,
+    Learnt,
+    Prospect,
+    prospect,
+    refill_units,
+    status_class,
+    unchanged,
+    wait_of,
+)
 from watcher.model import REFILL_FINAL, Order, Phase, Refill
+from watcher.records import NONE, OPEN, STATUSES, OrderRows, Records
 
 _COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
+_SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
 
 
 class Census(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,70 +41,89 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     guarded: int = 0
 
 
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """The orders of one request: their ids, where they were found, and their numbers there."""
+
+    ids: list[str]
+    slots: list[int]
+    numbers: list[int]
+    late: float  # seconds by which the latest of them is late
+
+
+class Sight(msgspec.Struct, frozen=True, gc=False):
+    """An order as it was when something was learnt of it, and what its schedule said then."""
+
+    order: Order
+    asked: float | None  # when its panel told of it last, since the start
+    started: float | None  # seen in progress since
+    failures: int
+    alone: bool
+
+
 class Book:
     """Open and guarded orders of all panels."""
 
     def __init__(self) -> None:
         self.keeps_links = True  # without them an order takes a fifth less memory
         self._shelves: dict[str, _Shelf] = {}
-        self._looks: dict[int, list[Entry]] = {}  # second -> entries, some of which are stale
+        self._by_number: dict[int, _Shelf] = {}
+        self._numbers = count()
+        self._looks: dict[int, array[int]] = {}  # second -> orders, some of which are stale
         self._seconds: list[int] = []  # a heap of the keys of `_looks`
         self.counts: Counter[tuple[str, str]] = Counter()  # (panel, status) -> watched orders
 
     def open(self, panel: str, agenda: Agenda, learnt: Learnt) -> None:
         """Take up a panel: its schedule, and what its orders have taught."""
-        self._shelves[panel] = _Shelf(agenda, learnt)
+        self._shelve(panel, _Shelf(agenda, learnt))
 
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
         if order.link is not None and not self.keeps_links:
             order = msgspec.structs.replace(order, link=None)
         shelf = self._shelves[order.panel]
-        known = shelf.entries.get(order.id)
+        known = shelf.records.find(order.id)
         if known is not None:
-            self.counts[order.panel, known.order.status] -= 1
-            shelf.agenda.leave(known)
-        entry = shelf.entries[order.id] = Entry(order)
-        shelf.agenda.appoint(entry, at)
+            self._remove(shelf, known)
+        shelf.agenda.appoint(shelf.records.add(order), at)
         self.counts[order.panel, order.status] += 1
 
-    def fill(self, orders: Iterable[Order], now: float, random: Callable[[], float]) -> None:
+    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
         """Add very many orders, none of which is known, to a book that another will take over.
 
         Their checks are spread at random, so that a start is no rush.
         """
-        shelves, counts = self._shelves, self.counts
-        for order in orders:
-            shelf = shelves[order.panel]
-            entry = shelf.entries[order.id] = Entry(order)
-            seen = order.checked_at
-            if seen is None or seen > now:  # written before the clock was set back
-                shelf.agenda.appoint(entry, now)
-            else:
-                wait = units(shelf.learnt, order, None, now)
-                shelf.agenda.join(entry, wait, random(), now)
-            counts[order.panel, order.status] += 1
+        shelf = self._shelves[rows.panel]
+        shelf.fill(rows, now, random)
+        for status, number in Counter(rows.status).items():
+            self.counts[rows.panel, status] += number
 
     def take_over(self, other: "Book") -> None:
         """Have the other book's panels, in the place of what was known of them, all at once."""
         for panel, shelf in other._shelves.items():
             self.drop_panel(panel)
-            self._shelves[panel] = shelf
+            self._shelve(panel, shelf)
             shelf.agenda.begin()
         self.counts.update(other.counts)
 
     def entry(self, panel: str, order_id: str) -> Entry | None:
         """The order's entry, None where it is not watched."""
-        shelf = self._shelves.get(panel)
-        return shelf.entries.get(order_id) if shelf else None
+        found = self._find(panel, order_id)
+        return Entry(found[0].records, found[1]) if found else None
+
+    def order(self, panel: str, order_id: str) -> Order | None:
+        """The order, None where it is not watched."""
+        found = self._find(panel, order_id)
+        return found[0].records.order(found[1]) if found else None
 
     def orders(self, panel: str | None = None) -> Iterator[Order]:
-        """Every watched order. A snapshot: the book may change meanwhile."""
-        names = [panel] if panel is not None else list(self._shelves)
-        for name in names:
+        """Every watched order; those that come or go meanwhile may be among them or not."""
+        for name in [panel] if panel is not None else list(self._shelves):
             shelf = self._shelves.get(name)
-            for entry in list(shelf.entries.values()) if shelf else ():
-                yield entry.order
+            if shelf is None:
+                continue
+            for slot in shelf.records.slots():
+                if shelf.is_watched(slot):
+                    yield shelf.records.order(slot)
 
     def next_due(self, panel: str, now: float) -> float | None:
         """When the panel's next request is due; None where nothing is watched."""
@@ -103,53 +136,88 @@ class Book:
         if shelf is not None:
             shelf.agenda.ids_per_minute = ids_per_minute
 
-    def take(self, panel: str, limit: int, now: float) -> list[Entry]:
+    def take(self, panel: str, limit: int, now: float) -> Batch:
         """The orders of the next request: those due, filled with the next-due up to `limit`.
 
-        They stay under way until `checked`, `refused` or `put_back`.
+        They stay under way until `unchanged`, `checked`, `refused` or `put_back`.
         """
         shelf = self._shelves.get(panel)
-        return shelf.agenda.take(limit, now) if shelf else []
+        slots = shelf.agenda.take(limit, now) if shelf else []
+        if shelf is None or not slots:
+            return Batch([], [], [], 0.0)
+        records = shelf.records
+        numbers = [records.number[slot] for slot in slots]
+        ids = [records.id(slot) for slot in slots]
+        return Batch(ids, slots, numbers, shelf.agenda.lag(slots, now))
 
-    def lag(self, panel: str, entries: Iterable[Entry], now: float) -> float:
-        """Seconds by which the latest of the panel's entries is late."""
-        return self._shelves[panel].agenda.lag(entries, now)
+    def slots(self, panel: str, ids: Sequence[str], batch: Batch | None) -> dict[str, int]:
+        """The slots of those that are still watched; quick if they are a batch as it was taken."""
+        shelf = self._shelves.get(panel)
+        if shelf is None:
+            return {}
+        if batch is not None:
+            number = shelf.records.number
+            if [number[slot] for slot in batch.slots] == batch.numbers:
+                return dict(zip(batch.ids, batch.slots, strict=True))
+        found = ((order_id, shelf.records.find(order_id)) for order_id in ids)
+        return {order_id: slot for order_id, slot in found if slot is not None}
+
+    def marks(self, panel: str, slots: dict[str, int]) -> dict[str, int]:
+        """What was noted of the orders' last answers."""
+        shelf = self._shelves.get(panel)
+        if shelf is None:
+            return {}
+        mark = shelf.records.mark
+        return {order_id: mark[slot] for order_id, slot in slots.items()}
+
+    def unchanged(self, panel: str, slots: Iterable[int], now: float) -> None:
+        """The panel told at `now` of these orders, and they are as they were."""
+        shelf = self._shelves.get(panel)
+        if shelf is not None:
+            unchanged(shelf.agenda, shelf.learnt, slots, now)
 
     def put_back(self, panel: str, ids: Iterable[str]) -> None:
         """Orders that were taken and not observed: next again."""
         shelf = self._shelves.get(panel)
         if shelf is not None:
-            found = (shelf.entries.get(order_id) for order_id in ids)
-            shelf.agenda.put_back([entry for entry in found if entry is not None])
+            found = (shelf.records.find(order_id) for order_id in ids)
+            shelf.agenda.put_back([slot for slot in found if slot is not None])
 
-    def checked(self, entry: Entry, before: Order, now: float) -> None:
-        """The panel told at `now` of the order, which was `before` until then."""
-        shelf = self._shelves.get(before.panel)
+    def sight(self, panel: str, slot: int) -> Sight:
+        """The order in a slot of an opened panel."""
+        entry = Entry(self._shelves[panel].records, slot)
+        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
+
+    def checked(self, sight: Sight, after: Order, now: float, mark: int = 0) -> None:
+        """The panel told at `now` of the order that was seen so; it is as `after` now.
+
+        `mark` stands for the answer that said so.
+        """
+        shelf = self._shelves.get(after.panel)
         if shelf is None:
             return
-        if entry.checked_at is not None:
-            shelf.learnt.answered(before, entry.order, entry.started, entry.checked_at, now)
-        if entry.order is not before:
-            entry.note_answer(before, now)
-        if shelf.entries.get(before.id) is not entry:  # the answer closed it
-            return
-        entry.failures = 0
-        entry.alone = False
-        shelf.agenda.answered(entry, units(shelf.learnt, entry.order, entry.started, now), now)
+        before, asked = sight.order, sight.asked
+        if asked is not None:
+            shelf.learnt.answered(before, after, sight.started, asked, now)
+        slot = shelf.records.find(after.id)
+        if slot is not None:
+            shelf.checked(slot, sight, after, now)
+            shelf.records.mark[slot] = mark
 
     def refused(self, panel: str, order_id: str, due: float, *, alone: bool) -> None:
         """The panel refused the id, or left it out; `alone` where that failed a whole batch."""
-        entry = self.entry(panel, order_id)
-        if entry is not None:
-            entry.failures += 1
-            entry.alone = alone
-            self._shelves[panel].agenda.appoint(entry, due)
+        found = self._find(panel, order_id)
+        if found:
+            shelf, slot = found
+            shelf.records.failures[slot] += 1
+            shelf.records.alone[slot] = alone
+            shelf.agenda.appoint(slot, due)
 
     def hasten(self, panel: str, order_id: str, due: float, now: float) -> None:
         """Check the order at `due`, unless that is under way or sooner anyway."""
-        entry = self.entry(panel, order_id)
-        if entry is not None:
-            self._shelves[panel].agenda.hasten(entry, due, now)
+        found = self._find(panel, order_id)
+        if found:
+            found[0].agenda.hasten(found[1], due, now)
 
     def next_refill_check(self, refill: Refill, now: float) -> float:
         """When to ask about the refill task again."""
@@ -169,19 +237,16 @@ class Book:
 
     def prospect(self, panel: str, order_id: str, now: float) -> Prospect | None:
         """When the order will be checked next, and why then; None where it is not watched."""
-        entry = self.entry(panel, order_id)
-        if entry is None:
-            return None
-        shelf = self._shelves[panel]
-        return prospect(shelf.agenda, shelf.learnt, entry, now)
+        found = self._find(panel, order_id)
+        return found[0].prospect(found[1], now) if found else None
 
     def upcoming(self, panel: str, count: int, now: float) -> list[tuple[str, Prospect]]:
         """The ids of the panel's orders that are checked first, and when and why that is."""
         shelf = self._shelves.get(panel)
         if shelf is None:
             return []
-        entries = shelf.agenda.upcoming(count, now)
-        return [(e.order.id, prospect(shelf.agenda, shelf.learnt, e, now)) for e in entries]
+        slots = shelf.agenda.upcoming(count, now)
+        return [(shelf.records.id(slot), shelf.prospect(slot, now)) for slot in slots]
 
     def agenda(self, panel: str) -> Agenda | None:
         """The panel's schedule; None where it is not opened."""
@@ -195,43 +260,46 @@ class Book:
 
     def replace(self, order: Order) -> None:
         """The order's new state; a closed one leaves the book."""
-        entry = self.entry(order.panel, order.id)
-        if entry is None:
+        found = self._find(order.panel, order.id)
+        if not found:
             return
-        self.counts[order.panel, entry.order.status] -= 1
-        shelf = self._shelves[order.panel]
+        shelf, slot = found
+        records, agenda = shelf.records, shelf.agenda
         if order.phase is Phase.CLOSED:
-            del shelf.entries[order.id]
-            shelf.agenda.leave(entry)
-            entry.order = order
+            self._remove(shelf, slot)
             return
-        self.counts[order.panel, order.status] += 1
-        if order.phase is not entry.order.phase:
-            shelf.agenda.note_phase(entry.order.phase, -1)
-            shelf.agenda.note_phase(order.phase, 1)
-        entry.order = order
+        before = STATUSES[records.status[slot]]
+        if order.status is not before:
+            self.counts[order.panel, before] -= 1
+            self.counts[order.panel, order.status] += 1
+        if order.phase is not (phase := records.phase_of(slot)):
+            agenda.note_phase(phase, -1)
+            agenda.note_phase(order.phase, 1)
+        records.write(slot, order)
 
     def look_at(self, order: Order, when: float | None) -> None:
         """Rules look at the order again at `when`, None: only when it changes."""
-        entry = self.entry(order.panel, order.id)
-        second = None if when is None else ceil(when)
-        if entry is None or entry.look == second:
+        found = self._find(order.panel, order.id)
+        second = NONE if when is None else ceil(when)
+        if not found or found[0].records.look[found[1]] == second:
             return
-        entry.look = second
-        if second is not None:
+        shelf, slot = found
+        shelf.records.look[slot] = second
+        if second != NONE:
             if second not in self._looks:
                 heapq.heappush(self._seconds, second)
-            self._looks.setdefault(second, []).append(entry)
+                self._looks[second] = array("Q")
+            self._looks[second].append(shelf.number * _SLOTS + slot)
 
     def next_look(self) -> float | None:
         """When the next order wants to be looked at."""
         while self._seconds:
             second = self._seconds[0]
-            entries = self._looks[second]
-            while entries:
-                if self._wants_look(entries[-1], second):
+            wanted = self._looks[second]
+            while wanted:
+                if self._wants_look(wanted[-1], second):
                     return second
-                entries.pop()
+                wanted.pop()
             del self._looks[heapq.heappop(self._seconds)]
         return None
 
@@ -239,14 +307,17 @@ class Book:
         """The orders that want to be looked at by now."""
         orders: list[Order] = []
         while len(orders) < limit and (when := self.next_look()) is not None and when <= now:
-            entry = self._looks[self._seconds[0]].pop()
-            entry.look = None
-            orders.append(entry.order)
+            number, slot = divmod(self._looks[self._seconds[0]].pop(), _SLOTS)
+            records = self._by_number[number].records
+            records.look[slot] = NONE
+            orders.append(records.order(slot))
         return orders
 
     def drop_panel(self, panel: str) -> None:
         """The panel is no longer configured; its orders stay in the database."""
-        self._shelves.pop(panel, None)
+        shelf = self._shelves.pop(panel, None)
+        if shelf is not None:
+            del self._by_number[shelf.number]
         for key in [key for key in self.counts if key[0] == panel]:
             del self.counts[key]
 
@@ -258,53 +329,106 @@ class Book:
         shelf = self._shelves.get(panel)
         return shelf.census(now, now - stalled_after) if shelf else iter([Census()])
 
-    def _service_of(self, refill: Refill) -> str | None:
-        entry = self.entry(refill.panel, refill.order)
-        return entry.order.service if entry else None
+    def _shelve(self, panel: str, shelf: "_Shelf") -> None:
+        shelf.number = next(self._numbers)
+        self._shelves[panel] = self._by_number[shelf.number] = shelf
 
-    def _wants_look(self, entry: Entry, second: int) -> bool:
-        order = entry.order
-        return entry.look == second and self.entry(order.panel, order.id) is entry
+    def _find(self, panel: str, order_id: str) -> "tuple[_Shelf, int] | None":
+        shelf = self._shelves.get(panel)
+        slot = shelf.records.find(order_id) if shelf else None
+        return None if shelf is None or slot is None else (shelf, slot)
+
+    def _remove(self, shelf: "_Shelf", slot: int) -> None:
+        records = shelf.records
+        self.counts[records.panel, STATUSES[records.status[slot]]] -= 1
+        shelf.agenda.leave(slot)
+        records.remove(slot)
+
+    def _service_of(self, refill: Refill) -> str | None:
+        order = self.order(refill.panel, refill.order)
+        return order.service if order else None
+
+    def _wants_look(self, wanted: int, second: int) -> bool:
+        number, slot = divmod(wanted, _SLOTS)
+        shelf = self._by_number.get(number)
+        return shelf is not None and shelf.is_watched(slot) and shelf.records.look[slot] == second
 
 
 class _Shelf:
     """One panel's orders."""
 
+    number = -1  # until the book gives it one
+
     def __init__(self, agenda: Agenda, learnt: Learnt) -> None:
-        self.entries: dict[str, Entry] = {}
         self.agenda = agenda
         self.learnt = learnt
+        self.records: Records = agenda.records
+
+    def is_watched(self, slot: int) -> bool:
+        return self.records.state[slot] != 0
+
+    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
+        records, agenda, learnt = self.records, self.agenda, self.learnt
+        for slot in records.extend(rows):
+            if records.told_at[slot] <= now:
+                agenda.join(slot, wait_of(learnt, records, slot, now), random(), now)
+            else:  # never, or written before the clock was set back
+                agenda.appoint(slot, now)
+
+    def checked(self, slot: int, sight: Sight, after: Order, now: float) -> None:
+        records = self.records
+        if after is not sight.order:
+            started = _started(sight, after, now)
+            records.started[slot] = nan if started is None else started
+        records.failures[slot] = records.alone[slot] = 0
+        self.agenda.answered(slot, wait_of(self.learnt, records, slot, now), now)
+
+    def prospect(self, slot: int, now: float) -> Prospect:
+        return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
 
     def census(self, now: float, stalled_before: float) -> Iterator[Census]:
         census = Census()
-        entries = list(self.entries.values())
-        for start in range(0, max(1, len(entries)), _COUNTED_AT_ONCE):
-            some = entries[start : start + _COUNTED_AT_ONCE]
+        slots = list(self.records.slots())
+        for start in range(0, max(1, len(slots)), _COUNTED_AT_ONCE):
+            some = slots[start : start + _COUNTED_AT_ONCE]
             census = _count(census, self.agenda, some, now, stalled_before)
             yield census
 
 
+def _started(sight: Sight, after: Order, now: float) -> float | None:
+    """Since when the order is seen in progress, as was learnt at `now`."""
+    if status_class(after.status) != 1:
+        return None
+    if status_class(sight.order.status) == 1:
+        return sight.started
+    if sight.asked is not None:
+        return (now + sight.asked) / 2
+    return now if sight.order.checked_at is not None else None
+
+
 def _count(
-    so_far: Census, agenda: Agenda, entries: Iterable[Entry], now: float, stalled_before: float
+    so_far: Census, agenda: Agenda, slots: Iterable[int], now: float, stalled_before: float
 ) -> Census:
     due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
     oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
     oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
-    for entry in entries:
-        order = entry.order
-        promised = agenda.promised_at(entry)
+    records = agenda.records
+    for slot in slots:
+        if not records.state[slot]:  # it has left meanwhile
+            continue
+        promised = agenda.promised_at(slot)
         if promised is not None and promised <= now:
             due += 1
             if promised < oldest_due:
                 oldest_due = promised
-        if order.phase is not Phase.OPEN:
+        if records.phase[slot] != OPEN:
             guarded += 1
             continue
         open_orders += 1
-        if order.progressed_at < stalled_before:
+        if records.progressed_at[slot] < stalled_before:
             stalled += 1
-        if order.submitted_at < oldest_open:
-            oldest_open = order.submitted_at
+        if records.submitted_at[slot] < oldest_open:
+            oldest_open = records.submitted_at[slot]
     return Census(
         due=due,
         oldest_due=None if oldest_due == inf else oldest_due,

@@ -10,7 +10,8 @@ from watcher.cadence import Learnt
 from watcher.config import PanelConfig
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
-from watcher.model import Action, Order, Refill
+from watcher.model import Action, Refill
+from watcher.records import OrderRows
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
@@ -148,8 +149,8 @@ class Fleet:
                 known.load(learnt.get(name, ()))
             load.book.open(name, station.agenda(now), known)
 
-        def shelve(orders: Sequence[Order]) -> None:
-            load.book.fill(orders, now, self._random)
+        def shelve(rows: OrderRows) -> None:
+            load.book.fill(rows, now, self._random)
 
         await self._store.load(shelve, fresh, links=self._book.keeps_links)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)

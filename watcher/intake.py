@@ -134,10 +134,10 @@ class Intake:
             settled = await self._store.resolve(action_id, state, result=result, now=now)
             self._ledger.enter(settled, now)
         action = settled.actions[0]
-        entry = self._book.entry(action.panel, action.order or "")
-        if entry is None:
+        order = self._book.order(action.panel, action.order or "")
+        if order is None:
             return action, None
-        return action, await self._store.order(action.panel, entry.order.id)
+        return action, await self._store.order(action.panel, order.id)
 
     def settled(self, actions: Sequence[Action]) -> None:
         """Actions that have ended; whoever waits for one hears of it."""
@@ -186,8 +186,8 @@ class Intake:
         return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
 
     def _counted(self, panel: str, order_id: str, current: int, now: float) -> list[Transition]:
-        entry = self._book.entry(panel, order_id)
-        transition = count(entry.order, current, now) if entry else None
+        order = self._book.order(panel, order_id)
+        transition = count(order, current, now) if order else None
         return [] if transition is None else [transition]
 
 

@@ -120,9 +120,9 @@ class Ledger:
 
     def look_soon(self, panel: str, order_id: str, now: float) -> None:
         """What the rules waited for at the order is over: `look` reviews it until that succeeds."""
-        entry = self._book.entry(panel, order_id)
-        if entry is not None:
-            self._book.look_at(entry.order, now)
+        order = self._book.order(panel, order_id)
+        if order is not None:
+            self._book.look_at(order, now)
             self._on_look(now)
 
     async def look(self, now: float) -> float | None:
@@ -141,8 +141,8 @@ class Ledger:
 
     async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
         def current() -> list[Order]:
-            entries = (self._book.entry(panel, order.id) for order in orders)
-            return [entry.order for entry in entries if entry is not None]
+            found = (self._book.order(panel, order.id) for order in orders)
+            return [order for order in found if order is not None]
 
         def is_over(order: Order) -> bool:
             ends_at = self._guard_end(order)
@@ -179,9 +179,8 @@ class Ledger:
         self._on_planned(planned)
 
     def _count_refill(self, action: Action) -> None:
-        entry = self._book.entry(action.panel, action.order or "")
-        if entry is not None:
-            order = entry.order
+        order = self._book.order(action.panel, action.order or "")
+        if order is not None:
             self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
     def _release_unplanned(self, verdict: Verdict, planned: Sequence[Action]) -> None:

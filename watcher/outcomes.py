@@ -63,9 +63,9 @@ class Outcomes:
             action, answer = outcome.action, outcome.answer or ""
             if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
                 continue
-            entry = self._book.entry(action.panel, action.order or "")
-            if entry is None or entry.order.service is None:
+            order = self._book.order(action.panel, action.order or "")
+            service = order.service if order else None
+            if service is None:
                 continue
-            service = entry.order.service
             await self._store.refill_disabled(action.panel, service, answer, now=now)
             self._judge.refill_disabled[action.panel, service] = answer

@@ -7,11 +7,12 @@
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from watcher.book import Book
+from watcher.book import Batch, Book
 from watcher.cadence import after_problem
 from watcher.errors import (
     BadKey,
@@ -25,7 +26,7 @@ from watcher.errors import (
 from watcher.ledger import Ledger
 from watcher.lifecycle import observe, set_aside
 from watcher.metrics import Metrics
-from watcher.model import Observation, Order, RowError, Transition
+from watcher.model import Observation, Order, RowError, Transition, Unchanged
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import Unmatched
@@ -39,9 +40,10 @@ LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
 _AFTER_CRASH = 5.0  # seconds
+NO_MARKS: Mapping[str, int] = MappingProxyType({})
 _REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 
-Row = Observation | RowError
+Row = Observation | RowError | Unchanged
 
 
 class Poller:
@@ -78,13 +80,13 @@ class Poller:
         """Ask for what is due, as fast as the pace allows; returns when to come again."""
         while (again_at := self._wait(now)) is None:
             self._under_way += 1
-            self._spawn(self._run(self._next(now)))
+            self._spawn(self._run(*self._next(now)))
             now = self._line.clock()
         return again_at
 
-    async def _run(self, ask: Ask) -> None:
+    async def _run(self, ask: Ask, batch: Batch | None) -> None:
         try:
-            await self._round(ask)
+            await self._round(ask, batch)
         except Exception:
             self._quiet_until = self._line.clock() + _AFTER_CRASH
             raise
@@ -112,17 +114,16 @@ class Poller:
     def _next_due(self, now: float) -> float | None:
         return now if self._suspects else self._book.next_due(self._line.name, now)
 
-    def _next(self, now: float) -> Ask:
+    def _next(self, now: float) -> tuple[Ask, Batch | None]:
         if self._suspects and not self._asks_others(now):
-            return self._suspects.take()
+            return self._suspects.take(), None
         limit = 1 if now < self._one_by_one_until else self._suspects.size
         self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
-        entries = self._book.take(self._line.name, limit, now)
-        self._metrics.batch_orders.labels(self._line.name).observe(len(entries))
+        batch = self._book.take(self._line.name, limit, now)
+        self._metrics.batch_orders.labels(self._line.name).observe(len(batch.ids))
         # Once a batch, for the order that is latest: a million orders are too many.
-        late = self._book.lag(self._line.name, entries, now)
-        self._metrics.lag.labels(self._line.name).observe(late)
-        return Ask(ids=[entry.order.id for entry in entries])
+        self._metrics.lag.labels(self._line.name).observe(batch.late)
+        return Ask(ids=batch.ids), batch
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
@@ -132,9 +133,11 @@ class Poller:
         self._suspects_next = not self._suspects_next
         return self._suspects_next
 
-    async def _round(self, ask: Ask) -> None:
+    async def _round(self, ask: Ask, batch: Batch | None) -> None:
+        slots = self._book.slots(self._line.name, ask.ids, batch)
+        marks = self._book.marks(self._line.name, slots)
         try:
-            rows = await self._line.ask(self._line.client.statuses(ask.ids))
+            rows = await self._line.ask(self._line.client.statuses(ask.ids, marks))
         except Unmatched:
             self._put_back([*ask.ids, *ask.rest])
             self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
@@ -148,7 +151,7 @@ class Poller:
             self._put_back([*ask.ids, *ask.rest])
             raise
         else:
-            await self._answered(ask, rows)
+            await self._answered(ask, rows, batch, marks)
 
     def _not_asked(self, ask: Ask) -> None:
         if ask.is_fresh:
@@ -156,7 +159,9 @@ class Poller:
         else:
             self._suspects.again(ask)
 
-    async def _answered(self, ask: Ask, rows: Mapping[str, Row]) -> None:
+    async def _answered(
+        self, ask: Ask, rows: Mapping[str, Row], batch: Batch | None, marks: Mapping[str, int]
+    ) -> None:
         self._line.last_success = self._line.clock()
         if len(ask.ids) == 1 and isinstance(rows.get(ask.ids[0]), RowError):
             self._put_back(self._suspects.refused(ask).free)
@@ -164,7 +169,12 @@ class Poller:
             return
         self._unproven = 0
         self._suspects.answered(ask)
-        await self._learn(ask.ids, rows)
+        slots = self._book.slots(self._line.name, ask.ids, batch)
+        old = [slot for i, slot in slots.items() if isinstance(rows.get(i), Unchanged)]
+        self._book.unchanged(self._line.name, old, self._line.clock())
+        news = [i for i in ask.ids if not isinstance(rows.get(i), Unchanged)]
+        if news:
+            await self._learn(news, rows, marks=marks)
 
     async def _refused(self, ask: Ask, error: Refused) -> None:
         proven = self._suspects.is_proven(ask)
@@ -198,39 +208,55 @@ class Poller:
             await self._learn(ask.ids, {finding.bad: RowError(str(error))}, spoils=True)
 
     async def _learn(
-        self, ids: Sequence[str], rows: Mapping[str, Row], *, spoils: bool = False
+        self,
+        ids: Sequence[str],
+        rows: Mapping[str, Row],
+        *,
+        marks: Mapping[str, int] = NO_MARKS,
+        spoils: bool = False,
     ) -> None:
         """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
-        now = self._line.clock()
-        found = [self._book.entry(self._line.name, order_id) for order_id in ids]
-        entries = [(entry, entry.order) for entry in found if entry is not None]
+        now, name = self._line.clock(), self._line.name
+        slots = self._book.slots(name, ids, None)
+        sights = {order_id: self._book.sight(name, slot) for order_id, slot in slots.items()}
+        changed: dict[str, Order] = {}
         try:
-            kept = await self._keep(ids, rows, now)
+            kept = await self._keep(ids, rows, now, changed)
         except BaseException:
             self._put_back(ids)
             raise
-        for entry, before in entries:
-            order_id = before.id
+        for order_id, sight in sights.items():
             if order_id in kept and isinstance(rows.get(order_id), Observation):
-                self._book.checked(entry, before, now)
+                after = changed.get(order_id, sight.order)
+                self._book.checked(sight, after, now, marks.get(order_id, 0))
             else:
-                due = after_problem(entry.failures + 1, now)
-                alone = spoils or (entry.alone and len(ids) == 1)
-                self._book.refused(self._line.name, order_id, due, alone=alone)
+                due = after_problem(sight.failures + 1, now)
+                alone = spoils or (sight.alone and len(ids) == 1)
+                self._book.refused(name, order_id, due, alone=alone)
 
-    async def _keep(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> set[str]:
-        """Record what changed; the ids for which that went well: a bad one spoils no other."""
+    async def _keep(
+        self, ids: Sequence[str], rows: Mapping[str, Row], now: float, changed: dict[str, Order]
+    ) -> set[str]:
+        """Record what `changed`; the ids for which that went well: a bad one spoils no other."""
         name = self._line.name
+
+        def transitions() -> Iterator[Transition]:
+            for transition in self._transitions(ids, rows, now):
+                changed[transition.after.id] = transition.after
+                yield transition
+
         try:
-            await self._ledger.keep(name, now, lambda: self._transitions(ids, rows, now))
+            await self._ledger.keep(name, now, transitions)
         except (LifecycleError, StoreRefused) as error:
+            for order_id in ids:
+                changed.pop(order_id, None)
             if len(ids) > 1:
                 middle = len(ids) // 2
-                first = await self._keep(ids[:middle], rows, now)
-                return first | await self._keep(ids[middle:], rows, now)
+                first = await self._keep(ids[:middle], rows, now, changed)
+                return first | await self._keep(ids[middle:], rows, now, changed)
             log.error("poller.not_kept", panel=name, order=ids[0], cause=str(error))
             if isinstance(rows.get(ids[0]), Observation):
-                await self._keep(ids, {ids[0]: RowError(f"{NOT_KEPT}{error}")}, now)
+                await self._keep(ids, {ids[0]: RowError(f"{NOT_KEPT}{error}")}, now, changed)
             return set()
         return set(ids)
 
@@ -238,10 +264,10 @@ class Poller:
         self, ids: Iterable[str], rows: Mapping[str, Row], now: float
     ) -> Iterator[Transition]:
         for order_id in ids:
-            entry = self._book.entry(self._line.name, order_id)
-            if entry is None:
+            order = self._book.order(self._line.name, order_id)
+            if order is None:
                 continue
-            transition = _transition(entry.order, rows.get(order_id), now)
+            transition = _transition(order, rows.get(order_id), now)
             if transition is not None:
                 yield transition
 
@@ -258,4 +284,4 @@ def _transition(order: Order, row: Row | None, now: float) -> Transition | None:
     """Raises LifecycleError where the table has no such transition."""
     if isinstance(row, Observation):
         return observe(order, row, now)
-    return set_aside(order, LEFT_OUT if row is None else row.text, now)
+    return set_aside(order, row.text if isinstance(row, RowError) else LEFT_OUT, now)

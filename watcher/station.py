@@ -21,6 +21,7 @@ from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
 from watcher.poller import Poller
+from watcher.records import Records
 from watcher.refills import RefillWatcher
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
@@ -45,6 +46,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         """An empty schedule, as the panel's limits and the configuration want it."""
         settings = self.config.settings
         return Agenda(
+            Records(self.name),
             now,
             within=settings.check_within,
             ids_per_minute=settings.requests_per_minute * max(1, self.line.client.limit("status")),

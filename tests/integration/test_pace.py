@@ -67,14 +67,14 @@ class Slow:
         self.under_way: list[list[str]] = []
         self.most = 0
 
-    async def statuses(self, ids: list[str]) -> Any:
+    async def statuses(self, ids: list[str], marks: dict[str, int]) -> Any:
         self.under_way.append(list(ids))
         self.most = max(self.most, len(self.under_way))
         asked = [order for batch in self.under_way for order in batch]
         assert len(asked) == len(set(asked)), "two requests for one id at once"
         try:
             await self.gate.wait()
-            return await self.plain(ids)
+            return await self.plain(ids, marks)
         finally:
             self.under_way.remove(list(ids))
 

@@ -31,10 +31,10 @@ def poisoned(house: House, bad: str, trait: Trait) -> Iterator[None]:
     client: Any = house.daemon.stations["standard"].line.client
     plain = client.statuses
 
-    async def statuses(ids: list[str]) -> Any:
+    async def statuses(ids: list[str], marks: dict[str, int]) -> Any:
         if bad in ids:
             house.panel.switches.on(trait, action="status", times=1)
-        return await plain(ids)
+        return await plain(ids, marks)
 
     client.statuses = statuses
     try:

@@ -11,12 +11,14 @@ from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Re
 from watcher.model import (
     DELIVERED,
     REFILL_FINAL,
+    UNCHANGED,
     ActionState,
     Kind,
     Observation,
     RefillStatus,
     RowError,
     Status,
+    Unchanged,
 )
 from watcher.panels.client import PanelClient
 from watcher.panels.protocol import RefillObservation
@@ -131,13 +133,20 @@ class ModelClient(PanelClient):
     async def open(self) -> None:
         """There is nothing to open."""
 
-    async def statuses(self, ids: Sequence[str]) -> dict[str, Observation | RowError]:
+    async def statuses(
+        self, ids: Sequence[str], marks: dict[str, int]
+    ) -> dict[str, Observation | RowError | Unchanged]:
         fate = await self._read()
-        rows: dict[str, Observation | RowError] = {}
+        rows: dict[str, Any] = {}
         for number, order in enumerate(ids):
             known = self._panel.orders.get(order)
             rows[order] = known if known else RowError("Incorrect order ID")
             _spoil(rows, order, number, fate, "Incorrect order ID")
+        for order, row in rows.items():
+            if marks.get(order) == hash(row):
+                rows[order] = UNCHANGED
+            elif isinstance(row, Observation):
+                marks[order] = hash(row)
         await self._point()
         return rows
 

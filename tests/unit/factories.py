@@ -1,10 +1,12 @@
 """Short ways to make the values that tests need."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from watcher.conditions import Condition
 from watcher.facts import Panel, Situation
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
+from watcher.records import OrderRows
 from watcher.rules import Rule
 
 HOUR = 3600.0
@@ -25,6 +27,13 @@ def an_order(**fields: Any) -> Order:
         "status": Status.PENDING,
     }
     return Order(**{**usual, **fields})
+
+
+def rows_of(orders: Sequence[Order]) -> OrderRows:
+    """Orders of one panel as the store hands them over."""
+    fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
+    fields["charge"] = [None if o.charge is None else str(o.charge) for o in orders]
+    return OrderRows(**{**fields, "panel": orders[0].panel})
 
 
 def a_finished_order(at: float = 0.0, **fields: Any) -> Order:

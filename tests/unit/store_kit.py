@@ -25,6 +25,7 @@ from watcher.model import (
     Status,
     Transition,
 )
+from watcher.records import OrderRows, Records
 from watcher.store import Store
 
 NAME = "watcher.db"
@@ -116,8 +117,13 @@ def child(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-async def loaded(store: Store) -> list[Order]:
-    """Every order that is not closed."""
+async def loaded(store: Store, *args: Any, **options: Any) -> list[Order]:
+    """Every order that is not closed, as the book would have it."""
     orders: list[Order] = []
-    await store.load(orders.extend)
-    return orders
+
+    def take(rows: OrderRows) -> None:
+        records = Records(rows.panel)
+        orders.extend(records.order(slot) for slot in records.extend(rows))
+
+    await store.load(take, *args, **options)
+    return sorted(orders, key=lambda order: order.key)

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.factories import an_order
-from watcher.book import Book
+from tests.unit.factories import an_order, rows_of
+from watcher.book import Batch, Book
 from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage
 from watcher.model import Phase, Status
+from watcher.records import Records
 
 
 def a_panel(book: Book, name: str = "p") -> Book:
-    agenda = Agenda(0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
+    agenda = Agenda(Records(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
     book.open(name, agenda, Learnt(0.0))
     return book
 
@@ -24,30 +25,34 @@ def a_book(dues: list[float], **fields: object) -> Book:
     return book
 
 
-def ids(entries: list) -> list[str]:
-    return [entry.order.id for entry in entries]
+def ids(batch: Batch) -> list[str]:
+    return batch.ids
 
 
-def check(book: Book, order_id: str, now: float) -> None:
-    """The panel told of the order; it is as it was."""
-    entry = book.entry("p", order_id)
-    book.checked(entry, entry.order, now)
+def check(book: Book, order_id: str, now: float, **changes: object) -> None:
+    """The panel told of the order; it is as it was, but for the changes."""
+    sight = book.sight("p", book.entry("p", order_id).slot)
+    after = sight.order
+    if changes:
+        after = msgspec.structs.replace(after, **changes)
+        book.replace(after)
+    book.checked(sight, after, now)
 
 
 def test_nothing_is_taken_before_it_is_due():
-    assert a_book([10.0, 20.0]).take("p", 100, 5.0) == []
-    assert a_book([]).take("p", 100, 5.0) == []
+    assert a_book([10.0, 20.0]).take("p", 100, 5.0).ids == []
+    assert a_book([]).take("p", 100, 5.0).ids == []
     assert a_book([]).next_due("p", 0.0) is None
     assert Book().next_due("p", 0.0) is None
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
     book = a_book([1.0, 2.0, 3.0])
-    for entry in book.take("p", 100, 4.0):
-        check(book, entry.order.id, 4.0)
+    for order_id in book.take("p", 100, 4.0).ids:
+        check(book, order_id, 4.0)
     book.add(an_order(id="new", checked_at=None), 20.0)
     assert ids(book.take("p", 100, 20.0))[0] == "new"
-    assert book.take("p", 100, 20.0) == [], "the others filled the request"
+    assert book.take("p", 100, 20.0).ids == [], "the others filled the request"
 
 
 def test_what_was_checked_just_now_is_left_alone():
@@ -67,7 +72,7 @@ def test_a_refused_id_fills_no_request():
     book.put_back("p", ["1"])
     assert sorted(ids(book.take("p", 100, 70.0))) == ["0", "1"]
     book.put_back("p", ["0"])
-    assert book.entry("p", "0").key == 70.0, "as it was appointed"
+    assert book.entry("p", "0").turn == 70.0, "as it was appointed"
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
@@ -86,7 +91,7 @@ def test_what_is_under_way_is_not_taken_again():
     book = a_book([1.0, 2.0])
     assert ids(book.take("p", 1, 5.0)) == ["0"]
     assert ids(book.take("p", 100, 5.0)) == ["1"]
-    assert book.take("p", 100, 5.0) == []
+    assert book.take("p", 100, 5.0).ids == []
     book.put_back("p", ["0"])
     assert book.next_due("p", 5.0) == 5.0
 
@@ -94,9 +99,9 @@ def test_what_is_under_way_is_not_taken_again():
 def test_hasten_brings_forward_only():
     book = a_book([100.0])
     book.hasten("p", "0", 200.0, 1.0)
-    assert book.entry("p", "0").key == 100.0
+    assert book.entry("p", "0").turn == 100.0
     book.hasten("p", "0", 50.0, 1.0)
-    assert book.entry("p", "0").key == 50.0
+    assert book.entry("p", "0").turn == 50.0
     book.hasten("p", "nobody", 1.0, 1.0)
 
 
@@ -104,8 +109,8 @@ def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
     book = a_panel(Book())
     orders = [an_order(id=str(number), checked_at=5.0) for number in range(100)]
     shares = iter(number / 100 for number in range(100))
-    book.fill(orders, 1000.0, lambda: next(shares))
-    keys = [book.entry("p", str(number)).key for number in range(100)]
+    book.fill(rows_of(orders), 1000.0, lambda: next(shares))
+    keys = [book.entry("p", str(number)).turn for number in range(100)]
     assert keys == sorted(keys)
     assert keys[50] == pytest.approx(keys[99] * 50 / 99)
     assert book.counts["p", Status.PENDING] == 100
@@ -113,41 +118,35 @@ def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
 
 def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
     book = a_panel(Book())
-    book.fill([an_order(checked_at=2000.0)], 1000.0, lambda: 0.5)
+    book.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
     assert book.next_due("p", 1000.0) == 1000.0
 
 
 def test_the_answers_teach_how_soon_orders_start():
     book = a_book([1.0])
-    (entry,) = book.take("p", 100, 1.0)
+    book.take("p", 100, 1.0)
     check(book, "0", 1.0)
-    before = entry.order
-    book.replace(msgspec.structs.replace(before, status=Status.IN_PROGRESS))
-    book.checked(entry, before, 61.0)
-    assert entry.started == 31.0, "in the middle between the two checks"
+    check(book, "0", 61.0, status=Status.IN_PROGRESS)
+    assert book.entry("p", "0").started == 31.0, "in the middle between the two checks"
     assert book.learnt("p").of("7").changes[Stage.PENDING] == 1
 
 
 def test_an_answer_that_closes_an_order_teaches_too():
     book = a_book([1.0])
-    (entry,) = book.take("p", 100, 1.0)
+    book.take("p", 100, 1.0)
     check(book, "0", 1.0)
-    before = entry.order
-    after = msgspec.structs.replace(before, status=Status.CANCELED, phase=Phase.CLOSED)
-    book.replace(after)
-    book.checked(entry, before, 61.0)
+    check(book, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
     assert book.learnt("p").of("7").ends == {"canceled": 1.0}
     assert book.next_due("p", 1e6) is None
 
 
 def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
     book = a_book([1.0, 2.0])
-    taken = book.take("p", 100, 5.0)
-    assert book.lag("p", taken, 5.0) == 4.0
+    assert book.take("p", 100, 5.0).late == 4.0
     check(book, "0", 5.0)
     check(book, "1", 5.0)
-    assert book.lag("p", taken, 34.0) == 0.0
-    assert book.lag("p", taken, 37.0) == 2.0, "30 s are promised"
+    assert book.take("p", 1, 34.0).late == 0.0
+    assert book.take("p", 100, 37.0).late == 2.0, "30 s are promised"
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
@@ -224,8 +223,8 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
                 book.put_back("p", [order_id])
     later = 1e6
     rest: list[str] = []
-    while taken := book.take("p", 100, later):
-        rest += ids(taken)
+    while taken := book.take("p", 100, later).ids:
+        rest += taken
         later += 1.0
     assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
 
@@ -234,6 +233,6 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
 def test_batches_are_full_while_enough_is_due(count: int):
     book = a_book([1.0] * count)
     sizes = []
-    while taken := book.take("p", 100, 2.0):
+    while taken := book.take("p", 100, 2.0).ids:
         sizes.append(len(taken))
     assert sizes == [100] * (count // 100) + ([count % 100] if count % 100 else [])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.factories import HOUR, a_finished_order, an_order
 from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
 from watcher.model import Phase
+from watcher.records import Records
 
 WITHIN = 600.0
 NOW = 1_800_000_000.0
@@ -17,17 +18,22 @@ NOW = 1_800_000_000.0
 
 def an_agenda(
     count: int = 0, *, units: float = 1.0, ids: float = 600.0, idle: float = 0.001, **order: object
-) -> tuple[Agenda, list[Entry]]:
-    agenda = Agenda(NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
-    entries = [Entry(an_order(id=str(n), **order)) for n in range(count)]
+) -> tuple[Agenda, list[int]]:
+    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
+    entries = [new(agenda, str(n), **order) for n in range(count)]
     for entry in entries:
         agenda.join(entry, units, 1.0, NOW)
     agenda.begin()
     return agenda, entries
 
 
-def ids(entries: list[Entry]) -> list[str]:
-    return [entry.order.id for entry in entries]
+def new(agenda: Agenda, order_id: str = "1", **order: object) -> int:
+    """The slot of an order that has not joined yet."""
+    return agenda.records.add(an_order(id=order_id, **order))
+
+
+def ids(agenda: Agenda, slots: list[int]) -> list[str]:
+    return [agenda.records.id(slot) for slot in slots]
 
 
 def test_nothing_to_watch_is_nothing_to_ask():
@@ -39,11 +45,11 @@ def test_nothing_to_watch_is_nothing_to_ask():
 def test_the_lowest_keys_go_first():
     agenda, _ = an_agenda()
     for number in (3, 1, 2, 0):
-        agenda.join(Entry(an_order(id=str(number))), number + 1.0, 1.0, NOW)
+        agenda.join(new(agenda, str(number)), number + 1.0, 1.0, NOW)
     later = NOW + 60.0
-    assert ids(agenda.take(2, later)) == ["0", "1"]
+    assert ids(agenda, agenda.take(2, later)) == ["0", "1"]
     later += 1.0
-    assert ids(agenda.take(2, later)) == ["2", "3"]
+    assert ids(agenda, agenda.take(2, later)) == ["2", "3"]
     assert agenda.take(2, later) == []
 
 
@@ -58,8 +64,8 @@ def test_a_check_is_followed_by_a_rest():
 
 
 def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
-    agenda = Agenda(NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
-    entry = Entry(an_order())
+    agenda = Agenda(Records("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
+    entry = new(agenda)
     agenda.join(entry, 0.01, 1.0, NOW)
     agenda.take(100, NOW + 1)
     agenda.answered(entry, 0.01, NOW + 1)
@@ -77,7 +83,7 @@ def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
 
 def test_a_request_that_is_due_is_filled_with_whoever_comes_next():
     agenda, _ = an_agenda(1, units=1.0, idle=60.0)
-    agenda.join(Entry(an_order(id="far")), 1000.0, 1.0, NOW)
+    agenda.join(new(agenda, "far"), 1000.0, 1.0, NOW)
     assert len(agenda.take(100, NOW + 60.0)) == 2
     assert agenda.v < 10.0, "it did not make virtual time jump"
 
@@ -88,23 +94,23 @@ def test_what_failed_is_first_again():
     taken = agenda.take(4, later)
     agenda.put_back(taken)
     assert agenda.next_at(later) == later
-    assert set(ids(agenda.take(4, later))) == set(ids(taken))
-    assert all(entry.checked_at is None for entry in entries)
+    assert set(ids(agenda, agenda.take(4, later))) == set(ids(agenda, taken))
+    assert all(Entry(agenda.records, slot).checked_at is None for slot in entries)
 
 
 def test_appointments_are_kept_and_come_first():
     agenda, _ = an_agenda(3, units=0.1, idle=60.0)
-    agenda.appoint(Entry(an_order(id="later")), NOW + 100.0)
-    agenda.appoint(Entry(an_order(id="now")), NOW)
+    agenda.appoint(new(agenda, "later"), NOW + 100.0)
+    agenda.appoint(new(agenda, "now"), NOW)
     assert agenda.next_at(NOW) == NOW
-    assert ids(agenda.take(2, NOW))[0] == "now"
-    assert ids(agenda.take(2, NOW + 100.0))[0] == "later"
+    assert ids(agenda, agenda.take(2, NOW))[0] == "now"
+    assert ids(agenda, agenda.take(2, NOW + 100.0))[0] == "later"
 
 
 def test_an_entry_that_must_stand_alone_does():
     agenda, entries = an_agenda(3, units=0.1)
     for at, entry in enumerate(agenda.take(3, NOW + HOUR)):
-        entry.alone = at == 1
+        agenda.records.alone[entry] = at == 1
         agenda.appoint(entry, NOW + HOUR + at)
     sizes = [len(agenda.take(100, NOW + 2 * HOUR)) for _ in range(3)]
     assert sizes == [1, 1, 1]
@@ -115,7 +121,7 @@ def test_an_order_that_left_is_not_asked_about():
     agenda, entries = an_agenda(3)
     agenda.leave(entries[1])
     assert agenda.active == 2
-    assert set(ids(agenda.take(100, NOW + HOUR))) == {"0", "2"}
+    assert set(ids(agenda, agenda.take(100, NOW + HOUR))) == {"0", "2"}
 
 
 def test_caps_are_as_long_as_the_budget_makes_them():
@@ -134,25 +140,27 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
     while now < NOW + cap:
         now += 600.0
         agenda.next_at(now)
-        late.append(sum(entry.state is State.APPOINTED for entry in entries))
+        late.append(sum(agenda.records.state[slot] == State.APPOINTED for slot in entries))
     assert late[-1] >= 590
     steps = [after - before for before, after in itertools.pairwise(late)]
     assert max(steps) < 20
 
 
 def test_a_cap_as_short_as_the_rest_is_held():
-    agenda = Agenda(NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
-    entry = Entry(an_order())
+    agenda = Agenda(Records("p"), NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
+    entry = new(agenda)
     agenda.appoint(entry, NOW)
     now = NOW
     for _ in range(10):
         assert agenda.take(100, now) == [entry]
         agenda.answered(entry, 50.0, now)
         due = agenda.next_at(now)
-        while due is not None and not (entry.state is State.APPOINTED and due <= now):
+        while due is not None and not (
+            Entry(agenda.records, entry).state is State.APPOINTED and due <= now
+        ):
             now = due
             due = agenda.next_at(now)
-        assert now - (entry.checked_at or 0.0) <= 1.1 * MIN_GAP
+        assert now - agenda.records.checked_at[entry] <= 1.1 * MIN_GAP
 
 
 def test_people_are_told_when_an_order_is_expected_to_be_checked():
@@ -211,12 +219,15 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     No order waits longer than its cap and a tenth of it, as long as requests succeed.
     """
     rng = Random(seed)
-    agenda = Agenda(NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001)
+    agenda = Agenda(
+        Records("p"), NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001
+    )
     entries = {}
+    checked_at = agenda.records.checked_at
     waits_since: dict[str, float] = {}
     for number in range(count):
         make = a_finished_order if rng.random() < guarded else an_order
-        entry = entries[str(number)] = Entry(make(id=str(number)))
+        entry = entries[str(number)] = agenda.records.add(make(id=str(number)))
         agenda.join(entry, widest * rng.random() ** 4 + 0.01, 1.0, NOW)
         waits_since[str(number)] = NOW
     now, allowed = NOW, 0.0
@@ -225,20 +236,24 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
         due = agenda.next_at(now)
         taken = agenda.take(limit, now)
         assert bool(taken) == (due is not None and due <= now)
-        assert len(set(ids(taken))) == len(taken)
+        assert len(set(ids(agenda, taken))) == len(taken)
         if 0 < len(taken) < limit:
             left = [entry for entry in entries.values() if entry not in taken]
-            assert all(now - (entry.checked_at or 0.0) < MIN_GAP for entry in left)
+            assert all(now - checked_at[entry] < MIN_GAP for entry in left)
         if rng.random() < failing:
             agenda.put_back(taken)
             allowed += every
             continue
         for entry in taken:
-            assert entry.checked_at is None or now - entry.checked_at >= MIN_GAP
-            waited = now - waits_since[entry.order.id]
-            most = max(WITHIN, agenda.cap(entry.order.phase)) if agenda.active else inf
+            assert not now - checked_at[entry] < MIN_GAP, "NaN before the first check"
+            order = agenda.records.order(entry)
+            waited = now - waits_since[order.id]
+            most = max(WITHIN, agenda.cap(order.phase)) if agenda.active else inf
             assert waited <= 1.1 * most + 2 * every + allowed
-            waits_since[entry.order.id] = now
+            waits_since[order.id] = now
             agenda.answered(entry, widest * rng.random() ** 4 + 0.01, now)
     for order_id, since in waits_since.items():
-        assert now - since <= 1.1 * agenda.cap(entries[order_id].order.phase) + 2 * every + allowed
+        assert (
+            now - since
+            <= 1.1 * agenda.cap(agenda.records.phase_of(entries[order_id])) + 2 * every + allowed
+        )

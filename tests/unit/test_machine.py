@@ -42,11 +42,12 @@ from tests.unit.machine_kit import (
     orders,
     refill_moves,
 )
+from tests.unit.store_kit import loaded
 from watcher.config import Config
 from watcher.errors import RequestError, StoreError
 from watcher.intake import new_order
 from watcher.judge import Judge
-from watcher.model import ActionState, Kind, Observation, Order, RefillStatus
+from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.recall import recall
 
 T = TypeVar("T")
@@ -361,9 +362,8 @@ class House(RuleBasedStateMachine):
         state = self.rows("PRAGMA data_version"), in_book, memory(daemon.judge, watched)
         if state == self.checked:  # reading all of it costs more than a step
             return
-        loaded: list[Order] = []
-        await daemon.store.load(loaded.extend, daemon.stations, links=daemon.book.keeps_links)
-        assert in_book == {order.key: order for order in loaded}
+        on_record = await loaded(daemon.store, daemon.stations, links=daemon.book.keeps_links)
+        assert in_book == {order.key: order for order in on_record}
         fresh = Judge(daemon.judge.rules)
         await recall(daemon.store, fresh, self.clock())
         for refill in await daemon.store.open_refills():

@@ -11,7 +11,8 @@ from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
 from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
 from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
-from watcher.cadence.stages import Stage, stage_of
+from watcher.cadence.stages import Stage, stage_of, status_class
+from watcher.cadence.unchanged import unchanged, wait_of
 
 __all__ = [
     "MIN_GAP",
@@ -29,5 +30,8 @@ __all__ = [
     "prospect",
     "refill_units",
     "stage_of",
+    "status_class",
+    "unchanged",
     "units",
+    "wait_of",
 ]

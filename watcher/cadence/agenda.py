@@ -17,8 +17,9 @@ from collections.abc import Iterable
 from itertools import islice
 
 from watcher.cadence.buckets import FINE, Buckets
-from watcher.cadence.entries import Entry, State
-from watcher.model import Order, Phase
+from watcher.cadence.entries import State
+from watcher.model import Phase
+from watcher.records import GUARDED, NONE, Records
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 GUARDED_WITHIN = 12 * 3600.0  # no finished order waits longer, if the budget allows it
@@ -28,8 +29,8 @@ _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothe
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
 
-_OUT, _ASKED, _RESTING = State.OUT, State.ASKED, State.RESTING
-_WAITING, _APPOINTED = State.WAITING, State.APPOINTED
+_OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
+_WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
 
 
 def after_problem(failures: int, now: float) -> float:
@@ -39,11 +40,18 @@ def after_problem(failures: int, now: float) -> float:
 
 
 class Agenda:
-    """The schedule of one panel. Times are Unix seconds."""
+    """The schedule of one panel's orders, which are told by their slots. Times: Unix seconds."""
 
     def __init__(
-        self, now: float, *, within: float, ids_per_minute: float, idle_every: float = 20.0
+        self,
+        records: Records,
+        now: float,
+        *,
+        within: float,
+        ids_per_minute: float,
+        idle_every: float = 20.0,
     ) -> None:
+        self.records = records
         self.ids_per_minute = ids_per_minute  # what the panel's limit allows
         self.v = 0.0
         self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
@@ -52,67 +60,70 @@ class Agenda:
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
-        self._keys = Buckets()
-        self._caps = Buckets()
+        self._keys = Buckets(records)
+        self._caps = Buckets(records)
         self._cap_width = max(0.05, min(5.0, within / 20))
-        self._resting: deque[Entry] = deque()
-        self._appointments: list[tuple[float, int, Entry]] = []
+        self._resting: deque[int] = deque()
+        self._appointments: list[tuple[float, int, int]] = []  # time, serial number, slot
         self._serial = 0
         self._began = now
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
         self._measured = [0.0, 0.0]  # minutes, units
 
-    def appoint(self, entry: Entry, at: float) -> None:
-        """Ask about the entry at a real time. A new one joins the agenda."""
-        if entry.state is _OUT:
-            self._enter(entry, at + self.cap(entry.order.phase))
-        entry.key = at
-        entry.state = _APPOINTED
+    def appoint(self, slot: int, at: float) -> None:
+        """Ask about the order at a real time. A new one joins the agenda."""
+        records = self.records
+        if records.state[slot] == _OUT:
+            self._enter(slot, at + self.cap(records.phase_of(slot)))
+        records.turn[slot] = at
+        records.state[slot] = _APPOINTED
         self._serial += 1
-        heapq.heappush(self._appointments, (at, self._serial, entry))
+        heapq.heappush(self._appointments, (at, self._serial, slot))
 
-    def join(self, entry: Entry, units: float, share: float, now: float) -> None:
-        """Take the entry up, this share (0 to 1) of its usual wait from now."""
+    def join(self, slot: int, units: float, share: float, now: float) -> None:
+        """Take the order up, this share (0 to 1) of its usual wait from now."""
         self._demand += 1.0 / units
-        self._enter(entry, now + self.within * share)
-        entry.key = self.v + units * share
-        self._await_turn(entry)
+        self._enter(slot, now + self.within * share)
+        self.records.turn[slot] = self.v + units * share
+        self._await_turn(slot)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it."""
         self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
 
-    def answered(self, entry: Entry, units: float, now: float) -> None:
-        """The entry was asked about at `now`; it waits for `units`."""
-        entry.checked_at = now
-        entry.key = self.v + units
-        entry.state = _RESTING
-        self._resting.append(entry)
+    def answered(self, slot: int, units: float, now: float) -> None:
+        """The order was asked about at `now`; it waits for `units`."""
+        records = self.records
+        records.checked_at[slot] = now
+        records.turn[slot] = self.v + units
+        records.state[slot] = _RESTING
+        self._resting.append(slot)
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
+    def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
         self._interrupted = True
-        for entry in entries:
-            if entry.state is not _ASKED:
+        records = self.records
+        for slot in slots:
+            if records.state[slot] != _ASKED:
                 continue
-            if entry.failures or entry.alone or entry.is_new:
-                self.appoint(entry, entry.key)
+            if records.failures[slot] or records.alone[slot] or records.is_new(slot):
+                self.appoint(slot, records.turn[slot])
             else:
-                entry.key = self.v
-                self._await_turn(entry)
+                records.turn[slot] = self.v
+                self._await_turn(slot)
 
-    def hasten(self, entry: Entry, at: float, now: float) -> None:
-        """Ask about the entry `at` that time, unless it is asked about or expected sooner."""
-        expected = self.expected_at(entry, now)
-        if entry.state is not _ASKED and expected is not None and at < expected:
-            self.appoint(entry, at)
+    def hasten(self, slot: int, at: float, now: float) -> None:
+        """Ask about the order `at` that time, unless it is asked about or expected sooner."""
+        expected = self.expected_at(slot, now)
+        if self.records.state[slot] != _ASKED and expected is not None and at < expected:
+            self.appoint(slot, at)
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, slot: int) -> None:
         """The order is no longer watched."""
-        if entry.state is not _OUT:
-            entry.state = _OUT
-            self.note_phase(entry.order.phase, -1)
+        if self.records.state[slot] != _OUT:
+            self.records.state[slot] = _OUT
+            self.note_phase(self.records.phase_of(slot), -1)
 
     def note_phase(self, phase: Phase, by: int) -> None:
         """So many orders more are in this phase."""
@@ -121,15 +132,19 @@ class Agenda:
         else:
             self.active += by
 
-    def promised_at(self, entry: Entry) -> float | None:
-        """By when the entry is to be asked about, if the budget allows it."""
-        if entry.is_new or entry.failures or entry.alone:
-            return None if entry.state is _WAITING else entry.key
-        return None if entry.checked_at is None else entry.checked_at + self._promise(entry.order)
+    def promised_at(self, slot: int) -> float | None:
+        """By when the order is to be asked about, if the budget allows it."""
+        records = self.records
+        if records.failures[slot] or records.alone[slot] or records.is_new(slot):
+            return None if records.state[slot] == _WAITING else records.turn[slot]
+        checked_at = records.checked_at[slot]
+        if checked_at != checked_at:
+            return None
+        return checked_at + self._promise(records.phase[slot])
 
-    def lag(self, entries: Iterable[Entry], now: float) -> float:
-        """Seconds by which the latest of the entries is late."""
-        promises = (self.promised_at(entry) for entry in entries)
+    def lag(self, slots: Iterable[int], now: float) -> float:
+        """Seconds by which the latest of the orders is late."""
+        promises = (self.promised_at(slot) for slot in slots)
         return max((now - at for at in promises if at is not None and at < now), default=0.0)
 
     def next_at(self, now: float) -> float | None:
@@ -140,48 +155,51 @@ class Agenda:
         if bucket is not None:
             times.append(self._turn_of(bucket))
         if self._resting:
-            times.append((self._resting[0].checked_at or now) + self.gap)
+            times.append(self._rests_until(self._resting[0]))
         first_cap = self._caps.first()
         if first_cap is not None:
             times.append(first_cap * self._cap_width)
         return max(now, min(times)) if times else None
 
-    def take(self, limit: int, now: float) -> list[Entry]:
-        """The entries of the next request, none while nothing is due.
+    def take(self, limit: int, now: float) -> list[int]:
+        """The orders of the next request, none while nothing is due.
 
         They stay under way until `answered`, `appoint` or `put_back`.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
-        if taken and taken[0].alone:
+        if taken and self.records.alone[taken[0]]:
             return taken
         if not taken and not self._is_turn(now):
             return taken
         in_turn = self._keys.take_waiting(limit - len(taken))
-        self._move(in_turn[-1].key if in_turn else self.v, now)
+        self._move(self.records.turn[in_turn[-1]] if in_turn else self.v, now)
         return taken + in_turn
 
-    def upcoming(self, count: int, now: float) -> list[Entry]:
-        """The entries that will be asked about first, as far as one can tell."""
-        appointed = (entry for _, _, entry in heapq.nsmallest(count, self._appointments))
+    def upcoming(self, count: int, now: float) -> list[int]:
+        """The orders that will be asked about first, as far as one can tell."""
+        appointed = (slot for _, _, slot in heapq.nsmallest(count, self._appointments))
         found = [*appointed, *self._keys.lowest(count), *islice(self._resting, count)]
-        times = {entry.order.id: (self.expected_at(entry, now), entry) for entry in found}
-        timed = [(at, order_id, entry) for order_id, (at, entry) in times.items() if at is not None]
-        return [entry for _, _, entry in heapq.nsmallest(count, timed)]
+        expected = {slot: self.expected_at(slot, now) for slot in found}
+        timed = [(at, slot) for slot, at in expected.items() if at is not None]
+        return [slot for _, slot in heapq.nsmallest(count, timed)]
 
-    def expected_at(self, entry: Entry, now: float) -> float | None:
-        """When the entry will be asked about, as far as one can tell."""
-        if entry.state is _ASKED:
+    def expected_at(self, slot: int, now: float) -> float | None:
+        """When the order will be asked about, as far as one can tell."""
+        records = self.records
+        state, turn = records.state[slot], records.turn[slot]
+        if state == _ASKED:
             return now
-        if entry.state is _OUT:
+        if state == _OUT:
             return None
-        if entry.state is _APPOINTED:
-            return entry.key
-        by_key = max(now, self._moved_at + (entry.key - self.v) * self.minutes_a_unit * 60.0)
-        if entry.checked_at is None:
+        if state == _APPOINTED:
+            return turn
+        by_key = max(now, self._moved_at + (turn - self.v) * self.minutes_a_unit * 60.0)
+        checked_at = records.checked_at[slot]
+        if checked_at != checked_at:
             return by_key
-        latest = entry.checked_at + self.cap(entry.order.phase)
-        return max(min(by_key, latest), entry.checked_at + self.gap)
+        latest = checked_at + self.cap(records.phase_of(slot))
+        return max(min(by_key, latest), checked_at + self.gap)
 
     def seconds(self, units: float) -> float:
         """So many units in real time, no less than the gap and no more than `within`."""
@@ -197,67 +215,83 @@ class Agenda:
 
     # --- below: how it is kept ---
 
-    def _promise(self, order: Order) -> float:
-        if order.phase is Phase.GUARDED and self.within < GUARDED_WITHIN:
+    def _promise(self, phase: int) -> float:
+        if phase == GUARDED and self.within < GUARDED_WITHIN:
             return GUARDED_WITHIN
         return self.within
 
-    def _enter(self, entry: Entry, latest: float) -> None:
-        self.note_phase(entry.order.phase, 1)
-        self._file(entry, latest)
+    def _enter(self, slot: int, latest: float) -> None:
+        self.note_phase(self.records.phase_of(slot), 1)
+        self._file(slot, latest)
 
-    def _await_turn(self, entry: Entry) -> None:
-        entry.state = _WAITING
-        self._keys.add(int(entry.key * FINE), entry)
+    def _await_turn(self, slot: int) -> None:
+        self.records.state[slot] = _WAITING
+        self._keys.add(int(self.records.turn[slot] * FINE), slot)
 
-    def _file(self, entry: Entry, latest: float) -> None:
-        """Look at the entry's cap then."""
-        self._caps.add(int(latest / self._cap_width), entry)
+    def _file(self, slot: int, latest: float) -> None:
+        """Look at the order's cap then."""
+        number = self.records.filed[slot] = int(latest / self._cap_width)
+        self._caps.add(number, slot)
+
+    def _rests_until(self, slot: int) -> float:
+        """A slot that was given to another order since does not hold up those behind it."""
+        return self.records.checked_at[slot] + self.gap if self._rests(slot) else 0.0
+
+    def _rests(self, slot: int) -> bool:
+        return self.records.state[slot] == _RESTING
 
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
         resting = self._resting
-        while resting and (resting[0].checked_at or 0.0) + self.gap <= now:
-            entry = resting.popleft()
-            if entry.state is _RESTING:
-                self._await_turn(entry)
+        while resting and self._rests_until(resting[0]) <= now:
+            slot = resting.popleft()
+            if self._rests(slot):
+                self._await_turn(slot)
         while (bucket := self._caps.first()) is not None and bucket * self._cap_width <= now:
-            open_cap, guarded_cap = self.cap(Phase.OPEN), self.cap(Phase.GUARDED)
-            for entry in self._caps.pop():
-                if entry.state is not _OUT:
-                    guarded = entry.order.phase is Phase.GUARDED
-                    self._hold_to_cap(entry, guarded_cap if guarded else open_cap, now)
+            self._look_at_caps(now)
 
-    def _hold_to_cap(self, entry: Entry, cap: float, now: float) -> None:
-        if entry.checked_at is None:  # since the start; these are spread, too
-            latest = self._began + cap * (hash(entry.order.id) % 1024) / 1024
+    def _look_at_caps(self, now: float) -> None:
+        """Those of the first bucket; a slot that is filed elsewhere by now is not meant."""
+        records, number = self.records, self._caps.first()
+        open_cap, guarded_cap = self.cap(Phase.OPEN), self.cap(Phase.GUARDED)
+        for slot in self._caps.pop():
+            if records.state[slot] != _OUT and records.filed[slot] == number:
+                records.filed[slot] = NONE
+                is_guarded = records.phase[slot] == GUARDED
+                self._hold_to_cap(slot, guarded_cap if is_guarded else open_cap, now)
+
+    def _hold_to_cap(self, slot: int, cap: float, now: float) -> None:
+        records = self.records
+        checked_at, state = records.checked_at[slot], records.state[slot]
+        if checked_at != checked_at:  # not since the start; these are spread, too
+            latest = self._began + cap * (slot * 619 % 1024) / 1024
         else:
-            latest = entry.checked_at + cap
+            latest = checked_at + cap
         if latest > now + self._cap_width:
             # Not later than an open order's: a guarded one may be open again by then.
-            self._file(entry, min(latest, now + self.within))
+            self._file(slot, min(latest, now + self.within))
             return
-        if entry.state is _RESTING:
-            self._file(entry, now + self._cap_width)
+        if state == _RESTING:
+            self._file(slot, now + self._cap_width)
             return
-        self._file(entry, now + self.within)
-        if entry.state is _WAITING:
-            self.appoint(entry, latest)
+        self._file(slot, now + self.within)
+        if state == _WAITING:
+            self.appoint(slot, latest)
 
-    def _take_appointed(self, limit: int, now: float) -> list[Entry]:
-        taken: list[Entry] = []
-        heap = self._appointments
+    def _take_appointed(self, limit: int, now: float) -> list[int]:
+        taken: list[int] = []
+        heap, records = self._appointments, self.records
         while heap and len(taken) < limit and heap[0][0] <= now:
-            at, _, entry = heap[0]
-            stale = entry.state is not _APPOINTED or entry.key != at
-            if not stale and entry.alone and taken:
+            at, _, slot = heap[0]
+            stale = records.state[slot] != _APPOINTED or records.turn[slot] != at
+            if not stale and records.alone[slot] and taken:
                 break
             heapq.heappop(heap)
             if stale:
                 continue
-            entry.state = _ASKED
-            taken.append(entry)
-            if entry.alone:
+            records.state[slot] = _ASKED
+            taken.append(slot)
+            if records.alone[slot]:
                 break
         return taken
 

@@ -1,15 +1,13 @@
-"""A watched order, as the book and a panel's agenda hold it. A million live: it is small."""
+"""A watched order's place in its panel's schedule."""
 
 from enum import IntEnum
 
-import msgspec
-
-from watcher.cadence.stages import status_class
 from watcher.model import Order
+from watcher.records import NONE, Records
 
 
 class State(IntEnum):
-    """Where an entry stands."""
+    """Where an order stands."""
 
     OUT = 0  # not, or no longer, in the agenda
     ASKED = 1
@@ -18,29 +16,62 @@ class State(IntEnum):
     APPOINTED = 4
 
 
-class Entry(msgspec.Struct, gc=False):
-    """A watched order and its place in the schedule.
+class Entry:
+    """One order's row, as it is at the moment when it is looked at. For those who want to see one.
 
-    `look` is the second at which rules look at it again.
+    Once the order is no longer watched it tells of whoever has the slot.
     """
 
-    order: Order
-    key: float = 0.0  # virtual time; real time while it has an appointment
-    checked_at: float | None = None  # since the daemon started
-    started: float | None = None  # seen in progress since
-    look: int | None = None
-    failures: int = 0  # refusals of this id in a row
-    state: State = State.OUT
-    alone: bool = False  # it made a whole batch fail: it is asked about by itself
+    __slots__ = ("_records", "slot")
+
+    def __init__(self, records: Records, slot: int) -> None:
+        self._records = records
+        self.slot = slot
+
+    @property
+    def order(self) -> Order:
+        return self._records.order(self.slot)
+
+    @property
+    def state(self) -> State:
+        return State(self._records.state[self.slot])
+
+    @property
+    def turn(self) -> float:
+        """Its key in virtual time; the real time of its appointment while it has one."""
+        return self._records.turn[self.slot]
+
+    @property
+    def checked_at(self) -> float | None:
+        """Since the daemon started."""
+        return _time(self._records.checked_at[self.slot])
+
+    @property
+    def started(self) -> float | None:
+        """Seen in progress since."""
+        return _time(self._records.started[self.slot])
+
+    @property
+    def look(self) -> int | None:
+        """The second at which rules look at it again."""
+        second = self._records.look[self.slot]
+        return None if second == NONE else second
+
+    @property
+    def failures(self) -> int:
+        """Refusals of this id in a row."""
+        return self._records.failures[self.slot]
+
+    @property
+    def alone(self) -> bool:
+        """Whether it made a whole batch fail: it is asked about by itself."""
+        return bool(self._records.alone[self.slot])
 
     @property
     def is_new(self) -> bool:
         """Whether its panel has never told of it."""
-        return self.checked_at is None and self.order.checked_at is None
+        return self._records.is_new(self.slot)
 
-    def note_answer(self, before: Order, now: float) -> None:
-        """It was `before` when it was asked about last; what it is now was learnt at `now`."""
-        if status_class(self.order.status) != 1:
-            self.started = None
-        elif status_class(before.status) != 1 and not self.is_new:
-            self.started = now if self.checked_at is None else (now + self.checked_at) / 2
+
+def _time(at: float) -> float | None:
+    return None if at != at else at

@@ -181,12 +181,15 @@ class Learnt:
                 record.ends[row.what] = record.ends.get(row.what, 0.0) + row.changes
         self._sum_up()
 
-    def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
-        constant = stage is _MOVING or stage is _GUARDED
-        exposure = gap / minutes if constant else log1p(gap / minutes)
+    def expose(self, record: ServiceRecord, stage: Stage, exposure: float) -> None:
+        """An interval in which a change might have been."""
         record.exposure[stage] += exposure
         record.touched = True
         self._e[stage] += exposure
+
+    def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
+        constant = stage is _MOVING or stage is _GUARDED
+        self.expose(record, stage, gap / minutes if constant else log1p(gap / minutes))
 
     def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
         record = self.services[service]
@@ -251,18 +254,47 @@ def standing(
     if order.phase is Phase.GUARDED:
         return _GUARDED, 1.0
     if order.status in IS_PENDING:
-        age = (now - order.submitted_at) / 60.0
-        return _PENDING, (age if age > 0.0 else 0.0) + record.lasts[_PENDING]
-    since = started_of(record, order, started)
-    stage = stage_in_progress(order, since, now)
+        return _PENDING, minutes_pending(record, order.submitted_at, now)
+    stage, minutes, _ = standing_in_progress(
+        record,
+        order.remains,
+        order.quantity,
+        order.progressed_at,
+        started_of(record, order, started),
+        now,
+    )
+    return stage, minutes
+
+
+def minutes_pending(record: ServiceRecord, submitted_at: float, now: float) -> float:
+    """T of an order that waits to start."""
+    age = (now - submitted_at) / 60.0
+    return (age if age > 0.0 else 0.0) + record.lasts[_PENDING]
+
+
+def standing_in_progress(
+    record: ServiceRecord,
+    remains: int | None,
+    quantity: int | None,
+    progressed_at: float,
+    since: float,
+    now: float,
+) -> tuple[Stage, float, float]:
+    """Stage and T of an order in progress `since`, and how many minutes T grows in one."""
+    stage = stage_in_progress(remains, quantity, progressed_at, since, now)
     if stage is _MOVING:
-        return stage, _time_left(record, order, since, now)
+        # The undelivered share by speed, the speed smoothed by what is usual.
+        left = (remains or 0) / (quantity or _USUAL_QUANTITY)
+        usual, age = 0.1 * record.minutes_in_progress(quantity), (now - since) / 60.0
+        growth = left / (1.1 - left)
+        minutes = growth * ((age if age > 0.0 else 0.0) + usual)
+        return stage, minutes if minutes > _SHORTEST_LEFT else _SHORTEST_LEFT, growth
     if stage is _STARTING:
-        age, usual = (now - since) / 60.0, record.minutes_in_progress(order.quantity)
-        if order.remains is None:  # the end is expected about when it usually comes
-            return stage, max(age, 2 * usual - age)
-        return stage, max(0.0, age) + usual
-    return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
+        age, usual = (now - since) / 60.0, record.minutes_in_progress(quantity)
+        if remains is None and age < usual:  # the end is expected about when it usually comes
+            return stage, 2 * usual - age, -1.0
+        return stage, max(0.0, age) + (0.0 if remains is None else usual), 1.0
+    return stage, max(0.0, now - progressed_at) / 60.0 + record.lasts[stage], 1.0
 
 
 def started_of(record: ServiceRecord, order: Order, started: float | None) -> float:
@@ -284,15 +316,6 @@ def refill_units(learnt: Learnt, service: str | None, requested: float, now: flo
     record = learnt.of(service)
     minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
     return sqrt(learnt.scale(record, Stage.REFILL, minutes))
-
-
-def _time_left(record: ServiceRecord, order: Order, started: float, now: float) -> float:
-    """Undelivered share by speed, the speed smoothed by what is usual."""
-    quantity, remains = order.quantity or _USUAL_QUANTITY, order.remains or 0
-    left = remains / quantity
-    usual = 0.1 * record.minutes_in_progress(quantity)
-    minutes = left * (max(0.0, now - started) / 60.0 + usual) / (1.1 - left)
-    return minutes if minutes > _SHORTEST_LEFT else _SHORTEST_LEFT
 
 
 def _began(stage: Stage, order: Order, started: float) -> float:

@@ -50,7 +50,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
 
 def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospect:
     """What follows from what is known now."""
-    at, order = agenda.expected_at(entry, now), entry.order
+    at, order = agenda.expected_at(entry.slot, now), entry.order
     if entry.failures:
         return Prospect(at=at, reason=f"the panel did not tell of it {entry.failures} times")
     if entry.is_new:

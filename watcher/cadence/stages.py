@@ -31,19 +31,20 @@ def stage_of(order: Order, started: float, now: float) -> Stage:
         return _GUARDED
     if order.status in IS_PENDING:
         return _PENDING
-    return stage_in_progress(order, started, now)
+    return stage_in_progress(order.remains, order.quantity, order.progressed_at, started, now)
 
 
-def stage_in_progress(order: Order, started: float, now: float) -> Stage:
+def stage_in_progress(
+    remains: int | None, quantity: int | None, progressed_at: float, started: float, now: float
+) -> Stage:
     """The same for an order that is neither pending nor guarded."""
-    remains, quantity = order.remains, order.quantity
     if remains is None or not quantity or remains >= quantity:
         return _STARTING
     if remains <= 0:
         return _ENDING
-    still = now - order.progressed_at
+    still = now - progressed_at
     if still > STILL:
-        gap = (order.progressed_at - started) / (quantity - remains)
+        gap = (progressed_at - started) / (quantity - remains)
         if still > STILL + STILL_GAPS * gap:
             return _STOPPED
     return _MOVING

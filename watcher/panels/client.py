@@ -19,7 +19,7 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
-from watcher.model import Balance, Observation, RowError, Service
+from watcher.model import Balance, Observation, RowError, Service, Unchanged
 from watcher.panels import protocol
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import RefillObservation
@@ -106,10 +106,22 @@ class PanelClient:
         multiple = action == "cancel" or self._profile.can(f"multi_{action}")
         return self._profile.batch if multiple else 1
 
-    async def statuses(self, ids: Sequence[str]) -> dict[str, Observation | RowError]:
-        """The orders' statuses; an order that is left out was not observed."""
+    async def statuses(
+        self, ids: Sequence[str], marks: dict[str, int] | None = None
+    ) -> dict[str, Observation | RowError | Unchanged]:
+        """The orders' statuses; an order that is left out was not observed.
+
+        `marks` stand for what was said of them last: see `protocol.decode_news`.
+        """
         params = self._params("status", "order", ids)
-        decode = _one_or_many(ids, protocol.decode_status, protocol.decode_statuses)
+        known = {} if marks is None else marks
+
+        def decode(body: bytes) -> dict[str, Observation | RowError | Unchanged]:
+            if len(ids) > 1:
+                return protocol.decode_news(body, ids, known)
+            known.clear()
+            return {ids[0]: protocol.decode_status(body, ids[0])}
+
         return await self._request(self._reading, "status", params, decode)
 
     async def refill(self, ids: Sequence[str]) -> dict[str, str | RowError]:

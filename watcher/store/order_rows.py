@@ -1,6 +1,7 @@
 """Orders and their rows in `orders` and `order_states`. Made to be quick: there are millions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
+from watcher.records import OrderRows
 from watcher.store.panels import PanelNames
 from watcher.store.part import compiled
 from watcher.store.schema import money_text, order_states, orders
@@ -45,6 +47,8 @@ SELECT_ORDER = select(*_COLUMNS).join_from(order_states, orders)
 WITHOUT_LINK = select(
     *(null().label("link") if column is orders.c.link else column for column in _COLUMNS)
 ).join_from(order_states, orders)
+
+_FIELDS = OrderRows.__struct_fields__[3:]  # from the service on, in the order of _COLUMNS
 
 _LAST = select(func.coalesce(func.max(orders.c.key), 0))
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
@@ -118,6 +122,17 @@ class OrderReader:
                 refills,
             ) in rows
         ]
+
+
+def rows_by_panel(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> Iterator[OrderRows]:
+    """The rows of `SELECT_ORDER`, column by column."""
+    by_panel: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
+    for row in rows:
+        by_panel[row[1]].append(row)
+    for panel, some in by_panel.items():
+        key, _, order_id, *others = zip(*some, strict=True)
+        fields = dict(zip(_FIELDS, others, strict=True))
+        yield OrderRows(panel=panels[panel], key=key, id=order_id, **fields)
 
 
 class _Shared(dict[T | None, T | None]):

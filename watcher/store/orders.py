@@ -8,7 +8,14 @@ from sqlalchemy import CTE, Select, and_, bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
-from watcher.store.order_rows import SELECT_ORDER, WITHOUT_LINK, OrderReader, add_orders
+from watcher.records import OrderRows
+from watcher.store.order_rows import (
+    SELECT_ORDER,
+    WITHOUT_LINK,
+    OrderReader,
+    add_orders,
+    rows_by_panel,
+)
 from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
@@ -33,7 +40,7 @@ class Orders(Part):
 
     async def load(
         self,
-        take: Callable[[list[Order]], None],
+        take: Callable[[OrderRows], None],
         panels: Collection[str] | None = None,
         *,
         links: bool = True,
@@ -105,16 +112,16 @@ class Orders(Part):
         self,
         connection: AsyncConnection,
         statement: str,
-        take: Callable[[list[Order]], None],
+        take: Callable[[OrderRows], None],
         panels: Collection[str] | None,
     ) -> None:
-        reader = OrderReader(self._db.panels.names)
         driver = await driver_of(connection)
         after = 0
         while True:
             rows = list(await driver.execute_fetchall(statement, (after, _CHUNK)))
-            orders = reader.read(rows)
-            take([o for o in orders if o.panel in panels] if panels is not None else orders)
+            for of_panel in rows_by_panel(rows, self._db.panels.names):
+                if panels is None or of_panel.panel in panels:
+                    take(of_panel)
             if len(rows) < _CHUNK:
                 return
             after = rows[-1][0]

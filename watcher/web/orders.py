@@ -173,8 +173,7 @@ def _order_of(backend: Backend, raw: Any) -> Order:
 
 def _live(backend: Backend, order: Order) -> Order:
     """The book's state of an order, which is never behind the database's."""
-    entry = backend.book.entry(order.panel, order.id)
-    return entry.order if entry else order
+    return backend.book.order(order.panel, order.id) or order
 
 
 def _lists(changes: Mapping[str, Any]) -> dict[str, list[Any]]:

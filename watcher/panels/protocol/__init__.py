@@ -11,6 +11,7 @@ from watcher.panels.protocol.answers import Unmatched, refusal
 from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
 from watcher.panels.protocol.statuses import (
     RefillObservation,
+    decode_news,
     decode_refill_status,
     decode_refill_statuses,
     decode_status,
@@ -36,6 +37,7 @@ __all__ = [
     "decode_add",
     "decode_balance",
     "decode_cancels",
+    "decode_news",
     "decode_refill",
     "decode_refill_status",
     "decode_refill_statuses",

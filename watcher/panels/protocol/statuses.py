@@ -12,7 +12,14 @@ import msgspec
 from msgspec import UNSET
 
 from watcher.errors import RemoteFault
-from watcher.model import Observation, RefillStatus, RowError, Status
+from watcher.model import (
+    UNCHANGED,
+    Observation,
+    RefillStatus,
+    RowError,
+    Status,
+    Unchanged,
+)
 from watcher.panels.protocol.answers import MEASURES, load, problem, rows
 from watcher.panels.protocol.values import currency, integer, is_sane, money, word
 from watcher.panels.protocol.words import (
@@ -41,6 +48,52 @@ def decode_status(body: bytes, order_id: str) -> Observation | RowError:
     return found
 
 
+def decode_news(
+    body: bytes, ids: Collection[str], marks: dict[str, int]
+) -> dict[str, Observation | RowError | Unchanged]:
+    """The statuses of many orders; `marks` stand for what was said of them last, to the letter.
+
+    Whose row is as it was is `UNCHANGED`, and not read at all: most rows are. `marks` is left
+    with those of this answer.
+    """
+    if len(body) <= _USUAL_SIZE * (1 + len(ids)):
+        try:
+            news = _read_news(body, ids, marks)
+        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
+            pass
+        else:
+            if news:
+                return news
+    marks.clear()
+    return {**decode_statuses(body, ids)}
+
+
+def _read_news(
+    body: bytes, ids: Collection[str], marks: dict[str, int]
+) -> dict[str, Observation | RowError | Unchanged]:
+    batch, found = _RAW_BATCH.decode(body), dict[str, Observation | RowError | Unchanged]()
+    read, changed = _USUAL_ROW.decode, dict[str, int]()
+    left = len(batch)
+    for order_id in ids:
+        raw = batch.get(order_id)
+        if raw is None:
+            continue
+        left -= 1
+        row = bytes(raw)
+        mark = hash(row)
+        if marks.get(order_id) == mark:
+            found[order_id] = UNCHANGED
+            continue
+        seen = _observe_usual(read(row))
+        if seen is not None:
+            found[order_id] = seen
+            changed[order_id] = mark
+    if left:
+        return {}  # there is more in the answer than orders: it wants to be looked at
+    marks.update(changed)
+    return found
+
+
 def decode_statuses(body: bytes, ids: Collection[str]) -> dict[str, Observation | RowError]:
     """The statuses of many orders: in one go where the answer has the usual form."""
     if len(body) <= _USUAL_SIZE * (1 + len(ids)):
@@ -49,7 +102,8 @@ def decode_statuses(body: bytes, ids: Collection[str]) -> dict[str, Observation 
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
             pass
         else:
-            found = _observe_usual(batch, ids)
+            seen = {i: _observe_usual(row) for i in ids if (row := batch.get(i)) is not None}
+            found = {order_id: row for order_id, row in seen.items() if row is not None}
             if found:
                 return found
     return decode_statuses_leniently(body, ids)
@@ -81,34 +135,24 @@ class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 # One odd value fails the whole batch, which is then read leniently.
 _USUAL_BATCH = msgspec.json.Decoder(dict[str, _UsualRow], strict=False)
+_USUAL_ROW = msgspec.json.Decoder(_UsualRow, strict=False)
+_RAW_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _USUAL_SIZE = 1000  # bytes a row; numbers of endless length are none
 
 
-def _observe_usual(
-    batch: dict[str, _UsualRow], ids: Collection[str]
-) -> dict[str, Observation | RowError]:
-    found: dict[str, Observation | RowError] = {}
-    for order_id in ids:
-        row = batch.get(order_id)
-        if row is None:
-            continue
-        usual = USUAL_STATUSES.get(row.status)
-        seen: Observation | RowError | None
-        if usual is None or row.error is not UNSET:
-            seen = _observe_odd(_told(row))
-        else:
-            charge, start_count, remains = row.charge, row.start_count, row.remains
-            seen = Observation(
-                status=usual[0],
-                text=usual[1],
-                charge=charge if isinstance(charge, Decimal) and is_sane(charge) else None,
-                currency=currency(row.currency),
-                start_count=start_count if isinstance(start_count, int) else None,
-                remains=remains if isinstance(remains, int) else None,
-            )
-        if seen is not None:
-            found[order_id] = seen
-    return found
+def _observe_usual(row: _UsualRow) -> Observation | RowError | None:
+    usual = USUAL_STATUSES.get(row.status)
+    if usual is None or row.error is not UNSET:
+        return _observe_odd(_told(row))
+    charge, start_count, remains = row.charge, row.start_count, row.remains
+    return Observation(
+        status=usual[0],
+        text=usual[1],
+        charge=charge if isinstance(charge, Decimal) and is_sane(charge) else None,
+        currency=currency(row.currency),
+        start_count=start_count if isinstance(start_count, int) else None,
+        remains=remains if isinstance(remains, int) else None,
+    )
 
 
 def _told(row: _UsualRow) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def integer(value: Any) -> int | None:
         if number is None or number != number.to_integral_value():
             return None
         value = int(number)
-    return value if -_LARGEST - 1 <= value <= _LARGEST else None
+    return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def flag(value: Any) -> bool | None:

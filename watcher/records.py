@@ -1,0 +1,373 @@
+"""Very many orders in little memory: a column for each field, a row's number is an order's slot.
+
+An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. It is
+made when somebody wants to see it, which for most answers nobody does: they say nothing new.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from math import nan
+from typing import Any
+
+import msgspec
+
+from watcher.model import Order, Phase, Status
+
+NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
+STATUSES, PHASES = tuple(Status), tuple(Phase)
+_STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
+_PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
+OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
+_MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
+
+
+class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Orders of one panel as the database holds them: a sequence for each field.
+
+    Statuses and phases are their values, charges texts.
+    """
+
+    panel: str
+    key: Sequence[int]
+    id: Sequence[str]
+    service: Sequence[str | None]
+    link: Sequence[str | None]
+    quantity: Sequence[int | None]
+    submitted_at: Sequence[float]
+    status: Sequence[str]
+    status_text: Sequence[str | None]
+    charge: Sequence[str | None]
+    currency: Sequence[str | None]
+    start_count: Sequence[int | None]
+    remains: Sequence[int | None]
+    count: Sequence[int | None]
+    phase: Sequence[str]
+    progressed_at: Sequence[float]
+    finished_at: Sequence[float | None]
+    checked_at: Sequence[float | None]
+    problem: Sequence[str | None]
+    refills: Sequence[int]
+
+
+class Records:
+    """Orders of one panel. A slot whose order was removed is given to another one later.
+
+    The second half of the columns is its schedule's: see `watcher.cadence`. They begin as 0 and
+    as NaN.
+    """
+
+    def __init__(self, panel: str) -> None:
+        self.panel = panel
+        self.words = _Words()
+        self.links: dict[int, str] = {}
+        self._whole, self._times = [array("q") for _ in range(7)], [array("d") for _ in range(7)]
+        self._words = [array("I") for _ in range(5)]
+        self._small = [array("B") for _ in range(4)]
+        self.number, self.key, self.quantity, self.start_count = self._whole[:4]
+        self.remains, self.count, self.mark = self._whole[4:]
+        self.submitted_at, self.progressed_at, self.finished_at, self.told_at = self._times[:4]
+        self.turn, self.checked_at, self.started = self._times[4:]
+        self.service, self.status_text, self.charge, self.currency, self.problem = self._words
+        self.status, self.phase, self.state, self.alone = self._small
+        self.refills, self.failures = array("I"), array("H")
+        self.filed, self.look = array("q"), array("q")
+        self._ids = _Index(self.number)
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.number) - len(self._free)
+
+    def slots(self) -> Iterator[int]:
+        """Every slot that an order has."""
+        free = set(self._free)
+        return (slot for slot in range(len(self.number)) if slot not in free)
+
+    def find(self, order_id: str) -> int | None:
+        """The order's slot."""
+        return self._ids.find(order_id)
+
+    def id(self, slot: int) -> str:
+        """The id of the order in the slot."""
+        return self._ids.text(slot)
+
+    def add(self, order: Order) -> int:
+        """The slot of an order that is not here yet."""
+        if self._free:
+            slot = self._free.pop()
+            self._clear(slot)
+        else:
+            slot = len(self.number)
+            self._lengthen(1)
+        self._ids.add(order.id, slot)
+        self.write(slot, order)
+        return slot
+
+    def extend(self, rows: OrderRows) -> range:
+        """The slots of orders none of which is here yet."""
+        first, more = len(self.number), len(rows.id)
+        word, amount = self.words.code, self.words.amount
+        self._ids.extend(rows.id, first)
+        self.key.extend(rows.key)
+        self.quantity.extend(_whole(rows.quantity))
+        self.start_count.extend(_whole(rows.start_count))
+        self.remains.extend(_whole(rows.remains))
+        self.count.extend(_whole(rows.count))
+        self.submitted_at.extend(rows.submitted_at)
+        self.progressed_at.extend(rows.progressed_at)
+        self.finished_at.extend(_times(rows.finished_at))
+        self.told_at.extend(_times(rows.checked_at))
+        self.service.extend([word[text] for text in rows.service])
+        self.status_text.extend([word[text] for text in rows.status_text])
+        self.charge.extend([amount[text] for text in rows.charge])
+        self.currency.extend([word[text] for text in rows.currency])
+        self.problem.extend([word[text] for text in rows.problem])
+        self.status.extend(map(_STATUS_CODES.__getitem__, rows.status))
+        self.phase.extend(map(_PHASE_CODES.__getitem__, rows.phase))
+        self.refills.extend(rows.refills)
+        for slot, link in enumerate(rows.link, first):
+            if link is not None:
+                self.links[slot] = link
+        self._lengthen_schedule(more)
+        return range(first, first + more)
+
+    def write(self, slot: int, order: Order) -> None:
+        """The order in the slot is like this now."""
+        self.words.tidy(self._words)
+        word, amount = self.words.code, self.words.amount
+        self.key[slot] = order.key
+        self.quantity[slot] = NONE if order.quantity is None else order.quantity
+        self.start_count[slot] = NONE if order.start_count is None else order.start_count
+        self.remains[slot] = NONE if order.remains is None else order.remains
+        self.count[slot] = NONE if order.count is None else order.count
+        self.submitted_at[slot] = order.submitted_at
+        self.progressed_at[slot] = order.progressed_at
+        self.finished_at[slot] = nan if order.finished_at is None else order.finished_at
+        self.told_at[slot] = nan if order.checked_at is None else order.checked_at
+        self.service[slot] = word[order.service]
+        self.status_text[slot] = word[order.status_text]
+        self.charge[slot] = amount[None if order.charge is None else f"{order.charge:f}"]
+        self.currency[slot] = word[order.currency]
+        self.problem[slot] = word[order.problem]
+        self.status[slot] = _STATUS_CODES[order.status]
+        self.phase[slot] = _PHASE_CODES[order.phase]
+        self.refills[slot] = order.refills
+        self.mark[slot] = 0
+        if order.link is not None:
+            self.links[slot] = order.link
+
+    def remove(self, slot: int) -> None:
+        """The slot may be given to another order from now on."""
+        self._ids.remove(slot)
+        self.links.pop(slot, None)
+        self._free.append(slot)
+
+    def order(self, slot: int) -> Order:
+        """The order in the slot."""
+        values, link = self.words.values, self.links.get(slot) if self.links else None
+        quantity, start_count = self.quantity[slot], self.start_count[slot]
+        remains, count = self.remains[slot], self.count[slot]
+        finished_at, told_at = self.finished_at[slot], self.told_at[slot]
+        return Order(
+            panel=self.panel,
+            id=self._ids.text(slot),
+            key=self.key[slot],
+            service=values[self.service[slot]],
+            link=link,
+            quantity=None if quantity == NONE else quantity,
+            submitted_at=self.submitted_at[slot],
+            status=STATUSES[self.status[slot]],
+            status_text=values[self.status_text[slot]],
+            charge=values[self.charge[slot]],
+            currency=values[self.currency[slot]],
+            start_count=None if start_count == NONE else start_count,
+            remains=None if remains == NONE else remains,
+            count=None if count == NONE else count,
+            phase=PHASES[self.phase[slot]],
+            progressed_at=self.progressed_at[slot],
+            finished_at=None if finished_at != finished_at else finished_at,
+            checked_at=None if told_at != told_at else told_at,
+            problem=values[self.problem[slot]],
+            refills=self.refills[slot],
+        )
+
+    def phase_of(self, slot: int) -> Phase:
+        """The phase of the order in the slot."""
+        return PHASES[self.phase[slot]]
+
+    def is_new(self, slot: int) -> bool:
+        """Whether its panel has never told of it."""
+        told_at, checked_at = self.told_at[slot], self.checked_at[slot]
+        return told_at != told_at and checked_at != checked_at
+
+    def _lengthen(self, more: int) -> None:
+        for column in (*self._whole[1:6], *self._words, *self._small[:2], self.refills):
+            column.extend([0] * more)
+        for times in self._times[:4]:
+            times.extend([nan] * more)
+        self._lengthen_schedule(more)
+
+    def _lengthen_schedule(self, more: int) -> None:
+        for column in (self.mark, *self._small[2:], self.failures):
+            column.frombytes(bytes(column.itemsize * more))
+        for times in self._times[4:]:
+            times.extend([nan] * more)
+        for column in (self.filed, self.look):
+            column.extend([NONE] * more)
+
+    def _clear(self, slot: int) -> None:
+        for column in (*self._small[2:], self.failures):
+            column[slot] = 0
+        for times in self._times[4:]:
+            times[slot] = nan
+        self.filed[slot] = self.look[slot] = NONE
+
+
+class _Words:
+    """What many orders have in common, each kept once: texts, and amounts by their texts."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = [None]
+        self._unused: list[int] = []
+        self._looked_at = _MOST_UNUSED
+        self.code = _Codes(self._keep)
+        self.amount = _Codes(lambda text: self._keep(Decimal(text)))
+
+    def tidy(self, columns: Iterable["array[int]"]) -> None:
+        """Forget words that no order has any more, once there may be many."""
+        if len(self.values) - len(self._unused) <= self._looked_at:
+            return
+        used = set().union(*map(set, columns))
+        for codes in (self.code, self.amount):
+            for text, code in [(t, c) for t, c in codes.items() if c not in used and c]:
+                del codes[text]
+                self.values[code] = None
+                self._unused.append(code)
+        self._looked_at = 2 * (len(self.values) - len(self._unused)) + _MOST_UNUSED
+
+    def _keep(self, value: Any) -> int:
+        if self._unused:
+            code = self._unused.pop()
+            self.values[code] = value
+        else:
+            code = len(self.values)
+            self.values.append(value)
+        return code
+
+
+class _Codes(dict[str | None, int]):
+    """Gives every text a code, always the same one; None is 0."""
+
+    def __init__(self, keep: Any) -> None:
+        super().__init__({None: 0})
+        self._keep = keep
+
+    def __missing__(self, text: str | None) -> int:
+        code = self[text] = self._keep(text)
+        return int(code)
+
+
+class _Index:
+    """The slots of ids: open addressing, four to eight bytes an order.
+
+    Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as
+    negative numbers in the column.
+    """
+
+    def __init__(self, numbers: "array[int]") -> None:
+        self._numbers = numbers
+        self._table = array("I", bytes(4 * 16))  # slot + 1; 0 is free
+        self._used = 0  # places, by slots and by those that were removed
+        self._texts: dict[str, int] = {}
+        self._of_slot: dict[int, str] = {}
+
+    def find(self, order_id: str) -> int | None:
+        number = _number(order_id)
+        if number is None:
+            return self._texts.get(order_id)
+        table, numbers, mask = self._table, self._numbers, len(self._table) - 1
+        at = _place(number, mask)
+        while place := table[at]:
+            if numbers[place - 1] == number:
+                return place - 1
+            at = (at + 1) & mask
+        return None
+
+    def text(self, slot: int) -> str:
+        number = self._numbers[slot]
+        return str(number) if number >= 0 else self._of_slot[slot]
+
+    def add(self, order_id: str, slot: int) -> None:
+        """`slot` is one of the column's or the next one."""
+        number = _number(order_id)
+        if slot == len(self._numbers):
+            self._numbers.append(-1)
+        self._numbers[slot] = -1 if number is None else number
+        if number is None:
+            self._texts[order_id] = slot
+            self._of_slot[slot] = order_id
+            return
+        if 3 * self._used >= 2 * len(self._table):
+            self._build()
+        else:
+            self._enter(slot, number)
+
+    def extend(self, ids: Sequence[str], first: int) -> None:
+        numbers = [_number(order_id) for order_id in ids]
+        self._numbers.extend([-1 if number is None else number for number in numbers])
+        if None in numbers:
+            for slot, (number, order_id) in enumerate(zip(numbers, ids, strict=True), first):
+                if number is None:
+                    self._texts[order_id] = slot
+                    self._of_slot[slot] = order_id
+        self._build(since=first)
+
+    def remove(self, slot: int) -> None:
+        """Its place in the table stays taken until that is built anew; no id fits it."""
+        text = self._of_slot.pop(slot, None)
+        if text is not None:
+            del self._texts[text]
+        self._numbers[slot] = -2
+
+    def _build(self, since: int = 0) -> None:
+        """All slots from `since` on, or all anew in a larger table."""
+        live = len(self._numbers)
+        if 3 * (self._used + live - since) >= 2 * len(self._table):
+            size = 16
+            while size < 2 * live:
+                size *= 2
+            self._table, self._used, since = array("I", bytes(4 * size)), 0, 0
+        numbers = self._numbers
+        for slot in range(since, live):
+            if numbers[slot] >= 0:
+                self._enter(slot, numbers[slot])
+
+    def _enter(self, slot: int, number: int) -> None:
+        table, mask = self._table, len(self._table) - 1
+        at = _place(number, mask)
+        while table[at]:
+            at = (at + 1) & mask
+        table[at] = slot + 1
+        self._used += 1
+
+
+def _number(order_id: str) -> int | None:
+    """The id as a whole number, None where that is not the same."""
+    if order_id.isdecimal() and order_id.isascii() and len(order_id) < 19:
+        number = int(order_id)
+        if order_id[0] != "0" or order_id == "0":
+            return number
+    return None
+
+
+def _place(number: int, mask: int) -> int:
+    """Where to begin to look. Ids in a row stand in a row: few steps, and near each other."""
+    return (number ^ number >> 15) & mask
+
+
+def _whole(numbers: Iterable[int | None]) -> list[int]:
+    return [NONE if number is None else number for number in numbers]
+
+
+def _times(times: Iterable[float | None]) -> list[float]:
+    return [nan if at is None else at for at in times]

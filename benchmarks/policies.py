@@ -237,19 +237,20 @@ class Ours:
         if now - self._forgot > 60.0:
             self._learnt.forget(now * 60.0)
             self._forgot = now
-        return [self._fates[order_id] for order_id in self._book.take("p", limit, now * 60.0).ids]
+        self._batch = self._book.take("p", limit, now * 60.0)
+        self._at = {order_id: at for at, order_id in enumerate(self._batch.ids)}
+        return [self._fates[order_id] for order_id in self._batch.ids]
 
     def answered(
         self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
     ) -> None:
         now *= 60.0
-        slot = self._book.slots("p", [fate.id], None)[fate.id]
-        sight = self._book.sight("p", slot)
+        (sight,) = self._book.sights("p", [fate.id]).values()
         after = _next_order(sight.order, STATUSES[status], remains, now)
         if not stays:
             after = msgspec.structs.replace(after, phase=Phase.CLOSED)
         if after is sight.order:
-            self._book.unchanged("p", [slot], now)
+            self._book.unchanged("p", self._batch, [self._at[fate.id]], now)
             return
         self._book.replace(after)
         self._book.checked(sight, after, now)

@@ -42,11 +42,15 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """The orders of one request: their ids, where they were found, and their numbers there."""
+    """The orders of one request: their ids, where they are, and what stands for their last rows.
+
+    `numbers` are what was in the slots, which may be given to other orders meanwhile.
+    """
 
     ids: list[str]
     slots: list[int]
     numbers: list[int]
+    marks: list[int]
     late: float  # seconds by which the latest of them is late
 
 
@@ -144,37 +148,26 @@ class Book:
         shelf = self._shelves.get(panel)
         slots = shelf.agenda.take(limit, now) if shelf else []
         if shelf is None or not slots:
-            return Batch([], [], [], 0.0)
-        records = shelf.records
-        numbers = [records.number[slot] for slot in slots]
-        ids = [records.id(slot) for slot in slots]
-        return Batch(ids, slots, numbers, shelf.agenda.lag(slots, now))
+            return Batch([], [], [], [], 0.0)
+        number, mark = shelf.records.number, shelf.records.mark
+        numbers = [number[slot] for slot in slots]
+        return Batch(
+            ids=shelf.records.ids(slots),
+            slots=slots,
+            numbers=numbers,
+            marks=[mark[slot] for slot in slots],
+            late=shelf.agenda.lag(slots, now),
+        )
 
-    def slots(self, panel: str, ids: Sequence[str], batch: Batch | None) -> dict[str, int]:
-        """The slots of those that are still watched; quick if they are a batch as it was taken."""
+    def unchanged(self, panel: str, batch: Batch, which: Sequence[int], now: float) -> None:
+        """The panel told at `now` of these of the batch, by position; they are as they were."""
         shelf = self._shelves.get(panel)
         if shelf is None:
-            return {}
-        if batch is not None:
-            number = shelf.records.number
-            if [number[slot] for slot in batch.slots] == batch.numbers:
-                return dict(zip(batch.ids, batch.slots, strict=True))
-        found = ((order_id, shelf.records.find(order_id)) for order_id in ids)
-        return {order_id: slot for order_id, slot in found if slot is not None}
-
-    def marks(self, panel: str, slots: dict[str, int]) -> dict[str, int]:
-        """What was noted of the orders' last answers."""
-        shelf = self._shelves.get(panel)
-        if shelf is None:
-            return {}
-        mark = shelf.records.mark
-        return {order_id: mark[slot] for order_id, slot in slots.items()}
-
-    def unchanged(self, panel: str, slots: Iterable[int], now: float) -> None:
-        """The panel told at `now` of these orders, and they are as they were."""
-        shelf = self._shelves.get(panel)
-        if shelf is not None:
-            unchanged(shelf.agenda, shelf.learnt, slots, now)
+            return
+        number, slots = shelf.records.number, batch.slots
+        if [number[slot] for slot in slots] != batch.numbers:  # an order left, another came
+            which = [at for at in which if number[slots[at]] == batch.numbers[at]]
+        unchanged(shelf.agenda, shelf.learnt, [slots[at] for at in which], now)
 
     def put_back(self, panel: str, ids: Iterable[str]) -> None:
         """Orders that were taken and not observed: next again."""
@@ -183,10 +176,11 @@ class Book:
             found = (shelf.records.find(order_id) for order_id in ids)
             shelf.agenda.put_back([slot for slot in found if slot is not None])
 
-    def sight(self, panel: str, slot: int) -> Sight:
-        """The order in a slot of an opened panel."""
-        entry = Entry(self._shelves[panel].records, slot)
-        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
+    def sights(self, panel: str, ids: Iterable[str]) -> dict[str, Sight]:
+        """Those of the orders that are watched."""
+        shelf = self._shelves.get(panel)
+        found = ((order_id, shelf.records.find(order_id)) for order_id in ids) if shelf else ()
+        return {i: shelf.sight(slot) for i, slot in found if shelf and slot is not None}
 
     def checked(self, sight: Sight, after: Order, now: float, mark: int = 0) -> None:
         """The panel told at `now` of the order that was seen so; it is as `after` now.
@@ -374,6 +368,10 @@ class _Shelf:
                 agenda.join(slot, wait_of(learnt, records, slot, now), random(), now)
             else:  # never, or written before the clock was set back
                 agenda.appoint(slot, now)
+
+    def sight(self, slot: int) -> Sight:
+        entry = Entry(self.records, slot)
+        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
 
     def checked(self, slot: int, sight: Sight, after: Order, now: float) -> None:
         records = self.records

@@ -100,13 +100,6 @@ class RowError(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Unchanged(msgspec.Struct, frozen=True, gc=False):
-    """A panel said of an order what it had said before, to the letter."""
-
-
-UNCHANGED = Unchanged()
-
-
 class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order's change: `changes` has the old and the new value of each field that differs."""
 

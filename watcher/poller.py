@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -26,10 +25,10 @@ from watcher.errors import (
 from watcher.ledger import Ledger
 from watcher.lifecycle import observe, set_aside
 from watcher.metrics import Metrics
-from watcher.model import Observation, Order, RowError, Transition, Unchanged
+from watcher.model import Observation, Order, RowError, Transition
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
-from watcher.panels.protocol import Unmatched
+from watcher.panels.protocol import News, Unmatched
 from watcher.suspects import Ask, Suspects
 
 log = structlog.get_logger()
@@ -40,10 +39,9 @@ LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
 _AFTER_CRASH = 5.0  # seconds
-NO_MARKS: Mapping[str, int] = MappingProxyType({})
 _REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 
-Row = Observation | RowError | Unchanged
+Row = Observation | RowError
 
 
 class Poller:
@@ -134,10 +132,9 @@ class Poller:
         return self._suspects_next
 
     async def _round(self, ask: Ask, batch: Batch | None) -> None:
-        slots = self._book.slots(self._line.name, ask.ids, batch)
-        marks = self._book.marks(self._line.name, slots)
+        marks = [0] * len(ask.ids) if batch is None else batch.marks
         try:
-            rows = await self._line.ask(self._line.client.statuses(ask.ids, marks))
+            news = await self._line.ask(self._line.client.news(ask.ids, marks))
         except Unmatched:
             self._put_back([*ask.ids, *ask.rest])
             self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
@@ -151,7 +148,7 @@ class Poller:
             self._put_back([*ask.ids, *ask.rest])
             raise
         else:
-            await self._answered(ask, rows, batch, marks)
+            await self._answered(ask, news, batch)
 
     def _not_asked(self, ask: Ask) -> None:
         if ask.is_fresh:
@@ -159,22 +156,21 @@ class Poller:
         else:
             self._suspects.again(ask)
 
-    async def _answered(
-        self, ask: Ask, rows: Mapping[str, Row], batch: Batch | None, marks: Mapping[str, int]
-    ) -> None:
+    async def _answered(self, ask: Ask, news: News, batch: Batch | None) -> None:
         self._line.last_success = self._line.clock()
-        if len(ask.ids) == 1 and isinstance(rows.get(ask.ids[0]), RowError):
+        if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
             self._put_back(self._suspects.refused(ask).free)
-            await self._learn(ask.ids, rows, spoils=self._suspects.has_found_any)
+            await self._learn(ask.ids, news, spoils=self._suspects.has_found_any)
             return
         self._unproven = 0
         self._suspects.answered(ask)
-        slots = self._book.slots(self._line.name, ask.ids, batch)
-        old = [slot for i, slot in slots.items() if isinstance(rows.get(i), Unchanged)]
-        self._book.unchanged(self._line.name, old, self._line.clock())
-        news = [i for i in ask.ids if not isinstance(rows.get(i), Unchanged)]
-        if news:
-            await self._learn(news, rows, marks=marks)
+        ids = ask.ids
+        if batch is not None and news.old:
+            self._book.unchanged(self._line.name, batch, news.old, self._line.clock())
+            old = set(news.old)
+            ids = [order_id for at, order_id in enumerate(ids) if at not in old]
+        if ids:
+            await self._learn(ids, news)
 
     async def _refused(self, ask: Ask, error: Refused) -> None:
         proven = self._suspects.is_proven(ask)
@@ -183,7 +179,8 @@ class Poller:
         if finding.bad is not None:
             proven = proven or self._may_be_about_one()
             spoils = proven and self._suspects.has_found_any
-            await self._learn(ask.ids, {finding.bad: RowError(str(error))}, spoils=spoils)
+            news = News({finding.bad: RowError(str(error))})
+            await self._learn(ask.ids, news, spoils=spoils)
 
     def _may_be_about_one(self) -> bool:
         """Whether an unknown refusal is about one order: not so if all that was asked got it."""
@@ -205,20 +202,13 @@ class Poller:
         finding = self._suspects.failed(ask)
         self._put_back(finding.free)
         if finding.bad is not None:
-            await self._learn(ask.ids, {finding.bad: RowError(str(error))}, spoils=True)
+            news = News({finding.bad: RowError(str(error))})
+            await self._learn(ask.ids, news, spoils=True)
 
-    async def _learn(
-        self,
-        ids: Sequence[str],
-        rows: Mapping[str, Row],
-        *,
-        marks: Mapping[str, int] = NO_MARKS,
-        spoils: bool = False,
-    ) -> None:
+    async def _learn(self, ids: Sequence[str], news: News, *, spoils: bool = False) -> None:
         """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
-        now, name = self._line.clock(), self._line.name
-        slots = self._book.slots(name, ids, None)
-        sights = {order_id: self._book.sight(name, slot) for order_id, slot in slots.items()}
+        now, name, rows = self._line.clock(), self._line.name, news.rows
+        sights = self._book.sights(name, ids)
         changed: dict[str, Order] = {}
         try:
             kept = await self._keep(ids, rows, now, changed)
@@ -228,7 +218,7 @@ class Poller:
         for order_id, sight in sights.items():
             if order_id in kept and isinstance(rows.get(order_id), Observation):
                 after = changed.get(order_id, sight.order)
-                self._book.checked(sight, after, now, marks.get(order_id, 0))
+                self._book.checked(sight, after, now, news.marks.get(order_id, 0))
             else:
                 due = after_problem(sight.failures + 1, now)
                 alone = spoils or (sight.alone and len(ids) == 1)

@@ -91,6 +91,11 @@ class Records:
         """The id of the order in the slot."""
         return self._ids.text(slot)
 
+    def ids(self, slots: Sequence[int]) -> list[str]:
+        """The ids of the orders in the slots."""
+        numbers = [self.number[slot] for slot in slots]
+        return [*map(str, numbers)] if min(numbers) >= 0 else [*map(self._ids.text, slots)]
+
     def add(self, order: Order) -> int:
         """The slot of an order that is not here yet."""
         if self._free:

@@ -29,6 +29,7 @@ Observer = Callable[[str, float], None]  # (task, seconds late)
 
 _LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
+_SOON = 1.0  # seconds
 _JUMP = 2.0  # seconds by which a clock that was set differs from one that was slewed
 
 
@@ -66,6 +67,8 @@ class Schedule:
         self._beside: dict[asyncio.Task[None], str] = {}
         self._woken: set[str] = set()
         self._due: dict[str, float] = {}
+        self._soon: dict[str, asyncio.TimerHandle] = {}
+        self._begun: set[asyncio.Task[None]] = set()
         self._failures: dict[str, str] = {}
         self._ended = asyncio.Event()
         self._draining = False
@@ -84,8 +87,7 @@ class Schedule:
         """Run the task no more; a run under way goes on to its end."""
         self._tasks.pop(name, None)
         self._due.pop(name, None)
-        if self._scheduler.get_job(name):
-            self._scheduler.remove_job(name)
+        self._unplan(name)
 
     async def retire(self, names: Collection[str]) -> None:
         """Remove the tasks and wait for those that are running to end."""
@@ -205,13 +207,33 @@ class Schedule:
         return now + _LONGEST_WAIT if asked_for is None else asked_for
 
     def _plan(self, name: str, at: float) -> None:
+        """What is due very soon the loop times itself: APScheduler takes ten times as long."""
+        self._unplan(name)
         self._due[name] = at
-        wait = timedelta(seconds=at - self._clock())  # APScheduler has a clock of its own
+        wait = at - self._clock()
+        if wait < _SOON and self._scheduler.running:
+            loop = asyncio.get_running_loop()
+            self._soon[name] = loop.call_later(max(0.0, wait), self._begin, name)
+            return
         self._scheduler.add_job(
             self._run,
-            DateTrigger(datetime.now(UTC) + wait),
+            # APScheduler has a clock of its own.
+            DateTrigger(datetime.now(UTC) + timedelta(seconds=wait)),
             args=(name,),
             id=name,
             name=name,
             replace_existing=True,
         )
+
+    def _begin(self, name: str) -> None:
+        self._soon.pop(name, None)
+        run = asyncio.ensure_future(self._run(name))
+        self._begun.add(run)
+        run.add_done_callback(self._begun.discard)
+
+    def _unplan(self, name: str) -> None:
+        soon = self._soon.pop(name, None)
+        if soon is not None:
+            soon.cancel()
+        if self._scheduler.get_job(name):
+            self._scheduler.remove_job(name)

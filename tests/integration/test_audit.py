@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from tests.support.audit import fired_too_often, left_sending, violations
@@ -17,6 +18,7 @@ from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
 from tests.support.secrets import repeated
+from watcher.model import Phase
 from watcher.simulator import Fate, SimulatedPanel, Trait
 
 HOUR = 3600.0
@@ -285,7 +287,13 @@ def test_unresolved_stays_until_a_person_settles_it(scene: Scene):
 
 def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
     key = ("smmxz", "23501")
-    yield "order", lambda d: d.book._shelves["smmxz"].entries.popitem(), "the book lacks order"
+    yield (
+        "order",
+        lambda d: d.book.replace(
+            msgspec.structs.replace(next(d.book.orders()), phase=Phase.CLOSED)
+        ),
+        "the book lacks order",
+    )
     yield "count", lambda d: d.book.counts.update({("smmxz", "x"): 1}), "the book counts"
     yield "queue", lambda d: d.stations["smmxz"].worker._planned.update({9: None}), "queued are [9]"
     yield "outcome", lambda d: d._outcomes._waiting.append(None), "1 outcomes are not on record"

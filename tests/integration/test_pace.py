@@ -61,13 +61,13 @@ class Slow:
 
     def __init__(self, house: House) -> None:
         self.client: Any = house.daemon.stations["standard"].line.client
-        self.plain = self.client.statuses
-        self.client.statuses = self.statuses
+        self.plain = self.client.news
+        self.client.news = self.news
         self.gate = asyncio.Event()
         self.under_way: list[list[str]] = []
         self.most = 0
 
-    async def statuses(self, ids: list[str], marks: dict[str, int]) -> Any:
+    async def news(self, ids: list[str], marks: list[int]) -> Any:
         self.under_way.append(list(ids))
         self.most = max(self.most, len(self.under_way))
         asked = [order for batch in self.under_way for order in batch]

@@ -29,18 +29,18 @@ def polls(house: House) -> int:
 def poisoned(house: House, bad: str, trait: Trait) -> Iterator[None]:
     """The panel answers with nonsense whenever it is asked for this order."""
     client: Any = house.daemon.stations["standard"].line.client
-    plain = client.statuses
+    plain = client.news
 
-    async def statuses(ids: list[str], marks: dict[str, int]) -> Any:
+    async def news(ids: list[str], marks: list[int]) -> Any:
         if bad in ids:
             house.panel.switches.on(trait, action="status", times=1)
         return await plain(ids, marks)
 
-    client.statuses = statuses
+    client.news = news
     try:
         yield
     finally:
-        client.statuses = plain
+        client.news = plain
 
 
 @pytest.mark.parametrize("where", [0, 37, 99])
@@ -106,16 +106,16 @@ async def test_a_panel_that_refuses_everything_is_left_alone_and_comes_back(tmp_
     async with a_house(tmp_path, defaults=FAST) as house:
         ids = await house.place(450, fate=SLOW)
         client: Any = house.daemon.stations["standard"].line.client
-        plain = client.statuses
+        plain = client.news
 
-        async def maintenance(asked: list[str]) -> Any:
-            await plain(asked)
+        async def maintenance(asked: list[str], marks: list[int]) -> Any:
+            await plain(asked, marks)
             raise Refused("We are moving, come back later")
 
-        client.statuses = maintenance
+        client.news = maintenance
         await house.run(HOUR)
         assert polls(house) < 800
-        client.statuses = plain
+        client.news = plain
         await house.run(2 * HOUR)
         assert {house.order(order).problem for order in ids} == {None}
         before = polls(house)

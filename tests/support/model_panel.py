@@ -11,17 +11,15 @@ from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Re
 from watcher.model import (
     DELIVERED,
     REFILL_FINAL,
-    UNCHANGED,
     ActionState,
     Kind,
     Observation,
     RefillStatus,
     RowError,
     Status,
-    Unchanged,
 )
 from watcher.panels.client import PanelClient
-from watcher.panels.protocol import RefillObservation
+from watcher.panels.protocol import News, RefillObservation
 
 
 class Fate(Enum):
@@ -133,22 +131,19 @@ class ModelClient(PanelClient):
     async def open(self) -> None:
         """There is nothing to open."""
 
-    async def statuses(
-        self, ids: Sequence[str], marks: dict[str, int]
-    ) -> dict[str, Observation | RowError | Unchanged]:
+    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
         fate = await self._read()
-        rows: dict[str, Any] = {}
+        rows: dict[str, Observation | RowError] = {}
         for number, order in enumerate(ids):
             known = self._panel.orders.get(order)
             rows[order] = known if known else RowError("Incorrect order ID")
             _spoil(rows, order, number, fate, "Incorrect order ID")
-        for order, row in rows.items():
-            if marks.get(order) == hash(row):
-                rows[order] = UNCHANGED
-            elif isinstance(row, Observation):
-                marks[order] = hash(row)
+        found = {order: hash(row) for order, row in rows.items() if isinstance(row, Observation)}
+        old = [at for at, order in enumerate(ids) if order in found and found[order] == marks[at]]
+        for at in old:
+            del rows[ids[at]]
         await self._point()
-        return rows
+        return News(rows, old, {order: mark for order, mark in found.items() if order in rows})
 
     async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
         fate = await self._read()

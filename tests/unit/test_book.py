@@ -31,7 +31,7 @@ def ids(batch: Batch) -> list[str]:
 
 def check(book: Book, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
-    sight = book.sight("p", book.entry("p", order_id).slot)
+    sight = book.sights("p", [order_id])[order_id]
     after = sight.order
     if changes:
         after = msgspec.structs.replace(after, **changes)

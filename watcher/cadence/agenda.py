@@ -12,9 +12,7 @@ Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real 
 """
 
 import heapq
-from collections import deque
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from watcher.cadence.buckets import FINE, Buckets
 from watcher.cadence.entries import State
@@ -63,7 +61,7 @@ class Agenda:
         self._keys = Buckets(records)
         self._caps = Buckets(records)
         self._cap_width = max(0.05, min(5.0, within / 20))
-        self._resting: deque[int] = deque()
+        self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
         self._appointments: list[tuple[float, int, int]] = []  # time, serial number, slot
         self._serial = 0
         self._began = now
@@ -94,11 +92,17 @@ class Agenda:
 
     def answered(self, slot: int, units: float, now: float) -> None:
         """The order was asked about at `now`; it waits for `units`."""
-        records = self.records
-        records.checked_at[slot] = now
-        records.turn[slot] = self.v + units
-        records.state[slot] = _RESTING
-        self._resting.append(slot)
+        self.answered_all([slot], [units], now)
+
+    def answered_all(self, slots: Sequence[int], waits: Iterable[float], now: float) -> None:
+        """The same of many at once, whose waits are told in units."""
+        v, records = self.v, self.records
+        checked_at, turn, state = records.checked_at, records.turn, records.state
+        for slot, wait in zip(slots, waits, strict=True):
+            checked_at[slot] = now
+            turn[slot] = v + wait
+            state[slot] = _WAITING
+        self._keys.add_all(slots)
 
     def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
@@ -144,18 +148,25 @@ class Agenda:
 
     def lag(self, slots: Iterable[int], now: float) -> float:
         """Seconds by which the latest of the orders is late."""
-        promises = (self.promised_at(slot) for slot in slots)
-        return max((now - at for at in promises if at is not None and at < now), default=0.0)
+        records, late = self.records, 0.0
+        checked_at, failures, alone = records.checked_at, records.failures, records.alone
+        for slot in slots:
+            promised: float | None = checked_at[slot] + self._promise(records.phase[slot])
+            if promised != promised or failures[slot] or alone[slot]:
+                promised = self.promised_at(slot)
+            if promised is not None and now - promised > late:
+                late = now - promised
+        return late
 
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
         times = [self._appointments[0][0]] if self._appointments else []
-        bucket = self._keys.first_waiting()
+        bucket = self._first_waiting(now)
         if bucket is not None:
             times.append(self._turn_of(bucket))
         if self._resting:
-            times.append(self._rests_until(self._resting[0]))
+            times.append(self._resting[0][0])
         first_cap = self._caps.first()
         if first_cap is not None:
             times.append(first_cap * self._cap_width)
@@ -172,14 +183,15 @@ class Agenda:
             return taken
         if not taken and not self._is_turn(now):
             return taken
-        in_turn = self._keys.take_waiting(limit - len(taken))
+        in_turn = self._keys.take_waiting(limit - len(taken), now - self.gap)
+        self._rest(self._keys.early)
         self._move(self.records.turn[in_turn[-1]] if in_turn else self.v, now)
         return taken + in_turn
 
     def upcoming(self, count: int, now: float) -> list[int]:
         """The orders that will be asked about first, as far as one can tell."""
         appointed = (slot for _, _, slot in heapq.nsmallest(count, self._appointments))
-        found = [*appointed, *self._keys.lowest(count), *islice(self._resting, count)]
+        found = [*appointed, *self._keys.lowest(count), *(s for _, s in self._resting)]
         expected = {slot: self.expected_at(slot, now) for slot in found}
         timed = [(at, slot) for slot, at in expected.items() if at is not None]
         return [slot for _, slot in heapq.nsmallest(count, timed)]
@@ -233,19 +245,24 @@ class Agenda:
         number = self.records.filed[slot] = int(latest / self._cap_width)
         self._caps.add(number, slot)
 
-    def _rests_until(self, slot: int) -> float:
-        """A slot that was given to another order since does not hold up those behind it."""
-        return self.records.checked_at[slot] + self.gap if self._rests(slot) else 0.0
+    def _rest(self, slots: list[int]) -> None:
+        """Their turn has come before they have rested."""
+        records = self.records
+        while slots:
+            slot = slots.pop()
+            records.state[slot] = _RESTING
+            heapq.heappush(self._resting, (records.checked_at[slot] + self.gap, slot))
 
-    def _rests(self, slot: int) -> bool:
-        return self.records.state[slot] == _RESTING
+    def _first_waiting(self, now: float) -> int | None:
+        bucket = self._keys.first_waiting(now - self.gap)
+        self._rest(self._keys.early)
+        return bucket
 
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
-        resting = self._resting
-        while resting and self._rests_until(resting[0]) <= now:
-            slot = resting.popleft()
-            if self._rests(slot):
+        while self._resting and self._resting[0][0] <= now:
+            _, slot = heapq.heappop(self._resting)
+            if self.records.state[slot] == _RESTING:
                 self._await_turn(slot)
         while (bucket := self._caps.first()) is not None and bucket * self._cap_width <= now:
             self._look_at_caps(now)
@@ -271,7 +288,7 @@ class Agenda:
             # Not later than an open order's: a guarded one may be open again by then.
             self._file(slot, min(latest, now + self.within))
             return
-        if state == _RESTING:
+        if checked_at + self.gap > now:
             self._file(slot, now + self._cap_width)
             return
         self._file(slot, now + self.within)
@@ -297,7 +314,7 @@ class Agenda:
 
     def _is_turn(self, now: float) -> bool:
         """Whether V may have come as far as the first key."""
-        bucket = self._keys.first_waiting()
+        bucket = self._first_waiting(now)
         return bucket is not None and self._turn_of(bucket) <= now
 
     def _turn_of(self, bucket: int) -> float:

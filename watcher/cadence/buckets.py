@@ -5,6 +5,7 @@ A bucket may hold slots that have become stale: their state or their key tell.
 
 import heapq
 from array import array
+from collections.abc import Iterable
 from itertools import islice
 
 from watcher.cadence.entries import State
@@ -18,7 +19,9 @@ class Buckets:
     """Slots by numbers, lowest first."""
 
     def __init__(self, records: Records) -> None:
+        self.early: list[int] = []  # taken out: their turn was there before they had rested
         self._state, self._turn = records.state, records.turn
+        self._checked_at = records.checked_at
         self._buckets: dict[int, array[int]] = {}
         self._numbers: list[int] = []
 
@@ -29,6 +32,17 @@ class Buckets:
             heapq.heappush(self._numbers, number)
         bucket.append(slot)
 
+    def add_all(self, slots: Iterable[int]) -> None:
+        """Each by its key."""
+        turn, buckets = self._turn, self._buckets
+        for slot in slots:
+            number = int(turn[slot] * FINE)
+            bucket = buckets.get(number)
+            if bucket is None:
+                self.add(number, slot)
+            else:
+                bucket.append(slot)
+
     def first(self) -> int | None:
         return self._numbers[0] if self._numbers else None
 
@@ -36,14 +50,20 @@ class Buckets:
         """All of the first bucket."""
         return self._buckets.pop(heapq.heappop(self._numbers))
 
-    def first_waiting(self) -> int | None:
-        """The first bucket with a slot whose turn is there; what is stale before it goes."""
+    def first_waiting(self, rested: float) -> int | None:
+        """The first bucket with a slot whose turn is there; what is stale before it goes.
+
+        Who was checked after `rested` is early.
+        """
         while self._numbers:
             number = self._numbers[0]
             bucket = self._buckets[number]
             while bucket:
-                if self._waits_in(bucket[-1], number):
-                    return number
+                slot = bucket[-1]
+                if self._state[slot] == _WAITING and int(self._turn[slot] * FINE) == number:
+                    if not self._checked_at[slot] > rested:  # NaN: never
+                        return number
+                    self.early.append(slot)
                 bucket.pop()
             self.pop()
         return None
@@ -54,21 +74,21 @@ class Buckets:
         slots = (slot for number in numbers for slot in self._buckets[number])
         return list(islice(slots, count))
 
-    def take_waiting(self, limit: int) -> list[int]:
-        """Up to so many slots in their turn."""
+    def take_waiting(self, limit: int, rested: float) -> list[int]:
+        """Up to so many slots in their turn; who was checked after `rested` is early."""
         taken: list[int] = []
-        state, turn = self._state, self._turn
+        state, turn, checked_at = self._state, self._turn, self._checked_at
         while self._numbers and len(taken) < limit:
             number = self._numbers[0]
             bucket = self._buckets[number]
             while bucket and len(taken) < limit:
                 slot = bucket.pop()
                 if state[slot] == _WAITING and int(turn[slot] * FINE) == number:
+                    if checked_at[slot] > rested:
+                        self.early.append(slot)
+                        continue
                     state[slot] = _ASKED
                     taken.append(slot)
             if not bucket:
                 self.pop()
         return taken
-
-    def _waits_in(self, slot: int, number: int) -> bool:
-        return self._state[slot] == _WAITING and int(self._turn[slot] * FINE) == number

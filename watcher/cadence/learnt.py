@@ -70,9 +70,9 @@ class Learnt:
     def __init__(self, now: float) -> None:
         self.services: dict[str | None, ServiceRecord] = {}
         self._n = [0.0] * _STAGES
-        self._e = [0.0] * _STAGES
+        self.exposure = [0.0] * _STAGES
         self._root = [0.0, 0.0]  # completions and log_a_root of all services
-        self._borrowed = [SMOOTHING / rate for rate in RATE]  # exposure of the pseudo-events
+        self.borrowed = [SMOOTHING / rate for rate in RATE]  # exposure of the pseudo-events
         self._as_of = now
 
     def of(self, service: str | None) -> ServiceRecord:
@@ -87,7 +87,7 @@ class Learnt:
         """T / r: the square of the wait, in units."""
         return (
             minutes
-            * (record.exposure[stage] + self._borrowed[stage])
+            * (record.exposure[stage] + self.borrowed[stage])
             / (record.changes[stage] + SMOOTHING)
         )
 
@@ -181,15 +181,12 @@ class Learnt:
                 record.ends[row.what] = record.ends.get(row.what, 0.0) + row.changes
         self._sum_up()
 
-    def expose(self, record: ServiceRecord, stage: Stage, exposure: float) -> None:
-        """An interval in which a change might have been."""
-        record.exposure[stage] += exposure
-        record.touched = True
-        self._e[stage] += exposure
-
     def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
         constant = stage is _MOVING or stage is _GUARDED
-        self.expose(record, stage, gap / minutes if constant else log1p(gap / minutes))
+        exposure = gap / minutes if constant else log1p(gap / minutes)
+        record.exposure[stage] += exposure
+        record.touched = True
+        self.exposure[stage] += exposure
 
     def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
         record = self.services[service]
@@ -222,16 +219,16 @@ class Learnt:
         )
 
     def _borrow(self) -> None:
-        self._borrowed = [
+        self.borrowed = [
             SMOOTHING * (e + _PANEL_SMOOTHING / rate) / (n + _PANEL_SMOOTHING)
-            for n, e, rate in zip(self._n, self._e, RATE, strict=True)
+            for n, e, rate in zip(self._n, self.exposure, RATE, strict=True)
         ]
 
     def _sum_up(self) -> None:
         """The panel's sums anew: what was added up one by one drifts."""
         records = list(self.services.values())
         self._n = [sum(record.changes[stage] for record in records) for stage in Stage]
-        self._e = [sum(record.exposure[stage] for record in records) for stage in Stage]
+        self.exposure = [sum(record.exposure[stage] for record in records) for stage in Stage]
         self._root = [
             sum(record.completions for record in records),
             sum(record.log_a_root for record in records),

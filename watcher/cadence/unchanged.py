@@ -9,6 +9,7 @@ from math import log1p, sqrt
 from watcher.cadence.agenda import Agenda
 from watcher.cadence.entries import State
 from watcher.cadence.learnt import (
+    SMOOTHING,
     Learnt,
     ServiceRecord,
     minutes_pending,
@@ -28,22 +29,28 @@ def unchanged(agenda: Agenda, learnt: Learnt, slots: Iterable[int], now: float) 
 
     An order that has stopped moving since it was asked about counts as stopped all the time.
     """
-    records, of, expose, scale = agenda.records, learnt.of, learnt.expose, learnt.scale
-    words, services, state = records.words.values, records.service, records.state
+    records, services = agenda.records, learnt.services
+    words, service, state = records.words.values, records.service, records.state
     checked_at, failures, alone = records.checked_at, records.failures, records.alone
-    for slot in slots:
-        if state[slot] != _ASKED:
-            continue
-        record = of(words[services[slot]])
+    borrowed, total = learnt.borrowed, learnt.exposure
+    asked = [slot for slot in slots if state[slot] == _ASKED]
+    waits = []
+    for slot in asked:
+        record = services.get(words[service[slot]]) or learnt.of(words[service[slot]])
         stage, minutes, growth = _standing(record, records, slot, now)
         gap = (now - checked_at[slot]) / 60.0
         if gap > 0.0:  # NaN where it is the first answer since the start
             then = minutes - growth * gap
             then = then if then > _LEAST else _LEAST
             is_constant = stage is _MOVING or stage is _GUARDED
-            expose(record, stage, gap / then if is_constant else log1p(gap / then))
+            exposure = gap / then if is_constant else log1p(gap / then)
+            record.exposure[stage] += exposure
+            record.touched = True
+            total[stage] += exposure
         failures[slot] = alone[slot] = 0
-        agenda.answered(slot, sqrt(scale(record, stage, minutes)), now)
+        scale = (record.exposure[stage] + borrowed[stage]) / (record.changes[stage] + SMOOTHING)
+        waits.append(sqrt(minutes * scale))
+    agenda.answered_all(asked, waits, now)
 
 
 def wait_of(learnt: Learnt, records: Records, slot: int, now: float) -> float:

@@ -19,10 +19,10 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
-from watcher.model import Balance, Observation, RowError, Service, Unchanged
+from watcher.model import Balance, Observation, RowError, Service
 from watcher.panels import protocol
 from watcher.panels.profiles import Profile
-from watcher.panels.protocol import RefillObservation
+from watcher.panels.protocol import News, RefillObservation
 from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
 
 _LARGEST_ANSWER = 4 * MIB
@@ -106,21 +106,18 @@ class PanelClient:
         multiple = action == "cancel" or self._profile.can(f"multi_{action}")
         return self._profile.batch if multiple else 1
 
-    async def statuses(
-        self, ids: Sequence[str], marks: dict[str, int] | None = None
-    ) -> dict[str, Observation | RowError | Unchanged]:
-        """The orders' statuses; an order that is left out was not observed.
+    async def statuses(self, ids: Sequence[str]) -> dict[str, Observation | RowError]:
+        """The orders' statuses; an order that is left out was not observed."""
+        return (await self.news(ids, [0] * len(ids))).rows
 
-        `marks` stand for what was said of them last: see `protocol.decode_news`.
-        """
+    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+        """The same, without what was told before: `marks` stand for that."""
         params = self._params("status", "order", ids)
-        known = {} if marks is None else marks
 
-        def decode(body: bytes) -> dict[str, Observation | RowError | Unchanged]:
+        def decode(body: bytes) -> News:
             if len(ids) > 1:
-                return protocol.decode_news(body, ids, known)
-            known.clear()
-            return {ids[0]: protocol.decode_status(body, ids[0])}
+                return protocol.decode_news(body, ids, marks)
+            return News({ids[0]: protocol.decode_status(body, ids[0])})
 
         return await self._request(self._reading, "status", params, decode)
 
@@ -245,16 +242,18 @@ class PanelClient:
             answer = self._decoded(body, decode)
         except RemoteFault as error:
             raise told or RemoteFault(f"HTTP {status}: {error}") from None
-        if isinstance(answer, dict) and answer and all(map(_is_refused, answer.values())):
+        rows = answer.rows if isinstance(answer, News) else answer
+        if isinstance(rows, dict) and rows and all(map(_is_refused, rows.values())):
             return answer
         raise told or RemoteFault(f"HTTP {status} with an answer that tells of no error")
 
     def _decoded(self, body: bytes, decode: Decode[Answer]) -> Answer:
         answer = decode(self._secret.without(body))
-        if isinstance(answer, dict):
-            for name, row in answer.items():
+        rows = answer.rows if isinstance(answer, News) else answer
+        if isinstance(rows, dict):
+            for name, row in rows.items():
                 if isinstance(row, RowError):
-                    answer[name] = msgspec.structs.replace(row, text=self._secret.redact(row.text))
+                    rows[name] = msgspec.structs.replace(row, text=self._secret.redact(row.text))
         return answer
 
 

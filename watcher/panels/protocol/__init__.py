@@ -10,6 +10,7 @@ from watcher.panels.protocol.actions import (
 from watcher.panels.protocol.answers import Unmatched, refusal
 from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
 from watcher.panels.protocol.statuses import (
+    News,
     RefillObservation,
     decode_news,
     decode_refill_status,
@@ -29,6 +30,7 @@ from watcher.panels.protocol.words import (
 __all__ = [
     "ADD_PARAMETERS",
     "ErrorKind",
+    "News",
     "Parameters",
     "RefillObservation",
     "Unmatched",

@@ -4,7 +4,7 @@ Any bytes decode or raise a `PanelError`: `Refused` and its kin where the panel 
 `RemoteFault`. One odd row spoils only itself; an id that is left out was not observed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -12,14 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from watcher.errors import RemoteFault
-from watcher.model import (
-    UNCHANGED,
-    Observation,
-    RefillStatus,
-    RowError,
-    Status,
-    Unchanged,
-)
+from watcher.model import Observation, RefillStatus, RowError, Status
 from watcher.panels.protocol.answers import MEASURES, load, problem, rows
 from watcher.panels.protocol.values import currency, integer, is_sane, money, word
 from watcher.panels.protocol.words import (
@@ -48,50 +41,53 @@ def decode_status(body: bytes, order_id: str) -> Observation | RowError:
     return found
 
 
-def decode_news(
-    body: bytes, ids: Collection[str], marks: dict[str, int]
-) -> dict[str, Observation | RowError | Unchanged]:
-    """The statuses of many orders; `marks` stand for what was said of them last, to the letter.
+class News(msgspec.Struct, frozen=True, gc=False):
+    """What an answer says of orders that it did not say before, to the letter.
 
-    Whose row is as it was is `UNCHANGED`, and not read at all: most rows are. `marks` is left
-    with those of this answer.
+    `old` are the positions, among the ids, of those whose rows were as before, and not read;
+    `marks` stand for the rows that were.
     """
+
+    rows: dict[str, Observation | RowError]
+    old: list[int] = []
+    marks: dict[str, int] = {}
+
+
+def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
+    """The statuses of many orders; `marks` stand for the rows that told of them last, 0: none."""
     if len(body) <= _USUAL_SIZE * (1 + len(ids)):
         try:
             news = _read_news(body, ids, marks)
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
             pass
         else:
-            if news:
+            if news is not None:
                 return news
-    marks.clear()
-    return {**decode_statuses(body, ids)}
+    return News(decode_statuses(body, ids))
 
 
-def _read_news(
-    body: bytes, ids: Collection[str], marks: dict[str, int]
-) -> dict[str, Observation | RowError | Unchanged]:
-    batch, found = _RAW_BATCH.decode(body), dict[str, Observation | RowError | Unchanged]()
-    read, changed = _USUAL_ROW.decode, dict[str, int]()
+def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | None:
+    """None where there is something else in the answer than orders: it wants to be looked at."""
+    batch, read = _RAW_BATCH.decode(body), _USUAL_ROW.decode
+    old: list[int] = []
+    rows: dict[str, Observation | RowError] = {}
+    changed: dict[str, int] = {}
     left = len(batch)
-    for order_id in ids:
+    for position, (order_id, mark) in enumerate(zip(ids, marks, strict=True)):
         raw = batch.get(order_id)
         if raw is None:
             continue
         left -= 1
         row = bytes(raw)
-        mark = hash(row)
-        if marks.get(order_id) == mark:
-            found[order_id] = UNCHANGED
+        found = hash(row)
+        if found == mark:
+            old.append(position)
             continue
         seen = _observe_usual(read(row))
         if seen is not None:
-            found[order_id] = seen
-            changed[order_id] = mark
-    if left:
-        return {}  # there is more in the answer than orders: it wants to be looked at
-    marks.update(changed)
-    return found
+            rows[order_id] = seen
+            changed[order_id] = found
+    return News(rows, old, changed) if not left and (old or rows) else None
 
 
 def decode_statuses(body: bytes, ids: Collection[str]) -> dict[str, Observation | RowError]:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from watcher import logs
@@ -51,7 +52,7 @@ def run(path: Path) -> int:
     # SQLite works in threads: at the default 5 ms a busy loop starves a commit for seconds.
     sys.setswitchinterval(0.0005)
     try:
-        return asyncio.run(_run(config, path))
+        return uvloop.run(_run(config, path))
     except StoreCorrupt as error:
         backups = beside(config.database, config.daemon.backup_dir)
         raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error

@@ -363,11 +363,14 @@ class _Shelf:
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
         records, agenda, learnt = self.records, self.agenda, self.learnt
+        told: list[int] = []
         for slot in records.extend(rows):
             if records.told_at[slot] <= now:
-                agenda.join(slot, wait_of(learnt, records, slot, now), random(), now)
+                told.append(slot)
             else:  # never, or written before the clock was set back
                 agenda.appoint(slot, now)
+        waits = [wait_of(learnt, records, slot, now) for slot in told]
+        agenda.join(told, waits, [random() for _ in told], now)
 
     def sight(self, slot: int) -> Sight:
         entry = Entry(self.records, slot)

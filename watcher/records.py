@@ -315,10 +315,10 @@ class _Index:
         if 3 * self._used >= 2 * len(self._table):
             self._build()
         else:
-            self._enter(slot, number)
+            self._enter(slot, [number])
 
     def extend(self, ids: Sequence[str], first: int) -> None:
-        numbers = [_number(order_id) for order_id in ids]
+        numbers = _all_numbers(ids) or [_number(order_id) for order_id in ids]
         self._numbers.extend([-1 if number is None else number for number in numbers])
         if None in numbers:
             for slot, (number, order_id) in enumerate(zip(numbers, ids, strict=True), first):
@@ -339,21 +339,31 @@ class _Index:
         live = len(self._numbers)
         if 3 * (self._used + live - since) >= 2 * len(self._table):
             size = 16
-            while size < 2 * live:
+            while size < 4 * live:
                 size *= 2
             self._table, self._used, since = array("I", bytes(4 * size)), 0, 0
-        numbers = self._numbers
-        for slot in range(since, live):
-            if numbers[slot] >= 0:
-                self._enter(slot, numbers[slot])
+        self._enter(since, self._numbers[since:])
 
-    def _enter(self, slot: int, number: int) -> None:
+    def _enter(self, first: int, numbers: Iterable[int]) -> None:
+        """The slots from `first` on, by the numbers in them."""
         table, mask = self._table, len(self._table) - 1
-        at = _place(number, mask)
-        while table[at]:
-            at = (at + 1) & mask
-        table[at] = slot + 1
-        self._used += 1
+        for place, number in enumerate(numbers, first + 1):
+            if number >= 0:
+                at = (number ^ number >> 15) & mask  # see _place
+                while table[at]:
+                    at = (at + 1) & mask
+                table[at] = place
+                self._used += 1
+
+
+def _all_numbers(ids: Sequence[str]) -> list[int | None] | None:
+    """The ids as whole numbers where all are such, as they nearly always are."""
+    try:
+        numbers = [*map(int, ids)]
+    except ValueError:
+        return None
+    are_plain = [*map(str, numbers)] == [*ids] and min(numbers) >= 0 and max(numbers) < 10**18
+    return [*numbers] if are_plain else None
 
 
 def _number(order_id: str) -> int | None:

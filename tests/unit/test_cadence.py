@@ -22,7 +22,7 @@ def an_agenda(
     agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
     entries = [new(agenda, str(n), **order) for n in range(count)]
     for entry in entries:
-        agenda.join(entry, units, 1.0, NOW)
+        agenda.join([entry], [units], [1.0], NOW)
     agenda.begin()
     return agenda, entries
 
@@ -45,7 +45,7 @@ def test_nothing_to_watch_is_nothing_to_ask():
 def test_the_lowest_keys_go_first():
     agenda, _ = an_agenda()
     for number in (3, 1, 2, 0):
-        agenda.join(new(agenda, str(number)), number + 1.0, 1.0, NOW)
+        agenda.join([new(agenda, str(number))], [number + 1.0], [1.0], NOW)
     later = NOW + 60.0
     assert ids(agenda, agenda.take(2, later)) == ["0", "1"]
     later += 1.0
@@ -66,7 +66,7 @@ def test_a_check_is_followed_by_a_rest():
 def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     agenda = Agenda(Records("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
     entry = new(agenda)
-    agenda.join(entry, 0.01, 1.0, NOW)
+    agenda.join([entry], [0.01], [1.0], NOW)
     agenda.take(100, NOW + 1)
     agenda.answered(entry, 0.01, NOW + 1)
     assert agenda.next_at(NOW + 1) == NOW + 2
@@ -83,7 +83,7 @@ def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
 
 def test_a_request_that_is_due_is_filled_with_whoever_comes_next():
     agenda, _ = an_agenda(1, units=1.0, idle=60.0)
-    agenda.join(new(agenda, "far"), 1000.0, 1.0, NOW)
+    agenda.join([new(agenda, "far")], [1000.0], [1.0], NOW)
     assert len(agenda.take(100, NOW + 60.0)) == 2
     assert agenda.v < 10.0, "it did not make virtual time jump"
 
@@ -228,7 +228,7 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     for number in range(count):
         make = a_finished_order if rng.random() < guarded else an_order
         entry = entries[str(number)] = agenda.records.add(make(id=str(number)))
-        agenda.join(entry, widest * rng.random() ** 4 + 0.01, 1.0, NOW)
+        agenda.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
         waits_since[str(number)] = NOW
     now, allowed = NOW, 0.0
     while now < NOW + 3 * WITHIN:

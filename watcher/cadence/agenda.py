@@ -73,18 +73,31 @@ class Agenda:
         """Ask about the order at a real time. A new one joins the agenda."""
         records = self.records
         if records.state[slot] == _OUT:
-            self._enter(slot, at + self.cap(records.phase_of(slot)))
+            self.note_phase(records.phase_of(slot), 1)
+            self._file(slot, at + self.cap(records.phase_of(slot)))
         records.turn[slot] = at
         records.state[slot] = _APPOINTED
         self._serial += 1
         heapq.heappush(self._appointments, (at, self._serial, slot))
 
-    def join(self, slot: int, units: float, share: float, now: float) -> None:
-        """Take the order up, this share (0 to 1) of its usual wait from now."""
-        self._demand += 1.0 / units
-        self._enter(slot, now + self.within * share)
-        self.records.turn[slot] = self.v + units * share
-        self._await_turn(slot)
+    def join(
+        self, slots: Sequence[int], waits: Sequence[float], shares: Sequence[float], now: float
+    ) -> None:
+        """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
+        records, v = self.records, self.v
+        turn, state, phase = records.turn, records.state, records.phase
+        for slot, wait, share in zip(slots, waits, shares, strict=True):
+            turn[slot] = v + wait * share
+            state[slot] = _WAITING
+        self._demand += sum(1.0 / wait for wait in waits)
+        guarded = sum(phase[slot] == GUARDED for slot in slots)
+        self.note_phase(Phase.GUARDED, guarded)
+        self.note_phase(Phase.OPEN, len(slots) - guarded)
+        latest = [int((now + self.within * share) / self._cap_width) for share in shares]
+        for slot, number in zip(slots, latest, strict=True):
+            records.filed[slot] = number
+        self._caps.add_all(latest, slots)
+        self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it."""
@@ -102,7 +115,7 @@ class Agenda:
             checked_at[slot] = now
             turn[slot] = v + wait
             state[slot] = _WAITING
-        self._keys.add_all(slots)
+        self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
@@ -231,10 +244,6 @@ class Agenda:
         if phase == GUARDED and self.within < GUARDED_WITHIN:
             return GUARDED_WITHIN
         return self.within
-
-    def _enter(self, slot: int, latest: float) -> None:
-        self.note_phase(self.records.phase_of(slot), 1)
-        self._file(slot, latest)
 
     def _await_turn(self, slot: int) -> None:
         self.records.state[slot] = _WAITING

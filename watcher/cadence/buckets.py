@@ -32,11 +32,10 @@ class Buckets:
             heapq.heappush(self._numbers, number)
         bucket.append(slot)
 
-    def add_all(self, slots: Iterable[int]) -> None:
-        """Each by its key."""
-        turn, buckets = self._turn, self._buckets
-        for slot in slots:
-            number = int(turn[slot] * FINE)
+    def add_all(self, numbers: Iterable[int], slots: Iterable[int]) -> None:
+        """Many at once."""
+        buckets = self._buckets
+        for number, slot in zip(numbers, slots, strict=True):
             bucket = buckets.get(number)
             if bucket is None:
                 self.add(number, slot)

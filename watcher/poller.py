@@ -6,9 +6,11 @@
 3. Each id's observation, or the panel's refusal of it, goes to the ledger; the rest is put back.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from watcher.book import Batch, Book
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
 MOST_AT_ONCE = 20  # requests under way
+LEARNT_AT_ONCE = 5  # answers: a thousand news would hold up everything else for long
 LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
@@ -42,6 +45,14 @@ _AFTER_CRASH = 5.0  # seconds
 _REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 
 Row = Observation | RowError
+
+
+class _Lesson(msgspec.Struct, frozen=True, eq=False):
+    """What one answer told of these ids."""
+
+    ids: Sequence[str]
+    news: News
+    spoils: bool
 
 
 class Poller:
@@ -66,6 +77,8 @@ class Poller:
         self._metrics = metrics
         self._spawn = spawn
         self._wake = wake
+        self._lessons: list[_Lesson] = []
+        self._recording = asyncio.Lock()
         self._under_way = 0
         self._rests_until = 0.0
         self._suspects = Suspects(line.client.limit("status"))
@@ -206,8 +219,21 @@ class Poller:
             await self._learn(ask.ids, news, spoils=True)
 
     async def _learn(self, ids: Sequence[str], news: News, *, spoils: bool = False) -> None:
-        """Put on record what the panel told; `spoils` where one id makes a whole batch fail."""
-        now, name, rows = self._line.clock(), self._line.name, news.rows
+        """Put on record what the panel told; `spoils` where one id makes a whole batch fail.
+
+        What is learnt while a commit is under way waits for the next one, together.
+        """
+        lesson = _Lesson(ids, news, spoils)
+        self._lessons.append(lesson)
+        async with self._recording:
+            while lesson in self._lessons:
+                some, self._lessons = self._lessons[:LEARNT_AT_ONCE], self._lessons[LEARNT_AT_ONCE:]
+                await self._record(some)
+
+    async def _record(self, lessons: Sequence[_Lesson]) -> None:
+        now, name = self._line.clock(), self._line.name
+        ids = [order_id for lesson in lessons for order_id in lesson.ids]
+        rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
         sights = self._book.sights(name, ids)
         changed: dict[str, Order] = {}
         try:
@@ -215,14 +241,16 @@ class Poller:
         except BaseException:
             self._put_back(ids)
             raise
-        for order_id, sight in sights.items():
-            if order_id in kept and isinstance(rows.get(order_id), Observation):
-                after = changed.get(order_id, sight.order)
-                self._book.checked(sight, after, now, news.marks.get(order_id, 0))
-            else:
-                due = after_problem(sight.failures + 1, now)
-                alone = spoils or (sight.alone and len(ids) == 1)
-                self._book.refused(name, order_id, due, alone=alone)
+        for lesson in lessons:
+            seen = {order: sights[order] for order in lesson.ids if order in sights}
+            for order_id, sight in seen.items():
+                if order_id in kept and isinstance(rows.get(order_id), Observation):
+                    after, mark = changed.get(order_id, sight.order), lesson.news.marks
+                    self._book.checked(sight, after, now, mark.get(order_id, 0))
+                else:
+                    due = after_problem(sight.failures + 1, now)
+                    alone = lesson.spoils or (sight.alone and len(lesson.ids) == 1)
+                    self._book.refused(name, order_id, due, alone=alone)
 
     async def _keep(
         self, ids: Sequence[str], rows: Mapping[str, Row], now: float, changed: dict[str, Order]

@@ -107,6 +107,20 @@ def test_appointments_are_kept_and_come_first():
     assert ids(agenda, agenda.take(2, NOW + 100.0))[0] == "later"
 
 
+def test_an_appointment_that_is_void_is_no_reason_to_ask():
+    agenda, _ = an_agenda()
+    gone, moved = new(agenda, "gone"), new(agenda, "moved")
+    agenda.appoint(gone, NOW + 5.0)
+    agenda.appoint(moved, NOW + 6.0)
+    agenda.appoint(moved, NOW + 100.0)
+    agenda.leave(gone)
+    agenda.records.remove(gone)
+    assert agenda.next_at(NOW + 50.0) == NOW + 100.0
+    agenda.appoint(new(agenda, "in its slot"), NOW + 60.0)
+    assert agenda.next_at(NOW + 60.0) == NOW + 60.0
+    assert ids(agenda, agenda.take(100, NOW + 60.0)) == ["in its slot"]
+
+
 def test_an_entry_that_must_stand_alone_does():
     agenda, entries = an_agenda(3, units=0.1)
     for at, entry in enumerate(agenda.take(3, NOW + HOUR)):

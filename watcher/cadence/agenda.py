@@ -174,7 +174,8 @@ class Agenda:
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
-        times = [self._appointments[0][0]] if self._appointments else []
+        appointed = self._next_appointment()
+        times = [appointed] if appointed is not None else []
         bucket = self._first_waiting(now)
         if bucket is not None:
             times.append(self._turn_of(bucket))
@@ -304,17 +305,27 @@ class Agenda:
         if state == _WAITING:
             self.appoint(slot, latest)
 
+    def _next_appointment(self) -> float | None:
+        """When it is; appointments that nobody has any more are forgotten."""
+        heap, records = self._appointments, self.records
+        while heap:
+            at, _, slot = heap[0]
+            if records.state[slot] == _APPOINTED and records.turn[slot] == at:
+                return at
+            heapq.heappop(heap)
+        return None
+
     def _take_appointed(self, limit: int, now: float) -> list[int]:
         taken: list[int] = []
-        heap, records = self._appointments, self.records
-        while heap and len(taken) < limit and heap[0][0] <= now:
-            at, _, slot = heap[0]
-            stale = records.state[slot] != _APPOINTED or records.turn[slot] != at
-            if not stale and records.alone[slot] and taken:
+        records = self.records
+        while len(taken) < limit:
+            at = self._next_appointment()
+            if at is None or at > now:
                 break
-            heapq.heappop(heap)
-            if stale:
-                continue
+            slot = self._appointments[0][2]
+            if records.alone[slot] and taken:
+                break
+            heapq.heappop(self._appointments)
             records.state[slot] = _ASKED
             taken.append(slot)
             if records.alone[slot]:

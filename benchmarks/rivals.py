@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import random
-import resource
 import sqlite3
 import time
 from pathlib import Path
@@ -23,10 +22,10 @@ import msgspec
 import requests
 import uvloop
 
-from benchmarks.traffic import remains
+from benchmarks.daemon import peak_memory
+from benchmarks.traffic import BATCH, remains
 
 CONNECTIONS = 10
-BATCH = 100
 COMMIT_EVERY = 20  # batches
 
 
@@ -209,12 +208,11 @@ def main() -> None:
         asyncio.run(everything(*args))
     else:
         one_by_one(*args)
-    used = resource.getrusage(resource.RUSAGE_SELF)
     told = {
         "cpu": time.process_time() - _began,
         "orders": options.orders,
         "wall": time.perf_counter() - started,
-        "peak_mb": used.ru_maxrss / 1024,
+        "peak_mb": peak_memory(),
     }
     print(json.dumps(told))
 

@@ -1,14 +1,19 @@
 """Panels in a process of their own that answer as fast as Python can, for very many orders.
 
 They tell of one kind of order that moves slowly: in each sweep another twentieth has moved since
-the sweep before. Started as a program it prints its port; `GET /control` tells what was asked so
-far, `POST /control?sweep=1` begins the next sweep.
+the sweep before. Started as a program it prints its port. Of `/control`
+
+  (nothing)        tells what was asked and answered in this sweep
+  ?hold            leaves every question about orders open from now on
+  ?sweep=1         begins that sweep; what was held is answered in it
+  ?sweep=1&once    the same, and holds again when every order was asked about
 """
 
 import argparse
 import asyncio
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +26,7 @@ QUANTITY = 1000
 CHARGE = "0.27819"
 START_COUNT = 3572
 MOVES_IN = 20  # sweeps: a twentieth of the orders in each
+BATCH = 100
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -67,14 +73,58 @@ class Traffic:
     """What the panels tell and what they were asked."""
 
     def __init__(self, orders: int, odd_share: float, latency: float) -> None:
-        self.sweep = 0
-        self.latency = latency
+        self._orders = orders
+        self._latency = latency
         self._odd = int(odd_share * 100)
-        self._requests = self._ids = self._distinct = 0
-        self._seen = bytearray(orders + 1)
+        self._holds = self._holds_after = False
+        self._held: list[tuple[_Connection, bytes]] = []
+        self._begin(0)
 
-    def answer(self, body: bytes) -> bytes:
-        """To a form of the panel API."""
+    def take(self, connection: "_Connection", body: bytes) -> None:
+        """A form of the panel API: answers it, or holds it."""
+        if self._holds and b"action=status" in body:
+            self._held.append((connection, body))
+        elif self._latency:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._latency, connection.send, self._answer(body))
+        else:
+            connection.send(self._answer(body))
+
+    def control(self, target: str) -> bytes:
+        """Does what is wanted and tells what was asked until then."""
+        held = sum(connection.is_open for connection, _ in self._held)
+        told = {
+            "requests": self._requests,
+            "full": self._full,
+            "ids": self._ids,
+            "distinct": self._distinct,
+            "changed": self._changed,
+            "held": held,
+            "seconds": self._seconds,
+        }
+        wanted = parse_qs(urlsplit(target).query, keep_blank_values=True)
+        self._holds |= "hold" in wanted
+        if "sweep" in wanted:
+            self._holds_after = "once" in wanted
+            self._begin(int(wanted["sweep"][0]))
+            self._release()
+        return json.dumps(told).encode()
+
+    def _begin(self, sweep: int) -> None:
+        self._sweep = sweep
+        self._requests = self._full = self._ids = self._distinct = self._changed = 0
+        self._seen = bytearray(self._orders + 1)
+        self._began = time.perf_counter()
+        self._seconds = 0.0  # until every order was asked about
+
+    def _release(self) -> None:
+        self._holds = False
+        held, self._held = self._held, []
+        for connection, body in held:
+            if connection.is_open:
+                self.take(connection, body)
+
+    def _answer(self, body: bytes) -> bytes:
         fields = dict(part.partition(b"=")[::2] for part in body.split(b"&"))
         action = fields.get(b"action")
         if action != b"status":
@@ -83,22 +133,19 @@ class Traffic:
             return self._rows([int(fields[b"order"])]).partition(b":")[2][:-1]
         return self._rows([int(i) for i in fields[b"orders"].replace(b"%2C", b",").split(b",")])
 
-    def control(self, target: str) -> bytes:
-        """What was asked in this sweep; a new one begins where that is wanted."""
-        told = {"requests": self._requests, "ids": self._ids, "distinct": self._distinct}
-        for wanted in parse_qs(urlsplit(target).query).get("sweep", ()):
-            self.sweep = int(wanted)
-            self._requests = self._ids = self._distinct = 0
-            self._seen = bytearray(len(self._seen))
-        return json.dumps(told).encode()
-
     def _rows(self, orders: Sequence[int]) -> bytes:
+        seen, sweep = self._seen, self._sweep
         self._requests += 1
+        self._full += len(orders) == BATCH
         self._ids += len(orders)
-        seen, sweep = self._seen, self.sweep
         for order in orders:
-            self._distinct += not seen[order]
-            seen[order] = 1
+            if not seen[order]:
+                seen[order] = 1
+                self._distinct += 1
+                self._changed += (sweep + order) % MOVES_IN < min(sweep, MOVES_IN)
+        if self._distinct == self._orders and not self._seconds:
+            self._seconds = time.perf_counter() - self._began + self._latency
+            self._holds |= self._holds_after
         row = _ODD_ROW if self._requests % 100 < self._odd else _ROW
         return b"{%b}" % b",".join([row % (order, remains(order, sweep)) for order in orders])
 
@@ -107,6 +154,10 @@ class _Connection(asyncio.Protocol):
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._buffer = b""
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -122,19 +173,13 @@ class _Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             target = head.split(b" ", 2)[1].decode()
             if target.startswith("/control"):
-                self._send(self._traffic.control(target))
-            elif self._traffic.latency:
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._traffic.latency, self._send, self._traffic.answer(body))
+                self.send(self._traffic.control(target))
             else:
-                self._send(self._traffic.answer(body))
+                self._traffic.take(self, body)
 
-    def _send(self, body: bytes) -> None:
-        if not self._transport.is_closing():
-            head = (
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            )
-            self._transport.write(head % len(body) + body)
+    def send(self, body: bytes) -> None:
+        if self.is_open:
+            self._transport.write(_HEAD % len(body) + body)
 
 
 async def _serve(options: argparse.Namespace) -> None:

@@ -1,0 +1,59 @@
+"""The panels' process (see `benchmarks.traffic`), driven from outside."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.daemon import ROOT
+
+
+class Panels:
+    """`url` is the same for all of them: each knows every order."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"{self._url}/api/v2"
+
+    def told(self) -> dict[str, float]:
+        """What was asked in this sweep so far."""
+        return self._control()
+
+    def hold(self) -> None:
+        """Leave every question about orders open from now on."""
+        self._control("?hold")
+
+    def sweep(self, number: int, *, once: bool = False) -> None:
+        """Begin a sweep; `once`: hold again when every order was asked about."""
+        self._control(f"?sweep={number}{'&once' * once}")
+
+    def _control(self, query: str = "") -> dict[str, float]:
+        with urllib.request.urlopen(f"{self._url}/control{query}", timeout=30) as answer:
+            told: dict[str, float] = json.load(answer)
+            return told
+
+
+@contextmanager
+def panels(orders: int, *, odd: float = 0.0, latency: float = 0.0) -> Iterator[Panels]:
+    """`odd`: the share of odd answers, from 0 to 1; `latency`: seconds."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.traffic",
+            f"--orders={orders}",
+            f"--odd={odd}",
+            f"--latency={latency}",
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield Panels(int(process.stdout.readline()))
+    finally:
+        process.terminate()
+        process.wait()

@@ -25,9 +25,12 @@ class Panels:
         """Leave every question about orders open from now on."""
         self._control("?hold")
 
-    def sweep(self, number: int, *, once: bool = False) -> None:
-        """Begin a sweep; `once`: hold again when every order was asked about."""
-        self._control(f"?sweep={number}{'&once' * once}")
+    def sweep(self, number: int, *, once: bool = False, odd: float = 0.0) -> None:
+        """Begin a sweep; `once`: hold again when every order was asked about.
+
+        `odd`: the share of odd answers, from 0 to 1.
+        """
+        self._control(f"?sweep={number}&odd={odd}{'&once' * once}")
 
     def _control(self, query: str = "") -> dict[str, float]:
         with urllib.request.urlopen(f"{self._url}/control{query}", timeout=30) as answer:
@@ -36,15 +39,14 @@ class Panels:
 
 
 @contextmanager
-def panels(orders: int, *, odd: float = 0.0, latency: float = 0.0) -> Iterator[Panels]:
-    """`odd`: the share of odd answers, from 0 to 1; `latency`: seconds."""
+def panels(orders: int, *, latency: float = 0.0) -> Iterator[Panels]:
+    """`latency`: seconds until each answer."""
     process = subprocess.Popen(
         [
             sys.executable,
             "-m",
             "benchmarks.traffic",
             f"--orders={orders}",
-            f"--odd={odd}",
             f"--latency={latency}",
         ],
         cwd=ROOT,

@@ -60,11 +60,15 @@ class _Floor(asyncio.Protocol):
             self._program.take(b"".join(self._parts))
             self._ask()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or ConnectionError("the panel hung up"))
+
     def _ask(self) -> None:
         request = next(self._program.requests, None)
         if request is None:
-            self._transport.close()
             self.done.set_result(None)
+            self._transport.close()
         else:
             self._transport.write(request)
 

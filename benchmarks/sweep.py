@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import report
 from benchmarks.daemon import ROOT, Process, probed
@@ -46,14 +47,23 @@ AT_ONCE = 20  # requests that the daemon has under way at a panel
 _SCRAPE_EVERY = 5.0  # seconds
 _LOOK_EVERY = 0.1  # seconds
 _AT_MOST = 1800.0  # seconds, for a sweep
-_REFILL_WITHIN = 15.0  # seconds: an order rests for ten
+_AT_REST_FOR = 6.0  # seconds: an order rests for ten after its check
+_REFILL_WITHIN = 10.0  # seconds after that
+
+
+class Case(NamedTuple):
+    """What the daemon is measured with."""
+
+    orders: int
+    panels: int
+    odd: float = 0.0  # the share of odd answers, 0 to 1
 
 
 def main() -> None:
     options = _options()
     with (
         tempfile.TemporaryDirectory(dir=options.directory) as name,
-        panels(options.orders, odd=options.odd, latency=options.latency) as asked,
+        panels(options.orders, latency=options.latency) as asked,
     ):
         directory = Path(name)
         print(f"making {options.orders:,} orders …", file=sys.stderr)
@@ -63,7 +73,8 @@ def main() -> None:
             for program in options.against:
                 orders = max(100, int(options.orders * SHARES[program]))
                 runs.setdefault(program, []).append(rival(program, asked, directory, orders))
-            ours = daemon(asked, made, directory, options.orders, options.panels)
+            case = Case(options.orders, options.panels, options.odd)
+            ours = daemon(case, asked, made, directory)
             ours |= _use_of_bound(ours, options)
             runs.setdefault("watcher", []).append(ours)
     medians = {program: report.median(of_program) for program, of_program in runs.items()}
@@ -104,7 +115,9 @@ def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
     for old in directory.glob(f"{database.name}*"):
         old.unlink()
     words = [sys.executable, "-m", "benchmarks.rivals", program, asked.url, database, str(orders)]
-    done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=_AT_MOST
+    )
     told = json.loads(done.stdout)
     return {
         "CPU µs an order": told["cpu"] / orders * 1e6,
@@ -114,7 +127,7 @@ def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
     }
 
 
-def daemon(asked: Panels, made: Path, directory: Path, orders: int, number: int) -> Figures:
+def daemon(case: Case, asked: Panels, made: Path, directory: Path) -> Figures:
     """One run of the daemon on a copy of that database."""
     run = directory / "run"
     run.mkdir(exist_ok=True)
@@ -122,33 +135,34 @@ def daemon(asked: Panels, made: Path, directory: Path, orders: int, number: int)
         old.unlink()
     database = shutil.copyfile(made, run / "watcher.db")
     config = run / "config.toml"
-    port = make_config(config, panels=number, url=asked.url, rules=RULES, defaults=SETTINGS)
+    port = make_config(config, panels=case.panels, url=asked.url, rules=RULES, defaults=SETTINGS)
     asked.hold()
     process = Process(config, port)
     try:
         process.wait_until_ready()
         ready = process.cpu()
         process.wait_until_rest()
-        return {**_swept(process, asked, orders, database), "ready, CPU s": ready}
+        return {**_swept(process, asked, case.odd, database), "ready, CPU s": ready}
     finally:
         asked.sweep(1)  # answers what is under way, else the stop would wait for it
         process.stop()
 
 
-def _swept(process: Process, asked: Panels, orders: int, database: Path) -> Figures:
+def _swept(process: Process, asked: Panels, odd: float, database: Path) -> Figures:
     under_way = asked.told()["held"]
     before, since, cpu = _rows(database), time.time(), process.cpu()
     scrapes = []
     with probed(process) as pauses:
-        asked.sweep(1, once=True)
+        asked.sweep(1, once=True, odd=odd)
         began = scraped = time.perf_counter()
         while not (told := asked.told())["seconds"] and time.perf_counter() - began < _AT_MOST:
             time.sleep(_LOOK_EVERY)
             if time.perf_counter() - scraped > _SCRAPE_EVERY:
                 scrapes.append(process.get("/metrics") or 0.0)
                 scraped = time.perf_counter()
-    _wait_until_refilled(asked, under_way)
+    time.sleep(_LOOK_EVERY)
     spent, told = process.cpu() - cpu, asked.told()
+    spent += _refill(process, asked, under_way)
     idle = min(process.get("/metrics") or 0.0 for _ in range(5))
     rows = _rows(database, since)
     changed = max(1.0, told["changed"])
@@ -171,11 +185,20 @@ def _swept(process: Process, asked: Panels, orders: int, database: Path) -> Figu
     }
 
 
-def _wait_until_refilled(asked: Panels, under_way: float) -> None:
-    """Until as many requests are under way as when it began: each is then paid for once."""
-    ends = time.perf_counter() + _REFILL_WITHIN
-    while asked.told()["held"] < under_way and time.perf_counter() < ends:
+def _refill(process: Process, asked: Panels, under_way: float) -> float:
+    """CPU until as many requests are under way as when the sweep began: each is then paid for.
+
+    With few orders that is after their rest; what the daemon needs at rest is no part of it.
+    """
+    if asked.told()["held"] >= under_way:
+        return 0.0
+    cpu, began = process.cpu(), time.perf_counter()
+    time.sleep(_AT_REST_FOR)
+    at_rest = (process.cpu() - cpu) / (time.perf_counter() - began)
+    cpu, began = process.cpu(), time.perf_counter()
+    while asked.told()["held"] < under_way and time.perf_counter() - began < _REFILL_WITHIN:
         time.sleep(_LOOK_EVERY)
+    return max(0.0, process.cpu() - cpu - at_rest * (time.perf_counter() - began))
 
 
 def _rows(database: Path, since: float = 0.0) -> dict[str, int]:
@@ -208,7 +231,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--panels", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers")
+    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers to the daemon")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--against", nargs="*", choices=SHARES, default=list(SHARES))
     parser.add_argument("--directory", type=Path, help="for the databases")

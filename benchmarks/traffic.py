@@ -7,6 +7,7 @@ the sweep before. Started as a program it prints its port. Of `/control`
   ?hold            leaves every question about orders open from now on
   ?sweep=1         begins that sweep; what was held is answered in it
   ?sweep=1&once    the same, and holds again when every order was asked about
+  ?sweep=1&odd=.5  the same, and half of the answers have numbers where others have text
 """
 
 import argparse
@@ -72,10 +73,10 @@ def known_orders(orders: int, panels: int, now: float) -> Rows:
 class Traffic:
     """What the panels tell and what they were asked."""
 
-    def __init__(self, orders: int, odd_share: float, latency: float) -> None:
+    def __init__(self, orders: int, latency: float) -> None:
         self._orders = orders
         self._latency = latency
-        self._odd = int(odd_share * 100)
+        self._odd = 0  # of a hundred answers
         self._holds = self._holds_after = False
         self._held: list[tuple[_Connection, bytes]] = []
         self._begin(0)
@@ -106,6 +107,7 @@ class Traffic:
         self._holds |= "hold" in wanted
         if "sweep" in wanted:
             self._holds_after = "once" in wanted
+            self._odd = round(100 * float(wanted.get("odd", ["0"])[0]))
             self._begin(int(wanted["sweep"][0]))
             self._release()
         return json.dumps(told).encode()
@@ -183,7 +185,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    traffic = Traffic(options.orders, options.odd, options.latency)
+    traffic = Traffic(options.orders, options.latency)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(traffic), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -193,7 +195,6 @@ async def _serve(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, required=True)
-    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers, 0 to 1")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     uvloop.run(_serve(parser.parse_args()))
 

@@ -128,7 +128,7 @@ def probed(process: Process) -> Iterator[Pauses]:
 def environment(cache: Path) -> dict[str, str]:
     """As after an installation: compiled modules are kept, wherever the sources are."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(cache / "compiled")}
+    return {"PYTHONPYCACHEPREFIX": str(cache / "compiled"), **kept}
 
 
 def peak_memory() -> float:

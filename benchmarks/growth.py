@@ -7,7 +7,7 @@ and their median counts. The smallest points come first.
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -19,10 +19,10 @@ PANELS = (1, 10, 50, 200)
 ODD = (0.0, 0.5, 1.0)
 _USUAL_PANELS = 10
 _USUAL_ORDERS = 200_000
-_REPEAT = 3  # times, what has at most so many orders:
-_SMALL = 100_000
-KEPT = (
+_SMALL = 100_000  # orders, up to which points are repeated
+TOLD = (
     "CPU µs an order",
+    "CPU ÷ first",
     "peak MB",
     "ready, CPU s",
     "pause p99.9, ms",
@@ -41,52 +41,58 @@ def axes(most_orders: int, usual_orders: int, most_panels: int) -> dict[str, lis
     }
 
 
-def measure(cases: Iterable[Case], directory: Path) -> Iterator[tuple[Case, Figures]]:
-    """Each case once, the cheap ones first."""
+def measure(
+    cases: Iterable[Case], directory: Path | None, repeat: int
+) -> Iterator[tuple[Case, Figures]]:
+    """Each case, the cheap ones first."""
     for case in sorted(set(cases)):
         sys.stderr.write(f"{case.orders:,} orders, {case.panels} panels, odd {case.odd:.0%} …\n")
         with tempfile.TemporaryDirectory(dir=directory) as name, panels(case.orders) as asked:
             made = make(Path(name) / "made.db", case.orders, case.panels)
-            times = _REPEAT if case.orders <= _SMALL else 1
+            times = repeat if case.orders <= _SMALL else 1
             runs = [daemon(case, asked, made, Path(name)) for _ in range(times)]
-        figures = report.median(runs)
-        yield case, {what: figures[what] for what in KEPT}
+        yield case, report.median(runs)
 
 
 def against_first(found: dict[Case, Figures], cases: Iterable[Case]) -> list[Figures]:
-    """The figures along an axis, each with its CPU an order by that of the first point."""
+    """The figures of the points along an axis, with CPU an order by that of the first."""
     points = [found[case] for case in cases]
-    what = KEPT[0]
-    return [{**point, "CPU ÷ first": point[what] / points[0][what]} for point in points]
+    first = points[0]["CPU µs an order"]
+    return [{**point, "CPU ÷ first": point["CPU µs an order"] / first} for point in points]
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     along = axes(options.most_orders, options.usual_orders, options.most_panels)
     along = {axis: cases for axis, cases in along.items() if axis in options.axes}
-    found = dict(measure([case for cases in along.values() for case in cases], options.directory))
+    cases = [case for cases in along.values() for case in cases]
+    found = dict(measure(cases, options.directory, options.repeat))
     told = {}
     for axis, cases in along.items():
         points = against_first(found, cases)
-        labels = [f"{getattr(case, axis):,}" for case in cases]
-        print(f"\nmore {axis}\n{report.table(dict(zip(labels, points, strict=True)))}")
+        columns = {
+            f"{getattr(case, axis):,}": {name: point[name] for name in TOLD}
+            for case, point in zip(cases, points, strict=True)
+        }
+        print(f"\nmore {axis}\n{report.table(columns)}")
         told[axis] = [
-            {**case._asdict(), **point} for case, point in zip(cases, points, strict=True)
+            {"at": getattr(case, axis), **point} for case, point in zip(cases, points, strict=True)
         ]
     if options.json:
         report.write(options.json, "growth", {"axes": told})
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most-orders", type=int, default=ORDERS[-1])
     parser.add_argument("--usual-orders", type=int, default=_USUAL_ORDERS)
     parser.add_argument("--most-panels", type=int, default=PANELS[-1])
     names = list(axes(0, 0, 0))
     parser.add_argument("--axes", nargs="*", choices=names, default=names)
+    parser.add_argument("--repeat", type=int, default=3, help="times, for each small point")
     parser.add_argument("--directory", type=Path, help="for the databases (3 GB)")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

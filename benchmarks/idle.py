@@ -5,6 +5,7 @@ a minute each, checked as often as the defaults want. A twentieth of the orders 
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -16,8 +17,8 @@ from benchmarks.sweep import RULES, Figures, make
 MINUTE = 60.0
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     with (
         tempfile.TemporaryDirectory(dir=options.directory) as name,
         panels(options.orders) as asked,
@@ -63,14 +64,14 @@ def _watched(process: Process, asked: Panels, seconds: float) -> Figures:
     }
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000)
     parser.add_argument("--panels", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--directory", type=Path, help="for the database")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

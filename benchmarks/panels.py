@@ -41,21 +41,12 @@ class Panels:
 @contextmanager
 def panels(orders: int, *, latency: float = 0.0) -> Iterator[Panels]:
     """`latency`: seconds until each answer."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.traffic",
-            f"--orders={orders}",
-            f"--latency={latency}",
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield Panels(int(process.stdout.readline()))
-    finally:
-        process.terminate()
-        process.wait()
+    words = ["-m", "benchmarks.traffic", f"--orders={orders}", f"--latency={latency}"]
+    with subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Panels(int(process.stdout.readline()))
+        finally:
+            process.terminate()

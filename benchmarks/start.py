@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -29,8 +30,8 @@ per_hour = 100000
 """
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         directory = Path(name)
         made = directory / "made.db"
@@ -106,7 +107,7 @@ def _settled(process: Process) -> dict[str, float]:
     }
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--panels", type=int, default=10)
@@ -116,7 +117,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "trees", nargs="*", type=Path, default=[ROOT], help="source trees to compare, in turns"
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

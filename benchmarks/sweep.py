@@ -59,8 +59,8 @@ class Case(NamedTuple):
     odd: float = 0.0  # the share of odd answers, 0 to 1
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     with (
         tempfile.TemporaryDirectory(dir=options.directory) as name,
         panels(options.orders, latency=options.latency) as asked,
@@ -226,7 +226,7 @@ def _use_of_bound(ours: Figures, options: argparse.Namespace) -> Figures:
     return {"share of the bound, %": 100 * ours["requests"] / allowed}
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--panels", type=int, default=10)
@@ -236,7 +236,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--against", nargs="*", choices=SHARES, default=list(SHARES))
     parser.add_argument("--directory", type=Path, help="for the databases")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from benchmarks.daemon import ROOT, Process, probed
 from benchmarks.house import make_config, make_database
 from benchmarks.panels import Panels, panels
 from benchmarks.traffic import known_orders
+from watcher.poller import MOST_AT_ONCE
 
 Figures = dict[str, float]
 
@@ -43,7 +44,6 @@ idle_every = "1s"
 timeout = "1h"
 """
 SHARES = {"floor": 1.0, "everything": 0.1, "one-by-one": 0.002}  # of all orders: they are slow
-AT_ONCE = 20  # requests that the daemon has under way at a panel
 _SCRAPE_EVERY = 5.0  # seconds
 _LOOK_EVERY = 0.1  # seconds
 _AT_MOST = 1800.0  # seconds, for a sweep
@@ -61,6 +61,7 @@ class Case(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    case = Case(options.orders, options.panels, options.odd)
     with (
         tempfile.TemporaryDirectory(dir=options.directory) as name,
         panels(options.orders, latency=options.latency) as asked,
@@ -73,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for program in options.against:
                 orders = max(100, int(options.orders * SHARES[program]))
                 runs.setdefault(program, []).append(rival(program, asked, directory, orders))
-            case = Case(options.orders, options.panels, options.odd)
             ours = daemon(case, asked, made, directory)
             ours |= _use_of_bound(ours, options)
             runs.setdefault("watcher", []).append(ours)
@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(report.table(medians))
     print("\n".join(f"watcher ÷ {other}: {ratio:.3g}" for other, ratio in found.items()))
     if options.json:
-        case = {name: getattr(options, name) for name in ("orders", "panels", "odd", "latency")}
-        report.write(options.json, "sweep", {**case, "runs": runs, "ratios": found})
+        told = {**case._asdict(), "latency": options.latency, "runs": runs, "ratios": found}
+        report.write(options.json, "sweep", told)
 
 
 def make(path: Path, orders: int, number: int) -> Path:
@@ -114,9 +114,14 @@ def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
     database = directory / f"{program}.db"
     for old in directory.glob(f"{database.name}*"):
         old.unlink()
-    words = [sys.executable, "-m", "benchmarks.rivals", program, asked.url, database, str(orders)]
+    given = [program, asked.url, str(database), str(orders)]
     done = subprocess.run(
-        words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=_AT_MOST
+        [sys.executable, "-m", "benchmarks.rivals", *given],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=_AT_MOST,
     )
     told = json.loads(done.stdout)
     return {
@@ -222,7 +227,7 @@ def _use_of_bound(ours: Figures, options: argparse.Namespace) -> Figures:
     """How many requests there were, of those that the panels' latency allows."""
     if not options.latency:
         return {}
-    allowed = options.panels * AT_ONCE * ours["sweep, s"] / options.latency
+    allowed = options.panels * MOST_AT_ONCE * ours["sweep, s"] / options.latency
     return {"share of the bound, %": 100 * ours["requests"] / allowed}
 
 

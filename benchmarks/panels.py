@@ -25,12 +25,12 @@ class Panels:
         """Leave every question about orders open from now on."""
         self._control("?hold")
 
-    def sweep(self, number: int, *, once: bool = False, odd: float = 0.0) -> None:
-        """Begin a sweep; `once`: hold again when every order was asked about.
+    def sweep(self, number: int, *, once: int = 0, odd: float = 0.0) -> None:
+        """Begin a sweep; `odd`: the share of odd answers, from 0 to 1.
 
-        `odd`: the share of odd answers, from 0 to 1.
+        `once`: so many panels hold again, each when all of its orders were asked about.
         """
-        self._control(f"?sweep={number}&odd={odd}{'&once' * once}")
+        self._control(f"?sweep={number}&odd={odd}{f'&once={once}' if once else ''}")
 
     def _control(self, query: str = "") -> dict[str, float]:
         with urllib.request.urlopen(f"{self._url}/control{query}", timeout=30) as answer:

@@ -147,18 +147,18 @@ def daemon(case: Case, asked: Panels, made: Path, directory: Path) -> Figures:
         process.wait_until_ready()
         ready = process.cpu()
         process.wait_until_rest()
-        return {**_swept(process, asked, case.odd, database), "ready, CPU s": ready}
+        return {**_swept(process, asked, case, database), "ready, CPU s": ready}
     finally:
         asked.sweep(1)  # answers what is under way, else the stop would wait for it
         process.stop()
 
 
-def _swept(process: Process, asked: Panels, odd: float, database: Path) -> Figures:
+def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figures:
     under_way = asked.told()["held"]
     before, since, cpu = _rows(database), time.time(), process.cpu()
     scrapes = []
     with probed(process) as pauses:
-        asked.sweep(1, once=True, odd=odd)
+        asked.sweep(1, once=case.panels, odd=case.odd)
         began = scraped = time.perf_counter()
         while not (told := asked.told())["seconds"] and time.perf_counter() - began < _AT_MOST:
             time.sleep(_LOOK_EVERY)

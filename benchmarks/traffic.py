@@ -6,7 +6,8 @@ the sweep before. Started as a program it prints its port. Of `/control`
   (nothing)        tells what was asked and answered in this sweep
   ?hold            leaves every question about orders open from now on
   ?sweep=1         begins that sweep; what was held is answered in it
-  ?sweep=1&once    the same, and holds again when every order was asked about
+  ?sweep=1&once=10 the same, and each of the ten panels holds again when all of its orders were
+                   asked about
   ?sweep=1&odd=.5  the same, and half of the answers have numbers where others have text
 """
 
@@ -24,6 +25,7 @@ import uvloop
 from benchmarks.house import Rows
 
 QUANTITY = 1000
+LEFT = 600  # of each order, before the first sweep
 CHARGE = "0.27819"
 START_COUNT = 3572
 MOVES_IN = 20  # sweeps: a twentieth of the orders in each
@@ -31,6 +33,7 @@ BATCH = 100
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_FIRST = re.compile(rb"\borders?=(\d+)")
 _ROW = (
     b'"%d":{"charge":"0.27819","start_count":"3572","status":"In progress",'
     b'"remains":"%d","currency":"USD"}'
@@ -45,15 +48,16 @@ _SERVICES = (
 
 def remains(order: int, sweep: int) -> int:
     """What is left of the order in that sweep."""
-    start = 400 + order * 7919 % 500
-    return start - (sweep + order) // MOVES_IN + order // MOVES_IN
+    return LEFT - (sweep + order) // MOVES_IN + order // MOVES_IN
 
 
 def known_orders(orders: int, panels: int, now: float) -> Rows:
-    """The database rows of all orders, as they stood before the first sweep."""
+    """The database rows of all orders, as they stood before the first sweep.
+
+    They are alike, so that all are due equally often: a look at each is a round of requests.
+    """
+    submitted, seen = now - 7200.0, now - 600.0
     for order in range(1, orders + 1):
-        submitted = now - 7200.0 - order % 3600
-        seen = now - 600.0
         yield (
             (order, 1 + order % panels, str(order), "1", None, QUANTITY, submitted, submitted),
             (
@@ -77,13 +81,14 @@ class Traffic:
         self._orders = orders
         self._latency = latency
         self._odd = 0  # of a hundred answers
-        self._holds = self._holds_after = False
+        self._holds = False
         self._held: list[tuple[_Connection, bytes]] = []
+        self._panels, self._once = 1, False
         self._begin(0)
 
     def take(self, connection: "_Connection", body: bytes) -> None:
         """A form of the panel API: answers it, or holds it."""
-        if self._holds and b"action=status" in body:
+        if self._is_held(body):
             self._held.append((connection, body))
         elif self._latency:
             loop = asyncio.get_running_loop()
@@ -106,7 +111,8 @@ class Traffic:
         wanted = parse_qs(urlsplit(target).query, keep_blank_values=True)
         self._holds |= "hold" in wanted
         if "sweep" in wanted:
-            self._holds_after = "once" in wanted
+            self._panels = int(wanted.get("once", ["1"])[0])
+            self._once = "once" in wanted
             self._odd = round(100 * float(wanted.get("odd", ["0"])[0]))
             self._begin(int(wanted["sweep"][0]))
             self._release()
@@ -116,8 +122,18 @@ class Traffic:
         self._sweep = sweep
         self._requests = self._full = self._ids = self._distinct = self._changed = 0
         self._seen = bytearray(self._orders + 1)
+        self._left = [
+            len(range(number or self._panels, self._orders + 1, self._panels))
+            for number in range(self._panels)
+        ]
         self._began = time.perf_counter()
         self._seconds = 0.0  # until every order was asked about
+
+    def _is_held(self, body: bytes) -> bool:
+        if b"action=status" not in body or not (self._holds or self._once):
+            return False
+        first = _FIRST.search(body)
+        return self._holds or (first is not None and not self._left[int(first[1]) % self._panels])
 
     def _release(self) -> None:
         self._holds = False
@@ -144,10 +160,10 @@ class Traffic:
             if not seen[order]:
                 seen[order] = 1
                 self._distinct += 1
+                self._left[order % self._panels] -= 1
                 self._changed += (sweep + order) % MOVES_IN < min(sweep, MOVES_IN)
         if self._distinct == self._orders and not self._seconds:
             self._seconds = time.perf_counter() - self._began + self._latency
-            self._holds |= self._holds_after
         row = _ODD_ROW if self._requests % 100 < self._odd else _ROW
         return b"{%b}" % b",".join([row % (order, remains(order, sweep)) for order in orders])
 

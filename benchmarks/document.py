@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import plots
 from benchmarks.daemon import ROOT
 from benchmarks.growth import TOLD
-from benchmarks.report import median
+from benchmarks.report import median, ratio
 from benchmarks.targets import judged
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -56,6 +56,8 @@ def tables(results: Results) -> dict[str, str]:
         name: make(results[name]) if name in results else f"Not measured: `make bench-{name}`."
         for name, make in makers.items()
     }
+    for name in drawings(results):
+        parts[name.partition("-")[0]] += f"\n\n![{name}](performance/{name}.svg)"
     parts["machine"] = _machines(results)
     parts["targets"] = _table(("what", "target", "moonshot", "measured", ""), judged(results))
     return parts
@@ -92,18 +94,27 @@ def drawings(results: Results) -> dict[str, str]:
 
 
 def _start(found: Any) -> str:
-    ((_, runs),) = list(_runs(found))[:1]
-    return _figures(median(runs))
+    _, runs = next(iter(_runs(found)))
+    return "\n\n".join([f"{found['orders']:,} orders, {_medians(runs)}.", _figures(median(runs))])
 
 
 def _sweep(found: Any) -> str:
     medians = {name: median(runs) for name, runs in _runs(found)}
-    ratios = [(f"watcher ÷ {other}", _cell(ratio)) for other, ratio in found["ratios"].items()]
-    return "\n\n".join([_table(("CPU an order", ""), ratios), _columns(medians)])
+    ratios = [(f"watcher ÷ {other}", ratio(value)) for other, value in found["ratios"].items()]
+    return "\n\n".join([_case(found), _table(("CPU an order", ""), ratios), _columns(medians)])
 
 
 def _latency(found: Any) -> str:
-    return _figures(median(found["runs"]["watcher"]))
+    return "\n\n".join([_case(found), _figures(median(found["runs"]["watcher"]))])
+
+
+def _case(found: Any) -> str:
+    words = f"{found['orders']:,} orders, {found['panels']} panels"
+    return f"{words}, {_medians(found['runs']['watcher'])}."
+
+
+def _medians(runs: Sequence[Any]) -> str:
+    return f"medians of {len(runs)} runs" if len(runs) > 1 else "one run"
 
 
 def _growth(found: Any) -> str:

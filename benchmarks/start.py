@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = mixed_orders(options.panels, options.orders, now)
         make_database(made, panels=options.panels, rows=rows, now=now)
         runs: dict[str, list[dict[str, float]]] = {}
-        for turn in range(options.runs + 1):
+        for turn in range(-options.warm_ups, options.runs):
             for root in options.trees:
                 figures = _run(directory / "run", made, options.panels, root.resolve())
-                if turn:  # the first one compiles the modules and fills the system's cache
+                if turn >= 0:  # before that modules are compiled and the system's cache filled
                     runs.setdefault(root.resolve().name, []).append(figures)
     medians = {name: report.median(of_tree) for name, of_tree in runs.items()}
     print(report.table(medians))
@@ -111,7 +111,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--panels", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=3, help="measured ones, after one to warm up")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--warm-ups", type=int, default=1, help="runs before that")
     parser.add_argument("--directory", type=Path, help="for the databases (1 GB)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.report import median
+from benchmarks.report import median, ratio
 from watcher.simulator.limits import LimitKind
 
 Results = Mapping[str, Any]  # benchmark -> its JSON
@@ -21,9 +21,8 @@ class Target(NamedTuple):
     at_least: bool = False  # else at most
 
     def told(self, value: float) -> str:
-        """Small ratios as fractions."""
-        is_fraction = self.target < 0.1 and value > 0.0
-        return f"1/{1 / value:.3g}" if is_fraction else f"{_number(value)}{self.unit}"
+        """With its unit; ratios to what is aimed to be far dearer as fractions."""
+        return ratio(value) if self.target < 0.1 else f"{_number(value)}{self.unit}"
 
 
 def _watcher(name: str) -> Callable[[Any], float]:

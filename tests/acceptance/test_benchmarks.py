@@ -51,7 +51,8 @@ def limited(figures: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def started(figures: Path) -> Any:
-    return _run(start, figures / "start.json", f"--orders={ORDERS}", "--runs=1")
+    options = (f"--orders={ORDERS}", "--runs=1", "--warm-ups=0")
+    return _run(start, figures / "start.json", *options)
 
 
 @pytest.fixture(scope="module")

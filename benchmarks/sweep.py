@@ -72,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs: dict[str, list[Figures]] = {}
         for _ in range(options.runs):
             for program in options.against:
-                orders = max(100, int(options.orders * SHARES[program]))
-                runs.setdefault(program, []).append(rival(program, asked, directory, orders))
+                runs.setdefault(program, []).append(rival(program, asked, directory, case.orders))
             ours = daemon(case, asked, made, directory)
             ours |= _use_of_bound(ours, options)
             runs.setdefault("watcher", []).append(ours)
@@ -109,12 +108,13 @@ def ratios(runs: Mapping[str, Sequence[Figures]]) -> Figures:
 
 
 def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
-    """One run of a program of `benchmarks.rivals`."""
+    """One run of a program of `benchmarks.rivals` that knows so many orders."""
     asked.sweep(1)
+    share = max(100, int(orders * SHARES[program]))
     database = directory / f"{program}.db"
     for old in directory.glob(f"{database.name}*"):
         old.unlink()
-    given = [program, asked.url, str(database), str(orders)]
+    given = [program, asked.url, str(database), str(orders), str(share)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.rivals", *given],
         cwd=ROOT,
@@ -125,10 +125,10 @@ def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
     )
     told = json.loads(done.stdout)
     return {
-        "CPU µs an order": told["cpu"] / orders * 1e6,
+        "CPU µs an order": told["cpu"] / share * 1e6,
         "sweep, s": told["wall"],
         "peak MB": told["peak_mb"],
-        "orders": orders,
+        "orders": share,
     }
 
 

@@ -3,9 +3,9 @@
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
-# make bench-start  how long a start with a million open orders takes, and how much memory
-# make bench-limits  how much of a panel's limit is used, against other ways; a minute
-# make bench-freshness  how soon changes are learnt of, against other policies; some 20 minutes
+# make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
+#              idle, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
+# make bench-report  their figures into docs/performance.md, with its plots
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -14,7 +14,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture bench-start bench-freshness lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture lock clean
+.PHONY: bench-start bench-sweep bench-latency bench-growth bench-idle bench-limits bench-freshness \
+  bench-report
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -65,17 +67,34 @@ torture: $(VENV)/.dev
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS),--duration $(DURATION)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS))
 
+FIGURES := docs/performance
+BENCH = @mkdir -p $(FIGURES) && $(BIN)/python -m benchmarks
+
 bench-start: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks.start
+	$(BENCH).start --json $(FIGURES)/start.json $(OPTIONS)
 
 bench-sweep: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks.sweep
+	$(BENCH).sweep --json $(FIGURES)/sweep.json $(OPTIONS)
+
+# 40 connections, answers after 300 ms.
+bench-latency: $(VENV)/.dev
+	$(BENCH).sweep --against --orders 200000 --panels 2 --latency 0.3 \
+	  --json $(FIGURES)/latency.json $(OPTIONS)
+
+bench-growth: $(VENV)/.dev
+	$(BENCH).growth --json $(FIGURES)/growth.json $(OPTIONS)
+
+bench-idle: $(VENV)/.dev
+	$(BENCH).idle --json $(FIGURES)/idle.json $(OPTIONS)
 
 bench-limits: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks.limits
+	$(BENCH).limits --json $(FIGURES)/limits.json $(OPTIONS)
 
 bench-freshness: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.freshness
+	$(BENCH).freshness --out $(FIGURES)/freshness.json $(OPTIONS)
+
+bench-report: $(VENV)/.dev
+	$(BENCH).document
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

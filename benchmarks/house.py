@@ -1,14 +1,9 @@
-"""A database with very many open orders, and the daemon's process on it."""
+"""A database with very many open orders, and the daemon's configuration beside it."""
 
 import asyncio
-import os
 import random
-import signal
 import socket
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -17,11 +12,9 @@ from typing import Any
 
 from watcher.store import Store
 
-ROOT = Path(__file__).parents[1]
 KEY = "benchmark"
 _DAY = 86400.0
 _STATUSES = [("in_progress", "In progress"), ("pending", "Pending"), ("processing", "Processing")]
-_TICK = os.sysconf("SC_CLK_TCK")
 
 _ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _STATE = (
@@ -95,45 +88,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-class Process:
-    """`watcher run` of the source tree at `root`, watched from outside."""
-
-    def __init__(self, config: Path, port: int, root: Path = ROOT) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.started = time.perf_counter()
-        with config.with_name("daemon.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "watcher", "run", "--config", str(config)],
-                cwd=root,
-                env={**environment(config.parent), "BENCH_KEY": KEY},
-                stdout=log,
-                stderr=log,
-            )
-        self.pid = self._process.pid
-
-    def cpu(self) -> float:
-        """Seconds of CPU so far, of the program and of the system for it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
-
-    def memory(self, what: str = "VmHWM") -> float:
-        """MB: the most so far (VmHWM), or now (VmRSS)."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith(what):
-                return int(line.split()[1]) / 1024
-        return 0.0
-
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def stop(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
-
-
-def environment(cache: Path) -> dict[str, str]:
-    """As after an installation: compiled modules are kept, wherever the sources are."""
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(cache / "compiled")}

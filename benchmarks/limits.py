@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -173,11 +173,11 @@ def compare(seeds: range, hours_each: float = 1.0) -> dict[str, dict[str, Figure
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures there")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     figures = compare(range(options.seeds))
     for kind, rows in figures.items():
         phases = " -> ".join(map(str, PHASES))

@@ -45,6 +45,11 @@ def write(path: Path, name: str, figures: Mapping[str, Any]) -> None:
     path.write_text(json.dumps({"benchmark": name, "machine": machine(), **figures}, indent=2))
 
 
+def ratio(value: float) -> str:
+    """A small one as a fraction."""
+    return f"1/{1 / value:.3g}" if 0.0 < value < 0.5 else f"{value:.3g}"
+
+
 def _cell(figure: float | None) -> str:
     return "" if figure is None else f"{figure:,.2f}"
 

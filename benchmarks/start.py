@@ -10,20 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.house import (
-    ROOT,
-    Process,
-    environment,
-    free_port,
-    make_config,
-    make_database,
-    mixed_orders,
-)
+from benchmarks.daemon import ROOT, Process, environment, probed
+from benchmarks.house import free_port, make_config, make_database, mixed_orders
 
 RULES = """
 [[rules]]
@@ -36,11 +28,10 @@ action = "cancel"
 when = "order.status == 'pending' && order.age > duration('478h')"
 per_hour = 100000
 """
-_AT_REST = 0.1  # seconds of CPU in one second
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         directory = Path(name)
         made = directory / "made.db"
@@ -49,10 +40,10 @@ def main() -> None:
         rows = mixed_orders(options.panels, options.orders, now)
         make_database(made, panels=options.panels, rows=rows, now=now)
         runs: dict[str, list[dict[str, float]]] = {}
-        for turn in range(options.runs + 1):
+        for turn in range(-options.warm_ups, options.runs):
             for root in options.trees:
                 figures = _run(directory / "run", made, options.panels, root.resolve())
-                if turn:  # the first one compiles the modules and fills the system's cache
+                if turn >= 0:  # before that modules are compiled and the system's cache filled
                     runs.setdefault(root.resolve().name, []).append(figures)
     medians = {name: report.median(of_tree) for name, of_tree in runs.items()}
     print(report.table(medians))
@@ -72,10 +63,14 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
     figures = {"imports, CPU s": _imports(directory, root)}
     process = Process(config, port, root)
     try:
-        figures |= _until_ready(process)
-        figures |= _until_rest(process)
+        process.wait_until_ready()
+        figures |= _ready(process)
+        with probed(process) as pauses:
+            process.wait_until_rest()
+        figures |= _settled(process)
     finally:
         process.stop()
+    figures["longest pause, ms"] = 1000 * pauses.longest
     return figures
 
 
@@ -93,11 +88,7 @@ def _imports(directory: Path, root: Path) -> float:
     return float(done.stdout)
 
 
-def _until_ready(process: Process) -> dict[str, float]:
-    while _get(f"{process.url}/readyz") is None:
-        if not process.is_running():
-            raise SystemExit("the daemon ended: see daemon.log")
-        time.sleep(0.01)
+def _ready(process: Process) -> dict[str, float]:
     return {
         "ready, CPU s": process.cpu(),
         "ready, wall s": time.perf_counter() - process.started,
@@ -105,50 +96,29 @@ def _until_ready(process: Process) -> dict[str, float]:
     }
 
 
-def _until_rest(process: Process) -> dict[str, float]:
-    longest = 0.0
-    cpu, at = process.cpu(), time.perf_counter()
-    while True:
-        longest = max(longest, _get(f"{process.url}/healthz") or 0.0)
-        time.sleep(0.02)
-        if time.perf_counter() - at < 1.0:
-            continue
-        before, cpu, at = cpu, process.cpu(), time.perf_counter()
-        if cpu - before < _AT_REST:
-            break
+def _settled(process: Process) -> dict[str, float]:
     return {
-        "settled, CPU s": cpu,
-        "settled, wall s": at - process.started,
+        "settled, CPU s": process.cpu(),
+        "settled, wall s": time.perf_counter() - process.started,
         "settled, peak MB": process.memory(),
         "settled, MB": process.memory("VmRSS"),
-        "longest answer, s": longest,
-        "scrape, s": min(_get(f"{process.url}/metrics") or 0.0 for _ in range(5)),
-        "page, s": min(_get(f"{process.url}/") or 0.0 for _ in range(5)),
+        "scrape, ms": 1000 * min(process.get("/metrics") or 0.0 for _ in range(5)),
+        "page, ms": 1000 * min(process.get("/") or 0.0 for _ in range(5)),
     }
 
 
-def _get(url: str) -> float | None:
-    """Seconds until the answer; None where there is none, or a bad one."""
-    started = time.perf_counter()
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            answer.read()
-    except (urllib.error.URLError, OSError):
-        return None
-    return time.perf_counter() - started
-
-
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--panels", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=3, help="measured ones, after one to warm up")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--warm-ups", type=int, default=1, help="runs before that")
     parser.add_argument("--directory", type=Path, help="for the databases (1 GB)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument(
         "trees", nargs="*", type=Path, default=[ROOT], help="source trees to compare, in turns"
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,31 @@
 """One look at every open order: the daemon against the least that any program has to do.
 
 The panels run in a process of their own; the programs take turns, and what counts is the CPU that
-each spends on an order, as a ratio of one run's. The daemon has rules, history and metrics on.
+each spends on an order, as a ratio of one run's. The daemon has rules, history and metrics on. It
+is measured from rest to rest, in its second sweep: its start is `benchmarks.start`'s.
 """
 
 import argparse
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import report
-from benchmarks.house import ROOT, Process, make_config, make_database
+from benchmarks.daemon import ROOT, Process, probed
+from benchmarks.house import make_config, make_database
+from benchmarks.panels import Panels, panels
 from benchmarks.traffic import known_orders
+from watcher.poller import MOST_AT_ONCE
+
+Figures = dict[str, float]
 
 RULES = """
 [[rules]]
@@ -30,174 +37,221 @@ name = "cancel"
 action = "cancel"
 when = "order.status == 'in_progress' && order.idle > duration('900h')"
 """
-PANELS = 10
+SETTINGS = """
+requests_per_minute = 60000
+check_within = "1h"
+idle_every = "1s"
+timeout = "1h"
+"""
 SHARES = {"floor": 1.0, "everything": 0.1, "one-by-one": 0.002}  # of all orders: they are slow
-_SCRAPE_EVERY = 15.0  # seconds
-_AT_MOST = 600.0
+_SCRAPE_EVERY = 5.0  # seconds
+_LOOK_EVERY = 0.1  # seconds
+_AT_MOST = 1800.0  # seconds, for a sweep
+_AT_REST_FOR = 6.0  # seconds: an order rests for ten after its check
+_REFILL_WITHIN = 10.0  # seconds after that
 
 
-def main() -> None:
-    options = _options()
-    with tempfile.TemporaryDirectory(dir=options.directory) as name, _panels(options) as url:
+class Case(NamedTuple):
+    """What the daemon is measured with."""
+
+    orders: int
+    panels: int
+    odd: float = 0.0  # the share of odd answers, 0 to 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    case = Case(options.orders, options.panels, options.odd)
+    with (
+        tempfile.TemporaryDirectory(dir=options.directory) as name,
+        panels(options.orders, latency=options.latency) as asked,
+    ):
         directory = Path(name)
-        made = directory / "made.db"
         print(f"making {options.orders:,} orders …", file=sys.stderr)
-        now = time.time()
-        rows = known_orders(options.orders, PANELS, now)
-        make_database(made, panels=PANELS, rows=rows, now=now)
-        runs: dict[str, list[dict[str, float]]] = {}
+        made = make(directory / "made.db", options.orders, options.panels)
+        runs: dict[str, list[Figures]] = {}
         for _ in range(options.runs):
-            for program, share in SHARES.items():
-                figures = _rival(program, url, directory, max(100, int(options.orders * share)))
-                runs.setdefault(program, []).append(figures)
-            runs.setdefault("watcher", []).append(_watcher(url, made, directory, options.orders))
+            for program in options.against:
+                runs.setdefault(program, []).append(rival(program, asked, directory, case.orders))
+            ours = daemon(case, asked, made, directory)
+            ours |= _use_of_bound(ours, options)
+            runs.setdefault("watcher", []).append(ours)
     medians = {program: report.median(of_program) for program, of_program in runs.items()}
-    ratios = _ratios(runs)
+    found = ratios(runs)
     print(report.table(medians))
-    print("\n".join(f"watcher ÷ {other}: {ratio:.3g}" for other, ratio in ratios.items()))
+    print("\n".join(f"watcher ÷ {other}: {ratio:.3g}" for other, ratio in found.items()))
     if options.json:
-        report.write(
-            options.json, "sweep", {"orders": options.orders, "runs": runs, "ratios": ratios}
-        )
+        told = {**case._asdict(), "latency": options.latency, "runs": runs, "ratios": found}
+        report.write(options.json, "sweep", told)
 
 
-def _ratios(runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    """The median of the ratios of runs side by side."""
+def make(path: Path, orders: int, number: int) -> Path:
+    """A database of that many orders at that many panels."""
+    now = time.time()
+    make_database(path, panels=number, rows=known_orders(orders, number, now), now=now)
+    return path
+
+
+def ratios(runs: Mapping[str, Sequence[Figures]]) -> Figures:
+    """CPU an order, the daemon's by each other's: the median of runs side by side."""
+    what = "CPU µs an order"
     return {
         other: report.median(
             [
-                {"r": ours["CPU µs an order"] / theirs["CPU µs an order"]}
-                for ours, theirs in zip(runs["watcher"], runs[other], strict=True)
+                {what: ours[what] / theirs[what]}
+                for ours, theirs in zip(runs["watcher"], of_other, strict=True)
             ]
-        )["r"]
-        for other in SHARES
+        )[what]
+        for other, of_other in runs.items()
+        if other != "watcher"
     }
 
 
-@contextmanager
-def _panels(options: argparse.Namespace) -> Iterator[str]:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.traffic",
-            f"--orders={options.orders}",
-            f"--odd={options.odd}",
-            f"--latency={options.latency}",
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _rival(program: str, url: str, directory: Path, orders: int) -> dict[str, float]:
-    _control(url, sweep=1)
+def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
+    """One run of a program of `benchmarks.rivals` that knows so many orders."""
+    asked.sweep(1)
+    share = max(100, int(orders * SHARES[program]))
     database = directory / f"{program}.db"
     for old in directory.glob(f"{database.name}*"):
         old.unlink()
+    given = [program, asked.url, str(database), str(orders), str(share)]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.rivals",
-            program,
-            f"{url}/api/v2",
-            database,
-            str(orders),
-        ],
+        [sys.executable, "-m", "benchmarks.rivals", *given],
         cwd=ROOT,
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
+        timeout=_AT_MOST,
     )
     told = json.loads(done.stdout)
     return {
-        "CPU µs an order": told["cpu"] / orders * 1e6,
-        "wall s": told["wall"],
+        "CPU µs an order": told["cpu"] / share * 1e6,
+        "sweep, s": told["wall"],
         "peak MB": told["peak_mb"],
-        "orders": orders,
+        "orders": share,
     }
 
 
-def _watcher(url: str, made: Path, directory: Path, orders: int) -> dict[str, float]:
+def daemon(case: Case, asked: Panels, made: Path, directory: Path) -> Figures:
+    """One run of the daemon on a copy of that database."""
     run = directory / "run"
     run.mkdir(exist_ok=True)
     for old in run.glob("watcher.db*"):
         old.unlink()
-    shutil.copyfile(made, run / "watcher.db")
+    database = shutil.copyfile(made, run / "watcher.db")
     config = run / "config.toml"
-    defaults = "requests_per_minute = 60000\ncheck_within = '1h'\nidle_every = '1s'"
-    port = make_config(config, panels=PANELS, url=f"{url}/api/v2", rules=RULES, defaults=defaults)
+    port = make_config(config, panels=case.panels, url=asked.url, rules=RULES, defaults=SETTINGS)
+    asked.hold()
     process = Process(config, port)
     try:
-        _wait_until_ready(process)
-        return _measured(process, url, orders)
+        process.wait_until_ready()
+        ready = process.cpu()
+        process.wait_until_rest()
+        _told_of_all(process, asked, case)
+        return {**_swept(process, asked, case, database), "ready, CPU s": ready}
     finally:
+        asked.sweep(2)  # answers what is under way, else the stop would wait for it
         process.stop()
 
 
-def _measured(process: Process, url: str, orders: int) -> dict[str, float]:
-    _control(url, sweep=1)
-    cpu, began = process.cpu(), time.perf_counter()
-    scraped = began
-    while True:
-        time.sleep(0.2)
-        told = _control(url)
-        now = time.perf_counter()
-        if now - scraped > _SCRAPE_EVERY:
-            scraped = now
-            _get(f"{process.url}/metrics")
-        if told["distinct"] >= orders or now - began > _AT_MOST:
-            break
-    spent = process.cpu() - cpu
+def _told_of_all(process: Process, asked: Panels, case: Case) -> None:
+    """A first sweep: after that the daemon has heard of each order since its start."""
+    asked.sweep(1, once=case.panels, odd=case.odd)
+    began = time.perf_counter()
+    while not asked.told()["seconds"] and time.perf_counter() - began < _AT_MOST:
+        time.sleep(_LOOK_EVERY)
+    process.wait_until_rest()
+
+
+def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figures:
+    under_way = asked.told()["held"]
+    before, since, cpu = _rows(database), time.time(), process.cpu()
+    scrapes = []
+    with probed(process) as pauses:
+        asked.sweep(2, once=case.panels, odd=case.odd)
+        began = scraped = time.perf_counter()
+        while not (told := asked.told())["seconds"] and time.perf_counter() - began < _AT_MOST:
+            time.sleep(_LOOK_EVERY)
+            if time.perf_counter() - scraped > _SCRAPE_EVERY:
+                scrapes.append(process.get("/metrics") or 0.0)
+                scraped = time.perf_counter()
+    time.sleep(_LOOK_EVERY)
+    spent, told = process.cpu() - cpu, asked.told()
+    spent += _refill(process, asked, under_way)
+    idle = min(process.get("/metrics") or 0.0 for _ in range(5))
+    rows = _rows(database, since)
+    changed = max(1.0, told["changed"])
     return {
         "CPU µs an order": spent / told["ids"] * 1e6,
-        "wall s": now - began,
+        "sweep, s": told["seconds"],
         "peak MB": process.memory(),
-        "orders": told["ids"],
-        "orders a request": told["ids"] / max(1, told["requests"]),
-        "orders asked": told["distinct"],
+        "orders": told["distinct"],
+        "ids asked an order": told["ids"] / told["distinct"],
+        "requests": told["requests"],
+        "full requests, %": 100 * told["full"] / told["requests"],
+        "orders changed": told["changed"],
+        "states written ÷ changed": rows["states"] / changed,
+        "history written ÷ changed": (rows["history"] - before["history"]) / changed,
+        "other rows written": rows["other"] - before["other"],
+        "pause p99.9, ms": 1000 * pauses.percentile(99.9),
+        "longest pause, ms": 1000 * pauses.longest,
+        "longest scrape, ms": 1000 * max(scrapes, default=0.0),
+        "scrape at rest, ms": 1000 * idle,
     }
 
 
-def _wait_until_ready(process: Process) -> None:
-    while _get(f"{process.url}/readyz") is None:
-        if not process.is_running():
-            raise SystemExit("the daemon ended: see daemon.log")
-        time.sleep(0.05)
+def _refill(process: Process, asked: Panels, under_way: float) -> float:
+    """CPU until as many requests are under way as when the sweep began: each is then paid for.
+
+    With few orders that is after their rest; what the daemon needs at rest is no part of it.
+    """
+    if asked.told()["held"] >= under_way:
+        return 0.0
+    cpu, began = process.cpu(), time.perf_counter()
+    time.sleep(_AT_REST_FOR)
+    at_rest = (process.cpu() - cpu) / (time.perf_counter() - began)
+    cpu, began = process.cpu(), time.perf_counter()
+    while asked.told()["held"] < under_way and time.perf_counter() - began < _REFILL_WITHIN:
+        time.sleep(_LOOK_EVERY)
+    return max(0.0, process.cpu() - cpu - at_rest * (time.perf_counter() - began))
 
 
-def _control(url: str, sweep: int | None = None) -> dict[str, int]:
-    query = "" if sweep is None else f"?sweep={sweep}"
-    with urllib.request.urlopen(f"{url}/control{query}", timeout=30) as answer:
-        told: dict[str, int] = json.load(answer)
-        return told
+def _rows(database: Path, since: float = 0.0) -> dict[str, int]:
+    """Rows of history, of states written since then, and of all that the panels do not cause."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+
+        def one(query: str, *values: float) -> int:
+            return int(connection.execute(query, values).fetchone()[0])
+
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        apart = {"orders", "order_states", "history", "balances"}
+        others = [name for (name,) in names.fetchall() if name not in apart]
+        return {
+            "history": one("SELECT count(*) FROM history"),
+            "states": one("SELECT count(*) FROM order_states WHERE checked_at >= ?", since),
+            "other": sum(one(f'SELECT count(*) FROM "{name}"') for name in others),
+        }
 
 
-def _get(url: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return bytes(answer.read())
-    except OSError:
-        return None
+def _use_of_bound(ours: Figures, options: argparse.Namespace) -> Figures:
+    """How many requests there were, of those that the panels' latency allows."""
+    if not options.latency:
+        return {}
+    allowed = options.panels * MOST_AT_ONCE * ours["sweep, s"] / options.latency
+    return {"share of the bound, %": 100 * ours["requests"] / allowed}
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--panels", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers")
+    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers to the daemon")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--against", nargs="*", choices=SHARES, default=list(SHARES))
     parser.add_argument("--directory", type=Path, help="for the databases")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

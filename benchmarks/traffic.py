@@ -1,14 +1,21 @@
 """Panels in a process of their own that answer as fast as Python can, for very many orders.
 
 They tell of one kind of order that moves slowly: in each sweep another twentieth has moved since
-the sweep before. Started as a program it prints its port; `GET /control` tells what was asked so
-far, `POST /control?sweep=1` begins the next sweep.
+the sweep before. Started as a program it prints its port. Of `/control`
+
+  (nothing)        tells what was asked and answered in this sweep
+  ?hold            leaves every question about orders open from now on
+  ?sweep=1         begins that sweep; what was held is answered in it
+  ?sweep=1&once=10 the same, and each of the ten panels holds again when all of its orders were
+                   asked about
+  ?sweep=1&odd=.5  the same, and half of the answers have numbers where others have text
 """
 
 import argparse
 import asyncio
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -18,12 +25,15 @@ import uvloop
 from benchmarks.house import Rows
 
 QUANTITY = 1000
+LEFT = 600  # of each order, before the first sweep
 CHARGE = "0.27819"
 START_COUNT = 3572
 MOVES_IN = 20  # sweeps: a twentieth of the orders in each
+BATCH = 100
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_FIRST = re.compile(rb"\borders?=(\d+)")
 _ROW = (
     b'"%d":{"charge":"0.27819","start_count":"3572","status":"In progress",'
     b'"remains":"%d","currency":"USD"}'
@@ -38,15 +48,16 @@ _SERVICES = (
 
 def remains(order: int, sweep: int) -> int:
     """What is left of the order in that sweep."""
-    start = 400 + order * 7919 % 500
-    return start - (sweep + order) // MOVES_IN + order // MOVES_IN
+    return LEFT - (sweep + order) // MOVES_IN + order // MOVES_IN
 
 
 def known_orders(orders: int, panels: int, now: float) -> Rows:
-    """The database rows of all orders, as they stood before the first sweep."""
+    """The database rows of all orders, as they stood before the first sweep.
+
+    They are alike, so that all are due equally often: a look at each is a round of requests.
+    """
+    submitted, seen = now - 7200.0, now - 600.0
     for order in range(1, orders + 1):
-        submitted = now - 7200.0 - order % 3600
-        seen = now - 600.0
         yield (
             (order, 1 + order % panels, str(order), "1", None, QUANTITY, submitted, submitted),
             (
@@ -66,15 +77,73 @@ def known_orders(orders: int, panels: int, now: float) -> Rows:
 class Traffic:
     """What the panels tell and what they were asked."""
 
-    def __init__(self, orders: int, odd_share: float, latency: float) -> None:
-        self.sweep = 0
-        self.latency = latency
-        self._odd = int(odd_share * 100)
-        self._requests = self._ids = self._distinct = 0
-        self._seen = bytearray(orders + 1)
+    def __init__(self, orders: int, latency: float) -> None:
+        self._orders = orders
+        self._latency = latency
+        self._odd = 0  # of a hundred answers
+        self._holds = False
+        self._held: list[tuple[_Connection, bytes]] = []
+        self._panels, self._once, self._sweep = 1, False, 0
+        self._begin(0)
 
-    def answer(self, body: bytes) -> bytes:
-        """To a form of the panel API."""
+    def take(self, connection: "_Connection", body: bytes) -> None:
+        """A form of the panel API: answers it, or holds it."""
+        if self._is_held(body):
+            self._held.append((connection, body))
+        elif self._latency:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._latency, connection.send, self._answer(body))
+        else:
+            connection.send(self._answer(body))
+
+    def control(self, target: str) -> bytes:
+        """Does what is wanted and tells what was asked until then."""
+        held = sum(connection.is_open for connection, _ in self._held)
+        told = {
+            "requests": self._requests,
+            "full": self._full,
+            "ids": self._ids,
+            "distinct": self._distinct,
+            "changed": self._changed,
+            "held": held,
+            "seconds": self._seconds,
+        }
+        wanted = parse_qs(urlsplit(target).query, keep_blank_values=True)
+        self._holds |= "hold" in wanted
+        if "sweep" in wanted:
+            self._panels = int(wanted.get("once", ["1"])[0])
+            self._once = "once" in wanted
+            self._odd = round(100 * float(wanted.get("odd", ["0"])[0]))
+            self._begin(int(wanted["sweep"][0]))
+            self._release()
+        return json.dumps(told).encode()
+
+    def _begin(self, sweep: int) -> None:
+        self._moved = min(MOVES_IN, max(0, sweep - self._sweep))  # twentieths, since the last one
+        self._sweep = sweep
+        self._requests = self._full = self._ids = self._distinct = self._changed = 0
+        self._seen = bytearray(self._orders + 1)
+        self._left = [
+            len(range(number or self._panels, self._orders + 1, self._panels))
+            for number in range(self._panels)
+        ]
+        self._began = time.perf_counter()
+        self._seconds = 0.0  # until every order was asked about
+
+    def _is_held(self, body: bytes) -> bool:
+        if b"action=status" not in body or not (self._holds or self._once):
+            return False
+        first = _FIRST.search(body)
+        return self._holds or (first is not None and not self._left[int(first[1]) % self._panels])
+
+    def _release(self) -> None:
+        self._holds = False
+        held, self._held = self._held, []
+        for connection, body in held:
+            if connection.is_open:
+                self.take(connection, body)
+
+    def _answer(self, body: bytes) -> bytes:
         fields = dict(part.partition(b"=")[::2] for part in body.split(b"&"))
         action = fields.get(b"action")
         if action != b"status":
@@ -83,22 +152,19 @@ class Traffic:
             return self._rows([int(fields[b"order"])]).partition(b":")[2][:-1]
         return self._rows([int(i) for i in fields[b"orders"].replace(b"%2C", b",").split(b",")])
 
-    def control(self, target: str) -> bytes:
-        """What was asked in this sweep; a new one begins where that is wanted."""
-        told = {"requests": self._requests, "ids": self._ids, "distinct": self._distinct}
-        for wanted in parse_qs(urlsplit(target).query).get("sweep", ()):
-            self.sweep = int(wanted)
-            self._requests = self._ids = self._distinct = 0
-            self._seen = bytearray(len(self._seen))
-        return json.dumps(told).encode()
-
     def _rows(self, orders: Sequence[int]) -> bytes:
+        seen, sweep = self._seen, self._sweep
         self._requests += 1
+        self._full += len(orders) == BATCH
         self._ids += len(orders)
-        seen, sweep = self._seen, self.sweep
         for order in orders:
-            self._distinct += not seen[order]
-            seen[order] = 1
+            if not seen[order]:
+                seen[order] = 1
+                self._distinct += 1
+                self._left[order % self._panels] -= 1
+                self._changed += (sweep + order) % MOVES_IN < self._moved
+        if self._distinct == self._orders and not self._seconds:
+            self._seconds = time.perf_counter() - self._began + self._latency
         row = _ODD_ROW if self._requests % 100 < self._odd else _ROW
         return b"{%b}" % b",".join([row % (order, remains(order, sweep)) for order in orders])
 
@@ -107,6 +173,10 @@ class _Connection(asyncio.Protocol):
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._buffer = b""
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -122,23 +192,17 @@ class _Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             target = head.split(b" ", 2)[1].decode()
             if target.startswith("/control"):
-                self._send(self._traffic.control(target))
-            elif self._traffic.latency:
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._traffic.latency, self._send, self._traffic.answer(body))
+                self.send(self._traffic.control(target))
             else:
-                self._send(self._traffic.answer(body))
+                self._traffic.take(self, body)
 
-    def _send(self, body: bytes) -> None:
-        if not self._transport.is_closing():
-            head = (
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            )
-            self._transport.write(head % len(body) + body)
+    def send(self, body: bytes) -> None:
+        if self.is_open:
+            self._transport.write(_HEAD % len(body) + body)
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    traffic = Traffic(options.orders, options.odd, options.latency)
+    traffic = Traffic(options.orders, options.latency)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(traffic), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -148,7 +212,6 @@ async def _serve(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, required=True)
-    parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers, 0 to 1")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     uvloop.run(_serve(parser.parse_args()))
 

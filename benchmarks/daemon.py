@@ -1,0 +1,143 @@
+"""The daemon's process, watched from outside."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.house import KEY
+
+ROOT = Path(__file__).parents[1]
+_AT_REST = 0.1  # seconds of CPU in one second
+_PROBE_EVERY = 0.05  # seconds
+
+
+class Process:
+    """`watcher run` of the source tree at `root`."""
+
+    def __init__(self, config: Path, port: int, root: Path = ROOT) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.started = time.perf_counter()
+        with config.with_name("daemon.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "watcher", "run", "--config", str(config)],
+                cwd=root,
+                env={**environment(config.parent), "BENCH_KEY": KEY},
+                stdout=log,
+                stderr=log,
+            )
+        self.pid = self._process.pid
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, of the program and of the system for it."""
+        return time.clock_gettime(~self.pid << 3 | 2)  # what clock_getcpuclockid(3) gives
+
+    def memory(self, what: str = "VmHWM") -> float:
+        """MB: the most so far (VmHWM), or now (VmRSS)."""
+        return _status(Path(f"/proc/{self.pid}/status"), what) / 1024
+
+    def wakeups(self) -> int:
+        """How often a thread of it began to run after it had waited."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/status")
+        return sum(_status(thread, "voluntary_ctxt_switches") for thread in threads)
+
+    def get(self, path: str) -> float | None:
+        """Seconds until the answer; None where there is none, or a bad one."""
+        started = time.perf_counter()
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+                answer.read()
+        except OSError:
+            return None
+        return time.perf_counter() - started
+
+    def wait_until_ready(self) -> None:
+        """Until /readyz says so."""
+        while self.get("/readyz") is None:
+            if self._process.poll() is not None:
+                raise SystemExit("the daemon ended: see daemon.log")
+            time.sleep(0.01)
+
+    def wait_until_rest(self) -> None:
+        """Until the rules have looked at every order and nothing is left to do."""
+        cpu = self.cpu()
+        while True:
+            time.sleep(1.0)
+            before, cpu = cpu, self.cpu()
+            if cpu - before < _AT_REST:
+                return
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(60)
+
+
+class Pauses:
+    """How long the event loop let a request wait that came at any time. Seconds."""
+
+    def __init__(self) -> None:
+        self._waits: list[float] = []
+
+    def note(self, wait: float) -> None:
+        """A request waited so long; those that would have come meanwhile waited for the rest."""
+        while wait > 0.0:
+            self._waits.append(wait)
+            wait -= _PROBE_EVERY
+
+    def percentile(self, percent: float) -> float:
+        ordered = sorted(self._waits) or [0.0]
+        return ordered[ceil(percent / 100 * len(ordered)) - 1]
+
+    @property
+    def longest(self) -> float:
+        return max(self._waits, default=0.0)
+
+
+@contextmanager
+def probed(process: Process) -> Iterator[Pauses]:
+    """Ask the daemon for /healthz twenty times a second, over one connection."""
+    pauses, done = Pauses(), threading.Event()
+    connection = http.client.HTTPConnection(urlsplit(process.url).netloc, timeout=60)
+
+    def probe() -> None:
+        while not done.wait(_PROBE_EVERY):
+            started = time.perf_counter()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            pauses.note(time.perf_counter() - started)
+
+    thread = threading.Thread(target=probe)
+    thread.start()
+    try:
+        yield pauses
+    finally:
+        done.set()
+        thread.join()
+        connection.close()
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """As after an installation: compiled modules are kept, wherever the sources are."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {"PYTHONPYCACHEPREFIX": str(cache / "compiled"), **kept}
+
+
+def peak_memory() -> float:
+    """MB: the most that this process had so far. (What rusage tells includes its parent's.)"""
+    return _status(Path("/proc/self/status"), "VmHWM") / 1024
+
+
+def _status(path: Path, what: str) -> int:
+    for line in path.read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1])
+    return 0

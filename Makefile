@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
 .PHONY: demo test lint types imports tests pythons fuzz torture lock clean
-.PHONY: bench-start bench-sweep bench-latency bench-growth bench-idle bench-limits bench-freshness \
+.PHONY: bench-soak bench-start bench-sweep bench-latency bench-growth bench-idle bench-limits bench-freshness \
   bench-report
 
 demo: $(VENV)/.runtime
@@ -86,6 +86,9 @@ bench-growth: $(VENV)/.dev
 
 bench-idle: $(VENV)/.dev
 	$(BENCH).idle --json $(FIGURES)/idle.json $(OPTIONS)
+
+bench-soak: $(VENV)/.dev
+	$(BENCH).soak --json $(FIGURES)/soak.json $(OPTIONS)
 
 bench-limits: $(VENV)/.dev
 	$(BENCH).limits --json $(FIGURES)/limits.json $(OPTIONS)

@@ -76,6 +76,11 @@ class Process:
             if cpu - before < _AT_REST:
                 return
 
+    def kill(self) -> None:
+        """At once, and as it stands."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> int:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)

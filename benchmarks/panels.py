@@ -21,6 +21,10 @@ class Panels:
         """What was asked in this sweep so far."""
         return self._control()
 
+    def oldest(self) -> float:
+        """Seconds for which the order that waits longest was not asked about."""
+        return self._control("?oldest")["oldest"]
+
     def hold(self) -> None:
         """Leave every question about orders open from now on."""
         self._control("?hold")

@@ -4,6 +4,7 @@ They tell of one kind of order that moves slowly: in each sweep another twentiet
 the sweep before. Started as a program it prints its port. Of `/control`
 
   (nothing)        tells what was asked and answered in this sweep
+  ?oldest          and for how long the order that waits longest was not asked about
   ?hold            leaves every question about orders open from now on
   ?sweep=1         begins that sweep; what was held is answered in it
   ?sweep=1&once=10 the same, and each of the ten panels holds again when all of its orders were
@@ -16,6 +17,7 @@ import asyncio
 import json
 import re
 import time
+from array import array
 from collections.abc import Sequence
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -84,6 +86,8 @@ class Traffic:
         self._holds = False
         self._held: list[tuple[_Connection, bytes]] = []
         self._panels, self._once, self._sweep = 1, False, 0
+        self._asked_at = array("d", [time.perf_counter()]) * (orders + 1)
+        self._longest = 0.0  # seconds that an order went without a check, of those that ended
         self._begin(0)
 
     def take(self, connection: "_Connection", body: bytes) -> None:
@@ -99,7 +103,7 @@ class Traffic:
     def control(self, target: str) -> bytes:
         """Does what is wanted and tells what was asked until then."""
         held = sum(connection.is_open for connection, _ in self._held)
-        told = {
+        told: dict[str, float] = {
             "requests": self._requests,
             "full": self._full,
             "ids": self._ids,
@@ -107,9 +111,13 @@ class Traffic:
             "changed": self._changed,
             "held": held,
             "seconds": self._seconds,
+            "sweep": self._sweep,
+            "longest": self._longest,
         }
         wanted = parse_qs(urlsplit(target).query, keep_blank_values=True)
         self._holds |= "hold" in wanted
+        if "oldest" in wanted:
+            told["oldest"] = time.perf_counter() - min(self._asked_at[1:])
         if "sweep" in wanted:
             self._panels = int(wanted.get("once", ["1"])[0])
             self._once = "once" in wanted
@@ -127,6 +135,7 @@ class Traffic:
             len(range(number or self._panels, self._orders + 1, self._panels))
             for number in range(self._panels)
         ]
+        self._longest = 0.0
         self._began = time.perf_counter()
         self._seconds = 0.0  # until every order was asked about
 
@@ -157,7 +166,11 @@ class Traffic:
         self._requests += 1
         self._full += len(orders) == BATCH
         self._ids += len(orders)
+        now, asked_at = time.perf_counter(), self._asked_at
         for order in orders:
+            if now - asked_at[order] > self._longest:
+                self._longest = now - asked_at[order]
+            asked_at[order] = now
             if not seen[order]:
                 seen[order] = 1
                 self._distinct += 1

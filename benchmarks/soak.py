@@ -1,0 +1,111 @@
+"""Very many open orders for long, as fast as the panels allow, and a kill -9 in the middle.
+
+Ten panels allow 60 requests a second each. Told is how long any order went unchecked, as the panels
+saw it, whether memory grows, how long the loop stood still, and how soon after the kill the first
+request went out again.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.daemon import Process, probed
+from benchmarks.house import make_config
+from benchmarks.panels import Panels, panels
+from benchmarks.sweep import RULES, make
+
+SETTINGS = """
+requests_per_minute = 3600
+check_within = "10m"
+idle_every = "1s"
+"""
+PANELS = 10
+_SAMPLE_EVERY = 10.0  # seconds
+_MOVES_EVERY = 60.0  # seconds: another twentieth of the orders has moved
+_AT_MOST = 300.0  # seconds from the kill to the first request
+
+Figures = dict[str, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    with (
+        tempfile.TemporaryDirectory(dir=options.directory) as name,
+        panels(options.orders) as asked,
+    ):
+        directory = Path(name)
+        print(f"making {options.orders:,} orders …", file=sys.stderr)
+        make(directory / "watcher.db", options.orders, PANELS)
+        config = directory / "config.toml"
+        port = make_config(config, panels=PANELS, url=asked.url, rules=RULES, defaults=SETTINGS)
+        process = Process(config, port)
+        try:
+            process.wait_until_ready()
+            before = _watched(process, asked, options.minutes / 2)
+            process.kill()
+            killed = time.perf_counter()
+            process = Process(config, port)
+            again = _until_asked(asked, killed)
+            process.wait_until_ready()
+            after = _watched(process, asked, options.minutes / 2)
+        finally:
+            process.stop()
+    figures = {"before the kill": before, "after it": {**after, **again}}
+    print(report.table(figures))
+    if options.json:
+        told = {"orders": options.orders, "minutes": options.minutes, "figures": figures}
+        report.write(options.json, "soak", told)
+
+
+def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
+    """What so many minutes come to; the rules' first look at every order is part of them."""
+    asked.sweep(sweep := int(asked.told()["sweep"]) + 1)
+    began = moved = time.perf_counter()
+    cpu, memory = process.cpu(), [process.memory("VmRSS")]
+    longest, ids = 0.0, 0.0
+    with probed(process) as pauses:
+        while (now := time.perf_counter()) - began < 60.0 * minutes:
+            time.sleep(_SAMPLE_EVERY)
+            memory.append(process.memory("VmRSS"))
+            if now - moved >= _MOVES_EVERY:
+                told = asked.told()
+                longest, ids = max(longest, told["longest"]), ids + told["ids"]
+                sweep, moved = sweep + 1, now
+                asked.sweep(sweep)
+    told = asked.told()
+    seconds, ids = time.perf_counter() - began, ids + told["ids"]
+    middle = len(memory) // 2
+    return {
+        "longest without a check, s": max(longest, told["longest"], asked.oldest()),
+        "orders asked about a second": ids / seconds,
+        "CPU, % of a core": 100 * (process.cpu() - cpu) / seconds,
+        "CPU µs an order": (process.cpu() - cpu) / ids * 1e6,
+        "memory in the middle, MB": memory[middle],
+        "memory at the end, MB": memory[-1],
+        "pause p99.9, ms": 1000 * pauses.percentile(99.9),
+        "longest pause, ms": 1000 * pauses.longest,
+    }
+
+
+def _until_asked(asked: Panels, since: float) -> Figures:
+    seen = asked.told()["requests"]
+    while asked.told()["requests"] == seen and time.perf_counter() - since < _AT_MOST:
+        time.sleep(0.02)
+    return {"from the kill to the first request, s": time.perf_counter() - since}
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--directory", type=Path, help="for the database")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

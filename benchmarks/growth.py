@@ -5,10 +5,10 @@ and their median counts. The smallest points come first.
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from sys import stderr
 
 from benchmarks import report
 from benchmarks.panels import panels
@@ -45,13 +45,18 @@ def measure(
     cases: Iterable[Case], directory: Path | None, repeat: int
 ) -> Iterator[tuple[Case, Figures]]:
     """Each case, the cheap ones first."""
-    for case in sorted(set(cases)):
-        sys.stderr.write(f"{case.orders:,} orders, {case.panels} panels, odd {case.odd:.0%} …\n")
-        with tempfile.TemporaryDirectory(dir=directory) as name, panels(case.orders) as asked:
-            made = make(Path(name) / "made.db", case.orders, case.panels)
-            times = repeat if case.orders <= _SMALL else 1
-            runs = [daemon(case, asked, made, Path(name)) for _ in range(times)]
-        yield case, report.median(runs)
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        for case in sorted(set(cases)):
+            print(
+                f"{case.orders:,} orders, {case.panels} panels, odd {case.odd:.0%} …", file=stderr
+            )
+            made = Path(name) / "made.db"
+            made.unlink(missing_ok=True)
+            make(made, case.orders, case.panels)
+            with panels(case.orders) as asked:
+                times = repeat if case.orders <= _SMALL else 1
+                runs = [daemon(case, asked, made, Path(name)) for _ in range(times)]
+            yield case, report.median(runs)
 
 
 def against_first(found: dict[Case, Figures], cases: Iterable[Case]) -> list[Figures]:

@@ -6,7 +6,6 @@ come to rest. The panels refuse the connection: what is measured is the daemon a
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.daemon import ROOT, Process, environment, probed
+from benchmarks.daemon import ROOT, Process, imports, probed
 from benchmarks.house import free_port, make_config, make_database, mixed_orders
 
 RULES = """
@@ -60,7 +59,7 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
     config = directory / "config.toml"
     url = f"http://127.0.0.1:{free_port()}/api/v2"
     port = make_config(config, panels=panels, url=url, rules=RULES)
-    figures = {"imports, CPU s": _imports(directory, root)}
+    figures = {"imports, CPU s": imports(directory, root)}
     process = Process(config, port, root)
     try:
         process.wait_until_ready()
@@ -72,20 +71,6 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
         process.stop()
     figures["longest pause, ms"] = 1000 * pauses.longest
     return figures
-
-
-def _imports(directory: Path, root: Path) -> float:
-    """A process that does nothing but import what the daemon needs."""
-    program = "import watcher.cli, watcher.app, time; print(time.process_time())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=root,
-        env=environment(directory),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout)
 
 
 def _ready(process: Process) -> dict[str, float]:

@@ -9,7 +9,7 @@ from watcher.panels.rate import Rate
 
 ACT_SHARE = 0.15  # of the rate, set aside for refills, cancels and submissions
 _ACT_CREDIT = 3.0  # requests that may be saved up of it
-_TIMER_DELAY = 0.05  # seconds
+_TIMER_DELAY = 0.25  # seconds; a loop that is busy comes late as well
 
 
 class Lane(Enum):

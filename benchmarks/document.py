@@ -48,6 +48,7 @@ def tables(results: Results) -> dict[str, str]:
         "sweep": _sweep,
         "latency": _latency,
         "growth": _growth,
+        "soak": _soak,
         "idle": lambda found: _figures(found["figures"]),
         "limits": _limits,
         "freshness": _freshness,
@@ -128,6 +129,11 @@ def _growth(found: Any) -> str:
         }
         parts.append(_columns(columns, "odd answers" if axis == "odd" else axis))
     return "\n\n".join(parts)
+
+
+def _soak(found: Any) -> str:
+    case = f"{found['orders']:,} orders, {found['minutes']:g} minutes."
+    return "\n\n".join([case, _columns(found["figures"])])
 
 
 def _limits(found: Any) -> str:

@@ -55,6 +55,14 @@ def _refusals(found: Any) -> float:
     return float(max(of["watcher"]["refusals an hour"] for of in found["servers"].values()))
 
 
+def _longest_unchecked(found: Any) -> float:
+    return float(max(f["longest without a check, s"] for f in found["figures"].values()))
+
+
+def _back_after(found: Any) -> float:
+    return float(found["figures"]["after it"]["from the kill to the first request, s"])
+
+
 TARGETS = (
     Target("sweep", "CPU an order ÷ floor", 5, 3, "", _against("floor")),
     Target("sweep", "CPU an order ÷ everything", 1 / 15, 1 / 25, "", _against("everything")),
@@ -66,6 +74,8 @@ TARGETS = (
     Target(
         "latency", "share of the bound", 95, None, " %", _watcher("share of the bound, %"), True
     ),
+    Target("soak", "longest without a check", 660, None, " s", _longest_unchecked),
+    Target("soak", "kill -9 to the first request", 5, None, " s", _back_after),
     Target("idle", "CPU", 0.5, None, " %", lambda found: found["figures"]["CPU, % of a core"]),
     Target("growth", "cost over orders, ±", 15, None, " %", _spread("orders")),
     Target("growth", "cost over panels, ±", 15, None, " %", _spread("panels")),

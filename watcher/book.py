@@ -8,37 +8,16 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from math import ceil, inf, nan
+from math import ceil
 
 import msgspec
 
-from watcher.cadence import (
-    Agenda,
-    Entry,
-    Learnt,
-    Prospect,
-    prospect,
-    refill_units,
-    status_class,
-    unchanged,
-    wait_of,
-)
+from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units, unchanged
 from watcher.model import REFILL_FINAL, Order, Phase, Refill
-from watcher.records import NONE, OPEN, STATUSES, OrderRows, Records
+from watcher.records import NONE, STATUSES, OrderRows
+from watcher.shelf import Census, Shelf, Sight
 
-_COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
 _SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
-
-
-class Census(msgspec.Struct, frozen=True, kw_only=True):
-    """What one panel's shelf holds at a moment."""
-
-    due: int = 0
-    oldest_due: float | None = None
-    oldest_open: float | None = None
-    stalled: int = 0
-    open: int = 0
-    guarded: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -54,23 +33,13 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     late: float  # seconds by which the latest of them is late
 
 
-class Sight(msgspec.Struct, frozen=True, gc=False):
-    """An order as it was when something was learnt of it, and what its schedule said then."""
-
-    order: Order
-    asked: float | None  # when its panel told of it last, since the start
-    started: float | None  # seen in progress since
-    failures: int
-    alone: bool
-
-
 class Book:
     """Open and guarded orders of all panels."""
 
     def __init__(self) -> None:
         self.keeps_links = True  # without them an order takes a fifth less memory
-        self._shelves: dict[str, _Shelf] = {}
-        self._by_number: dict[int, _Shelf] = {}
+        self._shelves: dict[str, Shelf] = {}
+        self._by_number: dict[int, Shelf] = {}
         self._numbers = count()
         self._looks: dict[int, array[int]] = {}  # second -> orders, some of which are stale
         self._seconds: list[int] = []  # a heap of the keys of `_looks`
@@ -78,7 +47,7 @@ class Book:
 
     def open(self, panel: str, agenda: Agenda, learnt: Learnt) -> None:
         """Take up a panel: its schedule, and what its orders have taught."""
-        self._shelve(panel, _Shelf(agenda, learnt))
+        self._shelve(panel, Shelf(agenda, learnt))
 
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
@@ -323,16 +292,16 @@ class Book:
         shelf = self._shelves.get(panel)
         return shelf.census(now, now - stalled_after) if shelf else iter([Census()])
 
-    def _shelve(self, panel: str, shelf: "_Shelf") -> None:
+    def _shelve(self, panel: str, shelf: Shelf) -> None:
         shelf.number = next(self._numbers)
         self._shelves[panel] = self._by_number[shelf.number] = shelf
 
-    def _find(self, panel: str, order_id: str) -> "tuple[_Shelf, int] | None":
+    def _find(self, panel: str, order_id: str) -> tuple[Shelf, int] | None:
         shelf = self._shelves.get(panel)
         slot = shelf.records.find(order_id) if shelf else None
         return None if shelf is None or slot is None else (shelf, slot)
 
-    def _remove(self, shelf: "_Shelf", slot: int) -> None:
+    def _remove(self, shelf: Shelf, slot: int) -> None:
         records = shelf.records
         self.counts[records.panel, STATUSES[records.status[slot]]] -= 1
         shelf.agenda.leave(slot)
@@ -346,95 +315,3 @@ class Book:
         number, slot = divmod(wanted, _SLOTS)
         shelf = self._by_number.get(number)
         return shelf is not None and shelf.is_watched(slot) and shelf.records.look[slot] == second
-
-
-class _Shelf:
-    """One panel's orders."""
-
-    number = -1  # until the book gives it one
-
-    def __init__(self, agenda: Agenda, learnt: Learnt) -> None:
-        self.agenda = agenda
-        self.learnt = learnt
-        self.records: Records = agenda.records
-
-    def is_watched(self, slot: int) -> bool:
-        return self.records.state[slot] != 0
-
-    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        records, agenda, learnt = self.records, self.agenda, self.learnt
-        told: list[int] = []
-        for slot in records.extend(rows):
-            if records.told_at[slot] <= now:
-                told.append(slot)
-            else:  # never, or written before the clock was set back
-                agenda.appoint(slot, now)
-        waits = [wait_of(learnt, records, slot, now) for slot in told]
-        agenda.join(told, waits, [random() for _ in told], now)
-
-    def sight(self, slot: int) -> Sight:
-        entry = Entry(self.records, slot)
-        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
-
-    def checked(self, slot: int, sight: Sight, after: Order, now: float) -> None:
-        records = self.records
-        if after is not sight.order:
-            started = _started(sight, after, now)
-            records.started[slot] = nan if started is None else started
-        records.failures[slot] = records.alone[slot] = 0
-        self.agenda.answered(slot, wait_of(self.learnt, records, slot, now), now)
-
-    def prospect(self, slot: int, now: float) -> Prospect:
-        return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
-
-    def census(self, now: float, stalled_before: float) -> Iterator[Census]:
-        census = Census()
-        slots = list(self.records.slots())
-        for start in range(0, max(1, len(slots)), _COUNTED_AT_ONCE):
-            some = slots[start : start + _COUNTED_AT_ONCE]
-            census = _count(census, self.agenda, some, now, stalled_before)
-            yield census
-
-
-def _started(sight: Sight, after: Order, now: float) -> float | None:
-    """Since when the order is seen in progress, as was learnt at `now`."""
-    if status_class(after.status) != 1:
-        return None
-    if status_class(sight.order.status) == 1:
-        return sight.started
-    if sight.asked is not None:
-        return (now + sight.asked) / 2
-    return now if sight.order.checked_at is not None else None
-
-
-def _count(
-    so_far: Census, agenda: Agenda, slots: Iterable[int], now: float, stalled_before: float
-) -> Census:
-    due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
-    oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
-    oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
-    records = agenda.records
-    for slot in slots:
-        if not records.state[slot]:  # it has left meanwhile
-            continue
-        promised = agenda.promised_at(slot)
-        if promised is not None and promised <= now:
-            due += 1
-            if promised < oldest_due:
-                oldest_due = promised
-        if records.phase[slot] != OPEN:
-            guarded += 1
-            continue
-        open_orders += 1
-        if records.progressed_at[slot] < stalled_before:
-            stalled += 1
-        if records.submitted_at[slot] < oldest_open:
-            oldest_open = records.submitted_at[slot]
-    return Census(
-        due=due,
-        oldest_due=None if oldest_due == inf else oldest_due,
-        oldest_open=None if oldest_open == inf else oldest_open,
-        stalled=stalled,
-        open=open_orders,
-        guarded=guarded,
-    )

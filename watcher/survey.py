@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from watcher.book import Book, Census
+from watcher.book import Book
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
+from watcher.shelf import Census
 from watcher.station import Station
 from watcher.store import Store
 

@@ -96,7 +96,7 @@ TestIds.settings = settings(max_examples=60, stateful_step_count=40, deadline=No
 
 
 def test_words_that_nobody_uses_any_more_are_forgotten(monkeypatch):
-    monkeypatch.setattr("watcher.records._MOST_UNUSED", 50)
+    monkeypatch.setattr("watcher.records.words._MOST_UNUSED", 50)
     records = Records("p")
     kept = an_order(id="kept", charge=Decimal("0.5"), status_text="In progress")
     slot = records.add(kept)

@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from watcher.model import Order, Phase, Status
+from watcher.records.index import Index
+from watcher.records.words import Words
 
 NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
 STATUSES, PHASES = tuple(Status), tuple(Phase)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
 _PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
-_MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
 
 
 class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -59,7 +60,7 @@ class Records:
 
     def __init__(self, panel: str) -> None:
         self.panel = panel
-        self.words = _Words()
+        self.words = Words()
         self.links: dict[int, str] = {}
         self._whole, self._times = [array("q") for _ in range(7)], [array("d") for _ in range(7)]
         self._words = [array("I") for _ in range(5)]
@@ -72,7 +73,7 @@ class Records:
         self.status, self.phase, self.state, self.alone = self._small
         self.refills, self.failures = array("I"), array("H")
         self.filed, self.look = array("q"), array("q")
-        self._ids = _Index(self.number)
+        self._ids = Index(self.number)
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -226,158 +227,6 @@ class Records:
         for times in self._times[4:]:
             times[slot] = nan
         self.filed[slot] = self.look[slot] = NONE
-
-
-class _Words:
-    """What many orders have in common, each kept once: texts, and amounts by their texts."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = [None]
-        self._unused: list[int] = []
-        self._looked_at = _MOST_UNUSED
-        self.code = _Codes(self._keep)
-        self.amount = _Codes(lambda text: self._keep(Decimal(text)))
-
-    def tidy(self, columns: Iterable["array[int]"]) -> None:
-        """Forget words that no order has any more, once there may be many."""
-        if len(self.values) - len(self._unused) <= self._looked_at:
-            return
-        used = set().union(*map(set, columns))
-        for codes in (self.code, self.amount):
-            for text, code in [(t, c) for t, c in codes.items() if c not in used and c]:
-                del codes[text]
-                self.values[code] = None
-                self._unused.append(code)
-        self._looked_at = 2 * (len(self.values) - len(self._unused)) + _MOST_UNUSED
-
-    def _keep(self, value: Any) -> int:
-        if self._unused:
-            code = self._unused.pop()
-            self.values[code] = value
-        else:
-            code = len(self.values)
-            self.values.append(value)
-        return code
-
-
-class _Codes(dict[str | None, int]):
-    """Gives every text a code, always the same one; None is 0."""
-
-    def __init__(self, keep: Any) -> None:
-        super().__init__({None: 0})
-        self._keep = keep
-
-    def __missing__(self, text: str | None) -> int:
-        code = self[text] = self._keep(text)
-        return int(code)
-
-
-class _Index:
-    """The slots of ids: open addressing, four to eight bytes an order.
-
-    Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as
-    negative numbers in the column.
-    """
-
-    def __init__(self, numbers: "array[int]") -> None:
-        self._numbers = numbers
-        self._table = array("I", bytes(4 * 16))  # slot + 1; 0 is free
-        self._used = 0  # places, by slots and by those that were removed
-        self._texts: dict[str, int] = {}
-        self._of_slot: dict[int, str] = {}
-
-    def find(self, order_id: str) -> int | None:
-        number = _number(order_id)
-        if number is None:
-            return self._texts.get(order_id)
-        table, numbers, mask = self._table, self._numbers, len(self._table) - 1
-        at = _place(number, mask)
-        while place := table[at]:
-            if numbers[place - 1] == number:
-                return place - 1
-            at = (at + 1) & mask
-        return None
-
-    def text(self, slot: int) -> str:
-        number = self._numbers[slot]
-        return str(number) if number >= 0 else self._of_slot[slot]
-
-    def add(self, order_id: str, slot: int) -> None:
-        """`slot` is one of the column's or the next one."""
-        number = _number(order_id)
-        if slot == len(self._numbers):
-            self._numbers.append(-1)
-        self._numbers[slot] = -1 if number is None else number
-        if number is None:
-            self._texts[order_id] = slot
-            self._of_slot[slot] = order_id
-            return
-        if 3 * self._used >= 2 * len(self._table):
-            self._build()
-        else:
-            self._enter(slot, [number])
-
-    def extend(self, ids: Sequence[str], first: int) -> None:
-        numbers = _all_numbers(ids) or [_number(order_id) for order_id in ids]
-        self._numbers.extend([-1 if number is None else number for number in numbers])
-        if None in numbers:
-            for slot, (number, order_id) in enumerate(zip(numbers, ids, strict=True), first):
-                if number is None:
-                    self._texts[order_id] = slot
-                    self._of_slot[slot] = order_id
-        self._build(since=first)
-
-    def remove(self, slot: int) -> None:
-        """Its place in the table stays taken until that is built anew; no id fits it."""
-        text = self._of_slot.pop(slot, None)
-        if text is not None:
-            del self._texts[text]
-        self._numbers[slot] = -2
-
-    def _build(self, since: int = 0) -> None:
-        """All slots from `since` on, or all anew in a larger table."""
-        live = len(self._numbers)
-        if 3 * (self._used + live - since) >= 2 * len(self._table):
-            size = 16
-            while size < 4 * live:
-                size *= 2
-            self._table, self._used, since = array("I", bytes(4 * size)), 0, 0
-        self._enter(since, self._numbers[since:])
-
-    def _enter(self, first: int, numbers: Iterable[int]) -> None:
-        """The slots from `first` on, by the numbers in them."""
-        table, mask = self._table, len(self._table) - 1
-        for place, number in enumerate(numbers, first + 1):
-            if number >= 0:
-                at = (number ^ number >> 15) & mask  # see _place
-                while table[at]:
-                    at = (at + 1) & mask
-                table[at] = place
-                self._used += 1
-
-
-def _all_numbers(ids: Sequence[str]) -> list[int | None] | None:
-    """The ids as whole numbers where all are such, as they nearly always are."""
-    try:
-        numbers = [*map(int, ids)]
-    except ValueError:
-        return None
-    are_plain = [*map(str, numbers)] == [*ids] and min(numbers) >= 0 and max(numbers) < 10**18
-    return [*numbers] if are_plain else None
-
-
-def _number(order_id: str) -> int | None:
-    """The id as a whole number, None where that is not the same."""
-    if order_id.isdecimal() and order_id.isascii() and len(order_id) < 19:
-        number = int(order_id)
-        if order_id[0] != "0" or order_id == "0":
-            return number
-    return None
-
-
-def _place(number: int, mask: int) -> int:
-    """Where to begin to look. Ids in a row stand in a row: few steps, and near each other."""
-    return (number ^ number >> 15) & mask
 
 
 def _whole(numbers: Iterable[int | None]) -> list[int]:

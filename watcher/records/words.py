@@ -1,0 +1,52 @@
+"""What many orders have in common, kept once and told by a code."""
+
+from array import array
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+_MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
+
+
+class Words:
+    """Texts, and amounts by their texts."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = [None]
+        self._unused: list[int] = []
+        self._looked_at = _MOST_UNUSED
+        self.code = _Codes(self._keep)
+        self.amount = _Codes(lambda text: self._keep(Decimal(text)))
+
+    def tidy(self, columns: Iterable["array[int]"]) -> None:
+        """Forget words that no order has any more, once there may be many."""
+        if len(self.values) - len(self._unused) <= self._looked_at:
+            return
+        used = set().union(*map(set, columns))
+        for codes in (self.code, self.amount):
+            for text, code in [(t, c) for t, c in codes.items() if c not in used and c]:
+                del codes[text]
+                self.values[code] = None
+                self._unused.append(code)
+        self._looked_at = 2 * (len(self.values) - len(self._unused)) + _MOST_UNUSED
+
+    def _keep(self, value: Any) -> int:
+        if self._unused:
+            code = self._unused.pop()
+            self.values[code] = value
+        else:
+            code = len(self.values)
+            self.values.append(value)
+        return code
+
+
+class _Codes(dict[str | None, int]):
+    """Gives every text a code, always the same one; None is 0."""
+
+    def __init__(self, keep: Callable[[str], int]) -> None:
+        super().__init__({None: 0})
+        self._keep = keep
+
+    def __missing__(self, text: str | None) -> int:
+        code = self[text] = self._keep(text or "")
+        return code

@@ -1,0 +1,133 @@
+"""One panel's watched orders: in columns, in their schedule, and what they have taught."""
+
+from collections.abc import Callable, Iterable, Iterator
+from math import inf, nan
+
+import msgspec
+
+from watcher.cadence import (
+    Agenda,
+    Entry,
+    Learnt,
+    Prospect,
+    prospect,
+    status_class,
+    wait_of,
+)
+from watcher.model import Order
+from watcher.records import OPEN, OrderRows, Records
+
+_COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
+
+
+class Census(msgspec.Struct, frozen=True, kw_only=True):
+    """What one panel's shelf holds at a moment."""
+
+    due: int = 0
+    oldest_due: float | None = None
+    oldest_open: float | None = None
+    stalled: int = 0
+    open: int = 0
+    guarded: int = 0
+
+
+class Sight(msgspec.Struct, frozen=True, gc=False):
+    """An order as it was when something was learnt of it, and what its schedule said then."""
+
+    order: Order
+    asked: float | None  # when its panel told of it last, since the start
+    started: float | None  # seen in progress since
+    failures: int
+    alone: bool
+
+
+class Shelf:
+    """One panel's orders."""
+
+    number = -1  # until the book gives it one
+
+    def __init__(self, agenda: Agenda, learnt: Learnt) -> None:
+        self.agenda = agenda
+        self.learnt = learnt
+        self.records: Records = agenda.records
+
+    def is_watched(self, slot: int) -> bool:
+        return self.records.state[slot] != 0
+
+    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
+        records, agenda, learnt = self.records, self.agenda, self.learnt
+        told: list[int] = []
+        for slot in records.extend(rows):
+            if records.told_at[slot] <= now:
+                told.append(slot)
+            else:  # never, or written before the clock was set back
+                agenda.appoint(slot, now)
+        waits = [wait_of(learnt, records, slot, now) for slot in told]
+        agenda.join(told, waits, [random() for _ in told], now)
+
+    def sight(self, slot: int) -> Sight:
+        entry = Entry(self.records, slot)
+        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
+
+    def checked(self, slot: int, sight: Sight, after: Order, now: float) -> None:
+        records = self.records
+        if after is not sight.order:
+            started = _started(sight, after, now)
+            records.started[slot] = nan if started is None else started
+        records.failures[slot] = records.alone[slot] = 0
+        self.agenda.answered(slot, wait_of(self.learnt, records, slot, now), now)
+
+    def prospect(self, slot: int, now: float) -> Prospect:
+        return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
+
+    def census(self, now: float, stalled_before: float) -> Iterator[Census]:
+        census = Census()
+        slots = list(self.records.slots())
+        for start in range(0, max(1, len(slots)), _COUNTED_AT_ONCE):
+            some = slots[start : start + _COUNTED_AT_ONCE]
+            census = _count(census, self.agenda, some, now, stalled_before)
+            yield census
+
+
+def _started(sight: Sight, after: Order, now: float) -> float | None:
+    """Since when the order is seen in progress, as was learnt at `now`."""
+    if status_class(after.status) != 1:
+        return None
+    if status_class(sight.order.status) == 1:
+        return sight.started
+    if sight.asked is not None:
+        return (now + sight.asked) / 2
+    return now if sight.order.checked_at is not None else None
+
+
+def _count(
+    so_far: Census, agenda: Agenda, slots: Iterable[int], now: float, stalled_before: float
+) -> Census:
+    due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
+    oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
+    oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
+    records = agenda.records
+    for slot in slots:
+        if not records.state[slot]:  # it has left meanwhile
+            continue
+        promised = agenda.promised_at(slot)
+        if promised is not None and promised <= now:
+            due += 1
+            if promised < oldest_due:
+                oldest_due = promised
+        if records.phase[slot] != OPEN:
+            guarded += 1
+            continue
+        open_orders += 1
+        if records.progressed_at[slot] < stalled_before:
+            stalled += 1
+        if records.submitted_at[slot] < oldest_open:
+            oldest_open = records.submitted_at[slot]
+    return Census(
+        due=due,
+        oldest_due=None if oldest_due == inf else oldest_due,
+        oldest_open=None if oldest_open == inf else oldest_open,
+        stalled=stalled,
+        open=open_orders,
+        guarded=guarded,
+    )

@@ -6,9 +6,7 @@ made when somebody wants to see it, which for most answers nobody does: they say
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 from math import nan
-from typing import Any
 
 import msgspec
 

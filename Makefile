@@ -4,7 +4,7 @@
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
-#              idle, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
+#              soak, idle, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
@@ -15,8 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
 .PHONY: demo test lint types imports tests pythons fuzz torture lock clean
-.PHONY: bench-soak bench-start bench-sweep bench-latency bench-growth bench-idle bench-limits bench-freshness \
-  bench-report
+.PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-limits \
+  bench-freshness bench-report
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -95,6 +95,7 @@ bench-limits: $(VENV)/.dev
 
 bench-freshness: $(VENV)/.dev
 	$(BENCH).freshness --out $(FIGURES)/freshness.json $(OPTIONS)
+	$(BENCH).lived --json $(FIGURES)/lived.json
 
 bench-report: $(VENV)/.dev
 	$(BENCH).document

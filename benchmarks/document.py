@@ -52,6 +52,7 @@ def tables(results: Results) -> dict[str, str]:
         "idle": lambda found: _figures(found["figures"]),
         "limits": _limits,
         "freshness": _freshness,
+        "lived": _lived,
     }
     parts = {
         name: make(results[name]) if name in results else f"Not measured: `make bench-{name}`."
@@ -147,6 +148,12 @@ def _freshness(found: Any) -> str:
         for case, policies in found["cases"].items()
     ]
     return "\n\n".join(parts)
+
+
+def _lived(found: Any) -> str:
+    names = {"ours": "module", "daemon": "daemon"}
+    columns = {names.get(name, name): figures for name, figures in found["figures"].items()}
+    return "\n\n".join([f"{24 * found['days']:g} hours, one panel.", _columns(columns)])
 
 
 def _machines(results: Results) -> str:

@@ -76,6 +76,7 @@ TARGETS = (
     ),
     Target("soak", "longest without a check", 660, None, " s", _longest_unchecked),
     Target("soak", "kill -9 to the first request", 5, None, " s", _back_after),
+    Target("lived", "mean lag, daemon ÷ module", 1.1, None, "", lambda f: f["daemon ÷ module"]),
     Target("idle", "CPU", 0.5, None, " %", lambda found: found["figures"]["CPU, % of a core"]),
     Target("growth", "cost over orders, ±", 15, None, " %", _spread("orders")),
     Target("growth", "cost over panels, ±", 15, None, " %", _spread("panels")),

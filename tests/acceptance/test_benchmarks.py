@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import document, growth, idle, limits, start, sweep
+from benchmarks import document, growth, idle, limits, lived, start, sweep
 
 ORDERS = 10_000
 MOST_BY_FLOOR = 60.0  # CPU an order by that of the floor, which is at its best with few orders
 MOST_FOR_ODD = 3.0  # CPU an order with odd answers by that without
+MOST_BY_MODULE = 3.0  # mean detection lag
 MOST_AT_REST = 15.0  # % of a core
 LEAST_USED = 0.3  # of what a panel's limit allows
 MOST_OTHER_ROWS = 50  # in a sweep, of all orders: what was learnt of services, rates
@@ -72,6 +73,12 @@ def test_odd_answers_are_read_at_a_like_cost(grown: Any):
     assert (plain["at"], odd["at"]) == (0.0, 1.0)
     _check_exact(odd)
     assert odd["CPU ÷ first"] <= MOST_FOR_ODD
+
+
+def test_the_daemon_learns_as_soon_as_the_module_promises(figures: Path):
+    told = _run(lived, figures / "lived.json", "--days=0.1", "--scale=0.05")
+    assert told["figures"]["daemon"]["full batches %"] > 95
+    assert told["daemon ÷ module"] <= MOST_BY_MODULE
 
 
 def test_the_daemon_comes_to_rest(started: Any, idled: Any):

@@ -170,8 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {}
     for policy in ("fixed", "ours"):
         found[policy] = figures([run(Task(case, policy, 1, options.panel, options.scale))])
-    with tempfile.TemporaryDirectory() as name:
-        found["daemon"] = figures([asyncio.run(live(case, task, Path(name)))])
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            found["daemon"] = figures([asyncio.run(live(case, task, Path(name)))])
+    finally:
+        structlog.reset_defaults()
     print(report.table(found))
     told = found["daemon"]["mean"] / found["ours"]["mean"]
     print(f"mean, daemon ÷ module: {told:.3g}", file=sys.stderr)

@@ -21,7 +21,7 @@ from benchmarks.sweep import RULES, make
 SETTINGS = """
 requests_per_minute = 3600
 check_within = "10m"
-idle_every = "10s"
+idle_every = "5s"
 """
 PANELS = 10
 _SAMPLE_EVERY = 10.0  # seconds

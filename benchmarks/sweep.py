@@ -40,7 +40,7 @@ when = "order.status == 'in_progress' && order.idle > duration('900h')"
 SETTINGS = """
 requests_per_minute = 60000
 check_within = "1h"
-idle_every = "10s"
+idle_every = "5s"
 timeout = "1h"
 """
 SHARES = {"floor": 1.0, "everything": 0.1, "one-by-one": 0.002}  # of all orders: they are slow

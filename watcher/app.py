@@ -20,6 +20,7 @@ from watcher.book import Book
 from watcher.config import Config, load
 from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
 from watcher.fleet import Fleet
+from watcher.health import Health
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -27,19 +28,16 @@ from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
 from watcher.recall import recall
 from watcher.retention import Retention
-from watcher.schedule import Schedule
+from watcher.schedule import Schedule, kind_of
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store, beside
+from watcher.supervisor import Supervisor
 from watcher.survey import Survey
 from watcher.web.backend import Backend
 from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
 
 log = structlog.get_logger()
-
-INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
-WHOLE_FILE = frozenset({"integrity", "backup", "retention"})  # take as long as the file is big
-LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
 
 
 def run(path: Path) -> int:
@@ -59,7 +57,8 @@ def run(path: Path) -> int:
 
 
 async def _run(config: Config, path: Path) -> int:
-    daemon = Daemon(config, reread=lambda: load(path))
+    supervisor = Supervisor(os.environ, os.getpid())
+    daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,6 +90,7 @@ class Daemon:
         reread: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.time,
         schedule: Schedule | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.config = config
         self.stations: dict[str, Station] = {}
@@ -101,10 +101,11 @@ class Daemon:
         self.port = 0
         self._reread = reread or (lambda: config)
         self._clock = clock
+        self._supervisor = supervisor or Supervisor({}, 0)
         self._schedule = schedule or Schedule(
             clock=clock,
-            observe=lambda task, late: self.metrics.lateness.labels(_kind_of(task)).observe(late),
-            count_missed=lambda task: self.metrics.missed.labels(_kind_of(task)).inc(),
+            observe=lambda task, late: self.metrics.lateness.labels(kind_of(task)).observe(late),
+            count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
         )
         self._schedule.on_jump = self._on_jump
         self._reloading = asyncio.Lock()
@@ -127,16 +128,18 @@ class Daemon:
             await self._opened.aclose()
             raise
         self._schedule.start()
+        self._supervisor.ready(self._health.status())
         log.info(
             "daemon.started",
             url=f"http://{_host(self.config.host)}:{self.port}",
             database=str(self.config.database),
             panels=len(self.stations),
-            orders=sum(self.book.counts.values()),
+            orders=self.survey.orders(),
         )
 
     async def stop(self) -> None:
         """Finish what is under way, within `stop_timeout`, and close everything."""
+        self._supervisor.stopping()
         log.info("daemon.stopping")
         await self._stop_listening()
         drained = await self._schedule.drain(self.config.daemon.stop_timeout)
@@ -146,18 +149,25 @@ class Daemon:
     async def reload(self) -> None:
         """Take over the configuration on disk, whole or not at all."""
         async with self._reloading:
+            self._supervisor.reloading()
             try:
-                config = self._reread()
-                _check_reloadable(self.config, config)
-                await self._take_over(config)
-            except (ConfigError, StoreError) as error:
-                self.survey.reload_ok = False
-                problems = error.problems if isinstance(error, ConfigError) else [str(error)]
-                log.error("config.refused", problems=problems)
-                return
-            self.survey.reload_ok = True
-            self.survey.reload_at = self._clock()
-            log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
+                await self._reload()
+            finally:
+                self._supervisor.ready(self._health.status())
+
+    async def _reload(self) -> None:
+        try:
+            config = self._reread()
+            _check_reloadable(self.config, config)
+            await self._take_over(config)
+        except (ConfigError, StoreError) as error:
+            self.survey.reload_ok = False
+            problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+            log.error("config.refused", problems=problems)
+            return
+        self.survey.reload_ok = True
+        self.survey.reload_at = self._clock()
+        log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
     # --- building ---
 
@@ -174,6 +184,15 @@ class Daemon:
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
         self.survey.reload_at = now
+        self._health = Health(
+            store=self.store,
+            metrics=self.metrics,
+            schedule=self._schedule,
+            survey=self.survey,
+            stations=self.stations,
+            supervisor=self._supervisor,
+            clock=self._clock,
+        )
         self.ledger = Ledger(
             store=self.store,
             book=self.book,
@@ -237,8 +256,7 @@ class Daemon:
         self._schedule.add("look", self.ledger.look)
         self._schedule.add("outcomes", self._outcomes.run_once)
         self._schedule.add("survey", self.survey.run_once)
-        self._schedule.add("loop_lag", self._measure_loop)
-        self._schedule.add("integrity", self._check_integrity)
+        self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
         self._schedule.add("retention", self._retention.run_once)
         self._schedule.add("review", self._review)
@@ -256,7 +274,7 @@ class Daemon:
             clock=self._clock,
             token=lambda: self.config.token,
             hosts=lambda: self.config.hosts,
-            not_ready=self._not_ready,
+            not_ready=self._health.problems,
         )
         runner = make_runner(make_server(backend))
         await runner.setup()
@@ -333,35 +351,6 @@ class Daemon:
         await self.ledger.review(self.book.orders(), now)
         self._schedule.remove("review")
         return None
-
-    async def _measure_loop(self, now: float) -> float:
-        """The delay of a timer: what every other task waits for as well."""
-        started = time.perf_counter()
-        await asyncio.sleep(0.01)
-        self.metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
-        return now + LOOP_LAG_EVERY
-
-    async def _check_integrity(self, now: float) -> float:
-        self.survey.integrity_ok = await self.store.quick_check()
-        if not self.survey.integrity_ok:
-            log.error("database.damaged", database=str(self.config.database))
-        return now + INTEGRITY_EVERY
-
-    async def _not_ready(self) -> list[str]:
-        now = self._clock()
-        longest = max((s.config.settings.timeout for s in self.stations.values()), default=0.0)
-        stuck = self._schedule.stuck(now, longest + 60.0)
-        problems = [f"{task}: no progress" for task in stuck if task not in WHOLE_FILE]
-        try:
-            await self.store.check_writable()
-        except StoreError as error:
-            problems.append(str(error))
-        return problems
-
-
-def _kind_of(task: str) -> str:
-    """`poll:smmgenie` -> `poll`: a label for metrics."""
-    return task.partition(":")[0]
 
 
 def _secrets(config: Config) -> list[str]:

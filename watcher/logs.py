@@ -7,6 +7,7 @@ known secrets are taken out wherever they stand.
 import codecs
 import json
 import logging
+import os
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -16,6 +17,8 @@ from urllib.parse import quote, quote_plus
 import structlog
 from structlog.types import EventDict, Processor
 
+# What journald takes from the start of a line, sd-daemon(3).
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SHORTEST_SECRET = 6  # characters: shorter ones would cut up ordinary words
 _DEEPEST = 8
@@ -109,6 +112,23 @@ def _set_off(logger: Any, method: str, event: EventDict) -> EventDict:
     return event
 
 
+def _is_journal() -> bool:
+    """Whether standard error goes to systemd's journal, systemd.exec(5)."""
+    try:
+        stream = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
+
+
+def _prioritized(render: Processor) -> Processor:
+    def with_priority(logger: Any, method: str, event: EventDict) -> str:
+        priority = _PRIORITIES.get(event.get("level", ""), _PRIORITIES["info"])
+        return f"<{priority}>{cast(str, render(logger, method, event))}"
+
+    return with_priority
+
+
 class _Lossy:
     """What can't be written (a full disk, a reader that is gone) is lost: the work goes on."""
 
@@ -139,6 +159,8 @@ def configure(level: str, style: str) -> None:
     if not as_json:
         shared.append(_set_off)
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=True)
+    if as_json and _is_journal():
+        renderer = _prioritized(renderer)
     if not as_json:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),

@@ -33,6 +33,11 @@ _SOON = 1.0  # seconds
 _JUMP = 2.0  # seconds by which a clock that was set differs from one that was slewed
 
 
+def kind_of(task: str) -> str:
+    """`poll:smmgenie` -> `poll`: a label for metrics."""
+    return task.partition(":")[0]
+
+
 class Schedule:
     """Runs tasks, each at the time that it asked for.
 

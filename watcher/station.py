@@ -12,7 +12,7 @@ from watcher.cadence import Agenda
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.metrics import Metrics
+from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind
 from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
@@ -134,7 +134,11 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
         await client.open()
-        self.metrics.prepare(name, [kind for kind in Kind if client.limit(_CAPABILITY[kind])])
+        self.metrics.prepare(
+            name,
+            [request for request in REQUESTS if client.limit(request)],
+            [kind for kind in Kind if client.limit(_CAPABILITY[kind])],
+        )
         most = settings.requests_per_minute
         remembered = await self.store.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered)

@@ -13,6 +13,7 @@ from watcher.book import Book
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
+from watcher.poller import POLL_EVERY
 from watcher.shelf import Census
 from watcher.station import Station
 from watcher.store import Store
@@ -81,6 +82,10 @@ class Survey:
         """The panel's counts, some seconds old."""
         return self._census.get(panel, Census())
 
+    def orders(self) -> int:
+        """All that are watched."""
+        return sum(self._book.counts.values())
+
     def state(self) -> DaemonState:
         """What a scrape tells."""
         return DaemonState(
@@ -91,6 +96,7 @@ class Survey:
             integrity_ok=self.integrity_ok,
             db_bytes=self._sizes[0],
             wal_bytes=self._sizes[1],
+            queued={"log": 0},
             panels=[self.panel(station) for station in self._stations.values()],
             rules=[
                 RuleState(
@@ -114,7 +120,7 @@ class Survey:
             name=name,
             up=line.problem is None and line.last_success > 0,
             last_success=line.last_success,
-            poll_interval=60.0 / line.pace.rate.per_minute,
+            poll_interval=max(POLL_EVERY, 60.0 / line.pace.rate.per_minute),
             backoff_until=line.paused_until(self._clock()) or 0.0,
             due=census.due,
             oldest_due=census.oldest_due or 0.0,

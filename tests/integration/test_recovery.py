@@ -30,11 +30,9 @@ def restore(*arguments: object) -> Result:
 
 
 def backup_metric(house: House) -> float:
-    value = house.daemon.metrics.registry.get_sample_value(
-        "watcher_db_last_backup_timestamp_seconds"
-    )
-    assert value is not None
-    return value
+    name = "watcher_db_last_backup_timestamp_seconds"
+    (family,) = (f for f in house.daemon.metrics.snapshot().collect() if f.name == name)
+    return float(family.samples[0].value)
 
 
 async def reload(house: House, key: str) -> None:

@@ -42,7 +42,7 @@ _OTHER_REMAINS = frozenset(
 
 def unreported(daemon: Daemon, database: Rows) -> Iterator[str]:
     """Unresolved actions that the metric does not tell of."""
-    text = generate_latest(daemon.metrics.registry).decode()
+    text = generate_latest(daemon.metrics.snapshot()).decode()
     for panel, kind, count in database.rows(_UNRESOLVED):
         series = f'watcher_actions_unresolved{{action="{kind}",panel="{panel}"}} {float(count)}'
         other = f'watcher_actions_unresolved{{panel="{panel}",action="{kind}"}} {float(count)}'

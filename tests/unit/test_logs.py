@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,3 +153,24 @@ def test_a_log_that_can_not_be_written_stops_nothing(form: str, monkeypatch):
         structlog.get_logger().info("daemon.started")
         with pytest.raises(OSError, match="No space left"):
             stream.write("without that care")
+
+
+def test_journald_gets_priorities(capfd: pytest.CaptureFixture[str], monkeypatch):
+    stream = os.fstat(sys.stderr.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{stream.st_dev}:{stream.st_ino}")
+    logs.configure("info", "auto")
+    for level in ("info", "warning", "error"):
+        getattr(structlog.get_logger(), level)("an.event")
+    logging.getLogger("library").warning("from elsewhere")
+    lines = capfd.readouterr().err.splitlines()
+    assert [line[:3] for line in lines] == ["<6>", "<4>", "<3>", "<4>"]
+    assert [json.loads(line[3:])["event"] for line in lines[:3]] == ["an.event"] * 3
+
+
+def test_a_stream_that_is_not_the_journal_gets_none(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    logs.configure("info", "json")
+    structlog.get_logger().info("an.event")
+    assert json.loads(capfd.readouterr().err)["event"] == "an.event"

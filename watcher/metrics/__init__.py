@@ -4,14 +4,22 @@ Counters and histograms are written where things happen; gauges that tell a stat
 a snapshot at each scrape, so that what is gone (a removed panel) leaves no series behind.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    exposition,
+)
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from watcher.metrics.state import DaemonState, StateCollector
+from watcher.metrics.state import DaemonState, Snapshot
 from watcher.model import FINAL, Kind, Order, Status, Transition
 
 _REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
@@ -23,7 +31,16 @@ _BATCH_ORDERS = (1, 10, 25, 50, 75, 90, 99, 100)
 _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400)
 
 # Actions of the API that a panel is asked for, the label `action` of its requests.
-_REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
+REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
+_REASONS = (
+    "unreachable",
+    "rate_limited",
+    "refused",
+    "bad_key",
+    "unreadable",
+    "timeout",
+    "server_error",
+)
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
 
@@ -87,6 +104,9 @@ class Metrics:
             "action_results", "Refill and cancel requests by outcome.", "panel", "action", "outcome"
         )
         self.notifications = self._counter("notifications", "Notifications attempted.", "notifier")
+        self.notification_failures = self._counter(
+            "notification_failures", "Notification attempts that failed.", "notifier"
+        )
         self.lateness = self._histogram(
             "scheduler_lateness_seconds",
             "Start of a scheduled task after its due time.",
@@ -104,16 +124,35 @@ class Metrics:
             "operation",
         )
         self.db_errors = self._counter("db_errors", "SQLite operations that failed.", "operation")
-        self.notifications.labels("log")
+        for counter in (self.notifications, self.notification_failures):
+            counter.labels("log")
+        self._state: Callable[[], DaemonState] | None = None
 
     def watch(self, state: Callable[[], DaemonState]) -> None:
         """Tell the state from here on, read anew at each scrape."""
-        self.registry.register(StateCollector(state))
+        self._state = state
 
-    def prepare(self, panel: str, actions: Iterable[Kind]) -> None:
-        """The panel's series, at zero from the start."""
-        for request in _REQUESTS:
+    def snapshot(self) -> Snapshot:
+        """All metrics, as they are now."""
+        return Snapshot(self.registry, self._state and self._state())
+
+    async def scrape(self, accept: str) -> tuple[bytes, str]:
+        """All metrics as text, and its content type: OpenMetrics where `accept` has that.
+
+        The state is read here, where nothing else runs; to spell some ten thousand series takes
+        long enough to hold up the loop, and is done in a thread.
+        """
+        now = self.snapshot()
+        encoder = openmetrics if "application/openmetrics-text" in accept else exposition
+        text = await asyncio.to_thread(encoder.generate_latest, now)
+        return text, encoder.CONTENT_TYPE_LATEST
+
+    def prepare(self, panel: str, requests: Collection[str], actions: Iterable[Kind]) -> None:
+        """The panel's series, at zero from the start; `requests` are what it can be asked."""
+        for request in requests:
             self.requests.labels(panel, request)
+            for reason in _REASONS:
+                self.request_failures.labels(panel, request, reason)
         for kind in actions:
             self.actions.labels(panel, kind)
             for outcome in _OUTCOMES:

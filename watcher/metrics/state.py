@@ -1,8 +1,8 @@
-"""The gauges that tell the daemon's state, read from a snapshot at each scrape."""
+"""The gauges that tell the daemon's state."""
 
 import platform
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -52,27 +52,26 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     integrity_ok: bool
     db_bytes: int
     wal_bytes: int
+    queued: dict[str, int]
     panels: Sequence[PanelState]
     rules: Sequence[RuleState]
 
 
-class StateCollector(Collector):
-    """Gives the snapshot's metrics."""
+class Snapshot(Collector):
+    """What is counted, and a state as it was at one moment: `collect` may run in a thread."""
 
-    def __init__(self, state: Callable[[], DaemonState]) -> None:
+    def __init__(self, counted: Collector, state: DaemonState | None) -> None:
+        self._counted = counted
         self._state = state
 
-    def describe(self) -> list[Metric]:
-        """Nothing: the registry must not ask for a state before there is one."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
-        state = self._state()
-        yield from _daemon(state)
-        yield from _rules(state.rules)
-        yield from _panels(state.panels)
-        yield from _orders(state.panels)
-        yield from _balances(state.panels)
+        yield from self._counted.collect()
+        if self._state is not None:
+            yield from _daemon(self._state)
+            yield from _rules(self._state.rules)
+            yield from _panels(self._state.panels)
+            yield from _orders(self._state.panels)
+            yield from _balances(self._state.panels)
 
 
 def _daemon(state: DaemonState) -> Iterator[Metric]:
@@ -84,6 +83,10 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
     versions = (platform.python_version(), sqlite3.sqlite_version)
     build.add_metric([__version__, state.revision, *versions], 1)
     yield build
+    queued = _gauge("notifications_queued", "Notifications waiting in the outbox.", "notifier")
+    for notifier, count in state.queued.items():
+        queued.add_metric([notifier], count)
+    yield queued
     for name, text, value in (
         (
             "config_last_reload_successful",

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import msgspec
 from aiohttp import web
-from prometheus_client import exposition
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from watcher.backups import scratch
 from watcher.web import orders, state
@@ -62,12 +60,9 @@ def _description(body: bytes) -> Respond:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    registry = request.app[BACKEND].metrics.registry
-    if "application/openmetrics-text" in request.headers.get("Accept", ""):
-        body = generate_latest(registry)  # type: ignore[no-untyped-call]
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-    body = exposition.generate_latest(registry)
-    return web.Response(body=body, headers={"Content-Type": exposition.CONTENT_TYPE_LATEST})
+    metrics = request.app[BACKEND].metrics
+    body, content_type = await metrics.scrape(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _healthz(request: web.Request) -> web.Response:

@@ -1,0 +1,352 @@
+"""The alerts, once: written out for Prometheus and for Grafana's own alerting."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from grafana.source import thresholds as at
+from grafana.source.thresholds import spell
+
+RUNBOOKS = "https://watcher.example/runbooks"  # docs/runbooks, wherever you publish it
+SPEND_RATE = "panel:watcher_spend:rate6h"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert. `about` names what it inhibits or is inhibited with; `hold` is in seconds."""
+
+    name: str
+    severity: str
+    expr: str
+    hold: float
+    summary: str
+    description: str
+    about: str = "daemon"
+
+    @property
+    def runbook(self) -> str:
+        """The page that says what to do."""
+        return f"{RUNBOOKS}/{self.name}.md"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A series that is computed once for all who need it."""
+
+    name: str
+    expr: str
+
+
+RECORDINGS = (Recording(SPEND_RATE, "sum without (currency) (rate(watcher_spend_total[6h]))"),)
+
+_OPEN = 'watcher_orders{status=~"pending|processing|in_progress|unknown"}'
+
+
+def _burn(long: str, short: str, times: float) -> str:
+    """Failures use up the month's budget `times` too fast, by a long window and a short one.
+
+    Multiwindow, multi-burn-rate: Google's Site Reliability Workbook, chapter 5.
+    """
+    ratio = (
+        "sum by (job, instance, panel) (rate("
+        'watcher_panel_request_failures_total{{reason!~"refused|rate_limited"}}[{0}]))'
+        " / sum by (job, instance, panel) (rate(watcher_panel_requests_total[{0}]))"
+    )
+    limit = f"{times} * {at.FAILURE_BUDGET}"
+    return f"({ratio.format(long)} > {limit}) and ({ratio.format(short)} > {limit})"
+
+
+ALERTS = (
+    Alert(
+        "WatcherDown",
+        "critical",
+        'up{job="watcher"} == 0 or absent(up{job="watcher"})',
+        at.DOWN_FOR,
+        "watcher is down",
+        "Prometheus has not reached watcher for 5 minutes: no order is checked, refilled or "
+        "cancelled.",
+    ),
+    Alert(
+        "WatcherCrashLooping",
+        "critical",
+        'changes(process_start_time_seconds{job="watcher"}[30m]) > ' + str(at.RESTARTS),
+        0,
+        "watcher starts again and again",
+        "It was started {{ $value }} times in 30 minutes.",
+    ),
+    Alert(
+        "WatcherPanelStale",
+        "critical",
+        "time() - watcher_panel_poll_last_success_timestamp_seconds"
+        f" > {at.MISSED_POLLS} * watcher_panel_poll_interval_seconds",
+        300,
+        "{{ $labels.panel }} has stopped answering",
+        "The last status check that panel {{ $labels.panel }} answered was "
+        "{{ $value | humanizeDuration }} ago.",
+        "panel",
+    ),
+    Alert(
+        "WatcherPanelErrorBudgetBurn",
+        "critical",
+        _burn("1h", "5m", at.FAST_BURN),
+        0,
+        "{{ $labels.panel }} fails {{ $value | humanizePercentage }} of requests",
+        "Over the last hour and the last 5 minutes panel {{ $labels.panel }} failed more than "
+        "14.4 % of requests.",
+        "panel",
+    ),
+    Alert(
+        "WatcherPanelErrorBudgetBurn",
+        "warning",
+        _burn("6h", "30m", at.SLOW_BURN),
+        0,
+        "{{ $labels.panel }} fails {{ $value | humanizePercentage }} of requests",
+        "Over the last 6 hours and the last 30 minutes panel {{ $labels.panel }} failed more than "
+        "6 % of requests.",
+        "panel",
+    ),
+    Alert(
+        "WatcherOrdersStalled",
+        "warning",
+        f"min_over_time(watcher_orders_stalled[10m]) > {at.STALLED}",
+        0,
+        "{{ $value }} orders at {{ $labels.panel }} have stalled",
+        "They have made no progress for longer than the panel's stalled_after.",
+        "orders",
+    ),
+    Alert(
+        "WatcherNoOrderProgress",
+        "critical",
+        f"(sum by (job, instance, panel) (min_over_time({_OPEN}[6h])) > {at.ENOUGH_OPEN})"
+        " and on (job, instance, panel) (increase(watcher_order_updates_total[6h]) == 0)",
+        900,
+        "No order at {{ $labels.panel }} has moved for 6 hours",
+        "{{ $value }} orders are open at panel {{ $labels.panel }}, and none has changed.",
+        "orders",
+    ),
+    Alert(
+        "WatcherChecksLate",
+        "warning",
+        "time() - (max_over_time(watcher_poll_oldest_due_timestamp_seconds[5m]) > 0)"
+        f" > {at.CHECKS_LATE}",
+        600,
+        "Checks at {{ $labels.panel }} are {{ $value | humanizeDuration }} late",
+        "Orders at panel {{ $labels.panel }} wait that long beyond the time by which they should "
+        "have been checked.",
+        "orders",
+    ),
+    Alert(
+        "WatcherUnknownStatus",
+        "warning",
+        "increase(watcher_order_unknown_status_total[1h]) > 0",
+        0,
+        "{{ $labels.panel }} uses a status that watcher does not know",
+        "Rules leave such orders alone until the status is known.",
+        "orders",
+    ),
+    Alert(
+        "WatcherBalanceLow",
+        "warning",
+        "max_over_time(watcher_panel_balance[5m]) < on (job, instance, panel, currency)"
+        " watcher_panel_balance_threshold",
+        300,
+        "{{ $labels.panel }} has {{ $value }} {{ $labels.currency }} left",
+        "That is below the panel's low_balance.",
+        "balance",
+    ),
+    Alert(
+        "WatcherBalanceExhaustion",
+        "critical",
+        "max without (currency) (max_over_time(watcher_panel_balance[5m]))"
+        f" / ({SPEND_RATE} > 0) < {at.HOURS_LEFT} * 3600",
+        900,
+        "{{ $labels.panel }} will be out of money in {{ $value | humanizeDuration }}",
+        "At the spend of the last 6 hours the balance of panel {{ $labels.panel }} lasts less "
+        "than 12 hours.",
+        "balance",
+    ),
+    Alert(
+        "WatcherActionUnresolved",
+        "critical",
+        f"min_over_time(watcher_actions_unresolved[5m]) > {at.UNRESOLVED}",
+        900,
+        "{{ $value }} {{ $labels.action }} at {{ $labels.panel }}: done or not?",
+        "Nobody can know whether panel {{ $labels.panel }} carried them out; watcher never sends "
+        "them again by itself.",
+        "actions",
+    ),
+    Alert(
+        "WatcherRuleFailing",
+        "warning",
+        "increase(watcher_rule_failures_total[15m]) > 0",
+        300,
+        "Rule {{ $labels.rule }} fails",
+        "Its condition could not be evaluated for some orders; those are left alone.",
+        "actions",
+    ),
+    Alert(
+        "WatcherSchedulerLate",
+        "warning",
+        "histogram_quantile(0.95, sum by (job, instance, task, le)"
+        f" (rate(watcher_scheduler_lateness_seconds_bucket[5m]))) > {at.LATENESS}",
+        600,
+        "Task {{ $labels.task }} starts {{ $value | humanizeDuration }} late",
+        "The machine, the event loop or the database does not keep up.",
+    ),
+    Alert(
+        "WatcherDatabaseErrors",
+        "critical",
+        "sum by (job, instance) (increase(watcher_db_errors_total[10m])) > 0",
+        0,
+        "watcher can't use its database",
+        "{{ $value | humanize }} operations failed in 10 minutes.",
+    ),
+    Alert(
+        "WatcherDatabaseDamaged",
+        "critical",
+        "max_over_time(watcher_db_integrity_ok[5m]) == 0",
+        0,
+        "watcher's database is damaged",
+        "SQLite's integrity check failed. Restore a backup.",
+    ),
+    Alert(
+        "WatcherConfigReloadFailed",
+        "warning",
+        "max_over_time(watcher_config_last_reload_successful[5m]) == 0",
+        600,
+        "watcher runs on an old configuration",
+        "The configuration on disk was refused; what was there before stays in force.",
+    ),
+    Alert(
+        "WatcherNotificationsFailing",
+        "warning",
+        "increase(watcher_notification_failures_total[15m]) > 0",
+        300,
+        "Notifications through {{ $labels.notifier }} fail",
+        "{{ $value | humanize }} could not be delivered in 15 minutes.",
+    ),
+    Alert(
+        "WatcherBackupOld",
+        "warning",
+        "time() - max_over_time(watcher_db_last_backup_timestamp_seconds[5m])"
+        f" > {at.BACKUP_HOURS} * 3600",
+        3600,
+        "watcher's last backup is {{ $value | humanizeDuration }} old",
+        "The daily copy of the database is not made.",
+    ),
+    Alert(
+        "WatcherHeartbeat",
+        "none",
+        "vector(1)",
+        0,
+        "Alerts arrive",
+        "It always fires. Where it does not arrive, no other alert would.",
+        "heartbeat",
+    ),
+)
+
+
+def prometheus() -> dict[str, Any]:
+    """A rule file for Prometheus."""
+    groups: list[dict[str, Any]] = [
+        {
+            "name": "watcher.recordings",
+            "rules": [{"record": one.name, "expr": one.expr} for one in RECORDINGS],
+        }
+    ]
+    groups += [
+        {"name": f"watcher.{about}", "rules": [_for_prometheus(alert) for alert in alerts]}
+        for about, alerts in _by_subject()
+    ]
+    return {"groups": groups}
+
+
+def grafana(datasource: str) -> dict[str, Any]:
+    """The same alerts for Grafana's alerting, in the file format of its provisioning.
+
+    Each is Prometheus' expression, true where it gives any number at all, as Grafana itself
+    translates such rules. `datasource` is the uid of a Prometheus that has the rule file's
+    recordings.
+    """
+    return {
+        "apiVersion": 1,
+        "groups": [
+            {
+                "orgId": 1,
+                "name": f"watcher.{about}",
+                "folder": "watcher",
+                "interval": "1m",
+                "rules": [_for_grafana(alert, datasource) for alert in alerts],
+            }
+            for about, alerts in _by_subject()
+        ],
+    }
+
+
+def _by_subject() -> Iterator[tuple[str, list[Alert]]]:
+    for about in dict.fromkeys(alert.about for alert in ALERTS):
+        yield about, [alert for alert in ALERTS if alert.about == about]
+
+
+def _labels(alert: Alert) -> dict[str, str]:
+    return {"severity": alert.severity, "about": alert.about}
+
+
+def _annotations(alert: Alert) -> dict[str, str]:
+    return {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": alert.runbook,
+    }
+
+
+def _for_prometheus(alert: Alert) -> dict[str, Any]:
+    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
+    if alert.hold:
+        rule["for"] = spell(alert.hold)
+    return {**rule, "labels": _labels(alert), "annotations": _annotations(alert)}
+
+
+def _for_grafana(alert: Alert, datasource: str) -> dict[str, Any]:
+    # Grafana's templates have the number of a query under its name.
+    annotations = {
+        name: text.replace("$value", "$values.query.Value")
+        for name, text in _annotations(alert).items()
+    }
+    return {
+        "uid": f"{alert.name}-{alert.severity}".lower()[:40],
+        "title": f"{alert.name} ({alert.severity})",
+        "condition": "threshold",
+        "data": [
+            {
+                "refId": "query",
+                "relativeTimeRange": {"from": 600, "to": 0},
+                "datasourceUid": datasource,
+                "model": {"refId": "query", "expr": alert.expr, "instant": True, "range": False},
+            },
+            {
+                "refId": "any",
+                "datasourceUid": "__expr__",
+                "model": {
+                    "refId": "any",
+                    "type": "math",
+                    "expression": "is_number($query) || is_nan($query) || is_inf($query)",
+                },
+            },
+            {
+                "refId": "threshold",
+                "datasourceUid": "__expr__",
+                "model": {
+                    "refId": "threshold",
+                    "type": "threshold",
+                    "expression": "any",
+                    "conditions": [{"evaluator": {"type": "gt", "params": [0]}}],
+                },
+            },
+        ],
+        "noDataState": "OK",
+        "execErrState": "Error",
+        "for": spell(alert.hold),
+        "labels": _labels(alert),
+        "annotations": annotations,
+    }

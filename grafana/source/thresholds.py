@@ -1,0 +1,23 @@
+"""What is too much or too late: the same numbers in the alerts and on the dashboards."""
+
+DOWN_FOR = 300  # seconds
+RESTARTS = 3  # in half an hour
+MISSED_POLLS = 3
+FAILURE_BUDGET = 0.01  # of requests in a month
+FAST_BURN, SLOW_BURN = 14.4, 6.0  # times too fast: 2 % of the budget in an hour, 5 % in six
+STALLED = 0  # orders
+ENOUGH_OPEN = 10  # orders of which at least one should change in six hours
+CHECKS_LATE = 1800  # seconds
+HOURS_LEFT = 12  # until the balance is used up
+UNRESOLVED = 0  # actions
+LATENESS = 30  # seconds
+BACKUP_HOURS = 36
+
+
+def spell(seconds: float) -> str:
+    """A duration as Prometheus writes it: 300 -> "5m"."""
+    whole = int(seconds)
+    for unit, size in (("h", 3600), ("m", 60)):
+        if whole and whole % size == 0:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"

@@ -81,8 +81,9 @@ ALERTS = (
         f" > {at.MISSED_POLLS} * watcher_panel_poll_interval_seconds",
         300,
         "{{ $labels.panel }} has stopped answering",
-        "The last status check that panel {{ $labels.panel }} answered was "
-        "{{ $value | humanizeDuration }} ago.",
+        "Panel {{ $labels.panel }} has answered no status check "
+        "{{ if gt $value 1e9 }}since the start{{ else }}"
+        "for {{ $value | humanizeDuration }}{{ end }}.",
         "panel",
     ),
     Alert(

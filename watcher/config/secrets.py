@@ -34,8 +34,13 @@ class Secrets:
 
     def _credential(self, name: str) -> str | None:
         directory = self._env.get("CREDENTIALS_DIRECTORY")
-        path = Path(directory) / name if directory else None
-        return _read_secret(path) if path and path.is_file() else None
+        if not directory:
+            return None
+        # systemd gives a file of a directory that it loads the directory's credential as a prefix.
+        for path in (Path(directory, name), Path(directory, f"watcher_{name}")):
+            if path.is_file():
+                return _read_secret(path)
+        return None
 
     def _file(self, name: str) -> str:
         path = self._base / Path(name).expanduser()

@@ -6,6 +6,7 @@
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
 #              soak, idle, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
+# make wheel   dist/watcher-….whl, with what systemd needs
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture wheel lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-limits \
   bench-freshness bench-report
 
@@ -99,6 +100,9 @@ bench-freshness: $(VENV)/.dev
 
 bench-report: $(VENV)/.dev
 	$(BENCH).document
+
+wheel: $(VENV)/.dev
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

@@ -1,0 +1,102 @@
+"""compose.yaml, as far as it can be looked at without Docker: names, paths, ports, options."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from watcher.cli import app
+from watcher.config import load
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+OWN = [name for name, service in SERVICES.items() if "build" in service]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_is_there(name: str):
+    for volume in SERVICES[name].get("volumes", ()):
+        source, target, *_ = volume.split(":")
+        assert target.startswith("/")
+        known = (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+        assert known, volume
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_to_this_machine_only(name: str):
+    for port in SERVICES[name].get("ports", ()):
+        assert port.startswith("127.0.0.1:"), port
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_is_waited_for_is_there(name: str):
+    assert set(SERVICES[name].get("depends_on", ())) <= SERVICES.keys()
+
+
+def test_images_have_a_version():
+    for name in SERVICES.keys() - set(OWN):
+        assert ":" in SERVICES[name]["image"], name
+
+
+def test_the_configuration_is_accepted_and_leads_to_the_panels():
+    env = {"CREDENTIALS_DIRECTORY": str(ROOT / "compose" / "credentials")}
+    config = load(ROOT / "compose" / "watcher.toml", env)
+    assert config.token is not None
+    for name, panel in config.panels.items():
+        command = SERVICES[name]["command"]
+        port = command[command.index("--port") + 1]
+        assert panel.url == f"http://{name}:{port}/api/v2"
+        assert panel.profile.name == command[command.index("--profile") + 1]
+
+
+@pytest.mark.parametrize("name", ["fast", "slow"])
+def test_the_panels_options_exist(name: str):
+    command, *rest = SERVICES[name]["command"]
+    parser = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    parser.make_context(command, list(rest))
+
+
+def test_prometheus_is_the_example_with_its_neighbours_names():
+    example = yaml.safe_load((ROOT / "grafana" / "prometheus" / "prometheus.yml").read_text())
+    composed = yaml.safe_load((ROOT / "compose" / "prometheus.yml").read_text())
+    text = yaml.safe_dump(example)
+    for host, port in (("watcher", 9466), ("alertmanager", 9093)):
+        text = text.replace(f"127.0.0.1:{port}", f"{host}:{port}")
+        assert host in SERVICES
+    assert yaml.safe_load(text) == composed
+    (target,) = composed["scrape_configs"][0]["static_configs"][0]["targets"]
+    config = (ROOT / "compose" / "watcher.toml").read_text()
+    assert f'allowed_hosts = ["{target}"]' in config
+
+
+def test_grafana_finds_datasource_and_dashboards():
+    grafana = SERVICES["grafana"]
+    mounted = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    assert mounted["./grafana/provisioning"] == "/etc/grafana/provisioning"
+    provider = yaml.safe_load((ROOT / "grafana/provisioning/dashboards/watcher.yaml").read_text())[
+        "providers"
+    ][0]
+    assert mounted["./grafana/dashboards"] == provider["options"]["path"]
+    home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(home.parent) == provider["options"]["path"]
+    assert (ROOT / "grafana" / "dashboards" / home.name).exists()
+    (source,) = yaml.safe_load(
+        (ROOT / "grafana/provisioning/datasources/prometheus.yaml").read_text()
+    )["datasources"]
+    assert source["url"].removeprefix("$") in grafana["environment"]
+
+
+def test_the_image_is_built_of_what_is_sent_to_the_builder():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    needed = {"pyproject.toml", "requirements.lock", "README.md", "LICENSE", "watcher"}
+    assert needed | {"systemd", "config.example.toml"} == sent
+    assert all((ROOT / name).exists() for name in sent)
+    last = (ROOT / "Dockerfile").read_text().rsplit("\nFROM ", 1)[1]
+    assert "\nUSER watcher\n" in last
+    assert shlex.split(last.split("\nCMD ")[1].strip("[]\n").replace(",", " ")) == [
+        "run", "--config", "/etc/watcher/watcher.toml",
+    ]  # fmt: skip

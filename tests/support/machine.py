@@ -39,11 +39,10 @@ class Machine:
         *command: str,
         check: bool = True,
         stdin: str | None = None,
-        cwd: str = "/",
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as root; its output is text."""
-        inside = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", f"--wd={cwd}"]
+        inside = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p"]
         done = subprocess.run(
             [*inside, "--", *command],
             input="" if stdin is None else stdin,

@@ -24,7 +24,7 @@ timeout = "5s"
 profile = "standard"
 url = "http://127.0.0.1:8080/api/v2"
 """
-HANGS = "import signal, time; signal.signal(signal.SIGUSR1, lambda *_: time.sleep(600))"
+HANGS = "import signal; signal.signal(signal.SIGUSR1, lambda *_: __import__('time').sleep(600))"
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=str(missing()))
 
@@ -82,7 +82,7 @@ def follow(machine: Machine, command: str) -> None:
     typed = "demo\n" if "/dev/stdin" in command else None
     command = command.replace("smmgenie.key", "trial.key")
     env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
-    machine.run("bash", "-c", command, stdin=typed, cwd=WHEELS, env=env)
+    machine.run("bash", "-c", f"cd {WHEELS} && {command}", stdin=typed, env=env)
 
 
 def version(machine: Machine) -> int:
@@ -257,7 +257,7 @@ def test_a_missing_key_is_told(machine: Machine):
     try:
         assert machine.run("systemctl", "start", "watcher", check=False).returncode != 0
         told = " ".join(str(entry["MESSAGE"]) for entry in machine.journal("watcher"))
-        assert "panels.trial: no key: " in told
+        assert "panels.trial.key_env: no key: " in told
         assert "credential trial.key" in told
     finally:
         machine.run("systemctl", "stop", "watcher")

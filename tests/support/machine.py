@@ -1,6 +1,7 @@
-"""A machine with systemd as its first process, on a copy of this one's root that is thrown away.
+"""A machine with systemd as its first process, on a root that is thrown away.
 
-An overlay in memory over `/`, booted by systemd-nspawn with a network of its own.
+An overlay in memory over this machine's own root, or over another Debian's, booted by
+systemd-nspawn with a network of its own.
 """
 
 import json
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+HERE = Path("/")
 _BOOT_WITHIN = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -26,6 +28,19 @@ def missing() -> str | None:
     if absent:
         return f"needs {', '.join(absent)}: apt-get install systemd-container"
     return None
+
+
+def missing_debian() -> str | None:
+    """What keeps this machine from making another Debian's root."""
+    return None if shutil.which("mmdebstrap") else "needs mmdebstrap: apt-get install mmdebstrap"
+
+
+def debian(suite: str, directory: Path) -> Path:
+    """A small root of that Debian, with systemd and Python."""
+    packages = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,iproute2"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", suite]
+    subprocess.run([*command, str(directory)], check=True)
+    return directory
 
 
 class Machine:
@@ -73,23 +88,23 @@ class Machine:
 
 
 @contextmanager
-def booted(directory: Path, binds: Mapping[Path, str]) -> Iterator[Machine]:
+def booted(directory: Path, binds: Mapping[Path, str], lower: Path = HERE) -> Iterator[Machine]:
     """A machine that sees `binds` (paths here: paths there) and is gone afterwards."""
     directory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], check=True)
     try:
-        with _overlay(directory) as root, _nspawn(root, binds) as machine:
+        with _overlay(directory, lower) as root, _nspawn(root, binds) as machine:
             yield machine
     finally:
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 @contextmanager
-def _overlay(directory: Path) -> Iterator[Path]:
+def _overlay(directory: Path, lower: Path) -> Iterator[Path]:
     upper, work, root = (directory / name for name in ("upper", "work", "root"))
     for path in (upper, work, root):
         path.mkdir()
-    options = f"lowerdir=/,upperdir={upper},workdir={work}"
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
     try:
         yield root
@@ -108,6 +123,8 @@ def _nspawn(root: Path, binds: Mapping[Path, str]) -> Iterator[Machine]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        # Newer ones know no other; a host with the old one gives this machine the new one, too.
+        env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
     )
     try:
         yield _wait_until_up(process)

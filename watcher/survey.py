@@ -97,7 +97,7 @@ class Survey:
             db_bytes=self._sizes[0],
             wal_bytes=self._sizes[1],
             queued={"log": 0},
-            panels=[self.panel(station) for station in self._stations.values()],
+            panels=self.panels(),
             rules=[
                 RuleState(
                     rule.name,
@@ -109,13 +109,20 @@ class Survey:
             ],
         )
 
+    def panels(self) -> list[PanelState]:
+        """Every panel's state."""
+        unresolved = Counter(self._judge.unresolved.values())
+        return [self._panel(station, unresolved) for station in self._stations.values()]
+
     def panel(self, station: Station) -> PanelState:
         """One panel's state."""
+        return self._panel(station, Counter(self._judge.unresolved.values()))
+
+    def _panel(self, station: Station, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
         name, line, settings = station.name, station.line, station.config.settings
         census = self.census(name)
         balance = self._judge.balances.get(name)
         threshold = settings.low_balance
-        unresolved = Counter(self._judge.unresolved.values())
         return PanelState(
             name=name,
             up=line.problem is None and line.last_success > 0,

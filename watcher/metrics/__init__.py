@@ -41,6 +41,7 @@ _REASONS = (
     "timeout",
     "server_error",
 )
+_MOST_CURRENCIES = 8  # a panel; what else it calls its money counts under "other"
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
 
@@ -126,6 +127,7 @@ class Metrics:
         self.db_errors = self._counter("db_errors", "SQLite operations that failed.", "operation")
         for counter in (self.notifications, self.notification_failures):
             counter.labels("log")
+        self._currencies: dict[str, set[str]] = {}
         self._state: Callable[[], DaemonState] | None = None
 
     def watch(self, state: Callable[[], DaemonState]) -> None:
@@ -164,6 +166,7 @@ class Metrics:
 
     def forget(self, panel: str) -> None:
         """The panel is no longer configured: its series go."""
+        self._currencies.pop(panel, None)
         for metric in vars(self).values():
             if isinstance(metric, Counter | Histogram) and "panel" in metric._labelnames:
                 metric.remove_by_labels({"panel": panel})
@@ -201,7 +204,15 @@ class Metrics:
             return
         more = after.charge - (before.charge or 0)
         if more > 0:
-            self.spend.labels(after.panel, after.currency).inc(float(more))
+            self.spend.labels(after.panel, self._currency(after)).inc(float(more))
+
+    def _currency(self, order: Order) -> str:
+        """The order's, unless its panel has had too many: a label's values have to be few."""
+        known = self._currencies.setdefault(order.panel, set())
+        currency = order.currency or ""
+        if len(known) < _MOST_CURRENCIES:
+            known.add(currency)
+        return currency if currency in known else "other"
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"watcher_{name}", text, labels, registry=self.registry)

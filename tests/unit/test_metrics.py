@@ -1,0 +1,86 @@
+"""What /metrics holds: few series whatever panels send, at zero from the start."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+from prometheus_client.samples import Sample
+
+from tests.unit.factories import an_order
+from watcher.metrics import REQUESTS, Metrics
+from watcher.model import Kind, Transition
+
+
+def samples(metrics: Metrics, name: str) -> Iterator[Sample]:
+    families = metrics.snapshot().collect()
+    return (s for family in families for s in family.samples if s.name == name)
+
+
+def charged(panel: str, currency: str) -> Transition:
+    before = an_order(panel=panel)
+    after = msgspec.structs.replace(before, charge=Decimal(1), currency=currency)
+    return Transition(before=before, after=after, at=0.0, changes={})
+
+
+def test_a_panel_that_invents_currencies_adds_few_series():
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.count_transition(charged("p", f"C{number}"))
+    found = {s.labels["currency"]: s.value for s in samples(metrics, "watcher_spend_total")}
+    assert len(found) == 9
+    assert found["C0"] == 1
+    assert found["other"] == 992
+    assert sum(found.values()) == 1000
+
+
+def test_one_panels_currencies_leave_room_for_anothers():
+    metrics = Metrics()
+    for number in range(20):
+        metrics.count_transition(charged("p", f"C{number}"))
+    metrics.count_transition(charged("q", "EUR"))
+    assert {"panel": "q", "currency": "EUR"} in [
+        s.labels for s in samples(metrics, "watcher_spend_total")
+    ]
+
+
+def test_what_can_be_asked_is_there_at_zero():
+    metrics = Metrics()
+    metrics.prepare("p", ["status", "balance"], [Kind.REFILL])
+    requests = {
+        s.labels["action"]: s.value for s in samples(metrics, "watcher_panel_requests_total")
+    }
+    assert requests == {"status": 0, "balance": 0}
+    failures = list(samples(metrics, "watcher_panel_request_failures_total"))
+    assert {s.labels["action"] for s in failures} == {"status", "balance"}
+    assert {s.labels["reason"] for s in failures} >= {"timeout", "unreachable", "bad_key"}
+    assert not any(s.value for s in failures)
+
+
+def test_a_panel_that_goes_takes_all_its_series_along():
+    metrics = Metrics()
+    for panel in ("p", "q"):
+        metrics.prepare(panel, REQUESTS, list(Kind))
+        metrics.count_request(panel, "status", 0.1, "timeout")
+        metrics.count_transition(charged(panel, "USD"))
+    metrics.forget("p")
+    left = {
+        sample.labels["panel"]
+        for family in metrics.snapshot().collect()
+        for sample in family.samples
+        if "panel" in sample.labels
+    }
+    assert left == {"q"}
+
+
+def test_a_panel_has_at_most_so_many_series():
+    """docs/performance.md tells of 200 panels: orders and services add none."""
+    metrics = Metrics()
+    alone = sum(len(family.samples) for family in metrics.snapshot().collect())
+    metrics.prepare("p", REQUESTS, list(Kind))
+    for request in REQUESTS:
+        for reason in ("timeout", "unreadable", None):
+            metrics.count_request("p", request, 0.1, reason)
+    for number in range(1000):
+        metrics.count_transition(charged("p", f"C{number}"))
+    with_panel = sum(len(family.samples) for family in metrics.snapshot().collect())
+    assert with_panel - alone <= 260

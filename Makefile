@@ -4,7 +4,7 @@
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
-#              soak, idle, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
+#              soak, idle, scrape, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
 .PHONY: demo test lint types imports tests pythons fuzz torture wheel lock clean
-.PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-limits \
+.PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-limits \
   bench-freshness bench-report
 
 demo: $(VENV)/.runtime
@@ -87,6 +87,9 @@ bench-growth: $(VENV)/.dev
 
 bench-idle: $(VENV)/.dev
 	$(BENCH).idle --json $(FIGURES)/idle.json $(OPTIONS)
+
+bench-scrape: $(VENV)/.dev
+	$(BENCH).scrape --json $(FIGURES)/scrape.json $(OPTIONS)
 
 bench-soak: $(VENV)/.dev
 	$(BENCH).soak --json $(FIGURES)/soak.json $(OPTIONS)

@@ -50,6 +50,7 @@ def tables(results: Results) -> dict[str, str]:
         "growth": _growth,
         "soak": _soak,
         "idle": lambda found: _figures(found["figures"]),
+        "scrape": _scrape,
         "limits": _limits,
         "freshness": _freshness,
         "lived": _lived,
@@ -135,6 +136,13 @@ def _growth(found: Any) -> str:
 def _soak(found: Any) -> str:
     case = f"{found['orders']:,} orders, {found['minutes']:g} minutes."
     return "\n\n".join([case, _columns(found["figures"])])
+
+
+def _scrape(found: Any) -> str:
+    case = (
+        f"{found['panels']:,} panels, {found['services']:,} services, {found['orders']:,} orders."
+    )
+    return "\n\n".join([case, _figures(found["figures"])])
 
 
 def _limits(found: Any) -> str:

@@ -80,6 +80,7 @@ TARGETS = (
     Target("idle", "CPU", 0.5, None, " %", lambda found: found["figures"]["CPU, % of a core"]),
     Target("growth", "cost over orders, ±", 15, None, " %", _spread("orders")),
     Target("growth", "cost over panels, ±", 15, None, " %", _spread("panels")),
+    Target("scrape", "longest pause", 50, 5, " ms", lambda f: f["figures"]["longest pause, ms"]),
     Target(
         "growth",
         "scrape, at the most",

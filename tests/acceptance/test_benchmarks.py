@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import document, growth, idle, limits, lived, start, sweep
+from benchmarks import document, growth, idle, limits, lived, scrape, start, sweep
 
 ORDERS = 10_000
 MOST_BY_FLOOR = 60.0  # CPU an order by that of the floor, which is at its best with few orders
@@ -91,6 +91,15 @@ def test_the_daemon_comes_to_rest(started: Any, idled: Any):
 def test_most_of_a_limit_is_used(limited: Any):
     for clients in limited["servers"].values():
         assert clients["watcher"]["share of the allowed rate"] >= LEAST_USED
+
+
+def test_orders_and_services_add_no_series(figures: Path):
+    few, many = (
+        _run(scrape, figures / "scrape.json", f"--orders={n}", f"--services={n}", "--panels=20")
+        for n in (500, 10_000)
+    )
+    assert many["figures"]["series"] <= 1.1 * few["figures"]["series"]
+    assert many["figures"]["series"] <= 260 * 20 + 400
 
 
 @pytest.mark.usefixtures("swept", "grown", "limited", "started", "idled")

@@ -104,7 +104,7 @@ class Daemon:
         self._supervisor = supervisor or Supervisor({}, 0)
         self._schedule = schedule or Schedule(
             clock=clock,
-            observe=lambda task, late: self.metrics.lateness.labels(kind_of(task)).observe(late),
+            observe=lambda task, late: self.metrics.count_start(kind_of(task), late),
             count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
         )
         self._schedule.on_jump = self._on_jump

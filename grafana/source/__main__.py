@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from grafana.source import alerts
+from grafana.source import alerts, dashboards
 
 HERE = Path(__file__).parents[1]
 DATASOURCE = "prometheus"  # the uid in provisioning/datasources
@@ -17,6 +17,7 @@ def files() -> dict[Path, str]:
     return {
         Path("alerts/watcher.yml"): _yaml(alerts.prometheus()),
         Path("provisioning/alerting/watcher.yaml"): _yaml(alerts.grafana(DATASOURCE)),
+        **dashboards.files(),
     }
 
 

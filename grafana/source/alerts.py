@@ -39,7 +39,8 @@ class Recording:
 
 RECORDINGS = (Recording(SPEND_RATE, "sum without (currency) (rate(watcher_spend_total[6h]))"),)
 
-_OPEN = 'watcher_orders{status=~"pending|processing|in_progress|unknown"}'
+OPEN = "pending|processing|in_progress|unknown"  # statuses that are not final
+EXCUSED = "refused|rate_limited"  # failures that a panel may return and yet work
 
 
 def _burn(long: str, short: str, times: float) -> str:
@@ -49,7 +50,7 @@ def _burn(long: str, short: str, times: float) -> str:
     """
     ratio = (
         "sum by (job, instance, panel) (rate("
-        'watcher_panel_request_failures_total{{reason!~"refused|rate_limited"}}[{0}]))'
+        f'watcher_panel_request_failures_total{{{{reason!~"{EXCUSED}"}}}}[{{0}}]))'
         " / sum by (job, instance, panel) (rate(watcher_panel_requests_total[{0}]))"
     )
     limit = f"{times} * {at.FAILURE_BUDGET}"
@@ -118,7 +119,8 @@ ALERTS = (
     Alert(
         "WatcherNoOrderProgress",
         "critical",
-        f"(sum by (job, instance, panel) (min_over_time({_OPEN}[6h])) > {at.ENOUGH_OPEN})"
+        f"(sum by (job, instance, panel) "
+        f'(min_over_time(watcher_orders{{status=~"{OPEN}"}}[6h])) > {at.ENOUGH_OPEN})'
         " and on (job, instance, panel) (increase(watcher_order_updates_total[6h]) == 0)",
         900,
         "No order at {{ $labels.panel }} has moved for 6 hours",

@@ -181,8 +181,12 @@ class Metrics:
     def count_operation(self, operation: str, seconds: float, failed: bool) -> None:
         """One operation of the database is over."""
         self.db_seconds.labels(operation).observe(seconds)
-        if failed:
-            self.db_errors.labels(operation).inc()
+        self.db_errors.labels(operation).inc(int(failed))
+
+    def count_start(self, task: str, late: float) -> None:
+        """A scheduled task was started, `late` seconds after it was due."""
+        self.lateness.labels(task).observe(late)
+        self.missed.labels(task).inc(0)
 
     def count_transition(self, transition: Transition) -> None:
         """An order changed."""

@@ -15,6 +15,7 @@ from grafana_foundation_sdk.models import units
 from grafana.source import alerts, board
 from grafana.source import thresholds as at
 from grafana.source.__main__ import HERE, files
+from tests.support.promql import nodes
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = {
@@ -65,26 +66,6 @@ def parse(expression: str) -> promql.Expr:
     for name, value in {"$__rate_interval": "1m", "$__range": "6h"}.items():
         expression = expression.replace(name, value)
     return promql.parse(expression)
-
-
-def nodes(tree: Any) -> Iterator[Any]:
-    """The expression and all within it."""
-    yield tree
-    match tree:
-        case promql.Call():
-            inner = list(tree.args)
-        case promql.BinaryExpr():
-            inner = [tree.lhs, tree.rhs]
-        case promql.MatrixSelector():
-            inner = [tree.vector_selector]
-        case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr():
-            inner = [tree.expr]
-        case promql.SubqueryExpr():
-            inner = [tree.expr]
-        case promql.VectorSelector() | promql.NumberLiteral() | promql.StringLiteral():
-            inner = []
-    for one in inner:
-        yield from nodes(one)
 
 
 def selectors(tree: Any) -> list[Any]:

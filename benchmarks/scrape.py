@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make(directory / "watcher.db", options.orders, options.panels)
         _sell(directory / "watcher.db", options.panels, options.services)
         config = directory / "config.toml"
-        port = make_config(config, panels=options.panels, url=asked.url, rules=RULES)
+        port = make_config(
+            config, panels=options.panels, url=asked.url, rules=RULES, defaults='timeout = "1h"'
+        )
         process = Process(config, port)
         try:
             process.wait_until_ready()

@@ -7,6 +7,8 @@
 #              soak, idle, scrape, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs
+# make grafana the alerts and dashboards in grafana/, from grafana/source
+# make pictures  of the dashboards, from MINUTES of a demo (needs npm, chromium, prometheus)
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture wheel lock clean
+.PHONY: demo test lint types imports tests pythons fuzz torture wheel grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-limits \
   bench-freshness bench-report
 
@@ -106,6 +108,13 @@ bench-report: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+grafana: $(VENV)/.dev
+	$(BIN)/python -m grafana.source
+
+pictures: MINUTES ?= 12
+pictures: $(VENV)/.runtime
+	$(BIN)/python grafana/pictures/draw.py --minutes $(MINUTES)
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

@@ -38,12 +38,12 @@ def table(
     link: tuple[str, str] | None = None,
     empty: str = NOTHING,
     paint: Mapping[str, list[ValueMapping]] | None = None,
-    wide: int = 100,
+    widths: Mapping[str, int] | None = None,
 ) -> Panel:
     """A row for each set of `labels` (a label -> the title of its column).
 
     `link` is (a column's title, where its cells lead); `empty` is said where there is no row;
-    `paint` colours columns of labels; the first is `wide` pixels wide.
+    `paint` colours columns of labels; `widths` are in pixels.
     """
     numbers = [f"Value #{letter(at)}" for at, _ in enumerate(columns)]
     if len(columns) == 1:
@@ -59,7 +59,7 @@ def table(
         ),
     )
     config.overrides = [
-        override(next(iter(labels.values())), **{"custom.width": wide}),
+        *(override(name, **{"custom.width": wide}) for name, wide in (widths or {}).items()),
         *(override(name, noValue=NOTHING) for name in labels.values()),
         *(_column(column) for column in columns if not column.hidden),
         *(override(name, mappings=m, **_PAINTED) for name, m in (paint or {}).items()),

@@ -149,7 +149,7 @@ def _rules() -> Panel:
             ),
         ],
         empty="no rule is configured",
-        wide=300,
+        widths={"Rule": 300},
     )
 
 

@@ -43,7 +43,7 @@ def dashboard() -> str:
         "Grey: not known.",
         [
             Row(4, _verdict()),
-            Row(9, [_panels(), _alerts()], (18, 6)),
+            Row(9, [_panels(), _alerts()], (17, 7)),
             Row(7, _orders()),
             Row(7, _deeds()),
         ],
@@ -157,7 +157,7 @@ def _panels() -> Panel:
         ],
         ("Panel", f"/d/watcher-panel?var-panel=${{__value.raw}}&{board.KEEP}"),
         "no panel is known: is the daemon up?",
-        wide=130,
+        widths={"Panel": 130},
     )
 
 
@@ -165,7 +165,7 @@ def _alerts() -> Panel:
     return table(
         "Firing",
         "Which alerts fire, and for which panel. Each has a runbook page: the alert links it.",
-        {"alertname": "Alert", "panel": "Panel", "severity": "Severity"},
+        {"severity": "Severity", "alertname": "Alert", "panel": "Panel"},
         [
             Column(
                 "Number",
@@ -174,6 +174,7 @@ def _alerts() -> Panel:
             )
         ],
         empty="none",
+        widths={"Severity": 80, "Alert": 230},
         paint={"Severity": text(critical=RED, warning=YELLOW)},
     )
 

@@ -84,3 +84,19 @@ def test_a_panel_has_at_most_so_many_series():
         metrics.count_transition(charged("p", f"C{number}"))
     with_panel = sum(len(family.samples) for family in metrics.snapshot().collect())
     assert with_panel - alone <= 260
+
+
+def test_errors_of_the_database_begin_at_zero():
+    """An alert sees no rise of a series that begins with one."""
+    metrics = Metrics()
+    metrics.count_operation("record", 0.1, failed=False)
+    assert [s.value for s in samples(metrics, "watcher_db_errors_total")] == [0]
+    metrics.count_operation("record", 0.1, failed=True)
+    assert [s.value for s in samples(metrics, "watcher_db_errors_total")] == [1]
+
+
+def test_missed_runs_begin_at_zero():
+    metrics = Metrics()
+    metrics.count_start("poll", 0.1)
+    assert [s.value for s in samples(metrics, "watcher_scheduler_runs_missed_total")] == [0]
+    assert [s.value for s in samples(metrics, "watcher_scheduler_lateness_seconds_count")] == [1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from grafana.source import alerts, dashboards
+from grafana.source import dashboards, rules
 
 HERE = Path(__file__).parents[1]
 DATASOURCE = "prometheus"  # the uid in provisioning/datasources
@@ -15,8 +15,8 @@ _NOTE = "# Made by `python -m grafana.source` from grafana/source/alerts.py: cha
 def files() -> dict[Path, str]:
     """Every file that is made, by its path within grafana/."""
     return {
-        Path("alerts/watcher.yml"): _yaml(alerts.prometheus()),
-        Path("provisioning/alerting/watcher.yaml"): _yaml(alerts.grafana(DATASOURCE)),
+        Path("alerts/watcher.yml"): _yaml(rules.prometheus()),
+        Path("provisioning/alerting/watcher.yaml"): _yaml(rules.grafana(DATASOURCE)),
         **dashboards.files(),
     }
 

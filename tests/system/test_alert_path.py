@@ -16,7 +16,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from grafana.source import alerts
+from grafana.source import alerts, rules
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess
 from tests.support.promql import nodes
@@ -113,8 +113,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         await opened.enter_async_context(receiver.open())
         manager = await opened.enter_async_context(alertmanager(tmp_path, routes(receiver)))
         config = scrape(daemon, manager)
-        rules = faster(alerts.prometheus())
-        server = await opened.enter_async_context(prometheus(tmp_path, config, rules))
+        sooner = faster(rules.prometheus())
+        server = await opened.enter_async_context(prometheus(tmp_path, config, sooner))
         yield Stack(panels, daemon, server, receiver)
 
 

@@ -13,7 +13,6 @@ from watcher.book import Book
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
-from watcher.poller import POLL_EVERY
 from watcher.shelf import Census
 from watcher.station import Station
 from watcher.store import Store
@@ -127,7 +126,7 @@ class Survey:
             name=name,
             up=line.problem is None and line.last_success > 0,
             last_success=line.last_success,
-            poll_interval=max(POLL_EVERY, 60.0 / line.pace.rate.per_minute),
+            poll_interval=60.0 / line.pace.rate.per_minute,
             backoff_until=line.paused_until(self._clock()) or 0.0,
             due=census.due,
             oldest_due=census.oldest_due or 0.0,

@@ -76,7 +76,7 @@ ALERTS = (
         "WatcherPanelStale",
         "critical",
         "time() - watcher_panel_poll_last_success_timestamp_seconds"
-        f" > {at.MISSED_POLLS} * watcher_panel_poll_interval_seconds",
+        f" > {at.MISSED_POLLS} * clamp_min(watcher_panel_poll_interval_seconds, {at.RAREST_POLL})",
         300,
         "{{ $labels.panel }} has stopped answering",
         "Panel {{ $labels.panel }} has answered no status check "

@@ -3,6 +3,7 @@
 DOWN_FOR = 300  # seconds
 RESTARTS = 3  # in half an hour
 MISSED_POLLS = 3
+RAREST_POLL = 60  # seconds: a panel with nothing due is thought of once a minute
 FAILURE_BUDGET = 0.01  # of requests in a month
 FAST_BURN, SLOW_BURN = 14.4, 6.0  # times too fast: 2 % of the budget in an hour, 5 % in six
 STALLED = 0  # orders

@@ -16,7 +16,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from grafana.source import alerts, rules
+from grafana.source import alerts, rules, thresholds
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess
 from tests.support.promql import nodes
@@ -63,10 +63,8 @@ def faster(document: dict[str, Any]) -> dict[str, Any]:
     for group in document["groups"]:
         for rule in group["rules"]:
             rule["expr"] = re.sub(r"\[(\w+)\]", lambda m: f"[{_sooner(m[1])}]", rule["expr"])
-            polls = r"(\d+) \* watcher_panel_poll_interval_seconds"
-            rule["expr"] = re.sub(
-                polls, rf"\1 / {FASTER} * watcher_panel_poll_interval_seconds", rule["expr"]
-            )
+            rarest = f", {thresholds.RAREST_POLL})"
+            rule["expr"] = rule["expr"].replace(rarest, f", {thresholds.RAREST_POLL / FASTER})")
             if "for" in rule:
                 rule["for"] = _sooner(rule["for"])
     return document

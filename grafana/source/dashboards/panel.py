@@ -60,7 +60,8 @@ def _verdict() -> list[Panel]:
         stat(
             "Checks missed",
             "Time since the last check that was answered, in polls of the panel.",
-            f"max(({_SINCE_SUCCESS}) / watcher_panel_poll_interval_seconds{_HERE})",
+            f"max(({_SINCE_SUCCESS}) /"
+            f" clamp_min(watcher_panel_poll_interval_seconds{_HERE}, {at.RAREST_POLL}))",
             steps=over(at.MISSED_POLLS),
             mappings=beyond(_YEARS, "never", RED),
             decimals=1,

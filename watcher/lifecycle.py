@@ -52,6 +52,7 @@ ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
     }
 )
 
+_TIMES = frozenset({"progressed_at", "checked_at"})  # of a change, not changes themselves
 _OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
 
 
@@ -78,11 +79,15 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
     fields |= {name: value for name, value in new_values.items() if value is not None}
     if _progressed(order, fields):
         fields["progressed_at"] = now
+    fields["checked_at"] = now
     return _transition(order, fields, now)
 
 
 def set_aside(order: Order, problem: str, now: float) -> Transition | None:
-    """The panel refuses to tell of the order, or left it out: keep its reason."""
+    """The panel refuses to tell of the order, or left it out: keep its reason.
+
+    `checked_at` stays: of an order that no panel ever told of, rules decide nothing.
+    """
     return None if order.problem == problem else _transition(order, {"problem": problem}, now)
 
 
@@ -153,7 +158,7 @@ def _transition(order: Order, fields: dict[str, Any], now: float) -> Transition:
     changes = {
         name: (old, new)
         for name, new in fields.items()
-        if (old := getattr(order, name)) != new and name != "progressed_at"
+        if (old := getattr(order, name)) != new and name not in _TIMES
     }
-    after = msgspec.structs.replace(order, checked_at=now, **fields)
+    after = msgspec.structs.replace(order, **fields)
     return Transition(before=order, after=after, at=now, changes=changes)

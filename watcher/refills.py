@@ -18,6 +18,8 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
+_ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or could not be read
+
 Row = RefillObservation | RowError
 
 
@@ -36,7 +38,7 @@ class RefillWatcher:
         self._failures: dict[str, int] = {}
         self._asked: dict[str, float] = {}  # when each was last answered
         self._heap: list[tuple[float, str]] = []
-        self._one_by_one = False  # the panel refuses batches that hold one unknown id
+        self._one_by_one_until = 0.0  # the panel refuses batches that hold one unknown id
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
         """Follow these tasks."""
@@ -53,7 +55,7 @@ class RefillWatcher:
             again_at = self._line.take(now)
             if again_at is not None:
                 return again_at
-            await self._round(self._take(1 if self._one_by_one else limit), now)
+            await self._round(self._take(1 if now < self._one_by_one_until else limit), now)
             now = self._line.clock()
         return self._heap[0][0] if limit and self._heap else None
 
@@ -82,7 +84,7 @@ class RefillWatcher:
         except (Refused, RemoteFault) as error:
             if len(ids) == 1:
                 return {ids[0]: RowError(str(error))}
-            self._one_by_one = True
+            self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
             return {}
         except PanelError:
             return {}

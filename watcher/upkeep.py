@@ -43,6 +43,7 @@ class Upkeep:
         self._services_every = services_every
         self.balance_at = 0.0
         self._remembered: Learnt | None = None
+        self._to_review = False
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
@@ -85,8 +86,7 @@ class Upkeep:
         changed = self._judge.balances.get(name) != balance
         self._judge.balances[name] = balance
         self.balance_at = now
-        if changed and self._judge.wants_balances():
-            await self._ledger.review(self._book.orders(name), now)
+        await self._review(now, changed and self._judge.wants_balances())
 
     async def _know(self, name: str) -> None:
         """The rules go by what is on record: a changed flag forgets an earlier refusal."""
@@ -107,5 +107,11 @@ class Upkeep:
             log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])
         if changes:
             log.info("services.changed", panel=name, services=len(services), changes=len(changes))
-            if self._judge.wants_services():
-                await self._ledger.review(self._book.orders(name), now)
+        await self._review(now, bool(changes) and self._judge.wants_services())
+
+    async def _review(self, now: float, is_wanted: bool) -> None:
+        """Let the rules look at every order; where that fails, with the next reading."""
+        self._to_review |= is_wanted
+        if self._to_review:
+            await self._ledger.review(self._book.orders(self._line.name), now)
+            self._to_review = False

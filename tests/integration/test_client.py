@@ -516,6 +516,14 @@ class TestStatuses:
         assert isinstance(error, RateLimited)
         assert error.retry_after == pytest.approx(90, abs=3)
 
+    async def test_429_until_a_date_by_the_panels_own_clock(self) -> None:
+        headers = (
+            "date: Wed, 21 Oct 2015 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2015 07:29:30 GMT\r\n"
+        )
+        error = await failure(answering(b"", "429 Too Many Requests", headers))
+        assert isinstance(error, RateLimited)
+        assert error.retry_after == 90.0
+
     async def test_429_counts_though_its_body_stalls(self) -> None:
         raw = b"HTTP/1.1 429 No\r\ncontent-length: 5\r\nretry-after: 7\r\n\r\n"
         error = await failure(sending(raw, stall=30), within=2)

@@ -218,3 +218,18 @@ async def sql(house: House, statement: str) -> None:
         await connection.exec_driver_sql(statement)
 
     await database.write("test", work)
+
+
+async def test_one_bad_answer_does_not_part_refills_for_good(tmp_path: Path):
+    slow = Fate(pending=30.0, per_minute=1000.0, refill_takes=48 * HOUR)
+    async with a_house(tmp_path) as house:
+        ids = await house.place(3, quantity=100, services=[1], fate=slow)
+        await house.run(HOUR)
+        for order in ids:
+            await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        house.panel.switches.on(Trait.HTML_200, action="refill_status", times=1)
+        await house.run(20 * HOUR)
+        sizes = [entry.ids for entry in house.panel.journal.requests("refill_status")]
+        assert sizes[0] == 3
+        assert 1 in sizes
+        assert sizes[-1] == 3

@@ -1,12 +1,14 @@
 """Rules at work: refills, cancels and notices, each once and with its reason."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.support.house import House, a_house
+from watcher.errors import StoreError
 from watcher.judge import FAILURES_IN_A_ROW
-from watcher.model import Status
+from watcher.model import Order, Status
 from watcher.simulator import Ending, Fate, Trait
 
 HOUR = 3600.0
@@ -222,14 +224,38 @@ every = "30d"
         assert len(firings) == 4
 
 
-async def test_a_rule_on_the_balance_looks_when_the_balance_changes(tmp_path: Path):
-    rules = """
+POOR = """
 [[rules]]
 name = "stop when poor"
 action = "cancel"
 when = "order.status == 'pending' && panel.balance < 5.0"
 """
-    async with a_house(tmp_path, rules=rules, defaults="balance_every = '1m'") as house:
+
+
+async def test_a_look_that_the_database_refused_comes_with_the_next_balance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_house(tmp_path, rules=POOR, defaults="balance_every = '1m'") as house:
+        ids = await house.place(1, quantity=100, services=[1], fate=Fate(pending=48 * HOUR))
+        await house.run(HOUR)
+        ledger, review = house.daemon.ledger, house.daemon.ledger.review
+
+        async def refuse(orders: Iterable[Order], now: float) -> None:
+            monkeypatch.setattr(ledger, "review", review)
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(ledger, "review", refuse)
+        house.panel.world.set_balance("4.99", house.panel.now())
+        with pytest.raises(StoreError):
+            await house.run(70.0)
+        upkeep = house.daemon.stations["standard"].upkeep
+        house.schedule.add("balance:standard", upkeep.balance)  # as after any task that failed
+        await house.run(70.0)
+        assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
+
+
+async def test_a_rule_on_the_balance_looks_when_the_balance_changes(tmp_path: Path):
+    async with a_house(tmp_path, rules=POOR, defaults="balance_every = '1m'") as house:
         ids = await house.place(1, quantity=100, services=[1], fate=Fate(pending=48 * HOUR))
         await house.run(HOUR)
         assert house.panel.journal.requests("cancel") == []

@@ -108,6 +108,19 @@ def test_a_refusal_is_kept_and_goes_with_the_next_answer():
     assert back.changes == {"problem": ("Incorrect order ID", None)}
 
 
+def test_only_the_panel_makes_an_order_checked():
+    """Rules leave alone what no panel has told of: neither a refusal nor a count is that."""
+    order = an_order(checked_at=None)
+    aside, counted = set_aside(order, "Incorrect order ID", 1.0), count(order, 850, 1.0)
+    seen = observe(order, Observation(status=Status.IN_PROGRESS, text="In progress"), 1.0)
+    assert aside is not None
+    assert counted is not None
+    assert seen is not None
+    assert (aside.after.checked_at, counted.after.checked_at) == (None, None)
+    assert seen.after.checked_at == 1.0
+    assert "checked_at" not in seen.changes
+
+
 def test_a_drop_comes_from_the_count():
     order = a_finished_order(start_count=100, remains=0)
     transition = count(order, 850, 1.0)

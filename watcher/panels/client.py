@@ -259,7 +259,9 @@ class PanelClient:
 
 async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
     if response.status == 429:
-        raise RateLimited("HTTP 429", retry_after(response.headers.get("Retry-After")))
+        headers = response.headers
+        wait = retry_after(headers.get("Retry-After"), headers.get("Date"))
+        raise RateLimited("HTTP 429", wait)
     if 300 <= response.status < 400:
         raise RemoteFault(f"HTTP {response.status}{pointing_to(response.headers.get('Location'))}")
     return await (whole(response, largest) if response.status < 300 else best_effort(response))

@@ -61,14 +61,22 @@ async def best_effort(response: aiohttp.ClientResponse) -> bytes:
         return b""
 
 
-def retry_after(header: str | None) -> float | None:
-    """Seconds, given as such or as a date."""
+def retry_after(header: str | None, date: str | None = None) -> float | None:
+    """Seconds, given as such or as a date: that is by the sender's clock, which `date` tells."""
     text = (header or "").strip()[:64]
     try:
-        seconds = float(text) if text.isdecimal() else _timestamp(text) - time.time()
+        seconds = float(text) if text.isdecimal() else _timestamp(text) - _clock(date)
     except (ValueError, TypeError, OverflowError):
         return None
     return pause(seconds)
+
+
+def _clock(date: str | None) -> float:
+    """What the sender's clock shows; ours, where it does not say."""
+    try:
+        return _timestamp((date or "").strip()[:64])
+    except (ValueError, TypeError, OverflowError):
+        return time.time()
 
 
 def _timestamp(text: str) -> float:

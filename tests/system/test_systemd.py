@@ -53,8 +53,8 @@ def wheels(lower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheels")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     lock = ["--require-hashes", "-r", ROOT / "requirements.lock"]
-    (python,) = (lower / "usr/bin").glob("python3.??")
-    target = ["--only-binary=:all:", f"--python-version={python.name.removeprefix('python')}"]
+    python = (lower / "usr/bin/python3").readlink().name
+    target = ["--only-binary=:all:", f"--python-version={python.removeprefix('python')}"]
     target += [f"--platform=manylinux_2_{libc}_{platform.machine()}" for libc in (17, 28, 34, 36)]
     subprocess.run([*pip, "download", *lock, *target, "--dest", directory], check=True)
     own = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory, ROOT]

@@ -112,6 +112,11 @@ class Upkeep:
     async def _review(self, now: float, is_wanted: bool) -> None:
         """Let the rules look at every order; where that fails, with the next reading."""
         self._to_review |= is_wanted
-        if self._to_review:
+        if not self._to_review:
+            return
+        self._to_review = False  # by now: the other reading may want one while this goes on
+        try:
             await self._ledger.review(self._book.orders(self._line.name), now)
-            self._to_review = False
+        except BaseException:
+            self._to_review = True
+            raise

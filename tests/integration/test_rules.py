@@ -1,5 +1,6 @@
 """Rules at work: refills, cancels and notices, each once and with its reason."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -252,6 +253,39 @@ async def test_a_look_that_the_database_refused_comes_with_the_next_balance(
         house.schedule.add("balance:standard", upkeep.balance)  # as after any task that failed
         await house.run(70.0)
         assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
+
+
+async def test_a_look_that_failed_beside_another_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun, goes_on, looks = asyncio.Event(), asyncio.Event(), []
+
+    async def review(orders: Iterable[Order], now: float) -> None:
+        looks.append(now)
+        if len(looks) == 1:
+            begun.set()
+            await goes_on.wait()
+        elif len(looks) == 2:
+            raise StoreError("the disk is full")
+
+    async with a_house(tmp_path, rules=POOR) as house:
+        await house.run(HOUR)
+        monkeypatch.setattr(house.daemon.ledger, "review", review)
+        upkeep = house.daemon.stations["standard"].upkeep
+
+        async def read(balance: str) -> None:
+            house.clock.advance(60.0)
+            house.panel.world.set_balance(balance, house.panel.now())
+            await upkeep.balance(house.clock())
+
+        slow = asyncio.ensure_future(read("4.99"))
+        await begun.wait()
+        with pytest.raises(StoreError):
+            await read("3.99")
+        goes_on.set()
+        await slow
+        await read("3.99")
+        assert len(looks) == 3
 
 
 async def test_a_rule_on_the_balance_looks_when_the_balance_changes(tmp_path: Path):

@@ -134,11 +134,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
         await client.open()
-        self.metrics.prepare(
-            name,
-            [request for request in REQUESTS if client.limit(request)],
-            [kind for kind in Kind if client.limit(_CAPABILITY[kind])],
-        )
+        requests = [request for request in REQUESTS if client.limit(request)]
+        self.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
         most = settings.requests_per_minute
         remembered = await self.store.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered)

@@ -19,6 +19,15 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from watcher.errors import (
+    BadKey,
+    NotSent,
+    RateLimited,
+    Refused,
+    RemoteFault,
+    ServerFault,
+    TimedOut,
+)
 from watcher.metrics.state import DaemonState, Snapshot
 from watcher.model import FINAL, Kind, Order, Status, Transition
 
@@ -32,15 +41,7 @@ _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 864
 
 # Actions of the API that a panel is asked for, the label `action` of its requests.
 REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
-_REASONS = (
-    "unreachable",
-    "rate_limited",
-    "refused",
-    "bad_key",
-    "unreadable",
-    "timeout",
-    "server_error",
-)
+_FAILURES = (NotSent, RateLimited, Refused, BadKey, RemoteFault, TimedOut, ServerFault)
 _MOST_CURRENCIES = 8  # a panel; what else it calls its money counts under "other"
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
@@ -153,8 +154,8 @@ class Metrics:
         """The panel's series, at zero from the start; `requests` are what it can be asked."""
         for request in requests:
             self.requests.labels(panel, request)
-            for reason in _REASONS:
-                self.request_failures.labels(panel, request, reason)
+            for failure in _FAILURES:
+                self.request_failures.labels(panel, request, failure.reason)
         for kind in actions:
             self.actions.labels(panel, kind)
             for outcome in _OUTCOMES:

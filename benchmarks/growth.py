@@ -88,15 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--most-orders", type=int, default=ORDERS[-1])
-    parser.add_argument("--usual-orders", type=int, default=_USUAL_ORDERS)
-    parser.add_argument("--most-panels", type=int, default=PANELS[-1])
+    parser = report.options(
+        __doc__, most_orders=ORDERS[-1], usual_orders=_USUAL_ORDERS, most_panels=PANELS[-1]
+    )
     names = list(axes(0, 0, 0))
     parser.add_argument("--axes", nargs="*", choices=names, default=names)
     parser.add_argument("--repeat", type=int, default=3, help="times, for each small point")
-    parser.add_argument("--directory", type=Path, help="for the databases (3 GB)")
-    parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
 
 

@@ -65,12 +65,8 @@ def _watched(process: Process, asked: Panels, seconds: float) -> Figures:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=10_000)
-    parser.add_argument("--panels", type=int, default=5)
+    parser = report.options(__doc__, orders=10_000, panels=5)
     parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--directory", type=Path, help="for the database")
-    parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
 
 

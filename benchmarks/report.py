@@ -1,5 +1,6 @@
 """Tables and JSON of what was measured, with the machine it was measured on."""
 
+import argparse
 import json
 import os
 import platform
@@ -38,6 +39,16 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(
         [head, *(line(f, (_cell(row.get(f)) for row in rows.values())) for f in figures)]
     )
+
+
+def options(about: str | None, **sizes: int) -> argparse.ArgumentParser:
+    """What every benchmark's command line takes: how many of what, and where files go."""
+    parser = argparse.ArgumentParser(description=about)
+    for name, usual in sizes.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=usual)
+    parser.add_argument("--directory", type=Path, help="for the databases, up to 3 GB")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    return parser
 
 
 def write(path: Path, name: str, figures: Mapping[str, Any]) -> None:

@@ -76,12 +76,7 @@ def _scraped(process: Process) -> Figures:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--panels", type=int, default=200)
-    parser.add_argument("--services", type=int, default=50_000)
-    parser.add_argument("--directory", type=Path, help="for the database")
-    parser.add_argument("--json", type=Path)
+    parser = report.options(__doc__, orders=1_000_000, panels=200, services=50_000)
     return parser.parse_args(arguments)
 
 

@@ -99,11 +99,8 @@ def _until_asked(asked: Panels, since: float) -> Figures:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000)
+    parser = report.options(__doc__, orders=1_000_000)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--directory", type=Path, help="for the database")
-    parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
 
 

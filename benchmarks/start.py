@@ -93,13 +93,8 @@ def _settled(process: Process) -> dict[str, float]:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--panels", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=3)
+    parser = report.options(__doc__, orders=1_000_000, panels=10, runs=3)
     parser.add_argument("--warm-ups", type=int, default=1, help="runs before that")
-    parser.add_argument("--directory", type=Path, help="for the databases (1 GB)")
-    parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument(
         "trees", nargs="*", type=Path, default=[ROOT], help="source trees to compare, in turns"
     )

@@ -244,15 +244,10 @@ def _use_of_bound(ours: Figures, options: argparse.Namespace) -> Figures:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--panels", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=3)
+    parser = report.options(__doc__, orders=1_000_000, panels=10, runs=3)
     parser.add_argument("--odd", type=float, default=0.0, help="share of odd answers to the daemon")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--against", nargs="*", choices=SHARES, default=list(SHARES))
-    parser.add_argument("--directory", type=Path, help="for the databases")
-    parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
 
 

@@ -100,6 +100,12 @@ def variable(
     )
 
 
+def panel_variable(*, multi: bool = False, every: bool = False) -> VariableModel:
+    """A choice among the panels."""
+    query = f"label_values(watcher_panel_up{scope()}, panel)"
+    return variable("panel", "Panel", query, multi=multi, every=every)
+
+
 def _common_variables() -> Iterator[VariableModel]:
     yield VariableModel(
         VariableType.DATASOURCE,

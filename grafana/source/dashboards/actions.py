@@ -28,13 +28,7 @@ def dashboard() -> str:
             "Notifications",
             Row(8, _notifications()),
         ],
-        board.variable(
-            "panel",
-            "Panel",
-            f"label_values(watcher_panel_up{scope()}, panel)",
-            multi=True,
-            every=True,
-        ),
+        board.panel_variable(multi=True, every=True),
     )
 
 

@@ -2,16 +2,14 @@
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from grafana.source import board
+from grafana.source import board, graphs
 from grafana.source import thresholds as at
 from grafana.source.alerts import OPEN
 from grafana.source.board import Row
 from grafana.source.kit import graph, stat
 from grafana.source.looks import (
     IS_UP,
-    OUTCOMES,
     RED,
-    STATUSES,
     UP_OR_DOWN,
     YELLOW,
     more_than,
@@ -181,15 +179,7 @@ def _alerts() -> Panel:
 
 def _orders() -> list[Panel]:
     return [
-        graph(
-            "Open orders by status",
-            "Orders that are not final. Unknown: not checked yet, or the panel's word for it is in "
-            "no mapping.",
-            {"{{status}}": f"sum by (status) (watcher_orders{_STILL_OPEN})"},
-            "short",
-            stacked=True,
-            colors=STATUSES,
-        ),
+        graphs.open_orders(),
         graph(
             "Changes learnt a minute",
             "Orders of which a check learnt something new. None for hours, while orders "
@@ -197,14 +187,7 @@ def _orders() -> list[Panel]:
             {"{{panel}}": per_minute("watcher_order_updates_total", "panel")},
             "short",
         ),
-        graph(
-            "Finished a minute",
-            "Orders that became final, by how they ended.",
-            {"{{status}}": per_minute("watcher_orders_finished_total", "status")},
-            "short",
-            stacked=True,
-            colors=STATUSES,
-        ),
+        graphs.finished(),
     ]
 
 
@@ -216,14 +199,7 @@ def _deeds() -> list[Panel]:
             {"{{rule}}": per_minute("watcher_rule_firings_total", "rule")},
             "short",
         ),
-        graph(
-            "Actions a minute",
-            "Refills, cancels and submissions, by what became of them.",
-            {"{{outcome}}": per_minute("watcher_action_results_total", "outcome")},
-            "short",
-            stacked=True,
-            colors=OUTCOMES,
-        ),
+        graphs.actions(),
         graph(
             "Checks late",
             "For how long the order that waits longest at each panel has been due.",

@@ -2,16 +2,14 @@
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from grafana.source import board
+from grafana.source import board, graphs
 from grafana.source import thresholds as at
 from grafana.source.alerts import OPEN, SPEND_RATE
 from grafana.source.board import Row
 from grafana.source.kit import graph, stat
 from grafana.source.looks import (
     IS_UP,
-    OUTCOMES,
     RED,
-    STATUSES,
     UP_OR_DOWN,
     beyond,
     more_than,
@@ -44,7 +42,7 @@ def dashboard() -> str:
             "Money and actions",
             Row(8, _money()),
         ],
-        board.variable("panel", "Panel", f"label_values(watcher_panel_up{scope()}, panel)"),
+        board.panel_variable(),
     )
 
 
@@ -178,23 +176,8 @@ def _pace() -> list[Panel]:
 
 def _orders() -> list[Panel]:
     return [
-        graph(
-            "Open orders by status",
-            "Orders that are not final. Unknown: not checked yet, or the panel's word for it is in "
-            "no mapping.",
-            {"{{status}}": f"sum by (status) (watcher_orders{_STILL_OPEN})"},
-            "short",
-            stacked=True,
-            colors=STATUSES,
-        ),
-        graph(
-            "Finished a minute",
-            "Orders that became final, by how they ended.",
-            {"{{status}}": per_minute("watcher_orders_finished_total", "status", _THIS)},
-            "short",
-            stacked=True,
-            colors=STATUSES,
-        ),
+        graphs.open_orders(_THIS),
+        graphs.finished(_THIS),
         graph(
             "Changes learnt a minute",
             "Orders of which a check learnt something new, and words that no mapping knows.",
@@ -257,14 +240,7 @@ def _money() -> list[Panel]:
             {"spent": f"3600 * sum({SPEND_RATE}{_HERE})"},
             "locale",
         ),
-        graph(
-            "Actions a minute",
-            "Refills, cancels and submissions, by what became of them.",
-            {"{{outcome}}": per_minute("watcher_action_results_total", "outcome", _THIS)},
-            "short",
-            stacked=True,
-            colors=OUTCOMES,
-        ),
+        graphs.actions(_THIS),
         graph(
             "Actions not done",
             "Planned and not sent yet, and those of which nobody knows whether they were done.",

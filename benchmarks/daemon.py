@@ -135,7 +135,7 @@ def imports(cache: Path, root: Path = ROOT) -> float:
 
     Where nothing is in the cache yet, it is filled.
     """
-    program = "import watcher.cli, watcher.app, time; print(time.process_time())"
+    program = "import watcher.cli, watcher.process, time; print(time.process_time())"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=root,

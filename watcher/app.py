@@ -1,23 +1,18 @@
-"""The only place that builds objects: start, signals, reload, drain."""
+"""The only place that builds objects: start, reload, drain."""
 
 import asyncio
-import gc
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import structlog
-import uvloop
 from aiohttp import web
 
 from watcher import logs
-from watcher.backups import Backups, clear_scratch, way_out
+from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
-from watcher.config import Config, load
+from watcher.config import Config
 from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
 from watcher.fleet import Fleet
 from watcher.health import Health
@@ -30,7 +25,7 @@ from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule, kind_of
 from watcher.station import Station, Workshop
-from watcher.store import Settled, Store, beside
+from watcher.store import Settled, Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
 from watcher.web.backend import Backend
@@ -38,46 +33,6 @@ from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
 
 log = structlog.get_logger()
-
-
-def run(path: Path) -> int:
-    """Run the daemon until it is told to stop; the exit code.
-
-    Raises ConfigError, StartError or StoreError where it can't start.
-    """
-    config = load(path)
-    logs.configure(config.daemon.log_level, config.daemon.log_format)
-    # SQLite works in threads: at the default 5 ms a busy loop starves a commit for seconds.
-    sys.setswitchinterval(0.0005)
-    try:
-        return uvloop.run(_run(config, path))
-    except StoreCorrupt as error:
-        backups = beside(config.database, config.daemon.backup_dir)
-        raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
-
-
-async def _run(config: Config, path: Path) -> int:
-    supervisor = Supervisor(os.environ, os.getpid())
-    daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    gc.disable()  # a start makes millions of objects that stay, and the collector visits each
-    await daemon.start()
-    gc.freeze()
-    gc.enable()
-    reloads: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = asyncio.ensure_future(daemon.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    await stop.wait()
-    await daemon.stop()
-    return 0
 
 
 class Daemon:
@@ -108,6 +63,7 @@ class Daemon:
             count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
         )
         self._schedule.on_jump = self._on_jump
+        self.on_damaged: Callable[[StoreCorrupt], None] = lambda error: None
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
@@ -135,6 +91,7 @@ class Daemon:
             database=str(self.config.database),
             panels=len(self.stations),
             orders=self.survey.orders(),
+            loading=self._fleet.is_loading,
         )
 
     async def stop(self) -> None:
@@ -192,6 +149,7 @@ class Daemon:
             stations=self.stations,
             supervisor=self._supervisor,
             clock=self._clock,
+            is_loading=lambda: self._fleet.is_loading,
         )
         self.ledger = Ledger(
             store=self.store,
@@ -205,7 +163,6 @@ class Daemon:
         )
         self._outcomes = Outcomes(
             store=self.store,
-            book=self.book,
             judge=self.judge,
             ledger=self.ledger,
             clock=self._clock,
@@ -229,6 +186,8 @@ class Daemon:
             workshop=workshop,
             clock=self._clock,
             stations=self.stations,
+            on_loaded=self._on_loaded,
+            on_damaged=lambda error: self.on_damaged(error),
         )
         self._opened.push_async_callback(self._fleet.close)
         self._opened.push_async_callback(self._keep_last)
@@ -252,14 +211,12 @@ class Daemon:
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
         self.metrics.watch(self.survey.state)
         await recall(self.store, self.judge, now)
-        await self._fleet.take_over(self.config.panels.values())
+        await self._fleet.begin(self.config.panels.values())
         self._schedule.add("look", self.ledger.look)
         self._schedule.add("outcomes", self._outcomes.run_once)
         self._schedule.add("survey", self.survey.run_once)
         self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
-        self._schedule.add("retention", self._retention.run_once)
-        self._schedule.add("review", self._review)
         self._schedule.add("learnt", self._fleet.keep_learnt)
 
     async def _listen(self) -> None:
@@ -329,6 +286,12 @@ class Daemon:
         self._fleet.on_settled(settled)
         self.intake.settled(settled.actions)
 
+    def _on_loaded(self) -> None:
+        """The book is whole: now the rules see every order, and old ones may be moved away."""
+        self._schedule.wake("survey")
+        self._schedule.add("retention", self._retention.run_once)
+        self._schedule.add("review", self._review)
+
     def _on_jump(self, seconds: float) -> None:
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
@@ -340,6 +303,8 @@ class Daemon:
 
     async def _start_over(self, now: float) -> float | None:
         """The clock was set back: plan anew whatever was planned by the old time."""
+        if self._fleet.is_loading:
+            return now + 1.0
         async with self._reloading:
             await self._fleet.take_over(self.config.panels.values(), anew=True)
         self._schedule.add("review", self._review)

@@ -61,7 +61,7 @@ class Book:
         self.counts[order.panel, order.status] += 1
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        """Add very many orders, none of which is known, to a book that another will take over.
+        """Add very many orders of an opened panel, none of which is known.
 
         Their checks are spread at random, so that a start is no rush.
         """
@@ -69,6 +69,10 @@ class Book:
         shelf.fill(rows, now, random)
         for status, number in Counter(rows.status).items():
             self.counts[rows.panel, status] += number
+
+    def begin(self, panel: str) -> None:
+        """All of the panel's orders that there were are here."""
+        self._shelves[panel].agenda.begin()
 
     def take_over(self, other: "Book") -> None:
         """Have the other book's panels, in the place of what was known of them, all at once."""

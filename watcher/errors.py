@@ -68,6 +68,13 @@ class Conflict(RequestError):
     code = "conflict"
 
 
+class NotYet(RequestError):
+    """The daemon has just started and can't do that for some seconds."""
+
+    status = 503
+    code = "not_yet"
+
+
 class Unsupported(RequestError):
     """The panel's API can't do that."""
 

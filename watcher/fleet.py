@@ -1,28 +1,33 @@
 """The stations of all panels: opened, exchanged at a reload, and told what concerns them."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from random import Random
 
 import msgspec
+import structlog
 
 from watcher.book import Book
 from watcher.cadence import Learnt
 from watcher.config import PanelConfig
+from watcher.errors import StoreCorrupt
 from watcher.ledger import Ledger
+from watcher.loading import Loading
 from watcher.metrics import Metrics
 from watcher.model import Action, Refill
-from watcher.records import OrderRows
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
+
+log = structlog.get_logger()
 
 KEEP_EVERY = 600.0  # seconds between two times that what was learnt is written
 
 
 class _Load(msgspec.Struct, frozen=True):
-    """What the database holds for some panels."""
+    """What the database holds for some panels, and their orders, which may not all be there yet."""
 
     book: Book
+    orders: Loading
     refills: list[Refill]
     planned: list[Action]
 
@@ -41,6 +46,8 @@ class Fleet:
         workshop: Workshop,
         clock: Callable[[], float],
         stations: dict[str, Station],
+        on_loaded: Callable[[], None],
+        on_damaged: Callable[[StoreCorrupt], None],
     ) -> None:
         self.stations = stations
         self._store = store
@@ -50,7 +57,29 @@ class Fleet:
         self._schedule = schedule
         self._workshop = workshop
         self._clock = clock
-        self._random = Random(0).random  # for spreading checks at a start
+        self._on_loaded = on_loaded
+        self._on_damaged = on_damaged
+        self._is_loaded = asyncio.Event()
+
+    async def begin(self, panels: Collection[PanelConfig]) -> None:
+        """Have a station for each of the panels, which work while `load` brings their orders.
+
+        The first orders are there when this returns: mostly all.
+        """
+        stations = [await self._workshop.build(panel) for panel in panels]
+        load = await self._load({station.name: station for station in stations})
+        await load.orders.part(load.book, self._clock())
+        self._exchange((), stations, load)
+        self._loading = load.orders
+        if load.orders.is_done:
+            self._loaded()
+        else:
+            self._schedule.add("load", self._load_more)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether orders are missing in the book that it should have."""
+        return not self._is_loaded.is_set()
 
     async def take_over(
         self,
@@ -65,6 +94,7 @@ class Fleet:
         called at the moment when the new ones stand in the place of the old ones. A StoreError
         leaves all as it was.
         """
+        await self._is_loaded.wait()
         names = {panel.name for panel in panels}
         changed = [panel for panel in panels if anew or self._has_changed(panel)]
         new = [await self._workshop.build(panel) for panel in changed]
@@ -75,6 +105,8 @@ class Fleet:
         try:
             async with self._ledger.hold(fresh.keys() | {station.name for station in old}):
                 load = await self._load(fresh)
+                while not load.orders.is_done:
+                    await load.orders.part(load.book, self._clock())
                 self._exchange(old, new, load)
                 in_force()
         except BaseException:
@@ -136,8 +168,30 @@ class Fleet:
         station = self.stations.get(panel.name)
         return station is None or station.config != panel
 
+    async def _load_more(self, now: float) -> float:
+        """The task: the next part of the orders, under their locks; it ends with the last."""
+        async with self._ledger.hold(self.stations.keys()):
+            try:
+                await self._loading.part(self._book, now)
+            except StoreCorrupt as error:
+                self._on_damaged(error)
+                raise
+        self.on_orders(set(self.stations))
+        if self._loading.is_done:
+            self._schedule.remove("load")
+            log.info("orders.loaded", orders=sum(self._book.counts.values()))
+            self._loaded()
+        return now
+
+    def _loaded(self) -> None:
+        for name in self.stations:
+            self._book.begin(name)
+        self._is_loaded.set()
+        self._on_loaded()
+
     async def _load(self, fresh: Mapping[str, Station]) -> _Load:
-        load = _Load(Book(), [], [])
+        orders = Loading(self._store, fresh, links=self._book.keeps_links)
+        load = _Load(Book(), orders, [], [])
         if not fresh:
             return load
         now = self._clock()
@@ -148,11 +202,6 @@ class Fleet:
                 known = Learnt(now)
                 known.load(learnt.get(name, ()))
             load.book.open(name, station.agenda(now), known)
-
-        def shelve(rows: OrderRows) -> None:
-            load.book.fill(rows, now, self._random)
-
-        await self._store.load(shelve, fresh, links=self._book.keeps_links)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
         for panel in fresh:
             load.planned.extend(await self._store.planned(panel))

@@ -35,6 +35,7 @@ class Health:
         stations: Mapping[str, Station],
         supervisor: Supervisor,
         clock: Callable[[], float],
+        is_loading: Callable[[], bool],
     ) -> None:
         self._store = store
         self._metrics = metrics
@@ -43,6 +44,7 @@ class Health:
         self._stations = stations
         self._supervisor = supervisor
         self._clock = clock
+        self._is_loading = is_loading
 
     def watch(self) -> None:
         """Begin."""
@@ -54,6 +56,8 @@ class Health:
     async def problems(self) -> list[str]:
         """Why the daemon is not ready to work; nothing where it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
+        if self._is_loading():
+            problems.append(f"orders are still being loaded: {self._survey.orders()} so far")
         try:
             await self._store.check_writable()
         except StoreError as error:

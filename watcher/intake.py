@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from watcher.book import Book
-from watcher.errors import Conflict, NotFound, RequestError, Unsupported
+from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.lifecycle import count
@@ -118,6 +118,8 @@ class Intake:
         order = await self.order(panel, order_id)
         if order.phase is Phase.CLOSED:
             raise Conflict(f"order {order_id} is closed: nothing watches its count")
+        if self._book.order(panel, order_id) is None:
+            raise NotYet("orders are still being loaded: try again in some seconds")
         now = self._clock()
         await self._ledger.keep(panel, now, lambda: self._counted(panel, order_id, current, now))
         return await self.order(panel, order_id)

@@ -6,7 +6,6 @@ take it, whatever becomes of the worker that learnt it.
 
 from collections.abc import Callable, Sequence
 
-from watcher.book import Book
 from watcher.errors import LifecycleError
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -22,13 +21,11 @@ class Outcomes:
         self,
         *,
         store: Store,
-        book: Book,
         judge: Judge,
         ledger: Ledger,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._book = book
         self._judge = judge
         self._ledger = ledger
         self._clock = clock
@@ -63,7 +60,7 @@ class Outcomes:
             action, answer = outcome.action, outcome.answer or ""
             if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
                 continue
-            order = self._book.order(action.panel, action.order or "")
+            order = await self._store.order(action.panel, action.order or "")
             service = order.service if order else None
             if service is None:
                 continue

@@ -53,7 +53,8 @@ def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
         if panel in daemon.stations
     }
     in_book = {(order.panel, order.id): order for order in daemon.book.orders()}
-    yield from _missing("the book lacks order", stored.keys() - in_book.keys())
+    if not daemon._fleet.is_loading:
+        yield from _missing("the book lacks order", stored.keys() - in_book.keys())
     yield from _missing("the database does not watch order", in_book.keys() - stored.keys())
     for key in stored.keys() & in_book.keys():
         for field in _SAME.split():

@@ -25,7 +25,7 @@ from watcher.model import (
     Status,
     Transition,
 )
-from watcher.records import OrderRows, Records
+from watcher.records import Records
 from watcher.store import Store
 
 NAME = "watcher.db"
@@ -117,13 +117,13 @@ def child(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-async def loaded(store: Store, *args: Any, **options: Any) -> list[Order]:
+async def loaded(store: Store, **options: bool) -> list[Order]:
     """Every order that is not closed, as the book would have it."""
     orders: list[Order] = []
-
-    def take(rows: OrderRows) -> None:
-        records = Records(rows.panel)
-        orders.extend(records.order(slot) for slot in records.extend(rows))
-
-    await store.load(take, *args, **options)
+    after: int | None = 0
+    while after is not None:
+        part, after = await store.load(after, await store.last_key(), **options)
+        for rows in part:
+            records = Records(rows.panel)
+            orders.extend(records.order(slot) for slot in records.extend(rows))
     return sorted(orders, key=lambda order: order.key)

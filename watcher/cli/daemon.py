@@ -13,9 +13,9 @@ def run(
 ) -> None:
     """Run the daemon."""
     # Imported late, here and below: it takes a second that no other command should wait.
-    from watcher import app
+    from watcher import process
 
-    raise typer.Exit(app.run(config))
+    raise typer.Exit(process.run(config))
 
 
 def demo(port: Port = 9466, speed: Speed = 60.0) -> None:

@@ -1,10 +1,10 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Select, and_, bindparam, case, select
+from sqlalchemy import CTE, Select, and_, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
@@ -19,8 +19,11 @@ from watcher.store.order_rows import (
 from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
-_CHUNK = 10_000
-_IS_WATCHED = and_(NOT_CLOSED, order_states.c.key > bindparam("after"))
+_PART = 4_000  # orders: some 30 ms of the loop
+_IS_WATCHED = and_(
+    NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
+)
+_LAST = select(func.coalesce(func.max(orders.c.key), 0))
 _LOAD = {  # with links -> statement
     links: f"{compiled(columns.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
     for links, columns in {True: SELECT_ORDER, False: WITHOUT_LINK}.items()
@@ -38,20 +41,30 @@ class Orders(Part):
         panels = self._db.panels
         return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
 
-    async def load(
-        self,
-        take: Callable[[OrderRows], None],
-        panels: Collection[str] | None = None,
-        *,
-        links: bool = True,
-    ) -> None:
-        """Hand over every order of the panels (None: all) that is not closed, oldest first.
+    async def last_key(self) -> int:
+        """The key of the newest order; whatever is tracked later has a higher one."""
 
-        In parts: other tasks run in between, and no second copy of all is held. Without `links`
-        no order has one.
+        async def fetch(connection: AsyncConnection) -> int:
+            return int((await connection.execute(_LAST)).scalar_one())
+
+        return await self._db.read("last_key", fetch)
+
+    async def load(
+        self, after: int, last: int, *, links: bool = True
+    ) -> tuple[list[OrderRows], int | None]:
+        """A part of the orders that are not closed, oldest first, by their panels.
+
+        They are those with keys from `after`, without it, to `last`. Returns the `after` of the
+        next part, too, None where this is the last. Without `links` no order has one.
         """
-        statement = _LOAD[links]
-        await self._db.read("load", lambda c: self._load(c, statement, take, panels))
+
+        async def fetch(connection: AsyncConnection) -> tuple[list[OrderRows], int | None]:
+            driver = await driver_of(connection)
+            rows = list(await driver.execute_fetchall(_LOAD[links], (after, last, _PART)))
+            part = list(rows_by_panel(rows, self._db.panels.names))
+            return part, rows[-1][0] if len(rows) == _PART else None
+
+        return await self._db.read("load", fetch)
 
     async def order(self, panel: str, order_id: str) -> Order | None:
         """The order, None where it is not tracked."""
@@ -107,24 +120,6 @@ class Orders(Part):
             return [(at, msgspec.json.decode(changes)) for at, changes in rows]
 
         return await self._db.read("history", fetch)
-
-    async def _load(
-        self,
-        connection: AsyncConnection,
-        statement: str,
-        take: Callable[[OrderRows], None],
-        panels: Collection[str] | None,
-    ) -> None:
-        driver = await driver_of(connection)
-        after = 0
-        while True:
-            rows = list(await driver.execute_fetchall(statement, (after, _CHUNK)))
-            for of_panel in rows_by_panel(rows, self._db.panels.names):
-                if panels is None or of_panel.panel in panels:
-                    take(of_panel)
-            if len(rows) < _CHUNK:
-                return
-            after = rows[-1][0]
 
     async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
         async def fetch(connection: AsyncConnection) -> list[Order]:

@@ -1,0 +1,72 @@
+"""The daemon as a process: signals, the event loop, the collector."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from watcher import logs
+from watcher.app import Daemon
+from watcher.backups import way_out
+from watcher.config import Config, load
+from watcher.errors import StoreCorrupt
+from watcher.store import beside
+from watcher.supervisor import Supervisor
+
+
+def run(path: Path) -> int:
+    """Run the daemon until it is told to stop; the exit code.
+
+    Raises ConfigError, StartError or StoreError where it can't start.
+    """
+    config = load(path)
+    logs.configure(config.daemon.log_level, config.daemon.log_format)
+    # SQLite works in threads: at the default 5 ms a busy loop starves a commit for seconds.
+    sys.setswitchinterval(0.0005)
+    try:
+        return uvloop.run(_run(config, path))
+    except StoreCorrupt as error:
+        backups = beside(config.database, config.daemon.backup_dir)
+        raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
+
+
+async def _run(config: Config, path: Path) -> int:
+    supervisor = Supervisor(os.environ, os.getpid())
+    daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor)
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _settle, stop)
+    daemon.on_damaged = partial(_settle, stop)
+    gc.disable()  # a start makes millions of objects that stay, and the collector visits each
+    await daemon.start()
+    gc.freeze()
+    gc.enable()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.ensure_future(daemon.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        await stop
+    finally:
+        await daemon.stop()
+    return 0
+
+
+def _settle(stop: asyncio.Future[None], error: StoreCorrupt | None = None) -> None:
+    """End the daemon, once; with an error where it can't go on."""
+    if stop.done():
+        return
+    if error is None:
+        stop.set_result(None)
+    else:
+        stop.set_exception(error)

@@ -21,6 +21,7 @@ from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
+from watcher.panels.turns import Turns
 from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule, kind_of
@@ -176,6 +177,7 @@ class Daemon:
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
+            turns=Turns(),
         )
         self._fleet = Fleet(
             store=self.store,

@@ -31,6 +31,7 @@ from watcher.model import Observation, Order, RowError, Transition
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import News, Unmatched
+from watcher.panels.turns import Turns
 from watcher.suspects import Ask, Suspects
 
 log = structlog.get_logger()
@@ -68,6 +69,7 @@ class Poller:
         book: Book,
         ledger: Ledger,
         metrics: Metrics,
+        turns: Turns,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wake: Callable[[], None],
     ) -> None:
@@ -75,6 +77,7 @@ class Poller:
         self._book = book
         self._ledger = ledger
         self._metrics = metrics
+        self._turns = turns
         self._spawn = spawn
         self._wake = wake
         self._lessons: list[_Lesson] = []
@@ -92,6 +95,7 @@ class Poller:
         while (again_at := self._wait(now)) is None:
             self._under_way += 1
             self._spawn(self._run(*self._next(now)))
+            await self._turns.take()
             now = self._line.clock()
         return again_at
 

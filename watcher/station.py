@@ -20,6 +20,7 @@ from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
+from watcher.panels.turns import Turns
 from watcher.poller import Poller
 from watcher.records import Records
 from watcher.refills import RefillWatcher
@@ -81,6 +82,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     schedule: Schedule
     clock: Callable[[], float]
+    turns: Turns
 
     async def build(self, panel: PanelConfig) -> Station:
         """A station that is ready to work; nothing is asked of the panel yet."""
@@ -94,6 +96,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 book=self.book,
                 ledger=self.ledger,
                 metrics=self.metrics,
+                turns=self.turns,
                 spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
                 wake=partial(self.schedule.wake, f"poll:{panel.name}"),
             ),
@@ -132,6 +135,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             on_request=lambda action, seconds, reason: self.metrics.count_request(
                 name, action, seconds, reason
             ),
+            turns=self.turns,
         )
         await client.open()
         requests = [request for request in REQUESTS if client.limit(request)]

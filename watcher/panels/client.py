@@ -23,6 +23,7 @@ from watcher.model import Balance, Observation, RowError, Service
 from watcher.panels import protocol
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, RefillObservation
+from watcher.panels.turns import Turns
 from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
 
 _LARGEST_ANSWER = 4 * MIB
@@ -47,7 +48,8 @@ class PanelClient:
     """A panel's API. Nothing is sent twice, split or delayed here: callers see to that.
 
     `on_request(action, seconds, reason)` is told of each request that ended; `reason` is that of
-    the PanelError, or None. A cancelled request has no end.
+    the PanelError, or None. A cancelled request has no end. Clients that share `turns` read their
+    answers in turn.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class PanelClient:
         profile: Profile,
         timeout: float,
         on_request: Callable[[str, float, str | None], None],
+        turns: Turns | None = None,
     ) -> None:
         self.name = name
         self._url = url
@@ -66,6 +69,7 @@ class PanelClient:
         self._profile = profile
         self._timeout = timeout
         self._on_request = on_request
+        self._turns = turns or Turns()
         self._secret = Secret(key)
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
@@ -220,6 +224,8 @@ class PanelClient:
                 body = await _body(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise self._fault(error) from None
+        if session is self._reading:  # what an action came to waits for nothing
+            await self._turns.take()
         return self._decoded(body, decode) if status < 300 else self._failed(status, body, decode)
 
     def _fault(self, error: Exception) -> Exception:

@@ -37,7 +37,7 @@ from watcher.suspects import Ask, Suspects
 log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
-MOST_AT_ONCE = 20  # requests under way
+MOST_AT_ONCE = 20  # requests under way; and answers that wait to come on record
 LEARNT_AT_ONCE = 5  # answers: a thousand news would hold up everything else for long
 LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
@@ -82,7 +82,7 @@ class Poller:
         self._wake = wake
         self._lessons: list[_Lesson] = []
         self._recording = asyncio.Lock()
-        self._under_way = 0
+        self._under_way = 0  # requests that are not answered
         self._rests_until = 0.0
         self._suspects = Suspects(line.client.limit("status"))
         self._suspects_next = False
@@ -106,17 +106,20 @@ class Poller:
             self._quiet_until = self._line.clock() + _AFTER_CRASH
             raise
         finally:
-            self._under_way -= 1
-            due = self._next_due(self._line.clock())
-            if due is not None and due < self._rests_until:
-                self._wake()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Something has ended that the next request may have waited for."""
+        due = self._next_due(self._line.clock())
+        if due is not None and due < self._rests_until:
+            self._wake()
 
     def _wait(self, now: float) -> float | None:
         """None where there is something to ask and it may be sent, else when to come again."""
         self._rests_until = 0.0
         due = self._next_due(now)
-        if self._under_way >= MOST_AT_ONCE or due is None or due > now:
-            if not self._under_way:
+        if self._is_busy() or due is None or due > now:
+            if not self._under_way and not self._lessons:
                 self._nothing_due()
             self._rests_until = now + POLL_EVERY  # or sooner: when a request has ended
             if due is not None and due > now:
@@ -125,6 +128,9 @@ class Poller:
         if now < self._quiet_until:
             return self._quiet_until
         return self._line.take(now)
+
+    def _is_busy(self) -> bool:
+        return self._under_way >= MOST_AT_ONCE or len(self._lessons) >= MOST_AT_ONCE
 
     def _next_due(self, now: float) -> float | None:
         return now if self._suspects else self._book.next_due(self._line.name, now)
@@ -151,7 +157,7 @@ class Poller:
     async def _round(self, ask: Ask, batch: Batch | None) -> None:
         marks = [0] * len(ask.ids) if batch is None else batch.marks
         try:
-            news = await self._line.ask(self._line.client.news(ask.ids, marks))
+            news = await self._ask(ask.ids, marks)
         except Unmatched:
             self._put_back([*ask.ids, *ask.rest])
             self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
@@ -166,6 +172,13 @@ class Poller:
             raise
         else:
             await self._answered(ask, news, batch)
+
+    async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+        try:
+            return await self._line.ask(self._line.client.news(ids, marks))
+        finally:  # what it told is put on record while the next one is under way
+            self._under_way -= 1
+            self._go_on()
 
     def _not_asked(self, ask: Ask) -> None:
         if ask.is_fresh:

@@ -130,3 +130,24 @@ async def test_a_panel_that_hangs_with_many_under_way_loses_no_order(tmp_path: P
         await house.run(HOUR)
         assert {house.order(order).status.value for order in ids} == {"completed"}
         assert {house.order(order).problem for order in ids} == {None}
+
+
+async def test_what_waits_to_come_on_record_holds_no_place_but_has_a_bound(tmp_path: Path):
+    defaults = "requests_per_minute = 60\nbatch = 10"
+    async with a_house(tmp_path, defaults=defaults) as house:
+        await house.place(600, fate=SLOW)
+        disk, plain = asyncio.Event(), house.daemon.store.record
+
+        async def record(*parts: Any, **more: Any) -> Any:
+            await disk.wait()
+            return await plain(*parts, **more)
+
+        house.daemon.store.record = record
+        await asked(house, 60)
+        sent = len(house.panel.journal.requests("status"))
+        assert MOST_AT_ONCE < sent <= 1 + 2 * MOST_AT_ONCE, "answers that wait, and requests"
+        disk.set()
+        await ended(house)
+        assert set(house.panel.journal.sent("status").values()) == {1}, "none twice meanwhile"
+        await house.run(60.0)
+        assert len(house.panel.journal.sent("status")) == 600

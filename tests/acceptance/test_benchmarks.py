@@ -52,7 +52,7 @@ def limited(figures: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def started(figures: Path) -> Any:
-    options = (f"--orders={ORDERS}", "--runs=1", "--warm-ups=0")
+    options = (f"--orders={ORDERS}", "--runs=1", "--warm-ups=1")
     return _run(start, figures / "start.json", *options)
 
 

@@ -112,6 +112,7 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
             stations=house.daemon.stations,
             supervisor=Supervisor(env, 1),
             clock=house.clock,
+            is_loading=lambda: False,
         ).watch()
         await house.run(30.0)
         assert set(listener.waiting()) == {"WATCHDOG=1"}

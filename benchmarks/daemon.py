@@ -60,9 +60,16 @@ class Process:
             return None
         return time.perf_counter() - started
 
+    def wait_until_at_work(self) -> None:
+        """Until it answers, and asks panels: not all orders may be there yet."""
+        self._wait_until("/healthz")
+
     def wait_until_ready(self) -> None:
         """Until /readyz says so."""
-        while self.get("/readyz") is None:
+        self._wait_until("/readyz")
+
+    def _wait_until(self, path: str) -> None:
+        while self.get(path) is None:
             if self._process.poll() is not None:
                 raise SystemExit("the daemon ended: see daemon.log")
             time.sleep(0.01)

@@ -1,7 +1,8 @@
 """How long a start with very many open orders takes, and what the daemon needs then.
 
-Ready is when /readyz says so; settled when the rules have seen every order and the daemon has
-come to rest. The panels refuse the connection: what is measured is the daemon alone.
+At work is when it serves and asks panels; ready when all orders are there and /readyz says so;
+settled when the rules have seen every order and the daemon has come to rest. The panels refuse the
+connection: what is measured is the daemon alone.
 """
 
 import argparse
@@ -62,6 +63,8 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
     figures = {"imports, CPU s": imports(directory, root)}
     process = Process(config, port, root)
     try:
+        process.wait_until_at_work()
+        figures |= _at_work(process)
         process.wait_until_ready()
         figures |= _ready(process)
         with probed(process) as pauses:
@@ -71,6 +74,13 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
         process.stop()
     figures["longest pause, ms"] = 1000 * pauses.longest
     return figures
+
+
+def _at_work(process: Process) -> dict[str, float]:
+    return {
+        "at work, CPU s": process.cpu(),
+        "at work, wall s": time.perf_counter() - process.started,
+    }
 
 
 def _ready(process: Process) -> dict[str, float]:

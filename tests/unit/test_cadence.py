@@ -12,7 +12,7 @@ from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
 from watcher.model import Phase
 from watcher.records import Records
 
-WITHIN = 600.0
+WITHIN = 1800.0
 NOW = 1_800_000_000.0
 
 
@@ -158,6 +158,16 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
     assert late[-1] >= 590
     steps = [after - before for before, after in itertools.pairwise(late)]
     assert max(steps) < 20
+
+
+def test_after_a_start_all_are_asked_about_soon_where_the_budget_allows_it():
+    """How long each has waited before the start is not known: it may be its whole cap."""
+    agenda, entries = an_agenda(600, units=1e6, ids=6000.0, idle=60.0)
+    now, asked = NOW, list[int]()
+    while now < NOW + WITHIN / 10 + 5.0:
+        now += 1.0
+        asked += agenda.take(100, now) if (agenda.next_at(now) or 0.0) <= now else []
+    assert sorted(asked) == entries
 
 
 def test_a_cap_as_short_as_the_rest_is_held():

@@ -23,6 +23,7 @@ MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 GUARDED_WITHIN = 12 * 3600.0  # no finished order waits longer, if the budget allows it
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
 ACTIVE_SHARE, GUARDED_SHARE = 0.2, 0.1  # of the budget, which caps may take at the most
+START_SHARE = 0.5  # of it, for open orders after a start: nobody knows how long they waited before
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
@@ -93,7 +94,12 @@ class Agenda:
         guarded = sum(phase[slot] == GUARDED for slot in slots)
         self.note_phase(Phase.GUARDED, guarded)
         self.note_phase(Phase.OPEN, len(slots) - guarded)
-        latest = [int((now + self.within * share) / self._cap_width) for share in shares]
+        first = min(self.within, self._first_within())
+        widths = [self.within if phase[slot] == GUARDED else first for slot in slots]
+        latest = [
+            int((now + width * share) / self._cap_width)
+            for width, share in zip(widths, shares, strict=True)
+        ]
         for slot, number in zip(slots, latest, strict=True):
             records.filed[slot] = number
         self._caps.add_all(latest, slots)
@@ -241,6 +247,11 @@ class Agenda:
 
     # --- below: how it is kept ---
 
+    def _first_within(self) -> float:
+        """Seconds after a start within which every open order is asked about: soon, but no rush."""
+        needed = 60.0 * self.active / (START_SHARE * max(self.ids_per_minute, 1e-9))
+        return min(self.cap(Phase.OPEN), max(self.within / 10, needed))
+
     def _promise(self, phase: int) -> float:
         if phase == GUARDED and self.within < GUARDED_WITHIN:
             return GUARDED_WITHIN
@@ -280,18 +291,19 @@ class Agenda:
     def _look_at_caps(self, now: float) -> None:
         """Those of the first bucket; a slot that is filed elsewhere by now is not meant."""
         records, number = self.records, self._caps.first()
-        open_cap, guarded_cap = self.cap(Phase.OPEN), self.cap(Phase.GUARDED)
+        caps = {False: self.cap(Phase.OPEN), True: self.cap(Phase.GUARDED)}
+        firsts = {False: self._first_within(), True: caps[True]}
         for slot in self._caps.pop():
             if records.state[slot] != _OUT and records.filed[slot] == number:
                 records.filed[slot] = NONE
                 is_guarded = records.phase[slot] == GUARDED
-                self._hold_to_cap(slot, guarded_cap if is_guarded else open_cap, now)
+                self._hold_to_cap(slot, caps[is_guarded], firsts[is_guarded], now)
 
-    def _hold_to_cap(self, slot: int, cap: float, now: float) -> None:
+    def _hold_to_cap(self, slot: int, cap: float, first: float, now: float) -> None:
         records = self.records
         checked_at, state = records.checked_at[slot], records.state[slot]
         if checked_at != checked_at:  # not since the start; these are spread, too
-            latest = self._began + cap * (slot * 619 % 1024) / 1024
+            latest = self._began + first * (slot * 619 % 1024) / 1024
         else:
             latest = checked_at + cap
         if latest > now + self._cap_width:

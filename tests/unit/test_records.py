@@ -1,14 +1,16 @@
 """Orders in columns: what goes in comes out, and ids are found."""
 
+from array import array
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.unit.factories import an_order, rows_of
 from watcher.model import Order, Phase, Status
-from watcher.records import Records
+from watcher.records import Records, index
 
 WHOLE = st.none() | st.integers(1 - 2**63, 2**63 - 1)
 TIMES = st.floats(0, 1e12)
@@ -91,8 +93,43 @@ class Ids(RuleBasedStateMachine):
         assert sorted(self.records.slots()) == sorted(self.slots.values())
 
 
-TestIds = Ids.TestCase
-TestIds.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+class MovingIds(Ids):
+    """The same while most ids stand in the old of two tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patched = pytest.MonkeyPatch()
+        self.patched.setattr(index, "_MOVED", (0, 1))
+
+    def teardown(self) -> None:
+        self.patched.undo()
+
+
+TestIds, TestMovingIds = Ids.TestCase, MovingIds.TestCase
+TestIds.settings = TestMovingIds.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None
+)
+
+
+def test_no_id_waits_for_all_of_them_to_move():
+    """A table that grows enters some for each new one: never all, however many there are."""
+    entered: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        plain = index.Index._enter
+
+        def enter(self: index.Index, first: int, numbers: list[int]) -> None:
+            entered.append(len(numbers))
+            plain(self, first, numbers)
+
+        patch.setattr(index.Index, "_enter", enter)
+        numbers = array("q")
+        ids = index.Index(numbers)
+        for number in range(100_000):
+            ids.add(str(number), number)
+        assert max(entered) == index._MOVED[1]
+        assert [ids.find(str(number)) for number in range(0, 100_000, 997)] == [
+            *range(0, 100_000, 997)
+        ]
 
 
 def test_words_that_nobody_uses_any_more_are_forgotten(monkeypatch):

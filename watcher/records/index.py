@@ -3,18 +3,23 @@
 from array import array
 from collections.abc import Iterable, Sequence
 
+_MOVED = (4, 1000)  # slots that move to a larger table: for each new one, and at the least
+
 
 class Index:
-    """The slots of ids: open addressing, four to eight bytes an order.
+    """The slots of ids: open addressing, 6 to 32 bytes an order.
 
     Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as
-    negative numbers in the column.
+    negative numbers in the column. A table that is full is followed by a larger one, to which the
+    slots move little by little: all at once would hold up everything for seconds a million.
     """
 
     def __init__(self, numbers: "array[int]") -> None:
         self._numbers = numbers
         self._table = array("I", bytes(4 * 16))  # slot + 1; 0 is free
         self._used = 0  # places, by slots and by those that were removed
+        self._old: array[int] | None = None  # the table before, while slots move from it:
+        self._moving = range(0)  # these
         self._texts: dict[str, int] = {}
         self._of_slot: dict[int, str] = {}
 
@@ -22,13 +27,10 @@ class Index:
         number = _number(order_id)
         if number is None:
             return self._texts.get(order_id)
-        table, numbers, mask = self._table, self._numbers, len(self._table) - 1
-        at = _place(number, mask)
-        while place := table[at]:
-            if numbers[place - 1] == number:
-                return place - 1
-            at = (at + 1) & mask
-        return None
+        slot = self._look(self._table, number)
+        if slot is None and self._old is not None:
+            return self._look(self._old, number)
+        return slot
 
     def text(self, slot: int) -> str:
         number = self._numbers[slot]
@@ -44,10 +46,7 @@ class Index:
             self._texts[order_id] = slot
             self._of_slot[slot] = order_id
             return
-        if 3 * self._used >= 2 * len(self._table):
-            self._build()
-        else:
-            self._enter(slot, [number])
+        self._put(slot, [number])
 
     def extend(self, ids: Sequence[str], first: int) -> None:
         numbers = _all_numbers(ids) or [_number(order_id) for order_id in ids]
@@ -57,7 +56,7 @@ class Index:
                 if number is None:
                     self._texts[order_id] = slot
                     self._of_slot[slot] = order_id
-        self._build(since=first)
+        self._put(first, self._numbers[first:])
 
     def remove(self, slot: int) -> None:
         """Its place in the table stays taken until that is built anew; no id fits it."""
@@ -66,15 +65,35 @@ class Index:
             del self._texts[text]
         self._numbers[slot] = -2
 
-    def _build(self, since: int = 0) -> None:
-        """All slots from `since` on, or all anew in a larger table."""
-        live = len(self._numbers)
-        if 3 * (self._used + live - since) >= 2 * len(self._table):
+    def _look(self, table: "array[int]", number: int) -> int | None:
+        numbers, mask = self._numbers, len(table) - 1
+        at = _place(number, mask)
+        while place := table[at]:
+            if numbers[place - 1] == number:
+                return place - 1
+            at = (at + 1) & mask
+        return None
+
+    def _put(self, first: int, numbers: Sequence[int]) -> None:
+        """The slots from `first` on, by the numbers in them; the table has room for them."""
+        if 3 * (self._used + len(self._moving) + len(numbers)) >= 2 * len(self._table):
+            self._move(len(self._moving))
             size = 16
-            while size < 4 * live:
+            while size < 4 * len(self._numbers):
                 size *= 2
-            self._table, self._used, since = array("I", bytes(4 * size)), 0, 0
-        self._enter(since, self._numbers[since:])
+            self._old, self._table, self._used = self._table, array("I", bytes(4 * size)), 0
+            is_last = first + len(numbers) == len(self._numbers)
+            self._moving = range(first if is_last else len(self._numbers))
+        self._enter(first, numbers)
+        each, least = _MOVED
+        self._move(max(least, each * len(numbers)))
+
+    def _move(self, count: int) -> None:
+        """So many slots more. One that was put there anew has two places then, which is as well."""
+        some, self._moving = self._moving[:count], self._moving[count:]
+        self._enter(some.start, self._numbers[some.start : some.stop])
+        if not self._moving:
+            self._old = None
 
     def _enter(self, first: int, numbers: Iterable[int]) -> None:
         """The slots from `first` on, by the numbers in them."""

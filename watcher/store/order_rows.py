@@ -50,7 +50,7 @@ WITHOUT_LINK = select(
 
 _FIELDS = OrderRows.__struct_fields__[3:]  # from the service on, in the order of _COLUMNS
 
-_LAST = select(func.coalesce(func.max(orders.c.key), 0))
+LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
 _IDENTITY = ("panel", "order_id", "service", "link", "quantity", "submitted_at", "tracked_at")
 _INSERT = compiled(
@@ -158,7 +158,7 @@ async def add_orders(
     given: dict[tuple[int, str], Order] = {}
     for order in found:
         given.setdefault((panels.ids[order.panel], order.id), order)
-    last = (await connection.execute(_LAST)).scalar_one()
+    last = (await connection.execute(LAST_KEY)).scalar_one()
     rows = [_order_row(panel, order, now) for (panel, _), order in given.items()]
     await connection.exec_driver_sql(_INSERT, rows)
     added = [

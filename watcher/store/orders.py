@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Select, and_, bindparam, case, func, select
+from sqlalchemy import CTE, Select, and_, bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
 from watcher.records import OrderRows
 from watcher.store.order_rows import (
+    LAST_KEY,
     SELECT_ORDER,
     WITHOUT_LINK,
     OrderReader,
@@ -23,7 +24,6 @@ _PART = 4_000  # orders: some 30 ms of the loop
 _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
-_LAST = select(func.coalesce(func.max(orders.c.key), 0))
 _LOAD = {  # with links -> statement
     links: f"{compiled(columns.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
     for links, columns in {True: SELECT_ORDER, False: WITHOUT_LINK}.items()
@@ -45,7 +45,7 @@ class Orders(Part):
         """The key of the newest order; whatever is tracked later has a higher one."""
 
         async def fetch(connection: AsyncConnection) -> int:
-            return int((await connection.execute(_LAST)).scalar_one())
+            return int((await connection.execute(LAST_KEY)).scalar_one())
 
         return await self._db.read("last_key", fetch)
 

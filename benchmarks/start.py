@@ -64,7 +64,7 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
     process = Process(config, port, root)
     try:
         process.wait_until_at_work()
-        figures |= _at_work(process)
+        figures |= _so_far(process, "at work")
         process.wait_until_ready()
         figures |= _ready(process)
         with probed(process) as pauses:
@@ -76,25 +76,20 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
     return figures
 
 
-def _at_work(process: Process) -> dict[str, float]:
+def _so_far(process: Process, what: str) -> dict[str, float]:
     return {
-        "at work, CPU s": process.cpu(),
-        "at work, wall s": time.perf_counter() - process.started,
+        f"{what}, CPU s": process.cpu(),
+        f"{what}, wall s": time.perf_counter() - process.started,
     }
 
 
 def _ready(process: Process) -> dict[str, float]:
-    return {
-        "ready, CPU s": process.cpu(),
-        "ready, wall s": time.perf_counter() - process.started,
-        "ready, peak MB": process.memory(),
-    }
+    return {**_so_far(process, "ready"), "ready, peak MB": process.memory()}
 
 
 def _settled(process: Process) -> dict[str, float]:
     return {
-        "settled, CPU s": process.cpu(),
-        "settled, wall s": time.perf_counter() - process.started,
+        **_so_far(process, "settled"),
         "settled, peak MB": process.memory(),
         "settled, MB": process.memory("VmRSS"),
         "scrape, ms": 1000 * min(process.get("/metrics") or 0.0 for _ in range(5)),

@@ -71,7 +71,7 @@ class Book:
             self.counts[rows.panel, status] += number
 
     def begin(self, panel: str) -> None:
-        """All of the panel's orders that there were are here."""
+        """All of the panel's orders that there were are here: now each has its turn."""
         self._shelves[panel].agenda.begin()
 
     def take_over(self, other: "Book") -> None:
@@ -79,7 +79,6 @@ class Book:
         for panel, shelf in other._shelves.items():
             self.drop_panel(panel)
             self._shelve(panel, shelf)
-            shelf.agenda.begin()
         self.counts.update(other.counts)
 
     def entry(self, panel: str, order_id: str) -> Entry | None:
@@ -202,6 +201,11 @@ class Book:
             changed=refill.status in REFILL_FINAL,
         )
 
+    def next_check(self, panel: str, order_id: str, now: float) -> float | None:
+        """When the order will be checked next, as far as one can tell: what `prospect` says."""
+        found = self._find(panel, order_id)
+        return found[0].agenda.expected_at(found[1], now) if found else None
+
     def prospect(self, panel: str, order_id: str, now: float) -> Prospect | None:
         """When the order will be checked next, and why then; None where it is not watched."""
         found = self._find(panel, order_id)
@@ -224,6 +228,14 @@ class Book:
         """What the panel's orders have taught; None where it is not opened."""
         shelf = self._shelves.get(panel)
         return shelf.learnt if shelf else None
+
+    def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
+        """The keys of all orders and when each was asked about, slice by slice; NaN: not known.
+
+        Between two the loop may do other things.
+        """
+        for shelf in list(self._shelves.values()):
+            yield from shelf.asked()
 
     def replace(self, order: Order) -> None:
         """The order's new state; a closed one leaves the book."""

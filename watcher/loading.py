@@ -1,5 +1,6 @@
 """Brings watched orders from the database into a book, part by part: others run in between."""
 
+import asyncio
 from collections.abc import Collection
 from random import Random
 
@@ -29,7 +30,9 @@ class Loading:
             return
         if self._last is None:
             self._last = await self._store.last_key()
-        parts, self._after = await self._store.load(self._after, self._last, links=self._links)
+        parts, after = await self._store.load(self._after, self._last, links=self._links)
         for rows in parts:
             if rows.panel in self._panels:
                 book.fill(rows, now, self._random)
+                await asyncio.sleep(0)
+        self._after = after

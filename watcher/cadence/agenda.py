@@ -12,24 +12,29 @@ Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real 
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import inf
 
+from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import FINE, Buckets
+from watcher.cadence.caps import GUARDED_WITHIN, Limits, cap_of, limits_of
 from watcher.cadence.entries import State
 from watcher.model import Phase
-from watcher.records import GUARDED, NONE, Records
+from watcher.records import GUARDED, NONE, OPEN, Records
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
-GUARDED_WITHIN = 12 * 3600.0  # no finished order waits longer, if the budget allows it
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
-ACTIVE_SHARE, GUARDED_SHARE = 0.2, 0.1  # of the budget, which caps may take at the most
-START_SHARE = 0.5  # of it, for open orders after a start: nobody knows how long they waited before
+_OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
+_CAPS_AT_ONCE = 2000  # of which is looked whether they are over: some 5 ms
+_GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
 
 _OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
 _WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
+_PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 def after_problem(failures: int, now: float) -> float:
@@ -55,19 +60,21 @@ class Agenda:
         self.v = 0.0
         self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
         self.minutes_a_unit = self.idle  # k, for people
-        self.active = self.guarded = 0
+        self.watched = {Phase.OPEN: 0, Phase.GUARDED: 0}
+        self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
         self._keys = Buckets(records)
         self._caps = Buckets(records)
-        self._cap_width = max(0.05, min(5.0, within / 20))
+        self._cap_width = max(0.05, min(0.5, within / 20))
         self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
-        self._appointments: list[tuple[float, int, int]] = []  # time, serial number, slot
-        self._serial = 0
+        self._appointments = Appointments(records)
+        self._overdue = Appointments(records)  # by their caps
         self._began = now
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
+        self._is_whole = False  # before, nobody can tell whose turn it is
         self._measured = [0.0, 0.0]  # minutes, units
 
     def appoint(self, slot: int, at: float) -> None:
@@ -76,10 +83,7 @@ class Agenda:
         if records.state[slot] == _OUT:
             self.note_phase(records.phase_of(slot), 1)
             self._file(slot, at + self.cap(records.phase_of(slot)))
-        records.turn[slot] = at
-        records.state[slot] = _APPOINTED
-        self._serial += 1
-        heapq.heappush(self._appointments, (at, self._serial, slot))
+        self._appointments.add(slot, at)
 
     def join(
         self, slots: Sequence[int], waits: Sequence[float], shares: Sequence[float], now: float
@@ -91,23 +95,21 @@ class Agenda:
             turn[slot] = v + wait * share
             state[slot] = _WAITING
         self._demand += sum(1.0 / wait for wait in waits)
-        guarded = sum(phase[slot] == GUARDED for slot in slots)
-        self.note_phase(Phase.GUARDED, guarded)
-        self.note_phase(Phase.OPEN, len(slots) - guarded)
-        first = min(self.within, self._first_within())
-        widths = [self.within if phase[slot] == GUARDED else first for slot in slots]
-        latest = [
-            int((now + width * share) / self._cap_width)
-            for width, share in zip(widths, shares, strict=True)
-        ]
-        for slot, number in zip(slots, latest, strict=True):
-            records.filed[slot] = number
-        self._caps.add_all(latest, slots)
+        self._note_joined(slots)
+        limits = self._limits()
+        for slot, share in zip(slots, shares, strict=True):
+            limit, asked = limits[phase[slot]], records.checked_at[slot]
+            latest = (
+                limit.latest(slot, asked) if asked == asked else now + limit.blind_within * share
+            )
+            records.filed[slot] = int(min(max(latest, now), now + self.within) / self._cap_width)
+        self._caps.add_all([records.filed[slot] for slot in slots], slots)
         self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it."""
         self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
+        self._is_whole = True
 
     def answered(self, slot: int, units: float, now: float) -> None:
         """The order was asked about at `now`; it waits for `units`."""
@@ -150,10 +152,7 @@ class Agenda:
 
     def note_phase(self, phase: Phase, by: int) -> None:
         """So many orders more are in this phase."""
-        if phase is Phase.GUARDED:
-            self.guarded += by
-        else:
-            self.active += by
+        self.watched[phase] += by
 
     def promised_at(self, slot: int) -> float | None:
         """By when the order is to be asked about, if the budget allows it."""
@@ -180,26 +179,27 @@ class Agenda:
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
-        appointed = self._next_appointment()
-        times = [appointed] if appointed is not None else []
+        appointed = self._soonest().next_at()
+        times = [appointed] if appointed < inf else []
         bucket = self._first_waiting(now)
-        if bucket is not None:
+        if bucket is not None and self._is_whole:
             times.append(self._turn_of(bucket))
         if self._resting:
             times.append(self._resting[0][0])
-        first_cap = self._caps.first()
-        if first_cap is not None:
-            times.append(first_cap * self._cap_width)
+        first_cap = self._next_cap()
+        if len(self._overdue) < _OVERDUE_AT_ONCE and first_cap < inf:
+            times.append(first_cap if first_cap > now else now + _GO_ON_AFTER)
         return max(now, min(times)) if times else None
 
     def take(self, limit: int, now: float) -> list[int]:
         """The orders of the next request, none while nothing is due.
 
+        Until all have joined there are no turns, only appointments.
         They stay under way until `answered`, `appoint` or `put_back`.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
-        if taken and self.records.alone[taken[0]]:
+        if not self._is_whole or (taken and self.records.alone[taken[0]]):
             return taken
         if not taken and not self._is_turn(now):
             return taken
@@ -210,7 +210,7 @@ class Agenda:
 
     def upcoming(self, count: int, now: float) -> list[int]:
         """The orders that will be asked about first, as far as one can tell."""
-        appointed = (slot for _, _, slot in heapq.nsmallest(count, self._appointments))
+        appointed = [*self._appointments.lowest(count), *self._overdue.lowest(count)]
         found = [*appointed, *self._keys.lowest(count), *(s for _, s in self._resting)]
         expected = {slot: self.expected_at(slot, now) for slot in found}
         timed = [(at, slot) for slot, at in expected.items() if at is not None]
@@ -230,7 +230,7 @@ class Agenda:
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
-        latest = checked_at + self.cap(records.phase_of(slot))
+        latest = self._limits_of(records.phase_of(slot)).latest(slot, checked_at)
         return max(min(by_key, latest), checked_at + self.gap)
 
     def seconds(self, units: float) -> float:
@@ -238,19 +238,35 @@ class Agenda:
         return min(max(60.0 * self.minutes_a_unit * units, self.gap), self.within)
 
     def cap(self, phase: Phase) -> float:
-        """Seconds that an order waits at the most. Caps that no budget can meet would ruin it."""
-        a_minute = max(self.ids_per_minute, 1e-9)
-        if phase is Phase.GUARDED:
-            within = max(self.within, GUARDED_WITHIN)
-            return max(within, 60.0 * self.guarded / (GUARDED_SHARE * a_minute))
-        return max(self.within, 60.0 * self.active / (ACTIVE_SHARE * a_minute))
+        """Seconds that an order waits at the most."""
+        return cap_of(phase, self.within, self.watched[phase], self.ids_per_minute)
 
     # --- below: how it is kept ---
 
-    def _first_within(self) -> float:
-        """Seconds after a start within which every open order is asked about: soon, but no rush."""
-        needed = 60.0 * self.active / (START_SHARE * max(self.ids_per_minute, 1e-9))
-        return min(self.cap(Phase.OPEN), max(self.within / 10, needed))
+    def _limits(self) -> dict[int, Limits]:
+        """By the phase's code."""
+        return {code: self._limits_of(phase) for code, phase in _PHASES}
+
+    def _limits_of(self, phase: Phase) -> Limits:
+        return limits_of(
+            phase,
+            began=self._began,
+            cap=self.cap(phase),
+            gap=self.gap,
+            joined=self._joined[phase],
+            late=self._late[phase],
+            ids=self.ids_per_minute,
+        )
+
+    def _note_joined(self, slots: Sequence[int]) -> None:
+        """How many there are, and how many of them are late."""
+        checked_at, phases = self.records.checked_at, self.records.phase
+        for code, phase in _PHASES:
+            times = [checked_at[slot] for slot in slots if phases[slot] == code]
+            self.note_phase(phase, len(times))
+            late_before = self._began - self.cap(phase)
+            self._joined[phase] += len(times)
+            self._late[phase] += sum(not at > late_before for at in times)  # NaN: not known
 
     def _promise(self, phase: int) -> float:
         if phase == GUARDED and self.within < GUARDED_WITHIN:
@@ -285,27 +301,31 @@ class Agenda:
             _, slot = heapq.heappop(self._resting)
             if self.records.state[slot] == _RESTING:
                 self._await_turn(slot)
-        while (bucket := self._caps.first()) is not None and bucket * self._cap_width <= now:
-            self._look_at_caps(now)
+        self._overdue.next_at()  # so that none counts that is stale, unless one is due before it
+        looked_at = 0
+        while looked_at < _CAPS_AT_ONCE and len(self._overdue) < _OVERDUE_AT_ONCE:
+            if self._next_cap() > now:
+                break
+            looked_at += self._look_at_caps(now)
 
-    def _look_at_caps(self, now: float) -> None:
-        """Those of the first bucket; a slot that is filed elsewhere by now is not meant."""
-        records, number = self.records, self._caps.first()
-        caps = {False: self.cap(Phase.OPEN), True: self.cap(Phase.GUARDED)}
-        firsts = {False: self._first_within(), True: caps[True]}
-        for slot in self._caps.pop():
+    def _next_cap(self) -> float:
+        """When caps are to be looked at again; infinity where there are none."""
+        bucket = self._caps.first()
+        return inf if bucket is None else bucket * self._cap_width
+
+    def _look_at_caps(self, now: float) -> int:
+        """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
+        records, number, limits = self.records, self._caps.first(), self._limits()
+        bucket = self._caps.pop()
+        for slot in bucket:
             if records.state[slot] != _OUT and records.filed[slot] == number:
                 records.filed[slot] = NONE
-                is_guarded = records.phase[slot] == GUARDED
-                self._hold_to_cap(slot, caps[is_guarded], firsts[is_guarded], now)
+                self._hold_to_cap(slot, limits[records.phase[slot]], now)
+        return len(bucket)
 
-    def _hold_to_cap(self, slot: int, cap: float, first: float, now: float) -> None:
-        records = self.records
-        checked_at, state = records.checked_at[slot], records.state[slot]
-        if checked_at != checked_at:  # not since the start; these are spread, too
-            latest = self._began + first * (slot * 619 % 1024) / 1024
-        else:
-            latest = checked_at + cap
+    def _hold_to_cap(self, slot: int, limits: Limits, now: float) -> None:
+        checked_at, state = self.records.checked_at[slot], self.records.state[slot]
+        latest = limits.latest(slot, checked_at)
         if latest > now + self._cap_width:
             # Not later than an open order's: a guarded one may be open again by then.
             self._file(slot, min(latest, now + self.within))
@@ -313,31 +333,26 @@ class Agenda:
         if checked_at + self.gap > now:
             self._file(slot, now + self._cap_width)
             return
-        self._file(slot, now + self.within)
+        self._file(slot, min(limits.latest(slot, now), now + self.within))
         if state == _WAITING:
-            self.appoint(slot, latest)
+            self._overdue.add(slot, latest)
 
-    def _next_appointment(self) -> float | None:
-        """When it is; appointments that nobody has any more are forgotten."""
-        heap, records = self._appointments, self.records
-        while heap:
-            at, _, slot = heap[0]
-            if records.state[slot] == _APPOINTED and records.turn[slot] == at:
-                return at
-            heapq.heappop(heap)
-        return None
+    def _soonest(self) -> Appointments:
+        """Those of which the first is due next."""
+        own, overdue = self._appointments, self._overdue
+        return overdue if overdue.next_at() < own.next_at() else own
 
     def _take_appointed(self, limit: int, now: float) -> list[int]:
         taken: list[int] = []
         records = self.records
         while len(taken) < limit:
-            at = self._next_appointment()
-            if at is None or at > now:
+            appointments = self._soonest()
+            if appointments.next_at() > now:
                 break
-            slot = self._appointments[0][2]
+            slot = appointments.first()
             if records.alone[slot] and taken:
                 break
-            heapq.heappop(self._appointments)
+            appointments.pop()
             records.state[slot] = _ASKED
             taken.append(slot)
             if records.alone[slot]:

@@ -47,6 +47,7 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     checked_at: Sequence[float | None]
     problem: Sequence[str | None]
     refills: Sequence[int]
+    asked_at: Sequence[float]  # as far as it was written; NaN where that is not known
 
 
 class Records:
@@ -133,6 +134,7 @@ class Records:
             if link is not None:
                 self.links[slot] = link
         self._lengthen_schedule(more)
+        self.checked_at[first:] = array("d", rows.asked_at)
         return range(first, first + more)
 
     def write(self, slot: int, order: Order) -> None:
@@ -164,6 +166,7 @@ class Records:
         """The slot may be given to another order from now on."""
         self._ids.remove(slot)
         self.links.pop(slot, None)
+        self.checked_at[slot] = nan
         self._free.append(slot)
 
     def order(self, slot: int) -> Order:

@@ -4,18 +4,31 @@ from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
 from watcher.config.secrets import Secrets
-from watcher.config.sections import Config, Daemon, Duration, PanelConfig, PanelSection, Secret
+from watcher.config.sections import (
+    Config,
+    Daemon,
+    Duration,
+    EventsTarget,
+    NotifyTarget,
+    PanelConfig,
+    PanelSection,
+    Secret,
+    Shop,
+)
 
 __all__ = [
     "Config",
     "Daemon",
     "Duration",
+    "EventsTarget",
     "Hosts",
+    "NotifyTarget",
     "PanelConfig",
     "PanelSection",
     "Place",
     "Secret",
     "Secrets",
+    "Shop",
     "authority",
     "load",
     "locate",

@@ -17,16 +17,16 @@ from watcher.conditions import Condition
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
-    EVENTS,
     Config,
     Daemon,
-    NotifySection,
     PanelConfig,
     PanelSection,
     RuleSection,
     Secret,
 )
+from watcher.config.shops import read_shops
 from watcher.config.tables import Tables
+from watcher.config.targets import read_events, read_notify
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
@@ -72,14 +72,17 @@ class _Reader(Tables):
         self._secrets = secrets
 
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
-        self.unknown(raw, ("daemon", "defaults", "panels", "rules", "notify"), "")
+        known = ("daemon", "defaults", "panels", "rules", "notify", "events", "shops")
+        self.unknown(raw, known, "")
         daemon = self.section(Daemon, self.table(raw, "daemon"), "daemon") or Daemon()
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
         panels = self._panels(raw)
         rules = self._rules(self.tables(raw, "rules"), panels)
-        notify = self._notify(self.tables(raw, "notify"))
+        shops = read_shops(self, raw, panels, self._secrets)
+        notify = read_notify(self, self._secrets, raw)
+        events = read_events(self, self._secrets, raw, panels, {one.name for one in notify})
         if self.problems:
             return None
         return Config(
@@ -92,6 +95,8 @@ class _Reader(Tables):
             panels={name: panel for name, panel in panels.items() if panel},
             rules=rules,
             notify=notify,
+            shops=shops,
+            events=events,
         )
 
     def _listen(self, listen: str) -> tuple[str, int]:
@@ -247,19 +252,6 @@ class _Reader(Tables):
                 cause = f"panel {name!r} can't {section.action} by its API"
                 self.note(f"{path}.panels", f"rule {section.name!r}: {cause}")
         return frozenset(section.panels)
-
-    def _notify(self, tables: list[Any]) -> tuple[NotifySection, ...]:
-        sections = []
-        for number, table in enumerate(tables, 1):
-            section = self.section(NotifySection, table, f"notify[{number}]")
-            if section is None:
-                continue
-            for event in section.on:
-                if event not in EVENTS:
-                    known = ", ".join(EVENTS)
-                    self.note(f"notify[{number}].on", f"there is no {event!r}; there are: {known}")
-            sections.append(section)
-        return tuple(sections)
 
     def _is_good(self, key: str, value: Any) -> bool:
         """A bad default is told of once, at [defaults], not again at each panel."""

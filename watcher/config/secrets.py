@@ -17,19 +17,41 @@ class Secrets:
 
     def panel_key(self, name: str, section: PanelSection) -> Secret:
         """The key of a panel; ValueError tells where it was looked for."""
-        variable = section.key_env or re.sub(r"\W", "_", name).upper() + "_KEY"
+        return self._key(name, section.key_env, section.key_file)
+
+    def shop_key(self, name: str, variable: str | None, file: str | None) -> Secret:
+        """The key of a shop; ValueError tells where it was looked for."""
+        return self._key(f"shop-{name}", variable, file)
+
+    def token(self, file: str | None) -> Secret | None:
+        """The API's token, None where none is configured."""
+        found = self._credential("api.token") or (file and self._file(file))
+        return Secret(found) if found else None
+
+    def _key(self, name: str, variable: str | None, file: str | None) -> Secret:
+        variable = variable or re.sub(r"\W", "_", name).upper() + "_KEY"
         key = (
             self._credential(f"{name}.key")
-            or (section.key_file and self._file(section.key_file))
+            or (file and self._file(file))
             or self._env.get(variable, "").strip()
         )
         if not key:
             raise ValueError(f"no key: set ${variable}, or key_file, or credential {name}.key")
         return Secret(key)
 
-    def token(self, file: str | None) -> Secret | None:
-        """The API's token, None where none is configured."""
-        found = self._credential("api.token") or (file and self._file(file))
+    def url(self, name: str, variable: str | None) -> Secret:
+        """Where a target is reached; ValueError tells where that was looked for."""
+        variable = variable or re.sub(r"\W", "_", name).upper() + "_URL"
+        found = self._credential(f"{name}.url") or self._env.get(variable, "").strip()
+        if not found:
+            raise ValueError(f"no URL: set ${variable}, or credential {name}.url")
+        return Secret(found)
+
+    def signing(self, name: str, variable: str | None) -> Secret | None:
+        """What a target's messages are signed with; ValueError where it is named and not there."""
+        found = self._credential(f"{name}.secret") or self._env.get(variable or "", "").strip()
+        if not found and variable:
+            raise ValueError(f"no secret: set ${variable}, or credential {name}.secret")
         return Secret(found) if found else None
 
     def _credential(self, name: str) -> str | None:

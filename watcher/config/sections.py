@@ -10,22 +10,21 @@ from msgspec import Meta
 
 from watcher.config.hosts import Hosts
 from watcher.panels.profiles import Profile
+from watcher.panels.protocol.serve import whole
 from watcher.rules import Rule
+from watcher.telling.lanes import Change
+from watcher.telling.notices import Event
 
-EVENTS = (
-    "balance_low",
-    "order_stalled",
-    "action_unresolved",
-    "panel_down",
-    "rule_paused",
-    "price_rise",
-    "service_gone",
-    "refill_rejected",
-)
+Right = Literal["read", "order"]
+Target = tuple[str, str]  # a panel, and a service there
 
 
 class Duration(float):
     """Seconds; written as "90s", "30m", "24h", "30d" or several of them, as "1h30m"."""
+
+
+class Pause(Duration):
+    """A duration that may be none at all: "0s"."""
 
 
 class Amount(Decimal):
@@ -108,8 +107,100 @@ class RuleSection(msgspec.Struct, frozen=True, kw_only=True):
 class NotifySection(msgspec.Struct, frozen=True, kw_only=True):
     """[[notify]]"""
 
-    url_env: str
-    on: tuple[str, ...]
+    name: str | None = None
+    url_env: str | None = None
+    secret_env: str | None = None
+    on: tuple[str, ...] = tuple(Event)
+    repeat_every: Duration = Duration(86400)
+    format: Literal["json", "text"] = "json"
+    allow_http: bool = False
+
+
+class EventsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """[[events]]"""
+
+    name: str | None = None
+    url_env: str | None = None
+    secret_env: str | None = None
+    on: tuple[str, ...] = ("status", "progress")
+    panels: tuple[str, ...] | None = None
+    allow_http: bool = False
+
+
+class NotifyTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where people are told of troubles; `secret` is written as whsec_ and Base64."""
+
+    name: str
+    url: Secret
+    secret: Secret | None
+    on: frozenset[Event]
+    repeat_every: float  # seconds
+    format: Literal["json", "text"]
+
+
+class EventsTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program is told of changed orders; `panels` None is every panel."""
+
+    name: str
+    url: Secret
+    secret: Secret | None
+    on: frozenset[Change]
+    panels: frozenset[str] | None
+
+
+class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
+    """[[shops]]"""
+
+    name: str
+    key_env: str | None = None
+    key_file: str | None = None
+    rights: tuple[Right, ...] = ("read", "order")
+    panels: tuple[str, ...] = ()
+    services: dict[str, str] = {}
+    offsets: dict[str, Annotated[int, Meta(ge=0, le=10**12)]] = {}
+    requests_per_minute: Annotated[float, Meta(ge=1, le=60_000)] = 300
+    duplicate_within: Pause = Pause(60)
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True):
+    """A shop's key, what it may do, and how its ids lead to panels.
+
+    `services` maps its service ids; `offsets` are what is added to a panel's own.
+    """
+
+    name: str
+    key: Secret
+    panels: tuple[str, ...]
+    services: dict[str, Target]
+    offsets: dict[str, int]
+    rights: frozenset[str]
+    requests_per_minute: float
+    duplicate_within: float
+
+    @property
+    def panel(self) -> str | None:
+        """The only panel, whose order ids are the shop's; None where there are several."""
+        return self.panels[0] if len(self.panels) == 1 else None
+
+    def service(self, own: str) -> Target | None:
+        """Where the shop's service leads."""
+        if own in self.services:
+            return self.services[own]
+        if not self.offsets:
+            return (self.panel, own) if self.panel and not self.services else None
+        number = whole(own)
+        fits = {add: panel for panel, add in self.offsets.items() if number and add < number}
+        if number is None or not fits:
+            return None
+        return fits[max(fits)], str(number - max(fits))
+
+    def own_ids(self, panel: str, service: str) -> list[str]:
+        """What the panel's service is called in the shop."""
+        named = [own for own, place in self.services.items() if place == (panel, service)]
+        usual, number = service, whole(service)
+        if panel in self.offsets and number is not None:
+            usual = str(number + self.offsets[panel])
+        return named + [usual] * (usual not in named and self.service(usual) == (panel, service))
 
 
 class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +225,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: Daemon
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]
-    notify: tuple[NotifySection, ...]
+    notify: tuple[NotifyTarget, ...]
+    events: tuple[EventsTarget, ...]
+    shops: tuple[Shop, ...]
 
 
 def amount(text: str) -> Amount:
@@ -154,3 +247,8 @@ def duration(text: str) -> Duration:
     if not 0 < total < 100 * 366 * 86400:
         raise ValueError(f"{text!r} is out of range")
     return Duration(total)
+
+
+def pause(text: str) -> Pause:
+    """The same, or 0 of "0s"."""
+    return Pause(0 if text.strip() == "0s" else duration(text))

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watcher.config.sections import Amount, Duration, amount, duration
+from watcher.config.sections import Amount, Duration, Pause, amount, duration, pause
 
 BAD: Any = object()
 Section = TypeVar("Section", bound=msgspec.Struct)
@@ -79,7 +79,7 @@ class Tables:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    read: dict[type, Callable[[str], Any]] = {Duration: duration, Amount: amount}
+    read: dict[type, Callable[[str], Any]] = {Duration: duration, Amount: amount, Pause: pause}
     if kind not in read:
         raise TypeError(f"no way to read {kind}")
     if not isinstance(value, str):

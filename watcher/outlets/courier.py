@@ -1,0 +1,120 @@
+"""Brings one target the messages that wait for it in the outbox, until each has arrived."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from watcher.config import NotifyTarget
+from watcher.errors import Undelivered
+from watcher.metrics import Metrics
+from watcher.store import Message, Store
+from watcher.telling.letters import Letter, letter, trial
+from watcher.telling.messengers import Messenger
+from watcher.telling.retries import LONG_ENOUGH, pause
+from watcher.telling.signatures import secret_of
+from watcher.telling.webhooks import JSON, Webhook
+
+log = structlog.get_logger()
+
+_AT_ONCE = 3  # messages a run, up to the first that does not arrive
+_TEXT = {"content-type": "text/plain; charset=utf-8"}
+
+
+class Courier:
+    """One target's. What a kill cut off is sent again, with the same id."""
+
+    def __init__(
+        self,
+        target: NotifyTarget,
+        *,
+        store: Store,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.target = target
+        self.waiting = 0
+        self.arrived_at: float | None = None
+        self.error: str | None = None
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._sending = asyncio.Lock()
+        self._hurried = False  # a restart or a reload may have mended what failed
+        url = target.url.reveal()
+        is_web = url.lower().startswith(("http://", "https://"))
+        self._way: _Hook | Messenger = _Hook(target) if is_web else Messenger(url)
+        for counter in (metrics.notifications, metrics.notification_failures):
+            counter.labels(target.name)
+
+    async def run_once(self, now: float) -> float | None:
+        """Send what is due; returns when the next message is."""
+        async with self._sending:
+            if not self._hurried:
+                await self._store.hurry(self.target.name, now)
+                self._hurried = True
+            for message in await self._store.waiting(self.target.name, _AT_ONCE, due=now):
+                if not await self._deliver(message):
+                    break
+        self.waiting, next_at = (await self._store.queued()).get(self.target.name, (0, None))
+        return next_at
+
+    async def test(self) -> None:
+        """Send a message that says nothing but that; Undelivered: it may not have arrived."""
+        now = self._clock()
+        await self._attempt(f"test_{self.target.name}_{now:.3f}", trial(self.target.name, now))
+
+    async def close(self) -> None:
+        """End the connections, once nothing is under way."""
+        async with self._sending:
+            await self._way.close()
+
+    async def _deliver(self, message: Message) -> bool:
+        now = self._clock()
+        try:
+            # The same at each attempt: by it the receiver knows what it has had.
+            message_id = f"msg_{message.id}_{message.queued_at:.0f}"
+            await self._attempt(message_id, letter(message.notices, message.queued_at))
+        except Undelivered as error:
+            await self._put_off(message, error, now)
+            return False
+        await self._store.told([message.id])
+        return True
+
+    async def _put_off(self, message: Message, error: Undelivered, now: float) -> None:
+        name, cause = self.target.name, str(error)
+        if error.for_good or now - message.queued_at >= LONG_ENOUGH:
+            log.error("notification.given_up", notifier=name, message=message.id, cause=cause)
+            await self._store.give_up([message.id], cause)
+            return
+        wait = max(error.retry_after, pause(message.attempts + 1))
+        log.warning("notification.failed", notifier=name, cause=cause, again_in=round(wait))
+        await self._store.put_off([message.id], cause, now + wait)
+
+    async def _attempt(self, message_id: str, message: Letter) -> None:
+        now, name = self._clock(), self.target.name
+        self._metrics.notifications.labels(name).inc()
+        try:
+            await self._way.send(message_id, message, now)
+        except Undelivered as error:
+            self._metrics.notification_failures.labels(name).inc()
+            self.error = str(error)
+            raise
+        self.arrived_at, self.error = now, None
+
+
+class _Hook:
+    """The way to a target that has a URL of the web."""
+
+    def __init__(self, target: NotifyTarget) -> None:
+        secret = None if target.secret is None else secret_of(target.secret.reveal())
+        self._format = target.format
+        self._webhook = Webhook(target.url.reveal(), secret)
+        self.close = self._webhook.close
+
+    async def send(self, message_id: str, letter: Letter, now: float) -> None:
+        if self._format == "text":
+            headers = {**_TEXT, "x-title": letter.title}
+            await self._webhook.send(message_id, letter.text.encode(), now, headers)
+        else:
+            await self._webhook.send(message_id, letter.body, now, JSON)

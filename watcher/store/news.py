@@ -1,0 +1,132 @@
+"""What happened lately that people may be told of, once: found where it is on record anyway."""
+
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
+from watcher.store.part import Part
+from watcher.store.schema import (
+    RESTORED,
+    actions,
+    firings,
+    order_states,
+    orders,
+    refills,
+    service_changes,
+    services,
+)
+from watcher.telling.notices import Event, Trouble
+
+_MOST = 1000  # of a kind at once
+_FIRED = (
+    select(firings, orders.c.panel, orders.c.order_id)
+    .join(orders, orders.c.key == firings.c.key)
+    .where(
+        firings.c.action == RuleAction.NOTIFY.value,
+        firings.c.dry_run.is_(False),
+        firings.c.detail != RESTORED,
+    )
+)
+_REJECTED = select(refills).where(refills.c.status == RefillStatus.REJECTED.value)
+_REFUSED = select(actions).where(
+    actions.c.kind == Kind.REFILL.value, actions.c.state == ActionState.REJECTED.value
+)
+_CHANGED = (
+    select(service_changes, services.c.name)
+    .outerjoin(
+        services,
+        (services.c.panel == service_changes.c.panel)
+        & (services.c.id == service_changes.c.service),
+    )
+    .where(service_changes.c.field.in_(("rate", "gone")))
+)
+_OPEN = (
+    select(orders.c.panel, orders.c.service)
+    .join(order_states, order_states.c.key == orders.c.key)
+    .where(order_states.c.phase == Phase.OPEN.value)
+    .distinct()
+)
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Something that happened; `service` names one that it concerns."""
+
+    at: float
+    trouble: Trouble
+    service: tuple[str, str] | None = None  # panel, service id
+
+
+class News(Part):
+    """Read from `firings`, `refills`, `actions` and `service_changes`."""
+
+    async def moments(self, since: float, wanted: AbstractSet[Event]) -> list[Moment]:
+        """What of the wanted kinds came on record since then."""
+
+        async def fetch(connection: AsyncConnection) -> list[Moment]:
+            found: list[Moment] = []
+
+            async def add(statement: Select[Any], at: Any, moment: Any) -> None:
+                rows = statement.where(at >= since).order_by(at).limit(_MOST)
+                moments = [moment(row) for row in (await connection.execute(rows)).mappings()]
+                found.extend(one for one in moments if one is not None)
+
+            if Event.RULE_FIRED in wanted:
+                await add(_FIRED, firings.c.at, self._fired)
+            if Event.REFILL_REJECTED in wanted:
+                await add(_REJECTED, refills.c.finished_at, self._rejected)
+                await add(_REFUSED, actions.c.settled_at, self._refused)
+            if wanted & {Event.PRICE_RISE, Event.SERVICE_GONE}:
+                await add(_CHANGED, service_changes.c.at, self._changed)
+            return [moment for moment in found if moment.trouble.event in wanted]
+
+        return await self._db.read("moments", fetch)
+
+    async def open_services(self) -> set[tuple[str, str]]:
+        """(panel, service id) of all open orders. Reads every one of them."""
+        names = self._db.panels.names
+
+        async def fetch(connection: AsyncConnection) -> set[tuple[str, str]]:
+            rows = await connection.execute(_OPEN)
+            return {(names[panel], service) for panel, service in rows if service is not None}
+
+        return await self._db.read("open_services", fetch)
+
+    def _fired(self, row: Any) -> Moment:
+        text = f"rule {row['rule']!r} fires for order {row['order_id']}: {row['detail']}"
+        subject = f"{row['rule']}/{row['order_id']}/{row['id']}"
+        return self._moment(row, row["at"], Event.RULE_FIRED, text, subject)
+
+    def _rejected(self, row: Any) -> Moment:
+        words = f": {row['status_text']}" if row["status_text"] else ""
+        text = f"refill {row['refill_id']} of order {row['order_id']} was rejected{words}"
+        subject = f"{row['order_id']}/{row['refill_id']}"
+        return self._moment(row, row["finished_at"], Event.REFILL_REJECTED, text, subject)
+
+    def _refused(self, row: Any) -> Moment:
+        words = f": {row['answer']}" if row["answer"] else ""
+        text = f"the panel refused to refill order {row['order_id']}{words}"
+        subject = f"{row['order_id']}/action {row['id']}"
+        return self._moment(row, row["settled_at"], Event.REFILL_REJECTED, text, subject)
+
+    def _changed(self, row: Any) -> Moment | None:
+        service = f"service {row['service']} ({row['name'] or 'without a name'})"
+        event, text = Event.SERVICE_GONE, f"{service} is no longer listed"
+        if row["field"] == "rate":
+            if not _has_risen(row["old"], row["new"]):
+                return None
+            event = Event.PRICE_RISE
+            text = f"{service} costs {row['new']} for 1,000; it was {row['old']}"
+        moment = self._moment(row, row["at"], event, text, f"{row['service']}/{row['id']}")
+        return msgspec.structs.replace(moment, service=(moment.trouble.panel, row["service"]))
+
+    def _moment(self, row: Any, at: float, event: Event, text: str, subject: str) -> Moment:
+        return Moment(at, Trouble(event, self._db.panels.names[row["panel"]], text, subject))
+
+
+def _has_risen(old: str | None, new: str | None) -> bool:
+    return old is not None and new is not None and Decimal(new) > Decimal(old)

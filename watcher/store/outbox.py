@@ -1,0 +1,210 @@
+"""What people are to be told: troubles that last, and the messages on their way to each target."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.store.part import Part, batched
+from watcher.store.schema import notify_targets, outbox, troubles
+from watcher.telling.notices import Event, Known, Notice, Trouble
+
+_INSERT = sqlite.insert(troubles)
+_UPSERT = _INSERT.on_conflict_do_update(
+    set_={
+        name: _INSERT.excluded[name]
+        for name in ("event", "panel", "subject", "text", "began_at", "told_at", "gone_at")
+    }
+)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Notices on their way to one target."""
+
+    id: int
+    target: str
+    notices: list[Notice]
+    queued_at: float
+    next_at: float
+    attempts: int
+    error: str | None
+
+
+class Outbox(Part):
+    """The tables `notify_targets`, `troubles` and `outbox`."""
+
+    async def know_targets(self, names: Collection[str], *, now: float) -> dict[str, float]:
+        """Since when each of the targets is there; a new one is from now on."""
+        known = sqlite.insert(notify_targets).on_conflict_do_nothing()
+
+        async def work(connection: AsyncConnection) -> dict[str, float]:
+            if names:
+                await connection.execute(known, [{"name": n, "since": now} for n in names])
+            return {row.name: row.since for row in await connection.execute(select(notify_targets))}
+
+        return await self._db.write("targets", work)
+
+    async def forget_targets(self, but: Collection[str]) -> None:
+        """Remove all that concerns other targets than these."""
+
+        async def work(connection: AsyncConnection) -> None:
+            for column in (notify_targets.c.name, troubles.c.target, outbox.c.target):
+                await connection.execute(delete(column.table).where(column.not_in(but)))
+
+        await self._db.write("targets", work)
+
+    async def known_troubles(self) -> dict[str, list[Known]]:
+        """Those that there are, or were a moment ago, as each target knows them."""
+
+        async def fetch(connection: AsyncConnection) -> dict[str, list[Known]]:
+            known: dict[str, list[Known]] = {}
+            for row in await connection.execute(select(troubles)):
+                trouble = Trouble(Event(row.event), row.panel, row.text, row.subject)
+                one = Known(trouble, row.began_at, row.told_at, row.gone_at)
+                known.setdefault(row.target, []).append(one)
+            return known
+
+        return await self._db.read("known_troubles", fetch)
+
+    async def keep_notices(
+        self,
+        known: Iterable[tuple[str, Known]],
+        gone: Sequence[tuple[str, str]],
+        messages: Sequence[tuple[str, Sequence[Notice]]],
+        *,
+        now: float,
+    ) -> None:
+        """Write what targets know of troubles and queue messages to them, all or nothing.
+
+        `gone` are (target, key of a trouble) that no target knows of any more.
+        """
+        there = [_trouble_row(target, one) for target, one in known]
+        queued = [_message_row(target, notices, now) for target, notices in messages]
+
+        async def work(connection: AsyncConnection) -> None:
+            if there:
+                await connection.execute(_UPSERT, there)
+            for some in batched(gone):
+                which = tuple_(troubles.c.target, troubles.c.key).in_(some)
+                await connection.execute(delete(troubles).where(which))
+            if queued:
+                await connection.execute(insert(outbox), queued)
+
+        await self._db.write("keep_notices", work)
+
+    async def waiting(self, target: str, limit: int, due: float | None = None) -> list[Message]:
+        """The target's oldest messages that are not told yet; only those that are `due` by then."""
+        statement = select(outbox).where(outbox.c.state == "queued", outbox.c.target == target)
+        if due is not None:
+            statement = statement.where(outbox.c.next_at <= due)
+        return await self._messages(statement.order_by(outbox.c.id).limit(limit))
+
+    async def dead_messages(self, limit: int) -> list[Message]:
+        """The last that were given up, newest first."""
+        statement = select(outbox).where(outbox.c.state == "dead")
+        return await self._messages(statement.order_by(outbox.c.id.desc()).limit(limit))
+
+    async def queued(self) -> dict[str, tuple[int, float]]:
+        """How many messages wait for each target, and when the next is due."""
+        statement = (
+            select(
+                outbox.c.target,
+                func.count().label("waiting"),
+                func.min(outbox.c.next_at).label("next_at"),
+            )
+            .where(outbox.c.state == "queued")
+            .group_by(outbox.c.target)
+        )
+
+        async def fetch(connection: AsyncConnection) -> dict[str, tuple[int, float]]:
+            rows = await connection.execute(statement)
+            return {row.target: (row.waiting, row.next_at) for row in rows}
+
+        return await self._db.read("queued", fetch)
+
+    async def given_up(self) -> dict[str, int]:
+        """How many messages to each target were given up."""
+        statement = (
+            select(outbox.c.target, func.count())
+            .where(outbox.c.state == "dead")
+            .group_by(outbox.c.target)
+        )
+
+        async def fetch(connection: AsyncConnection) -> dict[str, int]:
+            return {row[0]: row[1] for row in await connection.execute(statement)}
+
+        return await self._db.read("given_up", fetch)
+
+    async def told(self, ids: Collection[int]) -> None:
+        """These have arrived."""
+        await self._set(ids, state="sent", error=None)
+
+    async def put_off(self, ids: Collection[int], error: str, next_at: float) -> None:
+        """These were tried in vain, and are to be tried again."""
+        await self._set(ids, attempts=outbox.c.attempts + 1, error=error, next_at=next_at)
+
+    async def hurry(self, target: str, now: float) -> None:
+        """Whatever waits for the target is due."""
+        late = update(outbox).where(
+            outbox.c.target == target, outbox.c.state == "queued", outbox.c.next_at > now
+        )
+        await self._db.write("outbox", lambda c: c.execute(late.values(next_at=now)))
+
+    async def give_up(self, ids: Collection[int], error: str) -> None:
+        """These are not tried again."""
+        await self._set(ids, state="dead", attempts=outbox.c.attempts + 1, error=error)
+
+    async def forget_messages(self, before: float) -> None:
+        """Remove what was told, or given up, and queued before then."""
+        old = delete(outbox).where(outbox.c.state != "queued", outbox.c.queued_at < before)
+        await self._db.write("forget_messages", lambda c: c.execute(old))
+
+    async def _set(self, ids: Collection[int], **values: object) -> None:
+        statement = update(outbox).where(outbox.c.id.in_(ids)).values(**values)
+        await self._db.write("outbox", lambda c: c.execute(statement))
+
+    async def _messages(self, statement: object) -> list[Message]:
+        async def fetch(connection: AsyncConnection) -> list[Message]:
+            rows = await connection.execute(statement)  # type: ignore[call-overload]
+            return [
+                Message(
+                    row.id,
+                    row.target,
+                    msgspec.json.decode(row.body, type=list[Notice]),
+                    row.queued_at,
+                    row.next_at,
+                    row.attempts,
+                    row.error,
+                )
+                for row in rows
+            ]
+
+        return await self._db.read("messages", fetch)
+
+
+def _trouble_row(target: str, known: Known) -> dict[str, object]:
+    trouble = known.trouble
+    return {
+        "target": target,
+        "key": trouble.key,
+        "event": trouble.event,
+        "panel": trouble.panel,
+        "subject": trouble.subject,
+        "text": trouble.text,
+        "began_at": known.began_at,
+        "told_at": known.told_at,
+        "gone_at": known.gone_at,
+    }
+
+
+def _message_row(target: str, notices: Sequence[Notice], now: float) -> dict[str, object]:
+    return {
+        "target": target,
+        "state": "queued",
+        "body": msgspec.json.encode(notices).decode(),
+        "queued_at": now,
+        "next_at": now,
+        "attempts": 0,
+    }

@@ -1,0 +1,147 @@
+"""Which changed orders a program is told of, in which order, and what waits: pure.
+
+Changes are numbered as they come on record. `cursor` is the last one that was read: each up to it
+has arrived, is not for this target, or waits in its order's lane. A change that does not arrive
+holds up no other order's, only those of its own order that come after it.
+"""
+
+from collections.abc import Container, Iterable
+from enum import StrEnum
+
+import msgspec
+
+from watcher.telling.retries import TRIES, pause
+
+AT_ONCE = 10  # orders that are told of at the same time
+_DOWN_AFTER = 5  # orders that fail in a row, until it is the target that fails
+_MOST_LANES = 1000  # orders that wait, until no further changes are read
+
+
+class Change(StrEnum):
+    """What changed of an order."""
+
+    STATUS = "status"
+    PROGRESS = "progress"
+    OTHER = "other"
+
+
+def kind_of(fields: Container[str]) -> Change:
+    """What a change of these fields is."""
+    if "status" in fields:
+        return Change.STATUS
+    if "remains" in fields or "start_count" in fields:
+        return Change.PROGRESS
+    return Change.OTHER
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """What waits of one order: its changes from `first` on."""
+
+    key: int
+    first: int
+    attempts: int = 0
+    next_at: float = 0.0
+    error: str | None = None
+
+
+class Lanes:
+    """What one target has yet to be told. `changed` are the lanes that are not on record so."""
+
+    def __init__(self, cursor: int, held: Iterable[Lane] = ()) -> None:
+        self.cursor = cursor
+        self.held = {lane.key: lane for lane in held}
+        self.changed: set[int] = set()
+        self.paused_until = 0.0
+        self.error: str | None = None
+        self._failing: set[int] = set()  # orders that failed since something arrived
+        self._pauses = 0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing arrives, whatever it is."""
+        return self._pauses > 0
+
+    def room(self, now: float) -> int:
+        """How many orders may be told of now: none in a pause, and one to try after it."""
+        if now < self.paused_until:
+            return 0
+        return 1 if self.is_down else AT_ONCE
+
+    def may_read(self) -> bool:
+        """Whether further changes are to be read."""
+        return len(self.held) < _MOST_LANES
+
+    def due(self, now: float) -> list[Lane]:
+        """Lanes that are to be tried now, the longest due first."""
+        due = [lane for lane in self.held.values() if lane.next_at <= now]
+        return sorted(due, key=lambda lane: lane.next_at)
+
+    def next_at(self) -> float | None:
+        """When a lane is due next."""
+        soonest = min((lane.next_at for lane in self.held.values()), default=None)
+        return None if soonest is None else max(soonest, self.paused_until)
+
+    def arrived(self, now: float) -> None:
+        """Something arrived: what waited for the target to be back is due."""
+        if self.is_down:
+            self.hurry(now)
+        self._failing.clear()
+        self.error = None
+
+    def hurry(self, now: float) -> None:
+        """Whatever waits is due: the target may be back."""
+        for lane in list(self.held.values()):
+            self._put(msgspec.structs.replace(lane, next_at=min(lane.next_at, now)))
+        self._failing.clear()
+        self._pauses = 0
+        self.paused_until = 0.0
+
+    def failed(
+        self, key: int, change: int, error: str, now: float, *, wait: float | None = None
+    ) -> bool:
+        """The change did not arrive; whether it is given up, so that the next one has its turn.
+
+        `wait` where it is the target that wants nothing, for so many seconds at least. While the
+        target is down its failures are not held against single changes.
+        """
+        self.error = error
+        before = self.held.get(key)
+        attempts = before.attempts if before and before.first == change else 0
+        self._failing.add(key)
+        if wait is not None or len(self._failing) >= _DOWN_AFTER:
+            if now >= self.paused_until:  # those that were under way together count once
+                self._pauses += 1
+            until = now + max(wait or 0.0, pause(self._pauses))
+            self.paused_until = max(self.paused_until, until)
+        else:
+            attempts += 1
+        if attempts >= TRIES:
+            self._put(Lane(key, change + 1, next_at=now))
+            return True
+        self._put(Lane(key, change, attempts, now + pause(attempts), error))
+        return False
+
+    def hold(self, key: int, first: int, now: float) -> None:
+        """The order's changes from this one on are to be told (again)."""
+        before = self.held.get(key)
+        if before is None or first < before.first:
+            self._put(Lane(key, first, next_at=now))
+
+    def go_on(self, key: int, first: int | None, now: float) -> None:
+        """The lane's changes before this one have arrived; None: all of them."""
+        if first is None:
+            self.held.pop(key, None)
+            self.changed.add(key)
+        else:
+            self._put(Lane(key, first, next_at=now))
+
+    def rewind(self, cursor: int) -> None:
+        """Read again from there: what waits only since then will be read with it."""
+        self.cursor = min(self.cursor, cursor)
+        for lane in list(self.held.values()):
+            if lane.first > self.cursor:
+                self.go_on(lane.key, None, 0.0)
+
+    def _put(self, lane: Lane) -> None:
+        self.held[lane.key] = lane
+        self.changed.add(lane.key)

@@ -1,0 +1,96 @@
+"""What a message to people says: a title, a text, and all of it for programs. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from watcher.telling.notices import Notice, Stage
+
+_MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and pushes carry
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One message. The title is ASCII: it may become a header."""
+
+    title: str
+    text: str
+    body: bytes  # as JSON, with each notice
+
+
+def letter(notices: Sequence[Notice], now: float) -> Letter:
+    """The message that tells all of these."""
+    first, more = notices[0], len(notices) - 1
+    title = f"watcher: {_head(first)}" + (f", and {more} more" if more else "")
+    return _letter("notification", title, _text(notices), notices, now)
+
+
+def trial(name: str, now: float) -> Letter:
+    """A message that shows that the way is open."""
+    text = f"This is a test of target {name}: messages arrive."
+    return _letter("test", "watcher: a test", text, (), now)
+
+
+def _letter(kind: str, title: str, text: str, notices: Sequence[Notice], now: float) -> Letter:
+    title = title.encode("ascii", "replace").decode()
+    document = {
+        "type": kind,
+        "timestamp": _moment(now),
+        "title": title,
+        "text": text,
+        "notices": [_plain(notice) for notice in notices],
+    }
+    return Letter(title, text, msgspec.json.encode(document))
+
+
+def _text(notices: Sequence[Notice]) -> str:
+    lines: list[str] = []
+    for notice in notices[:_MOST_LINES]:
+        line = _line(notice)
+        if sum(map(len, lines)) + len(line) > _LONGEST_TEXT:
+            break
+        lines.append(line)
+    left = len(notices) - len(lines)
+    return "\n".join([*lines, *([f"and {left} more"] if left else [])])
+
+
+def _line(notice: Notice) -> str:
+    lasted = ""
+    if notice.stage in (Stage.LASTS, Stage.OVER):
+        lasted = f" ({_hours(notice.at - notice.began_at)})"
+    line = f"{_head(notice)}{lasted}"
+    if notice.stage is not Stage.OVER:
+        line += f": {notice.trouble.text}"
+    elif notice.trouble.subject:
+        line += f": {notice.trouble.subject}"
+    return " ".join(line.split())[:_LONGEST_LINE]  # panels' words forge no further line
+
+
+def _head(notice: Notice) -> str:
+    """As "panel down at smm", "balance low at smm, still", "panel down at smm, over"."""
+    trouble = notice.trouble
+    place = f" at {trouble.panel}" if trouble.panel else ""
+    stage = {Stage.LASTS: ", still", Stage.OVER: ", over"}.get(notice.stage, "")
+    return f"{trouble.event.replace('_', ' ')}{place}{stage}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+
+
+def _plain(notice: Notice) -> dict[str, Any]:
+    trouble = notice.trouble
+    return {
+        "event": trouble.event,
+        "stage": notice.stage,
+        "panel": trouble.panel,
+        "subject": trouble.subject,
+        "text": trouble.text,
+        "at": _moment(notice.at),
+        "began_at": _moment(notice.began_at),
+    }
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

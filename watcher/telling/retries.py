@@ -1,0 +1,10 @@
+"""When a message that did not arrive is sent again: pure."""
+
+FIRST, LONGEST = 10.0, 3600.0  # seconds
+LONG_ENOUGH = 3 * 86400.0  # seconds after which a message is given up
+TRIES = 80  # take as long, with those pauses
+
+
+def pause(failures: int) -> float:
+    """Seconds until the next try, after so many in a row that failed."""
+    return min(LONGEST, FIRST * 2.0 ** min(max(0, failures - 1), 20))

@@ -1,0 +1,50 @@
+"""Messages to other programs over HTTP, signed."""
+
+from collections.abc import Mapping
+
+import aiohttp
+
+from watcher.errors import Undelivered
+from watcher.telling.retries import LONGEST
+from watcher.telling.signatures import headers
+
+JSON = {"content-type": "application/json"}
+_TIMEOUT = aiohttp.ClientTimeout(total=15.0)
+_GONE = 410  # the receiver wants nothing more
+_TOO_MANY, _SLOWER = 429, 1.0  # the answer, and the seconds where it tells none
+
+
+class Webhook:
+    """One receiver. Its URL may hold a secret: it stands in no error."""
+
+    def __init__(self, url: str, secret: bytes | None) -> None:
+        self._url = url
+        self._secret = secret
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(
+        self, message_id: str, body: bytes, now: float, more: Mapping[str, str] = JSON
+    ) -> None:
+        """Deliver the message, with `more` headers; Undelivered: it may not have arrived."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        sent = {**headers(self._secret, message_id, now, body), **more}
+        try:
+            async with self._session.post(
+                self._url, data=body, headers=sent, allow_redirects=False
+            ) as answer:
+                status, wait = answer.status, answer.headers.get("retry-after", "")
+        except TimeoutError:
+            raise Undelivered("no answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Undelivered(type(error).__name__) from None
+        if not 200 <= status < 300:
+            after = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
+            after = min(LONGEST, max(after, _SLOWER if status == _TOO_MANY else 0.0))
+            raise Undelivered(f"HTTP {status}", for_good=status == _GONE, retry_after=after)
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

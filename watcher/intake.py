@@ -4,10 +4,11 @@ Everything is checked here; what is refused raises a RequestError that says why.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from watcher.book import Book
-from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported
+from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.lifecycle import count
@@ -24,7 +25,7 @@ from watcher.model import (
 )
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add
-from watcher.store import Store, archive_name
+from watcher.store import Settled, Store, archive_name
 
 CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
 
@@ -74,8 +75,7 @@ class Intake:
         profiles = self._profiles()
         profile = profiles.get(panel)
         if profile is None:
-            known = ", ".join(sorted(profiles))
-            raise NotFound(f"there is no panel {panel!r}; there are: {known}")
+            raise no_such("panel", panel, profiles)
         return profile
 
     async def submit(self, panel: str, params: dict[str, str], idempotency_key: str) -> Action:
@@ -92,18 +92,65 @@ class Intake:
             reason="by hand",
             idempotency_key=idempotency_key,
         )
-        return await self._plan(plan)
+        action = await self._plan(plan)
+        if action.state is ActionState.PLANNED:
+            self._on_planned([action])
+        return action
+
+    async def submit_once(self, plan: ActionPlan, within: float) -> Action:
+        """Plan the placing of an order, unless its like was planned `within` seconds.
+
+        Its like has the same idempotency key, and is given back, as is one that is not settled.
+        What the parameters have to be, the panel says.
+        """
+        self.check_panel(plan.panel)
+        async with self._ledger.hold([plan.panel]):
+            now = self._clock()
+            action, is_new = await self._store.plan_once(plan, since=now - within, now=now)
+            if is_new:
+                self._note_planned(action)
+        if is_new:
+            self._on_planned([action])
+        return action
+
+    async def withdraw(self, action: Action, why: str) -> Action:
+        """Give up the action where it is not sent yet; as it is then."""
+        async with self._ledger.hold([action.panel]):
+            now = self._clock()
+            withdrawn = await self._store.withdraw([action.id], why, now=now)
+            self._ledger.enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
+        return await self._store.action(action.id) or action
 
     async def act(self, kind: Kind, panel: str, order_id: str) -> Action:
         """Plan a refill or a cancel by hand."""
+        action = await self._plan(await self._act_plan(kind, panel, order_id, "by hand"))
+        self._on_planned([action])
+        return action
+
+    async def act_on(
+        self, kind: Kind, orders: Sequence[Order], reason: str
+    ) -> list[Action | RequestError]:
+        """Plan a refill or a cancel of each, to be sent together; or why that can't be."""
+        results: list[Action | RequestError] = []
+        try:
+            for order in orders:
+                try:
+                    plan = await self._act_plan(kind, order.panel, order.id, reason)
+                    results.append(await self._plan(plan))
+                except RequestError as error:
+                    results.append(error)
+        finally:
+            self._on_planned([result for result in results if isinstance(result, Action)])
+        return results
+
+    async def _act_plan(self, kind: Kind, panel: str, order_id: str, reason: str) -> ActionPlan:
         profile = self.check_panel(panel)
         if not profile.can(kind):
             raise Unsupported(f"panel {panel!r} can't {kind} by its API")
         order = await self.order(panel, order_id)
         if kind is Kind.CANCEL and order.status in FINAL:
             raise Conflict(f"order {order_id} is {order.status}: there is nothing to cancel")
-        plan = ActionPlan(kind=kind, panel=panel, order=order_id, reason="by hand")
-        return await self._plan(plan)
+        return ActionPlan(kind=kind, panel=panel, order=order_id, reason=reason)
 
     async def order(self, panel: str, order_id: str) -> Order:
         """The order as it is now; NotFound where it is not tracked."""
@@ -112,6 +159,24 @@ class Intake:
         if order is None:
             raise await self._unknown(panel, order_id)
         return order
+
+    async def look(self, panel: str, ids: Collection[str], seconds: float) -> None:
+        """Have orders checked at once that never were; back when all are, or after `seconds`."""
+        now, unseen = self._clock(), self._unseen(panel, ids)
+        if not unseen:
+            return
+        for order_id in unseen:
+            self._book.hasten(panel, order_id, now, now)
+        self._on_orders({panel})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._unseen(panel, unseen):
+                    await self._ledger.next_record()
+
+    def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
+        """Those of which the panel has never said anything."""
+        entries = [(order_id, self._book.entry(panel, order_id)) for order_id in ids]
+        return [order_id for order_id, e in entries if e and e.is_new and e.order.problem is None]
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
         """Take over the link's current count, measured elsewhere; rules look at it at once."""
@@ -155,6 +220,9 @@ class Intake:
         future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(action.id, []).append(future)
         try:
+            known = await self._store.action(action.id)
+            if known is not None and known.state not in (ActionState.PLANNED, ActionState.SENDING):
+                return known  # it ended before anyone waited
             return await asyncio.wait_for(future, seconds)
         except TimeoutError:
             return await self._store.action(action.id) or action
@@ -175,10 +243,12 @@ class Intake:
             now = self._clock()
             action = await self._store.plan(plan, now=now)
             if action.planned_at == now and action.state is ActionState.PLANNED:
-                self._metrics.actions.labels(action.panel, action.kind).inc()
-                self._judge.note_action(action)
-                self._on_planned([action])
+                self._note_planned(action)
         return action
+
+    def _note_planned(self, action: Action) -> None:
+        self._metrics.actions.labels(action.panel, action.kind).inc()
+        self._judge.note_action(action)
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
         archived_at = await self._store.archived_at(panel, order_id)
@@ -194,14 +264,14 @@ class Intake:
 
 
 def new_order(
-    *,
     panel: str,
     order_id: str,
     now: float,
-    service: str | None,
-    link: str | None,
-    quantity: int | None,
-    submitted_at: float | None,
+    *,
+    service: str | None = None,
+    link: str | None = None,
+    quantity: int | None = None,
+    submitted_at: float | None = None,
 ) -> Order:
     """An order to be tracked from `now` on; RequestError where it can't be."""
     if not order_id or len(order_id) > 64 or any(c.isspace() or c == "," for c in order_id):

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from watcher.panels.protocol import serve
+from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.simulator.catalog import Service
 from watcher.simulator.orders import COMPLETED, FINAL, PARTIAL
-from watcher.simulator.refusals import Refusal, Refused
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 from watcher.simulator.vocabulary import ORDER_WORDS, REFILL_WORDS, spoken
@@ -28,8 +29,7 @@ def currency(documented: str, shown: Shown) -> str:
 
 def identity(text: str, shown: Shown) -> object:
     """An id as it stands in a row."""
-    is_number = text.isascii() and text.isdecimal()
-    return text if Trait.STRING_IDS in shown or not is_number else int(text)
+    return text if Trait.STRING_IDS in shown else serve.identity(text)
 
 
 def added(order: int, shown: Shown) -> Fields:

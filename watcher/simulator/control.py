@@ -6,9 +6,9 @@ from decimal import Decimal
 import msgspec
 from aiohttp import web
 
+from watcher.panels.protocol.refusals import Refused
 from watcher.simulator.journal import Journal
 from watcher.simulator.limits import Limits
-from watcher.simulator.refusals import Refused
 from watcher.simulator.switches import Switch, Switchboard
 from watcher.simulator.traits import Trait
 from watcher.simulator.world import World

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import msgspec
 
 from watcher.panels.profiles import Profile
+from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.serve import several, whole
 from watcher.simulator import answers
-from watcher.simulator.forms import whole
 from watcher.simulator.journal import Entry
 from watcher.simulator.limits import Limits
-from watcher.simulator.refusals import Refusal, Refused
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 from watcher.simulator.world import World
@@ -213,7 +213,7 @@ class Desk:
         return texts
 
     def _several(self, asked: Asked, name: str) -> list[str]:
-        texts = [text.strip() for text in asked.sent[name].split(",") if text.strip()]
+        texts = several(asked.sent[name])
         if len(texts) > self._profile.batch and Trait.BATCH_CUT in asked.shown:
             return texts[: self._profile.batch]
         if not 1 <= len(texts) <= self._profile.batch:

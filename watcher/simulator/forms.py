@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PACKAGES, Service
 from watcher.simulator.fate import NEVER
-from watcher.simulator.refusals import Refusal, Refused
 
 MOST_PARTS = 1000
 DELAYS = frozenset({0, 5, 10, 15, 30, 60, 90})
@@ -72,14 +73,6 @@ def read_form(service: Service, sent: Parameters) -> Wanted | WantedPosts:
     quantity = _within(service, _quantity(form, sent))
     runs, interval = _drip(service, sent)
     return Wanted(link=_text(sent, "link"), quantity=quantity, runs=runs, interval=interval)
-
-
-def whole(text: str) -> int | None:
-    """The number that a parameter writes."""
-    # Not int() alone, which also takes "1_000", "+5" and digits of other alphabets.
-    digits = text.strip()
-    is_number = digits.isascii() and digits.isdecimal() and len(digits) < 16
-    return int(digits) if is_number else None
 
 
 def _text(sent: Parameters, name: str) -> str:

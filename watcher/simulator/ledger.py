@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from heapq import heappop, heappush
 
-from watcher.simulator.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, Refused
 
 
 class Ledger:

@@ -2,10 +2,10 @@
 
 import msgspec
 
+from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, Fate
 from watcher.simulator.orders import COMPLETED, IN_PROGRESS, PARTIAL, PENDING
-from watcher.simulator.refusals import Refusal, Refused
 
 REJECTED = "Rejected"
 REST = DAY

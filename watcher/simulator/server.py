@@ -8,12 +8,13 @@ from typing import Self
 from aiohttp import web
 
 from watcher.panels.profiles import Profile
+from watcher.panels.protocol.refusals import Refusal
+from watcher.panels.protocol.serve import decode_form
 from watcher.simulator.control import Control
 from watcher.simulator.delivery import Delivery, hang_up
 from watcher.simulator.desk import Desk, Reply
 from watcher.simulator.journal import Entry, Journal
 from watcher.simulator.limits import LimitKind, Limits, Rate
-from watcher.simulator.refusals import Refusal
 from watcher.simulator.switches import Shown, Switchboard
 from watcher.simulator.traits import FAULTS, Trait
 from watcher.simulator.world import World
@@ -143,8 +144,7 @@ async def _parameters(request: web.Request) -> Sent | None:
     """The parameters, of the form and of the URL, as PHP clients send them; None if unreadable."""
     sent = dict(request.query)
     try:
-        form = await request.post()
-    except (ValueError, LookupError):
+        form = decode_form(await request.read(), request.headers.get("Content-Type", ""))
+    except ValueError:
         return None
-    sent.update({name: value for name, value in form.items() if isinstance(value, str)})
-    return sent
+    return sent | form

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PRICE_LIST, Service
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
-from watcher.simulator.forms import Wanted, WantedPosts, read_form, whole
+from watcher.simulator.forms import Wanted, WantedPosts, read_form
 from watcher.simulator.ledger import Ledger
 from watcher.simulator.orders import (
     FINAL,
@@ -25,7 +27,6 @@ from watcher.simulator.orders import (
 )
 from watcher.simulator.overrides import Overrides
 from watcher.simulator.refills import Refills
-from watcher.simulator.refusals import Refusal, Refused
 from watcher.simulator.series import (
     EXPIRED,
     Part,

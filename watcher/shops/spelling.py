@@ -1,0 +1,81 @@
+"""Answers as panels spell them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from watcher.model import Balance, Order, Refill, Service
+from watcher.panels.protocol.refusals import Refusal
+from watcher.panels.protocol.serve import identity
+from watcher.poller import LEFT_OUT
+
+LOOKED_UP = "This order is being looked up at the panel: ask again in a minute"
+ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"
+TOO_MANY_STRANGE = "Too many orders that the watcher does not know are being looked up: ask later"
+
+Fields = dict[str, object]
+
+
+class Fault(str):
+    """Why there is no answer for an id, in a panel's words or ours."""
+
+    __slots__ = ()
+
+
+def error(text: str) -> Fields:
+    return {"error": str(text)}
+
+
+def status_row(found: Order | Fault) -> Fields:
+    """An order, with what the panel has told of it; null is what it has not."""
+    if isinstance(found, Fault):
+        return error(found)
+    if found.checked_at is None and found.problem is not None:
+        return error(Refusal.ORDER.text if found.problem == LEFT_OUT else found.problem)
+    if found.checked_at is None and found.service is None:
+        return error(LOOKED_UP)  # nothing but its id is known: it may not be there
+    remains = found.quantity if found.checked_at is None else found.remains
+    return {
+        "charge": _money(found.charge),
+        "start_count": _number(found.start_count),
+        "status": found.status_text or "Pending",
+        "remains": _number(remains),
+        "currency": found.currency,
+    }
+
+
+def service_row(own_id: str, service: Service) -> Fields:
+    """An entry of the price list, with the columns that the panel has."""
+    row: Fields = {
+        "service": identity(own_id),
+        "name": service.name,
+        "type": service.type,
+        "category": service.category,
+        "rate": _money(service.rate),
+        "min": _number(service.min),
+        "max": _number(service.max),
+    }
+    extras = ("refill", "cancel", "dripfeed", "desc", "average_time")
+    told = {name: getattr(service, name) for name in extras}
+    return row | {name: value for name, value in told.items() if value is not None}
+
+
+def refill_word(found: Refill | None) -> object:
+    """How far a refill is."""
+    return error(Refusal.REFILL_UNKNOWN.text) if found is None else found.status_text or "Pending"
+
+
+def rows(of: str, column: str, results: Mapping[str, object]) -> list[Fields]:
+    """A row for each id: what came of it stands in the column."""
+    return [{of: identity(text), column: value} for text, value in results.items()]
+
+
+def balance(left: Balance) -> Fields:
+    return {"balance": _money(left.amount), "currency": left.currency}
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else format(amount, "f")
+
+
+def _number(number: int | None) -> str | None:
+    return None if number is None else str(number)

@@ -1,0 +1,138 @@
+"""`/api/v2`: the panel API for shops, which know nothing of the rest of the web.
+
+A shop is known by the `key` in its form, and told of errors as panels tell of them.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from watcher.config import Shop
+from watcher.errors import StoreError
+from watcher.panels.protocol.refusals import Refusal
+from watcher.panels.protocol.serve import decode_form
+from watcher.shops import ACTIONS
+from watcher.web.backend import BACKEND, BODY_WITHIN, TooLarge, TooSlow
+from watcher.web.faults import json_answer
+from watcher.web.guard import Respond
+from watcher.web.rate import Buckets, Seats, TooMany
+
+LARGEST_FORM = 512 * 1024  # bytes: some thousand comments, and all connections at once fit
+_IDS = ("order", "orders", "refill", "refills")
+AT_ONCE = 128  # that wait for a panel: the other connections are for those who only look
+
+_FAULT = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_FIELDS = ("service", "link", "quantity", *_IDS)
+DESCRIPTION: dict[str, Any] = {
+    "post": {
+        "operationId": "drop_in",
+        "summary": (
+            f"The panel API, for shops. `action` is {', '.join(ACTIONS)}; what is wrong or missing "
+            "is told as panels tell it. Further fields of `add` go to the panel as they are."
+        ),
+        "security": [],
+        "requestBody": {
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            name: {"type": "string"} for name in ("key", "action", *_FIELDS)
+                        },
+                        "additionalProperties": {"type": "string"},
+                    }
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "The answer of a panel, or its error.",
+                "content": {"application/json": {"schema": {"type": ["object", "array"]}}},
+            },
+            **{
+                str(status): {
+                    "description": HTTPStatus(status).phrase,
+                    "content": {"application/json": {"schema": _FAULT}},
+                }
+                for status in (400, 403, 408, 413, 415, 421, 429, 503)
+            },
+        },
+    }
+}
+
+
+def drop_in() -> Respond:
+    """The handler."""
+    buckets: dict[tuple[str, float], Buckets] = {}
+    seats = Seats(AT_ONCE)
+
+    async def respond(request: web.Request) -> web.Response:
+        backend = request.app[BACKEND]
+        sent = await _sent(request)
+        shop = None if sent is None else _shop_of(backend.shops(), sent.get("key", ""))
+        if sent is None or shop is None:
+            refusal = Refusal.REQUEST if sent is None else Refusal.KEY
+            return json_answer(200, {"error": refusal.text})
+        wanted = sent.get("action", "")
+        action = wanted if wanted in ACTIONS else "other"
+        backend.metrics.shop_requests.labels(shop.name, action).inc()
+        try:
+            _check_rate(shop, buckets)
+            with seats:
+                answer = await backend.desk.answer(shop, sent)
+        except (TooMany, StoreError):
+            backend.metrics.shop_failures.labels(shop.name, action).inc()
+            raise
+        failed = isinstance(answer, dict) and "error" in answer
+        backend.metrics.shop_failures.labels(shop.name, action).inc(int(failed))
+        return json_answer(200, answer)
+
+    return respond
+
+
+async def _sent(request: web.Request) -> dict[str, str] | None:
+    """The fields of the form, and before them those of the URL, as panels take them."""
+    if request.method != "POST":
+        return None
+    body = await _body(request)
+    try:
+        form = decode_form(body, request.headers.get("Content-Type", ""))
+    except ValueError:
+        return None
+    return dict(request.query) | form
+
+
+async def _body(request: web.Request) -> bytes:
+    """No more of it is held than a form may have: nobody knows yet whose it is."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for chunk in request.content.iter_chunked(65536):
+                body += chunk
+                if len(body) > LARGEST_FORM:
+                    raise TooLarge(f"a form of more than {LARGEST_FORM:,} bytes")
+    except TimeoutError:
+        raise TooSlow from None
+    return bytes(body)
+
+
+def _shop_of(shops: Iterable[Shop], key: str) -> Shop | None:
+    """Whose key it is; each is compared, in a time that does not tell how much of it is right."""
+    given, found = key.strip().encode(errors="replace"), None
+    for shop in shops:
+        if hmac.compare_digest(shop.key.reveal().encode(), given):
+            found = shop
+    return found
+
+
+def _check_rate(shop: Shop, buckets: dict[tuple[str, float], Buckets]) -> None:
+    per_minute = shop.requests_per_minute
+    bucket = buckets.setdefault((shop.name, per_minute), Buckets(per_minute / 60.0, per_minute))
+    wait = bucket.wait(shop.name)
+    if wait:
+        raise TooMany(Refusal.RATE.text, wait)
+    bucket.take(shop.name)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,12 +11,14 @@ from aiohttp import web
 
 from watcher.book import Book
 from watcher.cadence import Prospect
-from watcher.config import Hosts, Secret
+from watcher.config import Hosts, Secret, Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.model import Order
+from watcher.outlets import Outlets
+from watcher.shops import Desk
 from watcher.station import Station
 from watcher.store import Store
 from watcher.survey import Survey
@@ -32,6 +35,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
     survey: Survey
     stations: Mapping[str, Station]
+    desk: Desk
+    shops: Callable[[], tuple[Shop, ...]]
+    outlets: Outlets
     metrics: Metrics
     clock: Callable[[], float]
     token: Callable[[], Secret | None]
@@ -40,11 +46,11 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     def view(self, order: Order) -> OrderView:
         """An order as it is told."""
-        limits = {
-            name: station.config.settings.stalled_after for name, station in self.stations.items()
-        }
-        entry, now = self.book.entry(order.panel, order.id), self.clock()
-        return order_view(order, entry, self.prospect(order), now, limits)
+        station, now = self.stations.get(order.panel), self.clock()
+        limit = None if station is None else station.config.settings.stalled_after
+        entry = self.book.entry(order.panel, order.id)
+        next_check_at = self.book.next_check(order.panel, order.id, now)
+        return order_view(order, entry, next_check_at, now, limit)
 
     def prospect(self, order: Order) -> Prospect | None:
         """The order's next check, None where it is closed."""
@@ -56,6 +62,7 @@ BACKEND = web.AppKey("backend", Backend)
 SMALL_BODY = 64 * 1024  # bytes
 LARGEST_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
 BODY_WITHIN = 60.0  # seconds that a body may take to arrive
+_ROUNDED = 0.000001  # seconds: times are told rounded, and what is told of a time is from it on
 LARGE_BODIES = web.AppKey("large_bodies", asyncio.Semaphore)
 
 
@@ -116,6 +123,9 @@ LIMIT = Param(
 )
 CURSOR = Param("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "`next` of the last page.")
 PANEL = Param("panel", TEXT, "Of this panel only.")
+SINCE = Param(
+    "since", {"type": "string", "format": "date-time"}, "From this time on, with its time zone."
+)
 
 
 async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:
@@ -125,7 +135,7 @@ async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BOD
         raise TooLarge(f"a body of {length:,} bytes: {most:,} are the most")
     small = length is not None and length <= SMALL_BODY
     async with nullcontext() if small else request.app[LARGE_BODIES]:
-        body = await _whole_body(request)
+        body = await whole_body(request)
         if len(body) > most:
             raise TooLarge(f"a body of {len(body):,} bytes: {most:,} are the most")
         try:
@@ -138,7 +148,8 @@ async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BOD
             raise RequestError(f"the body: {error}") from None
 
 
-async def _whole_body(request: web.Request) -> bytes:
+async def whole_body(request: web.Request) -> bytes:
+    """The body; TooSlow where it does not arrive in time."""
     try:
         async with asyncio.timeout(BODY_WITHIN):
             return await request.read()
@@ -173,6 +184,20 @@ def one_of(request: web.Request, name: str, words: Any) -> Any:
         return words(text)
     except ValueError:
         raise RequestError(f"{name}: one of {', '.join(words)}") from None
+
+
+def time_of(request: web.Request, name: str) -> float | None:
+    """A query parameter that is a time, as Unix seconds; None where it is not given."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.timestamp() - _ROUNDED
+    except (ValueError, OverflowError):
+        pass
+    raise RequestError(f"{name}: a time with its zone is wanted, as 2026-01-31T12:00:00Z")
 
 
 def _number(request: web.Request, name: str) -> int | None:

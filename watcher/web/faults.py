@@ -8,10 +8,11 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
-from watcher.web.guard import Respond
+from watcher.web.guard import DROP_IN, Respond, is_page
+from watcher.web.page.answer import html_answer
 from watcher.web.rate import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
-from watcher.web.token import PAGE, Unauthorized
+from watcher.web.token import Unauthorized
 
 log = structlog.get_logger()
 
@@ -19,25 +20,32 @@ log = structlog.get_logger()
 @web.middleware
 async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
     """Answer what is raised below."""
+    fault = _fault
+    if request.path == DROP_IN:
+        fault = _panels_fault
+    elif is_page(request):
+        fault = _page_fault
     try:
         return await handler(request)
     except RequestError as error:
-        return _fault(error.status, error.code, str(error), _headers(error, request))
+        if is_page(request) and isinstance(error, Unauthorized):
+            return _login(request, error)
+        return fault(error.status, error.code, str(error), _headers(error))
     except StoreError as error:
-        return _fault(503, "database", str(error))
+        return fault(503, "database", str(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _fault(error.status, "http", error.reason)
+        return fault(error.status, "http", error.reason, _allowed(error))
     except TimeoutError:
-        return _fault(408, "too_slow", "the client did not read or send in time")
+        return fault(408, "too_slow", "the client did not read or send in time")
     except Exception:
         log.exception("web.failed", method=request.method, path=request.path)
-        return _fault(500, "internal", "the daemon's log has the cause")
+        return fault(500, "internal", "the daemon's log has the cause")
 
 
 def json_answer(
-    status: int, answer: msgspec.Struct, headers: Mapping[str, str] | None = None
+    status: int, answer: object, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer of the API."""
     return web.Response(
@@ -48,15 +56,43 @@ def json_answer(
     )
 
 
+def _login(request: web.Request, error: Unauthorized) -> web.Response:
+    """The page asks for the token, and leads on to where one wanted to go."""
+    wanted = str(request.rel_url) if request.method == "GET" else "/"
+    answer = html_answer("login.html", 401, problem="", wanted=wanted)
+    answer.headers.update(_headers(error))
+    return answer
+
+
+def _page_fault(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    answer = html_answer("fault.html", status, message=message)
+    answer.headers.update(headers or {})
+    return answer
+
+
 def _fault(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     return json_answer(status, FaultAnswer(Fault(code, message)), headers)
 
 
-def _headers(error: RequestError, request: web.Request) -> dict[str, str]:
+def _panels_fault(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """As panels tell of errors, and shops read of them."""
+    return json_answer(status, {"error": message}, headers)
+
+
+def _allowed(error: web.HTTPException) -> dict[str, str]:
+    """What would be, where a method is not."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return {"Allow": ", ".join(sorted(error.allowed_methods))}
+    return {}
+
+
+def _headers(error: RequestError) -> dict[str, str]:
     if isinstance(error, TooMany):
         return {"Retry-After": str(math.ceil(error.retry_after))}
-    if isinstance(error, Unauthorized):
-        return {"WWW-Authenticate": "Basic" if request.path == PAGE else "Bearer"}
-    return {}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}

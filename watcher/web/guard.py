@@ -15,7 +15,10 @@ from watcher.errors import RequestError
 from watcher.web.backend import BACKEND
 from watcher.web.rate import Buckets, TooMany, client_of
 
+DROP_IN = "/api/v2"  # for shops, which bring forms and are known by a key in them
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
+PAGES = frozenset({"orders", "actions", "panels", "login", "logout", "events", "static"})
+FORM = "application/x-www-form-urlencoded"
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 200.0, 400.0
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,6 +45,10 @@ class BadBody(RequestError):
     code = "unsupported_body"
 
 
+class Unsaid(CrossSite):
+    """The browser does not say which page this form was on: use a newer one."""
+
+
 def guard(buckets: Buckets | None = None) -> Middleware:
     """The middleware; `buckets` are the clients'."""
     per_client = buckets or Buckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
@@ -61,6 +68,11 @@ def guard(buckets: Buckets | None = None) -> Middleware:
 def is_open(request: web.Request) -> bool:
     """Whether a request is for what supervisors and Prometheus read without a token."""
     return request.path in OPEN_PATHS and request.method in ("GET", "HEAD")
+
+
+def is_page(request: web.Request) -> bool:
+    """Whether a request is for what people see in a browser, and not for the API."""
+    return request.path == "/" or request.path[1:].partition("/")[0] in PAGES
 
 
 def _check_rate(request: web.Request, buckets: Buckets) -> None:
@@ -108,10 +120,18 @@ def _is_own(text: str, request: web.Request, hosts: Hosts) -> bool:
 
 
 def _check_body(request: web.Request) -> None:
-    """A form or plain text is what a web page may send without asking: JSON it may not."""
+    """A form or plain text is what a web page may send without asking: JSON it may not.
+
+    The status page's own forms say where they stood; _check_origin has compared it.
+    """
+    if is_page(request) and request.method == "POST":
+        if "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers:
+            raise Unsaid
+        if request.content_type == FORM and "Content-Encoding" not in request.headers:
+            return
     if not request.can_read_body:
         return
-    if request.content_type != "application/json":
+    if request.path != DROP_IN and request.content_type != "application/json":
         raise BadBody("send the body as JSON, with Content-Type: application/json")
     if "Content-Encoding" in request.headers:
         raise BadBody("send the body as it is, without Content-Encoding")

@@ -1,7 +1,7 @@
 """The description of the API, made from the routes and shapes that serve it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 
 from watcher import __version__
 from watcher.web.backend import Route
-from watcher.web.shapes import FaultAnswer
+from watcher.web.shapes import FaultAnswer, TrackItem
 
 # What any call may answer beside what its route names.
 _ALWAYS: dict[int, type[msgspec.Struct]] = dict.fromkeys(
@@ -18,12 +18,12 @@ _ALWAYS: dict[int, type[msgspec.Struct]] = dict.fromkeys(
 _WITH_BODY: dict[int, type[msgspec.Struct]] = dict.fromkeys((408, 413, 415), FaultAnswer)
 
 
-def describe(routes: Sequence[Route]) -> dict[str, Any]:
-    """An OpenAPI 3.1 document."""
-    kinds = sorted(
-        {kind for route in routes for kind in (route.takes, *_answers(route).values()) if kind},
-        key=lambda kind: kind.__name__,
-    )
+def describe(routes: Sequence[Route], others: Mapping[str, Any]) -> dict[str, Any]:
+    """An OpenAPI 3.1 document; `others` are paths that are described by hand."""
+    shapes: set[type[msgspec.Struct]] = {TrackItem}
+    for route in routes:
+        shapes.update(kind for kind in (route.takes, *_answers(route).values()) if kind)
+    kinds = sorted(shapes, key=lambda kind: kind.__name__)
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
@@ -39,7 +39,7 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
             "summary": "Watches orders at SMM panels.",
         },
         "security": [{}, {"bearer": []}],
-        "paths": paths,
+        "paths": {**paths, **others},
         "components": {
             "schemas": components,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

@@ -15,6 +15,7 @@ from watcher.web.backend import (
     LARGEST_BODY,
     LIMIT,
     PANEL,
+    SINCE,
     TEXT,
     Backend,
     Param,
@@ -23,6 +24,7 @@ from watcher.web.backend import (
     one_of,
     page_of,
     read_body,
+    time_of,
 )
 from watcher.web.shapes import (
     ActionAnswer,
@@ -101,6 +103,7 @@ async def list_orders(backend: Backend, request: web.Request) -> tuple[int, Orde
         status=one_of(request, "status", Status),
         problem=flag(request, "problem") or None,
         progressed_before=stalled_before,
+        submitted_since=time_of(request, "since"),
         limit=limit,
         after=after,
     )
@@ -207,6 +210,7 @@ ROUTES = (
             Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
             Param("stalled", FLAG, "Only open orders without progress for too long."),
             Param("problem", FLAG, "Only orders that their panel does not tell of."),
+            SINCE,
             LIMIT,
             CURSOR,
         ),

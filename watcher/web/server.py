@@ -2,22 +2,25 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from watcher.backups import scratch
-from watcher.web import orders, state
+from watcher.errors import RequestError
+from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
+from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.faults import json_answer, told
-from watcher.web.guard import Respond, guard
-from watcher.web.headers import add_headers, policy_for
+from watcher.web.guard import DROP_IN, Respond, guard
+from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
-from watcher.web.page import STYLE, render
+from watcher.web.page.routes import add_pages
 from watcher.web.rate import Seats
-from watcher.web.token import authorize
+from watcher.web.token import KEEPER, Doorkeeper, authorize
 
-ROUTES: tuple[Route, ...] = (*orders.ROUTES, *state.ROUTES)
+ROUTES: tuple[Route, ...] = (*orders.ROUTES, *history.ROUTES, *state.ROUTES, *outgoing.ROUTES)
 
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
@@ -29,22 +32,35 @@ def make_server(backend: Backend) -> web.Application:
     app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
     app[BACKEND] = backend
     app[LARGE_BODIES] = large_bodies()
+    app[KEEPER] = Doorkeeper()
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _serve(route))
-    app.router.add_get("/v1/openapi.json", _description(msgspec.json.encode(describe(ROUTES))))
+    app.router.add_get(
+        "/v1/openapi.json",
+        _description(msgspec.json.format(msgspec.json.encode(description()))),
+    )
     app.router.add_get("/v1/backup", _backup(Seats(_BACKUPS_AT_ONCE)))
+    app.router.add_route("*", DROP_IN, drop_in())
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/", _page)
+    add_pages(app)
     return app
+
+
+def description() -> dict[str, Any]:
+    """The API as an OpenAPI document."""
+    return describe(ROUTES, {DROP_IN: DESCRIPTION})
 
 
 def _serve(route: Route) -> Respond:
     seats = Seats(route.at_once)
 
     async def respond(request: web.Request) -> web.Response:
+        for param in route.params:
+            if request.query.get(param.name) == "":
+                raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
         with seats:
             status, answer = await route.handler(request.app[BACKEND], request)
         return json_answer(status, answer)
@@ -54,7 +70,7 @@ def _serve(route: Route) -> Respond:
 
 def _description(body: bytes) -> Respond:
     async def respond(request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.format(body), content_type="application/json")
+        return web.Response(body=body, content_type="application/json")
 
     return respond
 
@@ -73,16 +89,6 @@ async def _readyz(request: web.Request) -> web.Response:
     problems = await request.app[BACKEND].not_ready()
     text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
     return web.Response(status=503 if problems else 200, text=text)
-
-
-async def _page(request: web.Request) -> web.Response:
-    html = await render(request.app[BACKEND])
-    return web.Response(
-        body=html.encode(errors="replace"),
-        content_type="text/html",
-        charset="utf-8",
-        headers={"Content-Security-Policy": policy_for(STYLE)},
-    )
 
 
 def _backup(seats: Seats) -> Respond:

@@ -10,6 +10,7 @@ from watcher.panels.breaker import BreakerState
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
@@ -22,13 +23,17 @@ class TrackItem(msgspec.Struct, frozen=True):
     service: str | int | None = None
     link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Count | None = None
-    submitted_at: datetime | None = None
+    submitted_at: Time | None = None
+
+
+# Whatever else is in the list is rejected alone.
+_ITEMS = {"items": {"anyOf": [{"$ref": "#/components/schemas/TrackItem"}, {}]}}
 
 
 class TrackRequest(msgspec.Struct, frozen=True):
     """Up to 10,000 orders; each is checked alone, so that a bad one spoils nothing."""
 
-    orders: Annotated[list[Any], Meta(max_length=10_000)]
+    orders: Annotated[list[Any], Meta(max_length=10_000, extra_json_schema=_ITEMS)]
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -88,11 +93,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     stalled: bool
     problem: str | None
     refills: int
-    submitted_at: datetime
-    progressed_at: datetime
-    finished_at: datetime | None
-    checked_at: datetime | None
-    next_check_at: datetime | None
+    submitted_at: Time
+    progressed_at: Time
+    finished_at: Time | None
+    checked_at: Time | None
+    next_check_at: Time | None
 
 
 class NextCheckView(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,20 +109,36 @@ class NextCheckView(msgspec.Struct, frozen=True, kw_only=True):
     have changed as likely as not.
     """
 
-    at: datetime | None
+    at: Time | None
     reason: str
     stage: str | None
     every: float | None
     hazard_per_hour: float | None
     change_within_hour: float | None
-    change_expected_at: datetime | None
+    change_expected_at: Time | None
 
 
 class HistoryView(msgspec.Struct, frozen=True):
     """A change: the old and the new value of each field that differs."""
 
-    at: datetime
+    at: Time
     changes: dict[str, list[Any]]
+
+
+class ChangeView(msgspec.Struct, frozen=True):
+    """A change of some order: the old and the new value of each field that differs."""
+
+    panel: str
+    order: str
+    at: Time
+    changes: dict[str, list[Any]]
+
+
+class HistoryList(msgspec.Struct, frozen=True):
+    """A page of changes; `next` is the cursor of the next page, null on the last."""
+
+    history: list[ChangeView]
+    next: str | None
 
 
 class RefillView(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +147,8 @@ class RefillView(msgspec.Struct, frozen=True, kw_only=True):
     refill: str
     status: str
     status_text: str | None
-    requested_at: datetime
-    finished_at: datetime | None
+    requested_at: Time
+    finished_at: Time | None
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,9 +164,9 @@ class ActionView(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, str] | None
     result: str | None
     answer: str | None
-    planned_at: datetime
-    sent_at: datetime | None
-    settled_at: datetime | None
+    planned_at: Time
+    sent_at: Time | None
+    settled_at: Time | None
 
 
 class FiringView(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +174,7 @@ class FiringView(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     action: str
-    at: datetime
+    at: Time
     dry_run: bool
     detail: str
 
@@ -199,13 +220,13 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     up: bool
     problem: str | None
     breaker: BreakerState  # open: it failed and is left alone; half_open: one request tries it
-    paused_until: datetime | None
+    paused_until: Time | None
     requests_per_minute: float  # the rate at present
-    last_success_at: datetime | None
+    last_success_at: Time | None
     balance: str | None
     currency: str | None
     low_balance: str | None
-    balance_at: datetime | None
+    balance_at: Time | None
     orders_open: int
     orders_guarded: int
     orders_due: int
@@ -251,7 +272,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     refill: bool | None
     cancel: bool | None
     refill_disabled: str | None
-    gone_at: datetime | None
+    gone_at: Time | None
     learnt: LessonView | None = None
 
 
@@ -276,7 +297,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: int
     firings: int
     failures: int
-    held: dict[str, datetime]  # panel -> until when the brake holds the rule there
+    held: dict[str, Time]  # panel -> until when the brake holds the rule there
     switched_off: str | None = None  # why its condition fails; a reload switches it on again
 
 
@@ -295,7 +316,7 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     fires: bool
     reason: str
     detail: str
-    again_at: datetime | None
+    again_at: Time | None
 
 
 class Explanation(msgspec.Struct, frozen=True):

@@ -1,19 +1,29 @@
-"""The API's token: who has it, and how often one may be wrong about it."""
+"""The API's token: who has it, and how often one may be wrong about it.
+
+Programs send it with each request. People type it once, at the page, and their browser then has a
+session: signed with the token, so that another token ends it.
+"""
 
 import base64
 import binascii
+import hashlib
 import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from watcher.errors import RequestError
 from watcher.web.backend import BACKEND
-from watcher.web.guard import Respond, is_open
+from watcher.web.guard import DROP_IN, Respond, is_open, is_page
 from watcher.web.rate import Buckets, TooMany, client_of
 
 WRONG_A_MINUTE = 20.0
-PAGE = "/"
+SESSION = 30 * 86400  # seconds
+_MOST_ENDED = 10_000  # sessions that were ended by hand, kept in mind
 
 
 class Unauthorized(RequestError):
@@ -23,38 +33,116 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
-def authorize(failures: Buckets | None = None) -> Middleware:
-    """The middleware; `failures` are each client's wrong tokens."""
-    wrong = failures or Buckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
+class Wrong(Unauthorized):
+    """That is not the token."""
+
+
+class Doorkeeper:
+    """Knows the token, the sessions made with it, and who was wrong too often."""
+
+    def __init__(
+        self, wrong: Buckets | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._wrong = wrong or Buckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
+        self._clock = clock
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def lets_in(self, request: web.Request) -> bool:
+        """Whether the request may be answered. TooMany, Wrong where a token was given in vain."""
+        token = _token(request)
+        if token is None:
+            return True
+        if is_page(request) and self.has_session(request):
+            return True
+        given = request.headers.get("Authorization")
+        if given is None:
+            return False
+        self._compare(request, _given(given, may_be_basic=is_page(request)), token)
+        return True
+
+    def begin(self, request: web.Request, given: str) -> str:
+        """A new session for whoever knows the token. Raises Wrong, TooMany."""
+        token = _token(request) or ""
+        self._compare(request, given, token)
+        name = f"{int(self._clock()) + SESSION}.{secrets.token_urlsafe(16)}"
+        return f"{name}.{_signature(name, token)}"
+
+    def end(self, request: web.Request) -> None:
+        """The request's session is none any more."""
+        session = request.cookies.get(cookie_name(request))
+        if session and self.has_session(request):
+            self._ended[session] = None
+            if len(self._ended) > _MOST_ENDED:
+                self._ended.popitem(last=False)
+
+    def has_session(self, request: web.Request) -> bool:
+        """Whether its cookie is a session made with the token as it is now, and not over."""
+        session, token = request.cookies.get(cookie_name(request), ""), _token(request)
+        name, _, signature = session.rpartition(".")
+        if token is None or session in self._ended or not session.isascii():
+            return False
+        if not hmac.compare_digest(signature, _signature(name, token)):
+            return False
+        return int(name.partition(".")[0]) > self._clock()
+
+    def _compare(self, request: web.Request, given: str | None, token: str) -> None:
+        client = client_of(request.remote)
+        wait = self._wrong.wait(client)
+        if wait:  # even a right one is not looked at, or guesses would cost nothing
+            raise TooMany("too many wrong tokens: wait", wait)
+        right = given is not None and hmac.compare_digest(
+            given.strip().encode(errors="replace"), token.encode()
+        )
+        if not right:
+            self._wrong.take(client)
+            raise Wrong
+
+
+KEEPER = web.AppKey("keeper", Doorkeeper)
+
+
+def authorize() -> Middleware:
+    """The middleware: what needs the token is for those who have it."""
 
     @web.middleware
     async def authorized(request: web.Request, handler: Respond) -> web.StreamResponse:
-        token = request.app[BACKEND].token()
-        if token is None or is_open(request):
-            return await handler(request)
-        given = request.headers.get("Authorization")
-        if given is None:
-            raise Unauthorized
-        client = client_of(request.remote)
-        wait = wrong.wait(client)
-        if wait:  # even a right one is not looked at, or guesses would cost nothing
-            raise TooMany("too many wrong tokens: wait", wait)
-        if not _is_right(given, token.reveal(), may_be_basic=request.path == PAGE):
-            wrong.take(client)
+        if not _needs_none(request) and not request.app[KEEPER].lets_in(request):
             raise Unauthorized
         return await handler(request)
 
     return authorized
 
 
-def _is_right(header: str, token: str, *, may_be_basic: bool) -> bool:
+def cookie_name(request: web.Request) -> str:
+    """Of the session. Two daemons on one machine share its cookies, but not their port."""
+    address = request.get_extra_info("sockname")
+    return f"watcher-{address[1]}" if address else "watcher"
+
+
+def _needs_none(request: web.Request) -> bool:
+    """The drop-in has keys of its own; who logs in has no session yet."""
+    path = request.path
+    return is_open(request) or path in (DROP_IN, "/login") or path.startswith("/static/")
+
+
+def _token(request: web.Request) -> str | None:
+    secret = request.app[BACKEND].token()
+    return None if secret is None else secret.reveal()
+
+
+def _signature(name: str, token: str) -> str:
+    key = hashlib.sha256(b"watcher session\0" + token.encode()).digest()
+    return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
+
+
+def _given(header: str, *, may_be_basic: bool) -> str | None:
+    """The token in the header; as the page's password, for any user, it is one too."""
     scheme, _, given = header.partition(" ")
-    if scheme.lower() == "basic" and may_be_basic:
-        # A browser asks its user for the page's password: that is the token, for any user.
-        try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
+    if scheme.lower() == "bearer":
+        return given
+    if scheme.lower() != "basic" or not may_be_basic:
+        return None
+    try:
+        return base64.b64decode(given, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return None

@@ -1,6 +1,5 @@
 """Turns what the daemon knows into what the API tells."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -35,12 +34,11 @@ def money(amount: Decimal | None) -> str | None:
 def order_view(
     order: Order,
     entry: Entry | None,
-    prospect: Prospect | None,
+    next_check_at: float | None,
     now: float,
-    stalled_after: Mapping[str, float],
+    stalled_after: float | None,
 ) -> OrderView:
-    """An order; `entry` is its place in the book, None (as `prospect`) where it is closed."""
-    limit = stalled_after.get(order.panel)
+    """An order; `entry` is its place in the book, None (as its next check) where it is closed."""
     return OrderView(
         panel=order.panel,
         order=order.id,
@@ -56,7 +54,9 @@ def order_view(
         currency=order.currency,
         phase=order.phase,
         stalled=(
-            order.phase is Phase.OPEN and limit is not None and now - order.progressed_at > limit
+            order.phase is Phase.OPEN
+            and stalled_after is not None
+            and now - order.progressed_at > stalled_after
         ),
         problem=order.problem,
         refills=order.refills,
@@ -64,7 +64,7 @@ def order_view(
         progressed_at=moment(order.progressed_at),
         finished_at=moment_or_none(order.finished_at),
         checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
-        next_check_at=moment_or_none(prospect.at if prospect else None),
+        next_check_at=moment_or_none(next_check_at),
     )
 
 

@@ -1,0 +1,39 @@
+"""The page of actions: what was sent, why, and what came of it."""
+
+from typing import Any
+
+from aiohttp import web
+
+from watcher.errors import NotFound
+from watcher.model import ActionState
+from watcher.web.backend import BACKEND, one_of, page_of
+from watcher.web.page.live import Live
+from watcher.web.page.look import query
+
+A_PAGE = 50
+
+
+async def show(request: web.Request, live: Live) -> dict[str, Any]:
+    """What the template wants."""
+    backend = request.app[BACKEND]
+    _, after = page_of(request)
+    panel = request.query.get("panel", "")
+    if panel and panel not in backend.stations:
+        raise NotFound(f"there is no panel {panel!r}")
+    wanted = {"state": one_of(request, "state", ActionState) or "", "panel": panel}
+    state = ActionState(wanted["state"]) if wanted["state"] else None
+    found, cursor = await backend.store.aside.read(
+        lambda look: look.actions(
+            state=state, panel=panel or None, limit=A_PAGE, after=after or None
+        )
+    )
+    return {
+        "here": "actions",
+        "wanted": wanted,
+        "actions": found,
+        "states": list(ActionState),
+        "panels": sorted(backend.stations),
+        "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,
+        "back": query("/actions", wanted),
+        "asked": request.query.get("resolve", ""),
+    }

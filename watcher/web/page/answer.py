@@ -1,0 +1,23 @@
+"""Answers to browsers."""
+
+from typing import Any
+
+from aiohttp import web
+
+from watcher.web.headers import PAGE_POLICY
+from watcher.web.page.look import render
+
+
+def html_answer(template: str, status: int = 200, **context: Any) -> web.Response:
+    """A page of that template."""
+    frame = {"here": "", "needs": None, "unresolved": None, "events": None, "session": False}
+    return web.Response(
+        status=status,
+        body=render(template, **{**frame, **context}).encode(),
+        content_type="text/html",
+        charset="utf-8",
+        headers={
+            "Content-Security-Policy": PAGE_POLICY,
+            "Referrer-Policy": "same-origin",  # else a form of ours could not say whose it is
+        },
+    )

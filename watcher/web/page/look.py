@@ -1,0 +1,199 @@
+"""How things look: the templates, and the words for times, money and states.
+
+Texts come from anywhere: each is escaped, and isolated, so that none can turn its neighbours
+around. Times are written in UTC; the script in the page makes them local and relative.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from watcher import __version__
+
+STATIC = Path(__file__).parents[1] / "static"
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+TONES = {
+    "completed": "good",
+    "accepted": "good",
+    "up": "good",
+    "in_progress": "busy",
+    "processing": "busy",
+    "sending": "busy",
+    "planned": "busy",
+    "partial": "warn",
+    "unresolved": "bad",
+    "rejected": "warn",
+    "canceled": "dead",
+    "refunded": "dead",
+    "failed": "bad",
+}
+
+
+def render(template: str, **context: Any) -> str:
+    """The template's text. Half of a surrogate pair, which no encoding has, is a question mark."""
+    html = _environment().get_template(template).render(context)
+    return html.encode(errors="replace").decode()
+
+
+def text(value: object) -> Markup:
+    """A text that came from elsewhere: whatever stands in it, it is only seen."""
+    if value is None or value == "":
+        return Markup("")
+    return Markup('<bdi class="t">{}</bdi>').format(_CONTROL.sub("\ufffd", str(value)))
+
+
+def link(value: str | None) -> Markup:
+    """An order's link: one can be followed only where it leads to a web site."""
+    if not value:
+        return Markup("")
+    shown = text(re.sub(r"^https?://(www\.)?", "", value))
+    if not is_web(value):
+        return text(value)
+    return Markup(
+        '<a class="out" href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>'
+    ).format(value, shown)
+
+
+def is_web(value: str) -> bool:
+    """Whether it is the address of a web page, and nothing that a browser would run."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.netloc)
+        and not _CONTROL.search(value)
+        and not any(letter.isspace() for letter in value)
+    )
+
+
+def when(at: float | datetime | None, how: str = "ago") -> Markup:
+    """A time: `how` is how the page's script tells it: ago, in, or at."""
+    if at is None:
+        return Markup('<span class="quiet">–</span>')
+    moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return Markup('<time datetime="{}" data-tell="{}">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), how, moment.strftime("%d %b %H:%M:%S UTC")
+    )
+
+
+def lasts(seconds: float | None) -> str:
+    """A length of time, roughly."""
+    if seconds is None:
+        return "–"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            number = seconds / unit
+            return (
+                f"{number:.1f} {name}"
+                if number < 9.95 and unit != _MINUTE
+                else f"{number:.0f} {name}"
+            )
+    return f"{seconds:.0f} s"
+
+
+def money(amount: Decimal | str | float | None, currency: str | None = "") -> str:
+    """Money with its thousands apart, and two digits at the least."""
+    if amount is None:
+        return "–"
+    number = Decimal(str(amount)).normalize()
+    exponent = number.as_tuple().exponent
+    digits = -exponent if isinstance(exponent, int) else 2
+    return f"{number:,.{min(8, max(2, digits))}f} {currency or ''}".strip()
+
+
+def cash(amount: Decimal | str | float | None, currency: str | None = "") -> str:
+    """A sum, to two digits: of an account, not of a price."""
+    return "–" if amount is None else f"{Decimal(str(amount)):,.2f} {currency or ''}".strip()
+
+
+def number(value: float | None) -> str:
+    """A count with its thousands apart."""
+    return "–" if value is None else f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """A chance from 0 to 1."""
+    return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
+
+
+def words(state: str) -> str:
+    """A status or state as people write it."""
+    return str(state).replace("_", " ")
+
+
+def pill(state: str, shown: str | None = None) -> Markup:
+    """A state with its colour; the word alone says all."""
+    tone = TONES.get(str(state), "calm")
+    return Markup('<span class="pill {}">{}</span>').format(tone, shown or words(state))
+
+
+def segment(value: str) -> str:
+    """A part of a path."""
+    return quote(value, safe="", errors="replace")
+
+
+def order_url(panel: str, order: str) -> str:
+    """Where an order's page is."""
+    return f"/orders/{segment(panel)}/{segment(order)}"
+
+
+def panel_url(panel: str) -> str:
+    """Where a panel's page is."""
+    return f"/panels/{segment(panel)}"
+
+
+def query(path: str, given: Mapping[str, Any]) -> str:
+    """The path with those of the parameters that say something."""
+    said = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
+    return f"{path}?{urlencode(said, errors='replace')}" if said else path
+
+
+def asset(name: str) -> str:
+    """The address of a file of the page; another one when the file changes."""
+    return f"/static/{_digest(name)}/{name}"
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:16]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        t=text,
+        percent=percent,
+        link=link,
+        when=when,
+        lasts=lasts,
+        cash=cash,
+        money=money,
+        n=number,
+        words=words,
+        pill=pill,
+    )
+    environment.globals.update(
+        asset=asset, order_url=order_url, panel_url=panel_url, query=query, version=__version__
+    )
+    return environment

@@ -1,0 +1,89 @@
+"""The page of one order: where it stands, what it went through, and what can be done."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase, Refill
+from watcher.store.aside import Look
+from watcher.web.backend import BACKEND, Backend
+from watcher.web.page.charts import course
+from watcher.web.page.live import Live
+from watcher.web.page.look import query
+
+_CHANGES = 200  # shown; the drawing has all
+
+
+async def show(request: web.Request, live: Live) -> dict[str, Any]:
+    """What the template wants."""
+    backend = request.app[BACKEND]
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    backend.intake.check_panel(panel)
+
+    async def read(look: Look) -> tuple[Any, ...]:
+        actions, _ = await look.actions(panel=panel, order=order_id, limit=100)
+        return (
+            await look.order(panel, order_id),
+            await look.history(panel, order_id),
+            actions,
+            await look.refills(panel, order_id),
+            await look.firings(panel, order_id),
+        )
+
+    order, history, actions, refills, firings = await backend.store.aside.read(read)
+    if order is None:
+        order = await backend.intake.order(panel, order_id)  # says where it is instead
+    now = backend.clock()
+    until = (history[-1][0] if history else now) if order.phase is Phase.CLOSED else now
+    drawing = course(
+        history,
+        status=order.status,
+        remains=order.remains,
+        quantity=order.quantity,
+        since=min([order.submitted_at, *(at for at, _ in history[:1])]),
+        until=until,
+        marks=list(_marks(actions, refills, firings)),
+    )
+    return {
+        "here": "orders",
+        "order": order,
+        "view": backend.view(order),
+        "service": backend.judge.services.get(panel, {}).get(order.service or ""),
+        "drawing": drawing,
+        "history": history[::-1][:_CHANGES],
+        "changes": len(history),
+        "actions": actions,
+        "refills": refills[::-1],
+        "firings": firings[::-1][:50],
+        "prospect": backend.prospect(order),
+        "decisions": backend.judge.decisions(order, now),
+        "may": {kind: _may(backend, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
+        "asked": request.query.get("do", ""),
+        "done": request.query.get("done", ""),
+        "events": query("/events/page", {"panel": panel, "order": order_id}),
+    }
+
+
+def _may(backend: Backend, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
+    """Why the button can't be pressed; "" where it can."""
+    if not backend.stations[order.panel].config.profile.can(kind):
+        return f"this panel can't {kind} by its API"
+    if any(action.kind is kind and action.state in UNSETTLED for action in actions):
+        return f"a {kind} is under way or unresolved"
+    if kind is Kind.CANCEL and order.status in FINAL:
+        return "the order is finished: there is nothing to cancel"
+    return ""
+
+
+def _marks(
+    actions: Sequence[Action], refills: Sequence[Refill], firings: Sequence[Firing]
+) -> Iterator[tuple[float, str, str]]:
+    for action in actions:
+        yield action.planned_at, action.kind, f"{action.kind} {action.state}"
+    for refill in refills:
+        if refill.finished_at is not None:
+            yield refill.finished_at, "refilled", f"refill {refill.id} {refill.status}"
+    for firing in firings:
+        if firing.dry_run:
+            yield firing.at, "would", f"rule {firing.rule} would {firing.action}"

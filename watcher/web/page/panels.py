@@ -1,0 +1,64 @@
+"""The pages of panels: their money over time, and their price lists."""
+
+from typing import Any
+
+from aiohttp import web
+
+from watcher.errors import RequestError
+from watcher.store.aside import Look
+from watcher.web.backend import BACKEND
+from watcher.web.page.charts import steps
+from watcher.web.page.live import Live
+from watcher.web.page.look import panel_url, query
+from watcher.web.page.overview import accounts
+
+A_PAGE = 100
+_DRAWN = 14 * 86400.0  # seconds of balance
+
+
+async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
+    """What the template of all panels wants."""
+    return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
+
+
+async def show(request: web.Request, live: Live) -> dict[str, Any]:
+    """What the template of one wants."""
+    backend = request.app[BACKEND]
+    panel = request.match_info["panel"]
+    backend.intake.check_panel(panel)
+    words, skip = request.query.get("q", "").strip()[:200], _skip(request)
+    now = backend.clock()
+
+    async def read(look: Look) -> tuple[Any, ...]:
+        changes = await look.service_changes(panel, limit=20)
+        return (
+            changes,
+            await look.price_list(panel, words, limit=A_PAGE, skip=skip),
+            await look.service_names(panel, [change.service for change in changes]),
+            [(at, float(b.amount)) for at, b in await look.balances(panel, now - _DRAWN)],
+        )
+
+    changes, (listed, count), names, points = await backend.store.aside.read(read)
+    account = next(a for a in accounts(backend, await live.spent()) if a.view.panel == panel)
+    url = panel_url(panel)
+    return {
+        "here": "panels",
+        "account": account,
+        "view": account.view,
+        "settings": backend.stations[panel].config.settings,
+        "drawing": steps(points, points[0][0], now) if len(points) > 1 else None,
+        "listed": listed,
+        "count": count,
+        "skip": skip,
+        "words": words,
+        "more": query(url, {"q": words, "skip": skip + A_PAGE}) if count > skip + A_PAGE else None,
+        "changes": changes,
+        "names": names,
+    }
+
+
+def _skip(request: web.Request) -> int:
+    text = request.query.get("skip", "") or "0"
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise RequestError("skip: a number is wanted")
+    return int(text)

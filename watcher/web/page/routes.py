@@ -1,0 +1,185 @@
+"""The pages, and what their buttons do."""
+
+import mimetypes
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from watcher.errors import NotFound, RequestError
+from watcher.model import ActionState, Kind
+from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, whole_body
+from watcher.web.guard import FORM, BadBody, is_page
+from watcher.web.page import actions, listing, look, order, panels
+from watcher.web.page.answer import html_answer
+from watcher.web.page.live import Live
+from watcher.web.token import KEEPER, SESSION, Wrong, cookie_name
+
+LIVE = web.AppKey("live", Live)
+_FOREVER = "public, max-age=31536000, immutable"
+
+Page = Callable[[web.Request, Live], Awaitable[dict[str, Any]]]
+
+
+def add_pages(app: web.Application) -> None:
+    """Serve them; the daemon's stop ends their streams."""
+    app[LIVE] = Live(app[BACKEND])
+    app.on_shutdown.append(_close)
+    get, post = app.router.add_get, app.router.add_post
+    get("/", _page("overview.html", _overview))
+    get("/orders", _page("orders.html", listing.show))
+    get("/orders/{panel}/{order}", _page("order.html", order.show))
+    get("/actions", _page("actions.html", actions.show))
+    get("/panels", _page("panels.html", panels.show_all))
+    get("/panels/{panel}", _page("panel.html", panels.show))
+    get("/events/page", _events)
+    get("/static/{digest}/{name}", _static)
+    get("/login", _ask)
+    post("/login", _login)
+    post("/logout", _logout)
+    post("/orders/{panel}/{order}/refill", _act(Kind.REFILL))
+    post("/orders/{panel}/{order}/cancel", _act(Kind.CANCEL))
+    post("/actions/{id}/resolve", _resolve)
+
+
+async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
+    parts = await live.parts()
+    return {"parts": parts, "events": "/events/page?view=overview", "here": "overview"}
+
+
+def _page(template: str, page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def respond(request: web.Request) -> web.Response:
+        live = request.app[LIVE]
+        context = {"events": "/events/page", **await page(request, live)}
+        return html_answer(
+            template,
+            needs=live.needs(),
+            unresolved=live.unresolved(),
+            session=request.app[KEEPER].has_session(request),
+            **context,
+        )
+
+    return respond
+
+
+def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def respond(request: web.Request) -> web.Response:
+        await _form(request)
+        panel, order_id = request.match_info["panel"], request.match_info["order"]
+        action = await request.app[BACKEND].intake.act(kind, panel, order_id)
+        url = look.query(look.order_url(panel, order_id), {"done": action.id})
+        return _see(f"{url}#action-{action.id}")
+
+    return respond
+
+
+async def _resolve(request: web.Request) -> web.Response:
+    form = await _form(request)
+    text, state = request.match_info["id"], form.get("state", "")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise NotFound(f"there is no action {text[:20]!r}")
+    if state not in ("accepted", "rejected"):
+        raise RequestError("say whether the panel accepted or rejected it")
+    result = form.get("result", "").strip() or None
+    if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
+        raise RequestError("that is no id of a panel's")
+    await request.app[BACKEND].intake.resolve(int(text), ActionState(state), result)
+    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{text}")
+
+
+async def _ask(request: web.Request) -> web.Response:
+    if request.app[KEEPER].has_session(request) or request.app[BACKEND].token() is None:
+        raise web.HTTPSeeOther("/")
+    return html_answer("login.html", problem="", wanted="/")
+
+
+async def _login(request: web.Request) -> web.Response:
+    form = await _form(request)
+    if request.app[BACKEND].token() is None:
+        raise web.HTTPSeeOther("/")
+    wanted = _own_path(form.get("wanted", ""), "/")
+    try:
+        session = request.app[KEEPER].begin(request, form.get("token", ""))
+    except Wrong:
+        return html_answer("login.html", 401, problem="That is not the token.", wanted=wanted)
+    answer = _see(wanted)
+    answer.set_cookie(
+        cookie_name(request),
+        session,
+        max_age=SESSION,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        # Behind a proxy that does TLS only the browser knows that there is TLS, and says so.
+        secure=request.headers.get("Origin", "").startswith("https://"),
+    )
+    return answer
+
+
+async def _logout(request: web.Request) -> web.Response:
+    await _form(request)
+    request.app[KEEPER].end(request)
+    answer = _see("/login")
+    answer.del_cookie(cookie_name(request), path="/")
+    return answer
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    backend, keeper = request.app[BACKEND], request.app[KEEPER]
+    panel, order_id = request.query.get("panel"), request.query.get("order")
+    token = backend.token()
+    return await request.app[LIVE].show(
+        request,
+        wants_parts=request.query.get("view") == "overview",
+        order=(panel, order_id) if panel and order_id else None,
+        is_let_in=lambda: (
+            backend.token() == token
+            and (token is None or keeper.has_session(request) or "Authorization" in request.headers)
+        ),
+    )
+
+
+async def _static(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    path = look.STATIC / name
+    if Path(name).name != name or name.startswith(".") or not path.is_file():
+        raise NotFound("there is no such file")
+    kind, _ = mimetypes.guess_type(name)
+    return web.Response(
+        body=path.read_bytes(),
+        content_type=kind or "application/octet-stream",
+        charset="utf-8",
+        headers={"Cache-Control": _FOREVER},
+    )
+
+
+async def _close(app: web.Application) -> None:
+    await app[LIVE].close()
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form of ours."""
+    if not is_page(request) or request.content_type != FORM:
+        raise BadBody("a form is wanted")
+    if (request.content_length or 0) > SMALL_BODY:
+        raise TooLarge("that is more than a form of this page holds")
+    body = await whole_body(request)
+    if len(body) > SMALL_BODY:
+        raise TooLarge("that is more than a form of this page holds")
+    try:
+        fields = parse_qs(body.decode(), max_num_fields=20)
+    except ValueError:
+        raise RequestError("the form can't be read") from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _see(url: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": url})
+
+
+def _own_path(url: str, otherwise: str) -> str:
+    """Where to go on: a page of ours, whatever was asked for."""
+    is_own = url.startswith("/") and not url.startswith(("//", "/\\", "/logout", "/login"))
+    return url if is_own and url.isprintable() and url.isascii() else otherwise

@@ -3,10 +3,15 @@
 0 done · 1 refused, or not all done · 2 usage · 3 no daemon answers · 130 Ctrl-C.
 """
 
+import os
 import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from typing import Annotated, Any
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 from typer.core import TyperGroup
 
 from watcher import __version__
@@ -14,34 +19,44 @@ from watcher.cli import (
     actions,
     backup,
     check,
+    completion,
     daemon,
+    export,
+    init,
     orders,
+    outgoing,
     panels,
     restore,
     rules,
     show,
     simulated,
     submit,
+    top,
     track,
 )
 from watcher.cli.client import Unreachable
 from watcher.cli.output import say, warn
 from watcher.errors import ConfigError, WatcherError
 
+_NoColor = Annotated[
+    bool, typer.Option("--no-color", help="No colours; as NO_COLOR in the environment.")
+]
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 _COMMANDS = {
-    "Start": (daemon.demo, daemon.run, check.check_config, simulated.panel),
+    "Start": (daemon.demo, init.init, daemon.run, check.check_config, simulated.panel),
     "Orders": (
         track.track,
         submit.submit,
         orders.orders,
         show.show,
+        export.export,
         actions.refill,
         actions.cancel,
     ),
     "Decisions": (actions.actions, actions.resolve, rules.rules),
-    "Surroundings": (panels.panels, panels.services, backup.backup, restore.restore),
+    "Surroundings": (top.top, panels.panels, panels.services, backup.backup, restore.restore),
+    "Shell": (completion.completion,),
 }
 
 
@@ -76,12 +91,39 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def _with_no_color(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with --no-color, which people write last, not before the command."""
+
+    @wraps(command)
+    def run(*args: Any, no_color: bool, **kwargs: Any) -> None:
+        if no_color:
+            os.environ.setdefault("NO_COLOR", "1")
+        command(*args, **kwargs)
+
+    known = signature(command)
+    extra = Parameter("no_color", Parameter.KEYWORD_ONLY, default=False, annotation=_NoColor)
+    run.__signature__ = known.replace(  # type: ignore[attr-defined]
+        parameters=[*known.parameters.values(), extra]
+    )
+    run.__annotations__ = {**command.__annotations__, "no_color": _NoColor}
+    return run
+
+
 def _build() -> typer.Typer:
-    built = typer.Typer(cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False)
+    completion_init()
+    built = typer.Typer(
+        cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    )
     built.callback()(_root)
     for title, commands in _COMMANDS.items():
         for command in commands:
-            built.command(rich_help_panel=title)(command)
+            built.command(rich_help_panel=title)(_with_no_color(command))
+    for name, (alone, below) in outgoing.GROUPS.items():
+        group = typer.Typer(invoke_without_command=True)
+        group.callback()(_with_no_color(alone))
+        for word, command in below.items():
+            group.command(word)(_with_no_color(command))
+        built.add_typer(group, name=name, rich_help_panel="Messages")
     return built
 
 

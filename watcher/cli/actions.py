@@ -20,7 +20,7 @@ from watcher.cli.options import (
     Url,
     connect,
 )
-from watcher.cli.output import counted, say, show_json_pages, warn
+from watcher.cli.output import counted, say, show_json, show_json_pages, warn
 from watcher.cli.tables import Column, show_table
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
@@ -57,6 +57,8 @@ def actions(
         if views:
             show_actions(views)
     if not shown:
+        if panel is not None:
+            client.check_panel(panel)
         say("no actions")
     if after is not None:
         warn(f"there are more than these {shown:,}: --all shows all of them")
@@ -100,6 +102,7 @@ def resolve(
     result: Annotated[
         str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
     ] = None,
+    json: Json = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
@@ -108,6 +111,9 @@ def resolve(
     body = {"state": verdict.value, "result": result}
     answer = client.post(path_of("actions", str(action), "resolve"), body)[1]
     settled = client.shaped(answer, ActionAnswer)
+    if json:
+        show_json(answer)
+        return
     say(f"action {settled.action.id} is {settled.action.state}")
     if settled.order is not None:
         say(f"order {settled.order.order} at {settled.order.panel} is tracked")
@@ -116,26 +122,29 @@ def resolve(
 def refill(
     panel: PanelArgument,
     orders: OrdersArgument,
+    json: Json = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Ask a panel to refill orders, each once."""
-    _act_on_each(connect(url, token_file), Kind.REFILL, panel, orders)
+    _act_on_each(connect(url, token_file), Kind.REFILL, panel, orders, json=json)
 
 
 def cancel(
     panel: PanelArgument,
     orders: OrdersArgument,
+    json: Json = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
 ) -> None:
     """Ask a panel to cancel orders, each once."""
-    _act_on_each(connect(url, token_file), Kind.CANCEL, panel, orders)
+    _act_on_each(connect(url, token_file), Kind.CANCEL, panel, orders, json=json)
 
 
-def _act_on_each(client: Client, kind: Kind, panel: str, orders: list[str]) -> None:
+def _act_on_each(client: Client, kind: Kind, panel: str, orders: list[str], *, json: bool) -> None:
     """One request an order: what is refused for one says nothing of the others."""
     refused = 0
+    planned: list[ActionView] = []
     for place, order in enumerate(orders):
         try:
             answer = client.post(path_of("orders", panel, order, kind.value))[1]
@@ -146,7 +155,11 @@ def _act_on_each(client: Client, kind: Kind, panel: str, orders: list[str]) -> N
         except Unreachable as error:
             raise _broken_off(error, order, len(orders) - place - 1) from None
         action = client.shaped(answer, ActionAnswer).action
-        say(f"{order}: {kind} is {action.state} as action {action.id}")
+        planned.append(action)
+        if not json:
+            say(f"{order}: {kind} is {action.state} as action {action.id}")
+    if json:
+        show_json({"actions": planned})
     if refused:
         raise typer.Exit(1)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from watcher.cli.output import counted, errors, say, span, warn
+from watcher.cli.output import counted, errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.errors import PanelError
+from watcher.errors import ConfigError, PanelError
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
@@ -39,20 +39,51 @@ def check_config(
     online: Annotated[
         bool, typer.Option("--online", help="Ask each panel for balance and services, too.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Check a configuration: print every problem, or what it comes to."""
     from watcher.config import load
 
-    config = load(file)
+    try:
+        config = load(file)
+    except ConfigError as error:
+        if not json:
+            raise
+        show_json({"good": False, "problems": error.problems})
+        raise typer.Exit(1) from None
+    if json:
+        findings = _findings(config) if online else None
+        show_json(_document(config, findings))
+        raise typer.Exit(1 if any(found.problems for found in findings or ()) else 0)
     say(f"{file} is good")
     _show_config(config)
-    if config.notify:
-        warn(
-            f"warning: {counted(len(config.notify), '[[notify]] target')}: "
-            "read, but not delivered by this version"
-        )
+    _show_targets(config)
     if online and not _check_online(config):
         raise typer.Exit(1)
+
+
+def _document(config: "Config", findings: list[Finding] | None) -> dict[str, object]:
+    """What a configuration comes to; no secret is in it."""
+    return {
+        "good": True,
+        "database": str(config.database),
+        "listen": f"{config.host}:{config.port}",
+        "token": config.token is not None,
+        "panels": [
+            {
+                "panel": panel.name,
+                "profile": panel.profile.name,
+                "batch": panel.profile.batch,
+                "can": sorted(panel.profile.has),
+                "url": panel.url,
+            }
+            for panel in config.panels.values()
+        ],
+        "rules": [rule.name for rule in config.rules],
+        "notify": [{"name": one.name, "on": sorted(one.on)} for one in config.notify],
+        "events": [{"name": one.name, "on": sorted(one.on)} for one in config.events],
+        "online": findings,
+    }
 
 
 def _show_config(config: "Config") -> None:
@@ -83,6 +114,23 @@ def _show_config(config: "Config") -> None:
         show_table(columns, rows)
 
 
+def _show_targets(config: "Config") -> None:
+    columns = (Column("told"), Column("of", wraps=True), Column("signed", drop=1))
+    rows: list[tuple[object, ...]] = []
+    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.notify]
+    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.events]
+    if rows:
+        say("")
+        show_table(columns, rows)
+    if not config.notify:
+        return
+    heard = {event for target in config.notify for event in target.on}
+    silent = [rule.name for rule in config.rules if rule.action == "notify"]
+    if silent and "rule_fired" not in heard:
+        names = ", ".join(silent)
+        warn(f"warning: no [[notify]] has 'rule_fired': nobody is told when these fire: {names}")
+
+
 def _show_panels(panels: Sequence["PanelConfig"]) -> None:
     columns = (
         Column("panel"),
@@ -100,10 +148,7 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
 
 def _check_online(config: "Config") -> bool:
     """Whether every panel answered all that it can be asked."""
-    console = errors()
-    waiting = f"asking {counted(len(config.panels), 'panel')} …"
-    with console.status(waiting) if console.is_terminal else nullcontext():
-        findings = asyncio.run(_ask_all(list(config.panels.values())))
+    findings = _findings(config)
     columns = (
         Column("panel"),
         Column("balance", right=True),
@@ -117,6 +162,14 @@ def _check_online(config: "Config") -> bool:
         warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
         warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))
     return not any(finding.problems for finding in findings)
+
+
+def _findings(config: "Config") -> list[Finding]:
+    """What each panel answers."""
+    console = errors()
+    waiting = f"asking {counted(len(config.panels), 'panel')} …"
+    with console.status(waiting) if console.is_terminal else nullcontext():
+        return asyncio.run(_ask_all(list(config.panels.values())))
 
 
 async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:

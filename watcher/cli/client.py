@@ -3,16 +3,17 @@
 import http.client
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from email.message import Message
 from ipaddress import ip_address
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from watcher.errors import WatcherError
-from watcher.web.shapes import FaultAnswer
+from watcher.errors import WatcherError, no_such
+from watcher.web.shapes import FaultAnswer, PanelList, PanelView
 
 PAGE = 1000  # the most that is asked for in one page of a listing
 PATIENCE = 30.0  # seconds without a byte
@@ -63,6 +64,16 @@ class Client:
         """The answer's JSON."""
         return self._ask("GET", path, query=query)[1]
 
+    def panels(self) -> list[PanelView]:
+        """Every panel that the daemon watches."""
+        return self.shaped(self.get(path_of("panels")), PanelList).panels
+
+    def check_panel(self, panel: str) -> None:
+        """NotFound where the daemon has no such panel, with the one that may be meant."""
+        known = [view.panel for view in self.panels()]
+        if panel not in known:
+            raise no_such("panel", panel, known)
+
     def post(
         self,
         path: str,
@@ -89,17 +100,11 @@ class Client:
                 return
             cursor, left = after, None if left is None else left - len(items)
 
-    def download(self, path: str, target: BinaryIO) -> int:
-        """Write what the daemon sends to the file; the number of bytes, all that were promised."""
-        size = 0
+    @contextmanager
+    def download(self, path: str) -> Iterator[tuple[int | None, Iterator[bytes]]]:
+        """What the daemon sends: how many bytes it promises, and these, in parts."""
         with self._open("GET", path, patience=300.0) as answer:
-            promised = answer.length
-            while chunk := self._chunk(answer):
-                target.write(chunk)
-                size += len(chunk)
-        if promised is not None and size != promised:
-            raise Unreachable(f"{self.url} broke off after {size:,} of {promised:,} bytes")
-        return size
+            yield answer.length, self._chunks(answer, answer.length)
 
     def shaped(self, raw: Any, shape: type[Shape]) -> Shape:
         """The JSON as its shape; Unreachable where it is not of that shape."""
@@ -141,6 +146,14 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
 
+    def _chunks(self, answer: http.client.HTTPResponse, promised: int | None) -> Iterator[bytes]:
+        size = 0
+        while chunk := self._chunk(answer):
+            size += len(chunk)
+            yield chunk
+        if promised is not None and size != promised:
+            raise Unreachable(f"{self.url} broke off after {size:,} of {promised:,} bytes")
+
     def _chunk(self, answer: http.client.HTTPResponse, size: int = 1 << 20) -> bytes:
         try:
             return answer.read() if size < 0 else answer.read(size)
@@ -156,13 +169,15 @@ class Client:
                 return Unreachable(f"what answers at {self.url} is not watcher: {cause}")
         if error.code == 401:
             hint = "give --token-file or set WATCHER_TOKEN"
+            if "Authorization" in self._headers:
+                hint = "the one given is not the daemon's: see `token_file` in its configuration"
             return Declined(error.code, fault.code, f"{fault.message} ({hint})")
         return Declined(error.code, fault.code, fault.message)
 
     def _unreachable(self, error: Exception) -> Unreachable:
         cause = error.reason if isinstance(error, URLError) else error
         if isinstance(cause, ConnectionRefusedError):
-            hint = "start it with `watcher run`, or name another with --url"
+            hint = "start it with `watcher run --config FILE`, or name another with --url"
             return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
         if isinstance(cause, TimeoutError):
             return Unreachable(f"{self.url} does not answer in time")

@@ -1,14 +1,22 @@
 """The options and arguments that several commands share."""
 
 import os
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from watcher.cli.client import Client
+from watcher.cli.client import PATIENCE, Client
+from watcher.cli.order_dates import read_time
+from watcher.errors import WatcherError
+
+COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names
 
 DEFAULT_URL = "http://127.0.0.1:9466"
+_PAST = re.compile(r"(\d{1,6})([dhm])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 DEFAULT_LIMIT = 50
 
 Url = Annotated[str, typer.Option("--url", envvar="WATCHER_URL", help="Where the daemon is.")]
@@ -17,6 +25,8 @@ TokenFile = Annotated[
     typer.Option("--token-file", help="A file with the API's token; or set WATCHER_TOKEN."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if there is one.")]
+FileOrStdout = Annotated[Path, typer.Argument(metavar="FILE", allow_dash=True, help="- is stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
 All = Annotated[bool, typer.Option("--all", help="All of them, however many.")]
 Cursor = Annotated[
@@ -26,17 +36,52 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any fr
 Speed = Annotated[
     float, typer.Option("--speed", min=0.001, help="How much faster the panels' time runs.")
 ]
-PanelOption = Annotated[str | None, typer.Option("--panel", help="Only this panel's.")]
-PanelArgument = Annotated[str, typer.Argument(metavar="PANEL", help="A panel's name.")]
+
+
+def panel_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The daemon's panels, for a shell's completion: none where it does not answer at once."""
+    given = ctx.params
+    try:
+        token_file = given.get("token_file")
+        client = connect(
+            given.get("url") or DEFAULT_URL,
+            Path(token_file) if token_file else None,
+            patience=COMPLETION_WAIT,
+        )
+        names = [panel.panel for panel in client.panels()]
+    except (WatcherError, ValueError, typer.BadParameter):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+PanelOption = Annotated[
+    str | None,
+    typer.Option("--panel", help="Only this panel's.", autocompletion=panel_names),
+]
+PanelArgument = Annotated[
+    str, typer.Argument(metavar="PANEL", help="A panel's name.", autocompletion=panel_names)
+]
 OrderArgument = Annotated[str, typer.Argument(metavar="ID", help="An order's id at the panel.")]
 OrdersArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Orders' ids.")]
 
 
-def connect(url: str, token_file: Path | None) -> Client:
+def read_since(text: str, now: datetime) -> datetime:
+    """What --since names: a time, or how long ago it was."""
+    past = _PAST.fullmatch(text.strip())
+    try:
+        if past:
+            return now - timedelta(**{_UNITS[past[2]]: int(past[1])})
+        return read_time(text)
+    except (ValueError, OverflowError):
+        cause = f"{text!r} is not a time as 2024-05-31, '2024-05-31 18:00' (UTC), 7d or 12h"
+        raise typer.BadParameter(cause, param_hint="--since") from None
+
+
+def connect(url: str, token_file: Path | None, patience: float = PATIENCE) -> Client:
     """The daemon that the options name."""
     token = os.environ.get("WATCHER_TOKEN", "").strip() or None
     try:
-        return Client(url, _token(token_file) if token_file else token)
+        return Client(url, _token(token_file) if token_file else token, patience)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -1,36 +1,45 @@
 """Lists of orders as people have them, CSV or JSON lines, into orders to track: pure.
 
-1. Lines are read one at a time and no longer than a bound, so that a file may have any size.
-2. What can't be used becomes a Problem with its line and cause, and the reading goes on.
-3. Where going on would be guessing (columns without names), the Problem is the last.
+1. What can't be used becomes a Problem with its line and cause, and the reading goes on.
+2. Where going on would be guessing (columns without names), the Problem is the last.
 """
 
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from watcher.cli.order_dates import DateOrder
 from watcher.cli.order_fields import track_item
+from watcher.cli.order_lines import Line, Problem, read_lines
 from watcher.web.shapes import TrackItem
 
-MOST_BYTES = 1 << 20  # in a line
 MOST_LINES = 50  # in a row, where a quoted cell goes on over lines
 _DELIMITERS = ",;\t"
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
-# The names of columns, the surest first, as they are without case, spaces and marks.
+# The names of columns, the surest first, as they are without case, spaces and marks. In a list of
+# one's own shop the panel's id is the external one.
 _NAMES = {
-    "order": ("orderid", "order", "ordernumber", "orderno", "id"),
+    "order": (
+        *("externalorderid", "externalid", "providerorderid", "apiorderid"),
+        *("orderid", "order", "ordernumber", "orderno", "id"),
+    ),
     "service": ("serviceid", "service"),
     "link": ("link", "url"),
     "quantity": ("quantity", "qty"),
-    "submitted_at": ("submittedat", "submitted", "createdat", "created", "orderdate", "date"),
+    "submitted_at": (
+        *("submittedat", "submitted", "createdat", "createdon", "created", "datecreated"),
+        *("createddate", "orderdate", "date", "datetime", "timestamp"),
+    ),
     "panel": ("panel",),
 }
+FIELDS = tuple(_NAMES)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -40,16 +49,12 @@ class Row(msgspec.Struct, frozen=True):
     item: TrackItem
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """Why a line can't be used."""
+class Layout(msgspec.Struct, frozen=True):
+    """What was understood of a list: which of its columns is what, and which are not used."""
 
-    line: int
-    cause: str
-
-
-class Line(NamedTuple):
-    number: int
-    text: str
+    form: str
+    columns: dict[str, str]
+    unused: list[str]
 
 
 class Record(NamedTuple):
@@ -57,86 +62,103 @@ class Record(NamedTuple):
     values: dict[str, object]
 
 
-def read(stream: BinaryIO, panel: str, *, json: bool | None = None) -> Iterator[Row | Problem]:
-    """Every order of a list for one panel; `json` None is told by the first line."""
+def read(
+    stream: BinaryIO,
+    panel: str,
+    *,
+    json: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    dates: DateOrder | None = None,
+    on_layout: Callable[[Layout], None] = lambda layout: None,
+) -> Iterator[Row | Problem]:
+    """Every order of a list for one panel.
+
+    `json` None is told by the first line. `columns` names the column of a field where the usual
+    names don't fit. `on_layout` hears of what was understood, before the first order.
+    """
     lines = read_lines(stream)
     early: list[Line | Problem] = []
     for found in lines:
         early.append(found)
         if isinstance(found, Line):
-            json = found.text.lstrip().startswith("{") if json is None else json
+            json = found.text.lstrip().startswith(("{", "[")) if json is None else json
             break
+    names = _Names(columns or {}, on_layout)
     every = chain(early, lines)
-    for record in _json_records(every) if json else _csv_records(every):
-        yield record if isinstance(record, Problem) else _row(record, panel)
+    for record in _json_records(every, names) if json else _csv_records(every, names):
+        yield record if isinstance(record, Problem) else _row(record, panel, dates)
 
 
-def read_lines(stream: BinaryIO) -> Iterator[Line | Problem]:
-    """The lines that are not blank, numbered from 1."""
-    number = 0
-    while raw := stream.readline(MOST_BYTES):
-        number += 1
-        if number == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            yield Problem(1, "this is UTF-16: save the file as UTF-8")
-            return
-        if len(raw) == MOST_BYTES and not raw.endswith(b"\n"):
-            _skip_line(stream)
-            yield Problem(number, f"longer than {MOST_BYTES} bytes")
-            continue
-        try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            yield Problem(number, "not UTF-8")
-            continue
-        if text.strip():
-            yield Line(number, text)
-
-
-def _skip_line(stream: BinaryIO) -> None:
-    while (raw := stream.readline(MOST_BYTES)) and not raw.endswith(b"\n"):
-        pass
-
-
-def _row(record: Record, panel: str) -> Row | Problem:
+def _row(record: Record, panel: str, dates: DateOrder | None) -> Row | Problem:
     try:
-        return Row(record.line, track_item(panel, record.values))
+        return Row(record.line, track_item(panel, record.values, dates))
     except ValueError as error:
         return Problem(record.line, str(error))
 
 
-def _json_records(lines: Iterable[Line | Problem]) -> Iterator[Record | Problem]:
+class _Names:
+    """Which column is what, by its name; told of once."""
+
+    def __init__(self, chosen: Mapping[str, str], on_layout: Callable[[Layout], None]) -> None:
+        self._chosen = chosen
+        self._on_layout = on_layout
+        self._told = False
+
+    def places(self, names: tuple[str, ...], form: str) -> dict[str, int]:
+        """Where each value is found among columns of these names."""
+        places = dict(_places(names))
+        for field, name in self._chosen.items():
+            places.pop(field, None)
+            if name in names:
+                places[field] = names.index(name)
+        if places and not self._told:
+            self._told = True
+            used = set(places.values())
+            unused = [name for place, name in enumerate(names) if place not in used]
+            known = {field: names[place] for field, place in places.items()}
+            self._on_layout(Layout(form, known, unused))
+        return places
+
+
+def _json_records(lines: Iterable[Line | Problem], names: _Names) -> Iterator[Record | Problem]:
     for line in lines:
-        yield line if isinstance(line, Problem) else _json_record(line)
+        yield line if isinstance(line, Problem) else _json_record(line, names)
 
 
-def _json_record(line: Line) -> Record | Problem:
+def _json_record(line: Line, names: _Names) -> Record | Problem:
     try:
         raw = msgspec.json.decode(line.text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Problem(line.number, f"not JSON: {error}")
     if not isinstance(raw, dict):
-        return Problem(line.number, "not a JSON object")
-    places = _places(tuple(raw))
+        return Problem(line.number, "not a JSON object: one is wanted on each line")
+    places = names.places(tuple(raw), "JSON lines")
     values = list(raw.values())
     return Record(line.number, {name: values[place] for name, place in places.items()})
 
 
-def _csv_records(lines: Iterable[Line | Problem]) -> Iterator[Record | Problem]:
+def _csv_records(lines: Iterable[Line | Problem], names: _Names) -> Iterator[Record | Problem]:
     ahead = _Ahead(iter(lines))
     places: dict[str, int] | None = None
-    width, delimiter = 1, ","
+    width, delimiter, delimiters = 1, ",", _DELIMITERS
     while (line := ahead.take()) is not None:
         if isinstance(line, Problem):
             yield line
             continue
         if places is None:
-            delimiter = _delimiter(line.text)
+            told = re.fullmatch(r"sep=(.)", line.text.strip(" \r"))
+            if told:  # Excel's own first line
+                delimiters = told[1]
+                continue
+            delimiter = _delimiter(line.text, delimiters)
         cells = _cells(line, ahead, delimiter)
         if isinstance(cells, Problem):
             yield cells
             continue
         if places is None:
-            places, width = _places(tuple(cells)), len(cells)
+            form = f"CSV with {_DELIMITER_NAMES.get(delimiter, repr(delimiter))} between cells"
+            headers = tuple(cell.strip() for cell in cells)
+            places, width = names.places(headers, form), len(cells)
             problem = _header_problem(line, cells, places)
             if problem is not None:
                 yield problem
@@ -161,7 +183,7 @@ def _header_problem(line: Line, cells: list[str], places: dict[str, int]) -> Pro
     if "order" in places:
         return None
     if places or len(cells) > 1:
-        cause = "no column is named order, order_id or id: columns need names in the first line"
+        cause = "no column is named order, order_id or id: name it with --column order=NAME"
         return Problem(line.number, cause)
     if not re.search(r"\d", cells[0]):
         cause = f"{cells[0][:60]!r} is neither an order's id nor a column named order"
@@ -171,7 +193,6 @@ def _header_problem(line: Line, cells: list[str], places: dict[str, int]) -> Pro
 
 @lru_cache(maxsize=64)
 def _places(names: tuple[str, ...]) -> dict[str, int]:
-    """Where each value is found among columns of these names."""
     plain = [re.sub(r"[\W_]+", "", name.lower()) for name in names]
     places = {}
     for name, known in _NAMES.items():
@@ -181,9 +202,9 @@ def _places(names: tuple[str, ...]) -> dict[str, int]:
     return places
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: str, delimiters: str) -> str:
     bare = re.sub(r'"[^"]*"', "", text)
-    return max(_DELIMITERS, key=bare.count)
+    return max(delimiters, key=bare.count)
 
 
 class _Ahead:

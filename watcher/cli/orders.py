@@ -64,10 +64,10 @@ def orders(
     if json:
         show_json_pages("orders", pages)
     else:
-        _show(client, pages)
+        _show(client, pages, panel)
 
 
-def _show(client: Client, pages: Iterable[tuple[list[Any], str | None]]) -> None:
+def _show(client: Client, pages: Iterable[tuple[list[Any], str | None]], panel: str | None) -> None:
     after, shown = None, 0
     for items, after in pages:  # noqa: B007 -- the last one tells whether there are more
         views = client.shaped(items, list[OrderView])
@@ -75,6 +75,8 @@ def _show(client: Client, pages: Iterable[tuple[list[Any], str | None]]) -> None
         if views:
             show_table(_COLUMNS, [_row(view) for view in views])
     if not shown:
+        if panel is not None:
+            client.check_panel(panel)
         say("no orders")
     if after is not None:
         warn(f"there are more than these {shown:,}: --all shows all of them")

@@ -1,15 +1,19 @@
-"""What the commands print: messages, times, JSON; never a panel's markup or controls."""
+"""What the commands print: messages, times, JSON; never a panel's markup or controls.
+
+rich is imported where something is printed: the daemon starts from here, too, and needs none.
+"""
 
 import os
 import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.console import Console
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDE = 10_000  # where nobody looks: no line is cut, so that grep and awk find all
 # Controls, their C1 kin, line separators, surrogates and what turns the writing direction.
@@ -21,7 +25,7 @@ def say(*lines: str, style: str = "") -> None:
     _lines(output(), lines, style)
 
 
-def warn(*lines: str, console: Console | None = None) -> None:
+def warn(*lines: str, console: "Console | None" = None) -> None:
     """Lines on stderr: what went wrong, or what is not part of the answer.
 
     While a bar is shown they go through its console, which keeps them apart.
@@ -29,11 +33,11 @@ def warn(*lines: str, console: Console | None = None) -> None:
     _lines(console or errors(), lines, "")
 
 
-def output() -> Console:
+def output() -> "Console":
     return _console(stderr=False)
 
 
-def errors() -> Console:
+def errors() -> "Console":
     return _console(stderr=True)
 
 
@@ -52,6 +56,11 @@ def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) ->
             before = b",\n"
     _write(b"" if before == b",\n" else before)
     _write(b'\n],"next":%s}\n' % msgspec.json.encode(after))
+
+
+def safe_json(raw: bytes) -> str:
+    """The same JSON without what a terminal would obey: DEL, C1 and direction marks."""
+    return _UNSAFE.sub(_escaped, raw.decode())
 
 
 def clean(value: object) -> str:
@@ -98,21 +107,24 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def _console(*, stderr: bool) -> Console:
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
     console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _WIDE
     return console
 
 
-def _lines(console: Console, lines: Iterable[str], style: str) -> None:
+def _lines(console: "Console", lines: Iterable[str], style: str) -> None:
+    from rich.text import Text
+
     for line in lines:
         console.print(Text(clean(line), style=style), soft_wrap=True)
 
 
 def _write(text: bytes) -> None:
-    # JSON may hold DEL, C1 and direction marks as they are; a terminal would obey them.
-    sys.stdout.write(_UNSAFE.sub(_escaped, text.decode()))
+    sys.stdout.write(safe_json(text))
 
 
 def _escaped(found: re.Match[str]) -> str:

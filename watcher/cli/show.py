@@ -99,11 +99,12 @@ def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
 def _show_history(history: list[HistoryView]) -> None:
     _title("history")
     columns = (Column("at (UTC)"), Column("ago", drop=1, right=True), Column("change", wraps=True))
-    rows = [(stamp(entry.at), ago(entry.at), _changes(entry.changes)) for entry in history]
+    rows = [(stamp(entry.at), ago(entry.at), changes_text(entry.changes)) for entry in history]
     show_table(columns, rows)
 
 
-def _changes(changes: dict[str, list[Any]]) -> str:
+def changes_text(changes: dict[str, list[Any]]) -> str:
+    """A change of an order, of each field the old and the new value."""
     return ", ".join(
         f"{name} {' → '.join(_value(name, value) for value in values)}"
         for name, values in changes.items()

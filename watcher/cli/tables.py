@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, NamedTuple
 
 from watcher.cli.output import ago, clean, output
+
+if TYPE_CHECKING:  # imported late, as in output.py
+    from rich.console import Console
+    from rich.text import Text
 
 _GAP = 2
 _FLEXIBLE = 12  # a text that may be cut or wrapped has at least so much room
@@ -44,16 +44,25 @@ class Column(NamedTuple):
 
 def show_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     """The rows below the columns' names, no wider than the window."""
-    console = output()
+    _show(table_lines(output(), columns, rows))
+
+
+def table_lines(
+    console: "Console", columns: Sequence[Column], rows: Iterable[Sequence[object]]
+) -> list["Text"]:
+    """The same as lines, for whoever shows them another way."""
+    from rich.text import Text
+
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = _widths(columns, cells, console.width)
     names = [Text(column.name, style="bold") for column in columns]
-    for row in (names, *cells):
-        _print_row(console, columns, row, widths)
+    widths = _widths(columns, cells, console.width)
+    return [line for row in (names, *cells) for line in _row_lines(console, columns, row, widths)]
 
 
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Names and values, one a line; what is not known is left out."""
+    from rich.text import Text
+
     console = output()
     columns = (Column(""), Column("", wraps=True))
     rows = [
@@ -62,11 +71,18 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
         if value not in (None, "", [])
     ]
     widths = _widths(columns, rows, console.width)
-    for row in rows:
-        _print_row(console, columns, row, widths)
+    _show(line for row in rows for line in _row_lines(console, columns, row, widths))
 
 
-def _cell(value: object) -> Text:
+def _show(lines: Iterable["Text"]) -> None:
+    console = output()
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _cell(value: object) -> "Text":
+    from rich.text import Text
+
     if value is None:
         return Text("")
     if isinstance(value, bool):
@@ -79,13 +95,15 @@ def _cell(value: object) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
 
 
-def _widths(columns: Sequence[Column], cells: list[list[Text]], window: int) -> dict[int, int]:
+def _widths(columns: Sequence[Column], cells: list[list["Text"]], window: int) -> dict[int, int]:
     """The places and widths of the columns that the window has room for.
 
     1. A column that says nothing is left out, where it may be.
     2. What goes first goes until the others fit at their least.
     3. What room is left goes to those that may be cut or wrapped, the first first.
     """
+    from rich.cells import cell_len
+
     full = [
         max([cell_len(column.name), *(row[place].cell_len for row in cells)])
         for place, column in enumerate(columns)
@@ -111,11 +129,14 @@ def _widths(columns: Sequence[Column], cells: list[list[Text]], window: int) -> 
     return widths
 
 
-def _print_row(
-    console: Console, columns: Sequence[Column], row: Sequence[Text], widths: dict[int, int]
-) -> None:
+def _row_lines(
+    console: "Console", columns: Sequence[Column], row: Sequence["Text"], widths: dict[int, int]
+) -> list["Text"]:
     """By hand, as rich's own tables share out the room differently from version to version."""
+    from rich.text import Text
+
     blocks = [_block(console, columns[place], row[place], widths[place]) for place in widths]
+    lines = []
     for height in range(max(map(len, blocks))):
         line = Text(" " * _GAP).join(
             block[height] if height < len(block) else Text(" " * width)
@@ -123,10 +144,11 @@ def _print_row(
         )
         line.rstrip()
         line.truncate(console.width)
-        console.print(line, soft_wrap=True)
+        lines.append(line)
+    return lines
 
 
-def _block(console: Console, column: Column, cell: Text, width: int) -> list[Text]:
+def _block(console: "Console", column: Column, cell: "Text", width: int) -> list["Text"]:
     """The cell's lines, each as wide as the column."""
     lines = list(cell.wrap(console, width, overflow="fold")) if column.wraps else [cell.copy()]
     for line in lines:

@@ -1,0 +1,158 @@
+"""`watcher export`: orders and their history as CSV, JSON lines or Parquet, page by page."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
+import typer
+
+from watcher.cli.client import Client, path_of
+from watcher.cli.files import whole_file
+from watcher.cli.options import (
+    DEFAULT_URL,
+    FileOrStdout,
+    Force,
+    PanelOption,
+    TokenFile,
+    Url,
+    connect,
+    read_since,
+)
+from watcher.cli.output import clean, counted, errors, safe_json, warn
+from watcher.cli.progress import progress
+from watcher.cli.spreadsheet import csv_lines
+from watcher.model import Status
+from watcher.web.shapes import ChangeView, OrderView
+
+Write = Callable[[list[Any]], None]
+
+
+class What(StrEnum):
+    ORDERS = "orders"
+    HISTORY = "history"
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+# When an order is checked next is a matter of the moment, and costs the daemon most to tell.
+_ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "next_check_at")
+_CHANGE_FIELDS = ("at", "panel", "order", "field", "old", "new")
+
+
+def export(
+    what: Annotated[What, typer.Argument(metavar="orders|history", help="What of them.")],
+    file: FileOrStdout = Path("-"),
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: by FILE's name, else csv. parquet: an extra."),
+    ] = None,
+    panel: PanelOption = None,
+    status: Annotated[Status | None, typer.Option(help="Orders with this status only.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Submitted, or changed, since: 2024-05-31, 7d, 12h."),
+    ] = None,
+    force: Force = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Write orders, or what changed of them, to a file that is there once it is whole."""
+    if what is What.HISTORY and status is not None:
+        raise typer.BadParameter(
+            "history has no status: it tells of changes", param_hint="--status"
+        )
+    client = connect(url, token_file)
+    query = {
+        "panel": panel,
+        "status": None if status is None else status.value,
+        "since": None if since is None else read_since(since, datetime.now(UTC)).isoformat(),
+    }
+    chosen = form or _by_name(file)
+    with _target(file, chosen, force=force) as stream, _writer(stream, what, chosen) as write:
+        count = _copy(client, what, query, write, shows=str(file) != "-")
+        if not count and panel is not None:
+            client.check_panel(panel)
+    thing = "order" if what is What.ORDERS else "change"
+    warn(f"{counted(count, thing)} written" + ("" if str(file) == "-" else f" to {file}"))
+
+
+def _copy(
+    client: Client, what: What, query: dict[str, str | None], write: Write, *, shows: bool
+) -> int:
+    count = 0
+    console = errors()
+    with progress(console, None) if shows else _no_progress() as update:
+        for items, _ in client.pages(path_of(what.value), what.value, query):
+            write(items)
+            count += len(items)
+            update(None, f"{count:,}")
+    return count
+
+
+@contextmanager
+def _no_progress() -> Iterator[Callable[[int | None, str], None]]:
+    yield lambda place, text: None
+
+
+def _by_name(file: Path) -> Format:
+    known = {".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".parquet": Format.PARQUET}
+    return known.get(file.suffix.lower(), Format.CSV)
+
+
+@contextmanager
+def _target(file: Path, form: Format, *, force: bool) -> Iterator[BinaryIO]:
+    if str(file) != "-":
+        with whole_file(file, force=force) as stream:
+            yield stream
+        return
+    if form is Format.PARQUET:
+        raise typer.BadParameter("parquet needs a file", param_hint="FILE")
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _writer(stream: BinaryIO, what: What, form: Format) -> Iterator[Write]:
+    if form is Format.PARQUET:
+        from watcher.cli.parquet import parquet_writer
+
+        with parquet_writer(stream, OrderView if what is What.ORDERS else ChangeView) as write:
+            yield write
+    elif form is Format.JSONL:
+        yield lambda items: _write_lines(stream, items)
+    else:
+        is_orders = what is What.ORDERS
+        stream.write(csv_lines([_ORDER_FIELDS if is_orders else _CHANGE_FIELDS]))
+        rows = _order_rows if is_orders else _change_rows
+        yield lambda items: _write_csv(stream, rows(items))
+
+
+def _write_lines(stream: BinaryIO, items: list[Any]) -> None:
+    lines = (safe_json(msgspec.json.encode(item)) for item in items)
+    stream.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _write_csv(stream: BinaryIO, rows: list[list[Any]]) -> None:
+    stream.write(csv_lines([[clean(v) if isinstance(v, str) else v for v in row] for row in rows]))
+
+
+def _order_rows(items: list[Any]) -> list[list[Any]]:
+    return [[item.get(name) for name in _ORDER_FIELDS] for item in items]
+
+
+def _change_rows(items: list[Any]) -> list[list[Any]]:
+    """A row for each field that changed."""
+    return [
+        [item["at"], item["panel"], item["order"], field, *[*values, None, None][:2]]
+        for item in items
+        for field, values in item["changes"].items()
+    ]

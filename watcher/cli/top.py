@@ -1,0 +1,235 @@
+"""`watcher top`: what goes on, on one screen, until q."""
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from watcher.cli.client import Client, Query, Unreachable, path_of
+from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
+from watcher.cli.output import ago, clean, counted, output, show_json, span
+from watcher.cli.show import changes_text
+from watcher.cli.tables import Column, table_lines
+from watcher.web.shapes import ChangeView, HistoryList, PanelView
+
+if TYPE_CHECKING:  # imported late, as in output.py
+    from rich.console import Console
+    from rich.text import Text
+
+_LATE = 60.0  # seconds of lag that are worth a word
+_CHANGES = 100  # the most that a tall window shows
+_SAID_ALREADY = frozenset({"status_text", "phase", "finished_at"})  # by the status
+_QUIT = frozenset("qQ\x03\x04")
+
+_PANELS = (
+    Column("panel"),
+    Column("state"),
+    Column("lag", right=True),
+    Column("due", drop=1, right=True),
+    Column("open", drop=2, right=True),
+    Column("a minute", drop=4, right=True),
+    Column("balance", drop=3, right=True),
+    Column("stalled", drop=5, right=True),
+    Column("unresolved", drop=6, right=True),
+    Column("guarded", drop=8, right=True),
+    Column("answered", drop=7, right=True),
+    Column("problem", drop=9, flexible=True),
+)
+_LAST = (
+    Column("ago", right=True),
+    Column("panel", drop=1),
+    Column("order"),
+    Column("change", flexible=True),
+)
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What the daemon tells at one moment."""
+
+    panels: list[PanelView]
+    last: list[ChangeView]
+    at: datetime
+
+
+def top(
+    every: Annotated[
+        float, typer.Option("--every", min=0.2, help="Seconds between two looks.")
+    ] = 2.0,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
+    client = connect(url, token_file)
+    picture = _look(client)
+    if json:
+        show_json({"attention": attention(picture.panels), "panels": picture.panels})
+        return
+    console = output()
+    if not (console.is_terminal and sys.stdin.isatty()):
+        for line in frame(console, picture, None):
+            console.print(line, soft_wrap=True)
+        return
+    _watch(client, console, picture, every)
+
+
+def attention(panels: Sequence[PanelView]) -> list[str]:
+    """What somebody ought to look at, the worst first."""
+    down = [f"{p.panel} is down: {p.problem or 'no answer'}" for p in panels if not p.up]
+    unresolved = [
+        f"{p.panel}: {counted(p.actions_unresolved, 'action')} unresolved, see `watcher actions`"
+        for p in panels
+        if p.actions_unresolved
+    ]
+    low = [f"{p.panel}: {p.balance} {p.currency or ''} left".rstrip() for p in panels if _low(p)]
+    late = [f"{p.panel}: {span(p.lag)} late" for p in panels if p.lag and p.lag > _LATE]
+    stalled = [
+        f"{p.panel}: {counted(p.orders_stalled, 'order')} stalled, see `watcher orders --stalled`"
+        for p in panels
+        if p.orders_stalled
+    ]
+    return down + unresolved + low + late + stalled
+
+
+def _low(panel: PanelView) -> bool:
+    if panel.balance is None or panel.low_balance is None:
+        return False
+    return float(panel.balance) < float(panel.low_balance)
+
+
+def frame(
+    console: "Console", picture: Picture, height: int | None, problem: str | None = None
+) -> list["Text"]:
+    """The screen's lines: no more than `height`, None is as many as there are.
+
+    Each part gets what room it needs; what changed last gets what is left.
+    """
+    from rich.text import Text
+
+    panels, room = picture.panels, 1_000_000 if height is None else height
+    opened, due = sum(p.orders_open for p in panels), sum(p.orders_due for p in panels)
+    title = f"watcher  {counted(opened, 'open order')}, {due:,} due  {picture.at:%H:%M:%S} UTC"
+    lines = [Text(title, style="bold")]
+    if problem is not None:
+        lines.append(Text(clean(problem), style="bold red"))
+    cares = [Text(clean(text), style="yellow") for text in attention(panels)]
+    cares = cares or [Text("nothing needs attention", style="green")]
+    parts = (cares, table_lines(console, _PANELS, [_panel_row(panel) for panel in panels]))
+    for part in parts:
+        # Half of what is left at the most, so that each part has some.
+        lines += [Text(""), *_shortened(part, (room - len(lines)) // 2 if height else len(part))]
+    left = room - len(lines) - 1
+    if picture.last and left >= 2:
+        rows = [_change_row(change) for change in picture.last[: left - 1]]
+        lines += [Text(""), *table_lines(console, _LAST, rows)]
+    for line in lines:
+        line.truncate(console.width, overflow="ellipsis")
+    return lines[:room]
+
+
+def _shortened(lines: list["Text"], most: int) -> list["Text"]:
+    from rich.text import Text
+
+    if len(lines) <= max(most, 2):
+        return lines
+    kept = max(most, 2) - 1
+    return [*lines[:kept], Text(f"and {len(lines) - kept:,} more", style="dim")]
+
+
+def _panel_row(panel: PanelView) -> tuple[object, ...]:
+    return (
+        panel.panel,
+        "up" if panel.up else "down",
+        None if panel.lag is None else span(panel.lag),
+        panel.orders_due,
+        panel.orders_open,
+        f"{panel.requests_per_minute:.0f}",
+        f"{panel.balance or ''} {panel.currency or ''}".strip() or None,
+        panel.orders_stalled,
+        panel.actions_unresolved,
+        panel.orders_guarded,
+        ago(panel.last_success_at) or "never",
+        panel.problem,
+    )
+
+
+def _change_row(change: ChangeView) -> tuple[object, ...]:
+    told = {name: values for name, values in change.changes.items() if name not in _SAID_ALREADY}
+    return ago(change.at), change.panel, change.order, changes_text(told or change.changes)
+
+
+def _look(client: Client) -> Picture:
+    query: Query = {"newest": "true", "limit": _CHANGES}
+    last = client.shaped(client.get(path_of("history"), query), HistoryList).history
+    return Picture(client.panels(), last, datetime.now(UTC))
+
+
+def _watch(client: Client, console: "Console", picture: Picture, every: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
+    problem: str | None = None
+    looked = time.monotonic()
+    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(Group(*frame(console, picture, console.height, problem)), refresh=True)
+            if pressed(max(0.0, looked + every - time.monotonic())):
+                return
+            if time.monotonic() < looked + every:
+                continue  # the window has another size
+            try:
+                picture, problem = _look(client), None
+            except Unreachable as error:
+                problem = str(error)
+            looked = time.monotonic()
+
+
+@contextmanager
+def _keys() -> Iterator["_Pressed"]:
+    """Keys as they are pressed, and a wake-up whenever the window changes its size."""
+    import termios
+    import tty
+
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    awake, waking = socket.socketpair()
+    for end in (awake, waking):
+        end.setblocking(False)
+    resized = signal.signal(signal.SIGWINCH, lambda number, stack: None)
+    woken = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+    try:
+        tty.setcbreak(keyboard)
+        yield _Pressed(keyboard, awake)
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGWINCH, resized)
+        awake.close()
+        waking.close()
+
+
+class _Pressed:
+    """Waits for a key, a new size of the window, or the time; whether it is to end."""
+
+    def __init__(self, keyboard: int, awake: socket.socket) -> None:
+        self._keyboard = keyboard
+        self._awake = awake
+
+    def __call__(self, seconds: float) -> bool:
+        awake = self._awake.fileno()
+        ready = select.select([self._keyboard, awake], [], [], seconds)[0]
+        if awake in ready:
+            self._awake.recv(1024)
+        if self._keyboard not in ready:
+            return False
+        typed = os.read(self._keyboard, 1024).decode(errors="replace")
+        return not typed or bool(_QUIT & set(typed))

@@ -84,7 +84,7 @@ class ActionWorker:
     async def _send(self, batch: Sequence[Action], now: float) -> None:
         claimed = await self._store.claim([action.id for action in batch], now=now)
         for action in batch:
-            del self._planned[action.id]
+            self._planned.pop(action.id, None)  # one that was withdrawn is gone already
         if not claimed:
             return
         await self._outcomes.settle(await self._outcomes_of(claimed))
@@ -126,6 +126,7 @@ class ActionWorker:
         if action.state is ActionState.PLANNED:
             self._planned[action.id] = action
             return
+        self._planned.pop(action.id, None)
         self._alone.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(

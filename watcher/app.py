@@ -21,10 +21,12 @@ from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
+from watcher.outlets import Outlets
 from watcher.panels.turns import Turns
 from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule, kind_of
+from watcher.shops import ACTIONS, Desk
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
 from watcher.supervisor import Supervisor
@@ -211,15 +213,29 @@ class Daemon:
             on_made=self._on_backup,
         )
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
+        self.outlets = Outlets(
+            store=self.store,
+            judge=self.judge,
+            survey=self.survey,
+            metrics=self.metrics,
+            schedule=self._schedule,
+            clock=self._clock,
+        )
+        self._opened.push_async_callback(self.outlets.close)
+        self.survey.queued, self.survey.behind = self.outlets.queued, self.outlets.behind
         self.metrics.watch(self.survey.state)
+        self._know_shops()
         await recall(self.store, self.judge, now)
         await self._fleet.begin(self.config.panels.values())
+        outlets = await self.outlets.prepare(self.config.notify, self.config.events)
+        await self.outlets.exchange(outlets)
         self._schedule.add("look", self.ledger.look)
         self._schedule.add("outcomes", self._outcomes.run_once)
         self._schedule.add("survey", self.survey.run_once)
         self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
         self._schedule.add("learnt", self._fleet.keep_learnt)
+        self._schedule.add("asked", self._fleet.keep_asked)
 
     async def _listen(self) -> None:
         backend = Backend(
@@ -229,6 +245,16 @@ class Daemon:
             intake=self.intake,
             survey=self.survey,
             stations=self.stations,
+            desk=Desk(
+                store=self.store,
+                book=self.book,
+                judge=self.judge,
+                intake=self.intake,
+                stations=self.stations,
+                clock=self._clock,
+            ),
+            shops=lambda: self.config.shops,
+            outlets=self.outlets,
             metrics=self.metrics,
             clock=self._clock,
             token=lambda: self.config.token,
@@ -254,11 +280,14 @@ class Daemon:
         def in_force() -> None:
             self.config = config
             self.judge.take_rules(config.rules)
+            self._know_shops()
 
         wants_links = Judge(config.rules).wants_links()
         anew = wants_links and not self.book.keeps_links
+        outlets = await self.outlets.prepare(config.notify, config.events)
         self.book.keeps_links |= wants_links  # until the next start: they are there anyway
         await self._fleet.take_over(config.panels.values(), in_force, anew=anew)
+        await self.outlets.exchange(outlets)
         self._schedule.wake("backup")
         self._schedule.wake("retention")
         self._schedule.add("review", self._review)
@@ -270,10 +299,15 @@ class Daemon:
 
     # --- who tells whom ---
 
+    def _know_shops(self) -> None:
+        self.metrics.prepare_shops([shop.name for shop in self.config.shops], (*ACTIONS, "other"))
+
     async def _keep_last(self) -> None:
         """What was learnt since it was last written; if that fails, it is learnt again."""
+        now = self._clock()
         try:
-            await self._fleet.keep_learnt(self._clock())
+            await self._fleet.keep_learnt(now)
+            await self._fleet.keep_asked(now)
         except StoreError as error:
             log.error("learnt.lost", cause=str(error))
 
@@ -321,8 +355,10 @@ class Daemon:
 
 
 def _secrets(config: Config) -> list[str]:
-    secrets = [panel.key for panel in config.panels.values()]
-    return [secret.reveal() for secret in (*secrets, config.token) if secret is not None]
+    keys = [panel.key for panel in config.panels.values()] + [shop.key for shop in config.shops]
+    told = [secret for one in config.notify for secret in (one.url, one.secret)]
+    told += [secret for one in config.events for secret in (one.url, one.secret)]
+    return [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
 
 
 def _check_reloadable(old: Config, new: Config) -> None:

@@ -1,5 +1,8 @@
 """The tree of errors, each named by what the caller does about it."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class WatcherError(Exception):
     """Something went wrong; the message says what, where and what to do."""
@@ -59,6 +62,16 @@ class NotFound(RequestError):
 
     status = 404
     code = "not_found"
+
+
+def no_such(kind: str, name: str, known: Iterable[str]) -> NotFound:
+    """There is none of that name; the one that may have been meant, and all that there are."""
+    names = sorted(known)
+    there_are = f"there are: {', '.join(names)}" if names else "there is none"
+    near = get_close_matches(name, names, 1)
+    if near:
+        return NotFound(f"there is no {kind} {name!r}: did you mean {near[0]!r}? {there_are}")
+    return NotFound(f"there is no {kind} {name!r}; {there_are}")
 
 
 class Conflict(RequestError):
@@ -135,6 +148,18 @@ class ServerFault(RemoteFault):
     """The panel answered with a server error."""
 
     reason = "server_error"
+
+
+class Undelivered(WatcherError):
+    """A message may not have arrived.
+
+    `for_good`: its receiver wants no more of them; else none for `retry_after` seconds.
+    """
+
+    def __init__(self, message: str, *, for_good: bool = False, retry_after: float = 0.0) -> None:
+        self.for_good = for_good
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class LifecycleError(WatcherError):

@@ -14,6 +14,7 @@ from watcher.ledger import Ledger
 from watcher.loading import Loading
 from watcher.metrics import Metrics
 from watcher.model import Action, Refill
+from watcher.records.asked import Asked
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
@@ -21,6 +22,7 @@ from watcher.store import Settled, Store
 log = structlog.get_logger()
 
 KEEP_EVERY = 600.0  # seconds between two times that what was learnt is written
+ASKED_EVERY = 60.0  # and between two times that it is written when orders were asked about
 
 
 class _Load(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Fleet:
         self._on_loaded = on_loaded
         self._on_damaged = on_damaged
         self._is_loaded = asyncio.Event()
+        self._kept_asked = 0  # the newest time that is on record
 
     async def begin(self, panels: Collection[PanelConfig]) -> None:
         """Have a station for each of the panels, which work while `load` brings their orders.
@@ -67,9 +70,13 @@ class Fleet:
         The first orders are there when this returns: mostly all.
         """
         stations = [await self._workshop.build(panel) for panel in panels]
-        load = await self._load({station.name: station for station in stations})
-        await load.orders.part(load.book, self._clock())
-        self._exchange((), stations, load)
+        try:
+            load = await self._load({station.name: station for station in stations})
+            await load.orders.part(load.book, self._clock())
+            self._exchange((), stations, load)
+        except BaseException:
+            await _close(stations)
+            raise
         self._loading = load.orders
         if load.orders.is_done:
             self._loaded()
@@ -108,6 +115,7 @@ class Fleet:
                 while not load.orders.is_done:
                     await load.orders.part(load.book, self._clock())
                 self._exchange(old, new, load)
+                self._begin(new)
                 in_force()
         except BaseException:
             self._resume([station for station in old if self.stations.get(station.name) is station])
@@ -123,6 +131,19 @@ class Fleet:
                 learnt.forget(now)
                 await self._store.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
+
+    async def keep_asked(self, now: float) -> float:
+        """Put on record when orders were asked about last; returns when to come again."""
+        if self.is_loading:  # what is not in the book yet would be lost
+            return now + ASKED_EVERY
+        asked = Asked()
+        for keys, times in self._book.asked():
+            asked.note(keys, times)
+            await asyncio.sleep(0)
+        if asked.newest != self._kept_asked:  # it is less where the clock was set back
+            await self._store.save_asked(asked)
+            self._kept_asked = asked.newest
+        return now + ASKED_EVERY
 
     async def close(self) -> None:
         """End all connections."""
@@ -184,8 +205,7 @@ class Fleet:
         return now
 
     def _loaded(self) -> None:
-        for name in self.stations:
-            self._book.begin(name)
+        self._begin(self.stations.values())
         self._is_loaded.set()
         self._on_loaded()
 
@@ -223,6 +243,10 @@ class Fleet:
         for action in load.planned:
             self.stations[action.panel].worker.add([action])
         self._resume(new)
+
+    def _begin(self, stations: Collection[Station]) -> None:
+        for station in stations:
+            self._book.begin(station.name)
 
     def _resume(self, stations: Collection[Station]) -> None:
         for station in stations:

@@ -61,6 +61,7 @@ class Ledger:
         self._on_planned = on_planned
         self._on_look = on_look
         self._on_settled = on_settled
+        self._recorded = asyncio.Event()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def keep(
@@ -83,8 +84,15 @@ class Ledger:
                 await self._record(transitions, verdict, now)
             for transition in transitions:
                 self._enter(transition)
+            if transitions:
+                self._recorded.set()
+                self._recorded = asyncio.Event()
         self._plan_looks(verdict)
         self._tell(verdict)
+
+    async def next_record(self) -> None:
+        """Wait until an order changes."""
+        await self._recorded.wait()
 
     @asynccontextmanager
     async def hold(self, panels: Collection[str]) -> AsyncIterator[None]:

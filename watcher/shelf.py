@@ -1,6 +1,7 @@
 """One panel's watched orders: in columns, in their schedule, and what they have taught."""
 
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf, nan
 
 import msgspec
@@ -18,6 +19,7 @@ from watcher.model import Order
 from watcher.records import OPEN, OrderRows, Records
 
 _COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
+MOST_STALLED = 10_000  # whose keys a census has
 
 
 class Census(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +31,16 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     stalled: int = 0
     open: int = 0
     guarded: int = 0
+    stalled_keys: "array[int]" = msgspec.field(  # of some of the stalled, in no order
+        default_factory=lambda: array("q")
+    )
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False):
     """An order as it was when something was learnt of it, and what its schedule said then."""
 
     order: Order
-    asked: float | None  # when its panel told of it last, since the start
+    asked: float | None  # when its panel told of it last, as far as that is known
     started: float | None  # seen in progress since
     failures: int
     alone: bool
@@ -58,10 +63,13 @@ class Shelf:
         records, agenda, learnt = self.records, self.agenda, self.learnt
         told: list[int] = []
         for slot in records.extend(rows):
-            if records.told_at[slot] <= now:
+            told_at, asked_at = records.told_at[slot], records.checked_at[slot]
+            if told_at <= now:
                 told.append(slot)
+                records.checked_at[slot] = max(told_at, asked_at) if asked_at <= now else nan
             else:  # never, or written before the clock was set back
                 agenda.appoint(slot, now)
+                records.checked_at[slot] = nan
         waits = [wait_of(learnt, records, slot, now) for slot in told]
         agenda.join(told, waits, [random() for _ in told], now)
 
@@ -76,6 +84,13 @@ class Shelf:
             records.started[slot] = nan if started is None else started
         records.failures[slot] = records.alone[slot] = 0
         self.agenda.answered(slot, wait_of(self.learnt, records, slot, now), now)
+
+    def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
+        """The orders' keys and when each was asked about, slice by slice; NaN: not known."""
+        keys, times = self.records.key, self.records.checked_at
+        for start in range(0, len(keys), _COUNTED_AT_ONCE):
+            end = start + _COUNTED_AT_ONCE
+            yield keys[start:end], times[start:end]
 
     def prospect(self, slot: int, now: float) -> Prospect:
         return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
@@ -106,7 +121,7 @@ def _count(
     due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
     oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
     oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
-    records = agenda.records
+    records, keys = agenda.records, so_far.stalled_keys
     for slot in slots:
         if not records.state[slot]:  # it has left meanwhile
             continue
@@ -121,6 +136,8 @@ def _count(
         open_orders += 1
         if records.progressed_at[slot] < stalled_before:
             stalled += 1
+            if len(keys) < MOST_STALLED:
+                keys.append(records.key[slot])
         if records.submitted_at[slot] < oldest_open:
             oldest_open = records.submitted_at[slot]
     return Census(
@@ -130,4 +147,5 @@ def _count(
         stalled=stalled,
         open=open_orders,
         guarded=guarded,
+        stalled_keys=keys,
     )

@@ -49,6 +49,8 @@ class Survey:
         self.reload_at = 0.0
         self.backup_at = 0.0
         self.integrity_ok = True
+        self.queued: Callable[[], Mapping[str, int]] = dict  # messages that wait, by target
+        self.behind: Callable[[], Mapping[str, int]] = dict  # events that wait, by target
 
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""
@@ -95,7 +97,8 @@ class Survey:
             integrity_ok=self.integrity_ok,
             db_bytes=self._sizes[0],
             wal_bytes=self._sizes[1],
-            queued={"log": 0},
+            queued={"log": 0, **self.queued()},
+            behind=dict(self.behind()),
             panels=self.panels(),
             rules=[
                 RuleState(

@@ -226,6 +226,14 @@ ALERTS = (
         "{{ $value | humanize }} could not be delivered in 15 minutes.",
     ),
     Alert(
+        "WatcherEventsFailing",
+        "warning",
+        "increase(watcher_event_failures_total[15m]) > 0",
+        300,
+        "Events to {{ $labels.target }} fail",
+        "{{ $value | humanize }} could not be delivered in 15 minutes.",
+    ),
+    Alert(
         "WatcherBackupOld",
         "warning",
         "time() - max_over_time(watcher_db_last_backup_timestamp_seconds[5m])"

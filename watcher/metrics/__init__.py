@@ -105,9 +105,21 @@ class Metrics:
         self.action_results = self._counter(
             "action_results", "Refill and cancel requests by outcome.", "panel", "action", "outcome"
         )
+        self.shop_requests = self._counter(
+            "shop_requests",
+            "Requests of shops at /api/v2, refused ones included.",
+            "shop", "action",
+        )  # fmt: skip
+        self.shop_failures = self._counter(
+            "shop_request_failures", "Requests of shops answered by an error.", "shop", "action"
+        )
         self.notifications = self._counter("notifications", "Notifications attempted.", "notifier")
         self.notification_failures = self._counter(
             "notification_failures", "Notification attempts that failed.", "notifier"
+        )
+        self.events = self._counter("events", "Events attempted.", "target")
+        self.event_failures = self._counter(
+            "event_failures", "Event attempts that failed.", "target"
         )
         self.lateness = self._histogram(
             "scheduler_lateness_seconds",
@@ -128,6 +140,7 @@ class Metrics:
         self.db_errors = self._counter("db_errors", "SQLite operations that failed.", "operation")
         for counter in (self.notifications, self.notification_failures):
             counter.labels("log")
+        self._shops: set[str] = set()
         self._currencies: dict[str, set[str]] = {}
         self._state: Callable[[], DaemonState] | None = None
 
@@ -171,6 +184,28 @@ class Metrics:
         for metric in vars(self).values():
             if isinstance(metric, Counter | Histogram) and "panel" in metric._labelnames:
                 metric.remove_by_labels({"panel": panel})
+
+    def prepare_shops(self, shops: Collection[str], actions: Collection[str]) -> None:
+        """These shops' series, at zero from the start; those of others go."""
+        counters = self.shop_requests, self.shop_failures
+        for gone in self._shops - set(shops):
+            for counter in counters:
+                counter.remove_by_labels({"shop": gone})
+        self._shops = set(shops)
+        for shop in shops:
+            for action in actions:
+                for counter in counters:
+                    counter.labels(shop, action)
+
+    def forget_notifier(self, name: str) -> None:
+        """The target is no longer configured: its series go."""
+        for metric in (self.notifications, self.notification_failures):
+            metric.remove(name)
+
+    def forget_events(self, target: str) -> None:
+        """The target is no longer configured: its series go."""
+        for metric in (self.events, self.event_failures):
+            metric.remove(target)
 
     def count_request(self, panel: str, action: str, seconds: float, reason: str | None) -> None:
         """One request to a panel is over; `reason` tells why it failed."""

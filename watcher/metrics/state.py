@@ -53,6 +53,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     db_bytes: int
     wal_bytes: int
     queued: dict[str, int]
+    behind: dict[str, int]
     panels: Sequence[PanelState]
     rules: Sequence[RuleState]
 
@@ -87,6 +88,12 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
     for notifier, count in state.queued.items():
         queued.add_metric([notifier], count)
     yield queued
+    behind = _gauge(
+        "events_behind", "Changes not looked at yet, and orders whose events wait.", "target"
+    )
+    for target, count in state.behind.items():
+        behind.add_metric([target], count)
+    yield behind
     for name, text, value in (
         (
             "config_last_reload_successful",

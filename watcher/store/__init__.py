@@ -2,18 +2,27 @@
 
 from watcher.store.archive import Retired, archive_name
 from watcher.store.disown import Hold
+from watcher.store.events import DeadEvent, OrderEvent
 from watcher.store.files import beside, check_database, sync
+from watcher.store.glance import Spent
 from watcher.store.intents import Settled
+from watcher.store.news import Moment
+from watcher.store.outbox import Message
 from watcher.store.restore import Restored, restore
 from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
 
 __all__ = [
+    "DeadEvent",
     "Hold",
+    "Message",
+    "Moment",
+    "OrderEvent",
     "Restored",
     "Retired",
     "ServiceChange",
     "Settled",
+    "Spent",
     "Store",
     "StoredService",
     "archive_name",

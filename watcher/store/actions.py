@@ -25,6 +25,10 @@ class Actions(Part):
         found = await self._fetch("action", ACTION.where(actions.c.id == action_id))
         return found[0] if found else None
 
+    async def actions_by_id(self, ids: Sequence[int]) -> list[Action]:
+        """Those of the actions that there are; a thousand ids at the most."""
+        return await self._fetch("actions", ACTION.where(actions.c.id.in_(ids)))
+
     async def actions(
         self,
         *,

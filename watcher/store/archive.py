@@ -1,8 +1,9 @@
 """Orders that closed long ago: read whole for an archive, then removed.
 
 An order is removed only as it was read: what comes to it later (an action by hand) keeps it.
-Unsettled actions and running refills keep their order, too. Actions with an idempotency key stay:
-a submission that is repeated must be known, however long ago its order was archived.
+Unsettled actions, running refills and events on their way keep their order, too. Actions with an
+idempotency key stay: a submission that is repeated must be known, however long ago its order was
+archived.
 """
 
 from collections import defaultdict
@@ -21,6 +22,9 @@ from watcher.store.part import Part, batched, compiled
 from watcher.store.schema import (
     actions,
     archived_orders,
+    dead_events,
+    event_lanes,
+    event_targets,
     firings,
     history,
     order_states,
@@ -36,7 +40,7 @@ _OF_ORDER = {
 _DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
 _DELETE_BY_KEY = [
     compiled(delete(table).where(table.c.key == bindparam("key")))
-    for table in (firings, order_states, orders)
+    for table in (dead_events, firings, order_states, orders)
 ]
 _DELETE_BY_ORDER = [  # refills name their actions: they go first
     compiled(
@@ -112,6 +116,17 @@ class Archive(Part):
 
         return await self._db.write("archive", work)
 
+    async def archived(self, panel: str, ids: Sequence[str]) -> set[str]:
+        """Those of the orders that were archived; a thousand ids at the most."""
+        statement = select(archived_orders.c.order_id).where(
+            archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id.in_(ids)
+        )
+
+        async def fetch(connection: AsyncConnection) -> set[str]:
+            return set((await connection.execute(statement)).scalars())
+
+        return await self._db.read("archived_at", fetch)
+
     async def archived_at(self, panel: str, order: str) -> float | None:
         """When the order was last archived, None where it was not."""
         statement = select(archived_orders.c.at).where(
@@ -179,12 +194,21 @@ class Archive(Part):
 
 def _eligible(statement: Select[*tuple[Any, ...]], at: float) -> Select[*tuple[Any, ...]]:
     unsettled = select(actions.c.id).where(_OF_ORDER[actions], UNSETTLED_STATE).exists()
+    # Whoever has yet to be told of an order is told of it first.
+    waits = select(event_lanes.c.key).where(event_lanes.c.key == orders.c.key).exists()
+    untold = (
+        select(event_targets.c.name)
+        .where(event_targets.c.cursor < order_states.c.last_change)
+        .exists()
+    )
     running = select(refills.c.key).where(_OF_ORDER[refills], _RUNNING).exists()
     return statement.join(order_states, order_states.c.key == orders.c.key).where(
         order_states.c.phase == Phase.CLOSED.value,
         order_states.c.changed_at < at,
         ~unsettled,
         ~running,
+        ~waits,
+        ~untold,
     )
 
 

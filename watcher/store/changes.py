@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from watcher.errors import LifecycleError
 from watcher.model import Phase, Status, Transition
 from watcher.store.part import compiled
-from watcher.store.schema import history, money_text, order_states
+from watcher.store.schema import event_targets, history, money_text, order_states
 
 _FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}
 _HISTORY = compiled(
@@ -39,8 +39,10 @@ class Mismatch(LifecycleError):
 
 
 async def last_history_id(connection: AsyncConnection) -> int:
-    """The id of the newest row; the next ones follow it."""
-    return (await connection.execute(select(func.max(history.c.id)))).scalar() or 0
+    """The id of the newest row; the next ones follow it, though it may be archived since."""
+    rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
+    ids = [(await connection.execute(statement)).scalar() or 0 for statement in (rows, read)]
+    return max(ids)
 
 
 async def write_changes(

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Action, Kind, Order, Refill, RefillStatus
+from watcher.panels.protocol.serve import whole
 from watcher.store.order_rows import add_orders
 from watcher.store.panels import PanelNames
 from watcher.store.refills import to_refill
@@ -66,14 +67,13 @@ def _task(action: Action, panel: int, now: float) -> dict[str, Any]:
 
 def _order(action: Action, now: float) -> Order:
     params = action.params or {}
-    quantity = params.get("quantity", "")
     at = action.sent_at or now
     return Order(
         panel=action.panel,
         id=str(action.result),
         service=params.get("service"),
         link=params.get("link"),
-        quantity=int(quantity) if quantity.isdecimal() else None,
+        quantity=whole(params.get("quantity", "")),
         submitted_at=at,
         progressed_at=at,
     )

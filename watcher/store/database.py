@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from watcher.errors import StoreBusy, StoreError
@@ -205,6 +205,22 @@ def _refuse_half_restored(path: Path) -> None:
         )
 
 
+def reading_engine(path: Path, *, pool_size: int, busy_timeout: float = 5.0) -> Engine:
+    """Connections that can't write, for threads of their own."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={
+            "isolation_level": None,
+            "timeout": busy_timeout,
+            "check_same_thread": False,
+        },
+        pool_size=pool_size,
+        max_overflow=0,
+    )
+    _prepare(engine, path, _READING)
+    return engine
+
+
 def _engine(
     path: Path, busy_timeout: float, *, pool_size: int, pragmas: Mapping[str, object]
 ) -> AsyncEngine:
@@ -216,16 +232,18 @@ def _engine(
         max_overflow=0,
         pool_timeout=60,
     )
+    _prepare(engine.sync_engine, path, pragmas)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, record: object) -> None:
+
+def _prepare(engine: Engine, path: Path, pragmas: Mapping[str, object]) -> None:
+    @event.listens_for(engine, "connect")
+    def _prepared(connection: Any, record: object) -> None:
         try:
             _set_up(connection, path, pragmas)
         except BaseException:
             connection.close()
             raise
-
-    return engine
 
 
 def _set_up(connection: Any, path: Path, pragmas: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import Conflict, LifecycleError, NotFound, RequestError
 from watcher.lifecycle import ACTION_MOVES
-from watcher.model import Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
+from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
 from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
 from watcher.store.consequences import note_refills, track_placed
 from watcher.store.part import Part, batched
@@ -53,6 +53,24 @@ class Intents(Part):
             if not added:
                 raise Conflict(await self._hindrance(connection, plan))
             return added[0]
+
+        return await self._db.write("plan", work)
+
+    async def plan_once(self, plan: ActionPlan, *, since: float, now: float) -> tuple[Action, bool]:
+        """Write the plan, unless its like was planned `since` then or is not settled.
+
+        Its idempotency key is what it has in common with its like. Gives the action, and whether
+        it is new. One that was refused stands in nobody's way.
+        """
+        await self._db.know_panels({plan.panel})
+
+        async def work(connection: AsyncConnection) -> tuple[Action, bool]:
+            last = await self._last_like(connection, plan)
+            if last is not None and _stands(last, since):
+                return last, False
+            numbered = msgspec.structs.replace(plan, idempotency_key=_next_key(plan, last))
+            (added,) = await add_plans(connection, self._db.panels, [numbered], now)
+            return added, True
 
         return await self._db.write("plan", work)
 
@@ -183,6 +201,17 @@ class Intents(Part):
             return action
         raise Conflict(f"the idempotency key was used for something else: action {action.id}")
 
+    async def _last_like(self, connection: AsyncConnection, plan: ActionPlan) -> Action | None:
+        """The newest action with the plan's key and a number."""
+        key = actions.c.idempotency_key
+        statement = ACTION.where(
+            key.between(f"{plan.idempotency_key}:", f"{plan.idempotency_key}:~")
+        )
+        found = await fetch_actions(
+            connection, self._db.panels.names, statement.order_by(key.desc()).limit(1)
+        )
+        return found[0] if found else None
+
     async def _hindrance(self, connection: AsyncConnection, plan: ActionPlan) -> str:
         statement = ACTION.where(
             actions.c.panel == self._panel(plan.panel),
@@ -195,6 +224,18 @@ class Intents(Part):
             f"a {plan.kind} of order {plan.order} at {plan.panel} is {action.state}:"
             f" action {action.id}"
         )
+
+
+def _stands(action: Action, since: float) -> bool:
+    """Whether an action stands for its like."""
+    if action.state is ActionState.REJECTED:
+        return False
+    return action.state in UNSETTLED or action.planned_at > since
+
+
+def _next_key(plan: ActionPlan, last: Action | None) -> str:
+    number = int((last.idempotency_key or "").rpartition(":")[2]) + 1 if last else 1
+    return f"{plan.idempotency_key}:{number:08}"
 
 
 def _sorted_out(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
 from watcher.records import OrderRows
+from watcher.records.asked import Asked
 from watcher.store.panels import PanelNames
 from watcher.store.part import compiled
 from watcher.store.schema import money_text, order_states, orders
@@ -21,7 +22,7 @@ _STATUSES = {status.value: status for status in Status}
 _PHASES = {phase.value: phase for phase in Phase}
 T = TypeVar("T")
 
-_COLUMNS = (
+COLUMNS = (
     orders.c.key,
     orders.c.panel,
     orders.c.order_id,
@@ -43,12 +44,12 @@ _COLUMNS = (
     order_states.c.problem,
     order_states.c.refills,
 )
-SELECT_ORDER = select(*_COLUMNS).join_from(order_states, orders)
+SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
 WITHOUT_LINK = select(
-    *(null().label("link") if column is orders.c.link else column for column in _COLUMNS)
+    *(null().label("link") if column is orders.c.link else column for column in COLUMNS)
 ).join_from(order_states, orders)
 
-_FIELDS = OrderRows.__struct_fields__[3:]  # from the service on, in the order of _COLUMNS
+_FIELDS = OrderRows.__struct_fields__[3:-1]  # from the service to the refills, as in COLUMNS
 
 LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
@@ -124,15 +125,18 @@ class OrderReader:
         ]
 
 
-def rows_by_panel(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> Iterator[OrderRows]:
-    """The rows of `SELECT_ORDER`, column by column."""
+def rows_by_panel(
+    rows: Iterable[Sequence[Any]], panels: Mapping[int, str], asked: Asked
+) -> Iterator[OrderRows]:
+    """The rows of `SELECT_ORDER`, column by column, and when they were asked about."""
     by_panel: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in rows:
         by_panel[row[1]].append(row)
     for panel, some in by_panel.items():
         key, _, order_id, *others = zip(*some, strict=True)
         fields = dict(zip(_FIELDS, others, strict=True))
-        yield OrderRows(panel=panels[panel], key=key, id=order_id, **fields)
+        asked_at = asked.times(key)
+        yield OrderRows(panel=panels[panel], key=key, id=order_id, asked_at=asked_at, **fields)
 
 
 class _Shared(dict[T | None, T | None]):

@@ -1,6 +1,7 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
 from watcher.records import OrderRows
+from watcher.records.asked import Asked
+from watcher.store.asked import asked_between
 from watcher.store.order_rows import (
     LAST_KEY,
     SELECT_ORDER,
@@ -17,10 +20,11 @@ from watcher.store.order_rows import (
     add_orders,
     rows_by_panel,
 )
-from watcher.store.part import Part, compiled, driver_of
+from watcher.store.part import Part, batched, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
-_PART = 4_000  # orders: some 30 ms of the loop
+_PART = 16_000  # orders that are read at once
+_SLICE = 4_000  # of them at once in the loop: some 30 ms
 _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
@@ -51,18 +55,20 @@ class Orders(Part):
 
     async def load(
         self, after: int, last: int, *, links: bool = True
-    ) -> tuple[list[OrderRows], int | None]:
+    ) -> tuple[Iterator[OrderRows], int | None]:
         """A part of the orders that are not closed, oldest first, by their panels.
 
         They are those with keys from `after`, without it, to `last`. Returns the `after` of the
         next part, too, None where this is the last. Without `links` no order has one.
         """
 
-        async def fetch(connection: AsyncConnection) -> tuple[list[OrderRows], int | None]:
+        async def fetch(connection: AsyncConnection) -> tuple[Iterator[OrderRows], int | None]:
             driver = await driver_of(connection)
             rows = list(await driver.execute_fetchall(_LOAD[links], (after, last, _PART)))
-            part = list(rows_by_panel(rows, self._db.panels.names))
-            return part, rows[-1][0] if len(rows) == _PART else None
+            asked = await asked_between(connection, rows[0][0], rows[-1][0]) if rows else Asked()
+            names = self._db.panels.names
+            slices = (rows_by_panel(some, names, asked) for some in batched(rows, _SLICE))
+            return chain.from_iterable(slices), rows[-1][0] if len(rows) == _PART else None
 
         return await self._db.read("load", fetch)
 
@@ -74,6 +80,13 @@ class Orders(Part):
         found = await self._found("order", statement)
         return found[0] if found else None
 
+    async def orders_by_id(self, panel: str, ids: Sequence[str]) -> list[Order]:
+        """Those of the orders that are tracked; a thousand ids at the most."""
+        statement = SELECT_ORDER.where(
+            orders.c.panel == self._panel(panel), orders.c.order_id.in_(ids)
+        )
+        return await self._found("orders", statement)
+
     async def orders(
         self,
         *,
@@ -82,6 +95,7 @@ class Orders(Part):
         phase: Phase | None = None,
         problem: bool | None = None,
         progressed_before: Mapping[str, float] | None = None,
+        submitted_since: float | None = None,
         limit: int = 100,
         after: int = 0,
     ) -> tuple[list[Order], int | None]:
@@ -100,6 +114,8 @@ class Orders(Part):
         if problem is not None:
             has_none = order_states.c.problem.is_(None)
             statement = statement.where(~has_none if problem else has_none)
+        if submitted_since is not None:
+            statement = statement.where(orders.c.submitted_at >= submitted_since)
         if progressed_before is not None:
             limits = {self._panel(name): at for name, at in progressed_before.items()}
             statement = _stalled(statement, limits)

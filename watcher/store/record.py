@@ -83,6 +83,14 @@ class Recorder(Part):
                 self._writer = self._db.spawn(self._write_groups())
             return await written
 
+    def may_have_changes_after(self, change: int) -> bool:
+        """Whether there may be changes with a higher number; costs nothing."""
+        return self._last_history_id is None or self._last_history_id > change
+
+    def count_changes_after(self, change: int) -> int:
+        """How many there are at most with a higher number, as far as is known."""
+        return max(0, (self._last_history_id or 0) - change)
+
     async def _write_groups(self) -> None:
         while self._waiting:
             async with self._db.writing:

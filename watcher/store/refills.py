@@ -33,6 +33,13 @@ class Refills(Part):
         )
         return await self._tasks("refills", statement)
 
+    async def refills_by_id(self, panel: str, ids: Sequence[str]) -> list[Refill]:
+        """Those of the panel's refill tasks that are on record; a thousand ids at the most."""
+        statement = _SELECT.where(
+            refills.c.panel == self._panel(panel), refills.c.refill_id.in_(ids)
+        )
+        return await self._tasks("refills", statement)
+
     async def record_refills(self, changed: Sequence[Refill]) -> None:
         """Write the tasks' new states. For one that was over, a LifecycleError after the others."""
 

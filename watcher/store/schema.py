@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -70,6 +71,9 @@ orders = Table(
     Column("submitted_at", Float, nullable=False),
     Column("tracked_at", Float, nullable=False),
     UniqueConstraint("panel", "order_id"),
+    Index("orders_by_panel", "panel"),
+    Index("orders_by_service", "service"),
+    Index("orders_by_link", "link"),
 )
 
 # What changes, apart and narrow: a change rewrites its row's page.
@@ -96,6 +100,13 @@ order_states = Table(
 RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing
 NOT_CLOSED = text("phase <> 'closed'")
 Index("order_states_not_closed", order_states.c.key, sqlite_where=NOT_CLOSED)
+# For finding orders. What nearly every order goes through is not in it: that would cost a write
+# at each of its steps, and the newest orders in such a status are found without an index.
+USUAL = ("unknown", "pending", "processing", "in_progress", "completed")
+RARE = text(f"status NOT IN ({', '.join(repr(status) for status in USUAL)})")
+HAS_PROBLEM = text("problem IS NOT NULL")
+Index("order_states_rare", order_states.c.status, sqlite_where=RARE)
+Index("order_states_problem", order_states.c.key, sqlite_where=HAS_PROBLEM)
 
 # A chain: each row names the one before it of the same order, and the order names the last. An
 # index by order would double what a change costs, since it touches one more page at random.
@@ -257,4 +268,95 @@ lessons = Table(
     Column("logs", Float, nullable=False),
     Column("at", Float, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# When orders were asked about last, by their keys: see `watcher.records.asked`.
+asked_pages = Table(
+    "asked_pages",
+    metadata,
+    Column("page", Integer, primary_key=True),
+    Column("seconds", LargeBinary, nullable=False),
+)
+
+# Who is told of what is wrong; what happened before a target was there is not told.
+notify_targets = Table(
+    "notify_targets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+)
+
+# What is wrong, and which target knows of it: few rows, those that last.
+troubles = Table(
+    "troubles",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("panel", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("told_at", Float),
+    Column("gone_at", Float),
+)
+
+# Messages to people, on their way or told. Ids are never used twice: a receiver knows them.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("body", Text, nullable=False),  # a list of Notice as JSON
+    Column("queued_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    CheckConstraint("state IN ('queued', 'sent', 'dead')", name="outbox_state"),
+    sqlite_autoincrement=True,
+)
+Index("outbox_queued", outbox.c.target, outbox.c.id, sqlite_where=text("state = 'queued'"))
+
+# Programs that are told of changed orders: rows of `history`, up to which they were read. What did
+# not arrive waits in its order's lane, from `first` on; what was given up is a dead letter.
+event_targets = Table(
+    "event_targets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("cursor", Integer, nullable=False),
+)
+
+event_lanes = Table(
+    "event_lanes",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("key", Integer, primary_key=True),
+    Column("first", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("error", Text),
+    Index("event_lanes_key", "key"),
+    sqlite_with_rowid=False,
+)
+
+dead_events = Table(
+    "dead_events",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("change", Integer, primary_key=True),  # its row in `history`
+    Column("key", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("dead_events_key", "key"),
+    sqlite_with_rowid=False,
+)
+
+# By these what happened lately is found, for telling people.
+Index("service_changes_at", service_changes.c.at)
+Index("refills_rejected", refills.c.finished_at, sqlite_where=text("status = 'rejected'"))
+Index(
+    "actions_refused",
+    actions.c.settled_at,
+    sqlite_where=text("kind = 'refill' AND state = 'rejected'"),
 )

@@ -1,16 +1,23 @@
 """The store: all that is on record, in one SQLite file."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
+from watcher.store.aside import Aside
+from watcher.store.asked import AskedPages
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.disown import Disowning
+from watcher.store.events import Events
 from watcher.store.firings import Firings
+from watcher.store.history import History
 from watcher.store.lessons import Lessons
+from watcher.store.news import News
 from watcher.store.orders import Orders
+from watcher.store.outbox import Outbox
 from watcher.store.rates import Rates
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
@@ -25,10 +32,15 @@ class Store(
     Actions,
     Refills,
     Firings,
+    History,
     Services,
     Balances,
     Rates,
     Lessons,
+    AskedPages,
+    Outbox,
+    News,
+    Events,
     Archive,
     Upkeep,
 ):
@@ -53,6 +65,11 @@ class Store(
         """
         return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
 
+    @cached_property
+    def aside(self) -> Aside:
+        """Where people's pages are read."""
+        return Aside(self._db.path, self._db.panels)
+
     @property
     def path(self) -> Path:
         """The database file, all links resolved."""
@@ -60,4 +77,5 @@ class Store(
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the file."""
+        await self.aside.close()
         await self._db.close()

@@ -27,6 +27,10 @@ def dashboard() -> str:
             Row(9, [_rules(), *_rule_graphs()], (10, 7, 7)),
             "Notifications",
             Row(8, _notifications()),
+            "Events",
+            Row(8, _events()),
+            "Shops",
+            Row(8, _shops()),
         ],
         board.panel_variable(multi=True, every=True),
     )
@@ -182,6 +186,50 @@ def _notifications() -> list[Panel]:
             "Queued",
             "Waiting in the outbox.",
             {"{{notifier}}": f"sum by (notifier) (watcher_notifications_queued{scope()})"},
+            "short",
+        ),
+    ]
+
+
+def _events() -> list[Panel]:
+    return [
+        graph(
+            "Sent a minute",
+            "Attempts to tell a program of a changed order, failed ones included.",
+            {"{{target}}": per_minute("watcher_events_total", "target")},
+            "short",
+        ),
+        graph(
+            "Failed a minute",
+            "Attempts that failed.",
+            {"{{target}}": per_minute("watcher_event_failures_total", "target")},
+            "short",
+        ),
+        graph(
+            "Behind",
+            "Changes not looked at yet, and orders whose events wait.",
+            {"{{target}}": f"sum by (target) (watcher_events_behind{scope()})"},
+            "short",
+        ),
+    ]
+
+
+def _shops() -> list[Panel]:
+    return [
+        graph(
+            "Asked a minute",
+            "Requests of shops at /api/v2, refused ones included.",
+            {"{{shop}} {{action}}": per_minute("watcher_shop_requests_total", "shop, action")},
+            "short",
+        ),
+        graph(
+            "Answered by an error a minute",
+            "What was refused, by the panel or here.",
+            {
+                "{{shop}} {{action}}": per_minute(
+                    "watcher_shop_request_failures_total", "shop, action"
+                )
+            },
             "short",
         ),
     ]

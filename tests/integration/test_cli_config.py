@@ -1,5 +1,6 @@
 """`watcher check-config`, offline and against simulated panels; `run` and `demo` as wired."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,20 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert result.stderr == f"{tmp_path / 'no.toml'}: No such file or directory\n"
 
 
-def test_targets_that_get_nothing_are_warned_of(tmp_path: Path) -> None:
+def test_targets_are_shown_without_their_urls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_URL", "https://push.example/s3cret")
     text = GOOD + '[[notify]]\nurl_env = "ALERT_URL"\non = ["panel_down"]\n'
+    text += '[[rules]]\nname = "tell"\naction = "notify"\nwhen = "order.refills > 3"\n'
     result = watcher("check-config", written(tmp_path, text))
     assert result.exit_code == 0
-    assert result.stderr.startswith("warning: 1 [[notify]] target: read, but not delivered")
+    assert "notify1" in result.stdout
+    assert "panel_down" in result.stdout
+    assert "s3cret" not in result.output
+    assert result.stderr == (
+        "warning: no [[notify]] has 'rule_fired': nobody is told when these fire: tell\n"
+    )
 
 
 def online(tmp_path: Path, one: SimulatedPanel, other: SimulatedPanel) -> Result:
@@ -92,6 +102,19 @@ def test_panels_are_asked(tmp_path: Path) -> None:
     row = next(line for line in result.stdout.splitlines() if "1000.00000 USD" in line)
     assert row.split() == ["smmgenie", "1000.00000", "USD", str(services), str(refill), "0"]
     assert {entry.action for entry in one.journal.requests()} == {"balance", "services"}
+
+
+def test_all_of_it_as_json(tmp_path: Path) -> None:
+    told = json.loads(watcher("check-config", written(tmp_path, GOOD), "--json").stdout)
+    assert (told["good"], told["rules"], told["online"]) == (True, ["refill daily"], None)
+    assert told["panels"][0]["panel"] == "smmgenie"
+    wrong = watcher("check-config", written(tmp_path, "[panels.a]\n"), "--json", A_KEY="k")
+    assert wrong.exit_code == 1
+    assert json.loads(wrong.stdout)["good"] is False
+    file = written(tmp_path, '[panels.a]\nurl = "http://127.0.0.1:1"\n')
+    down = watcher("check-config", file, "--json", "--online", A_KEY="k")
+    assert down.exit_code == 1
+    assert len(json.loads(down.stdout)["online"][0]["problems"]) == 2
 
 
 def test_a_panel_that_fails_is_named_and_the_others_are_asked(tmp_path: Path) -> None:

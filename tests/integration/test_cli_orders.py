@@ -16,6 +16,7 @@ from tests.integration.cli_daemon import (
     action_view,
     now,
     order_view,
+    panel_view,
 )
 from watcher.cli import app
 from watcher.web.shapes import (
@@ -26,6 +27,7 @@ from watcher.web.shapes import (
     NextCheckView,
     OrderDetail,
     OrderList,
+    PanelList,
     RefillView,
 )
 
@@ -63,10 +65,11 @@ def test_orders_are_listed(daemon: CannedDaemon) -> None:
 
 def test_orders_are_filtered_by_the_daemon(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([], None))
+    daemon.put("GET /v1/panels", PanelList([panel_view("genie")]))
     args = "orders --panel genie --status partial --stalled --problem --limit 7 --cursor 9"
     result = watcher(daemon, *args.split())
     assert result.stdout == "no orders\n"
-    [request] = daemon.requests
+    [request] = daemon.asked("GET /v1/orders")
     assert request.query == {
         "panel": "genie",
         "status": "partial",
@@ -75,6 +78,17 @@ def test_orders_are_filtered_by_the_daemon(daemon: CannedDaemon) -> None:
         "limit": "7",
         "cursor": "9",
     }
+
+
+@pytest.mark.parametrize("listing", ["orders", "actions"])
+def test_nothing_of_a_panel_that_is_not_there(daemon: CannedDaemon, listing: str) -> None:
+    daemon.put(f"GET /v1/{listing}", {listing: [], "next": None})
+    daemon.put("GET /v1/panels", PanelList([panel_view("genie"), panel_view("other")]))
+    result = watcher(daemon, listing, "--panel", "geni")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "there is no panel 'geni': did you mean 'genie'? there are: genie, other\n"
+    )
 
 
 def test_orders_say_that_there_are_more(daemon: CannedDaemon) -> None:
@@ -346,3 +360,14 @@ def test_resolve(daemon: CannedDaemon) -> None:
     daemon.refuse("POST /v1/actions/17/resolve", 409, "conflict", "action 17 is accepted already")
     assert watcher(daemon, "resolve", "17", "rejected").exit_code == 1
     assert watcher(daemon, "resolve", "17", "perhaps").exit_code == 2
+
+
+def test_what_was_asked_for_as_json(daemon: CannedDaemon) -> None:
+    daemon.put("POST /v1/orders/genie/1/refill", ActionAnswer(action_view(17)), 202)
+    daemon.refuse("POST /v1/orders/genie/2/refill", 409, "conflict", "a refill is under way")
+    result = watcher(daemon, "refill", "genie", "1", "2", "--json")
+    assert result.exit_code == 1
+    assert [action["id"] for action in json.loads(result.stdout)["actions"]] == [17]
+    daemon.put("POST /v1/actions/17/resolve", ActionAnswer(action_view(17, state="accepted")))
+    settled = watcher(daemon, "resolve", "17", "accepted", "--json")
+    assert json.loads(settled.stdout)["action"]["state"] == "accepted"

@@ -74,6 +74,23 @@ def test_exit_codes_without_a_traceback(args: tuple[str, ...], code: int) -> Non
     assert "Traceback" not in err
 
 
+def test_no_colours_where_none_are_wanted(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/orders", OrderList([order_view(status="completed")], None))
+    env = {"WATCHER_URL": daemon.url, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    green = "\x1b[32m"
+    assert green in run("orders", **env)[1]
+    assert green not in run("orders", "--no-color", **env)[1]
+    assert green not in run("orders", **env, NO_COLOR="1")[1]
+
+
+def test_rich_is_imported_by_what_prints_alone() -> None:
+    program = (
+        "import sys, watcher.cli, typer.main; typer.main.get_command(watcher.cli.app);"
+        "sys.exit(any(name.partition('.')[0] == 'rich' for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=60)
+
+
 def test_an_encoding_without_the_letters(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([order_view(problem="ключ")], None))
     code, out, err = run("orders", WATCHER_URL=daemon.url, PYTHONIOENCODING="ascii")
@@ -95,7 +112,7 @@ def test_a_reader_that_goes_away(daemon: CannedDaemon) -> None:
 def test_ctrl_c_is_quiet(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", "stall")
     with start("orders", WATCHER_URL=daemon.url) as process:
-        while not daemon.requests:
+        while not daemon.requests and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")

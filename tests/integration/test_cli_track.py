@@ -1,5 +1,6 @@
 """`watcher track` over real HTTP: ids, files, streams, and what goes wrong on the way."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -67,12 +68,61 @@ def test_a_file_with_bad_lines(daemon: CannedDaemon, tmp_path: Path) -> None:
     result = watcher(daemon, "--file", str(file))
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
+        f"{file}: CSV with semicolons between cells; "
+        "order from 'order', quantity from 'qty', submitted_at from 'date'",
         "line 3: quantity: 'many' is not a whole number",
         "line 4: order 3: refused here",
     ]
     assert result.stdout == "2 orders tracked, 0 known already, 2 not taken\n"
     first = daemon.asked(CALL)[0].body["orders"][0]
     assert first["submitted_at"] == "2024-05-31T12:00:00Z"
+
+
+def test_what_is_not_taken_goes_to_a_file(daemon: CannedDaemon, tmp_path: Path) -> None:
+    file, rejected = tmp_path / "orders.csv", tmp_path / "rejected.csv"
+    file.write_text("order,qty\n1,10\n2,many\n3,10\n")
+    daemon.answers[CALL] = takes("3")
+    result = watcher(daemon, "--file", str(file), "--rejected", str(rejected), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"tracked": 1, "known": 0, "rejected": 2}
+    assert rejected.read_text() == (
+        "line,order,cause\n3,,quantity: 'many' is not a whole number\n4,3,refused here\n"
+    )
+    assert "many" not in result.stderr
+
+
+def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    text = "ID,External ID,Status,Date\n1,700,Done,31.05.2024\n2,701,Done,01.06.2024\n3,,,\n"
+    file.write_bytes(text.encode("utf-16"))
+    result = watcher(daemon, "--file", str(file), "--dry-run")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"{file}: CSV with commas between cells; "
+        "order from 'External ID', submitted_at from 'Date'",
+        "not used: ID, Status",
+        "line 4: the order's id is missing",
+    ]
+    assert result.stdout.splitlines() == [
+        "2 orders to track, 1 not taken; nothing was sent",
+        "submitted 2024-05-31 to 2024-06-01",
+    ]
+    assert daemon.requests == []
+
+
+def test_a_column_is_named_and_the_dates_are_told(daemon: CannedDaemon) -> None:
+    args = ("--file", "-", "--column", "order=Nr.", "--dates", "mdy")
+    result = watcher(daemon, *args, stdin=b"ID,Nr.,Date\n1,700,05/06/2024\n")
+    assert result.exit_code == 0
+    [item] = daemon.asked(CALL)[0].body["orders"]
+    assert (item["order"], item["submitted_at"]) == ("700", "2024-05-06T00:00:00Z")
+
+
+@pytest.mark.parametrize("given", ["order", "order=", "nonsense=ID"])
+def test_a_column_that_is_none(daemon: CannedDaemon, given: str) -> None:
+    result = watcher(daemon, "--file", "-", "--column", given, stdin=b"1\n")
+    assert result.exit_code == 2
+    assert daemon.requests == []
 
 
 def test_standard_input(daemon: CannedDaemon) -> None:

@@ -1,15 +1,22 @@
 """A start with many orders: the daemon works while they are still being loaded."""
 
 import asyncio
+import re
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.support.house import House, a_house
+from benchmarks.house import make_database, mixed_orders
+from tests.support.house import KEY, House, a_house
+from tests.support.process import DaemonProcess
 from watcher.errors import StoreCorrupt
 from watcher.model import Status
-from watcher.simulator import Fate
+from watcher.panels.profiles import shipped
+from watcher.simulator import Fate, SimulatedPanel
 from watcher.store import orders as orders_module
 
 PART = 2
@@ -97,6 +104,39 @@ async def test_what_is_done_to_an_order_before_it_is_loaded_is_not_lost(tmp_path
         assert [house.order(order).refills for order in ids[:-1]] == [0] * 4
 
 
+async def test_when_the_others_were_asked_about_is_not_lost(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        ids = await house.place(5, quantity=1000, fate=QUICK)
+        await house.run(300.0)
+        asked = {order: asked_at(house, order) for order in ids}
+        await house.restart()
+        await house.schedule.run_task("asked")
+        await house.restart()
+        await load_all(house)
+        assert {order: asked_at(house, order) for order in ids} == asked
+
+
+async def test_it_is_written_when_orders_were_asked_about_once_the_clock_was_set_back(
+    tmp_path: Path,
+):
+    async with a_house(tmp_path) as house:
+        await house.place(1, quantity=1000, fate=QUICK)
+        await house.run(300.0)
+        house.schedule.set_clock(-86400.0)
+        (order,) = await house.place(1, quantity=1000, fate=QUICK)
+        await house.run(3600.0)
+        before = asked_at(house, order)
+        await house.restart()
+        assert asked_at(house, order) == before
+
+
+def asked_at(house: House, order: str) -> int:
+    entry = house.daemon.book.entry("standard", order)
+    assert entry is not None
+    assert entry.checked_at is not None
+    return int(entry.checked_at)
+
+
 async def test_a_count_waits_for_its_order(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(5, quantity=1000, fate=QUICK)
@@ -151,3 +191,38 @@ async def test_a_damaged_database_ends_the_daemon(tmp_path: Path, monkeypatch: p
         with pytest.raises(StoreCorrupt):
             await house.schedule.run_task("load")
         assert [str(error) for error in told] == ["a page is damaged"]
+
+
+def spoil(database: Path, text: bytes) -> None:
+    """Make the pages unreadable that hold this text, those of an index among them."""
+    with closing(sqlite3.connect(database)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    whole = bytearray(database.read_bytes())
+    for found in re.finditer(re.escape(text), bytes(whole)):
+        begin = found.start() // size * size
+        whole[begin : begin + 8] = b"\xff" * 8
+    database.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("order", "has_started"), [(5_000, False), (30_000, True)])
+async def test_damage_that_loading_meets_ends_the_process_with_what_to_do(
+    tmp_path: Path, order: int, has_started: bool
+):
+    panel = SimulatedPanel(shipped()["standard"], key=KEY)
+    await panel.start()
+    daemon = DaemonProcess(tmp_path, {"panel1": panel})
+    now = time.time()
+    rows = mixed_orders(1, 40_000, now)
+    await asyncio.to_thread(make_database, daemon.database, panels=1, rows=rows, now=now)
+    spoil(daemon.database, b"igshid=%07d" % order)
+    try:
+        await daemon.start(ready=False)
+        assert await daemon.wait() == 1
+    finally:
+        await daemon.stop()
+        await panel.stop()
+    told = daemon.text()
+    assert ('"event": "daemon.started"' in told) is has_started
+    assert "Unclosed" not in told
+    assert "is damaged" in told
+    assert "There is no good backup in" in told.splitlines()[-1]

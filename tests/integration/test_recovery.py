@@ -4,12 +4,14 @@ import asyncio
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.house import House, a_house
+from watcher.app import Daemon
 from watcher.cli import app
 from watcher.simulator import Fate
 
@@ -59,6 +61,34 @@ async def test_a_backup_a_day_and_the_metric_survive_a_restart(tmp_path: Path):
         await house.run(60)
         assert backup_metric(house) == began + DAY
         assert len(list((tmp_path / "backups").iterdir())) == 2
+
+
+async def test_no_order_waits_longer_than_its_cap_whenever_the_daemon_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def lose(daemon: Daemon) -> None:
+        """A killed daemon writes nothing at its end."""
+
+    monkeypatch.setattr(Daemon, "_keep_last", lose)
+    within = "check_within = '10m'\nidle_every = '1d'"
+    async with a_house(tmp_path, defaults=within) as house:
+        stuck = Fate(pending=1e9, per_minute=1.0)
+        await house.place(300, quantity=100, fate=stuck)
+        await house.run(900.0)
+        for _ in range(3):
+            asked = house.panel.journal.sent("status").total()
+            await house.restart()
+            await house.run(60.0)
+            anew = house.panel.journal.sent("status").total() - asked
+            assert anew <= 200, "a start is no reason to ask about all"
+            await house.run(500.0)
+        times: dict[str, list[float]] = {}
+        for request in house.panel.journal.requests("status"):
+            for order in request.parameters["orders"].split(","):
+                times.setdefault(order, []).append(request.time)
+        assert len(times) == 300
+        waits = [b - a for one in times.values() for a, b in pairwise([*one, house.clock.now])]
+        assert max(waits) <= 605.0
 
 
 async def test_a_reload_changes_how_often(tmp_path: Path):

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import aiohttp
-
 from tests.support.house import House, a_house, config_text
 from watcher.simulator import Fate
 
@@ -63,7 +61,7 @@ async def test_a_panel_can_be_removed_and_comes_back_with_its_orders(tmp_path: P
         await house.daemon.reload()
         await house.run(HOUR)
         assert [p["panel"] for p in (await house.call("GET", "/v1/panels"))["panels"]] == ["smmxz"]
-        text = await metrics_text(house)
+        text = await house.scrape()
         assert "smmryuzxc" not in text
         asked = len(house.panels["smmryuzxc"].journal.requests())
         await house.run(HOUR)
@@ -88,12 +86,6 @@ async def test_a_changed_panel_goes_on_with_what_is_planned(tmp_path: Path):
         await house.panel.start()
         await house.run(HOUR)
         assert house.panel.journal.carried_out("refill") == {int(order): 1}
-
-
-async def metrics_text(house: House) -> str:
-    url = f"http://127.0.0.1:{house.daemon.port}/metrics"
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return await answer.text()
 
 
 async def test_a_new_rule_on_links_knows_the_links_that_were_not_kept(tmp_path: Path):

@@ -151,7 +151,8 @@ async def test_no_answer_invites_other_origins(tmp_path: Path):
                     assert not [name for name in headers if "access-control" in name.lower()]
                     assert headers["X-Content-Type-Options"] == "nosniff", path
                     assert headers["Cache-Control"] == "no-store", path
-                    assert headers["Referrer-Policy"] == "no-referrer", path
+                    told = "same-origin" if path == "/" else "no-referrer"
+                    assert headers["Referrer-Policy"] == told, path
                     assert headers["Cross-Origin-Opener-Policy"] == "same-origin", path
                     assert headers["Cross-Origin-Resource-Policy"] == "same-origin", path
                     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"], path

@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
+from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import SimulatedPanel
 from watcher.simulator.journal import Entry
-from watcher.simulator.refusals import Refusal
 from watcher.simulator.traits import Trait
 
 KINDS = ("refill", "cancel")

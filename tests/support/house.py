@@ -1,11 +1,12 @@
 """A daemon and simulated panels in one process: real HTTP and SQLite, time that tests advance."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clockwork import Clock, ClockworkSchedule
 from watcher.app import Daemon
@@ -20,8 +21,15 @@ KEY = "key-of-the-tests"
 class House:
     """The daemon, its panels by name, and the clock that all of them go by."""
 
-    def __init__(self, path: Path, panels: dict[str, SimulatedPanel], clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        panels: dict[str, SimulatedPanel],
+        clock: Clock,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = path
+        self.env = {"TEST_KEY": KEY, **(env or {})}
         self.panels = panels
         self.clock = clock
         self.schedule = ClockworkSchedule(clock)
@@ -70,6 +78,20 @@ class House:
         assert entry is not None, f"order {order_id} is not in the book"
         return entry.order
 
+    async def scrape(self) -> str:
+        """The metrics, as Prometheus gets them."""
+        url = f"http://127.0.0.1:{self.daemon.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return await answer.text()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The value of one series; its name without the prefix."""
+        for family in text_string_to_metric_families(await self.scrape()):
+            for sample in family.samples:
+                if (sample.name, sample.labels) == (f"watcher_{name}", labels):
+                    return sample.value
+        raise AssertionError(f"no series {name} with {labels}")
+
     async def call(self, method: str, path: str, *, status: int | None = None, **more: Any) -> Any:
         """One call of the API: its JSON."""
         url = f"http://127.0.0.1:{self.daemon.port}"
@@ -88,7 +110,7 @@ class House:
         return Daemon(self.load(), reread=self.load, clock=self.clock, schedule=self.schedule)
 
     def load(self) -> Config:
-        return load(self.path, {"TEST_KEY": KEY})
+        return load(self.path, self.env)
 
 
 def config_text(panels: dict[str, SimulatedPanel], *, defaults: str = "", rules: str = "") -> str:
@@ -107,6 +129,7 @@ async def a_house(
     profiles: Iterable[str] = ("standard",),
     defaults: str = "",
     rules: str = "",
+    env: Mapping[str, str] | None = None,
     **panel: Any,
 ) -> AsyncIterator[House]:
     """A daemon with a panel for each profile, named after it."""
@@ -118,7 +141,7 @@ async def a_house(
         await panels[name].start()
     path = tmp_path / "config.toml"
     path.write_text(config_text(panels, defaults=defaults, rules=rules))
-    house = House(path, panels, clock)
+    house = House(path, panels, clock, env)
     try:
         await house.open()
         yield house

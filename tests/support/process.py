@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ class DaemonProcess:
         *,
         defaults: str = "",
         rules: str = "",
+        env: Mapping[str, str] | None = None,
     ) -> None:
+        self.env = dict(env or {})
         self.directory = directory
         self.port = free_port()
         self.config = directory / "config.toml"
@@ -57,7 +59,7 @@ class DaemonProcess:
                 str(self.config),
                 cwd=ROOT,
                 # Compiling all that is imported takes longer than all else of a start.
-                env={**os.environ, "TEST_KEY": KEY, "PYTHONDONTWRITEBYTECODE": ""},
+                env={**os.environ, "TEST_KEY": KEY, "PYTHONDONTWRITEBYTECODE": "", **self.env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -19,6 +19,7 @@ class Stepper(Generic[Word]):
         self._usual = usual
         self._busy = busy
         self.tasks: dict[str, asyncio.Task[Any]] = {}
+        self.passed = 0  # points, by all of them
         self._stopped: dict[asyncio.Task[Any], asyncio.Future[Word]] = {}
 
     async def point(self) -> Word:
@@ -45,6 +46,7 @@ class Stepper(Generic[Word]):
         while task in self._stopped and points != 0:
             self._stopped.pop(task).set_result(next(said, self._usual))
             points = None if points is None else points - 1
+            self.passed += 1
             await self._still()
         return task.done()
 

@@ -1,6 +1,7 @@
 """Short ways to make the values that tests need."""
 
 from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 from watcher.conditions import Condition
@@ -33,7 +34,7 @@ def rows_of(orders: Sequence[Order]) -> OrderRows:
     """Orders of one panel as the store hands them over."""
     fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
     fields["charge"] = [None if o.charge is None else str(o.charge) for o in orders]
-    return OrderRows(**{**fields, "panel": orders[0].panel})
+    return OrderRows(**{**fields, "panel": orders[0].panel, "asked_at": [nan] * len(orders)})
 
 
 def a_finished_order(at: float = 0.0, **fields: Any) -> Order:

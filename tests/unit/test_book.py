@@ -15,6 +15,7 @@ from watcher.records import Records
 def a_panel(book: Book, name: str = "p") -> Book:
     agenda = Agenda(Records(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
     book.open(name, agenda, Learnt(0.0))
+    book.begin(name)
     return book
 
 

@@ -1,14 +1,20 @@
 """The schedule of one panel: nobody starves, batches are full, the gap is kept."""
 
-import itertools
-from math import inf
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from math import inf, nan
+from operator import ne
 from random import Random
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
 from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
+from watcher.cadence import agenda as agenda_module
 from watcher.model import Phase
 from watcher.records import Records
 
@@ -67,9 +73,26 @@ def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     agenda = Agenda(Records("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
     entry = new(agenda)
     agenda.join([entry], [0.01], [1.0], NOW)
+    agenda.begin()
     agenda.take(100, NOW + 1)
     agenda.answered(entry, 0.01, NOW + 1)
     assert agenda.next_at(NOW + 1) == NOW + 2
+
+
+def test_before_all_have_joined_there_are_appointments_but_no_turns():
+    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
+    late, other, first = (new(agenda, order_id) for order_id in ("late", "other", "new"))
+    agenda.records.checked_at[late] = NOW - 2 * WITHIN
+    agenda.records.checked_at[other] = NOW - MIN_GAP
+    agenda.join([late, other], [0.01, 0.01], [1.0, 1.0], NOW)
+    agenda.appoint(first, NOW)
+    later = NOW + 1.0
+    assert set(agenda.take(100, later)) == {late, first}
+    assert (agenda.next_at(later) or 0.0) > later
+    assert agenda.take(100, later) == []
+    agenda.begin()
+    assert agenda.next_at(later) == later
+    assert agenda.take(100, later) == [other]
 
 
 def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
@@ -100,11 +123,11 @@ def test_what_failed_is_first_again():
 
 def test_appointments_are_kept_and_come_first():
     agenda, _ = an_agenda(3, units=0.1, idle=60.0)
-    agenda.appoint(new(agenda, "later"), NOW + 100.0)
+    agenda.appoint(new(agenda, "later"), NOW + 0.1)
     agenda.appoint(new(agenda, "now"), NOW)
     assert agenda.next_at(NOW) == NOW
     assert ids(agenda, agenda.take(2, NOW))[0] == "now"
-    assert ids(agenda, agenda.take(2, NOW + 100.0))[0] == "later"
+    assert ids(agenda, agenda.take(2, NOW + 0.1))[0] == "later"
 
 
 def test_an_appointment_that_is_void_is_no_reason_to_ask():
@@ -134,7 +157,7 @@ def test_an_entry_that_must_stand_alone_does():
 def test_an_order_that_left_is_not_asked_about():
     agenda, entries = an_agenda(3)
     agenda.leave(entries[1])
-    assert agenda.active == 2
+    assert agenda.watched[Phase.OPEN] == 2
     assert set(ids(agenda, agenda.take(100, NOW + HOUR))) == {"0", "2"}
 
 
@@ -156,7 +179,7 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
         agenda.next_at(now)
         late.append(sum(agenda.records.state[slot] == State.APPOINTED for slot in entries))
     assert late[-1] >= 590
-    steps = [after - before for before, after in itertools.pairwise(late)]
+    steps = [after - before for before, after in pairwise(late)]
     assert max(steps) < 20
 
 
@@ -164,10 +187,102 @@ def test_after_a_start_all_are_asked_about_soon_where_the_budget_allows_it():
     """How long each has waited before the start is not known: it may be its whole cap."""
     agenda, entries = an_agenda(600, units=1e6, ids=6000.0, idle=60.0)
     now, asked = NOW, list[int]()
-    while now < NOW + WITHIN / 10 + 5.0:
+    while now < NOW + WITHIN / 20 + 5.0:
         now += 1.0
         asked += agenda.take(100, now) if (agenda.next_at(now) or 0.0) <= now else []
     assert sorted(asked) == entries
+
+
+def joined_again(ago: list[float], *, ids: float) -> tuple[Agenda, list[int]]:
+    """After a start: orders that were asked about so many seconds before it; NaN: not known."""
+    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=60.0)
+    entries = [new(agenda, str(number)) for number in range(len(ago))]
+    for slot, seconds in zip(entries, ago, strict=True):
+        agenda.records.checked_at[slot] = NOW - seconds
+    shares = [(number + 1) / len(ago) for number in range(len(ago))]
+    agenda.join(entries, [1e9] * len(ago), shares, NOW)
+    agenda.begin()
+    return agenda, entries
+
+
+def test_a_start_changes_nothing_for_whoever_was_asked_about_before_it():
+    agenda, entries = joined_again([100.0, 1700.0, 1000.0], ids=6000.0)
+    asked = [(at - NOW, taken[0]) for at, taken in follow(agenda, 1, until=NOW + WITHIN)]
+    assert [slot for _, slot in asked[:3]] == [entries[1], entries[2], entries[0]]
+    assert [at for at, _ in asked[:3]] == pytest.approx([100.0, 800.0, 1700.0], abs=1.0)
+
+
+def test_who_became_late_while_nobody_watched_is_asked_about_at_once():
+    agenda, entries = joined_again([5.0, 2 * WITHIN, WITHIN + 1.0, 10.0], ids=6000.0)
+    (_, first), *_ = follow(agenda, 100, until=NOW + 10.0)
+    assert set(entries[1:3]) <= set(first)
+
+
+@pytest.mark.parametrize("ago", [2 * WITHIN, nan])
+def test_many_late_ones_after_a_start_leave_half_of_the_budget_to_others(ago: float):
+    agenda, entries = joined_again([ago] * 6000, ids=6000.0)
+    assert agenda.cap(Phase.OPEN) == WITHIN
+    requests = list(follow(agenda, 1, until=NOW + 130.0, every=0.01))
+    assert {slot for _, taken in requests for slot in taken} == set(entries)
+    soon = {slot for at, taken in requests if at <= NOW + 30.0 for slot in taken}
+    assert len(soon) <= 2000, "two minutes it takes, at half of 6,000 a minute"
+
+
+def test_orders_over_their_caps_are_called_up_a_few_at_a_time():
+    agenda, entries = joined_again([2 * WITHIN] * 20_000, ids=1e5)
+    now = NOW + WITHIN
+    assert agenda.next_at(now) == now
+    called = sum(agenda.records.state[slot] == State.APPOINTED for slot in entries)
+    assert called < 2000, "a heap of all of them takes 100 bytes each"
+    taken = set[int]()
+    while some := agenda.take(100, now):
+        taken.update(some)
+    assert taken == set(entries)
+
+
+def test_no_look_at_the_caps_of_very_many_holds_others_up():
+    agenda, entries = joined_again([WITHIN - 10.0 - n / 1000 for n in range(50_000)], ids=1e6)
+    records, now = agenda.records, NOW + 300.0
+    for slot in entries:  # they were asked about in their turn
+        records.checked_at[slot] = NOW + 200.0
+    filed, looks = list(records.filed), 0
+    while (due := agenda.next_at(now)) is not None and due < now + 1.0:
+        before, filed = filed, list(records.filed)
+        assert sum(map(ne, before, filed)) < 4000
+        now, looks = max(now, due), looks + 1
+    assert 10 < looks < 50
+    assert not any(records.state[slot] == State.APPOINTED for slot in entries)
+
+
+@pytest.mark.parametrize("within", [MIN_GAP, 2 * MIN_GAP, WITHIN])
+def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: float):
+    agenda = Agenda(Records("p"), NOW, within=within, ids_per_minute=1e5, idle_every=60.0)
+    entries = [new(agenda, str(number)) for number in range(600)]
+    agenda.join(entries, [1e6] * 600, [number / 600 for number in range(600)], NOW)
+    agenda.begin()
+    requests = list(follow(agenda, 20, until=NOW + 4 * within))
+    asked = {slot: [at for at, taken in requests if slot in taken] for slot in entries}
+    waits = [after - before for times in asked.values() for before, after in pairwise(times)]
+    assert MIN_GAP <= min(waits) <= max(waits) <= within + 2.0
+    assert sum(map(len, asked.values())) < 600 * 8, "a start is no reason to ask for ever more"
+    later = [(at, taken) for at, taken in requests if at >= NOW + within]
+    assert sum(len(taken) == 20 for _, taken in later) >= 0.95 * len(later), "they are full"
+    tenths = Counter((at - NOW) // (within / 10) for at, _ in later)
+    assert max(tenths.values()) < len(later) / 8, "they don't all come at once"
+
+
+def follow(
+    agenda: Agenda, limit: int, *, until: float, every: float = 0.1
+) -> Iterator[tuple[float, list[int]]]:
+    """The requests, each answered at once: when, and which orders; no sooner one after another."""
+    now = NOW
+    while now < until:
+        due = agenda.next_at(now)
+        now = max(now + every, due if due is not None else now)
+        taken = agenda.take(limit, now)
+        if taken:
+            yield now, taken
+            agenda.answered_all(taken, [1e6] * len(taken), now)
 
 
 def test_a_cap_as_short_as_the_rest_is_held():
@@ -192,10 +307,11 @@ def test_people_are_told_when_an_order_is_expected_to_be_checked():
     assert agenda.expected_at(entry, NOW) == NOW + 60.0
     agenda.take(1, NOW + 60.0)
     assert agenda.expected_at(entry, NOW + 60.0) == NOW + 60.0
-    agenda.answered(entry, 1e6, NOW + 60.0)
-    assert agenda.expected_at(entry, NOW + 60.0) == NOW + 60.0 + WITHIN
+    later = NOW + 2 * WITHIN
+    agenda.answered(entry, 1e6, later)
+    assert agenda.expected_at(entry, later) == later + WITHIN
     agenda.leave(entry)
-    assert agenda.expected_at(entry, NOW + 60.0) is None
+    assert agenda.expected_at(entry, later) is None
 
 
 def test_the_conversion_follows_the_budget_and_not_a_pause():
@@ -228,6 +344,7 @@ def test_pauses_after_problems_grow_to_six_hours():
     every=st.sampled_from([2.0, 10.0]),
     guarded=st.floats(0, 1),
     failing=st.floats(0, 0.3),
+    at_once=st.sampled_from([1, 3, 1000]),
 )
 def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     seed: int,
@@ -237,47 +354,48 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     every: float,
     guarded: float,
     failing: float,
+    at_once: int,
 ):
     """Whatever the keys, the answers, the arrivals and the failures are.
 
     No order waits longer than its cap and a tenth of it, as long as requests succeed.
     """
-    rng = Random(seed)
-    agenda = Agenda(
-        Records("p"), NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001
-    )
-    entries = {}
-    checked_at = agenda.records.checked_at
-    waits_since: dict[str, float] = {}
-    for number in range(count):
-        make = a_finished_order if rng.random() < guarded else an_order
-        entry = entries[str(number)] = agenda.records.add(make(id=str(number)))
-        agenda.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
-        waits_since[str(number)] = NOW
-    now, allowed = NOW, 0.0
-    while now < NOW + 3 * WITHIN:
-        now += every
-        due = agenda.next_at(now)
-        taken = agenda.take(limit, now)
-        assert bool(taken) == (due is not None and due <= now)
-        assert len(set(ids(agenda, taken))) == len(taken)
-        if 0 < len(taken) < limit:
-            left = [entry for entry in entries.values() if entry not in taken]
-            assert all(now - checked_at[entry] < MIN_GAP for entry in left)
-        if rng.random() < failing:
-            agenda.put_back(taken)
-            allowed += every
-            continue
-        for entry in taken:
-            assert not now - checked_at[entry] < MIN_GAP, "NaN before the first check"
-            order = agenda.records.order(entry)
-            waited = now - waits_since[order.id]
-            most = max(WITHIN, agenda.cap(order.phase)) if agenda.active else inf
-            assert waited <= 1.1 * most + 2 * every + allowed
-            waits_since[order.id] = now
-            agenda.answered(entry, widest * rng.random() ** 4 + 0.01, now)
-    for order_id, since in waits_since.items():
-        assert (
-            now - since
-            <= 1.1 * agenda.cap(agenda.records.phase_of(entries[order_id])) + 2 * every + allowed
+    with patch.object(agenda_module, "_OVERDUE_AT_ONCE", at_once):
+        rng = Random(seed)
+        agenda = Agenda(
+            Records("p"), NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001
         )
+        entries = {}
+        checked_at = agenda.records.checked_at
+        waits_since: dict[str, float] = {}
+        for number in range(count):
+            make = a_finished_order if rng.random() < guarded else an_order
+            entry = entries[str(number)] = agenda.records.add(make(id=str(number)))
+            agenda.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
+            waits_since[str(number)] = NOW
+        agenda.begin()
+        now, allowed = NOW, 0.0
+        while now < NOW + 3 * WITHIN:
+            now += every
+            due = agenda.next_at(now)
+            taken = agenda.take(limit, now)
+            assert bool(taken) == (due is not None and due <= now)
+            assert len(set(ids(agenda, taken))) == len(taken)
+            if 0 < len(taken) < limit:
+                left = [entry for entry in entries.values() if entry not in taken]
+                assert all(now - checked_at[entry] < MIN_GAP for entry in left)
+            if rng.random() < failing:
+                agenda.put_back(taken)
+                allowed += every
+                continue
+            for entry in taken:
+                assert not now - checked_at[entry] < MIN_GAP, "NaN before the first check"
+                order = agenda.records.order(entry)
+                waited = now - waits_since[order.id]
+                most = max(WITHIN, agenda.cap(order.phase)) if agenda.watched[Phase.OPEN] else inf
+                assert waited <= 1.1 * most + 2 * every + allowed
+                waits_since[order.id] = now
+                agenda.answered(entry, widest * rng.random() ** 4 + 0.01, now)
+        for order_id, since in waits_since.items():
+            cap = agenda.cap(agenda.records.phase_of(entries[order_id]))
+            assert now - since <= 1.1 * cap + 2 * every + allowed

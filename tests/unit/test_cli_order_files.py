@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.cli.order_dates import DateOrder, read_time
 from watcher.cli.order_fields import order_id, track_item
-from watcher.cli.order_files import MOST_BYTES, Problem, Row, read
+from watcher.cli.order_files import Layout, Row, read
+from watcher.cli.order_lines import MOST_BYTES, Problem
 from watcher.web.shapes import TrackItem, TrackRequest
 
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
@@ -86,10 +88,123 @@ def test_times(text: str, at: datetime | None) -> None:
     assert track_item("genie", {"order": "1", "submitted_at": text}).submitted_at == at
 
 
-@pytest.mark.parametrize("text", ["20240531", "1717156800000", "31.05.2024", "yesterday", "1.2.3"])
-def test_a_time_is_not_guessed(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["20240531", "1717156800000", "31.13.2024", "yesterday", "1.2.3", "31.05.24", "13:00 pm"],
+)
+def test_a_time_that_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"submitted_at: .* is not a time"):
         track_item("genie", {"order": "1", "submitted_at": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31.05.2024 12:00",
+        "2024/05/31 12:00:00",
+        "2024.05.31 12:00",
+        "31/05/2024 12:00 PM",
+        "05/31/2024, 12:00:00 PM",
+        "31-05-2024 12:00:00",
+        "31 May 2024 12:00",
+        "31st May, 2024 12:00",
+        "May 31, 2024 12:00 pm",
+        "2024-05-31 12:00:00 UTC",
+        "2024-05-31 12:00:00 GMT",
+    ],
+)
+def test_dates_as_exports_write_them(text: str) -> None:
+    assert read_time(text) == NOON
+
+
+def test_midnight_and_noon_of_half_days() -> None:
+    assert read_time("May 31 2024 12:30 am").hour == 0
+    assert read_time("May 31 2024 1:30 pm").hour == 13
+    with pytest.raises(ValueError, match="half day"):
+        read_time("May 31 2024 13:30 pm")
+
+
+def test_a_day_that_could_be_two_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="--dates dmy or --dates mdy"):
+        track_item("genie", {"order": "1", "submitted_at": "05/06/2024"})
+    assert read_time("05/05/2024") == datetime(2024, 5, 5, tzinfo=UTC)
+    assert read_time("05/06/2024", DateOrder.DMY) == datetime(2024, 6, 5, tzinfo=UTC)
+    assert read_time("05/06/2024", DateOrder.MDY) == datetime(2024, 5, 6, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "service"),
+    [
+        ("1234 - Instagram Followers | Max 10K", "1234"),
+        ("#1234 — Likes", "1234"),
+        ("[1234] Likes", "1234"),
+        ("1234", "1234"),
+        ("100 Likes", None),
+        ("Instagram Followers " * 9, None),
+    ],
+)
+def test_a_service_that_is_shown_with_its_name(text: str, service: str | None) -> None:
+    assert track_item("genie", {"order": "1", "service": text}).service == service
+
+
+@pytest.mark.parametrize("text", ["1,000", "1 000", "1\u00a0000", "1000"])
+def test_quantities_as_people_write_them(text: str) -> None:
+    assert track_item("genie", {"order": "1", "quantity": text}).quantity == 1000
+
+
+EXPORTS = {
+    "a panel's list of orders": (
+        "ID,Date,Link,Charge,Start count,Quantity,Service,Status,Remains\n"
+        '700,2024-05-31 12:00:00,https://example.com/a,0.9,10,"1,000",12 - Likes,Completed,0\n'
+    ),
+    "one's own shop, with the panel's ids": (
+        "ID;External ID;User;Charge;Link;Start count;Quantity;Service;Status;Remains;Created\n"
+        "1;700;ann;1.2;https://example.com/a;10;1000;12;Completed;0;31.05.2024 12:00\n"
+    ),
+    "Excel": (
+        "sep=;\nOrder ID;Service ID;Link;Qty;Created At\n"
+        "700;12;https://example.com/a;1000;31/05/2024 12:00\n"
+    ),
+    "what `watcher export` writes": (
+        "panel,order,service,link,quantity,status,submitted_at\n"
+        "genie,700,12,https://example.com/a,1000,completed,2024-05-31T12:00:00Z\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", EXPORTS.values(), ids=EXPORTS.keys())
+def test_exports_of_common_panels(text: str) -> None:
+    assert only(text) == TrackItem("genie", "700", "12", "https://example.com/a", 1000, NOON)
+
+
+def test_what_was_understood_is_told_first() -> None:
+    told: list[Layout] = []
+    text = EXPORTS["one's own shop, with the panel's ids"]
+    found = read(BytesIO(text.encode()), "genie", on_layout=told.append)
+    next(found)
+    [layout] = told
+    assert layout.form == "CSV with semicolons between cells"
+    assert layout.columns == {
+        "order": "External ID",
+        "service": "Service",
+        "link": "Link",
+        "quantity": "Quantity",
+        "submitted_at": "Created",
+    }
+    assert layout.unused == ["ID", "User", "Charge", "Start count", "Status", "Remains"]
+
+
+def test_a_column_may_be_named() -> None:
+    chosen = {"order": "Nr.", "quantity": "nowhere"}
+    [row] = read(BytesIO(b"ID,Nr.,Qty\n1,700,5\n"), "genie", columns=chosen)
+    assert isinstance(row, Row)
+    assert (row.item.order, row.item.quantity) == ("700", None)
+
+
+def test_a_whole_json_document_is_told_to_be_lines() -> None:
+    [problem] = rows('[{"order": 1}]')
+    assert isinstance(problem, Problem)
+    assert "on each line" in problem.cause
 
 
 @pytest.mark.parametrize(
@@ -148,10 +263,18 @@ def test_an_order_of_another_panel_is_not_taken() -> None:
     assert orders(text) == ["1", 3, "3"]
 
 
-def test_utf_16_is_named() -> None:
-    [problem] = rows("id\n1\n".encode("utf-16"))
-    assert isinstance(problem, Problem)
-    assert "UTF-16" in problem.cause
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_as_excel_writes_it(encoding: str) -> None:
+    text = "ID\tLink\r\n" + "".join(f"{n}\thttps://example.com/ж{n}\r\n" for n in range(9000))
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    found = rows((mark + text).encode(encoding))
+    assert [row.item.link for row in found if isinstance(row, Row)] == [
+        f"https://example.com/ж{n}" for n in range(9000)
+    ]
+
+
+def test_utf_16_that_breaks_off_spoils_its_last_line_only() -> None:
+    assert orders("id\n1\n2".encode("utf-16")[:-1]) == ["1", 3]
 
 
 def test_a_line_without_end_is_left_out() -> None:

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from watcher.config import Config, Secrets, load, parse
 from watcher.config.sections import (
     Daemon,
+    EventsSection,
     NotifySection,
     PanelSection,
     RuleSection,
     Secret,
+    ShopSection,
     duration,
 )
 from watcher.errors import ConfigError
+from watcher.telling import messengers
+from watcher.telling.notices import Event
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 ENV = {"A_KEY": "key-of-a", "B_KEY": "key-of-b"}
@@ -226,6 +230,105 @@ def test_what_is_no_duration(text: str):
         duration(text)
 
 
+# --- [[notify]] and [[events]] ------------------------------------------------------------------
+
+SIGNED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+TOLD = {
+    **ENV,
+    "ALERT_URL": "https://push.example/s3cret-topic",
+    "SHOP_SECRET": SIGNED,
+    "BAD_SECRET": "whsec_s3cret",
+    "LAN_URL": "http://192.0.2.1/s3cret",
+    "NO_URL": "s3cret:token",
+    "NO_HOST": "https:///s3cret",
+    "CHAT_URL": "json://127.0.0.1:9/s3cret",
+    "ODD_URL": "nosuchservice://s3cret",
+}
+
+
+def test_targets_have_names_events_and_secrets(tmp_path: Path):
+    text = (
+        GOOD + "[[notify]]\nurl_env='ALERT_URL'\non=['panel_down']\nrepeat_every='1h'\n"
+        "[[notify]]\nname='alert'\n[[events]]\nname='shop'\nurl_env='ALERT_URL'\n"
+        "secret_env='SHOP_SECRET'\npanels=['a']\n[[events]]\nurl_env='ALERT_URL'\n"
+    )
+    config = read(text, tmp_path, TOLD)
+    one, other = config.notify
+    assert (one.name, other.name) == ("notify1", "alert")
+    assert one.url == other.url == Secret(TOLD["ALERT_URL"])
+    assert (one.on, one.repeat_every, one.secret) == ({"panel_down"}, 3600.0, None)
+    assert (other.on, other.repeat_every) == (set(Event), 86400.0)
+    shop, events2 = config.events
+    assert (shop.name, shop.secret, shop.panels) == ("shop", Secret(SIGNED), {"a"})
+    assert (events2.name, events2.on, events2.panels) == ("events2", {"status", "progress"}, None)
+    assert "s3cret" not in repr(config)
+
+
+def test_a_targets_credentials_go_before_the_environment(tmp_path: Path):
+    (tmp_path / "phone.url").write_text("https://push.example/from-credentials\n")
+    (tmp_path / "phone.secret").write_text(SIGNED)
+    env = {**TOLD, "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    text = GOOD + "[[notify]]\nname='phone'\nurl_env='ALERT_URL'\n"
+    (target,) = read(text, tmp_path, env).notify
+    assert target.url == Secret("https://push.example/from-credentials")
+    assert target.secret == Secret(SIGNED)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "[[notify]]\nurl_env='X'\n",
+            "notify[1].url_env: no URL: set $X, or credential",
+        ),
+        ("[[notify]]\nname='a b'\nurl_env='ALERT_URL'\n", "notify[1].name: a name is letters"),
+        ("[[notify]]\nurl_env='ALERT_URL'\nname='x'\n" * 2, "notify[2].name: 'x' is used twice"),
+        ("[[notify]]\nurl_env='LAN_URL'\n", "notify[1].url_env: http:// shows all"),
+        ("[[notify]]\nurl_env='NO_URL'\n", "notify[1].url_env: what stands there is not a URL"),
+        ("[[notify]]\nurl_env='NO_HOST'\n", "notify[1].url_env: what stands there is not an http"),
+        ("[[notify]]\nurl_env='ODD_URL'\n", "notify[1].url_env: Apprise does not understand"),
+        (
+            "[[notify]]\nurl_env='CHAT_URL'\nsecret_env='SHOP_SECRET'\n",
+            "notify[1].secret_env: only messages to an http(s) URL are signed",
+        ),
+        (
+            "[[notify]]\nurl_env='ALERT_URL'\nsecret_env='BAD_SECRET'\n",
+            "notify[1].secret_env: it is not whsec_ and Base64",
+        ),
+        (
+            "[[notify]]\nurl_env='ALERT_URL'\nsecret_env='NONE'\n",
+            "notify[1].secret_env: no secret: set $NONE",
+        ),
+        ("[[events]]\nurl_env='CHAT_URL'\n", "events[1].url_env: events go to an http(s) URL only"),
+        ("[[events]]\nurl_env='ALERT_URL'\non=['moved']\n", "events[1].on: there is no 'moved'"),
+        ("[[events]]\nurl_env='ALERT_URL'\npanels=['c']\n", "events[1].panels: there is no panel"),
+        (
+            "[[notify]]\nname='x'\nurl_env='ALERT_URL'\n"
+            "[[events]]\nname='x'\nurl_env='ALERT_URL'\n",
+            "events[1].name: 'x' is used twice",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_target(text: str, problem: str, tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        read(GOOD + text, tmp_path, TOLD)
+    assert any(problem in line for line in caught.value.problems), caught.value.problems
+    assert "s3cret" not in str(caught.value)
+
+
+def test_http_to_another_machine_can_be_allowed(tmp_path: Path):
+    text = GOOD + "[[notify]]\nurl_env='LAN_URL'\nallow_http=true\n"
+    assert read(text, tmp_path, TOLD).notify[0].url == Secret(TOLD["LAN_URL"])
+
+
+def test_without_apprise_its_urls_are_an_error_that_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(messengers, "is_there", lambda: False)
+    with pytest.raises(ConfigError, match=r"Apprise: pip install 'watcher\[notify\]'"):
+        read(GOOD + "[[notify]]\nurl_env='CHAT_URL'\n", tmp_path, TOLD)
+
+
 # --- config.example.toml ------------------------------------------------------------------------
 
 
@@ -236,7 +339,14 @@ def test_the_example_is_accepted_as_it_stands():
 
 def test_the_example_names_every_key():
     text = EXAMPLE.read_text()
-    for section in (Daemon, PanelSection, RuleSection, NotifySection):
+    for section in (
+        Daemon,
+        PanelSection,
+        RuleSection,
+        NotifySection,
+        EventsSection,
+        ShopSection,
+    ):
         for field in msgspec.structs.fields(section):
             assert re.search(rf"(?m)^(# )?{field.name} = ", text), (
                 f"{section.__name__}.{field.name}"
@@ -246,17 +356,25 @@ def test_the_example_names_every_key():
 def test_the_example_shows_the_true_defaults():
     """What is commented out in [daemon], [defaults] and [[rules]] is what holds without it."""
     text = EXAMPLE.read_text()
-    sections = re.split(r"(?m)^(\[.*?\])", text)
+    sections = re.split(r"(?m)^(?:# )?(\[+[\w.]+\]+)", text)
     shown = {}
     for head, body in zip(sections[1::2], sections[2::2], strict=True):
         for key, value in re.findall(r"(?m)^# (\w+) = (.*?)\s*(?:#.*)?$", body):
             shown.setdefault((head.strip("[]").split(".")[0], key), value)
-    kinds = {"daemon": Daemon, "defaults": PanelSection, "rules": RuleSection}
+    kinds = {
+        "daemon": Daemon,
+        "defaults": PanelSection,
+        "rules": RuleSection,
+        "notify": NotifySection,
+        "events": EventsSection,
+    }
     checked = 0
     for (head, key), value in shown.items():
         fields = {f.name: f for f in msgspec.structs.fields(kinds[head])} if head in kinds else {}
-        if key not in fields or key in ("token_file", "panels"):
-            continue  # [[notify]] is commented out as a whole; these two have no default to show
+        if key not in fields or key in ("token_file", "panels") or fields[key].default is None:
+            continue  # there is no default to show
+        if (head, key) == ("notify", "on"):
+            continue  # it goes on over lines
         field = fields[key]
         default = field.default
         written = msgspec.convert(

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from docs.source import __main__ as reference
 from watcher.cli import app
 from watcher.config import Secrets, parse
 from watcher.facts import FIELDS
 from watcher.panels.profiles import shipped
+from watcher.telling.notices import Event
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+NOTIFICATIONS = (ROOT / "docs" / "notifications.md").read_text()
 HOW = (ROOT / "docs" / "how-it-works.md").read_text()
 
 
@@ -43,6 +46,10 @@ def test_every_dependency_has_its_reason():
             assert re.search(rf"\b{re.escape(name)}\b", README), name
 
 
+def test_the_reference_of_the_api_is_up_to_date():
+    assert reference.PATH.read_text() == reference.text(), "make api"
+
+
 def test_every_variable_of_a_condition_is_in_the_readme():
     for variable, fields in FIELDS.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `{variable}` |"))
@@ -54,9 +61,32 @@ def test_every_profile_is_in_the_readme():
         assert f"`{name}`" in README
 
 
-def test_the_configuration_in_the_readme_is_accepted(tmp_path: Path):
-    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    parse(text, Secrets({"MYPANEL_KEY": "k"}, tmp_path), tmp_path)
+@pytest.mark.parametrize(
+    "text", re.findall(r"```toml\n(.*?)```", NOTIFICATIONS, re.DOTALL), ids=["notify", "events"]
+)
+def test_the_configuration_for_being_told_is_accepted(text: str, tmp_path: Path):
+    env = {
+        "P_KEY": "k",
+        "PHONE_URL": "https://ntfy.example/topic",
+        "SHOP_URL": "https://shop.example/hook",
+        "SHOP_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }
+    panel = '[panels.p]\nurl = "https://panel.example/api/v2"\n'
+    config = parse(panel + text, Secrets(env, tmp_path), tmp_path)
+    assert len(config.notify) + len(config.events) == 1
+
+
+def test_every_kind_of_trouble_is_told_of_in_the_docs():
+    assert set(re.findall(r"(?m)^\| `(\w+)` \|", NOTIFICATIONS)) == set(Event)
+
+
+def test_the_configurations_for_shops_are_accepted(tmp_path: Path):
+    text = (ROOT / "docs" / "drop-in.md").read_text()
+    blocks = re.findall(r"(?m)^ *```toml\n([\s\S]*?)```", text)
+    assert len(blocks) == 2
+    env = dict.fromkeys(re.findall(r'key_env = "(\w+)"', text), "k" * 16)
+    for block in blocks:
+        assert parse(block, Secrets(env, tmp_path), tmp_path).shops
 
 
 def test_every_room_is_on_the_map():

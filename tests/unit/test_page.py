@@ -1,22 +1,29 @@
-"""The status page: whatever texts panels, rules and orders have, they stay texts."""
+"""The status page's parts: whatever texts panels, rules and orders have, they stay texts."""
 
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.cadence import Prospect
 from watcher.model import Action, ActionState, Kind
 from watcher.panels.breaker import BreakerState
-from watcher.web.headers import policy_for
-from watcher.web.page import STYLE, Check, draw
+from watcher.store import ServiceChange
+from watcher.store.glance import Fired, Glimpse, Named
+from watcher.web.page import look
+from watcher.web.page.charts import course, steps
+from watcher.web.page.overview import Account, Acted, Check, Need, Overview, parts
 from watcher.web.shapes import PanelView, RuleView
 
 TAGS = set(
-    "html head meta title style body h1 h2 div table tr th td ul li p a".split(),
+    "div table thead tbody tr th td ul li p a span bdi time details summary code".split(),
 )
-ATTRIBUTES = {"class", "href", "lang", "charset", "name", "content", "http-equiv"}
+ATTRIBUTES = {
+    *("class", "href", "role", "scope", "id", "datetime", "data-tell", "data-name"),
+    *("aria-label", "aria-labelledby"),
+}
 HOSTILE = st.sampled_from(
     [
         "<script>alert(1)</script>",
@@ -30,6 +37,7 @@ HOSTILE = st.sampled_from(
         "\x00<b>",
         "\ud83d",
         "\u202e<b>",
+        "{{ 7 * 7 }}{% include 'base.html' %}",
         "<meta http-equiv=refresh content=0;url=//evil.example>",
     ]
 )
@@ -39,6 +47,7 @@ TEXTS = (
     | st.builds("{}{}{}".format, st.text(max_size=5), HOSTILE, HOSTILE)
 )
 MONEY = st.decimals(0, 1000, places=2).map(str)
+AT = 1_800_000_000.0
 
 
 class Reader(HTMLParser):
@@ -48,7 +57,7 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.styles = self.text = ""
+        self.text = ""
         self.others: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -56,10 +65,7 @@ class Reader(HTMLParser):
         self.attributes += attrs
 
     def handle_data(self, data: str) -> None:
-        if self.tags[-1:] == ["style"] and not self.styles:
-            self.styles = data
-        else:
-            self.text += data
+        self.text += data
 
     def handle_comment(self, data: str) -> None:
         self.others.append(data)
@@ -69,62 +75,119 @@ class Reader(HTMLParser):
 
 
 @st.composite
-def panels(draw_: st.DrawFn) -> PanelView:
-    return PanelView(
-        panel=draw_(TEXTS),
-        profile=draw_(TEXTS),
-        can=[draw_(TEXTS)],
-        up=draw_(st.booleans()),
-        problem=draw_(st.none() | TEXTS),
+def accounts(draw: st.DrawFn) -> Account:
+    view = PanelView(
+        panel=draw(TEXTS),
+        profile=draw(TEXTS),
+        can=[draw(TEXTS)],
+        up=draw(st.booleans()),
+        problem=draw(st.none() | TEXTS),
         breaker=BreakerState.CLOSED,
-        paused_until=draw_(st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC))),
+        paused_until=draw(st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC))),
         requests_per_minute=60.0,
         last_success_at=None,
-        balance=draw_(st.none() | MONEY),
-        currency=draw_(st.none() | TEXTS),
-        low_balance=draw_(st.none() | MONEY),
+        balance=draw(st.none() | MONEY),
+        currency=draw(st.none() | TEXTS),
+        low_balance=draw(st.none() | MONEY),
         balance_at=None,
         orders_open=1,
         orders_guarded=2,
         orders_due=3,
-        orders_stalled=draw_(st.integers(0, 2)),
-        lag=draw_(st.none() | st.floats(0, 1e6)),
+        orders_stalled=draw(st.integers(0, 2)),
+        lag=draw(st.none() | st.floats(0, 1e6)),
         actions_pending=0,
         actions_unresolved=0,
     )
+    left = draw(st.none() | st.floats(0, 1e6))
+    low, short = draw(st.booleans()), draw(st.booleans())
+    return Account(view, draw(st.none() | st.floats(0, 1e6)), left, low, short, False)
 
 
 @st.composite
-def rules(draw_: st.DrawFn) -> RuleView:
-    return RuleView(
-        name=draw_(TEXTS),
+def rules(draw: st.DrawFn) -> Acted:
+    view = RuleView(
+        name=draw(TEXTS),
         action="refill",
-        panels=[],
-        when=draw_(TEXTS),
+        panels=[draw(TEXTS)],
+        when=draw(TEXTS),
         every=1.0,
         attempts=None,
         per_hour=200,
-        dry_run=draw_(st.booleans()),
+        dry_run=draw(st.booleans()),
         evaluations=1,
         firings=2,
         failures=3,
-        held={draw_(TEXTS): datetime(2026, 1, 1, tzinfo=UTC)},
+        held={draw(TEXTS): datetime(2026, 1, 1, tzinfo=UTC)},
+    )
+    return Acted(view, Fired(1, 2, AT))
+
+
+@st.composite
+def actions(draw: st.DrawFn) -> Action:
+    return Action(
+        id=draw(st.integers(1, 99)),
+        kind=draw(st.sampled_from(Kind)),
+        panel=draw(TEXTS),
+        order=draw(st.none() | TEXTS),
+        state=draw(st.sampled_from(ActionState)),
+        rule=draw(st.none() | TEXTS),
+        reason=draw(TEXTS),
+        planned_at=AT,
+        answer=draw(st.none() | TEXTS),
+        result=draw(st.none() | TEXTS),
     )
 
 
 @st.composite
-def actions(draw_: st.DrawFn) -> Action:
-    return Action(
-        id=draw_(st.integers(1, 99)),
-        kind=draw_(st.sampled_from(Kind)),
-        panel=draw_(TEXTS),
-        order=draw_(st.none() | TEXTS),
-        state=draw_(st.sampled_from(ActionState)),
-        rule=draw_(st.none() | TEXTS),
-        reason=draw_(TEXTS),
-        planned_at=1_800_000_000.0,
-        answer=draw_(st.none() | TEXTS),
+def changes(draw: st.DrawFn) -> Named:
+    field = draw(st.sampled_from(["name", "new", "gone", "back", "rate"]))
+    told = MONEY if field == "rate" else TEXTS
+    change = ServiceChange(
+        panel=draw(TEXTS),
+        service=draw(TEXTS),
+        field=field,
+        old=draw(st.none() | told),
+        new=draw(st.none() | told),
+        at=AT,
     )
+    return Named(change, draw(TEXTS))
+
+
+def some(kind: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(kind, max_size=2)
+
+
+NEEDS = st.builds(
+    Need,
+    tone=st.sampled_from(["bad", "warn"]),
+    what=TEXTS,
+    where=TEXTS,
+    detail=TEXTS,
+    href=st.just("/orders"),
+    todo=st.just("Show"),
+)
+PROSPECTS = st.builds(
+    Prospect,
+    at=st.none() | st.floats(0, 1e9),
+    reason=TEXTS,
+    within_hour=st.none() | st.floats(0, 1),
+)
+OVERVIEWS = st.builds(
+    Overview,
+    now=st.just(AT),
+    needs=some(NEEDS),
+    accounts=some(accounts()),
+    checks=some(st.builds(Check, TEXTS, TEXTS, PROSPECTS)),
+    rules=some(rules()),
+    last=st.builds(
+        Glimpse,
+        unresolved=some(actions()),
+        latest=some(actions()),
+        changes=some(changes()),
+        fired=st.just({}),
+    ),
+    watched=st.integers(0, 10**6),
+)
 
 
 def seen(html: str) -> Reader:
@@ -134,53 +197,130 @@ def seen(html: str) -> Reader:
     return reader
 
 
-FEW = 3
+def plain(text: str) -> str:
+    """As it is seen: what can't be is a replacement character."""
+    return look._CONTROL.sub("\ufffd", text)
 
 
-def prospects() -> st.SearchStrategy[Prospect]:
-    return st.builds(
-        Prospect,
-        at=st.none() | st.floats(0, 1e9),
-        reason=TEXTS,
-        within_hour=st.none() | st.floats(0, 1),
-    )
-
-
-@given(
-    st.lists(panels(), max_size=FEW),
-    st.lists(rules(), max_size=FEW),
-    st.lists(actions(), max_size=FEW),
-    st.lists(actions(), max_size=FEW),
-    st.lists(st.builds(Check, TEXTS, TEXTS, prospects(), st.just(0.0)), max_size=FEW),
-)
-def test_no_text_becomes_anything_else(panel_views, rule_views, unresolved, latest, checks):
-    page = seen(draw(panel_views, rule_views, unresolved, latest, checks))
+@given(OVERVIEWS)
+def test_no_text_becomes_anything_else(overview: Overview):
+    told = parts(overview)
+    page = seen("".join(told.values()))
     assert set(page.tags) <= TAGS
     assert {name for name, _ in page.attributes} <= ATTRIBUTES
     assert not page.others
-    assert page.tags.count("style") == 1
-    assert page.tags.count("meta") == 3
-    links = {value for name, value in page.attributes if name == "href"}
-    assert links == {"/metrics", "/v1/openapi.json"}
-    for view in panel_views:
-        assert view.panel in page.text
-        assert view.problem is None or view.problem in page.text
-    for rule in rule_views:
-        assert rule.name in page.text
-        assert rule.when in page.text
-    for check in checks:
-        assert check.order in page.text
-        assert check.prospect.reason in page.text
-    for action in latest:
-        assert (action.answer or "") in page.text
-        assert (action.order or "") in page.text
-        assert (action.rule or action.reason) in page.text
+    assert all(
+        (value or "").startswith(("/", "#")) for name, value in page.attributes if name == "href"
+    )
+    expected = [account.view.panel for account in overview.accounts]
+    expected += [rule.view.name for rule in overview.rules]
+    expected += [rule.view.when for rule in overview.rules]
+    expected += [need.detail for need in overview.needs]
+    expected += [check.order for check in overview.checks]
+    expected += [action.answer or "" for action in overview.last.latest]
+    expected += [action.reason for action in overview.last.latest]
+    expected += [named.name for named in overview.last.changes]
+    for text in expected:
+        assert plain(text) in page.text
 
 
-def test_the_policy_lets_in_the_pages_own_style_alone():
-    page = seen(draw([], [], [], [], []))
-    assert page.styles == STYLE
-    policy = policy_for(page.styles)
-    assert "unsafe" not in policy
-    assert "script" not in policy
-    assert policy_for(STYLE + " ") != policy
+@given(
+    TEXTS | st.builds("{}{}".format, st.sampled_from(["javascript:", "data:", "https://"]), TEXTS)
+)
+def test_only_web_sites_can_be_followed(link: str):
+    page = seen(str(look.link(link)))
+    assert set(page.tags) <= {"a", "bdi"}
+    for name, value in page.attributes:
+        assert name in ("class", "href", "target", "rel")
+        assert name != "href" or (value or "").startswith(("http://", "https://"))
+
+
+@pytest.mark.parametrize(
+    ("link", "follows"),
+    [
+        ("https://example.com/p/1?a=b", True),
+        ("http://example.com", True),
+        ("javascript:alert(1)", False),
+        ("JaVaScRiPt:alert(1)", False),
+        ("java\nscript:alert(1)", False),
+        ("https:alert(1)", False),
+        ("data:text/html,<b>", False),
+        ("//evil.example", False),
+        ("/v1/orders", False),
+        ("example.com/p", False),
+        ("https://[", False),
+        ("https://example.com/\x00", False),
+    ],
+)
+def test_which_links_are_links(link: str, follows: bool):
+    assert ("<a " in str(look.link(link))) is follows
+
+
+def test_words():
+    assert [look.lasts(s) for s in (None, 5, 59.6, 600, 7200, 86400 * 3.25, 86400 * 45)] == [
+        *("–", "5 s", "60 s", "10 min", "2.0 h", "3.2 d", "45 d"),
+    ]
+    assert look.money("1234.5", "USD") == "1,234.50 USD"
+    assert look.money("0.27819") == "0.27819"
+    assert look.money("100") == "100.00"
+    assert look.cash("257.32017", None) == "257.32"
+    assert look.money(None) == look.cash(None) == "–"
+    assert (look.percent(0.004), look.percent(0.5)) == ("under 1 %", "50 %")
+    assert look.order_url("p", "a/b?c") == "/orders/p/a%2Fb%3Fc"
+    assert look.query("/orders", {"q": "a b", "panel": "", "x": None}) == "/orders?q=a+b"
+
+
+# --- drawings ------------------------------------------------------------------------------------
+
+WENT = [
+    (10.0, {"status": ["pending", "in_progress"], "remains": [None, 100]}),
+    (20.0, {"remains": [100, 40]}),
+    (40.0, {"status": ["in_progress", "completed"], "remains": [40, 0]}),
+]
+
+
+def test_a_course_begins_when_the_order_did_and_ends_now():
+    drawn = course(
+        WENT,
+        status="completed",
+        remains=0,
+        quantity=100,
+        since=0.0,
+        until=50.0,
+        marks=[(45.0, "refill", "refill accepted")],
+    )
+    assert drawn.line == "M200.0,0.0V0.0H400.0V60.0H800.0V100.0H1000.0"
+    assert [(b.status, b.x, b.width) for b in drawn.bands] == [
+        ("pending", 0.0, 200.0),
+        ("in_progress", 200.0, 600.0),
+        ("completed", 800.0, 200.0),
+    ]
+    assert [(m.x, m.kind) for m in drawn.marks] == [(900.0, "refill")]
+    assert (drawn.top, drawn.last) == (100.0, 0.0)
+
+
+def test_an_order_that_never_changed_is_a_flat_line():
+    drawn = course([], status="pending", remains=70, quantity=None, since=5.0, until=5.0)
+    assert drawn.line == "M0.0,0.0V0.0H1000.0"
+    assert [(b.status, b.width) for b in drawn.bands] == [("pending", 1000.0)]
+    nothing = course([], status="unknown", remains=None, quantity=None, since=0.0, until=9.0)
+    assert (nothing.line, nothing.area, nothing.last) == ("", "", None)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e9)), max_size=50).map(sorted),
+    st.integers(1, 30),
+)
+def test_steps_stay_inside_the_drawing(points, times):
+    drawn = steps(points * times, 0.0, 1e6)
+    numbers = [
+        float(n)
+        for n in drawn.line.replace("M", " ")
+        .replace("H", " ")
+        .replace("V", " ")
+        .replace(",", " ")
+        .split()
+    ]
+    assert all(0.0 <= number <= 1000.0 for number in numbers)
+    assert len(numbers) <= 2 * 410
+    assert drawn.last == (points[-1][1] if points else None)

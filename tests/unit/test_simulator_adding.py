@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, HOUR, MINUTE, Fate
-from watcher.simulator.refusals import Refusal, Refused
 from watcher.simulator.world import World
 
 LINK = "https://example.com/post/1"

@@ -6,9 +6,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.panels.protocol.refusals import Refused
 from watcher.simulator.fate import DAY, MINUTE, Ending, Fate
 from watcher.simulator.orders import OrderRow
-from watcher.simulator.refusals import Refused
 from watcher.simulator.world import World
 
 T0 = 1_700_000_000.0

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, HOUR, MINUTE, NEVER, Ending, Fate, Habits
-from watcher.simulator.refusals import Refusal, Refused
 from watcher.simulator.world import World
 
 LINK = "https://example.com/post/1"

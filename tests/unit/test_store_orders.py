@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from decimal import Decimal
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.engine import make_url
 from tests.unit.store_kit import NAME, an_order, finished, loaded, moved, opened, query, tracked
 from watcher.errors import StoreError
 from watcher.model import Order, Phase, Status
+from watcher.records.asked import Asked
 from watcher.store import Store
 from watcher.store import orders as orders_module
 from watcher.store.order_rows import OrderReader
@@ -50,6 +52,26 @@ async def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
         assert await store.order("p", "A-1") == added
         assert await loaded(store) == [added]
         assert (await store.orders())[0] == [added]
+
+
+async def test_when_orders_were_asked_about_is_loaded_with_them(tmp_path: Path) -> None:
+    async def times(store: Store) -> list[float]:
+        parts, _ = await store.load(0, 100)
+        return [at for rows in parts for at in rows.asked_at]
+
+    async with opened(tmp_path) as store:
+        added = await store.track([an_order("1"), an_order("2"), an_order("3", "q")], now=2.0)
+        assert all(map(isnan, await times(store)))
+        first, second = Asked(), Asked()
+        first.note([order.key for order in added], [5.9, 6.0, 7.0])
+        await store.save_asked(first)
+        assert await times(store) == [5.0, 6.0, 7.0]
+        second.note([added[1].key], [9.0])
+        await store.save_asked(second)
+    async with opened(tmp_path) as store:
+        assert [0.0 if isnan(at) else at for at in await times(store)] == [0.0, 9.0, 0.0]
+        await store.save_asked(Asked())
+        assert all(map(isnan, await times(store)))
 
 
 async def test_known_orders_are_not_added_again(tmp_path: Path) -> None:

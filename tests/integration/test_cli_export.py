@@ -1,0 +1,221 @@
+"""`watcher export` over real HTTP: what is written, how, and that it can be read again."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
+from watcher.cli import app
+from watcher.cli.order_files import Row, read
+from watcher.cli.spreadsheet import cell
+from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
+
+TIME = "2024-05-31T12:00:00Z"
+
+
+@pytest.fixture
+def daemon() -> Iterator[CannedDaemon]:
+    with CannedDaemon() as canned:
+        canned.put("GET /v1/panels", PanelList([panel_view("genie")]))
+        yield canned
+
+
+def watcher(daemon: CannedDaemon, *args: object) -> Result:
+    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None}
+    return CliRunner().invoke(app, ("export", *map(str, args)), env=given)
+
+
+def paged(count: int, **fields: object) -> object:
+    def answer(request: Request) -> tuple[int, OrderList]:
+        first, limit = int(request.query.get("cursor", 0)), int(request.query["limit"])
+        last = min(count, first + limit)
+        orders = [order_view(str(n), **fields) for n in range(first, last)]
+        return 200, OrderList(orders, str(last) if last < count else None)
+
+    return answer
+
+
+CHANGES = [
+    ChangeView("genie", "7", TIME, {"status": ["pending", "completed"], "remains": [None, 0]}),  # type: ignore[arg-type]
+    ChangeView("genie", "8", TIME, {"problem": [None, "=cmd|' /C calc'!A0"]}),  # type: ignore[arg-type]
+]
+
+
+def test_orders_as_csv_that_can_be_tracked_again(daemon: CannedDaemon) -> None:
+    daemon.answers["GET /v1/orders"] = paged(2500)  # type: ignore[assignment]
+    result = watcher(daemon, "orders")
+    assert (result.exit_code, result.stderr) == (0, "2,500 orders written\n")
+    table = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [*table[0], "next_check_at"] == list(OrderView.__struct_fields__)
+    assert [row["order"] for row in table] == [str(n) for n in range(2500)]
+    assert (table[0]["charge"], table[0]["count"], table[0]["stalled"]) == ("0.27819", "", "false")
+    assert len(daemon.asked("GET /v1/orders")) == 3
+    again = list(read(io.BytesIO(result.stdout_bytes), "smmgenie"))
+    assert [row.item.order for row in again if isinstance(row, Row)] == [
+        str(n) for n in range(2500)
+    ]
+
+
+def test_filters_go_to_the_daemon(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/orders", OrderList([], None))
+    args = ("--panel", "genie", "--status", "partial", "--since", "2024-05-31")
+    assert watcher(daemon, "orders", *args).exit_code == 0
+    [request] = daemon.asked("GET /v1/orders")
+    assert request.query == {
+        "panel": "genie",
+        "status": "partial",
+        "since": "2024-05-31T00:00:00+00:00",
+        "limit": "1000",
+    }
+    result = watcher(daemon, "orders", "--panel", "geni")
+    assert result.exit_code == 1
+    assert "did you mean 'genie'?" in result.stderr
+
+
+def test_history_as_csv_has_a_row_a_field(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/history", HistoryList(CHANGES, None))
+    result = watcher(daemon, "history", "--since", "7d")
+    assert result.stdout.splitlines() == [
+        "at,panel,order,field,old,new",
+        f"{TIME},genie,7,status,pending,completed",
+        f"{TIME},genie,7,remains,,0",
+        f"{TIME},genie,8,problem,,'=cmd|' /C calc'!A0",
+    ]
+
+
+def test_json_lines_are_what_the_daemon_told(daemon: CannedDaemon, tmp_path: Path) -> None:
+    daemon.put("GET /v1/history", HistoryList(CHANGES, None))
+    file = tmp_path / "history.jsonl"
+    result = watcher(daemon, "history", file)
+    assert (result.exit_code, result.stdout) == (0, "")
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    assert told[0]["changes"] == {"status": ["pending", "completed"], "remains": [None, 0]}
+    assert (file.stat().st_mode & 0o777, len(told)) == (0o600, 2)
+
+
+def test_parquet_keeps_types(daemon: CannedDaemon, tmp_path: Path) -> None:
+    daemon.answers["GET /v1/orders"] = paged(1200, submitted_at=TIME)  # type: ignore[assignment]
+    file = tmp_path / "orders.parquet"
+    assert watcher(daemon, "orders", file).exit_code == 0
+    with duckdb.connect() as database:
+        kinds = dict(
+            row[:2] for row in database.execute(f"DESCRIBE SELECT * FROM '{file}'").fetchall()
+        )
+        assert kinds["charge"] == "DECIMAL(38,12)"
+        assert kinds["quantity"] == "BIGINT"
+        assert kinds["submitted_at"] == "TIMESTAMP WITH TIME ZONE"
+        count, charges, at = database.execute(
+            f"SELECT count(*), sum(charge)::VARCHAR, epoch(min(submitted_at)) FROM '{file}'"
+        ).fetchall()[0]
+    assert (count, float(charges), at) == (1200, pytest.approx(1200 * 0.27819), 1717156800)
+
+
+def test_parquet_of_changes(daemon: CannedDaemon, tmp_path: Path) -> None:
+    daemon.put("GET /v1/history", HistoryList(CHANGES, None))
+    file = tmp_path / "history.parquet"
+    assert watcher(daemon, "history", file).exit_code == 0
+    with duckdb.connect() as database:
+        [[new]] = database.execute(
+            f"SELECT changes->'status'->>1 FROM '{file}' WHERE \"order\" = '7'"
+        ).fetchall()
+    assert new == "completed"
+
+
+def test_parquet_without_its_package_says_what_to_do(
+    daemon: CannedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    file = tmp_path / "orders.parquet"
+    result = watcher(daemon, "orders", file)
+    assert result.exit_code == 1
+    assert "pip install 'watcher[parquet]'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_whole_or_not_there(daemon: CannedDaemon, tmp_path: Path) -> None:
+    def answer(request: Request) -> tuple[int, object]:
+        whole = OrderList([order_view("1")], "1")
+        return (200, "cut") if "cursor" in request.query else (200, whole)
+
+    daemon.answers["GET /v1/orders"] = answer
+    file = tmp_path / "orders.csv"
+    assert watcher(daemon, "orders", file).exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+    file.write_text("mine")
+    daemon.put("GET /v1/orders", OrderList([order_view("1")], None))
+    result = watcher(daemon, "orders", file)
+    assert result.exit_code == 1
+    assert "--force replaces it" in result.stderr
+    assert file.read_text() == "mine"
+    assert watcher(daemon, "orders", file, "--force").exit_code == 0
+    assert file.read_text().startswith("panel,order,")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("history", "--status", "partial"),
+        ("orders", "--since", "yesterday"),
+        ("orders", "--format", "parquet"),
+        ("nonsense",),
+    ],
+)
+def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
+    assert watcher(daemon, *args).exit_code == 2
+    assert daemon.requests == []
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", " =1", "=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("value", ["-5", "+5.25", -5, "a=1", "https://example.com"])
+def test_numbers_and_plain_text_stay_as_they_are(value: object) -> None:
+    assert cell(value) == str(value)
+
+
+def test_panels_words_do_not_control_the_terminal(daemon: CannedDaemon) -> None:
+    hostile = order_view("1", status_text="\x1b[31m\x9b2J\u202e")
+    daemon.put("GET /v1/orders", OrderList([hostile], None))
+    for form in ("csv", "jsonl"):
+        out = watcher(daemon, "orders", "--format", form).stdout
+        assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+
+
+def test_a_million_orders_are_never_in_memory_at_once(daemon: CannedDaemon, tmp_path: Path) -> None:
+    daemon.answers["GET /v1/orders"] = paged(60_000)  # type: ignore[assignment]
+    program = (
+        "import resource, sys; from watcher.cli import app\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "def run(*args):\n"
+        "    try: app(['export', 'orders', *args, '--url', sys.argv[1]])\n"
+        "    except SystemExit: return peak()\n"
+        "one = run(sys.argv[2] + '1.csv', '--since', '1m')\n"
+        "print(run(sys.argv[2] + '2.csv') - one)"
+    )
+    few = order_view("1")
+
+    def answer(request: Request) -> tuple[int, OrderList]:
+        if "since" in request.query:
+            return 200, OrderList([few] * 1000, None)
+        return paged(60_000)(request)  # type: ignore[operator,no-any-return]
+
+    daemon.answers["GET /v1/orders"] = answer
+    done = subprocess.run(
+        [sys.executable, "-c", program, daemon.url, str(tmp_path / "orders")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
+    )
+    assert int(done.stdout) < 8 * 1024  # KiB; all of them would take some 100 MiB
+    assert len((tmp_path / "orders2.csv").read_text().splitlines()) == 60_001

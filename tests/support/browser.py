@@ -1,0 +1,100 @@
+"""A real browser that looks at the page, and remembers what it should not have seen."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+AXE = Path(__file__).with_name("axe") / "axe.min.js"
+SERIOUS = ("serious", "critical")
+
+
+def chromium() -> str | None:
+    """Where Chromium is: distributions name it differently."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def missing() -> str | None:
+    """What is not here, None: all is."""
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        return "needs playwright"
+    return None if chromium() else "needs Chromium: apt-get install chromium"
+
+
+class Looked:
+    """What went wrong in the browser while it looked."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+
+    def watch(self, page: Any) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._said)
+        page.on("request", self._asked)
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith(self._url):
+            self.elsewhere.append(request.url)
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[Any]:
+    """A Chromium without a window."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        # A container has no place for its sandbox, and it sees this machine's pages only.
+        started = await playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox"]
+        )
+        try:
+            yield started
+        finally:
+            await started.close()
+
+
+@asynccontextmanager
+async def looking(chrome: Any, url: str, **options: Any) -> AsyncIterator[Any]:
+    """A page of a fresh profile. Ends with an error where it said or asked what it should not."""
+    context = await chrome.new_context(base_url=url, **options)
+    looked = Looked(url)
+    context.on("page", looked.watch)
+    page = await context.new_page()
+    page.set_default_timeout(10_000)
+    page.looked = looked
+    try:
+        yield page
+    finally:
+        await context.close()
+    assert looked.errors == []
+    assert looked.elsewhere == []
+
+
+async def accessible(page: Any) -> list[str]:
+    """What axe-core finds serious. It is put into the page from outside, past the page's policy."""
+    if not await page.evaluate("typeof axe !== 'undefined'"):
+        await page.evaluate(AXE.read_text())
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:200]}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+async def fits(page: Any) -> bool:
+    """Whether nothing is wider than the window."""
+    return await page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )

@@ -1,0 +1,55 @@
+"""What a message to people says: short, plain, and the whole of it for programs."""
+
+import json
+
+from watcher.telling.letters import letter, trial
+from watcher.telling.notices import Event, Notice, Stage, Trouble
+
+LOW = Trouble(Event.BALANCE_LOW, "smm", "4.5 USD left")
+HOUR = 3600.0
+
+
+def a_notice(trouble: Trouble = LOW, stage: Stage = Stage.BEGUN, lasted: float = 0.0) -> Notice:
+    return Notice(trouble, stage, 1_800_000_000.0 + lasted, 1_800_000_000.0)
+
+
+def test_each_stage_has_its_words():
+    def text(stage: Stage, lasted: float) -> str:
+        return letter([a_notice(LOW, stage, lasted)], 0.0).text
+
+    assert text(Stage.BEGUN, 0.0) == "balance low at smm: 4.5 USD left"
+    assert text(Stage.LASTS, 24 * HOUR) == "balance low at smm, still (24 h): 4.5 USD left"
+    assert text(Stage.OVER, 600.0) == "balance low at smm, over (10 min)"
+
+
+def test_several_are_one_message_with_all_of_them_for_programs():
+    paused = Trouble(Event.RULE_PAUSED, "", "rule 'r' pauses: it fails", "r")
+    message = letter([a_notice(), a_notice(paused)], 1_800_000_000.0)
+    assert message.title == "watcher: balance low at smm, and 1 more"
+    assert message.text.splitlines() == [
+        "balance low at smm: 4.5 USD left",
+        "rule paused: rule 'r' pauses: it fails",
+    ]
+    document = json.loads(message.body)
+    assert document["timestamp"] == "2027-01-15T08:00:00Z"
+    assert [n["event"] for n in document["notices"]] == ["balance_low", "rule_paused"]
+
+
+def test_very_many_are_cut_short_for_people_only():
+    long = Trouble(Event.REFILL_REJECTED, "smm", "x" * 5000, "7/1")
+    message = letter([a_notice(long, Stage.ONCE)] * 200, 0.0)
+    assert len(message.text) < 1600
+    assert message.text.splitlines()[-1] == "and 195 more"
+    assert len(json.loads(message.body)["notices"]) == 200
+
+
+def test_a_panels_words_forge_no_line():
+    odd = Trouble(Event.REFILL_REJECTED, "smm", "no\r\nbalance low at smm:\x0b 0 USD left", "7")
+    (line,) = letter([a_notice(odd, Stage.ONCE)], 0.0).text.splitlines()
+    assert line == "refill rejected at smm: no balance low at smm: 0 USD left"
+
+
+def test_a_trial_says_that_it_is_one():
+    message = trial("phone", 0.0)
+    assert json.loads(message.body)["type"] == "test"
+    assert "phone" in message.text

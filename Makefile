@@ -4,9 +4,11 @@
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
-#              soak, idle, scrape, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
+#              soak, idle, scrape, page, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs
+# make api     docs/api.md, from what the daemon says of itself
+# make site    README and docs as pages for a browser, in build/site
 # make grafana the alerts and dashboards in grafana/, from grafana/source
 # make pictures  of the dashboards, from MINUTES of a demo (needs npm, chromium, prometheus)
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
@@ -17,8 +19,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture wheel grafana pictures lock clean
-.PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-limits \
+.PHONY: demo test lint types imports tests pythons fuzz torture wheel api site grafana pictures lock clean
+.PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-report
 
 demo: $(VENV)/.runtime
@@ -93,6 +95,9 @@ bench-idle: $(VENV)/.dev
 bench-scrape: $(VENV)/.dev
 	$(BENCH).scrape --json $(FIGURES)/scrape.json $(OPTIONS)
 
+bench-page: $(VENV)/.dev
+	$(BENCH).page --json $(FIGURES)/page.json $(OPTIONS)
+
 bench-soak: $(VENV)/.dev
 	$(BENCH).soak --json $(FIGURES)/soak.json $(OPTIONS)
 
@@ -108,6 +113,15 @@ bench-report: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+api: $(VENV)/.dev
+	$(BIN)/python -m docs.source
+
+# Not among the locked dependencies: nothing else needs it.
+site: $(VENV)/.dev
+	@$(PIP) install 'mkdocs>=1.6,<2'
+	@$(BIN)/python -m mkdocs build --quiet
+	@echo 'build/site/index.html'
 
 grafana: $(VENV)/.dev
 	$(BIN)/python -m grafana.source

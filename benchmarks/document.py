@@ -51,6 +51,7 @@ def tables(results: Results) -> dict[str, str]:
         "soak": _soak,
         "idle": lambda found: _figures(found["figures"]),
         "scrape": _scrape,
+        "page": _page,
         "limits": _limits,
         "freshness": _freshness,
         "lived": _lived,
@@ -143,6 +144,11 @@ def _scrape(found: Any) -> str:
         f"{found['panels']:,} panels, {found['services']:,} services, {found['orders']:,} orders."
     )
     return "\n\n".join([case, _figures(found["figures"])])
+
+
+def _page(found: Any) -> str:
+    case = f"{found['orders']:,} orders, {found['panels']:,} panels."
+    return "\n\n".join([case, _columns(found["figures"])])
 
 
 def _limits(found: Any) -> str:

@@ -3,7 +3,7 @@
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from math import erfc, exp, inf, log, sqrt
+from math import erfc, exp, inf, log, nan, sqrt
 from random import Random
 from typing import Protocol
 
@@ -227,6 +227,7 @@ class Ours:
             orders.append(_order(fate, *status[fate.id], 0.0))
         loading.fill(_rows(orders), 0.0, self._rng.random)
         self._book.take_over(loading)
+        self._book.begin("p")
 
     def arrive(self, fate: Fate, now: float) -> None:
         self._fates[fate.id] = fate
@@ -299,7 +300,7 @@ def _order(fate: Fate, status: int, remains: int | None, moved: float) -> Order:
 
 def _rows(orders: Sequence[Order]) -> OrderRows:
     fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
-    return OrderRows(**{**fields, "panel": "p"})
+    return OrderRows(**{**fields, "panel": "p", "asked_at": [nan] * len(orders)})
 
 
 def _next_order(order: Order, status: Status, remains: int | None, now: float) -> Order:

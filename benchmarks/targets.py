@@ -51,6 +51,10 @@ def _share_used(server: str) -> Callable[[Any], float]:
     return lambda found: float(found["servers"][server]["watcher"]["share of the allowed rate"])
 
 
+def _answered(state: str, kind: str) -> Callable[[Any], float]:
+    return lambda found: float(found["figures"][state][f"{kind}, p95, ms"])
+
+
 def _refusals(found: Any) -> float:
     return float(max(of["watcher"]["refusals an hour"] for of in found["servers"].values()))
 
@@ -99,6 +103,11 @@ TARGETS = (
         5,
         " ms",
         lambda found: max(p["scrape at rest, ms"] for a in found["axes"].values() for p in a),
+    ),
+    *(
+        Target("page", f"{kind}, p95, {state}", 200, None, " ms", _answered(state, kind))
+        for kind in ("page", "search", "filter")
+        for state in ("busy", "at rest")
     ),
     *(
         Target("limits", f"allowed rate used, {kind}", 0.9, None, "", _share_used(kind), True)

@@ -1,0 +1,1 @@
+"""Makes what in docs/ follows from the code."""

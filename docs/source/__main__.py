@@ -1,0 +1,10 @@
+"""`python -m docs.source` (`make api`) writes docs/api.md anew."""
+
+from pathlib import Path
+
+from docs.source.api import text
+
+PATH = Path(__file__).parents[1] / "api.md"
+
+if __name__ == "__main__":
+    PATH.write_text(text())

@@ -1,6 +1,8 @@
 """What all tests share."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,10 +18,15 @@ settings.load_profile("watcher")
 
 
 @pytest.fixture(autouse=True)
-def _fresh_logging() -> Iterator[None]:
-    """A test that configures logging leaves nothing of it to the next."""
+def _fresh_process() -> Iterator[None]:
+    """A test that sets up the process as `watcher run` does leaves nothing of it to the next."""
+    root = logging.getLogger()
+    handlers, level, switch_after = root.handlers, root.level, sys.getswitchinterval()
     yield
     structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers, root.level = handlers, level
+    sys.setswitchinterval(switch_after)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -44,9 +44,11 @@ async def _run(config: Config, path: Path) -> int:
         loop.add_signal_handler(number, _settle, stop)
     daemon.on_damaged = partial(_settle, stop)
     gc.disable()  # a start makes millions of objects that stay, and the collector visits each
-    await daemon.start()
-    gc.freeze()
-    gc.enable()
+    try:
+        await daemon.start()
+        gc.freeze()
+    finally:
+        gc.enable()
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:

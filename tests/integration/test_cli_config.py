@@ -1,5 +1,6 @@
 """`watcher check-config`, offline and against simulated panels; `run` and `demo` as wired."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -167,3 +168,4 @@ def test_run_where_the_port_is_taken(tmp_path: Path) -> None:
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
     assert f"127.0.0.1:{port}" in line
+    assert gc.isenabled()

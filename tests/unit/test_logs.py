@@ -25,14 +25,10 @@ FORMS = ("json", "console")
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+def _secrets() -> Iterator[None]:
     logs.redaction.know([KEY, "short"])
     yield
     logs.redaction.know([])
-    logging.captureWarnings(False)
-    root.handlers, root.level = handlers, level
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -10,8 +10,8 @@ from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel
 
 EACH = 20_000
-ROUND = 10.0  # seconds in which every order is due once
-SECONDS = 45.0
+ROUND = 20.0  # seconds in which every order is due once
+SECONDS = 60.0
 
 
 async def test_none_is_starved(tmp_path: Path):

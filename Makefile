@@ -1,5 +1,6 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
 # make test    everything that this machine can check
+# make coverage  the branches that the unit and integration tests leave out
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests pythons fuzz torture wheel api site grafana pictures lock clean
+.PHONY: demo test lint types imports tests coverage pythons fuzz torture wheel api site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-report
 
@@ -38,8 +39,14 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# One worker a core. The acceptance tests follow alone: they use every core, and measure.
 tests: $(VENV)/.dev
-	$(BIN)/coverage run -m pytest
+	$(BIN)/pytest -n auto --dist loadgroup tests/unit tests/integration tests/system
+	$(BIN)/pytest tests/acceptance
+
+# No part of `make test`: tracing doubles what the tests ask of a core.
+coverage: $(VENV)/.dev
+	$(BIN)/coverage run -m pytest tests/unit tests/integration
 	$(BIN)/coverage report --skip-covered --skip-empty
 
 # The unit tests on every other Python from 3.11 to 3.13 that the machine has.

@@ -36,6 +36,11 @@ def start(*args: str, **env: str) -> "subprocess.Popen[str]":
     )
 
 
+def is_asleep(process: "subprocess.Popen[str]") -> bool:
+    after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2]
+    return after_name.startswith("S")
+
+
 def run(*args: str, **env: str) -> tuple[int, str, str]:
     with start(*args, **env) as process:
         out, err = process.communicate(timeout=60)
@@ -112,7 +117,8 @@ def test_a_reader_that_goes_away(daemon: CannedDaemon) -> None:
 def test_ctrl_c_is_quiet(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", "stall")
     with start("orders", WATCHER_URL=daemon.url) as process:
-        while not daemon.requests and process.poll() is None:
+        # A signal just before a system call is only seen after it: that has to have begun.
+        while not (daemon.requests and is_asleep(process)) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")

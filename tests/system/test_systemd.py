@@ -35,8 +35,8 @@ NO_DEBIAN = pytest.mark.skipif(bool(missing_debian()), reason=str(missing_debian
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("this-machine", marks=pytest.mark.xdist_group("this machine")),
-        pytest.param("trixie", marks=[pytest.mark.xdist_group("trixie"), NO_DEBIAN]),
+        pytest.param("this-machine", marks=pytest.mark.xdist_group("machine")),
+        pytest.param("trixie", marks=[pytest.mark.xdist_group("machine"), NO_DEBIAN]),
     ],
 )
 def lower(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ NO_SKIPS = "WATCHER_TEST_NO_SKIPS"
 _EXACT = NO_SKIPS in os.environ
 settings.register_profile("watcher", deadline=None, print_blob=True, derandomize=_EXACT)
 settings.load_profile("watcher")
+
+
+# A shell has what it runs in the background ignore them, and so would every program started here.
+for _number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

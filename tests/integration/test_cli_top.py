@@ -93,7 +93,9 @@ class Screen:
 
     def rest(self) -> str:
         """What it writes until its end."""
+        deadline = time.monotonic() + _WITHIN
         while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"goes on: {self._told[-3000:]!r}"
             self._read(0.1)
         self._read(0.1)
         return self._told

@@ -39,10 +39,11 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# One worker a core. The acceptance tests follow alone: they use every core, and measure.
+# What waits more than it computes shares the cores. The others follow one by one: two machines
+# would manage each other's control groups, and what measures needs every core.
 tests: $(VENV)/.dev
-	$(BIN)/pytest -n auto --dist loadgroup tests/unit tests/integration tests/system
-	$(BIN)/pytest tests/acceptance
+	$(BIN)/pytest -n auto --dist worksteal tests/unit tests/integration
+	$(BIN)/pytest tests/system tests/acceptance
 
 # No part of `make test`: tracing doubles what the tests ask of a core.
 coverage: $(VENV)/.dev

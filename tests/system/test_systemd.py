@@ -29,14 +29,15 @@ url = "http://127.0.0.1:8080/api/v2"
 HANGS = "import signal; signal.signal(signal.SIGUSR1, lambda *_: __import__('time').sleep(600))"
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=str(missing()))
-NO_DEBIAN = pytest.mark.skipif(bool(missing_debian()), reason=str(missing_debian()))
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("this-machine", marks=pytest.mark.xdist_group("machine")),
-        pytest.param("trixie", marks=[pytest.mark.xdist_group("machine"), NO_DEBIAN]),
+        "this-machine",
+        pytest.param(
+            "trixie", marks=pytest.mark.skipif(bool(missing_debian()), reason=str(missing_debian()))
+        ),
     ],
 )
 def lower(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

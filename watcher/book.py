@@ -110,7 +110,7 @@ class Book:
         """So many orders of the panel can be asked about, by what is known of its limit."""
         shelf = self._shelves.get(panel)
         if shelf is not None:
-            shelf.agenda.ids_per_minute = ids_per_minute
+            shelf.agenda.allow(ids_per_minute)
 
     def take(self, panel: str, limit: int, now: float) -> Batch:
         """The orders of the next request: those due, filled with the next-due up to `limit`.

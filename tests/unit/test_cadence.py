@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
-from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem
-from watcher.cadence import agenda as agenda_module
+from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem, caps
 from watcher.model import Phase
 from watcher.records import Records
 
@@ -360,7 +359,7 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
 
     No order waits longer than its cap and a tenth of it, as long as requests succeed.
     """
-    with patch.object(agenda_module, "_OVERDUE_AT_ONCE", at_once):
+    with patch.object(caps, "_OVERDUE_AT_ONCE", at_once):
         rng = Random(seed)
         agenda = Agenda(
             Records("p"), NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001

@@ -8,33 +8,28 @@
    orders that have waited longer than their cap, oldest first.
 4. V moves no faster than a unit in `idle` minutes: nothing is asked for the sake of asking.
 
-Keys are kept in buckets a fraction of a unit wide, and caps in buckets of real time.
+Keys are kept in buckets a fraction of a unit wide. Caps are in a room of their own: caps.py.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
 
 from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import FINE, Buckets
-from watcher.cadence.caps import GUARDED_WITHIN, Limits, cap_of, limits_of
+from watcher.cadence.caps import Caps
 from watcher.cadence.entries import State
 from watcher.model import Phase
-from watcher.records import GUARDED, NONE, OPEN, Records
+from watcher.records import Records
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
-_OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
-_CAPS_AT_ONCE = 2000  # of which is looked whether they are over: some 5 ms
-_GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
 
 _OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
 _WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
-_PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 def after_problem(failures: int, now: float) -> float:
@@ -56,33 +51,30 @@ class Agenda:
         idle_every: float = 20.0,
     ) -> None:
         self.records = records
-        self.ids_per_minute = ids_per_minute  # what the panel's limit allows
         self.v = 0.0
         self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
         self.minutes_a_unit = self.idle  # k, for people
-        self.watched = {Phase.OPEN: 0, Phase.GUARDED: 0}
-        self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
         self._keys = Buckets(records)
-        self._caps = Buckets(records)
-        self._cap_width = max(0.05, min(0.5, within / 20))
+        self._caps = Caps(records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute)
+        self.watched = self._caps.watched
         self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
         self._appointments = Appointments(records)
-        self._overdue = Appointments(records)  # by their caps
-        self._began = now
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
         self._is_whole = False  # before, nobody can tell whose turn it is
         self._measured = [0.0, 0.0]  # minutes, units
 
+    def allow(self, ids_per_minute: float) -> None:
+        """What the panel's limit allows from now on."""
+        self._caps.ids_per_minute = ids_per_minute
+
     def appoint(self, slot: int, at: float) -> None:
         """Ask about the order at a real time. A new one joins the agenda."""
-        records = self.records
-        if records.state[slot] == _OUT:
-            self.note_phase(records.phase_of(slot), 1)
-            self._file(slot, at + self.cap(records.phase_of(slot)))
+        if self.records.state[slot] == _OUT:
+            self._caps.enter(slot, at)
         self._appointments.add(slot, at)
 
     def join(
@@ -90,25 +82,17 @@ class Agenda:
     ) -> None:
         """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
         records, v = self.records, self.v
-        turn, state, phase = records.turn, records.state, records.phase
+        turn, state = records.turn, records.state
         for slot, wait, share in zip(slots, waits, shares, strict=True):
             turn[slot] = v + wait * share
             state[slot] = _WAITING
         self._demand += sum(1.0 / wait for wait in waits)
-        self._note_joined(slots)
-        limits = self._limits()
-        for slot, share in zip(slots, shares, strict=True):
-            limit, asked = limits[phase[slot]], records.checked_at[slot]
-            latest = (
-                limit.latest(slot, asked) if asked == asked else now + limit.blind_within * share
-            )
-            records.filed[slot] = int(min(max(latest, now), now + self.within) / self._cap_width)
-        self._caps.add_all([records.filed[slot] for slot in slots], slots)
+        self._caps.join(slots, shares, now)
         self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it."""
-        self.minutes_a_unit = max(self.idle, self._demand / self.ids_per_minute)
+        self.minutes_a_unit = max(self.idle, self._demand / self._caps.ids_per_minute)
         self._is_whole = True
 
     def answered(self, slot: int, units: float, now: float) -> None:
@@ -162,14 +146,14 @@ class Agenda:
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return None
-        return checked_at + self._promise(records.phase[slot])
+        return checked_at + self._caps.promise(records.phase[slot])
 
     def lag(self, slots: Iterable[int], now: float) -> float:
         """Seconds by which the latest of the orders is late."""
         records, late = self.records, 0.0
         checked_at, failures, alone = records.checked_at, records.failures, records.alone
         for slot in slots:
-            promised: float | None = checked_at[slot] + self._promise(records.phase[slot])
+            promised: float | None = checked_at[slot] + self._caps.promise(records.phase[slot])
             if promised != promised or failures[slot] or alone[slot]:
                 promised = self.promised_at(slot)
             if promised is not None and now - promised > late:
@@ -179,17 +163,14 @@ class Agenda:
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
-        appointed = self._soonest().next_at()
-        times = [appointed] if appointed < inf else []
+        times = [self._soonest().next_at(), self._caps.next_at(now)]
         bucket = self._first_waiting(now)
         if bucket is not None and self._is_whole:
             times.append(self._turn_of(bucket))
         if self._resting:
             times.append(self._resting[0][0])
-        first_cap = self._next_cap()
-        if len(self._overdue) < _OVERDUE_AT_ONCE and first_cap < inf:
-            times.append(first_cap if first_cap > now else now + _GO_ON_AFTER)
-        return max(now, min(times)) if times else None
+        soonest = min(times)
+        return max(now, soonest) if soonest < inf else None
 
     def take(self, limit: int, now: float) -> list[int]:
         """The orders of the next request, none while nothing is due.
@@ -210,7 +191,7 @@ class Agenda:
 
     def upcoming(self, count: int, now: float) -> list[int]:
         """The orders that will be asked about first, as far as one can tell."""
-        appointed = [*self._appointments.lowest(count), *self._overdue.lowest(count)]
+        appointed = [*self._appointments.lowest(count), *self._caps.overdue.lowest(count)]
         found = [*appointed, *self._keys.lowest(count), *(s for _, s in self._resting)]
         expected = {slot: self.expected_at(slot, now) for slot in found}
         timed = [(at, slot) for slot, at in expected.items() if at is not None]
@@ -230,7 +211,7 @@ class Agenda:
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
-        latest = self._limits_of(records.phase_of(slot)).latest(slot, checked_at)
+        latest = self._caps.limits(records.phase_of(slot)).latest(slot, checked_at)
         return max(min(by_key, latest), checked_at + self.gap)
 
     def seconds(self, units: float) -> float:
@@ -239,48 +220,13 @@ class Agenda:
 
     def cap(self, phase: Phase) -> float:
         """Seconds that an order waits at the most."""
-        return cap_of(phase, self.within, self.watched[phase], self.ids_per_minute)
+        return self._caps.cap(phase)
 
     # --- below: how it is kept ---
-
-    def _limits(self) -> dict[int, Limits]:
-        """By the phase's code."""
-        return {code: self._limits_of(phase) for code, phase in _PHASES}
-
-    def _limits_of(self, phase: Phase) -> Limits:
-        return limits_of(
-            phase,
-            began=self._began,
-            cap=self.cap(phase),
-            gap=self.gap,
-            joined=self._joined[phase],
-            late=self._late[phase],
-            ids=self.ids_per_minute,
-        )
-
-    def _note_joined(self, slots: Sequence[int]) -> None:
-        """How many there are, and how many of them are late."""
-        checked_at, phases = self.records.checked_at, self.records.phase
-        for code, phase in _PHASES:
-            times = [checked_at[slot] for slot in slots if phases[slot] == code]
-            self.note_phase(phase, len(times))
-            late_before = self._began - self.cap(phase)
-            self._joined[phase] += len(times)
-            self._late[phase] += sum(not at > late_before for at in times)  # NaN: not known
-
-    def _promise(self, phase: int) -> float:
-        if phase == GUARDED and self.within < GUARDED_WITHIN:
-            return GUARDED_WITHIN
-        return self.within
 
     def _await_turn(self, slot: int) -> None:
         self.records.state[slot] = _WAITING
         self._keys.add(int(self.records.turn[slot] * FINE), slot)
-
-    def _file(self, slot: int, latest: float) -> None:
-        """Look at the order's cap then."""
-        number = self.records.filed[slot] = int(latest / self._cap_width)
-        self._caps.add(number, slot)
 
     def _rest(self, slots: list[int]) -> None:
         """Their turn has come before they have rested."""
@@ -301,45 +247,11 @@ class Agenda:
             _, slot = heapq.heappop(self._resting)
             if self.records.state[slot] == _RESTING:
                 self._await_turn(slot)
-        self._overdue.next_at()  # so that none counts that is stale, unless one is due before it
-        looked_at = 0
-        while looked_at < _CAPS_AT_ONCE and len(self._overdue) < _OVERDUE_AT_ONCE:
-            if self._next_cap() > now:
-                break
-            looked_at += self._look_at_caps(now)
-
-    def _next_cap(self) -> float:
-        """When caps are to be looked at again; infinity where there are none."""
-        bucket = self._caps.first()
-        return inf if bucket is None else bucket * self._cap_width
-
-    def _look_at_caps(self, now: float) -> int:
-        """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
-        records, number, limits = self.records, self._caps.first(), self._limits()
-        bucket = self._caps.pop()
-        for slot in bucket:
-            if records.state[slot] != _OUT and records.filed[slot] == number:
-                records.filed[slot] = NONE
-                self._hold_to_cap(slot, limits[records.phase[slot]], now)
-        return len(bucket)
-
-    def _hold_to_cap(self, slot: int, limits: Limits, now: float) -> None:
-        checked_at, state = self.records.checked_at[slot], self.records.state[slot]
-        latest = limits.latest(slot, checked_at)
-        if latest > now + self._cap_width:
-            # Not later than an open order's: a guarded one may be open again by then.
-            self._file(slot, min(latest, now + self.within))
-            return
-        if checked_at + self.gap > now:
-            self._file(slot, now + self._cap_width)
-            return
-        self._file(slot, min(limits.latest(slot, now), now + self.within))
-        if state == _WAITING:
-            self._overdue.add(slot, latest)
+        self._caps.call_up(now)
 
     def _soonest(self) -> Appointments:
         """Those of which the first is due next."""
-        own, overdue = self._appointments, self._overdue
+        own, overdue = self._appointments, self._caps.overdue
         return overdue if overdue.next_at() < own.next_at() else own
 
     def _take_appointed(self, limit: int, now: float) -> list[int]:

@@ -1,8 +1,16 @@
 """How long an order waits for its check at the most, and how this is made good after a start."""
 
+from collections import Counter
+from collections.abc import Sequence
+from math import inf
+
 import msgspec
 
+from watcher.cadence.appointments import Appointments
+from watcher.cadence.buckets import Buckets
+from watcher.cadence.entries import State
 from watcher.model import Phase
+from watcher.records import GUARDED, NONE, OPEN, Records
 
 GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
 # Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
@@ -10,7 +18,13 @@ SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
 LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # the same after a start
 _BLIND = 0.05  # of its cap, in which an open order is asked about when its last check is not known
 _FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
+_OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
+_LOOKED_AT_ONCE = 2000  # at so many is looked whether they are over: some 5 ms
+_GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
+
+_OUT, _WAITING = int(State.OUT), int(State.WAITING)
+_PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +54,129 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
         if asked >= self.calm_at:
             return self.cap
         return self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
+
+
+class Caps:
+    """One panel's orders in buckets of real time: who has waited for as long as it may?
+
+    An order that is asked about is not filed anew: it is looked at when its time has come.
+    """
+
+    def __init__(
+        self, records: Records, began: float, *, within: float, gap: float, ids_per_minute: float
+    ) -> None:
+        self.ids_per_minute = ids_per_minute  # what the panel's limit allows
+        self.watched = {Phase.OPEN: 0, Phase.GUARDED: 0}
+        self.overdue = Appointments(records)
+        self._records = records
+        self._began = began
+        self._within, self._gap = within, gap
+        self._joined, self._late = Counter[Phase](), Counter[Phase]()
+        self._buckets = Buckets(records)
+        self._width = max(0.05, min(0.5, within / 20))  # seconds
+
+    def cap(self, phase: Phase) -> float:
+        """Seconds that one of these orders waits at the most."""
+        return cap_of(phase, self._within, self.watched[phase], self.ids_per_minute)
+
+    def limits(self, phase: Phase) -> Limits:
+        return limits_of(
+            phase,
+            began=self._began,
+            cap=self.cap(phase),
+            gap=self._gap,
+            joined=self._joined[phase],
+            late=self._late[phase],
+            ids=self.ids_per_minute,
+        )
+
+    def promise(self, phase: int) -> float:
+        """Seconds that an order in the phase of this code waits, if the budget allows it."""
+        return max(self._within, GUARDED_WITHIN) if phase == GUARDED else self._within
+
+    def enter(self, slot: int, at: float) -> None:
+        """A new order, which is to be asked about at that time."""
+        phase = self._records.phase_of(slot)
+        self.watched[phase] += 1
+        self._file(slot, at + self.cap(phase))
+
+    def join(self, slots: Sequence[int], shares: Sequence[float], now: float) -> None:
+        """Many at once, on record; each comes so far (0 to 1) into the time for the unknown."""
+        self._note_joined(slots)
+        records, limits = self._records, self._limits()
+        filed, checked_at, phase = records.filed, records.checked_at, records.phase
+        for slot, share in zip(slots, shares, strict=True):
+            limit, asked = limits[phase[slot]], checked_at[slot]
+            latest = (
+                limit.latest(slot, asked) if asked == asked else now + limit.blind_within * share
+            )
+            filed[slot] = int(min(max(latest, now), now + self._within) / self._width)
+        self._buckets.add_all([filed[slot] for slot in slots], slots)
+
+    def call_up(self, now: float) -> None:
+        """Those that are over their caps are overdue: some of them, if they are many."""
+        self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
+        looked_at = 0
+        while looked_at < _LOOKED_AT_ONCE and len(self.overdue) < _OVERDUE_AT_ONCE:
+            if self._first_at() > now:
+                break
+            looked_at += self._look(now)
+
+    def next_at(self, now: float) -> float:
+        """When some are to be called up; infinity where none are, or enough are overdue."""
+        if len(self.overdue) >= _OVERDUE_AT_ONCE:
+            return inf
+        first = self._first_at()
+        return first if first > now else now + _GO_ON_AFTER
+
+    def _limits(self) -> dict[int, Limits]:
+        """By the phase's code."""
+        return {code: self.limits(phase) for code, phase in _PHASES}
+
+    def _note_joined(self, slots: Sequence[int]) -> None:
+        """How many there are, and how many of them are late."""
+        checked_at, phases = self._records.checked_at, self._records.phase
+        for code, phase in _PHASES:
+            times = [checked_at[slot] for slot in slots if phases[slot] == code]
+            self.watched[phase] += len(times)
+            late_before = self._began - self.cap(phase)
+            self._joined[phase] += len(times)
+            self._late[phase] += sum(not at > late_before for at in times)  # NaN: not known
+
+    def _file(self, slot: int, latest: float) -> None:
+        """Look at the order then."""
+        number = self._records.filed[slot] = int(latest / self._width)
+        self._buckets.add(number, slot)
+
+    def _first_at(self) -> float:
+        """When orders are to be looked at again; infinity where there are none."""
+        bucket = self._buckets.first()
+        return inf if bucket is None else bucket * self._width
+
+    def _look(self, now: float) -> int:
+        """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
+        records, number, limits = self._records, self._buckets.first(), self._limits()
+        bucket = self._buckets.pop()
+        for slot in bucket:
+            if records.state[slot] != _OUT and records.filed[slot] == number:
+                records.filed[slot] = NONE
+                self._hold(slot, limits[records.phase[slot]], now)
+        return len(bucket)
+
+    def _hold(self, slot: int, limits: Limits, now: float) -> None:
+        """Call the order up where it is over its cap, and look at it again."""
+        checked_at, state = self._records.checked_at[slot], self._records.state[slot]
+        latest = limits.latest(slot, checked_at)
+        if latest > now + self._width:
+            # Not later than an open order's: a guarded one may be open again by then.
+            self._file(slot, min(latest, now + self._within))
+            return
+        if checked_at + self._gap > now:
+            self._file(slot, now + self._width)
+            return
+        self._file(slot, min(limits.latest(slot, now), now + self._within))
+        if state == _WAITING:
+            self.overdue.add(slot, latest)
 
 
 def cap_of(phase: Phase, within: float, watched: int, ids_per_minute: float) -> float:

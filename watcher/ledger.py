@@ -148,21 +148,21 @@ class Ledger:
         return self._book.next_look()
 
     async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
-        def current() -> list[Order]:
-            found = (self._book.order(panel, order.id) for order in orders)
-            return [order for order in found if order is not None]
+        going_on: list[Order] = []
 
-        def is_over(order: Order) -> bool:
-            ends_at = self._guard_end(order)
-            return ends_at is not None and ends_at <= now
+        def ended() -> Iterator[Transition]:
+            for order in orders:
+                current = self._book.order(panel, order.id)
+                if current is None:
+                    continue
+                ends_at = self._guard_end(current)
+                if ends_at is not None and ends_at <= now:
+                    yield close(current, now)
+                else:
+                    going_on.append(current)
 
         try:
-            await self.keep(
-                panel,
-                now,
-                lambda: [close(order, now) for order in current() if is_over(order)],
-                lambda: [order for order in current() if not is_over(order)],
-            )
+            await self.keep(panel, now, ended, lambda: going_on)
         except (LifecycleError, StoreRefused) as error:  # one order's: it spoils no other
             if len(orders) > 1:
                 middle = len(orders) // 2

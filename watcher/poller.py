@@ -8,6 +8,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ log = structlog.get_logger()
 
 POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
 MOST_AT_ONCE = 20  # requests under way; and answers that wait to come on record
-LEARNT_AT_ONCE = 5  # answers: a thousand news would hold up everything else for long
+LEARNT_AT_ONCE = 200  # orders with news: a thousand would hold up everything else for long
 LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
@@ -244,8 +245,14 @@ class Poller:
         self._lessons.append(lesson)
         async with self._recording:
             while lesson in self._lessons:
-                some, self._lessons = self._lessons[:LEARNT_AT_ONCE], self._lessons[LEARNT_AT_ONCE:]
-                await self._record(some)
+                await self._record(self._next_lessons())
+
+    def _next_lessons(self) -> list[_Lesson]:
+        """The first that wait: one at the least, more while they are about few orders."""
+        orders = accumulate(len(lesson.ids) for lesson in self._lessons)
+        count = max(1, sum(so_far <= LEARNT_AT_ONCE for so_far in orders))
+        some, self._lessons = self._lessons[:count], self._lessons[count:]
+        return some
 
     async def _record(self, lessons: Sequence[_Lesson]) -> None:
         now, name = self._line.clock(), self._line.name

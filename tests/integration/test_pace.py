@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House, a_house
+from watcher import poller
 from watcher.poller import MOST_AT_ONCE
 from watcher.simulator import Fate, Trait
 
@@ -151,3 +152,27 @@ async def test_what_waits_to_come_on_record_holds_no_place_but_has_a_bound(tmp_p
         assert set(house.panel.journal.sent("status").values()) == {1}, "none twice meanwhile"
         await house.run(60.0)
         assert len(house.panel.journal.sent("status")) == 600
+
+
+@pytest.mark.parametrize(("batch", "limit", "most"), [(10, 200, 11), (80, 200, 2), (100, 50, 1)])
+async def test_few_orders_come_on_record_at_once_but_many_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, limit: int, most: int
+):
+    """So that commits are few, and none holds up everything else for long."""
+    monkeypatch.setattr(poller, "LEARNT_AT_ONCE", limit)
+    defaults = f"requests_per_minute = 60\nbatch = {batch}"
+    async with a_house(tmp_path, defaults=defaults) as house:
+        await house.place(12 * batch, fate=SLOW)
+        slow, plain = Slow(house), house.daemon.store.record
+        together: list[int] = []
+
+        async def record(transitions: Any, *parts: Any, **more: Any) -> Any:
+            together.append(len(transitions))
+            return await plain(transitions, *parts, **more)
+
+        house.daemon.store.record = record
+        await asked(house, 13)
+        slow.gate.set()
+        await ended(house)
+        assert sum(together) == 12 * batch
+        assert max(together) == most * batch, together

@@ -94,13 +94,13 @@ class Process:
 
 
 class Pauses:
-    """How long the event loop let a request wait that came at any time. Seconds."""
+    """How long something that came at any time had to wait. Seconds."""
 
     def __init__(self) -> None:
         self._waits: list[float] = []
 
     def note(self, wait: float) -> None:
-        """A request waited so long; those that would have come meanwhile waited for the rest."""
+        """One waited so long; those that would have come meanwhile waited for the rest."""
         while wait > 0.0:
             self._waits.append(wait)
             wait -= _PROBE_EVERY
@@ -115,22 +115,29 @@ class Pauses:
 
 
 @contextmanager
-def probed(process: Process) -> Iterator[Pauses]:
-    """Ask the daemon for /healthz twenty times a second, over one connection."""
-    pauses, done = Pauses(), threading.Event()
+def probed(process: Process) -> Iterator[tuple[Pauses, Pauses]]:
+    """Ask the daemon for /healthz twenty times a second, over one connection.
+
+    Its pauses, and by how much this process was late to ask: what the machine itself lets wait.
+    """
+    pauses, machine, done = Pauses(), Pauses(), threading.Event()
     connection = http.client.HTTPConnection(urlsplit(process.url).netloc, timeout=60)
 
     def probe() -> None:
+        due = time.perf_counter() + _PROBE_EVERY
         while not done.wait(_PROBE_EVERY):
             started = time.perf_counter()
+            machine.note(started - due)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-            pauses.note(time.perf_counter() - started)
+            ended = time.perf_counter()
+            pauses.note(ended - started)
+            due = ended + _PROBE_EVERY
 
     thread = threading.Thread(target=probe)
     thread.start()
     try:
-        yield pauses
+        yield pauses, machine
     finally:
         done.set()
         thread.join()

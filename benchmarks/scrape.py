@@ -60,7 +60,7 @@ def _sell(database: Path, panels: int, services: int) -> None:
 
 def _scraped(process: Process) -> Figures:
     times, text = [], ""
-    with probed(process) as pauses:
+    with probed(process) as (pauses, _):
         for _ in range(SCRAPES):
             began = time.perf_counter()
             with urllib.request.urlopen(f"{process.url}/metrics") as answer:

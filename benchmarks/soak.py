@@ -67,7 +67,7 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
     began = moved = time.perf_counter()
     cpu, memory = process.cpu(), [process.memory("VmRSS")]
     longest, ids = 0.0, 0.0
-    with probed(process) as pauses:
+    with probed(process) as (pauses, machine):
         while (now := time.perf_counter()) - began < 60.0 * minutes:
             time.sleep(_SAMPLE_EVERY)
             memory.append(process.memory("VmRSS"))
@@ -88,6 +88,8 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
         "memory at the end, MB": memory[-1],
         "pause p99.9, ms": 1000 * pauses.percentile(99.9),
         "longest pause, ms": 1000 * pauses.longest,
+        "machine's pause p99.9, ms": 1000 * machine.percentile(99.9),
+        "machine's longest pause, ms": 1000 * machine.longest,
     }
 
 

@@ -67,7 +67,7 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
         figures |= _so_far(process, "at work")
         process.wait_until_ready()
         figures |= _ready(process)
-        with probed(process) as pauses:
+        with probed(process) as (pauses, _):
             process.wait_until_rest()
         figures |= _settled(process)
     finally:

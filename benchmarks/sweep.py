@@ -171,7 +171,7 @@ def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figur
     under_way = asked.told()["held"]
     before, since, cpu = _rows(database), time.time(), process.cpu()
     scrapes = []
-    with probed(process) as pauses:
+    with probed(process) as (pauses, _):
         asked.sweep(2, once=case.panels, odd=case.odd)
         began = scraped = time.perf_counter()
         while not (told := asked.told())["seconds"] and time.perf_counter() - began < _AT_MOST:

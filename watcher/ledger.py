@@ -148,7 +148,7 @@ class Ledger:
         return self._book.next_look()
 
     async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
-        going_on: list[Order] = []
+        going_on: list[Order] = []  # known once all that ended are found, as `keep` does first
 
         def ended() -> Iterator[Transition]:
             for order in orders:

@@ -10,7 +10,7 @@ from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import Buckets
 from watcher.cadence.entries import State
 from watcher.model import Phase
-from watcher.records import GUARDED, NONE, OPEN, Records
+from watcher.records import GUARDED, NONE, OPEN, PHASES, Records
 
 GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
 # Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
@@ -71,23 +71,28 @@ class Caps:
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
+        # That joined at the start, and of these had waited for too long or nobody knows how long.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self._buckets = Buckets(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
     def cap(self, phase: Phase) -> float:
-        """Seconds that one of these orders waits at the most."""
-        return cap_of(phase, self._within, self.watched[phase], self.ids_per_minute)
+        """Seconds that one of these orders waits at the most: as promised, in a large budget."""
+        needed = self._seconds(self.watched[phase], SHARES[phase])
+        return max(self.promise(PHASES.index(phase)), needed)
 
     def limits(self, phase: Phase) -> Limits:
-        return limits_of(
-            phase,
+        """What holds for one of these orders now."""
+        cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
+        late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
+        is_rush = is_open and 2 * late > self._joined[phase]
+        return Limits(
             began=self._began,
-            cap=self.cap(phase),
-            gap=self._gap,
-            joined=self._joined[phase],
-            late=self._late[phase],
-            ids=self.ids_per_minute,
+            cap=cap,
+            late_within=late_within,
+            blind_within=max(late_within, cap * _BLIND) if is_open else cap,
+            calm_at=self._began + cap if is_rush else self._began,
+            least=min(cap, max(self._gap, _FIRST * cap)),
         )
 
     def promise(self, phase: int) -> float:
@@ -178,33 +183,6 @@ class Caps:
         if state == _WAITING:
             self.overdue.add(slot, latest)
 
-
-def cap_of(phase: Phase, within: float, watched: int, ids_per_minute: float) -> float:
-    """Seconds that one of so many orders waits at the most, the wish being `within`."""
-    if phase is Phase.GUARDED:
-        within = max(within, GUARDED_WITHIN)
-    return max(within, _seconds(watched, SHARES[phase], ids_per_minute))
-
-
-def limits_of(
-    phase: Phase, *, began: float, cap: float, gap: float, joined: int, late: int, ids: float
-) -> Limits:
-    """`late`: so many of those that joined at the start had waited for longer than their cap.
-
-    Those whose last check nobody knows are among them. `ids`: a minute.
-    """
-    late_within = min(cap, _seconds(late, LATE_SHARES[phase], ids))
-    is_open = phase is Phase.OPEN
-    is_rush = is_open and 2 * late > joined
-    return Limits(
-        began=began,
-        cap=cap,
-        late_within=late_within,
-        blind_within=max(late_within, cap * _BLIND) if is_open else cap,
-        calm_at=began + cap if is_rush else began,
-        least=min(cap, max(gap, _FIRST * cap)),
-    )
-
-
-def _seconds(orders: int, share: float, ids_per_minute: float) -> float:
-    return 60.0 * orders / (share * max(ids_per_minute, 1e-9))
+    def _seconds(self, orders: int, share: float) -> float:
+        """That it takes to ask about so many with this share of the budget."""
+        return 60.0 * orders / (share * max(self.ids_per_minute, 1e-9))

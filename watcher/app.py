@@ -22,7 +22,6 @@ from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
 from watcher.outlets import Outlets
-from watcher.panels.turns import Turns
 from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule, kind_of
@@ -31,6 +30,7 @@ from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
+from watcher.turns import Turns
 from watcher.web.backend import Backend
 from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
@@ -154,11 +154,13 @@ class Daemon:
             clock=self._clock,
             is_loading=lambda: self._fleet.is_loading,
         )
+        turns = Turns()
         self.ledger = Ledger(
             store=self.store,
             book=self.book,
             judge=self.judge,
             metrics=self.metrics,
+            turns=turns,
             guard_for=lambda panel: self._fleet.guard_for(panel),
             on_planned=lambda actions: self._fleet.on_planned(actions),
             on_look=lambda at: self._schedule.wake("look", at),
@@ -179,7 +181,7 @@ class Daemon:
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
-            turns=Turns(),
+            turns=turns,
         )
         self._fleet = Fleet(
             store=self.store,

@@ -30,10 +30,11 @@ from watcher.model import (
     Transition,
 )
 from watcher.store import Settled, Store
+from watcher.turns import Turns
 
 log = structlog.get_logger()
 
-_LOOKS_AT_ONCE = 200
+_LOOKS_AT_ONCE = 100  # some 10 ms, more with many rules
 _BAD_ROW_AFTER = 3600.0  # seconds until an order is looked at again that can't be recorded
 _RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
 
@@ -48,6 +49,7 @@ class Ledger:
         book: Book,
         judge: Judge,
         metrics: Metrics,
+        turns: Turns,
         guard_for: Callable[[str], float | None],
         on_planned: Callable[[Sequence[Action]], None],
         on_look: Callable[[float], None],
@@ -57,6 +59,7 @@ class Ledger:
         self._book = book
         self._judge = judge
         self._metrics = metrics
+        self._turns = turns
         self._guard_for = guard_for
         self._on_planned = on_planned
         self._on_look = on_look
@@ -77,10 +80,11 @@ class Ledger:
         is on record. Raises StoreError, with nothing changed anywhere.
         """
         async with self.hold([panel]):
+            await self._turns.take()
             transitions = list(changes())
             orders = [*(transition.after for transition in transitions), *review()]
             verdict = self._judge.judge(orders, now)
-            if transitions or verdict.firings:
+            if is_news := bool(transitions or verdict.firings):
                 await self._record(transitions, verdict, now)
             for transition in transitions:
                 self._enter(transition)
@@ -89,6 +93,8 @@ class Ledger:
                 self._recorded = asyncio.Event()
         self._plan_looks(verdict)
         self._tell(verdict)
+        if is_news:  # one commit lets all go on at once whose changes it wrote
+            await self._turns.take()
 
     async def next_record(self) -> None:
         """Wait until an order changes."""
@@ -121,10 +127,9 @@ class Ledger:
         self._on_settled(settled)
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
-        """Let the rules look at the orders now, a few hundred at a time; ends guards."""
+        """Let the rules look at the orders now, a hundred in each turn; ends guards."""
         for some in _by_panel(orders, _LOOKS_AT_ONCE):
             await self._review(some[0].panel, some, now)
-            await asyncio.sleep(0)  # others go on while a hundred thousand are looked at
 
     def look_soon(self, panel: str, order_id: str, now: float) -> None:
         """What the rules waited for at the order is over: `look` reviews it until that succeeds."""

@@ -32,8 +32,8 @@ from watcher.model import Observation, Order, RowError, Transition
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import News, Unmatched
-from watcher.panels.turns import Turns
 from watcher.suspects import Ask, Suspects
+from watcher.turns import Turns
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from watcher.cadence import (
 from watcher.model import Order
 from watcher.records import OPEN, OrderRows, Records
 
-_COUNTED_AT_ONCE = 5_000  # orders between two slices of a census: some milliseconds
+_COUNTED_AT_ONCE = 2_000  # orders in one slice of a census: some milliseconds
 MOST_STALLED = 10_000  # whose keys a census has
 
 

@@ -20,12 +20,12 @@ from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
-from watcher.panels.turns import Turns
 from watcher.poller import Poller
 from watcher.records import Records
 from watcher.refills import RefillWatcher
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
+from watcher.turns import Turns
 from watcher.upkeep import Upkeep
 
 

@@ -54,18 +54,19 @@ class Survey:
 
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""
-        started = self._clock()
+        began, spent = self._clock(), 0.0
         census: dict[str, Census] = {}
         for name, station in list(self._stations.items()):
             stalled_after = station.config.settings.stalled_after
             for so_far in self._book.census(name, now, stalled_after):
                 census[name] = so_far
+                spent += self._clock() - began
                 await asyncio.sleep(0)
+                began = self._clock()
         self._census = census
         self._tell_short()
         self._sizes = self._store.sizes()
-        ended = self._clock()
-        return now + max(CENSUS_EVERY, _SHARE * (ended - started))
+        return now + max(CENSUS_EVERY, _SHARE * spent)
 
     def _tell_short(self) -> None:
         """Log where the budget stops, or begins again, to suffice for `check_within`."""

@@ -176,3 +176,84 @@ async def test_few_orders_come_on_record_at_once_but_many_answers(
         await ended(house)
         assert sum(together) == 12 * batch
         assert max(together) == most * batch, together
+
+
+class Rounds:
+    """In which round of the event loop something happens, panel by panel."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+        self._now = 0
+        self._task = asyncio.ensure_future(self._count())
+
+    def note(self, panel: str) -> None:
+        if (self._now, panel) not in self.told:
+            self.told.append((self._now, panel))
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _count(self) -> None:
+        while True:
+            self._now += 1
+            await asyncio.sleep(0)
+
+
+NAMES = ["standard", "genzsmm", "smmgenie", "smmxz"]
+
+
+async def place_everywhere(house: House, count: int) -> None:
+    for name in NAMES:
+        panel = house.panels[name]
+        await house.track(map(str, panel.world.seed_orders(count, panel.now(), fate=SLOW)), name)
+
+
+async def asked_everywhere(house: House) -> None:
+    for name in NAMES:
+        await house.schedule.tasks[f"poll:{name}"](house.clock())
+    while not all(house.panels[name].journal.requests("status") for name in NAMES):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # the answers are read
+
+
+async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
+    async with a_house(tmp_path, profiles=NAMES) as house:
+        await place_everywhere(house, 50)
+        ledger, rounds = house.daemon.ledger, Rounds()
+        plain = house.daemon.judge.judge
+
+        def judge(orders: Any, now: float) -> Any:
+            rounds.note(orders[0].panel)
+            return plain(orders, now)
+
+        house.daemon.judge.judge = judge
+        async with ledger.hold(NAMES):  # all of them wait
+            await asked_everywhere(house)
+        await ended(house)
+        await rounds.stop()
+        assert sorted(panel for _, panel in rounds.told) == sorted(NAMES)
+        assert len({number for number, _ in rounds.told}) == len(NAMES), rounds.told
+
+
+async def test_what_one_commit_lets_go_on_takes_turns(tmp_path: Path):
+    async with a_house(tmp_path, profiles=NAMES) as house:
+        await place_everywhere(house, 50)
+        disk, rounds = asyncio.Event(), Rounds()
+        record, checked = house.daemon.store.record, house.daemon.book.checked
+
+        async def slowly(*parts: Any, **more: Any) -> Any:
+            await disk.wait()
+            return await record(*parts, **more)
+
+        def noting(sight: Any, after: Any, *more: Any) -> None:
+            rounds.note(after.panel)
+            checked(sight, after, *more)
+
+        house.daemon.store.record, house.daemon.book.checked = slowly, noting
+        await asked_everywhere(house)
+        disk.set()
+        await ended(house)
+        await rounds.stop()
+        assert sorted(panel for _, panel in rounds.told) == sorted(NAMES)
+        assert len({number for number, _ in rounds.told}) == len(NAMES), rounds.told

@@ -247,9 +247,9 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
     filed, looks = list(records.filed), 0
     while (due := agenda.next_at(now)) is not None and due < now + 1.0:
         before, filed = filed, list(records.filed)
-        assert sum(map(ne, before, filed)) < 4000
+        assert sum(map(ne, before, filed)) < 1000
         now, looks = max(now, due), looks + 1
-    assert 10 < looks < 50
+    assert 50 < looks < 200
     assert not any(records.state[slot] == State.APPOINTED for slot in entries)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from watcher.panels.turns import Turns
+from watcher.turns import Turns
 
 
 async def test_one_in_each_round_of_the_loop_in_the_order_they_came():

@@ -19,7 +19,7 @@ LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # the same after a start
 _BLIND = 0.05  # of its cap, in which an open order is asked about when its last check is not known
 _FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
 _OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
-_LOOKED_AT_ONCE = 2000  # at so many is looked whether they are over: some 5 ms
+_LOOKED_AT_ONCE = 500  # at so many is looked whether they are over: a millisecond or two
 _GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
 

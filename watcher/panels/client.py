@@ -23,8 +23,8 @@ from watcher.model import Balance, Observation, RowError, Service
 from watcher.panels import protocol
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, RefillObservation
-from watcher.panels.turns import Turns
 from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
+from watcher.turns import Turns
 
 _LARGEST_ANSWER = 4 * MIB
 _LARGEST_PRICE_LIST = 32 * MIB

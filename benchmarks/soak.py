@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.daemon import Process, probed
+from benchmarks.daemon import Process, probed, ticks
 from benchmarks.house import make_config
 from benchmarks.panels import Panels, panels
 from benchmarks.sweep import RULES, make
@@ -67,6 +67,7 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
     began = moved = time.perf_counter()
     cpu, memory = process.cpu(), [process.memory("VmRSS")]
     longest, ids = 0.0, 0.0
+    all_before, stolen_before = ticks()
     with probed(process) as (pauses, machine):
         while (now := time.perf_counter()) - began < 60.0 * minutes:
             time.sleep(_SAMPLE_EVERY)
@@ -78,6 +79,7 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
                 asked.sweep(sweep)
     told = asked.told()
     seconds, ids = time.perf_counter() - began, ids + told["ids"]
+    all_after, stolen_after = ticks()
     middle = len(memory) // 2
     return {
         "longest without a check, s": max(longest, told["longest"], asked.oldest()),
@@ -90,6 +92,9 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
         "longest pause, ms": 1000 * pauses.longest,
         "machine's pause p99.9, ms": 1000 * machine.percentile(99.9),
         "machine's longest pause, ms": 1000 * machine.longest,
+        "machine's time that others took, %": (
+            100 * (stolen_after - stolen_before) / (all_after - all_before)
+        ),
     }
 
 

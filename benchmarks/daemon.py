@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks.house import KEY
@@ -40,6 +41,11 @@ class Process:
     def cpu(self) -> float:
         """Seconds of CPU so far, of the program and of the system for it."""
         return time.clock_gettime(~self.pid << 3 | 2)  # what clock_getcpuclockid(3) gives
+
+    def loop_cpu(self) -> float:
+        """Seconds of CPU so far of the thread that runs the event loop, the first one."""
+        told = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text()
+        return int(told.split()[0]) / 1e9  # Linux: Documentation/scheduler/sched-stats.rst
 
     def memory(self, what: str = "VmHWM") -> float:
         """MB: the most so far (VmHWM), or now (VmRSS)."""
@@ -114,30 +120,36 @@ class Pauses:
         return max(self._waits, default=0.0)
 
 
-@contextmanager
-def probed(process: Process) -> Iterator[tuple[Pauses, Pauses]]:
-    """Ask the daemon for /healthz twenty times a second, over one connection.
+class Probe(NamedTuple):
+    """What asking the daemon all the time told."""
 
-    Its pauses, and by how much this process was late to ask: what the machine itself lets wait.
-    """
-    pauses, machine, done = Pauses(), Pauses(), threading.Event()
+    pauses: Pauses  # until it answered
+    own: Pauses  # of these, while its loop's thread ran: the rest it was kept from running
+    machine: Pauses  # by how much this process was late itself, which does nothing but wait
+
+
+@contextmanager
+def probed(process: Process) -> Iterator[Probe]:
+    """Ask the daemon for /healthz twenty times a second, over one connection."""
+    probe, done = Probe(Pauses(), Pauses(), Pauses()), threading.Event()
     connection = http.client.HTTPConnection(urlsplit(process.url).netloc, timeout=60)
 
-    def probe() -> None:
+    def ask() -> None:
         due = time.perf_counter() + _PROBE_EVERY
         while not done.wait(_PROBE_EVERY):
-            started = time.perf_counter()
-            machine.note(started - due)
+            started, ran = time.perf_counter(), process.loop_cpu()
+            probe.machine.note(started - due)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
             ended = time.perf_counter()
-            pauses.note(ended - started)
+            probe.pauses.note(ended - started)
+            probe.own.note(min(ended - started, process.loop_cpu() - ran))
             due = ended + _PROBE_EVERY
 
-    thread = threading.Thread(target=probe)
+    thread = threading.Thread(target=ask)
     thread.start()
     try:
-        yield pauses, machine
+        yield probe
     finally:
         done.set()
         thread.join()

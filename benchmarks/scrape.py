@@ -60,7 +60,7 @@ def _sell(database: Path, panels: int, services: int) -> None:
 
 def _scraped(process: Process) -> Figures:
     times, text = [], ""
-    with probed(process) as (pauses, _):
+    with probed(process) as probe:
         for _ in range(SCRAPES):
             began = time.perf_counter()
             with urllib.request.urlopen(f"{process.url}/metrics") as answer:
@@ -71,7 +71,7 @@ def _scraped(process: Process) -> Figures:
         "kB": len(text) / 1000,
         "scrape, ms": 1000 * statistics.median(times),
         "longest scrape, ms": 1000 * max(times),
-        "longest pause, ms": 1000 * pauses.longest,
+        "longest pause, ms": 1000 * probe.pauses.longest,
     }
 
 

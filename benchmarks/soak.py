@@ -68,7 +68,7 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
     cpu, memory = process.cpu(), [process.memory("VmRSS")]
     longest, ids = 0.0, 0.0
     all_before, stolen_before = ticks()
-    with probed(process) as (pauses, machine):
+    with probed(process) as probe:
         while (now := time.perf_counter()) - began < 60.0 * minutes:
             time.sleep(_SAMPLE_EVERY)
             memory.append(process.memory("VmRSS"))
@@ -88,10 +88,12 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
         "CPU µs an order": (process.cpu() - cpu) / ids * 1e6,
         "memory in the middle, MB": memory[middle],
         "memory at the end, MB": memory[-1],
-        "pause p99.9, ms": 1000 * pauses.percentile(99.9),
-        "longest pause, ms": 1000 * pauses.longest,
-        "machine's pause p99.9, ms": 1000 * machine.percentile(99.9),
-        "machine's longest pause, ms": 1000 * machine.longest,
+        "pause p99.9, ms": 1000 * probe.pauses.percentile(99.9),
+        "longest pause, ms": 1000 * probe.pauses.longest,
+        "running meanwhile p99.9, ms": 1000 * probe.own.percentile(99.9),
+        "running meanwhile, longest, ms": 1000 * probe.own.longest,
+        "machine's pause p99.9, ms": 1000 * probe.machine.percentile(99.9),
+        "machine's longest pause, ms": 1000 * probe.machine.longest,
         "machine's time that others took, %": (
             100 * (stolen_after - stolen_before) / (all_after - all_before)
         ),

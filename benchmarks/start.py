@@ -67,12 +67,12 @@ def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, floa
         figures |= _so_far(process, "at work")
         process.wait_until_ready()
         figures |= _ready(process)
-        with probed(process) as (pauses, _):
+        with probed(process) as probe:
             process.wait_until_rest()
         figures |= _settled(process)
     finally:
         process.stop()
-    figures["longest pause, ms"] = 1000 * pauses.longest
+    figures["longest pause, ms"] = 1000 * probe.pauses.longest
     return figures
 
 

@@ -171,7 +171,7 @@ def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figur
     under_way = asked.told()["held"]
     before, since, cpu = _rows(database), time.time(), process.cpu()
     scrapes = []
-    with probed(process) as (pauses, _):
+    with probed(process) as probe:
         asked.sweep(2, once=case.panels, odd=case.odd)
         began = scraped = time.perf_counter()
         while not (told := asked.told())["seconds"] and time.perf_counter() - began < _AT_MOST:
@@ -197,8 +197,8 @@ def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figur
         "states written ÷ changed": rows["states"] / changed,
         "history written ÷ changed": (rows["history"] - before["history"]) / changed,
         "other rows written": rows["other"] - before["other"],
-        "pause p99.9, ms": 1000 * pauses.percentile(99.9),
-        "longest pause, ms": 1000 * pauses.longest,
+        "pause p99.9, ms": 1000 * probe.pauses.percentile(99.9),
+        "longest pause, ms": 1000 * probe.pauses.longest,
         "longest scrape, ms": 1000 * max(scrapes, default=0.0),
         "scrape at rest, ms": 1000 * idle,
     }

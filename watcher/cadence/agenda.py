@@ -17,7 +17,7 @@ from math import inf
 
 from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import FINE, Buckets
-from watcher.cadence.caps import Caps
+from watcher.cadence.caps import GO_ON_AFTER, Caps
 from watcher.cadence.entries import State
 from watcher.model import Phase
 from watcher.records import Records
@@ -164,9 +164,8 @@ class Agenda:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
         times = [self._soonest().next_at(), self._caps.next_at(now)]
-        bucket = self._first_waiting(now)
-        if bucket is not None and self._is_whole:
-            times.append(self._turn_of(bucket))
+        if self._is_whole:
+            times.append(self._turn_at(now))
         if self._resting:
             times.append(self._resting[0][0])
         soonest = min(times)
@@ -182,7 +181,7 @@ class Agenda:
         taken = self._take_appointed(limit, now)
         if not self._is_whole or (taken and self.records.alone[taken[0]]):
             return taken
-        if not taken and not self._is_turn(now):
+        if not taken and self._turn_at(now) > now:
             return taken
         in_turn = self._keys.take_waiting(limit - len(taken), now - self.gap)
         self._rest(self._keys.early)
@@ -236,11 +235,6 @@ class Agenda:
             records.state[slot] = _RESTING
             heapq.heappush(self._resting, (records.checked_at[slot] + self.gap, slot))
 
-    def _first_waiting(self, now: float) -> int | None:
-        bucket = self._keys.first_waiting(now - self.gap)
-        self._rest(self._keys.early)
-        return bucket
-
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
         while self._resting and self._resting[0][0] <= now:
@@ -271,13 +265,15 @@ class Agenda:
                 break
         return taken
 
-    def _is_turn(self, now: float) -> bool:
-        """Whether V may have come as far as the first key."""
-        bucket = self._first_waiting(now)
-        return bucket is not None and self._turn_of(bucket) <= now
-
-    def _turn_of(self, bucket: int) -> float:
-        """When V may come as far as this bucket, at the earliest."""
+    def _turn_at(self, now: float) -> float:
+        """When V may come as far as the first key; infinity where there is none."""
+        is_clear = self._keys.clear(now - self.gap)
+        self._rest(self._keys.early)
+        if not is_clear:
+            return now + GO_ON_AFTER
+        bucket = self._keys.first()
+        if bucket is None:
+            return inf
         return self._moved_at + (bucket / FINE - self.v) * self.idle * 60.0
 
     def _move(self, last: float, now: float) -> None:

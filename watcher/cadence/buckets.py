@@ -12,6 +12,7 @@ from watcher.cadence.entries import State
 from watcher.records import Records
 
 FINE = 20.0  # buckets a unit of virtual time
+_STALE_AT_ONCE = 1000  # slots: a millisecond
 _ASKED, _WAITING = int(State.ASKED), int(State.WAITING)
 
 
@@ -45,15 +46,22 @@ class Buckets:
     def first(self) -> int | None:
         return self._numbers[0] if self._numbers else None
 
-    def pop(self) -> "array[int]":
-        """All of the first bucket."""
-        return self._buckets.pop(heapq.heappop(self._numbers))
+    def take(self, limit: int) -> "array[int]":
+        """Up to so many of the first bucket."""
+        bucket = self._buckets[self._numbers[0]]
+        some = bucket[-limit:]
+        del bucket[-limit:]
+        if not bucket:
+            self._pop()
+        return some
 
-    def first_waiting(self, rested: float) -> int | None:
-        """The first bucket with a slot whose turn is there; what is stale before it goes.
+    def clear(self, rested: float) -> bool:
+        """Whether what is first has its turn, or nothing is left: what is stale before it goes.
 
-        Who was checked after `rested` is early.
+        So many at once: who is asked about before its turn stays here until then, and after a start
+        that may be all. Who was checked after `rested` is early.
         """
+        left = _STALE_AT_ONCE
         while self._numbers:
             number = self._numbers[0]
             bucket = self._buckets[number]
@@ -61,11 +69,14 @@ class Buckets:
                 slot = bucket[-1]
                 if self._state[slot] == _WAITING and int(self._turn[slot] * FINE) == number:
                     if not self._checked_at[slot] > rested:  # NaN: never
-                        return number
+                        return True
                     self.early.append(slot)
                 bucket.pop()
-            self.pop()
-        return None
+                left -= 1
+                if not left:
+                    return False
+            self._pop()
+        return True
 
     def lowest(self, count: int) -> list[int]:
         """About so many slots of the first buckets."""
@@ -74,20 +85,29 @@ class Buckets:
         return list(islice(slots, count))
 
     def take_waiting(self, limit: int, rested: float) -> list[int]:
-        """Up to so many slots in their turn; who was checked after `rested` is early."""
+        """Up to so many slots in their turn, as far as there are few stale ones between them.
+
+        Who was checked after `rested` is early.
+        """
         taken: list[int] = []
+        left = _STALE_AT_ONCE
         state, turn, checked_at = self._state, self._turn, self._checked_at
-        while self._numbers and len(taken) < limit:
+        while self._numbers and len(taken) < limit and left:
             number = self._numbers[0]
             bucket = self._buckets[number]
-            while bucket and len(taken) < limit:
+            while bucket and len(taken) < limit and left:
                 slot = bucket.pop()
                 if state[slot] == _WAITING and int(turn[slot] * FINE) == number:
-                    if checked_at[slot] > rested:
-                        self.early.append(slot)
+                    if not checked_at[slot] > rested:  # NaN: never
+                        state[slot] = _ASKED
+                        taken.append(slot)
                         continue
-                    state[slot] = _ASKED
-                    taken.append(slot)
+                    self.early.append(slot)
+                left -= 1
             if not bucket:
-                self.pop()
+                self._pop()
         return taken
+
+    def _pop(self) -> None:
+        """The first bucket is empty."""
+        del self._buckets[heapq.heappop(self._numbers)]

@@ -20,7 +20,7 @@ _BLIND = 0.05  # of its cap, in which an open order is asked about when its last
 _FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
 _OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
 _LOOKED_AT_ONCE = 500  # at so many is looked whether they are over: a millisecond or two
-_GO_ON_AFTER = 0.01  # seconds; others run meanwhile
+GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
 
 _OUT, _WAITING = int(State.OUT), int(State.WAITING)
@@ -121,18 +121,16 @@ class Caps:
     def call_up(self, now: float) -> None:
         """Those that are over their caps are overdue: some of them, if they are many."""
         self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
-        looked_at = 0
-        while looked_at < _LOOKED_AT_ONCE and len(self.overdue) < _OVERDUE_AT_ONCE:
-            if self._first_at() > now:
-                break
-            looked_at += self._look(now)
+        left = _LOOKED_AT_ONCE
+        while left and len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
+            left -= self._look(now, left)
 
     def next_at(self, now: float) -> float:
         """When some are to be called up; infinity where none are, or enough are overdue."""
         if len(self.overdue) >= _OVERDUE_AT_ONCE:
             return inf
         first = self._first_at()
-        return first if first > now else now + _GO_ON_AFTER
+        return first if first > now else now + GO_ON_AFTER
 
     def _limits(self) -> dict[int, Limits]:
         """By the phase's code."""
@@ -158,15 +156,15 @@ class Caps:
         bucket = self._buckets.first()
         return inf if bucket is None else bucket * self._width
 
-    def _look(self, now: float) -> int:
+    def _look(self, now: float, limit: int) -> int:
         """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
         records, number, limits = self._records, self._buckets.first(), self._limits()
-        bucket = self._buckets.pop()
-        for slot in bucket:
+        some = self._buckets.take(limit)
+        for slot in some:
             if records.state[slot] != _OUT and records.filed[slot] == number:
                 records.filed[slot] = NONE
                 self._hold(slot, limits[records.phase[slot]], now)
-        return len(bucket)
+        return len(some)
 
     def _hold(self, slot: int, limits: Limits, now: float) -> None:
         """Call the order up where it is over its cap, and look at it again."""

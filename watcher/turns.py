@@ -1,7 +1,8 @@
-"""Lets many requests and answers pass one after the other, and the loop's other work in between.
+"""Lets much work pass piece by piece, and the loop's other work in between.
 
-All that is ready runs in one round of the event loop: a hundred answers that came together would
-hold up timers and whoever asks the daemon for something until the last of them is read.
+All that is ready runs in one round of the event loop: a hundred answers that came together, or ten
+panels that waited for one commit, would hold up timers and whoever asks the daemon for something
+until the last of them is done.
 """
 
 import asyncio

@@ -94,6 +94,18 @@ async def ended(house: House) -> None:
     await asyncio.gather(*beside)
 
 
+def a_slow_disk(house: House) -> asyncio.Event:
+    """Nothing comes on record until it is set."""
+    disk, plain = asyncio.Event(), house.daemon.store.record
+
+    async def record(*parts: Any, **more: Any) -> Any:
+        await disk.wait()
+        return await plain(*parts, **more)
+
+    house.daemon.store.record = record
+    return disk
+
+
 async def test_slow_answers_do_not_slow_the_pace(tmp_path: Path):
     async with a_house(tmp_path, defaults="requests_per_minute = 60") as house:
         ids = await house.place(950, fate=SLOW)
@@ -137,13 +149,7 @@ async def test_what_waits_to_come_on_record_holds_no_place_but_has_a_bound(tmp_p
     defaults = "requests_per_minute = 60\nbatch = 10"
     async with a_house(tmp_path, defaults=defaults) as house:
         await house.place(600, fate=SLOW)
-        disk, plain = asyncio.Event(), house.daemon.store.record
-
-        async def record(*parts: Any, **more: Any) -> Any:
-            await disk.wait()
-            return await plain(*parts, **more)
-
-        house.daemon.store.record = record
+        disk = a_slow_disk(house)
         await asked(house, 60)
         sent = len(house.panel.journal.requests("status"))
         assert MOST_AT_ONCE < sent <= 1 + 2 * MOST_AT_ONCE, "answers that wait, and requests"
@@ -239,18 +245,13 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
 async def test_what_one_commit_lets_go_on_takes_turns(tmp_path: Path):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        disk, rounds = asyncio.Event(), Rounds()
-        record, checked = house.daemon.store.record, house.daemon.book.checked
-
-        async def slowly(*parts: Any, **more: Any) -> Any:
-            await disk.wait()
-            return await record(*parts, **more)
+        disk, rounds, checked = a_slow_disk(house), Rounds(), house.daemon.book.checked
 
         def noting(sight: Any, after: Any, *more: Any) -> None:
             rounds.note(after.panel)
             checked(sight, after, *more)
 
-        house.daemon.store.record, house.daemon.book.checked = slowly, noting
+        house.daemon.book.checked = noting
         await asked_everywhere(house)
         disk.set()
         await ended(house)

@@ -1,8 +1,8 @@
 """One panel's orders in virtual time: which of them the next request carries.
 
 1. An order that was answered gets the key V + sqrt(T / r), where V is the key of the last order
-   served. The next request is the lowest keys, so it is always full, and the budget sets the
-   pace by itself: when requests are scarce, V moves slowly.
+   served. The next request is the lowest keys, so it is full (but where a thousand stale ones come
+   between), and the budget sets the pace by itself: when requests are scarce, V moves slowly.
 2. Whoever was asked rests for MIN_GAP first, whatever its key.
 3. Appointments come before keys: ids that the panel refuses, orders never asked about, and
    orders that have waited longer than their cap, oldest first.

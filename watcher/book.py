@@ -3,8 +3,6 @@
 The database is the record, the book is the schedule: it is rebuilt at every start.
 """
 
-import heapq
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
@@ -12,25 +10,13 @@ from math import ceil
 
 import msgspec
 
-from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units, unchanged
+from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units
+from watcher.looks import Looks
 from watcher.model import REFILL_FINAL, Order, Phase, Refill
 from watcher.records import NONE, STATUSES, OrderRows
-from watcher.shelf import Census, Shelf, Sight
+from watcher.shelf import NOTHING, Batch, Census, Shelf, Sight
 
 _SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
-
-
-class Batch(msgspec.Struct, frozen=True, gc=False):
-    """The orders of one request: their ids, where they are, and what stands for their last rows.
-
-    `numbers` are what was in the slots, which may be given to other orders meanwhile.
-    """
-
-    ids: list[str]
-    slots: list[int]
-    numbers: list[int]
-    marks: list[int]
-    late: float  # seconds by which the latest of them is late
 
 
 class Book:
@@ -41,8 +27,7 @@ class Book:
         self._shelves: dict[str, Shelf] = {}
         self._by_number: dict[int, Shelf] = {}
         self._numbers = count()
-        self._looks: dict[int, array[int]] = {}  # second -> orders, some of which are stale
-        self._seconds: list[int] = []  # a heap of the keys of `_looks`
+        self._looks = Looks(self._wants_look)
         self.counts: Counter[tuple[str, str]] = Counter()  # (panel, status) -> watched orders
 
     def open(self, panel: str, agenda: Agenda, learnt: Learnt) -> None:
@@ -118,28 +103,13 @@ class Book:
         They stay under way until `unchanged`, `checked`, `refused` or `put_back`.
         """
         shelf = self._shelves.get(panel)
-        slots = shelf.agenda.take(limit, now) if shelf else []
-        if shelf is None or not slots:
-            return Batch([], [], [], [], 0.0)
-        number, mark = shelf.records.number, shelf.records.mark
-        numbers = [number[slot] for slot in slots]
-        return Batch(
-            ids=shelf.records.ids(slots),
-            slots=slots,
-            numbers=numbers,
-            marks=[mark[slot] for slot in slots],
-            late=shelf.agenda.lag(slots, now),
-        )
+        return shelf.take(limit, now) if shelf else NOTHING
 
     def unchanged(self, panel: str, batch: Batch, which: Sequence[int], now: float) -> None:
         """The panel told at `now` of these of the batch, by position; they are as they were."""
         shelf = self._shelves.get(panel)
-        if shelf is None:
-            return
-        number, slots = shelf.records.number, batch.slots
-        if [number[slot] for slot in slots] != batch.numbers:  # an order left, another came
-            which = [at for at in which if number[slots[at]] == batch.numbers[at]]
-        unchanged(shelf.agenda, shelf.learnt, [slots[at] for at in which], now)
+        if shelf is not None:
+            shelf.unchanged(batch, which, now)
 
     def put_back(self, panel: str, ids: Iterable[str]) -> None:
         """Orders that were taken and not observed: next again."""
@@ -265,28 +235,17 @@ class Book:
         shelf, slot = found
         shelf.records.look[slot] = second
         if second != NONE:
-            if second not in self._looks:
-                heapq.heappush(self._seconds, second)
-                self._looks[second] = array("Q")
-            self._looks[second].append(shelf.number * _SLOTS + slot)
+            self._looks.add(shelf.number * _SLOTS + slot, second)
 
     def next_look(self) -> float | None:
         """When the next order wants to be looked at."""
-        while self._seconds:
-            second = self._seconds[0]
-            wanted = self._looks[second]
-            while wanted:
-                if self._wants_look(wanted[-1], second):
-                    return second
-                wanted.pop()
-            del self._looks[heapq.heappop(self._seconds)]
-        return None
+        return self._looks.next()
 
     def take_looks(self, now: float, limit: int) -> list[Order]:
         """The orders that want to be looked at by now."""
         orders: list[Order] = []
         while len(orders) < limit and (when := self.next_look()) is not None and when <= now:
-            number, slot = divmod(self._looks[self._seconds[0]].pop(), _SLOTS)
+            number, slot = divmod(self._looks.pop(), _SLOTS)
             records = self._by_number[number].records
             records.look[slot] = NONE
             orders.append(records.order(slot))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from watcher.book import Batch, Book
+from watcher.book import Book
 from watcher.cadence import after_problem
 from watcher.errors import (
     BadKey,
@@ -32,6 +32,7 @@ from watcher.model import Observation, Order, RowError, Transition
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import News, Unmatched
+from watcher.shelf import Batch
 from watcher.suspects import Ask, Suspects
 from watcher.turns import Turns
 

@@ -13,6 +13,7 @@ from watcher.cadence import (
     Prospect,
     prospect,
     status_class,
+    unchanged,
     wait_of,
 )
 from watcher.model import Order
@@ -34,6 +35,22 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     stalled_keys: "array[int]" = msgspec.field(  # of some of the stalled, in no order
         default_factory=lambda: array("q")
     )
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """The orders of one request: their ids, where they are, and what stands for their last rows.
+
+    `numbers` are what was in the slots, which may be given to other orders meanwhile.
+    """
+
+    ids: list[str]
+    slots: list[int]
+    numbers: list[int]
+    marks: list[int]
+    late: float  # seconds by which the latest of them is late
+
+
+NOTHING = Batch([], [], [], [], 0.0)
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +89,25 @@ class Shelf:
                 records.checked_at[slot] = nan
         waits = [wait_of(learnt, records, slot, now) for slot in told]
         agenda.join(told, waits, [random() for _ in told], now)
+
+    def take(self, limit: int, now: float) -> Batch:
+        slots = self.agenda.take(limit, now)
+        if not slots:
+            return NOTHING
+        number, mark = self.records.number, self.records.mark
+        return Batch(
+            ids=self.records.ids(slots),
+            slots=slots,
+            numbers=[number[slot] for slot in slots],
+            marks=[mark[slot] for slot in slots],
+            late=self.agenda.lag(slots, now),
+        )
+
+    def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
+        number, slots = self.records.number, batch.slots
+        if [number[slot] for slot in slots] != batch.numbers:  # an order left, another came
+            which = [at for at in which if number[slots[at]] == batch.numbers[at]]
+        unchanged(self.agenda, self.learnt, [slots[at] for at in which], now)
 
     def sight(self, slot: int) -> Sight:
         entry = Entry(self.records, slot)

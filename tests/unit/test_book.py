@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.factories import an_order, rows_of
-from watcher.book import Batch, Book
+from watcher.book import Book
 from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage
 from watcher.model import Phase, Status
 from watcher.records import Records
+from watcher.shelf import Batch
 
 
 def a_panel(book: Book, name: str = "p") -> Book:

@@ -4,11 +4,12 @@ Holds in memory all that decisions depend on beyond the order itself. What a ver
 reserved at once, so that no other look at the order wants the same before it is on record.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from watcher.brake import Brake
 from watcher.facts import Panel, Past, Situation
 from watcher.model import (
     UNSETTLED,
@@ -27,35 +28,12 @@ from watcher.model import (
 from watcher.rules import Rule, decide
 
 FAILURES_IN_A_ROW = 20  # looks at which a condition could not be evaluated, until it is left out
-BRAKE_WINDOW = 3600.0  # seconds: `per_hour` counts in it, and a held rule is held for it
 
 Key = tuple[str, str]  # panel, order id
 # Reasons for which the condition was not evaluated to the end.
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
 )
-
-
-class Brake:
-    """Counts a rule's firings at a panel and holds it when there are too many."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque()
-        self.held_until: float | None = None
-
-    def is_full(self, per_hour: int, now: float) -> bool:
-        while self._times and self._times[0] <= now - BRAKE_WINDOW:
-            self._times.popleft()
-        return len(self._times) >= per_hour
-
-    def count(self, now: float) -> None:
-        self._times.append(now)
-
-    def hold(self, now: float) -> float:
-        """Hold the rule for an hour, in which its firings so far are forgotten."""
-        self._times.clear()
-        self.held_until = now + BRAKE_WINDOW
-        return self.held_until
 
 
 class Verdict(msgspec.Struct):

@@ -1,6 +1,7 @@
 """What the rules must know of the time before a start."""
 
-from watcher.judge import BRAKE_WINDOW, Judge
+from watcher.brake import BRAKE_WINDOW
+from watcher.judge import Judge
 from watcher.model import Kind
 from watcher.store import Store
 

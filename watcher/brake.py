@@ -1,0 +1,28 @@
+"""Holds a rule that fires too often at a panel."""
+
+from collections import deque
+
+BRAKE_WINDOW = 3600.0  # seconds: `per_hour` counts in it, and a held rule is held for it
+
+
+class Brake:
+    """Counts a rule's firings at a panel and holds it when there are too many."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+        self.held_until: float | None = None
+
+    def is_full(self, per_hour: int, now: float) -> bool:
+        """Whether the rule has fired `per_hour` times in the hour before `now`."""
+        while self._times and self._times[0] <= now - BRAKE_WINDOW:
+            self._times.popleft()
+        return len(self._times) >= per_hour
+
+    def count(self, now: float) -> None:
+        """The rule has fired."""
+        self._times.append(now)
+
+    def hold(self, now: float) -> None:
+        """Hold the rule for an hour, in which its firings so far are forgotten."""
+        self._times.clear()
+        self.held_until = now + BRAKE_WINDOW

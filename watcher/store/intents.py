@@ -11,16 +11,15 @@ import msgspec
 from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.errors import Conflict, LifecycleError, NotFound, RequestError
-from watcher.lifecycle import ACTION_MOVES
+from watcher.errors import Conflict, LifecycleError, NotFound
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
 from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
 from watcher.store.consequences import note_refills, track_placed
+from watcher.store.moves import check_move, check_resolvable, moved, sorted_out
 from watcher.store.part import Part, batched
 from watcher.store.schema import actions
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
-_FINAL = frozenset({ActionState.ACCEPTED, ActionState.REJECTED})
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +98,7 @@ class Intents(Part):
 
         async def work(connection: AsyncConnection) -> tuple[Settled, list[str]]:
             found = await self._by_ids(connection, [outcome.action.id for outcome in outcomes])
-            moves, wrong = _sorted_out(found, outcomes, now)
+            moves, wrong = sorted_out(found, outcomes, now)
             return await self._apply(connection, moves, now), wrong
 
         settled, wrong = await self._db.write("settle", work)
@@ -116,8 +115,8 @@ class Intents(Part):
             action = (await self._by_ids(connection, [action_id])).get(action_id)
             if action is None:
                 raise NotFound(f"there is no action {action_id}")
-            _check_resolvable(action, state, result)
-            after = _moved(action, state, result, action.answer, now)
+            check_resolvable(action, state, result)
+            after = moved(action, state, result, action.answer, now)
             return await self._apply(connection, [(action, after)], now)
 
         return await self._db.write("resolve", work)
@@ -126,8 +125,8 @@ class Intents(Part):
         """At start: what was being sent when the last run ended is unresolved; how many."""
         move = ActionState.SENDING, ActionState.UNRESOLVED
         values = {"answer": "the watcher ended before the panel's answer was on record"}
-        moved = await self._db.write("recover", lambda c: self._move(c, None, *move, values))
-        return len(moved)
+        lost = await self._db.write("recover", lambda c: self._move(c, None, *move, values))
+        return len(lost)
 
     async def _move(
         self,
@@ -138,7 +137,7 @@ class Intents(Part):
         values: Mapping[str, object],
     ) -> list[Action]:
         """Those of the actions (None: of all) that were in `source`, moved to `target`."""
-        _check_move(source, target)
+        check_move(source, target)
         statement = (
             update(actions)
             .where(actions.c.state == source.value)
@@ -151,24 +150,24 @@ class Intents(Part):
             else [statement.where(actions.c.id.in_(some)) for some in batched(ids)]
         )
         names = self._db.panels.names
-        moved = [
+        after = [
             to_action(row, names)
             for part in parts
             for row in (await connection.execute(part)).mappings()
         ]
-        return sorted(moved, key=lambda action: action.id)
+        return sorted(after, key=lambda action: action.id)
 
     async def _apply(
         self, connection: AsyncConnection, moves: Sequence[tuple[Action, Action]], now: float
     ) -> Settled:
         """Compare-and-set each action from its old to its new form, with what follows."""
-        moved = [(before, after) for before, after in moves if after != before]
-        if moved:
-            rows = [_row(before, after) for before, after in moved]
+        changed = [(before, after) for before, after in moves if after != before]
+        if changed:
+            rows = [_row(before, after) for before, after in changed]
             result = await connection.execute(_LEFT, rows)
             if result.rowcount != len(rows):
                 raise LifecycleError("an action changed while its outcome was written")
-        accepted = [after for _, after in moved if after.state is ActionState.ACCEPTED]
+        accepted = [after for _, after in changed if after.state is ActionState.ACCEPTED]
         return Settled(
             actions=[after for _, after in moves],
             orders=await track_placed(connection, self._db.panels, accepted, now),
@@ -238,82 +237,8 @@ def _next_key(plan: ActionPlan, last: Action | None) -> str:
     return f"{plan.idempotency_key}:{number:08}"
 
 
-def _sorted_out(
-    found: dict[int, Action], outcomes: Sequence[Outcome], now: float
-) -> tuple[list[tuple[Action, Action]], list[str]]:
-    """The moves to make, and the objections against the other outcomes."""
-    moves: dict[int, tuple[Action, Action]] = {}
-    wrong: list[str] = []
-    for outcome in outcomes:
-        action = found.get(outcome.action.id)
-        if action is not None and _is_written(action, outcome):
-            moves.setdefault(action.id, (action, action))
-            continue
-        objection = _objection(action, outcome)
-        if objection is None and action is not None and action.id not in moves:
-            args = outcome.state, outcome.result, outcome.answer
-            moves[action.id] = action, _moved(action, *args, now)
-        else:
-            wrong.append(f"action {outcome.action.id} {objection or 'has two outcomes'}")
-    return list(moves.values()), wrong
-
-
-def _is_written(action: Action, outcome: Outcome) -> bool:
-    if action.state is ActionState.ACCEPTED and action.result != outcome.result:
-        return False
-    return action.state is outcome.state
-
-
-def _objection(action: Action | None, outcome: Outcome) -> str | None:
-    if action is None:
-        return "is not in the log"
-    if action.state is not ActionState.SENDING:
-        return f"is {action.state}, not being sent"
-    if action.sent_at != outcome.action.sent_at:
-        return "was sent again since this outcome"
-    if (action.state, outcome.state) not in ACTION_MOVES:
-        return f"can't become {outcome.state}"
-    if _lacks_order(action, outcome.state, outcome.result):
-        return "was accepted without an order id"
-    return None
-
-
-def _lacks_order(action: Action, state: ActionState, result: str | None) -> bool:
-    return action.kind is Kind.SUBMIT and state is ActionState.ACCEPTED and not result
-
-
-def _check_resolvable(action: Action, state: ActionState, result: str | None) -> None:
-    if action.state is not ActionState.UNRESOLVED:
-        raise Conflict(f"action {action.id} is {action.state}, not unresolved")
-    if (action.state, state) not in ACTION_MOVES:
-        raise Conflict(f"action {action.id} can be resolved as accepted or rejected, not {state}")
-    if _lacks_order(action, state, result):
-        raise RequestError("an accepted submission needs the order id that the panel gave it")
-
-
-def _check_move(source: ActionState, target: ActionState) -> None:
-    if (source, target) not in ACTION_MOVES:
-        raise LifecycleError(f"an action that is {source} can't become {target}")
-
-
-def _moved(
-    action: Action, state: ActionState, result: str | None, answer: str | None, now: float
-) -> Action:
-    """The action's next form."""
-    accepted = state is ActionState.ACCEPTED
-    return msgspec.structs.replace(
-        action,
-        state=state,
-        order=result if accepted and action.kind is Kind.SUBMIT else action.order,
-        sent_at=None if state is ActionState.PLANNED else action.sent_at,
-        settled_at=now if state in _FINAL else None,
-        result=result if accepted else None,
-        answer=answer,
-    )
-
-
 def _row(before: Action, after: Action) -> dict[str, Any]:
-    _check_move(before.state, after.state)
+    check_move(before.state, after.state)
     return {
         "_id": before.id,
         "_of": before.state.value,

@@ -234,7 +234,7 @@ class Fleet:
             del self.stations[station.name]
             self._book.drop_panel(station.name)
         for name in {station.name for station in old} - {station.name for station in new}:
-            self._metrics.forget(name)
+            self._metrics.forget("panel", name)
         for station in new:
             self.stations[station.name] = station
         self._book.take_over(load.book)

@@ -62,7 +62,7 @@ def test_a_panel_that_goes_takes_all_its_series_along():
         metrics.prepare(panel, REQUESTS, list(Kind))
         metrics.count_request(panel, "status", 0.1, "timeout")
         metrics.count_transition(charged(panel, "USD"))
-    metrics.forget("p")
+    metrics.forget("panel", "p")
     left = {
         sample.labels["panel"]
         for family in metrics.snapshot().collect()

@@ -178,34 +178,23 @@ class Metrics:
         for metric in (self.batch_orders, self.lag, self.updates, self.unknown_status):
             metric.labels(panel)
 
-    def forget(self, panel: str) -> None:
-        """The panel is no longer configured: its series go."""
-        self._currencies.pop(panel, None)
+    def forget(self, label: str, name: str) -> None:
+        """The panel, shop, notifier or target is no longer configured: its series go."""
+        if label == "panel":
+            self._currencies.pop(name, None)
         for metric in vars(self).values():
-            if isinstance(metric, Counter | Histogram) and "panel" in metric._labelnames:
-                metric.remove_by_labels({"panel": panel})
+            if isinstance(metric, Counter | Histogram) and label in metric._labelnames:
+                metric.remove_by_labels({label: name})
 
     def prepare_shops(self, shops: Collection[str], actions: Collection[str]) -> None:
         """These shops' series, at zero from the start; those of others go."""
-        counters = self.shop_requests, self.shop_failures
         for gone in self._shops - set(shops):
-            for counter in counters:
-                counter.remove_by_labels({"shop": gone})
+            self.forget("shop", gone)
         self._shops = set(shops)
         for shop in shops:
             for action in actions:
-                for counter in counters:
+                for counter in (self.shop_requests, self.shop_failures):
                     counter.labels(shop, action)
-
-    def forget_notifier(self, name: str) -> None:
-        """The target is no longer configured: its series go."""
-        for metric in (self.notifications, self.notification_failures):
-            metric.remove(name)
-
-    def forget_events(self, target: str) -> None:
-        """The target is no longer configured: its series go."""
-        for metric in (self.events, self.event_failures):
-            metric.remove(target)
 
     def count_request(self, panel: str, action: str, seconds: float, reason: str | None) -> None:
         """One request to a panel is over; `reason` tells why it failed."""

@@ -117,7 +117,7 @@ class Outlets:
                 await self._schedule.retire([f"notify:{name}"])
                 await self.couriers.pop(name).close()
                 if name not in wanted:
-                    self._metrics.forget_notifier(name)
+                    self._metrics.forget("notifier", name)
         for name, target in wanted.items():
             if name not in self.couriers:
                 courier = Courier(
@@ -133,7 +133,7 @@ class Outlets:
                 await self._schedule.retire([f"events:{name}"])
                 await feed.close()
                 if name not in wanted:
-                    self._metrics.forget_events(name)
+                    self._metrics.forget("target", name)
         feeds = self.feeds.copy()
         self.feeds.clear()
         for name, target in wanted.items():

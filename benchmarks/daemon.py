@@ -20,6 +20,8 @@ from benchmarks.house import KEY
 ROOT = Path(__file__).parents[1]
 _AT_REST = 0.1  # seconds of CPU in one second
 _PROBE_EVERY = 0.05  # seconds
+_LONGEST = 5  # waits whose circumstances are kept
+_TICKS = os.sysconf("SC_CLK_TCK")  # a second
 
 
 class Process:
@@ -42,10 +44,10 @@ class Process:
         """Seconds of CPU so far, of the program and of the system for it."""
         return time.clock_gettime(~self.pid << 3 | 2)  # what clock_getcpuclockid(3) gives
 
-    def loop_cpu(self) -> float:
-        """Seconds of CPU so far of the thread that runs the event loop, the first one."""
-        told = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text()
-        return int(told.split()[0]) / 1e9  # Linux: Documentation/scheduler/sched-stats.rst
+    def loop_times(self) -> tuple[float, float]:
+        """Seconds that the event loop's thread, the first one, ran so far, and waited for a CPU."""
+        told = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text().split()
+        return int(told[0]) / 1e9, int(told[1]) / 1e9  # Linux: scheduler/sched-stats.rst
 
     def memory(self, what: str = "VmHWM") -> float:
         """MB: the most so far (VmHWM), or now (VmRSS)."""
@@ -120,31 +122,44 @@ class Pauses:
         return max(self._waits, default=0.0)
 
 
-class Probe(NamedTuple):
+class Wait(NamedTuple):
+    """One answer that was waited for, and what happened meanwhile. Seconds."""
+
+    at: float  # since the asking began
+    waited: float
+    ran: float  # the loop's thread
+    queued: float  # the loop's thread could have run, and others had the CPU
+    others: float  # the daemon's other threads ran
+    stolen: float  # given by the host to its other guests, of the CPU it took most of
+
+
+class Probe:
     """What asking the daemon all the time told."""
 
-    pauses: Pauses  # until it answered
-    own: Pauses  # of these, while its loop's thread ran: the rest it was kept from running
-    machine: Pauses  # by how much this process was late itself, which does nothing but wait
+    def __init__(self) -> None:
+        self.pauses = Pauses()  # until it answered
+        self.own = Pauses()  # of these, without what other guests of the host took
+        self.longest: list[Wait] = []
+
+    def note(self, wait: Wait) -> None:
+        self.pauses.note(wait.waited)
+        self.own.note(wait.waited - wait.stolen)
+        self.longest = sorted([*self.longest, wait], key=lambda one: -one.waited)[:_LONGEST]
 
 
 @contextmanager
 def probed(process: Process) -> Iterator[Probe]:
     """Ask the daemon for /healthz twenty times a second, over one connection."""
-    probe, done = Probe(Pauses(), Pauses(), Pauses()), threading.Event()
+    probe, done = Probe(), threading.Event()
     connection = http.client.HTTPConnection(urlsplit(process.url).netloc, timeout=60)
 
     def ask() -> None:
-        due = time.perf_counter() + _PROBE_EVERY
+        began = time.perf_counter()
         while not done.wait(_PROBE_EVERY):
-            started, ran = time.perf_counter(), process.loop_cpu()
-            probe.machine.note(started - due)
+            before = _Moment.of(process)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-            ended = time.perf_counter()
-            probe.pauses.note(ended - started)
-            probe.own.note(min(ended - started, process.loop_cpu() - ran))
-            due = ended + _PROBE_EVERY
+            probe.note(before.until(_Moment.of(process), began))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -156,10 +171,39 @@ def probed(process: Process) -> Iterator[Probe]:
         connection.close()
 
 
-def ticks() -> tuple[int, int]:
-    """The machine's time so far, on all its CPUs, and what the host gave to other guests of it."""
-    told = [int(text) for text in Path("/proc/stat").read_text().split()[1:9]]
-    return sum(told), told[-1]  # proc(5): the eighth is steal
+class _Moment(NamedTuple):
+    """What has been counted so far. Seconds."""
+
+    at: float
+    ran: float
+    queued: float
+    cpu: float
+    stolen: list[float]
+
+    @classmethod
+    def of(cls, process: Process) -> "_Moment":
+        ran, queued = process.loop_times()
+        return cls(time.perf_counter(), ran, queued, process.cpu(), stolen())
+
+    def until(self, later: "_Moment", began: float) -> Wait:
+        ran = later.ran - self.ran
+        return Wait(
+            at=self.at - began,
+            waited=later.at - self.at,
+            ran=ran,
+            queued=later.queued - self.queued,
+            others=max(
+                0.0, round(later.cpu - self.cpu - ran, 6)
+            ),  # one clock is read after the other
+            stolen=max(new - old for new, old in zip(later.stolen, self.stolen, strict=True)),
+        )
+
+
+def stolen() -> list[float]:
+    """Seconds that the host gave to other guests so far, of each CPU of this machine."""
+    told = Path("/proc/stat").read_text().splitlines()
+    cpus = [line.split() for line in told if line.startswith("cpu")][1:]
+    return [int(cpu[8]) / _TICKS for cpu in cpus]  # proc(5): the eighth figure is steal
 
 
 def imports(cache: Path, root: Path = ROOT) -> float:

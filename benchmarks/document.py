@@ -136,7 +136,8 @@ def _growth(found: Any) -> str:
 
 def _soak(found: Any) -> str:
     case = f"{found['orders']:,} orders, {found['minutes']:g} minutes."
-    return "\n\n".join([case, _columns(found["figures"])])
+    waits = [_columns(some, f"longest pauses {when}") for when, some in found["waits"].items()]
+    return "\n\n".join([case, _columns(found["figures"]), *waits])
 
 
 def _scrape(found: Any) -> str:

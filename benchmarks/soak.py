@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.daemon import Process, probed, ticks
+from benchmarks.daemon import Process, Wait, probed, stolen
 from benchmarks.house import make_config
 from benchmarks.panels import Panels, panels
 from benchmarks.sweep import RULES, make
@@ -29,6 +29,7 @@ _MOVES_EVERY = 60.0  # seconds: another twentieth of the orders has moved
 _AT_MOST = 300.0  # seconds from the kill to the first request
 
 Figures = dict[str, float]
+Waits = dict[str, Figures]  # the longest pauses, by their rank
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,29 +46,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         process = Process(config, port)
         try:
             process.wait_until_ready()
-            before = _watched(process, asked, options.minutes / 2)
+            before, waits_before = _watched(process, asked, options.minutes / 2)
             process.kill()
             killed = time.perf_counter()
             process = Process(config, port)
             again = _until_asked(asked, killed)
             process.wait_until_ready()
-            after = _watched(process, asked, options.minutes / 2)
+            after, waits_after = _watched(process, asked, options.minutes / 2)
         finally:
             process.stop()
     figures = {"before the kill": before, "after it": {**after, **again}}
+    waits = {"before the kill": waits_before, "after it": waits_after}
     print(report.table(figures))
+    for when, longest in waits.items():
+        print(f"\nlongest pauses {when}\n{report.table(longest)}")
     if options.json:
         told = {"orders": options.orders, "minutes": options.minutes, "figures": figures}
+        told["waits"] = waits
         report.write(options.json, "soak", told)
 
 
-def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
+def _watched(process: Process, asked: Panels, minutes: float) -> tuple[Figures, Waits]:
     """What so many minutes come to; the rules' first look at every order is part of them."""
     asked.sweep(sweep := int(asked.told()["sweep"]) + 1)
     began = moved = time.perf_counter()
     cpu, memory = process.cpu(), [process.memory("VmRSS")]
     longest, ids = 0.0, 0.0
-    all_before, stolen_before = ticks()
+    taken = stolen()
     with probed(process) as probe:
         while (now := time.perf_counter()) - began < 60.0 * minutes:
             time.sleep(_SAMPLE_EVERY)
@@ -79,9 +84,9 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
                 asked.sweep(sweep)
     told = asked.told()
     seconds, ids = time.perf_counter() - began, ids + told["ids"]
-    all_after, stolen_after = ticks()
+    taken = [now - before for before, now in zip(taken, stolen(), strict=True)]
     middle = len(memory) // 2
-    return {
+    figures = {
         "longest without a check, s": max(longest, told["longest"], asked.oldest()),
         "orders asked about a second": ids / seconds,
         "CPU, % of a core": 100 * (process.cpu() - cpu) / seconds,
@@ -90,13 +95,21 @@ def _watched(process: Process, asked: Panels, minutes: float) -> Figures:
         "memory at the end, MB": memory[-1],
         "pause p99.9, ms": 1000 * probe.pauses.percentile(99.9),
         "longest pause, ms": 1000 * probe.pauses.longest,
-        "running meanwhile p99.9, ms": 1000 * probe.own.percentile(99.9),
-        "running meanwhile, longest, ms": 1000 * probe.own.longest,
-        "machine's pause p99.9, ms": 1000 * probe.machine.percentile(99.9),
-        "machine's longest pause, ms": 1000 * probe.machine.longest,
-        "machine's time that others took, %": (
-            100 * (stolen_after - stolen_before) / (all_after - all_before)
-        ),
+        "without what others took, p99.9, ms": 1000 * probe.own.percentile(99.9),
+        "without what others took, longest, ms": 1000 * probe.own.longest,
+        "machine's time that others took, %": 100 * sum(taken) / len(taken) / seconds,
+    }
+    return figures, {str(n): _circumstances(wait) for n, wait in enumerate(probe.longest, 1)}
+
+
+def _circumstances(wait: Wait) -> Figures:
+    return {
+        "after, s": wait.at,
+        "pause, ms": 1000 * wait.waited,
+        "the loop's thread ran, ms": 1000 * wait.ran,
+        "it was ready to, ms": 1000 * wait.queued,
+        "other threads ran, ms": 1000 * wait.others,
+        "other guests took, ms": 1000 * wait.stolen,
     }
 
 

@@ -192,9 +192,7 @@ class _Moment(NamedTuple):
             waited=later.at - self.at,
             ran=ran,
             queued=later.queued - self.queued,
-            others=max(
-                0.0, round(later.cpu - self.cpu - ran, 6)
-            ),  # one clock is read after the other
+            others=max(0.0, round(later.cpu - self.cpu - ran, 6)),  # not quite the same clock
             stolen=max(new - old for new, old in zip(later.stolen, self.stolen, strict=True)),
         )
 

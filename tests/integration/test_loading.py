@@ -65,6 +65,21 @@ async def test_the_first_orders_are_checked_while_the_others_are_loaded(tmp_path
         assert {house.order(order).status for order in ids} == {Status.COMPLETED}
 
 
+async def test_who_was_asked_about_lately_is_asked_about_while_the_others_are_loaded(
+    tmp_path: Path,
+):
+    async with a_house(tmp_path) as house:
+        ids = await house.place(9, quantity=1000, fate=QUICK)
+        await house.run(60.0)
+        await house.restart()
+        assert in_book(house) == ids[:PART]
+        assert asked_at(house, ids[0]) >= house.clock() - 60.0
+        house.panel.journal.clear()
+        house.clock.advance(60.0)
+        await house.schedule.run_task("poll:standard")
+        assert {str(order) for order in house.panel.journal.sent("status")} == set(ids[:PART])
+
+
 async def test_rules_see_every_order_once_all_are_there(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(5, quantity=100, fate=QUICK, services=[1])

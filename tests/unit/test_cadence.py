@@ -78,7 +78,7 @@ def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     assert agenda.next_at(NOW + 1) == NOW + 2
 
 
-def test_before_all_have_joined_there_are_appointments_but_no_turns():
+def test_who_has_joined_has_its_turn_while_others_are_awaited():
     agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
     late, other, first = (new(agenda, order_id) for order_id in ("late", "other", "new"))
     agenda.records.checked_at[late] = NOW - 2 * WITHIN
@@ -86,12 +86,22 @@ def test_before_all_have_joined_there_are_appointments_but_no_turns():
     agenda.join([late, other], [0.01, 0.01], [1.0, 1.0], NOW)
     agenda.appoint(first, NOW)
     later = NOW + 1.0
-    assert set(agenda.take(100, later)) == {late, first}
-    assert (agenda.next_at(later) or 0.0) > later
-    assert agenda.take(100, later) == []
-    agenda.begin()
+    assert agenda.next_at(later) == later
+    assert set(agenda.take(2, later)) == {late, first}, "those that are late or new go first"
     assert agenda.next_at(later) == later
     assert agenda.take(100, later) == [other]
+
+
+def test_the_turns_before_all_have_joined_say_nothing_of_how_long_a_unit_is():
+    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=10.0, idle_every=0.001)
+    agenda.join([new(agenda, str(n)) for n in range(600)], [1.0] * 600, [0.5] * 600, NOW)
+    for _ in follow(agenda, 100, until=NOW + 599.0):
+        pass
+    agenda.begin()
+    assert agenda.minutes_a_unit == 60.0
+    for _ in follow(agenda, 100, until=NOW + 900.0):
+        pass
+    assert agenda.minutes_a_unit == 60.0, "it is not measured yet"
 
 
 def test_few_orders_are_not_asked_about_for_the_sake_of_asking():

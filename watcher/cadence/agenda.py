@@ -64,7 +64,6 @@ class Agenda:
         self._appointments = Appointments(records)
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
-        self._is_whole = False  # before, nobody can tell whose turn it is
         self._measured = [0.0, 0.0]  # minutes, units
 
     def allow(self, ids_per_minute: float) -> None:
@@ -91,9 +90,12 @@ class Agenda:
         self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def begin(self) -> None:
-        """All that is to join at once has joined: how long a unit will be follows from it."""
+        """All that is to join at once has joined: how long a unit will be follows from it.
+
+        Before, few had the budget of all.
+        """
         self.minutes_a_unit = max(self.idle, self._demand / self._caps.ids_per_minute)
-        self._is_whole = True
+        self._measured = [0.0, 0.0]
 
     def answered(self, slot: int, units: float, now: float) -> None:
         """The order was asked about at `now`; it waits for `units`."""
@@ -163,9 +165,7 @@ class Agenda:
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
-        times = [self._soonest().next_at(), self._caps.next_at(now)]
-        if self._is_whole:
-            times.append(self._turn_at(now))
+        times = [self._soonest().next_at(), self._caps.next_at(now), self._turn_at(now)]
         if self._resting:
             times.append(self._resting[0][0])
         soonest = min(times)
@@ -174,12 +174,11 @@ class Agenda:
     def take(self, limit: int, now: float) -> list[int]:
         """The orders of the next request, none while nothing is due.
 
-        Until all have joined there are no turns, only appointments.
         They stay under way until `answered`, `appoint` or `put_back`.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
-        if not self._is_whole or (taken and self.records.alone[taken[0]]):
+        if taken and self.records.alone[taken[0]]:
             return taken
         if not taken and self._turn_at(now) > now:
             return taken

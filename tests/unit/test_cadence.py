@@ -78,18 +78,45 @@ def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     assert agenda.next_at(NOW + 1) == NOW + 2
 
 
-def test_who_has_joined_has_its_turn_while_others_are_awaited():
+def joining(**slots: float) -> tuple[Agenda, list[int]]:
+    """An agenda that awaits more than these orders, last asked about so many seconds ago."""
     agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
-    late, other, first = (new(agenda, order_id) for order_id in ("late", "other", "new"))
-    agenda.records.checked_at[late] = NOW - 2 * WITHIN
-    agenda.records.checked_at[other] = NOW - MIN_GAP
-    agenda.join([late, other], [0.01, 0.01], [1.0, 1.0], NOW)
+    entries = [new(agenda, order_id) for order_id in slots]
+    for slot, ago in zip(entries, slots.values(), strict=True):
+        agenda.records.checked_at[slot] = NOW - ago
+    agenda.join(entries, [0.01] * len(entries), [1.0] * len(entries), NOW)
+    return agenda, entries
+
+
+def test_who_has_joined_has_its_turn_while_others_are_awaited():
+    agenda, entries = joining(one=MIN_GAP, other=MIN_GAP)
+    first = new(agenda, "new")
     agenda.appoint(first, NOW)
     later = NOW + 1.0
     assert agenda.next_at(later) == later
-    assert set(agenda.take(2, later)) == {late, first}, "those that are late or new go first"
+    assert set(agenda.take(100, later)) == {first, *entries}
+
+
+def test_turns_are_rare_while_others_are_awaited_because_loading_goes_first():
+    agenda, entries = joining(one=MIN_GAP, other=MIN_GAP)
+    later = NOW + 1.0
+    (taken,) = agenda.take(1, later)
+    assert agenda.next_at(later) == later + MIN_GAP
+    assert agenda.take(1, later + MIN_GAP - 0.1) == []
+    assert [*agenda.take(1, later + MIN_GAP), taken] in (entries, entries[::-1])
+
+
+def test_who_is_late_or_new_waits_for_nobody_while_others_are_awaited():
+    agenda, (_, _, late) = joining(one=MIN_GAP, other=MIN_GAP, late=2 * WITHIN)
+    later = NOW + 1.0
+    assert late in agenda.take(2, later)
+    first = new(agenda, "new")
+    agenda.appoint(first, later)
     assert agenda.next_at(later) == later
-    assert agenda.take(100, later) == [other]
+    assert agenda.take(100, later) == [first], "it costs no more than it must"
+    agenda.begin()
+    assert agenda.next_at(later) == later
+    assert len(agenda.take(100, later)) == 1
 
 
 def test_the_turns_before_all_have_joined_say_nothing_of_how_long_a_unit_is():

@@ -62,6 +62,8 @@ class Agenda:
         self.watched = self._caps.watched
         self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
         self._appointments = Appointments(records)
+        self._is_whole = False  # before, the loading of the others goes before turns
+        self._in_turn_at = -inf  # when orders were last taken in their turn
         self._moved_at = now  # when V was last moved
         self._interrupted = True  # since then, so that it says nothing of the budget
         self._measured = [0.0, 0.0]  # minutes, units
@@ -96,6 +98,7 @@ class Agenda:
         """
         self.minutes_a_unit = max(self.idle, self._demand / self._caps.ids_per_minute)
         self._measured = [0.0, 0.0]
+        self._is_whole = True
 
     def answered(self, slot: int, units: float, now: float) -> None:
         """The order was asked about at `now`; it waits for `units`."""
@@ -174,16 +177,20 @@ class Agenda:
     def take(self, limit: int, now: float) -> list[int]:
         """The orders of the next request, none while nothing is due.
 
+        Until all have joined, those in their turn come once in a gap, or loading would take thrice
+        as long; who has an appointment waits for nobody.
         They stay under way until `answered`, `appoint` or `put_back`.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
         if taken and self.records.alone[taken[0]]:
             return taken
-        if not taken and self._turn_at(now) > now:
+        if not (taken and self._is_whole) and self._turn_at(now) > now:
             return taken
         in_turn = self._keys.take_waiting(limit - len(taken), now - self.gap)
         self._rest(self._keys.early)
+        if in_turn:
+            self._in_turn_at = now
         self._move(self.records.turn[in_turn[-1]] if in_turn else self.v, now)
         return taken + in_turn
 
@@ -273,7 +280,8 @@ class Agenda:
         bucket = self._keys.first()
         if bucket is None:
             return inf
-        return self._moved_at + (bucket / FINE - self.v) * self.idle * 60.0
+        at = self._moved_at + (bucket / FINE - self.v) * self.idle * 60.0
+        return at if self._is_whole else max(at, self._in_turn_at + self.gap)
 
     def _move(self, last: float, now: float) -> None:
         furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self.idle

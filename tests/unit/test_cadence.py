@@ -125,10 +125,10 @@ def test_the_turns_before_all_have_joined_say_nothing_of_how_long_a_unit_is():
     for _ in follow(agenda, 100, until=NOW + 599.0):
         pass
     agenda.begin()
-    assert agenda.minutes_a_unit == 60.0
+    assert agenda.time.minutes_a_unit == 60.0
     for _ in follow(agenda, 100, until=NOW + 900.0):
         pass
-    assert agenda.minutes_a_unit == 60.0, "it is not measured yet"
+    assert agenda.time.minutes_a_unit == 60.0, "it is not measured yet"
 
 
 def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
@@ -144,7 +144,7 @@ def test_a_request_that_is_due_is_filled_with_whoever_comes_next():
     agenda, _ = an_agenda(1, units=1.0, idle=60.0)
     agenda.join([new(agenda, "far")], [1000.0], [1.0], NOW)
     assert len(agenda.take(100, NOW + 60.0)) == 2
-    assert agenda.v < 10.0, "it did not make virtual time jump"
+    assert agenda.time.v < 10.0, "it did not make virtual time jump"
 
 
 def test_what_failed_is_first_again():
@@ -371,11 +371,11 @@ def test_the_conversion_follows_the_budget_and_not_a_pause():
         asked += 1.0
         for entry in agenda.take(10, asked):
             agenda.answered(entry, 1.0, asked)
-    assert 0.8 <= agenda.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
-    told = agenda.minutes_a_unit
+    assert 0.8 <= agenda.time.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
+    told = agenda.time.minutes_a_unit
     agenda.put_back(agenda.take(10, asked + 1.0))
     agenda.put_back(agenda.take(10, asked + 6 * HOUR))
-    assert agenda.minutes_a_unit == told
+    assert agenda.time.minutes_a_unit == told
     assert len(entries) == 600
 
 

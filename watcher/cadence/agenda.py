@@ -8,7 +8,8 @@
    orders that have waited longer than their cap, oldest first.
 4. V moves no faster than a unit in `idle` minutes: nothing is asked for the sake of asking.
 
-Keys are kept in buckets a fraction of a unit wide. Caps are in a room of their own: caps.py.
+Keys are kept in buckets a fraction of a unit wide. V and caps are in rooms of their own:
+`virtual` and `caps`.
 """
 
 import heapq
@@ -19,14 +20,12 @@ from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import FINE, Buckets
 from watcher.cadence.caps import GO_ON_AFTER, Caps
 from watcher.cadence.entries import State
+from watcher.cadence.virtual import VirtualTime
 from watcher.model import Phase
 from watcher.records import Records
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
-_SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
-_A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
-
 
 _OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
 _WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
@@ -51,9 +50,7 @@ class Agenda:
         idle_every: float = 20.0,
     ) -> None:
         self.records = records
-        self.v = 0.0
-        self.idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
-        self.minutes_a_unit = self.idle  # k, for people
+        self.time = VirtualTime(now, idle_every=idle_every)
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
@@ -64,9 +61,6 @@ class Agenda:
         self._appointments = Appointments(records)
         self._is_whole = False  # before, the loading of the others goes before turns
         self._in_turn_at = -inf  # when orders were last taken in their turn
-        self._moved_at = now  # when V was last moved
-        self._interrupted = True  # since then, so that it says nothing of the budget
-        self._measured = [0.0, 0.0]  # minutes, units
 
     def allow(self, ids_per_minute: float) -> None:
         """What the panel's limit allows from now on."""
@@ -82,7 +76,7 @@ class Agenda:
         self, slots: Sequence[int], waits: Sequence[float], shares: Sequence[float], now: float
     ) -> None:
         """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
-        records, v = self.records, self.v
+        records, v = self.records, self.time.v
         turn, state = records.turn, records.state
         for slot, wait, share in zip(slots, waits, shares, strict=True):
             turn[slot] = v + wait * share
@@ -96,8 +90,7 @@ class Agenda:
 
         Before, few had the budget of all.
         """
-        self.minutes_a_unit = max(self.idle, self._demand / self._caps.ids_per_minute)
-        self._measured = [0.0, 0.0]
+        self.time.expect(self._demand / self._caps.ids_per_minute)
         self._is_whole = True
 
     def answered(self, slot: int, units: float, now: float) -> None:
@@ -106,7 +99,7 @@ class Agenda:
 
     def answered_all(self, slots: Sequence[int], waits: Iterable[float], now: float) -> None:
         """The same of many at once, whose waits are told in units."""
-        v, records = self.v, self.records
+        v, records = self.time.v, self.records
         checked_at, turn, state = records.checked_at, records.turn, records.state
         for slot, wait in zip(slots, waits, strict=True):
             checked_at[slot] = now
@@ -116,7 +109,7 @@ class Agenda:
 
     def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
-        self._interrupted = True
+        self.time.interrupt()
         records = self.records
         for slot in slots:
             if records.state[slot] != _ASKED:
@@ -124,7 +117,7 @@ class Agenda:
             if records.failures[slot] or records.alone[slot] or records.is_new(slot):
                 self.appoint(slot, records.turn[slot])
             else:
-                records.turn[slot] = self.v
+                records.turn[slot] = self.time.v
                 self._await_turn(slot)
 
     def hasten(self, slot: int, at: float, now: float) -> None:
@@ -191,7 +184,7 @@ class Agenda:
         self._rest(self._keys.early)
         if in_turn:
             self._in_turn_at = now
-        self._move(self.records.turn[in_turn[-1]] if in_turn else self.v, now)
+        self.time.move(self.records.turn[in_turn[-1]] if in_turn else self.time.v, now)
         return taken + in_turn
 
     def upcoming(self, count: int, now: float) -> list[int]:
@@ -212,7 +205,7 @@ class Agenda:
             return None
         if state == _APPOINTED:
             return turn
-        by_key = max(now, self._moved_at + (turn - self.v) * self.minutes_a_unit * 60.0)
+        by_key = max(now, self.time.expected(turn))
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
@@ -221,7 +214,7 @@ class Agenda:
 
     def seconds(self, units: float) -> float:
         """So many units in real time, no less than the gap and no more than `within`."""
-        return min(max(60.0 * self.minutes_a_unit * units, self.gap), self.within)
+        return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), self.within)
 
     def cap(self, phase: Phase) -> float:
         """Seconds that an order waits at the most."""
@@ -280,26 +273,5 @@ class Agenda:
         bucket = self._keys.first()
         if bucket is None:
             return inf
-        at = self._moved_at + (bucket / FINE - self.v) * self.idle * 60.0
+        at = self.time.earliest(bucket / FINE)
         return at if self._is_whole else max(at, self._in_turn_at + self.gap)
-
-    def _move(self, last: float, now: float) -> None:
-        furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self.idle
-        to = max(self.v, min(last, furthest))
-        if not self._interrupted:
-            self._measure((now - self._moved_at) / 60.0, to - self.v)
-        self.v = to
-        self._moved_at = now
-        self._interrupted = False
-
-    def _measure(self, minutes: float, moved: float) -> None:
-        """k from the last ten minutes, at most doubled or halved at once."""
-        self._measured[0] += minutes
-        self._measured[1] += moved
-        minutes, moved = self._measured
-        if minutes < _SMOOTH_OVER:
-            return
-        measured = minutes / max(moved, 1e-9)
-        k = self.minutes_a_unit
-        self.minutes_a_unit = max(self.idle, min(2 * k, max(k / 2, measured)))
-        self._measured = [0.0, 0.0]

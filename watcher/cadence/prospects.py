@@ -59,7 +59,7 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
     stage, minutes = standing(record, order, entry.started, now)
     rate = learnt.rate(order.service, stage)
     median = _median(stage, minutes, rate)
-    every = 60.0 * agenda.minutes_a_unit * sqrt(minutes / rate)
+    every = 60.0 * agenda.time.minutes_a_unit * sqrt(minutes / rate)
     return Prospect(
         at=at,
         reason=_reason(entry, stage),

@@ -1,0 +1,59 @@
+"""Virtual time: it moves with the orders served, so that the budget sets the pace by itself."""
+
+_SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
+_A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
+
+
+class VirtualTime:
+    """How far a panel's orders have been served: V, in units. Real times: Unix seconds.
+
+    V moves to the key of the last order served, and no faster than a unit in so many minutes that
+    an order of which nothing is known is asked about every `idle_every` seconds.
+    """
+
+    def __init__(self, now: float, *, idle_every: float) -> None:
+        self.v = 0.0
+        self._idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
+        self.minutes_a_unit = self._idle  # k, for people
+        self._moved_at = now  # when V was last moved
+        self._interrupted = True  # since then, so that it says nothing of the budget
+        self._measured = [0.0, 0.0]  # minutes, units
+
+    def expect(self, minutes_a_unit: float) -> None:
+        """How long a unit will be; what was measured before says nothing of it."""
+        self.minutes_a_unit = max(self._idle, minutes_a_unit)
+        self._measured = [0.0, 0.0]
+
+    def interrupt(self) -> None:
+        """Until V moves again the time passes for another reason than the budget."""
+        self._interrupted = True
+
+    def earliest(self, v: float) -> float:
+        """When V may come so far."""
+        return self._moved_at + (v - self.v) * self._idle * 60.0
+
+    def expected(self, v: float) -> float:
+        """When V will have come so far, as things stand."""
+        return self._moved_at + (v - self.v) * self.minutes_a_unit * 60.0
+
+    def move(self, last: float, now: float) -> None:
+        """An order with the key `last` is served now."""
+        furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self._idle
+        to = max(self.v, min(last, furthest))
+        if not self._interrupted:
+            self._measure((now - self._moved_at) / 60.0, to - self.v)
+        self.v = to
+        self._moved_at = now
+        self._interrupted = False
+
+    def _measure(self, minutes: float, moved: float) -> None:
+        """k from the last ten minutes, at most doubled or halved at once."""
+        self._measured[0] += minutes
+        self._measured[1] += moved
+        minutes, moved = self._measured
+        if minutes < _SMOOTH_OVER:
+            return
+        measured = minutes / max(moved, 1e-9)
+        k = self.minutes_a_unit
+        self.minutes_a_unit = max(self._idle, min(2 * k, max(k / 2, measured)))
+        self._measured = [0.0, 0.0]

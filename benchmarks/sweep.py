@@ -192,7 +192,7 @@ def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figur
         "orders": told["distinct"],
         "ids asked an order": told["ids"] / told["distinct"],
         "requests": told["requests"],
-        "full requests, %": 100 * told["full"] / told["requests"],
+        "full requests, %": 100 * (1 - told["short"] / told["requests"]),
         "orders changed": told["changed"],
         "states written ÷ changed": rows["states"] / changed,
         "history written ÷ changed": (rows["history"] - before["history"]) / changed,

@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 
 from benchmarks.house import Rows
+from watcher.cadence import MIN_GAP
 
 QUANTITY = 1000
 LEFT = 600  # of each order, before the first sweep
@@ -32,6 +33,7 @@ CHARGE = "0.27819"
 START_COUNT = 3572
 MOVES_IN = 20  # sweeps: a twentieth of the orders in each
 BATCH = 100
+_RESTED = 2 * MIN_GAP  # seconds after an answer, by which its orders may be asked about again
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -87,14 +89,21 @@ class Traffic:
         self._held: list[tuple[_Connection, bytes]] = []
         self._panels, self._once, self._sweep = 1, False, 0
         self._asked_at = array("d", [time.perf_counter()]) * (orders + 1)
+        self._under_way = bytearray(orders + 1)
         self._longest = 0.0  # seconds that an order went without a check, of those that ended
         self._begin(0)
 
     def take(self, connection: "_Connection", body: bytes) -> None:
         """A form of the panel API: answers it, or holds it."""
+        if asked := _ids_of(body):
+            self._note(asked)
         if self._is_held(body):
             self._held.append((connection, body))
-        elif self._latency:
+        else:
+            self._respond(connection, body)
+
+    def _respond(self, connection: "_Connection", body: bytes) -> None:
+        if self._latency:
             loop = asyncio.get_running_loop()
             loop.call_later(self._latency, connection.send, self._answer(body))
         else:
@@ -105,7 +114,7 @@ class Traffic:
         held = sum(connection.is_open for connection, _ in self._held)
         told: dict[str, float] = {
             "requests": self._requests,
-            "full": self._full,
+            "short": self._short,
             "ids": self._ids,
             "distinct": self._distinct,
             "changed": self._changed,
@@ -131,7 +140,8 @@ class Traffic:
     def _begin(self, sweep: int) -> None:
         self._moved = min(MOVES_IN, max(0, sweep - self._sweep))  # twentieths, since the last one
         self._sweep = sweep
-        self._requests = self._full = self._ids = self._distinct = self._changed = 0
+        self._requests = self._ids = self._distinct = self._changed = 0
+        self._short = 0  # requests that could have had more orders
         self._seen = bytearray(self._orders + 1)
         self._left = [
             len(range(number or self._panels, self._orders + 1, self._panels))
@@ -152,28 +162,40 @@ class Traffic:
         self._holds = False
         held, self._held = self._held, []
         for connection, body in held:
-            if connection.is_open:
-                self.take(connection, body)
+            if not connection.is_open:
+                continue
+            if self._is_held(body):  # its panel is through already
+                self._held.append((connection, body))
+            else:
+                self._respond(connection, body)
 
     def _answer(self, body: bytes) -> bytes:
-        fields = dict(part.partition(b"=")[::2] for part in body.split(b"&"))
-        action = fields.get(b"action")
-        if action != b"status":
-            return {b"balance": _BALANCE, b"services": _SERVICES}.get(action or b"", b"[]")
-        if b"order" in fields:
-            return self._rows([int(fields[b"order"])]).partition(b":")[2][:-1]
-        return self._rows([int(i) for i in fields[b"orders"].replace(b"%2C", b",").split(b",")])
+        if asked := _ids_of(body):
+            rows = self._rows(asked)
+            return rows if b"orders=" in body else rows.partition(b":")[2][:-1]
+        action = _fields(body).get(b"action")
+        return {b"balance": _BALANCE, b"services": _SERVICES}.get(action or b"", b"[]")
+
+    def _note(self, orders: Sequence[int]) -> None:
+        """A request is under way for these; is it as full as it can be?"""
+        for order in orders:
+            self._under_way[order] = 1
+        if self._once and len(orders) < BATCH:
+            first, rested = orders[0] % self._panels or self._panels, time.perf_counter() - _RESTED
+            of_panel = slice(first, None, self._panels)
+            both = zip(self._asked_at[of_panel], self._under_way[of_panel], strict=True)
+            self._short += any(at < rested and not busy for at, busy in both)
 
     def _rows(self, orders: Sequence[int]) -> bytes:
         seen, sweep = self._seen, self._sweep
         self._requests += 1
-        self._full += len(orders) == BATCH
         self._ids += len(orders)
         now, asked_at = time.perf_counter(), self._asked_at
         for order in orders:
             if now - asked_at[order] > self._longest:
                 self._longest = now - asked_at[order]
             asked_at[order] = now
+            self._under_way[order] = 0
             if not seen[order]:
                 seen[order] = 1
                 self._distinct += 1
@@ -185,6 +207,19 @@ class Traffic:
             self._seconds = time.perf_counter() - self._began + self._latency
         row = _ODD_ROW if self._requests % 100 < self._odd else _ROW
         return b"{%b}" % b",".join([row % (order, remains(order, sweep)) for order in orders])
+
+
+def _fields(body: bytes) -> dict[bytes, bytes]:
+    return dict(part.partition(b"=")[::2] for part in body.split(b"&"))
+
+
+def _ids_of(body: bytes) -> list[int]:
+    """The orders that are asked about; none where something else is asked."""
+    fields = _fields(body)
+    if fields.get(b"action") != b"status":
+        return []
+    asked = fields.get(b"orders") or fields[b"order"]
+    return [int(order) for order in asked.replace(b"%2C", b",").split(b",")]
 
 
 class _Connection(asyncio.Protocol):

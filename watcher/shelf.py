@@ -1,10 +1,12 @@
 """One panel's watched orders: in columns, in their schedule, and what they have taught."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf, nan
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from watcher.cadence import (
     Agenda,
@@ -14,7 +16,8 @@ from watcher.cadence import (
     prospect,
     status_class,
     unchanged,
-    wait_of,
+    units,
+    waits,
 )
 from watcher.model import Order
 from watcher.records import OPEN, OrderRows, Records
@@ -44,13 +47,13 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     """
 
     ids: list[str]
-    slots: list[int]
-    numbers: list[int]
+    slots: NDArray[np.intp]
+    numbers: NDArray[np.int64]
     marks: list[int]
     late: float  # seconds by which the latest of them is late
 
 
-NOTHING = Batch([], [], [], [], 0.0)
+NOTHING = Batch([], np.zeros(0, np.intp), np.zeros(0, np.int64), [], 0.0)
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False):
@@ -77,37 +80,38 @@ class Shelf:
         return self.records.state[slot] != 0
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        records, agenda, learnt = self.records, self.agenda, self.learnt
-        told: list[int] = []
-        for slot in records.extend(rows):
-            told_at, asked_at = records.told_at[slot], records.checked_at[slot]
-            if told_at <= now:
-                told.append(slot)
-                records.checked_at[slot] = max(told_at, asked_at) if asked_at <= now else nan
-            else:  # never, or written before the clock was set back
-                agenda.appoint(slot, now)
-                records.checked_at[slot] = nan
-        waits = [wait_of(learnt, records, slot, now) for slot in told]
-        agenda.join(told, waits, [random() for _ in told], now)
+        records, agenda = self.records, self.agenda
+        slots = np.array(records.extend(rows), dtype=np.intp)
+        told_at, checked_at = np.asarray(records.told_at)[slots], np.asarray(records.checked_at)
+        asked_at = checked_at[slots]
+        checked_at[slots] = np.where(asked_at <= now, np.maximum(told_at, asked_at), nan)
+        is_told = told_at <= now  # else never, or written before the clock was set back
+        checked_at[slots[~is_told]] = nan
+        for slot in slots[~is_told].tolist():
+            agenda.appoint(slot, now)
+        told = slots[is_told]
+        shares = [random() for _ in range(len(told))]
+        agenda.join(told, waits(self.learnt, records, told, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
-        slots = self.agenda.take(limit, now)
-        if not slots:
+        taken = self.agenda.take(limit, now)
+        if not taken:
             return NOTHING
-        number, mark = self.records.number, self.records.mark
+        slots = np.array(taken, dtype=np.intp)
         return Batch(
-            ids=self.records.ids(slots),
+            ids=self.records.ids(taken),
             slots=slots,
-            numbers=[number[slot] for slot in slots],
-            marks=[mark[slot] for slot in slots],
+            numbers=np.asarray(self.records.number)[slots],
+            marks=np.asarray(self.records.mark)[slots].tolist(),
             late=self.agenda.lag(slots, now),
         )
 
     def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
-        number, slots = self.records.number, batch.slots
-        if [number[slot] for slot in slots] != batch.numbers:  # an order left, another came
-            which = [at for at in which if number[slots[at]] == batch.numbers[at]]
-        unchanged(self.agenda, self.learnt, [slots[at] for at in which], now)
+        at = np.array(which, dtype=np.intp)
+        slots = batch.slots[at]
+        # Where an order left, another may have come.
+        is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
+        unchanged(self.agenda, self.learnt, slots[is_same], now)
 
     def sight(self, slot: int) -> Sight:
         entry = Entry(self.records, slot)
@@ -119,7 +123,8 @@ class Shelf:
             started = _started(sight, after, now)
             records.started[slot] = nan if started is None else started
         records.failures[slot] = records.alone[slot] = 0
-        self.agenda.answered(slot, wait_of(self.learnt, records, slot, now), now)
+        started = Entry(records, slot).started
+        self.agenda.answered(slot, units(self.learnt, after, started, now), now)
 
     def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
         """The orders' keys and when each was asked about, slice by slice; NaN: not known."""
@@ -133,10 +138,9 @@ class Shelf:
 
     def census(self, now: float, stalled_before: float) -> Iterator[Census]:
         census = Census()
-        slots = list(self.records.slots())
-        for start in range(0, max(1, len(slots)), _COUNTED_AT_ONCE):
-            some = slots[start : start + _COUNTED_AT_ONCE]
-            census = _count(census, self.agenda, some, now, stalled_before)
+        for start in range(0, max(1, len(self.records.number)), _COUNTED_AT_ONCE):
+            end = min(start + _COUNTED_AT_ONCE, len(self.records.number))
+            census = _count(census, self.agenda, np.arange(start, end), now, stalled_before)
             yield census
 
 
@@ -152,36 +156,27 @@ def _started(sight: Sight, after: Order, now: float) -> float | None:
 
 
 def _count(
-    so_far: Census, agenda: Agenda, slots: Iterable[int], now: float, stalled_before: float
+    so_far: Census, agenda: Agenda, slots: NDArray[np.intp], now: float, stalled_before: float
 ) -> Census:
-    due, stalled, open_orders, guarded = so_far.due, so_far.stalled, so_far.open, so_far.guarded
-    oldest_due = inf if so_far.oldest_due is None else so_far.oldest_due
-    oldest_open = inf if so_far.oldest_open is None else so_far.oldest_open
-    records, keys = agenda.records, so_far.stalled_keys
-    for slot in slots:
-        if not records.state[slot]:  # it has left meanwhile
-            continue
-        promised = agenda.promised_at(slot)
-        if promised is not None and promised <= now:
-            due += 1
-            if promised < oldest_due:
-                oldest_due = promised
-        if records.phase[slot] != OPEN:
-            guarded += 1
-            continue
-        open_orders += 1
-        if records.progressed_at[slot] < stalled_before:
-            stalled += 1
-            if len(keys) < MOST_STALLED:
-                keys.append(records.key[slot])
-        if records.submitted_at[slot] < oldest_open:
-            oldest_open = records.submitted_at[slot]
+    records = agenda.records
+    slots = slots[np.asarray(records.state)[slots] != 0]  # the others are not watched
+    promised = agenda.promised(slots)
+    due = promised[promised <= now]
+    still_open = slots[np.asarray(records.phase)[slots] == OPEN]
+    stalled = still_open[np.asarray(records.progressed_at)[still_open] < stalled_before]
+    keys = so_far.stalled_keys
+    keys.extend(np.asarray(records.key)[stalled][: MOST_STALLED - len(keys)].tolist())
     return Census(
-        due=due,
-        oldest_due=None if oldest_due == inf else oldest_due,
-        oldest_open=None if oldest_open == inf else oldest_open,
-        stalled=stalled,
-        open=open_orders,
-        guarded=guarded,
+        due=so_far.due + len(due),
+        oldest_due=_oldest(so_far.oldest_due, due),
+        oldest_open=_oldest(so_far.oldest_open, np.asarray(records.submitted_at)[still_open]),
+        stalled=so_far.stalled + len(stalled),
+        open=so_far.open + len(still_open),
+        guarded=so_far.guarded + len(slots) - len(still_open),
         stalled_keys=keys,
     )
+
+
+def _oldest(so_far: float | None, times: NDArray[np.float64]) -> float | None:
+    oldest = float(times.min(initial=inf if so_far is None else so_far))
+    return None if oldest == inf else oldest

@@ -12,7 +12,7 @@ from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
 from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
 from watcher.cadence.stages import Stage, stage_of, status_class
-from watcher.cadence.unchanged import unchanged, wait_of
+from watcher.cadence.unchanged import unchanged, waits
 
 __all__ = [
     "MIN_GAP",
@@ -33,5 +33,5 @@ __all__ = [
     "status_class",
     "unchanged",
     "units",
-    "wait_of",
+    "waits",
 ]

@@ -13,16 +13,19 @@ Keys are kept in buckets a fraction of a unit wide. V and caps are in rooms of t
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import inf
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import FINE, Buckets
 from watcher.cadence.caps import GO_ON_AFTER, Caps
-from watcher.cadence.entries import State
+from watcher.cadence.entries import Floats, Slots, State
 from watcher.cadence.virtual import VirtualTime
 from watcher.model import Phase
-from watcher.records import Records
+from watcher.records import PHASES, Records
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
@@ -57,6 +60,7 @@ class Agenda:
         self._keys = Buckets(records)
         self._caps = Caps(records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute)
         self.watched = self._caps.watched
+        self._promises = np.array([self._caps.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
         self._appointments = Appointments(records)
         self._is_whole = False  # before, the loading of the others goes before turns
@@ -72,18 +76,12 @@ class Agenda:
             self._caps.enter(slot, at)
         self._appointments.add(slot, at)
 
-    def join(
-        self, slots: Sequence[int], waits: Sequence[float], shares: Sequence[float], now: float
-    ) -> None:
+    def join(self, slots: ArrayLike, waits: ArrayLike, shares: ArrayLike, now: float) -> None:
         """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
-        records, v = self.records, self.time.v
-        turn, state = records.turn, records.state
-        for slot, wait, share in zip(slots, waits, shares, strict=True):
-            turn[slot] = v + wait * share
-            state[slot] = _WAITING
-        self._demand += sum(1.0 / wait for wait in waits)
+        slots, waits, shares = np.asarray(slots), np.asarray(waits), np.asarray(shares)
+        self._await_turns(slots, self.time.v + waits * shares)
+        self._demand += float((1.0 / waits).sum())
         self._caps.join(slots, shares, now)
-        self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it.
@@ -97,15 +95,11 @@ class Agenda:
         """The order was asked about at `now`; it waits for `units`."""
         self.answered_all([slot], [units], now)
 
-    def answered_all(self, slots: Sequence[int], waits: Iterable[float], now: float) -> None:
+    def answered_all(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
         """The same of many at once, whose waits are told in units."""
-        v, records = self.time.v, self.records
-        checked_at, turn, state = records.checked_at, records.turn, records.state
-        for slot, wait in zip(slots, waits, strict=True):
-            checked_at[slot] = now
-            turn[slot] = v + wait
-            state[slot] = _WAITING
-        self._keys.add_all([int(turn[slot] * FINE) for slot in slots], slots)
+        slots = np.asarray(slots)
+        np.asarray(self.records.checked_at)[slots] = now
+        self._await_turns(slots, self.time.v + np.asarray(waits))
 
     def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
@@ -136,27 +130,24 @@ class Agenda:
         """So many orders more are in this phase."""
         self.watched[phase] += by
 
-    def promised_at(self, slot: int) -> float | None:
-        """By when the order is to be asked about, if the budget allows it."""
+    def promised(self, slots: Slots) -> Floats:
+        """By when the orders are to be asked about, if the budget allows it; NaN: not known."""
         records = self.records
-        if records.failures[slot] or records.alone[slot] or records.is_new(slot):
-            return None if records.state[slot] == _WAITING else records.turn[slot]
-        checked_at = records.checked_at[slot]
-        if checked_at != checked_at:
-            return None
-        return checked_at + self._caps.promise(records.phase[slot])
+        checked_at, phase = np.asarray(records.checked_at)[slots], np.asarray(records.phase)[slots]
+        promised: Floats = checked_at + self._promises[phase]
+        is_told = checked_at == checked_at
+        is_apart = np.asarray(records.failures)[slots] != 0
+        is_apart |= np.asarray(records.alone)[slots] != 0
+        is_apart |= ~is_told & np.isnan(np.asarray(records.told_at)[slots])
+        if is_apart.any():  # these have an appointment, or had one
+            waits = np.asarray(records.state)[slots] == _WAITING
+            turn = np.where(waits, np.nan, np.asarray(records.turn)[slots])
+            promised = np.where(is_apart, turn, promised)
+        return promised
 
-    def lag(self, slots: Iterable[int], now: float) -> float:
+    def lag(self, slots: Slots, now: float) -> float:
         """Seconds by which the latest of the orders is late."""
-        records, late = self.records, 0.0
-        checked_at, failures, alone = records.checked_at, records.failures, records.alone
-        for slot in slots:
-            promised: float | None = checked_at[slot] + self._caps.promise(records.phase[slot])
-            if promised != promised or failures[slot] or alone[slot]:
-                promised = self.promised_at(slot)
-            if promised is not None and now - promised > late:
-                late = now - promised
-        return late
+        return max(0.0, float(np.fmax.reduce(now - self.promised(slots), initial=0.0)))
 
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
@@ -209,7 +200,8 @@ class Agenda:
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
-        latest = self._caps.limits(records.phase_of(slot)).latest(slot, checked_at)
+        limits = self._caps.limits(records.phase_of(slot))
+        latest = float(limits.latest(np.array([slot]), np.array([checked_at]))[0])
         return max(min(by_key, latest), checked_at + self.gap)
 
     def seconds(self, units: float) -> float:
@@ -221,6 +213,11 @@ class Agenda:
         return self._caps.cap(phase)
 
     # --- below: how it is kept ---
+
+    def _await_turns(self, slots: Slots, turns: Floats) -> None:
+        np.asarray(self.records.turn)[slots] = turns
+        np.asarray(self.records.state)[slots] = _WAITING
+        self._keys.add_all(turns * FINE, slots)
 
     def _await_turn(self, slot: int) -> None:
         self.records.state[slot] = _WAITING

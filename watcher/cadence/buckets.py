@@ -5,10 +5,11 @@ A bucket may hold slots that have become stale: their state or their key tell.
 
 import heapq
 from array import array
-from collections.abc import Iterable
 from itertools import islice
 
-from watcher.cadence.entries import State
+import numpy as np
+
+from watcher.cadence.entries import Floats, Slots, State
 from watcher.records import Records
 
 FINE = 20.0  # buckets a unit of virtual time
@@ -33,10 +34,10 @@ class Buckets:
             heapq.heappush(self._numbers, number)
         bucket.append(slot)
 
-    def add_all(self, numbers: Iterable[int], slots: Iterable[int]) -> None:
-        """Many at once."""
+    def add_all(self, numbers: Floats, slots: Slots) -> None:
+        """Many at once, by the whole parts of their numbers."""
         buckets = self._buckets
-        for number, slot in zip(numbers, slots, strict=True):
+        for number, slot in zip(numbers.astype(int).tolist(), slots.tolist(), strict=True):
             bucket = buckets.get(number)
             if bucket is None:
                 self.add(number, slot)
@@ -91,22 +92,30 @@ class Buckets:
         """
         taken: list[int] = []
         left = _STALE_AT_ONCE
-        state, turn, checked_at = self._state, self._turn, self._checked_at
-        while self._numbers and len(taken) < limit and left:
-            number = self._numbers[0]
-            bucket = self._buckets[number]
-            while bucket and len(taken) < limit and left:
-                slot = bucket.pop()
-                if state[slot] == _WAITING and int(turn[slot] * FINE) == number:
-                    if not checked_at[slot] > rested:  # NaN: never
-                        state[slot] = _ASKED
-                        taken.append(slot)
-                        continue
-                    self.early.append(slot)
-                left -= 1
-            if not bucket:
-                self._pop()
+        while self._numbers and len(taken) < limit and left > 0:
+            slots, numbers = self._first(min(limit - len(taken), left))
+            state = np.asarray(self._state)
+            is_meant = state[slots] == _WAITING
+            is_meant &= (np.asarray(self._turn)[slots] * FINE).astype(int) == numbers
+            is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
+            has_its_turn = slots[is_meant & ~is_early]
+            state[has_its_turn] = _ASKED
+            self.early.extend(slots[is_early].tolist())
+            once = dict.fromkeys(has_its_turn.tolist())  # what is stale may look the same
+            taken.extend(once)
+            left -= len(slots) - len(once)
         return taken
+
+    def _first(self, count: int) -> tuple[Slots, Slots]:
+        """The first so many slots, taken out, and the numbers of the buckets that they were in."""
+        slots, numbers, lengths = array("I"), list[int](), list[int]()
+        while self._numbers and len(slots) < count:
+            numbers.append(self._numbers[0])
+            some = self.take(count - len(slots))
+            some.reverse()
+            slots.extend(some)
+            lengths.append(len(some))
+        return np.array(slots, dtype=np.intp), np.repeat(np.array(numbers), lengths)
 
     def _pop(self) -> None:
         """The first bucket is empty."""

@@ -1,14 +1,14 @@
 """How long an order waits for its check at the most, and how this is made good after a start."""
 
 from collections import Counter
-from collections.abc import Sequence
 from math import inf
 
 import msgspec
+import numpy as np
 
 from watcher.cadence.appointments import Appointments
 from watcher.cadence.buckets import Buckets
-from watcher.cadence.entries import State
+from watcher.cadence.entries import Floats, Slots, State
 from watcher.model import Phase
 from watcher.records import GUARDED, NONE, OPEN, PHASES, Records
 
@@ -37,23 +37,20 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     calm_at: float  # who is asked about before waits differently long for the next time,
     least: float  # for so long at the least
 
-    def latest(self, slot: int, asked: float) -> float:
-        """When the order is to be asked about again that was asked about then (NaN: not known)."""
-        if asked >= self.began:
-            return asked + self._after(asked)
-        spread = slot * 619 % 1024 / 1024
-        if asked != asked:
-            return self.began + self.blind_within * spread
-        return max(asked + self.cap, self.began + self.late_within * spread)
+    def latest(self, slots: Slots, asked: Floats) -> Floats:
+        """When orders are to be asked about again that were asked about then (NaN: not known)."""
+        spread = slots * 619 % 1024 / 1024
+        before = np.maximum(asked + self.cap, self.began + self.late_within * spread)
+        before = np.where(np.isnan(asked), self.began + self.blind_within * spread, before)
+        return np.where(asked >= self.began, asked + self._after(asked), before)
 
-    def _after(self, asked: float) -> float:
+    def _after(self, asked: Floats) -> Floats:
         """Where most were late and asked about at once, their caps would come together ever after.
 
         So their next ones come apart, but not those of one request: the next is full, too.
         """
-        if asked >= self.calm_at:
-            return self.cap
-        return self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
+        apart = self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
+        return np.where(asked >= self.calm_at, self.cap, apart)
 
 
 class Caps:
@@ -105,18 +102,18 @@ class Caps:
         self.watched[phase] += 1
         self._file(slot, at + self.cap(phase))
 
-    def join(self, slots: Sequence[int], shares: Sequence[float], now: float) -> None:
+    def join(self, slots: Slots, shares: Floats, now: float) -> None:
         """Many at once, on record; each comes so far (0 to 1) into the time for the unknown."""
-        self._note_joined(slots)
-        records, limits = self._records, self._limits()
-        filed, checked_at, phase = records.filed, records.checked_at, records.phase
-        for slot, share in zip(slots, shares, strict=True):
-            limit, asked = limits[phase[slot]], checked_at[slot]
-            latest = (
-                limit.latest(slot, asked) if asked == asked else now + limit.blind_within * share
-            )
-            filed[slot] = int(min(max(latest, now), now + self._within) / self._width)
-        self._buckets.add_all([filed[slot] for slot in slots], slots)
+        phases = np.asarray(self._records.phase)[slots]
+        asked = np.asarray(self._records.checked_at)[slots]
+        for code, phase in _PHASES:
+            self._note_joined(phase, asked[phases == code])
+        for code, phase in _PHASES:
+            limits, some = self.limits(phase), phases == code
+            latest = limits.latest(slots[some], asked[some])
+            unknown = now + limits.blind_within * shares[some]
+            latest = np.where(np.isnan(asked[some]), unknown, latest)
+            self._file_all(slots[some], latest.clip(now, now + self._within))
 
     def call_up(self, now: float) -> None:
         """Those that are over their caps are overdue: some of them, if they are many."""
@@ -132,24 +129,23 @@ class Caps:
         first = self._first_at()
         return first if first > now else now + GO_ON_AFTER
 
-    def _limits(self) -> dict[int, Limits]:
-        """By the phase's code."""
-        return {code: self.limits(phase) for code, phase in _PHASES}
-
-    def _note_joined(self, slots: Sequence[int]) -> None:
+    def _note_joined(self, phase: Phase, asked: Floats) -> None:
         """How many there are, and how many of them are late."""
-        checked_at, phases = self._records.checked_at, self._records.phase
-        for code, phase in _PHASES:
-            times = [checked_at[slot] for slot in slots if phases[slot] == code]
-            self.watched[phase] += len(times)
-            late_before = self._began - self.cap(phase)
-            self._joined[phase] += len(times)
-            self._late[phase] += sum(not at > late_before for at in times)  # NaN: not known
+        self.watched[phase] += len(asked)
+        self._joined[phase] += len(asked)
+        late_before = self._began - self.cap(phase)
+        self._late[phase] += int(np.count_nonzero(~(asked > late_before)))  # NaN: not known
 
     def _file(self, slot: int, latest: float) -> None:
         """Look at the order then."""
         number = self._records.filed[slot] = int(latest / self._width)
         self._buckets.add(number, slot)
+
+    def _file_all(self, slots: Slots, latest: Floats) -> None:
+        """The same of many."""
+        numbers = latest / self._width
+        np.asarray(self._records.filed)[slots] = numbers.astype(int)
+        self._buckets.add_all(numbers, slots)
 
     def _first_at(self) -> float:
         """When orders are to be looked at again; infinity where there are none."""
@@ -158,28 +154,29 @@ class Caps:
 
     def _look(self, now: float, limit: int) -> int:
         """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
-        records, number, limits = self._records, self._buckets.first(), self._limits()
-        some = self._buckets.take(limit)
-        for slot in some:
-            if records.state[slot] != _OUT and records.filed[slot] == number:
-                records.filed[slot] = NONE
-                self._hold(slot, limits[records.phase[slot]], now)
+        number, some = self._buckets.first(), np.array(self._buckets.take(limit), dtype=np.intp)
+        filed = np.asarray(self._records.filed)
+        is_meant = (np.asarray(self._records.state)[some] != _OUT) & (filed[some] == number)
+        meant = some[is_meant]
+        filed[meant] = NONE
+        phases = np.asarray(self._records.phase)[meant]
+        for code, phase in _PHASES:
+            self._hold(meant[phases == code], self.limits(phase), now)
         return len(some)
 
-    def _hold(self, slot: int, limits: Limits, now: float) -> None:
-        """Call the order up where it is over its cap, and look at it again."""
-        checked_at, state = self._records.checked_at[slot], self._records.state[slot]
-        latest = limits.latest(slot, checked_at)
-        if latest > now + self._width:
-            # Not later than an open order's: a guarded one may be open again by then.
-            self._file(slot, min(latest, now + self._within))
-            return
-        if checked_at + self._gap > now:
-            self._file(slot, now + self._width)
-            return
-        self._file(slot, min(limits.latest(slot, now), now + self._within))
-        if state == _WAITING:
-            self.overdue.add(slot, latest)
+    def _hold(self, slots: Slots, limits: Limits, now: float) -> None:
+        """Call up the orders that are over their caps, and look at each again."""
+        checked_at = np.asarray(self._records.checked_at)[slots]
+        latest = limits.latest(slots, checked_at)
+        is_early = latest > now + self._width
+        is_over = ~is_early & ~(checked_at + self._gap > now)
+        again = np.where(is_early, latest, now + self._width)
+        again = np.where(is_over, limits.latest(slots, np.full(len(slots), now)), again)
+        # Not later than an open order's: a guarded one may be open again by then.
+        self._file_all(slots, np.minimum(again, now + self._within))
+        for slot, since in zip(slots[is_over].tolist(), latest[is_over].tolist(), strict=True):
+            if self._records.state[slot] == _WAITING:
+                self.overdue.add(slot, since)
 
     def _seconds(self, orders: int, share: float) -> float:
         """That it takes to ask about so many with this share of the budget."""

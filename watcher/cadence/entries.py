@@ -2,8 +2,14 @@
 
 from enum import IntEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from watcher.model import Order
 from watcher.records import NONE, Records
+
+Slots = NDArray[np.intp]
+Floats = NDArray[np.float64]
 
 
 class State(IntEnum):

@@ -10,8 +10,11 @@ from collections.abc import Iterable, Iterator
 from math import exp, log, log1p, sqrt
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from watcher.cadence.stages import IS_PENDING, Stage, stage_in_progress, status_class
+from watcher.cadence.tables import A_ROOT, COMPLETIONS, LOGS, USUAL_QUANTITY, ServiceRecord, Tables
 from watcher.model import Order, Phase, Status
 
 HALF_LIFE = 5 * 1440.0  # minutes
@@ -21,9 +24,8 @@ _PANEL_SMOOTHING = 2.0
 RATE = (0.4, 0.5, 0.3, 0.3, 0.8, 7e-7, 0.4)
 LASTS = (30.0, 0.0, 0.0, 30.0, 2.0, 0.0, 30.0)
 MINUTES_A_ROOT = 3.0  # an order of quantity q is in progress for some 3 * sqrt(q) minutes
-_USUAL_QUANTITY = 1000  # where nobody has told
-_LEAST = 1 / 60  # minutes: a stage is not shorter than a second
-_SHORTEST_LEFT = 2.0  # minutes
+LEAST = 1 / 60  # minutes: a stage is not shorter than a second
+SHORTEST_LEFT = 2.0  # minutes
 ENDS = {
     Status.COMPLETED: "completed",
     Status.PARTIAL: "partial",
@@ -32,6 +34,9 @@ ENDS = {
     Status.FAILED: "canceled",
 }
 _STAGES = len(Stage)
+_SERVICES = 16  # for which there is room at first
+_HAS_LENGTH = np.array(LASTS) > 0.0
+_LOG_LASTS = np.array([log(minutes) if minutes else 0.0 for minutes in LASTS])
 _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
 _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
 
@@ -46,42 +51,21 @@ class Row(msgspec.Struct, frozen=True):
     logs: float = 0.0
 
 
-class ServiceRecord(msgspec.Struct, gc=False):
-    """The numbers of one service; `lasts` and `a_root` follow from them."""
-
-    changes: list[float]
-    exposure: list[float]
-    logs: list[float]
-    completions: float = 0.0
-    log_a_root: float = 0.0  # sum of ln(minutes in progress / sqrt(quantity)) of completed orders
-    ends: dict[str, float] = {}
-    lasts: list[float] = []  # minutes that a stage typically lasts
-    a_root: float = MINUTES_A_ROOT
-    touched: bool = False  # since it was last written
-
-    def minutes_in_progress(self, quantity: int | None) -> float:
-        """How long an order of this quantity is usually in progress."""
-        return self.a_root * sqrt(quantity or _USUAL_QUANTITY)
-
-
 class Learnt:
     """One panel's statistics, by service."""
 
     def __init__(self, now: float) -> None:
+        self.tables = Tables(_SERVICES)
         self.services: dict[str | None, ServiceRecord] = {}
         self._n = [0.0] * _STAGES
         self.exposure = [0.0] * _STAGES
-        self._root = [0.0, 0.0]  # completions and log_a_root of all services
+        self._root = [0.0, 0.0]  # completions of all services, and the sum of their logarithms
         self.borrowed = [SMOOTHING / rate for rate in RATE]  # exposure of the pseudo-events
         self._as_of = now
 
     def of(self, service: str | None) -> ServiceRecord:
         """The service's numbers, empty where nothing was learnt."""
-        record = self.services.get(service)
-        if record is None:
-            record = self.services[service] = _nothing()
-            self._derive(record)
-        return record
+        return self.services.get(service) or self._begin(service)
 
     def scale(self, record: ServiceRecord, stage: Stage, minutes: float) -> float:
         """T / r: the square of the wait, in units."""
@@ -105,7 +89,7 @@ class Learnt:
         gap = (now - asked) / 60.0
         if gap <= 0.0:
             return
-        record = self.services.get(before.service) or self.of(before.service)
+        record = self.of(before.service)
         stage, minutes = standing(record, before, started, asked)
         if before.status is after.status or (
             status_class(before.status) == status_class(after.status)
@@ -136,20 +120,19 @@ class Learnt:
         """Let what is old weigh less. To be called now and then."""
         keep = _kept(now - self._as_of)
         self._as_of = now
+        tables = self.tables
+        for table in (tables.changes, tables.exposure, tables.logs, tables.finished):
+            table *= keep
         for record in self.services.values():
-            for numbers in (record.changes, record.exposure, record.logs):
-                numbers[:] = [number * keep for number in numbers]
-            record.completions *= keep
-            record.log_a_root *= keep
             record.ends = {end: count * keep for end, count in record.ends.items()}
         self._sum_up()
 
     def news(self) -> list[Row]:
         """The rows of all services of which something was learnt since this was last asked."""
-        touched = [service for service, record in self.services.items() if record.touched]
-        for service in touched:
-            self.services[service].touched = False
-        return list(self.rows(touched))
+        touched = self.tables.touched
+        services = [service for service, record in self.services.items() if touched[record.row]]
+        touched[:] = False
+        return list(self.rows(services))
 
     def rows(self, services: Iterable[str | None]) -> Iterator[Row]:
         """What is to be stored of these services; `load` takes it back."""
@@ -161,7 +144,7 @@ class Learnt:
                     numbers = (record.changes[stage], record.exposure[stage], record.logs[stage])
                     yield Row(name, stage.name.lower(), *numbers)
             if record.completions:
-                yield Row(name, "duration", record.completions, 0.0, record.log_a_root)
+                yield Row(name, "duration", record.completions, 0.0, record.finished[LOGS])
             for end, count in record.ends.items():
                 yield Row(name, end, count)
 
@@ -175,25 +158,46 @@ class Learnt:
                 record.exposure[stage] += row.exposure
                 record.logs[stage] += row.logs
             elif row.what == "duration":
-                record.completions += row.changes
-                record.log_a_root += row.logs
+                record.finished[COMPLETIONS] += row.changes
+                record.finished[LOGS] += row.logs
             else:
                 record.ends[row.what] = record.ends.get(row.what, 0.0) + row.changes
         self._sum_up()
+
+    def expose(
+        self, rows: NDArray[np.intp], stages: NDArray[np.intp], exposure: NDArray[np.float64]
+    ) -> None:
+        """Orders of the services in these rows were in these stages for so long, unchanged."""
+        tables = self.tables
+        np.add.at(tables.exposure, (rows, stages), exposure)
+        tables.touched[rows] = True
+        for stage, more in enumerate(np.bincount(stages, exposure, _STAGES).tolist()):
+            self.exposure[stage] += more
+
+    def _begin(self, service: str | None) -> ServiceRecord:
+        row = len(self.services)
+        record = self.services[service] = ServiceRecord(row)
+        if row == len(self.tables.touched):
+            self.tables = self.tables.longer()
+            for each in self.services.values():
+                each.see(self.tables)
+        record.see(self.tables)
+        self._derive(slice(row, row + 1))
+        return record
 
     def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
         constant = stage is _MOVING or stage is _GUARDED
         exposure = gap / minutes if constant else log1p(gap / minutes)
         record.exposure[stage] += exposure
-        record.touched = True
+        self.tables.touched[record.row] = True
         self.exposure[stage] += exposure
 
     def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
         record = self.services[service]
         record.changes[stage] += 1.0
-        record.logs[stage] += log(max(lasted, _LEAST))
+        record.logs[stage] += log(max(lasted, LEAST))
         self._n[stage] += 1.0
-        self._derive(record)
+        self._derive(slice(record.row, record.row + 1))
         self._borrow()
 
     def _finished(self, before: Order, after: Order, minutes: float | None) -> None:
@@ -201,21 +205,22 @@ class Learnt:
         end = ENDS[after.status]
         record.ends[end] = record.ends.get(end, 0.0) + 1.0
         if after.status is Status.COMPLETED and before.quantity and minutes is not None:
-            a_root = log(max(minutes, _LEAST) / sqrt(before.quantity))
-            record.completions += 1.0
-            record.log_a_root += a_root
+            a_root = log(max(minutes, LEAST) / sqrt(before.quantity))
+            record.finished[COMPLETIONS] += 1.0
+            record.finished[LOGS] += a_root
             self._root[0] += 1.0
             self._root[1] += a_root
-            self._derive(record)
+            self._derive(slice(record.row, record.row + 1))
 
-    def _derive(self, record: ServiceRecord) -> None:
-        record.lasts = [
-            _exp((logs + SMOOTHING * log(m)) / (n + SMOOTHING)) if m else 0.0
-            for n, logs, m in zip(record.changes, record.logs, LASTS, strict=True)
-        ]
-        borrowed = (self._root[1] + SMOOTHING * log(MINUTES_A_ROOT)) / (self._root[0] + SMOOTHING)
-        record.a_root = _exp(
-            (record.log_a_root + SMOOTHING * borrowed) / (record.completions + SMOOTHING)
+    def _derive(self, rows: slice) -> None:
+        """What follows from the numbers of these services: how long their stages last."""
+        tables, borrowed = self.tables, SMOOTHING * _LOG_LASTS
+        logs, changes = tables.logs[rows] + borrowed, tables.changes[rows] + SMOOTHING
+        tables.lasts[rows] = np.where(_HAS_LENGTH, _exp(logs / changes), 0.0)
+        usual = (self._root[1] + SMOOTHING * log(MINUTES_A_ROOT)) / (self._root[0] + SMOOTHING)
+        finished = tables.finished[rows]
+        finished[:, A_ROOT] = _exp(
+            (finished[:, LOGS] + SMOOTHING * usual) / (finished[:, COMPLETIONS] + SMOOTHING)
         )
 
     def _borrow(self) -> None:
@@ -226,16 +231,11 @@ class Learnt:
 
     def _sum_up(self) -> None:
         """The panel's sums anew: what was added up one by one drifts."""
-        records = list(self.services.values())
-        self._n = [sum(record.changes[stage] for record in records) for stage in Stage]
-        self.exposure = [sum(record.exposure[stage] for record in records) for stage in Stage]
-        self._root = [
-            sum(record.completions for record in records),
-            sum(record.log_a_root for record in records),
-        ]
+        tables = self.tables
+        self._n, self.exposure = tables.changes.sum(0).tolist(), tables.exposure.sum(0).tolist()
+        self._root = tables.finished[:, :A_ROOT].sum(0).tolist()
         self._borrow()
-        for record in records:
-            self._derive(record)
+        self._derive(slice(None))
 
 
 def faded(row: Row, seconds: float) -> Row:
@@ -251,47 +251,25 @@ def standing(
     if order.phase is Phase.GUARDED:
         return _GUARDED, 1.0
     if order.status in IS_PENDING:
-        return _PENDING, minutes_pending(record, order.submitted_at, now)
-    stage, minutes, _ = standing_in_progress(
-        record,
-        order.remains,
-        order.quantity,
-        order.progressed_at,
-        started_of(record, order, started),
-        now,
-    )
-    return stage, minutes
+        return _PENDING, max(0.0, now - order.submitted_at) / 60.0 + record.lasts[_PENDING]
+    return _in_progress(record, order, started_of(record, order, started), now)
 
 
-def minutes_pending(record: ServiceRecord, submitted_at: float, now: float) -> float:
-    """T of an order that waits to start."""
-    age = (now - submitted_at) / 60.0
-    return (age if age > 0.0 else 0.0) + record.lasts[_PENDING]
-
-
-def standing_in_progress(
-    record: ServiceRecord,
-    remains: int | None,
-    quantity: int | None,
-    progressed_at: float,
-    since: float,
-    now: float,
-) -> tuple[Stage, float, float]:
-    """Stage and T of an order in progress `since`, and how many minutes T grows in one."""
-    stage = stage_in_progress(remains, quantity, progressed_at, since, now)
+def _in_progress(
+    record: ServiceRecord, order: Order, since: float, now: float
+) -> tuple[Stage, float]:
+    remains, quantity = order.remains, order.quantity
+    stage = stage_in_progress(remains, quantity, order.progressed_at, since, now)
+    age, usual = max(0.0, now - since) / 60.0, record.minutes_in_progress(quantity)
     if stage is _MOVING:
         # The undelivered share by speed, the speed smoothed by what is usual.
-        left = (remains or 0) / (quantity or _USUAL_QUANTITY)
-        usual, age = 0.1 * record.minutes_in_progress(quantity), (now - since) / 60.0
-        growth = left / (1.1 - left)
-        minutes = growth * ((age if age > 0.0 else 0.0) + usual)
-        return stage, minutes if minutes > _SHORTEST_LEFT else _SHORTEST_LEFT, growth
+        left = (remains or 0) / (quantity or USUAL_QUANTITY)
+        return stage, max(left / (1.1 - left) * (age + 0.1 * usual), SHORTEST_LEFT)
     if stage is _STARTING:
-        age, usual = (now - since) / 60.0, record.minutes_in_progress(quantity)
         if remains is None and age < usual:  # the end is expected about when it usually comes
-            return stage, 2 * usual - age, -1.0
-        return stage, max(0.0, age) + (0.0 if remains is None else usual), 1.0
-    return stage, max(0.0, now - progressed_at) / 60.0 + record.lasts[stage], 1.0
+            return stage, 2 * usual - age
+        return stage, age + (0.0 if remains is None else usual)
+    return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
 
 
 def started_of(record: ServiceRecord, order: Order, started: float | None) -> float:
@@ -303,7 +281,7 @@ def started_of(record: ServiceRecord, order: Order, started: float | None) -> fl
 
 def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
     """The wait until the order's next check, in virtual time: sqrt(T / r)."""
-    record = learnt.services.get(order.service) or learnt.of(order.service)
+    record = learnt.of(order.service)
     stage, minutes = standing(record, order, started, now)
     return sqrt(learnt.scale(record, stage, minutes))
 
@@ -325,10 +303,7 @@ def _kept(seconds: float) -> float:
     return exp(-log(2.0) * max(0.0, seconds) / 60.0 / HALF_LIFE)
 
 
-def _exp(mean_log: float) -> float:
+def _exp(mean_log: NDArray[np.float64]) -> NDArray[np.float64]:
     """A typical duration, from a second to ten years."""
-    return exp(min(15.5, max(-4.1, mean_log)))
-
-
-def _nothing() -> ServiceRecord:
-    return ServiceRecord([0.0] * _STAGES, [0.0] * _STAGES, [0.0] * _STAGES)
+    typical: NDArray[np.float64] = np.exp(mean_log.clip(-4.1, 15.5))
+    return typical

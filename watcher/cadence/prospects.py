@@ -74,7 +74,7 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
 def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson | None:
     """What the service's orders have taught; None where that is nothing."""
     record = learnt.services.get(service)
-    if record is None or not (record.touched or any(record.exposure)):
+    if record is None or not any(record.exposure):
         return None
     total = sum(record.ends.values())
     shares = {end: count / total for end, count in record.ends.items()}

@@ -1,0 +1,140 @@
+"""Many orders in one step come to the same as each by itself."""
+
+from dataclasses import dataclass
+from math import isclose, log1p
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.factories import DAY, an_order, rows_of
+from watcher.cadence import Agenda, Learnt, Row, Stage, State, stage_of, unchanged, units, waits
+from watcher.cadence.buckets import FINE
+from watcher.cadence.learnt import started_of
+from watcher.model import FINAL, Order, Phase, Status
+from watcher.records import Records
+
+NOW = 1_800_000_000.0
+LESSONS = [
+    Row("1", "pending", 5.0, 2.0, 7.0),
+    Row("1", "stopped", 9.0, 1.0, 30.0),
+    Row("1", "duration", 4.0, 0.0, 9.0),
+    Row("2", "moving", 3.0, 100.0),
+    Row("2", "ending", 3.0, 1.0, 1.0),
+]
+
+
+@dataclass
+class Case:
+    """An order as its panel told of it last, and when that was. Seconds before now."""
+
+    order: Order
+    started: float | None
+    asked_ago: float
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    age = draw(st.floats(0, 30 * DAY))
+    moved = draw(st.floats(0, 1)) * age
+    started = draw(st.none() | st.floats(0, 1))
+    status = draw(st.sampled_from(Status))
+    quantity = draw(st.none() | st.sampled_from([0, 1, 10, 1000, 10**7]))
+    remains = draw(st.none() | st.sampled_from([-3, 0, 1, 600, 999, 1000, 10**7]))
+    order = an_order(
+        service=draw(st.sampled_from([None, "1", "2", "unheard of"])),
+        status=status,
+        phase=Phase.GUARDED if status in FINAL and draw(st.booleans()) else Phase.OPEN,
+        quantity=quantity,
+        remains=remains,
+        submitted_at=NOW - age,
+        progressed_at=NOW - moved,
+    )
+    began = None if started is None else NOW - moved - started * (age - moved)
+    return Case(order, began, draw(st.sampled_from([5.0, 60.0, 3600.0])))
+
+
+def lessons() -> Learnt:
+    learnt = Learnt(NOW)
+    learnt.load(LESSONS)
+    return learnt
+
+
+def asked(cases: list[Case]) -> tuple[Agenda, "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
+    """These orders, each under way after it was asked about before."""
+    agenda = Agenda(Records("p"), NOW, within=1800.0, ids_per_minute=6000.0)
+    records = agenda.records
+    slots = np.array(records.extend(rows_of([case.order for case in cases])), dtype=np.intp)
+    for slot, case in zip(slots, cases, strict=True):
+        records.started[slot] = np.nan if case.started is None else case.started
+        records.checked_at[slot] = NOW - case.asked_ago
+        records.state[slot] = State.ASKED
+        records.failures[slot] = 3
+    return agenda, slots
+
+
+@given(st.lists(cases(), min_size=1, max_size=20))
+def test_the_waits_of_many_are_those_of_each(some: list[Case]):
+    learnt, (agenda, slots) = lessons(), asked(some)
+    found = waits(learnt, agenda.records, slots, NOW)
+    assert found.tolist() == pytest.approx(
+        [units(learnt, case.order, case.started, NOW) for case in some], rel=1e-12
+    )
+
+
+@given(cases())
+def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
+    """But that the order's stage is that of now for all the time since it was asked about."""
+    order, gap = case.order, case.asked_ago / 60.0
+    together, alone = lessons(), lessons()
+    agenda, slots = asked([case])
+    before = list(together.of(order.service).exposure)
+    unchanged(agenda, together, slots, NOW)
+    since = started_of(alone.of(order.service), order, case.started)
+    stage = stage_of(order, since, NOW)
+    more = [b - a for a, b in zip(before, together.of(order.service).exposure, strict=True)]
+    assert [at for at, exposure in enumerate(more) if exposure] in ([stage], [])
+    assert sum(together.exposure) - sum(alone.exposure) == pytest.approx(sum(more))
+    if stage is stage_of(order, since, NOW - case.asked_ago) and order.submitted_at < NOW - 3600.0:
+        alone.answered(order, order, case.started, NOW - case.asked_ago, NOW)
+        told = alone.of(order.service).exposure[stage] - before[stage]
+        # Where T is bounded (below by two minutes, or as time passes zero) it is not the same.
+        assert isclose(more[stage], told, rel_tol=1e-6) or more[stage] <= log1p(gap * 60.0)
+    assert agenda.records.checked_at[slots[0]] == NOW
+    assert agenda.records.failures[slots[0]] == 0
+    wait = units(together, order, case.started, NOW)
+    assert agenda.records.turn[slots[0]] == pytest.approx(agenda.time.v + wait)
+    assert [row.service for row in together.news()] == [order.service or ""] * len(
+        list(together.rows([order.service]))
+    )
+
+
+def test_who_is_no_longer_under_way_is_left_alone():
+    learnt, (agenda, slots) = lessons(), asked([Case(an_order(), None, 60.0)] * 2)
+    agenda.leave(int(slots[0]))
+    unchanged(agenda, learnt, slots, NOW)
+    assert agenda.records.state[0] == State.OUT
+    assert agenda.records.state[1] == State.WAITING
+    unchanged(agenda, learnt, slots, NOW)
+    assert sum(learnt.exposure) == pytest.approx(sum(lessons().exposure) + log1p(1 / 30), abs=1.0)
+
+
+def test_an_order_that_came_twice_into_a_bucket_is_asked_about_once():
+    """As one does that had to rest after its turn had come, while a void place of its was left."""
+    agenda, slots = asked([Case(an_order(), None, 60.0)] * 2)
+    agenda.answered_all(slots, [1.0, 1.0], NOW - 60.0)
+    agenda._keys.add(int(agenda.records.turn[0] * FINE), 0)
+    agenda.begin()
+    assert sorted(agenda.take(100, NOW + 60.0)) == [0, 1]
+    assert agenda.take(100, NOW + 60.0) == []
+
+
+@given(st.integers(1, 60))
+def test_services_beyond_the_room_of_the_tables_keep_their_numbers(count: int):
+    learnt = lessons()
+    for number in range(count):
+        learnt.load([Row(f"new {number}", "pending", float(number), 1.0, 2.0)])
+    assert [learnt.of(f"new {n}").changes[Stage.PENDING] for n in range(count)] == [*range(count)]
+    assert learnt.of("1").changes[Stage.STOPPED] == 9.0
+    assert learnt.of("1").row == 0

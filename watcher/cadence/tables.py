@@ -1,0 +1,68 @@
+"""The numbers that a panel's orders have taught, a row for each of its services.
+
+Where many orders are looked at in one step the tables are read as a whole; where one is, its
+service's rows.
+"""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watcher.cadence.stages import Stage
+
+USUAL_QUANTITY = 1000  # where nobody has told
+COMPLETIONS, LOGS, A_ROOT = range(3)  # columns of `Tables.finished`
+
+
+class ServiceRecord:
+    """The numbers of one service, by stages: its row of the panel's tables."""
+
+    __slots__ = ("changes", "ends", "exposure", "finished", "lasts", "logs", "row")
+
+    def __init__(self, row: int) -> None:
+        self.row = row
+        self.ends: dict[str, float] = {}
+
+    def see(self, tables: "Tables") -> None:
+        """Read and write there from now on."""
+        row = self.row
+        self.changes = _numbers(tables.changes[row])
+        self.exposure = _numbers(tables.exposure[row])
+        self.logs = _numbers(tables.logs[row])
+        self.lasts = _numbers(tables.lasts[row])
+        self.finished = _numbers(tables.finished[row])
+
+    @property
+    def completions(self) -> float:
+        """Orders of which it is known for how long they were in progress."""
+        return self.finished[COMPLETIONS]
+
+    def minutes_in_progress(self, quantity: int | None) -> float:
+        """How long an order of this quantity is usually in progress."""
+        return self.finished[A_ROOT] * sqrt(quantity or USUAL_QUANTITY)
+
+
+class Tables:
+    """A row for each service, a column for each stage. `lasts`: minutes that it typically lasts.
+
+    `finished` has other columns: completed orders, the sum of their
+    ln(minutes in progress / sqrt(quantity)), and what that typically is, without the logarithm.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.changes, self.exposure, self.logs, self.lasts = np.zeros((4, rows, len(Stage)))
+        self.finished = np.zeros((rows, 3))
+        self.touched = np.zeros(rows, dtype=bool)  # since it was last written
+
+    def longer(self) -> "Tables":
+        """The same, with room for as many services more."""
+        more = Tables(2 * len(self.touched))
+        for name, table in vars(self).items():
+            getattr(more, name)[: len(table)] = table
+        return more
+
+
+def _numbers(row: NDArray[np.float64]) -> "memoryview[float]":
+    """The same numbers, plain and quick to get one by one."""
+    return row.data.cast("B").cast("d")

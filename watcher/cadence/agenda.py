@@ -93,7 +93,9 @@ class Agenda:
 
     def answered(self, slot: int, units: float, now: float) -> None:
         """The order was asked about at `now`; it waits for `units`."""
-        self.answered_all([slot], [units], now)
+        self.records.checked_at[slot] = now
+        self.records.turn[slot] = self.time.v + units
+        self._await_turn(slot)
 
     def answered_all(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
         """The same of many at once, whose waits are told in units."""

@@ -6,6 +6,7 @@ A bucket may hold slots that have become stale: their state or their key tell.
 import heapq
 from array import array
 from itertools import islice
+from math import inf
 
 import numpy as np
 
@@ -47,14 +48,20 @@ class Buckets:
     def first(self) -> int | None:
         return self._numbers[0] if self._numbers else None
 
-    def take(self, limit: int) -> "array[int]":
-        """Up to so many of the first bucket."""
-        bucket = self._buckets[self._numbers[0]]
-        some = bucket[-limit:]
-        del bucket[-limit:]
-        if not bucket:
-            self._pop()
-        return some
+    def take(self, limit: int, last: float = inf) -> tuple[Slots, Slots]:
+        """The first so many slots, and the numbers of their buckets, of those up to `last`."""
+        slots, numbers, lengths = array("I"), list[int](), list[int]()
+        while self._numbers and self._numbers[0] <= last and len(slots) < limit:
+            number = self._numbers[0]
+            bucket = self._buckets[number]
+            some = bucket[: -1 - limit + len(slots) : -1]
+            del bucket[-len(some) :]
+            if not bucket:
+                self._pop()
+            slots.extend(some)
+            numbers.append(number)
+            lengths.append(len(some))
+        return np.array(slots, dtype=np.intp), np.repeat(np.array(numbers, dtype=np.intp), lengths)
 
     def clear(self, rested: float) -> bool:
         """Whether what is first has its turn, or nothing is left: what is stale before it goes.
@@ -93,7 +100,7 @@ class Buckets:
         taken: list[int] = []
         left = _STALE_AT_ONCE
         while self._numbers and len(taken) < limit and left > 0:
-            slots, numbers = self._first(min(limit - len(taken), left))
+            slots, numbers = self.take(min(limit - len(taken), left))
             state = np.asarray(self._state)
             is_meant = state[slots] == _WAITING
             is_meant &= (np.asarray(self._turn)[slots] * FINE).astype(int) == numbers
@@ -105,17 +112,6 @@ class Buckets:
             taken.extend(once)
             left -= len(slots) - len(once)
         return taken
-
-    def _first(self, count: int) -> tuple[Slots, Slots]:
-        """The first so many slots, taken out, and the numbers of the buckets that they were in."""
-        slots, numbers, lengths = array("I"), list[int](), list[int]()
-        while self._numbers and len(slots) < count:
-            numbers.append(self._numbers[0])
-            some = self.take(count - len(slots))
-            some.reverse()
-            slots.extend(some)
-            lengths.append(len(some))
-        return np.array(slots, dtype=np.intp), np.repeat(np.array(numbers), lengths)
 
     def _pop(self) -> None:
         """The first bucket is empty."""

@@ -118,9 +118,8 @@ class Caps:
     def call_up(self, now: float) -> None:
         """Those that are over their caps are overdue: some of them, if they are many."""
         self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
-        left = _LOOKED_AT_ONCE
-        while left and len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
-            left -= self._look(now, left)
+        if len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
+            self._look(now)
 
     def next_at(self, now: float) -> float:
         """When some are to be called up; infinity where none are, or enough are overdue."""
@@ -152,17 +151,18 @@ class Caps:
         bucket = self._buckets.first()
         return inf if bucket is None else bucket * self._width
 
-    def _look(self, now: float, limit: int) -> int:
-        """At so many, of the first bucket; a slot that is filed elsewhere by now is not meant."""
-        number, some = self._buckets.first(), np.array(self._buckets.take(limit), dtype=np.intp)
+    def _look(self, now: float) -> None:
+        """At some whose time has come; a slot that is filed elsewhere by now is not meant."""
+        slots, numbers = self._buckets.take(_LOOKED_AT_ONCE, now / self._width)
         filed = np.asarray(self._records.filed)
-        is_meant = (np.asarray(self._records.state)[some] != _OUT) & (filed[some] == number)
-        meant = some[is_meant]
+        is_meant = (np.asarray(self._records.state)[slots] != _OUT) & (filed[slots] == numbers)
+        meant = slots[is_meant]
         filed[meant] = NONE
         phases = np.asarray(self._records.phase)[meant]
         for code, phase in _PHASES:
-            self._hold(meant[phases == code], self.limits(phase), now)
-        return len(some)
+            some = meant[phases == code]
+            if len(some):
+                self._hold(some, self.limits(phase), now)
 
     def _hold(self, slots: Slots, limits: Limits, now: float) -> None:
         """Call up the orders that are over their caps, and look at each again."""

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import LifecycleError
 from watcher.model import Phase, Status, Transition
-from watcher.store.part import compiled
+from watcher.store.part import compiled, driver_of
 from watcher.store.schema import event_targets, history, money_text, order_states
 
 _FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}
@@ -52,14 +52,15 @@ async def write_changes(
 
     Compare-and-set on status and phase: raises Mismatch where an order is not in that state.
     """
+    driver = await driver_of(connection)  # one step of its thread a statement, and not three
     for wave in _waves(transitions):
         numbered = list(enumerate(wave, last_id + 1))
         last_id += len(wave)
         rows = [_history_row(number, transition) for number, transition in numbered]
-        await connection.exec_driver_sql(_HISTORY, rows)
+        await driver.executemany(_HISTORY, rows)
         for names, values in _rows_by_fields(numbered).items():
-            result = await connection.exec_driver_sql(_update(names), values)
-            if result.rowcount != len(values):
+            cursor = await driver.executemany(_update(names), values)
+            if cursor.rowcount != len(values):
                 raise Mismatch
 
 

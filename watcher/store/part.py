@@ -30,7 +30,7 @@ def compiled(statement: ClauseElement) -> str:
 
 
 async def driver_of(connection: AsyncConnection) -> aiosqlite.Connection:
-    """The driver's own connection, for reading very many rows as plain tuples."""
+    """The driver's own connection, for very many rows as plain tuples."""
     raw = await connection.get_raw_connection()
     return cast(aiosqlite.Connection, raw.driver_connection)
 

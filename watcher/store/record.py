@@ -2,7 +2,9 @@
 
 1. Callers put their parts in a queue and wait.
 2. One task takes all that waits and writes it in one transaction, with few statements.
-3. Once that is committed every caller goes on; meanwhile the next group has gathered.
+3. Once that is committed every caller goes on; meanwhile the next group gathers. Where several
+   callers write at once it has a moment for that: a commit costs as much as the changes of many
+   answers.
 4. If the group fails for one part's data, each part is written alone: only the bad one fails.
 """
 
@@ -23,6 +25,7 @@ from watcher.store.faults import is_about_data
 from watcher.store.part import Part
 from watcher.store.schema import firings, orders
 
+_GATHER = 0.05  # seconds that callers have to come together
 _FIRING = insert(firings).values(
     key=select(orders.c.key)
     .where(orders.c.panel == bindparam("panel"), orders.c.order_id == bindparam("order_id"))
@@ -92,7 +95,10 @@ class Recorder(Part):
         return max(0, (self._last_history_id or 0) - change)
 
     async def _write_groups(self) -> None:
+        group: list[Piece] = []
         while self._waiting:
+            if len(group) > 1:
+                await asyncio.sleep(_GATHER)
             async with self._db.writing:
                 group, self._waiting = self._waiting, []
                 try:

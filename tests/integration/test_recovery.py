@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.house import House, a_house
+from tests.support.series import series
 from watcher.app import Daemon
 from watcher.cli import app
 from watcher.simulator import Fate
@@ -33,8 +34,8 @@ def restore(*arguments: object) -> Result:
 
 def backup_metric(house: House) -> float:
     name = "watcher_db_last_backup_timestamp_seconds"
-    (family,) = (f for f in house.daemon.metrics.snapshot().collect() if f.name == name)
-    return float(family.samples[0].value)
+    (value,) = (s.value for s in series(house.daemon.metrics) if s.name == name)
+    return value
 
 
 async def reload(house: House, key: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.house import KEY, House, a_house
 from tests.support.process import DaemonProcess
+from tests.support.series import series
 from tests.support.shops import QUICK, SHOP_KEY, Market, a_market, ask, until
 from watcher.logs import redaction
 from watcher.panels.profiles import shipped
@@ -370,11 +371,7 @@ async def test_a_reload_takes_a_key_away(tmp_path: Path) -> None:
         await market.daemon.reload()
         assert await market.ask("refill_status", refills="1") == {"error": "Invalid API key"}
         assert "error" not in await ask(market.url, KEY, "refill_status", refills="1")
-        names = {
-            s.labels.get("shop")
-            for f in market.daemon.metrics.snapshot().collect()
-            for s in f.samples
-        }
+        names = {s.labels.get("shop") for s in series(market.daemon.metrics)}
         assert names == {None, "next"}
 
 

@@ -6,14 +6,14 @@ from decimal import Decimal
 import msgspec
 from prometheus_client.samples import Sample
 
+from tests.support.series import series
 from tests.unit.factories import an_order
 from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind, Transition
 
 
 def samples(metrics: Metrics, name: str) -> Iterator[Sample]:
-    families = metrics.snapshot().collect()
-    return (s for family in families for s in family.samples if s.name == name)
+    return (s for s in series(metrics) if s.name == name)
 
 
 def charged(panel: str, currency: str) -> Transition:
@@ -63,27 +63,20 @@ def test_a_panel_that_goes_takes_all_its_series_along():
         metrics.count_request(panel, "status", 0.1, "timeout")
         metrics.count_transition(charged(panel, "USD"))
     metrics.forget("panel", "p")
-    left = {
-        sample.labels["panel"]
-        for family in metrics.snapshot().collect()
-        for sample in family.samples
-        if "panel" in sample.labels
-    }
-    assert left == {"q"}
+    assert {s.labels["panel"] for s in series(metrics) if "panel" in s.labels} == {"q"}
 
 
 def test_a_panel_has_at_most_so_many_series():
     """docs/performance.md tells of 200 panels: orders and services add none."""
     metrics = Metrics()
-    alone = sum(len(family.samples) for family in metrics.snapshot().collect())
+    alone = len(list(series(metrics)))
     metrics.prepare("p", REQUESTS, list(Kind))
     for request in REQUESTS:
         for reason in ("timeout", "unreadable", None):
             metrics.count_request("p", request, 0.1, reason)
     for number in range(1000):
         metrics.count_transition(charged("p", f"C{number}"))
-    with_panel = sum(len(family.samples) for family in metrics.snapshot().collect())
-    assert with_panel - alone <= 260
+    assert len(list(series(metrics))) - alone <= 260
 
 
 def test_errors_of_the_database_begin_at_zero():

@@ -5,17 +5,12 @@ a snapshot at each scrape, so that what is gone (a removed panel) leaves no seri
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    disable_created_metrics,
-    exposition,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -28,7 +23,9 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
-from watcher.metrics.state import DaemonState, Snapshot
+from watcher.metrics.counted import read
+from watcher.metrics.spelling import OPENMETRICS, PLAIN, Format, Speller
+from watcher.metrics.state import DaemonState, told
 from watcher.model import FINAL, Kind, Order, Status, Transition
 
 _REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
@@ -43,6 +40,7 @@ _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 864
 REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
 _FAILURES = (NotSent, RateLimited, Refused, BadKey, RemoteFault, TimedOut, ServerFault)
 _MOST_CURRENCIES = 8  # a panel; what else it calls its money counts under "other"
+_SLICE = 0.005  # seconds that a scrape may hold up the loop at a time
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
 
@@ -52,9 +50,13 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        PlatformCollector(registry=self._process)
+        GCCollector(registry=self._process)
+        self._counted: list[Counter | Histogram] = []
+        self._speller = Speller()
+        self._spelling = asyncio.Lock()
         self.requests = self._counter(
             "panel_requests",
             "API requests completed, failed ones included.",
@@ -148,20 +150,27 @@ class Metrics:
         """Tell the state from here on, read anew at each scrape."""
         self._state = state
 
-    def snapshot(self) -> Snapshot:
-        """All metrics, as they are now."""
-        return Snapshot(self.registry, self._state and self._state())
-
     async def scrape(self, accept: str) -> tuple[bytes, str]:
-        """All metrics as text, and its content type: OpenMetrics where `accept` has that.
+        """All metrics as text, and its content type: OpenMetrics where `accept` has that."""
+        form = OPENMETRICS if "application/openmetrics-text" in accept else PLAIN
+        pieces: list[bytes] = []
+        async with self._spelling:
+            began = time.perf_counter()
+            for piece in self.spell(form):
+                pieces += piece
+                if time.perf_counter() - began > _SLICE:
+                    await asyncio.sleep(0)
+                    began = time.perf_counter()
+        return b"".join(pieces), form.content_type
 
-        The state is read here, where nothing else runs; to spell some ten thousand series takes
-        long enough to hold up the loop, and is done in a thread.
-        """
-        now = self.snapshot()
-        encoder = openmetrics if "application/openmetrics-text" in accept else exposition
-        text = await asyncio.to_thread(encoder.generate_latest, now)
-        return text, encoder.CONTENT_TYPE_LATEST
+    def spell(self, form: Format = PLAIN) -> Iterator[list[bytes]]:
+        """All metrics as text, piece by piece: the state is that of the first one's moment."""
+        state = self._state and self._state()
+        yield [form.others(self._process)]
+        for family in chain(map(read, self._counted), told(state) if state else ()):
+            yield [form.head(family).encode()]
+            yield from self._speller.lines(family)
+        yield [form.end]
 
     def prepare(self, panel: str, requests: Collection[str], actions: Iterable[Kind]) -> None:
         """The panel's series, at zero from the start; `requests` are what it can be asked."""
@@ -182,8 +191,8 @@ class Metrics:
         """The panel, shop, notifier or target is no longer configured: its series go."""
         if label == "panel":
             self._currencies.pop(name, None)
-        for metric in vars(self).values():
-            if isinstance(metric, Counter | Histogram) and label in metric._labelnames:
+        for metric in self._counted:
+            if label in metric._labelnames:
                 metric.remove_by_labels({label: name})
 
     def prepare_shops(self, shops: Collection[str], actions: Collection[str]) -> None:
@@ -244,7 +253,13 @@ class Metrics:
         return currency if currency in known else "other"
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"watcher_{name}", text, labels, registry=self.registry)
+        counter = Counter(f"watcher_{name}", text, labels, registry=self.registry)
+        self._counted.append(counter)
+        return counter
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(f"watcher_{name}", text, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        histogram = Histogram(
+            f"watcher_{name}", text, labels, buckets=bounds, registry=self.registry
+        )
+        self._counted.append(histogram)
+        return histogram

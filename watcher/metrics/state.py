@@ -2,14 +2,16 @@
 
 import platform
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from watcher import __version__
+from watcher.metrics.spelling import Family, Labels, Value
 from watcher.model import Kind, Status
+
+_STATUSES = [(status, status.value) for status in Status]
+_KINDS = [(kind, kind.value) for kind in Kind]
 
 
 class PanelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,47 +60,40 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     rules: Sequence[RuleState]
 
 
-class Snapshot(Collector):
-    """What is counted, and a state as it was at one moment: `collect` may run in a thread."""
-
-    def __init__(self, counted: Collector, state: DaemonState | None) -> None:
-        self._counted = counted
-        self._state = state
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._counted.collect()
-        if self._state is not None:
-            yield from _daemon(self._state)
-            yield from _rules(self._state.rules)
-            yield from _panels(self._state.panels)
-            yield from _orders(self._state.panels)
-            yield from _balances(self._state.panels)
+def told(state: DaemonState) -> Iterator[Family]:
+    """The gauges, and counts that others keep."""
+    yield from _daemon(state)
+    yield from _rules(state.rules)
+    yield from _panels(state.panels)
+    yield from _orders(state.panels)
+    yield from _balances(state.panels)
 
 
-def _daemon(state: DaemonState) -> Iterator[Metric]:
-    build = _gauge(
+def _daemon(state: DaemonState) -> Iterator[Family]:
+    versions = (platform.python_version(), sqlite3.sqlite_version)
+    yield _gauge(
         "build_info",
         "Constant 1; build and runtime versions as labels.",
+        {(__version__, state.revision, *versions): 1},
         "version", "revision", "python", "sqlite",
     )  # fmt: skip
-    versions = (platform.python_version(), sqlite3.sqlite_version)
-    build.add_metric([__version__, state.revision, *versions], 1)
-    yield build
-    queued = _gauge("notifications_queued", "Notifications waiting in the outbox.", "notifier")
-    for notifier, count in state.queued.items():
-        queued.add_metric([notifier], count)
-    yield queued
-    behind = _gauge(
-        "events_behind", "Changes not looked at yet, and orders whose events wait.", "target"
+    yield _gauge(
+        "notifications_queued",
+        "Notifications waiting in the outbox.",
+        {(notifier,): count for notifier, count in state.queued.items()},
+        "notifier",
     )
-    for target, count in state.behind.items():
-        behind.add_metric([target], count)
-    yield behind
+    yield _gauge(
+        "events_behind",
+        "Changes not looked at yet, and orders whose events wait.",
+        {(target,): count for target, count in state.behind.items()},
+        "target",
+    )
     for name, text, value in (
         (
             "config_last_reload_successful",
             "1 if the configuration on disk is the one in use.",
-            float(state.reload_ok),
+            state.reload_ok,
         ),
         (
             "config_last_reload_success_timestamp_seconds",
@@ -112,30 +107,27 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
             "Unix time of the last completed backup; 0 before the first.",
             state.backup_at,
         ),
-        (
-            "db_integrity_ok",
-            "1 if the last integrity check passed.",
-            float(state.integrity_ok),
-        ),
+        ("db_integrity_ok", "1 if the last integrity check passed.", state.integrity_ok),
     ):
-        gauge = _gauge(name, text)
-        gauge.add_metric([], value)
-        yield gauge
+        yield _gauge(name, text, {(): value})
 
 
-def _rules(rules: Sequence[RuleState]) -> Iterator[Metric]:
+def _rules(rules: Sequence[RuleState]) -> Iterator[Family]:
     for name, text, field in (
         ("rule_evaluations", "Evaluations of a rule.", "evaluations"),
         ("rule_firings", "Evaluations in which a rule fired.", "firings"),
         ("rule_failures", "Evaluations that raised an error.", "failures"),
     ):
-        counter = CounterMetricFamily(f"watcher_{name}", text, labels=["rule"])
-        for rule in rules:
-            counter.add_metric([rule.name], getattr(rule, field))
-        yield counter
+        yield _family(
+            name,
+            "counter",
+            text,
+            ("rule",),
+            {(rule.name,): getattr(rule, field) for rule in rules},
+        )
 
 
-def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
+def _panels(panels: Sequence[PanelState]) -> Iterator[Family]:
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
         (
@@ -166,50 +158,59 @@ def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
             "stalled",
         ),
     ):
-        gauge = _gauge(name, text, "panel")
-        for panel in panels:
-            gauge.add_metric([panel.name], float(getattr(panel, field)))
-        yield gauge
+        yield _gauge(
+            name, text, {(panel.name,): getattr(panel, field) for panel in panels}, "panel"
+        )
 
 
-def _orders(panels: Sequence[PanelState]) -> Iterator[Metric]:
-    orders = _gauge("orders", "Watched orders by normalised status.", "panel", "status")
-    pending = _gauge("actions_pending", "Actions recorded and not yet sent.", "panel", "action")
-    unresolved = _gauge(
-        "actions_unresolved",
-        "Actions sent whose outcome is unknown; never resent by itself.",
+def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:
+    yield _gauge(
+        "orders",
+        "Watched orders by normalised status.",
+        {(p.name, status): p.statuses.get(s, 0) for p in panels for s, status in _STATUSES},
+        "panel", "status",
+    )  # fmt: skip
+    yield _gauge(
+        "actions_pending",
+        "Actions recorded and not yet sent.",
+        {(p.name, kind): p.pending.get(k, 0) for p in panels for k, kind in _KINDS},
         "panel", "action",
     )  # fmt: skip
-    for panel in panels:
-        for status in Status:
-            orders.add_metric([panel.name, status], panel.statuses.get(status, 0))
-        for kind in Kind:
-            pending.add_metric([panel.name, kind], panel.pending.get(kind, 0))
-            unresolved.add_metric([panel.name, kind], panel.unresolved.get(kind, 0))
-    yield from (orders, pending, unresolved)
+    yield _gauge(
+        "actions_unresolved",
+        "Actions sent whose outcome is unknown; never resent by itself.",
+        {(p.name, kind): p.unresolved.get(k, 0) for p in panels for k, kind in _KINDS},
+        "panel", "action",
+    )  # fmt: skip
 
 
-def _balances(panels: Sequence[PanelState]) -> Iterator[Metric]:
-    balance = _gauge(
-        "panel_balance", "Account balance last reported by the panel.", "panel", "currency"
-    )
-    threshold = _gauge(
-        "panel_balance_threshold", "Configured low-balance threshold.", "panel", "currency"
-    )
-    at = _gauge(
+def _balances(panels: Sequence[PanelState]) -> Iterator[Family]:
+    read = [(p, p.balance) for p in panels if p.balance is not None]
+    yield _gauge(
+        "panel_balance",
+        "Account balance last reported by the panel.",
+        {(p.name, p.currency): balance for p, balance in read},
+        "panel", "currency",
+    )  # fmt: skip
+    yield _gauge(
+        "panel_balance_threshold",
+        "Configured low-balance threshold.",
+        {(p.name, p.currency): p.threshold for p, _ in read if p.threshold is not None},
+        "panel", "currency",
+    )  # fmt: skip
+    yield _gauge(
         "panel_balance_last_success_timestamp_seconds",
         "Unix time of the last balance reading.",
+        {(p.name,): p.balance_at for p in panels},
         "panel",
     )
-    for panel in panels:
-        at.add_metric([panel.name], panel.balance_at)
-        if panel.balance is None:
-            continue
-        balance.add_metric([panel.name, panel.currency], panel.balance)
-        if panel.threshold is not None:
-            threshold.add_metric([panel.name, panel.currency], panel.threshold)
-    yield from (balance, threshold, at)
 
 
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"watcher_{name}", text, labels=labels)
+def _gauge(name: str, text: str, values: Mapping[Labels, Value], *labels: str) -> Family:
+    return _family(name, "gauge", text, labels, values)
+
+
+def _family(
+    name: str, kind: str, text: str, labels: Labels, values: Mapping[Labels, Value]
+) -> Family:
+    return Family(f"watcher_{name}", kind, text, labels, [*values], [*values.values()])

@@ -40,7 +40,7 @@ _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 864
 REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
 _FAILURES = (NotSent, RateLimited, Refused, BadKey, RemoteFault, TimedOut, ServerFault)
 _MOST_CURRENCIES = 8  # a panel; what else it calls its money counts under "other"
-_SLICE = 0.005  # seconds that a scrape may hold up the loop at a time
+_SLICE = 0.002  # seconds that a scrape may hold up the loop at a time
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
 

@@ -112,8 +112,11 @@ class Poller:
 
     def _go_on(self) -> None:
         """Something has ended that the next request may have waited for."""
+        if not self._rests_until:  # the task looks by itself
+            return
         due = self._next_due(self._line.clock())
         if due is not None and due < self._rests_until:
+            self._rests_until = 0.0
             self._wake()
 
     def _wait(self, now: float) -> float | None:

@@ -61,7 +61,7 @@ class Agenda:
         self._caps = Caps(records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute)
         self.watched = self._caps.watched
         self._promises = np.array([self._caps.promise(code) for code in range(len(PHASES))])
-        self._resting: list[tuple[float, int]] = []  # a heap: until then, slot
+        self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._appointments = Appointments(records)
         self._is_whole = False  # before, the loading of the others goes before turns
         self._in_turn_at = -inf  # when orders were last taken in their turn
@@ -183,7 +183,8 @@ class Agenda:
     def upcoming(self, count: int, now: float) -> list[int]:
         """The orders that will be asked about first, as far as one can tell."""
         appointed = [*self._appointments.lowest(count), *self._caps.overdue.lowest(count)]
-        found = [*appointed, *self._keys.lowest(count), *(s for _, s in self._resting)]
+        resting = (slot for _, slots in self._resting for slot in slots)
+        found = [*appointed, *self._keys.lowest(count), *resting]
         expected = {slot: self.expected_at(slot, now) for slot in found}
         timed = [(at, slot) for slot, at in expected.items() if at is not None]
         return [slot for _, slot in heapq.nsmallest(count, timed)]
@@ -226,19 +227,22 @@ class Agenda:
         self._keys.add(int(self.records.turn[slot] * FINE), slot)
 
     def _rest(self, slots: list[int]) -> None:
-        """Their turn has come before they have rested."""
+        """Their turn has come before they have rested. Those of one answer rest together."""
         records = self.records
-        while slots:
-            slot = slots.pop()
+        together: dict[float, list[int]] = {}
+        for slot in slots:
             records.state[slot] = _RESTING
-            heapq.heappush(self._resting, (records.checked_at[slot] + self.gap, slot))
+            together.setdefault(records.checked_at[slot] + self.gap, []).append(slot)
+        for rested in together.items():
+            heapq.heappush(self._resting, rested)
+        slots.clear()
 
     def _settle(self, now: float) -> None:
         """Who has rested waits for its turn; who is over its cap gets an appointment."""
         while self._resting and self._resting[0][0] <= now:
-            _, slot = heapq.heappop(self._resting)
-            if self.records.state[slot] == _RESTING:
-                self._await_turn(slot)
+            slots = np.array(heapq.heappop(self._resting)[1])
+            slots = slots[np.asarray(self.records.state)[slots] == _RESTING]
+            self._await_turns(slots, np.asarray(self.records.turn)[slots])
         self._caps.call_up(now)
 
     def _soonest(self) -> Appointments:

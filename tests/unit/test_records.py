@@ -17,6 +17,7 @@ TIMES = st.floats(0, 1e12)
 TEXTS = st.none() | st.text(max_size=5)
 IDS = st.one_of(
     st.integers(0, 50).map(str),
+    st.integers(2**32 - 3, 2**32 + 3).map(str),
     st.sampled_from(["A-1", "007", "0", "00", "1_0", " 1", "٣", "-1", "9" * 30, str(10**18)]),
 )
 ORDERS = st.builds(
@@ -93,43 +94,69 @@ class Ids(RuleBasedStateMachine):
         assert sorted(self.records.slots()) == sorted(self.slots.values())
 
 
-class MovingIds(Ids):
-    """The same while most ids stand in the old of two tables."""
+class ChunkedIds(Ids):
+    """The same where few ids stand together."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patched = pytest.MonkeyPatch()
-        self.patched.setattr(index, "_MOVED", (0, 1))
+        self.patched.setattr(index, "_MOST", 2)
 
     def teardown(self) -> None:
         self.patched.undo()
 
 
-TestIds, TestMovingIds = Ids.TestCase, MovingIds.TestCase
-TestIds.settings = TestMovingIds.settings = settings(
+TestIds, TestChunkedIds = Ids.TestCase, ChunkedIds.TestCase
+TestIds.settings = TestChunkedIds.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
 
 
-def test_no_id_waits_for_all_of_them_to_move():
-    """A table that grows enters some for each new one: never all, however many there are."""
-    entered: list[int] = []
-    with pytest.MonkeyPatch.context() as patch:
-        plain = index.Index._enter
+@given(st.lists(IDS | st.text("0123456789-+,. \n[]e\u0663", max_size=4), min_size=1, unique=True))
+def test_ids_that_come_together_are_numbers_where_they_are_one_by_one(ids: list[str]):
+    together, one_by_one = array("q"), array("q")
+    index.Index(together).extend(ids, 0)
+    ids_of = index.Index(one_by_one)
+    for slot, order_id in enumerate(ids):
+        ids_of.add(order_id, slot)
+    assert together == one_by_one
 
-        def enter(self: index.Index, first: int, numbers: list[int]) -> None:
-            entered.append(len(numbers))
-            plain(self, first, numbers)
 
-        patch.setattr(index.Index, "_enter", enter)
-        numbers = array("q")
-        ids = index.Index(numbers)
-        for number in range(100_000):
-            ids.add(str(number), number)
-        assert max(entered) == index._MOVED[1]
-        assert [ids.find(str(number)) for number in range(0, 100_000, 997)] == [
-            *range(0, 100_000, 997)
-        ]
+@pytest.mark.parametrize("step", [1, -1, 7])
+def test_however_many_there_are_only_few_ids_stand_together(step: int):
+    """What one more moves is bounded by that."""
+    ids, count = index.Index(array("q")), 50_000
+    numbers = [number * step % count for number in range(0, count * 3, 3)]
+    for slot, number in enumerate(numbers):
+        ids.add(str(number), slot)
+    assert [ids.find(str(number)) for number in numbers] == [*range(count)]
+    assert max(map(len, ids._sorted)) <= index._MOST
+    assert len(ids._sorted) <= 1 + 2 * count // index._MOST
+
+
+def test_what_was_removed_takes_no_room():
+    ids = index.Index(array("q"))
+    ids.extend([str(number) for number in range(50_000)], 0)
+    for slot in range(50_000):
+        ids.remove(slot)
+    ids.add("7", 7)
+    assert [*map(len, ids._sorted)] == [*map(len, ids._slots)] == [1]
+    assert ids.find("7") == 7
+    assert ids.find("8") is None
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_large_numbers_are_found_after_small_ones(together: bool):
+    records = Records("p")
+    orders = [an_order(id=str(number)) for number in (7, 2**32 - 1, 2**32, 10**18 - 1, 10**18)]
+    if together:
+        records.extend(rows_of(orders[:2]))
+        records.extend(rows_of(orders[2:]))
+    else:
+        for order in orders:
+            records.add(order)
+    assert [records.find(order.id) for order in orders] == [*range(5)]
+    assert records.find("8") is None
 
 
 def test_words_that_nobody_uses_any_more_are_forgotten(monkeypatch):

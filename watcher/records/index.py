@@ -1,25 +1,30 @@
 """Where an order is, by its id."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
-_MOVED = (4, 1000)  # slots that move to a larger table: for each new one, and at the least
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST = 4096  # numbers in a chunk
+_MOST_DIGITS = 18  # longer numbers are kept as texts
+_NARROW = 2**32  # below it a number takes four bytes, else eight
 
 
 class Index:
-    """The slots of ids: open addressing, 6 to 32 bytes an order.
+    """The slots of ids: numbers in order, 8 bytes an order with slots, 12 where they are large.
 
     Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as
-    negative numbers in the column. A table that is full is followed by a larger one, to which the
-    slots move little by little: all at once would hold up everything for seconds a million.
+    negative numbers in the column. The order is cut into chunks, so that nothing moves more than
+    one of them.
     """
 
     def __init__(self, numbers: "array[int]") -> None:
         self._numbers = numbers
-        self._table = array("I", bytes(4 * 16))  # slot + 1; 0 is free
-        self._used = 0  # places, by slots and by those that were removed
-        self._old: array[int] | None = None  # the table before, while slots move from it:
-        self._moving = range(0)  # these
+        self._firsts = [0]  # no number of a chunk is less; none of the chunk before as large
+        self._sorted, self._slots = [array("I")], [array("I")]
         self._texts: dict[str, int] = {}
         self._of_slot: dict[int, str] = {}
 
@@ -27,10 +32,9 @@ class Index:
         number = _number(order_id)
         if number is None:
             return self._texts.get(order_id)
-        slot = self._look(self._table, number)
-        if slot is None and self._old is not None:
-            return self._look(self._old, number)
-        return slot
+        chunk, at = self._place(number)
+        some = self._sorted[chunk]
+        return self._slots[chunk][at] if at < len(some) and some[at] == number else None
 
     def text(self, slot: int) -> str:
         number = self._numbers[slot]
@@ -43,89 +47,84 @@ class Index:
             self._numbers.append(-1)
         self._numbers[slot] = -1 if number is None else number
         if number is None:
-            self._texts[order_id] = slot
-            self._of_slot[slot] = order_id
+            self._note_text(order_id, slot)
             return
-        self._put(slot, [number])
+        chunk, at = self._place(number)
+        if number >= _NARROW and self._sorted[chunk].typecode == "I":
+            self._sorted[chunk] = array("q", self._sorted[chunk])
+        self._sorted[chunk].insert(at, number)
+        self._slots[chunk].insert(at, slot)
+        if len(self._sorted[chunk]) > _MOST:
+            self._merge(chunk, np.empty(0, np.int64), np.empty(0, np.uint32))
 
     def extend(self, ids: Sequence[str], first: int) -> None:
-        numbers = _all_numbers(ids) or [_number(order_id) for order_id in ids]
-        self._numbers.extend([-1 if number is None else number for number in numbers])
-        if None in numbers:
-            for slot, (number, order_id) in enumerate(zip(numbers, ids, strict=True), first):
-                if number is None:
-                    self._texts[order_id] = slot
-                    self._of_slot[slot] = order_id
-        self._put(first, self._numbers[first:])
+        """The ids of the slots from `first` on, which the column does not have yet."""
+        numbers = _all_numbers(ids)
+        self._numbers.frombytes(numbers.tobytes())
+        for at in np.flatnonzero(numbers < 0).tolist():
+            self._note_text(ids[at], first + at)
+        order = np.argsort(numbers, kind="stable")
+        numbers, slots = numbers[order], (first + order).astype(np.uint32)
+        starts = [*np.searchsorted(numbers, self._firsts).tolist(), len(numbers)]
+        for chunk in range(len(self._firsts) - 1, -1, -1):  # those after it stay where they are
+            start, end = starts[chunk], starts[chunk + 1]
+            if start < end:
+                self._merge(chunk, numbers[start:end], slots[start:end])
 
     def remove(self, slot: int) -> None:
-        """Its place in the table stays taken until that is built anew; no id fits it."""
-        text = self._of_slot.pop(slot, None)
+        text, number = self._of_slot.pop(slot, None), self._numbers[slot]
+        self._numbers[slot] = -2
         if text is not None:
             del self._texts[text]
-        self._numbers[slot] = -2
+            return
+        chunk, at = self._place(number)
+        del self._sorted[chunk][at], self._slots[chunk][at]
+        if not self._sorted[chunk] and chunk:
+            del self._firsts[chunk], self._sorted[chunk], self._slots[chunk]
 
-    def _look(self, table: "array[int]", number: int) -> int | None:
-        numbers, mask = self._numbers, len(table) - 1
-        at = _place(number, mask)
-        while place := table[at]:
-            if numbers[place - 1] == number:
-                return place - 1
-            at = (at + 1) & mask
-        return None
+    def _note_text(self, order_id: str, slot: int) -> None:
+        self._texts[order_id] = slot
+        self._of_slot[slot] = order_id
 
-    def _put(self, first: int, numbers: Sequence[int]) -> None:
-        """The slots from `first` on, by the numbers in them; the table has room for them."""
-        if 3 * (self._used + len(self._moving) + len(numbers)) >= 2 * len(self._table):
-            self._move(len(self._moving))
-            size = 16
-            while size < 4 * len(self._numbers):
-                size *= 2
-            self._old, self._table, self._used = self._table, array("I", bytes(4 * size)), 0
-            is_last = first + len(numbers) == len(self._numbers)
-            self._moving = range(first if is_last else len(self._numbers))
-        self._enter(first, numbers)
-        each, least = _MOVED
-        self._move(max(least, each * len(numbers)))
+    def _place(self, number: int) -> tuple[int, int]:
+        """The number's chunk, and where it is in there, or would be."""
+        chunk = bisect_right(self._firsts, number) - 1
+        return chunk, bisect_left(self._sorted[chunk], number)
 
-    def _move(self, count: int) -> None:
-        """So many slots more. One that was put there anew has two places then, which is as well."""
-        some, self._moving = self._moving[:count], self._moving[count:]
-        self._enter(some.start, self._numbers[some.start : some.stop])
-        if not self._moving:
-            self._old = None
-
-    def _enter(self, first: int, numbers: Iterable[int]) -> None:
-        """The slots from `first` on, by the numbers in them."""
-        table, mask = self._table, len(self._table) - 1
-        for place, number in enumerate(numbers, first + 1):
-            if number >= 0:
-                at = (number ^ number >> 15) & mask  # see _place
-                while table[at]:
-                    at = (at + 1) & mask
-                table[at] = place
-                self._used += 1
+    def _merge(self, chunk: int, numbers: NDArray[np.int64], slots: NDArray[np.uint32]) -> None:
+        """Have these in the chunk, too; it is parted where they are too many."""
+        numbers = np.concatenate([np.array(self._sorted[chunk], np.int64), numbers])
+        slots = np.concatenate([np.array(self._slots[chunk], np.uint32), slots])
+        order = np.argsort(numbers, kind="stable")
+        parts = np.array_split(order, -(-len(order) // _MOST))
+        self._firsts[chunk + 1 : chunk + 1] = [int(numbers[part[0]]) for part in parts[1:]]
+        self._sorted[chunk : chunk + 1] = [_column(numbers[part]) for part in parts]
+        self._slots[chunk : chunk + 1] = [array("I", slots[part].tobytes()) for part in parts]
 
 
-def _all_numbers(ids: Sequence[str]) -> list[int | None] | None:
-    """The ids as whole numbers where all are such, as they nearly always are."""
-    try:
-        numbers = [*map(int, ids)]
-    except ValueError:
-        return None
-    are_plain = [*map(str, numbers)] == [*ids] and min(numbers) >= 0 and max(numbers) < 10**18
-    return [*numbers] if are_plain else None
+def _column(numbers: NDArray[np.int64]) -> "array[int]":
+    kind = "I" if numbers[-1] < _NARROW else "q"
+    return array(kind, numbers.astype(kind).tobytes())
+
+
+def _all_numbers(ids: Sequence[str]) -> NDArray[np.int64]:
+    """The ids as whole numbers, -1 for those that are none, as they hardly ever are."""
+    joined = ",".join(ids)
+    if "-" not in joined and joined.split() == [joined]:  # both are no part of a number here
+        try:
+            numbers = msgspec.json.decode(f"[{joined}]", type=list[int])
+        except msgspec.DecodeError:
+            numbers = []
+        if len(numbers) == len(ids) and max(numbers) < 10**_MOST_DIGITS:
+            return np.array(numbers, np.int64)
+    found = (_number(order_id) for order_id in ids)
+    return np.array([-1 if number is None else number for number in found], np.int64)
 
 
 def _number(order_id: str) -> int | None:
     """The id as a whole number, None where that is not the same."""
-    if order_id.isdecimal() and order_id.isascii() and len(order_id) < 19:
+    if order_id.isdecimal() and order_id.isascii() and len(order_id) <= _MOST_DIGITS:
         number = int(order_id)
         if order_id[0] != "0" or order_id == "0":
             return number
     return None
-
-
-def _place(number: int, mask: int) -> int:
-    """Where to begin to look. Ids in a row stand in a row: few steps, and near each other."""
-    return (number ^ number >> 15) & mask

@@ -14,6 +14,7 @@ from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units
 from watcher.looks import Looks
 from watcher.model import REFILL_FINAL, Order, Phase, Refill
 from watcher.records import NONE, STATUSES, OrderRows
+from watcher.records.coded import Coded
 from watcher.shelf import NOTHING, Batch, Census, Shelf, Sight
 
 _SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
@@ -52,7 +53,7 @@ class Book:
         """
         shelf = self._shelves[rows.panel]
         shelf.fill(rows, now, random)
-        for status, number in Counter(rows.status).items():
+        for status, number in Coded.of(rows.status).counts():
             self.counts[rows.panel, status] += number
 
     def begin(self, panel: str) -> None:

@@ -28,6 +28,16 @@ def test_what_was_noted_is_there_to_the_second(noted: list[tuple[int, float]], o
     assert asked.newest == max([0, *(int(at) for _, at in noted if not isnan(at))])
 
 
+@given(st.lists(st.tuples(KEYS, TIMES)))
+def test_noted_together_it_is_the_same_as_one_by_one(noted: list[tuple[int, float]]):
+    together, one_by_one = Asked(), Asked()
+    together.note([key for key, _ in noted], [at for _, at in noted])
+    for key, at in noted:
+        one_by_one.note([key], [at])
+    assert dict(together.packed()) == dict(one_by_one.packed())
+    assert together.newest == one_by_one.newest
+
+
 @given(st.lists(KEYS, min_size=1))
 def test_the_pages_of_a_stretch_hold_all_of_its_orders(keys: list[int]):
     asked = Asked()

@@ -5,12 +5,13 @@ made when somebody wants to see it, which for most answers nobody does: they say
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import nan
 
 import msgspec
 
 from watcher.model import Order, Phase, Status
+from watcher.records.coded import Coded
 from watcher.records.index import Index
 from watcher.records.words import Words
 
@@ -18,13 +19,15 @@ NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
 STATUSES, PHASES = tuple(Status), tuple(Phase)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
 _PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
+_NONES, _NANS = array("q", [NONE]), array("d", [nan])
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
 
 
 class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders of one panel as the database holds them: a sequence for each field.
 
-    Statuses and phases are their values, charges texts.
+    Statuses and phases are their values, charges texts. Where few values are many orders' the
+    sequence is best a `Coded` one.
     """
 
     panel: str
@@ -122,17 +125,17 @@ class Records:
         self.progressed_at.extend(rows.progressed_at)
         self.finished_at.extend(_times(rows.finished_at))
         self.told_at.extend(_times(rows.checked_at))
-        self.service.extend([word[text] for text in rows.service])
-        self.status_text.extend([word[text] for text in rows.status_text])
+        self.service.frombytes(Coded.of(rows.service).translated(word, "I"))
+        self.status_text.frombytes(Coded.of(rows.status_text).translated(word, "I"))
         self.charge.extend([amount[text] for text in rows.charge])
-        self.currency.extend([word[text] for text in rows.currency])
-        self.problem.extend([word[text] for text in rows.problem])
-        self.status.extend(map(_STATUS_CODES.__getitem__, rows.status))
-        self.phase.extend(map(_PHASE_CODES.__getitem__, rows.phase))
+        self.currency.frombytes(Coded.of(rows.currency).translated(word, "I"))
+        self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
+        self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES, "B"))
+        self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES, "B"))
         self.refills.extend(rows.refills)
-        for slot, link in enumerate(rows.link, first):
-            if link is not None:
-                self.links[slot] = link
+        if not _is_none(rows.link):
+            links = enumerate(rows.link, first)
+            self.links.update((slot, link) for slot, link in links if link is not None)
         self._lengthen_schedule(more)
         self.checked_at[first:] = array("d", rows.asked_at)
         return range(first, first + more)
@@ -211,16 +214,16 @@ class Records:
         for column in (*self._whole[1:6], *self._words, *self._small[:2], self.refills):
             column.extend([0] * more)
         for times in self._times[:4]:
-            times.extend([nan] * more)
+            times.extend(_NANS * more)
         self._lengthen_schedule(more)
 
     def _lengthen_schedule(self, more: int) -> None:
         for column in (self.mark, *self._small[2:], self.failures):
             column.frombytes(bytes(column.itemsize * more))
         for times in self._times[4:]:
-            times.extend([nan] * more)
+            times.extend(_NANS * more)
         for column in (self.filed, self.look):
-            column.extend([NONE] * more)
+            column.extend(_NONES * more)
 
     def _clear(self, slot: int) -> None:
         for column in (*self._small[2:], self.failures):
@@ -230,9 +233,24 @@ class Records:
         self.filed[slot] = self.look[slot] = NONE
 
 
-def _whole(numbers: Iterable[int | None]) -> list[int]:
-    return [NONE if number is None else number for number in numbers]
+def _whole(numbers: Sequence[int | None]) -> "array[int]":
+    try:
+        return array("q", numbers)  # type: ignore[arg-type]
+    except TypeError:  # as some are None
+        if _is_none(numbers):
+            return _NONES * len(numbers)
+        return array("q", [NONE if number is None else number for number in numbers])
 
 
-def _times(times: Iterable[float | None]) -> list[float]:
-    return [nan if at is None else at for at in times]
+def _times(times: Sequence[float | None]) -> "array[float]":
+    try:
+        return array("d", times)  # type: ignore[arg-type]
+    except TypeError:
+        if _is_none(times):
+            return _NANS * len(times)
+        return array("d", [nan if at is None else at for at in times])
+
+
+def _is_none(column: Sequence[object]) -> bool:
+    """Whether all are None."""
+    return column.count(None) == len(column)

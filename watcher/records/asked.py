@@ -2,46 +2,44 @@
 
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import nan
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 _BITS = 12
 _PAGE = 1 << _BITS  # orders
-_EMPTY = bytes(4 * _PAGE)
+_SIZE = 4 * _PAGE  # bytes
 
 
 class Asked:
     """By the orders' keys, to the second: pages of so many keys each, those without orders not."""
 
     def __init__(self) -> None:
-        self._pages: dict[int, array[int]] = {}
+        self._at: dict[int, int] = {}  # number of a page -> where it is
+        self._pages = np.zeros((1, _PAGE), np.uint32)  # the first is what is not known
         self.newest = 0  # Unix seconds
 
-    def note(self, keys: Sequence[int], times: Sequence[float]) -> None:
+    def note(self, keys: ArrayLike, times: ArrayLike) -> None:
         """These orders were asked about then, in Unix seconds; NaN: that is not known."""
-        pages = self._pages
-        for key, at in zip(keys, times, strict=True):
-            if at != at:
-                continue
-            page = pages.get(key >> _BITS)
-            if page is None:
-                page = pages[key >> _BITS] = array("I", _EMPTY)
-            page[key % _PAGE] = second = int(at)
-            if second > self.newest:
-                self.newest = second
+        noted, at = np.asarray(keys, np.int64), np.asarray(times, np.float64)
+        is_known = at == at
+        noted, seconds = noted[is_known], at[is_known].astype(np.uint32)
+        if len(noted):
+            for number in np.unique(noted >> _BITS).tolist():
+                self._open(number)
+            self._pages[self._where(noted)] = seconds
+            self.newest = max(self.newest, int(seconds.max()))
 
-    def times(self, keys: Iterable[int]) -> list[float]:
+    def times(self, keys: ArrayLike) -> "array[float]":
         """When these orders were asked about; NaN where it is not known."""
-        pages = self._pages
-        found = []
-        for key in keys:
-            page = pages.get(key >> _BITS)
-            found.append(float(page[key % _PAGE] or nan) if page else nan)
-        return found
+        seconds = self._pages[self._where(np.asarray(keys, np.int64))]
+        return array("d", np.where(seconds, seconds, nan).tobytes())
 
     def packed(self) -> list[tuple[int, bytes]]:
         """The pages' numbers and what they hold, to be unpacked on the same kind of machine."""
-        return [(number, zlib.compress(page, 1)) for number, page in self._pages.items()]
+        return [(number, zlib.compress(self._pages[at], 1)) for number, at in self._at.items()]
 
     @classmethod
     def unpacked(cls, pages: Iterable[tuple[int, bytes]]) -> "Asked":
@@ -52,9 +50,23 @@ class Asked:
                 page = zlib.decompress(packed)
             except zlib.error:
                 continue
-            if len(page) == len(_EMPTY):
-                asked._pages[number] = array("I", page)
+            if len(page) == _SIZE:
+                at = asked._open(number)
+                asked._pages[at] = np.frombuffer(page, np.uint32)
         return asked
+
+    def _open(self, number: int) -> int:
+        """Where the page is; it is new if need be."""
+        at = self._at.setdefault(number, len(self._at) + 1)
+        if at == len(self._pages):
+            self._pages = np.concatenate([self._pages, np.zeros_like(self._pages)])
+        return at
+
+    def _where(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """The page of each key, 0 where there is none, and where on it."""
+        numbers, which = np.unique(keys >> _BITS, return_inverse=True)
+        pages = np.array([self._at.get(number, 0) for number in numbers.tolist()], np.intp)
+        return pages[which], keys % _PAGE
 
 
 def pages_of(first: int, last: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -15,12 +14,12 @@ from watcher.store.asked import asked_between
 from watcher.store.order_rows import (
     LAST_KEY,
     SELECT_ORDER,
-    WITHOUT_LINK,
     OrderReader,
     add_orders,
     rows_by_panel,
+    select_rows,
 )
-from watcher.store.part import Part, batched, compiled, driver_of
+from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _PART = 16_000  # orders that are read at once
@@ -29,8 +28,9 @@ _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
 _LOAD = {  # with links -> statement
-    links: f"{compiled(columns.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
-    for links, columns in {True: SELECT_ORDER, False: WITHOUT_LINK}.items()
+    links: f"{compiled(statement.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
+    for links in (True, False)
+    for statement in [select_rows(links=links)]
 }
 
 
@@ -67,8 +67,8 @@ class Orders(Part):
             rows = list(await driver.execute_fetchall(_LOAD[links], (after, last, _PART)))
             asked = await asked_between(connection, rows[0][0], rows[-1][0]) if rows else Asked()
             names = self._db.panels.names
-            slices = (rows_by_panel(some, names, asked) for some in batched(rows, _SLICE))
-            return chain.from_iterable(slices), rows[-1][0] if len(rows) == _PART else None
+            parts = rows_by_panel(rows, names, asked, _SLICE)
+            return parts, rows[-1][0] if len(rows) == _PART else None
 
         return await self._db.read("load", fetch)
 

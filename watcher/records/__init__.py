@@ -127,7 +127,7 @@ class Records:
         self.told_at.extend(_times(rows.checked_at))
         self.service.frombytes(Coded.of(rows.service).translated(word, "I"))
         self.status_text.frombytes(Coded.of(rows.status_text).translated(word, "I"))
-        self.charge.extend([amount[text] for text in rows.charge])
+        self.charge.extend(map(amount.__getitem__, rows.charge))
         self.currency.frombytes(Coded.of(rows.currency).translated(word, "I"))
         self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
         self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES, "B"))

@@ -64,9 +64,11 @@ class Asked:
 
     def _where(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """The page of each key, 0 where there is none, and where on it."""
-        numbers, which = np.unique(keys >> _BITS, return_inverse=True)
-        pages = np.array([self._at.get(number, 0) for number in numbers.tolist()], np.intp)
-        return pages[which], keys % _PAGE
+        numbers = keys >> _BITS
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))  # mostly many in a row are on one
+        pages = [self._at.get(number, 0) for number in numbers[starts].tolist()]
+        lengths = np.diff(starts, append=len(keys))
+        return np.repeat(np.array(pages, np.intp), lengths), keys % _PAGE
 
 
 def pages_of(first: int, last: int) -> tuple[int, int]:

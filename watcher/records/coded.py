@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Coded(Sequence[T], Generic[T]):
     """Each value once or some times, and of every row which of them it has."""
 
-    def __init__(self, values: Sequence[T], codes: NDArray[np.intp]) -> None:
+    def __init__(self, values: Sequence[T], codes: NDArray[np.uint32]) -> None:
         self.values = values
         self.codes = codes
 
@@ -21,8 +21,8 @@ class Coded(Sequence[T], Generic[T]):
         """The same column."""
         if isinstance(column, Coded):
             return column
-        numbers = Numbers[T]()
-        codes = np.array([numbers[value] for value in column], np.intp)
+        numbers = _Numbers[T]()
+        codes = np.fromiter(map(numbers.__getitem__, column), np.uint32, len(column))
         return cls([*numbers], codes)
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Coded(Sequence[T], Generic[T]):
         return [*zip(self.values, many.tolist(), strict=True)]
 
 
-class Numbers(dict[T, int], Generic[T]):
+class _Numbers(dict[T, int], Generic[T]):
     """Numbers what it is asked for, from 0 on, in the order in which it was."""
 
     def __missing__(self, value: T) -> int:

@@ -11,15 +11,15 @@ from math import nan
 import msgspec
 
 from watcher.model import Order, Phase, Status
+from watcher.records import columns
 from watcher.records.coded import Coded
 from watcher.records.index import Index
 from watcher.records.words import Words
 
-NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
+NONE = columns.NONE  # in a column of whole numbers; NaN is it in one of times
 STATUSES, PHASES = tuple(Status), tuple(Phase)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
 _PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
-_NONES, _NANS = array("q", [NONE]), array("d", [nan])
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
 
 
@@ -117,23 +117,23 @@ class Records:
         word, amount = self.words.code, self.words.amount
         self._ids.extend(rows.id, first)
         self.key.extend(rows.key)
-        self.quantity.extend(_whole(rows.quantity))
-        self.start_count.extend(_whole(rows.start_count))
-        self.remains.extend(_whole(rows.remains))
-        self.count.extend(_whole(rows.count))
+        self.quantity.extend(columns.whole(rows.quantity))
+        self.start_count.extend(columns.whole(rows.start_count))
+        self.remains.extend(columns.whole(rows.remains))
+        self.count.extend(columns.whole(rows.count))
         self.submitted_at.extend(rows.submitted_at)
         self.progressed_at.extend(rows.progressed_at)
-        self.finished_at.extend(_times(rows.finished_at))
-        self.told_at.extend(_times(rows.checked_at))
+        self.finished_at.extend(columns.times(rows.finished_at))
+        self.told_at.extend(columns.times(rows.checked_at))
         self.service.frombytes(Coded.of(rows.service).translated(word, "I"))
         self.status_text.frombytes(Coded.of(rows.status_text).translated(word, "I"))
-        self.charge.extend(map(amount.__getitem__, rows.charge))
+        self.charge.frombytes(Coded.of(rows.charge).translated(amount, "I"))
         self.currency.frombytes(Coded.of(rows.currency).translated(word, "I"))
         self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
         self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES, "B"))
         self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES, "B"))
         self.refills.extend(rows.refills)
-        if not _is_none(rows.link):
+        if not columns.is_none(rows.link):
             links = enumerate(rows.link, first)
             self.links.update((slot, link) for slot, link in links if link is not None)
         self._lengthen_schedule(more)
@@ -214,16 +214,16 @@ class Records:
         for column in (*self._whole[1:6], *self._words, *self._small[:2], self.refills):
             column.extend([0] * more)
         for times in self._times[:4]:
-            times.extend(_NANS * more)
+            times.extend(columns.NANS * more)
         self._lengthen_schedule(more)
 
     def _lengthen_schedule(self, more: int) -> None:
         for column in (self.mark, *self._small[2:], self.failures):
             column.frombytes(bytes(column.itemsize * more))
         for times in self._times[4:]:
-            times.extend(_NANS * more)
+            times.extend(columns.NANS * more)
         for column in (self.filed, self.look):
-            column.extend(_NONES * more)
+            column.extend(columns.NONES * more)
 
     def _clear(self, slot: int) -> None:
         for column in (*self._small[2:], self.failures):
@@ -231,26 +231,3 @@ class Records:
         for times in self._times[4:]:
             times[slot] = nan
         self.filed[slot] = self.look[slot] = NONE
-
-
-def _whole(numbers: Sequence[int | None]) -> "array[int]":
-    try:
-        return array("q", numbers)  # type: ignore[arg-type]
-    except TypeError:  # as some are None
-        if _is_none(numbers):
-            return _NONES * len(numbers)
-        return array("q", [NONE if number is None else number for number in numbers])
-
-
-def _times(times: Sequence[float | None]) -> "array[float]":
-    try:
-        return array("d", times)  # type: ignore[arg-type]
-    except TypeError:
-        if _is_none(times):
-            return _NANS * len(times)
-        return array("d", [nan if at is None else at for at in times])
-
-
-def _is_none(column: Sequence[object]) -> bool:
-    """Whether all are None."""
-    return column.count(None) == len(column)

@@ -1,7 +1,8 @@
 """Columns of few different values, of which many rows have each."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, overload
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,9 @@ class Coded(Sequence[T], Generic[T]):
         """The same column."""
         if isinstance(column, Coded):
             return column
-        numbers = _Numbers[T]()
-        codes = np.fromiter(map(numbers.__getitem__, column), np.uint32, len(column))
-        return cls([*numbers], codes)
+        coding = Coding[T]()
+        coding.extend(column)
+        return coding.coded()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -40,14 +41,37 @@ class Coded(Sequence[T], Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return map(self.values.__getitem__, self.codes.tolist())
 
+    def taken(self, rows: NDArray[np.intp]) -> "Coded[T]":
+        """A column of these rows, and of no value that none of them has."""
+        codes = self.codes[rows]
+        used = np.flatnonzero(np.bincount(codes))
+        numbers = np.zeros(len(self.values), np.uint32)
+        numbers[used] = np.arange(len(used))
+        return Coded([self.values[code] for code in used.tolist()], numbers[codes])
+
     def translated(self, codes: Mapping[T, int], kind: str) -> bytes:
         """As a column of this typecode, with the codes that the values have elsewhere."""
         return np.array([codes[value] for value in self.values], kind)[self.codes].tobytes()
 
     def counts(self) -> list[tuple[T, int]]:
-        """How many rows there are of each value."""
+        """How many rows there are of each of the values."""
         many = np.bincount(self.codes, minlength=len(self.values))
         return [*zip(self.values, many.tolist(), strict=True)]
+
+
+class Coding(Generic[T]):
+    """Such a column as it becomes longer."""
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers[T]()
+        self._codes = array("I")
+
+    def extend(self, column: Iterable[T]) -> None:
+        self._codes.extend(map(self._numbers.__getitem__, column))
+
+    def coded(self, read: Callable[[T], Any] = lambda value: value) -> "Coded[Any]":
+        """The column, of what `read` makes of the values."""
+        return Coded([*map(read, self._numbers)], np.array(self._codes))
 
 
 class _Numbers(dict[T, int], Generic[T]):

@@ -1,21 +1,17 @@
 """Orders and their rows in `orders` and `order_states`. Made to be quick: there are millions."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Select, Text, bindparam, func, null, select, type_coerce
+from sqlalchemy import Text, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
-from watcher.records import OrderRows
-from watcher.records.asked import Asked
-from watcher.records.coded import Coded
 from watcher.store.panels import PanelNames
-from watcher.store.part import batched, compiled
+from watcher.store.part import compiled
 from watcher.store.schema import money_text, order_states, orders
 
 _MOST_SHARED = 50_000
@@ -46,20 +42,6 @@ COLUMNS = (
     order_states.c.refills,
 )
 SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
-# For very many: what hardly differs between orders is one text, of which there are few.
-_FIELDS = dict(zip(OrderRows.__struct_fields__[3:-1], COLUMNS[3:], strict=True))
-_SHARED = ("service", "status", "status_text", "currency", "phase", "problem", "refills")
-_OWN = [name for name in _FIELDS if name not in _SHARED]
-_KIND = func.json_array(*(_FIELDS[name] for name in _SHARED))
-
-
-def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
-    """What `rows_by_panel` takes. Without `links` no order has one."""
-    fields = _FIELDS if links else {**_FIELDS, "link": null()}
-    own = (fields[name] for name in _OWN)
-    return select(*COLUMNS[:3], _KIND, *own).join_from(order_states, orders)
-
-
 LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
 _IDENTITY = ("panel", "order_id", "service", "link", "quantity", "submitted_at", "tracked_at")
@@ -132,36 +114,6 @@ class OrderReader:
                 refills,
             ) in rows
         ]
-
-
-def rows_by_panel(
-    rows: Iterable[Sequence[Any]], panels: Mapping[int, str], asked: Asked, most: int
-) -> Iterator[OrderRows]:
-    """The rows of `select_rows`, column by column, and when they were asked about.
-
-    No more than `most` come together.
-    """
-    by_panel: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
-    for row in rows:
-        by_panel[row[1]].append(row)
-    for panel, of_panel in by_panel.items():
-        for some in batched(of_panel, most):
-            key, _, order_id, kinds, *own = zip(*some, strict=True)
-            yield OrderRows(
-                panel=panels[panel],
-                key=key,
-                id=order_id,
-                asked_at=asked.times(key),
-                **dict(zip(_OWN, own, strict=True)),
-                **_parted(kinds),
-            )
-
-
-def _parted(kinds: Sequence[str]) -> dict[str, Any]:
-    """The columns that are together in each of the texts."""
-    kind = Coded.of(kinds)
-    columns = zip(*map(msgspec.json.decode, kind.values), strict=True)
-    return {name: Coded(values, kind.codes) for name, values in zip(_SHARED, columns, strict=True)}
 
 
 class _Shared(dict[T | None, T | None]):

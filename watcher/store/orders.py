@@ -9,21 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
 from watcher.records import OrderRows
-from watcher.records.asked import Asked
 from watcher.store.asked import asked_between
+from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import (
     LAST_KEY,
     SELECT_ORDER,
     OrderReader,
     add_orders,
-    rows_by_panel,
-    select_rows,
 )
 from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _PART = 16_000  # orders that are read at once
-_SLICE = 4_000  # of them at once in the loop: some 30 ms
+_SLICE = 4_000  # of them at once in the loop: some milliseconds
 _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
@@ -63,12 +61,16 @@ class Orders(Part):
         """
 
         async def fetch(connection: AsyncConnection) -> tuple[Iterator[OrderRows], int | None]:
-            driver = await driver_of(connection)
-            rows = list(await driver.execute_fetchall(_LOAD[links], (after, last, _PART)))
-            asked = await asked_between(connection, rows[0][0], rows[-1][0]) if rows else Asked()
-            names = self._db.panels.names
-            parts = rows_by_panel(rows, names, asked, _SLICE)
-            return parts, rows[-1][0] if len(rows) == _PART else None
+            driver, columns = await driver_of(connection), OrderColumns()
+            async with driver.execute(_LOAD[links], (after, last, _PART)) as cursor:
+                while rows := list(await cursor.fetchmany(_SLICE)):
+                    columns.add(rows)
+            keys, names = columns.keys, self._db.panels.names
+            if not keys:
+                return iter(()), None
+            asked = await asked_between(connection, keys[0], keys[-1])
+            parts = columns.by_panel(names, asked, _SLICE)
+            return parts, keys[-1] if len(keys) == _PART else None
 
         return await self._db.read("load", fetch)
 

@@ -1,0 +1,33 @@
+"""Numbers that may be missing, in columns."""
+
+from array import array
+from collections.abc import Sequence
+from math import nan
+
+NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
+NONES, NANS = array("q", [NONE]), array("d", [nan])
+
+
+def whole(numbers: Sequence[int | None]) -> "array[int]":
+    """A column of these; one is taken as it is."""
+    try:
+        return array("q", numbers)  # type: ignore[arg-type]
+    except TypeError:  # as some are None
+        if is_none(numbers):
+            return NONES * len(numbers)
+        return array("q", [NONE if number is None else number for number in numbers])
+
+
+def times(seconds: Sequence[float | None]) -> "array[float]":
+    """A column of these; one is taken as it is."""
+    try:
+        return array("d", seconds)  # type: ignore[arg-type]
+    except TypeError:
+        if is_none(seconds):
+            return NANS * len(seconds)
+        return array("d", [nan if at is None else at for at in seconds])
+
+
+def is_none(column: Sequence[object]) -> bool:
+    """Whether all are None."""
+    return column.count(None) == len(column)

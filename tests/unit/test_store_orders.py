@@ -190,6 +190,48 @@ def test_money_is_exact_in_the_file(amounts: list[Decimal]) -> None:
     asyncio.run(round_trip())
 
 
+TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+TIMES = st.none() | st.floats(0, 2e9)
+WHOLE = st.none() | st.integers(1 - 2**63, 2**63 - 1)
+LOADED = st.fixed_dictionaries(
+    {
+        "panel": st.sampled_from("pqr"),
+        "service": TEXTS,
+        "link": TEXTS,
+        "quantity": WHOLE,
+        "submitted_at": st.floats(0, 2e9),
+        "status_text": TEXTS,
+        "charge": st.none() | st.decimals(0, 9, places=4),
+        "currency": TEXTS,
+        "start_count": WHOLE,
+        "remains": WHOLE,
+        "count": WHOLE,
+        "phase": st.sampled_from([Phase.OPEN, Phase.GUARDED]),
+        "finished_at": TIMES,
+        "checked_at": TIMES,
+        "problem": TEXTS,
+        "refills": st.integers(0, 2**31),
+    }
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(LOADED, min_size=1), st.integers(1, 5), st.integers(1, 5))
+def test_all_are_loaded_as_they_were_tracked(
+    fields: list[dict[str, Any]], size: int, part: int
+) -> None:
+    async def round_trip() -> None:
+        with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(orders_module, "_SLICE", size)
+            patch.setattr(orders_module, "_PART", part)
+            async with opened(Path(directory)) as store:
+                given_orders = [an_order(str(i), **given) for i, given in enumerate(fields)]
+                added = await store.track(given_orders, now=0.0)
+                assert await loaded(store) == added
+
+    asyncio.run(round_trip())
+
+
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "sNaN"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ArithmeticError, match="not an amount"):

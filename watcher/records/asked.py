@@ -68,7 +68,7 @@ class Asked:
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))  # mostly many in a row are on one
         pages = [self._at.get(number, 0) for number in numbers[starts].tolist()]
         lengths = np.diff(starts, append=len(keys))
-        return np.repeat(np.array(pages, np.intp), lengths), keys % _PAGE
+        return np.repeat(np.array(pages, np.intp), lengths), keys & (_PAGE - 1)
 
 
 def pages_of(first: int, last: int) -> tuple[int, int]:

@@ -42,4 +42,7 @@ def test_a_column_that_becomes_longer(parts: list[list[str | None]]):
 
 def test_codes_from_elsewhere():
     coded = Coded.of(["a", "b", "a"])
-    assert coded.translated({"a": 7, "b": 300}, "I") == np.array([7, 300, 7], "I").tobytes()
+    assert (
+        coded.translated({"a": 7, "b": 300}.__getitem__, "I")
+        == np.array([7, 300, 7], "I").tobytes()
+    )

@@ -114,7 +114,7 @@ class Records:
     def extend(self, rows: OrderRows) -> range:
         """The slots of orders none of which is here yet."""
         first, more = len(self.number), len(rows.id)
-        word, amount = self.words.code, self.words.amount
+        word, amount = self.words.code.__getitem__, self.words.amount.__getitem__
         self._ids.extend(rows.id, first)
         self.key.extend(rows.key)
         self.quantity.extend(columns.whole(rows.quantity))
@@ -130,9 +130,9 @@ class Records:
         self.charge.frombytes(Coded.of(rows.charge).translated(amount, "I"))
         self.currency.frombytes(Coded.of(rows.currency).translated(word, "I"))
         self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
-        self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES, "B"))
-        self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES, "B"))
-        self.refills.extend(rows.refills)
+        self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES.__getitem__, "B"))
+        self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES.__getitem__, "B"))
+        self.refills.frombytes(Coded.of(rows.refills).translated(int, "I"))
         if not columns.is_none(rows.link):
             links = enumerate(rows.link, first)
             self.links.update((slot, link) for slot, link in links if link is not None)

@@ -1,7 +1,7 @@
 """Columns of few different values, of which many rows have each."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -49,9 +49,9 @@ class Coded(Sequence[T], Generic[T]):
         numbers[used] = np.arange(len(used))
         return Coded([self.values[code] for code in used.tolist()], numbers[codes])
 
-    def translated(self, codes: Mapping[T, int], kind: str) -> bytes:
+    def translated(self, code: Callable[[T], int], kind: str) -> bytes:
         """As a column of this typecode, with the codes that the values have elsewhere."""
-        return np.array([codes[value] for value in self.values], kind)[self.codes].tobytes()
+        return np.array([*map(code, self.values)], kind)[self.codes].tobytes()
 
     def counts(self) -> list[tuple[T, int]]:
         """How many rows there are of each of the values."""

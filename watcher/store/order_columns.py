@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import Select, func, select
 
 from watcher.records import OrderRows
 from watcher.records.asked import Asked
@@ -19,26 +19,25 @@ from watcher.store.schema import order_states, orders
 _FIELDS = dict(zip(("key", "panel", *OrderRows.__struct_fields__[2:-1]), COLUMNS, strict=True))
 _WHOLE = ("key", "panel", "quantity", "start_count", "remains", "count")
 _TIMES = ("submitted_at", "progressed_at", "finished_at", "checked_at")
-_TEXTS = ("id", "link")
+_TEXTS = {True: ("id", "link"), False: ("id",)}  # with links -> those that orders hardly share
 # What hardly differs between orders: it is one text for each, of which there are few.
 _KIND = ("service", "status", "status_text", "currency", "phase", "problem", "refills")
 
 
 def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
     """What `OrderColumns` takes. Without `links` no order has one."""
-    fields = _FIELDS if links else {**_FIELDS, "link": null()}
-    own = (fields[name] for name in (*_WHOLE, *_TIMES, *_TEXTS, "charge"))
-    kind = func.json_array(*(fields[name] for name in _KIND))
+    own = (_FIELDS[name] for name in (*_WHOLE, *_TIMES, *_TEXTS[links], "charge"))
+    kind = func.json_array(*(_FIELDS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
 
 class OrderColumns:
     """Orders of all panels. In a column one takes a tenth of the memory of its row."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, links: bool) -> None:
         self._whole = {name: array("q") for name in _WHOLE}
         self._times = {name: array("d") for name in _TIMES}
-        self._texts: dict[str, list[Any]] = {name: [] for name in _TEXTS}
+        self._texts: dict[str, list[Any]] = {name: [] for name in _TEXTS[links]}
         self._charges, self._kinds = Coding[str | None](), Coding[str]()
 
     @property
@@ -81,6 +80,7 @@ class OrderColumns:
         places = rows.tolist()
         parted = zip(_KIND, zip(*kind.values, strict=True), strict=True)
         fields: dict[str, Any] = {
+            "link": [None] * len(rows),
             **{name: _taken(column, rows) for name, column in self._whole.items()},
             **{name: _taken(column, rows) for name, column in self._times.items()},
             **{name: [*map(texts.__getitem__, places)] for name, texts in self._texts.items()},

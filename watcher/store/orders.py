@@ -61,7 +61,7 @@ class Orders(Part):
         """
 
         async def fetch(connection: AsyncConnection) -> tuple[Iterator[OrderRows], int | None]:
-            driver, columns = await driver_of(connection), OrderColumns()
+            driver, columns = await driver_of(connection), OrderColumns(links=links)
             async with driver.execute(_LOAD[links], (after, last, _PART)) as cursor:
                 while rows := list(await cursor.fetchmany(_SLICE)):
                     columns.add(rows)

@@ -25,7 +25,6 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 
 from benchmarks.house import Rows
-from watcher.cadence import MIN_GAP
 
 QUANTITY = 1000
 LEFT = 600  # of each order, before the first sweep
@@ -33,7 +32,7 @@ CHARGE = "0.27819"
 START_COUNT = 3572
 MOVES_IN = 20  # sweeps: a twentieth of the orders in each
 BATCH = 100
-_RESTED = 2 * MIN_GAP  # seconds after an answer, by which its orders may be asked about again
+_RESTED = 20.0  # seconds after an answer, by which its orders may well be asked about again
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

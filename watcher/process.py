@@ -1,6 +1,7 @@
-"""The daemon as a process: signals, the event loop, the collector."""
+"""The daemon as a process: signals, the event loop, the collector, the allocator."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -18,6 +19,9 @@ from watcher.errors import StoreCorrupt
 from watcher.store import beside
 from watcher.supervisor import Supervisor
 
+_M_MMAP_THRESHOLD = -3  # mallopt(3)
+_LARGE = 128 * 1024  # bytes
+
 
 def run(path: Path) -> int:
     """Run the daemon until it is told to stop; the exit code.
@@ -28,11 +32,22 @@ def run(path: Path) -> int:
     logs.configure(config.daemon.log_level, config.daemon.log_format)
     # SQLite works in threads: at the default 5 ms a busy loop starves a commit for seconds.
     sys.setswitchinterval(0.0005)
+    _keep_large_pieces_apart()
     try:
         return uvloop.run(_run(config, path))
     except StoreCorrupt as error:
         backups = beside(config.database, config.daemon.backup_dir)
         raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
+
+
+def _keep_large_pieces_apart() -> None:
+    """Columns grow without leaving holes in the heap: a seventh of all memory at a million orders.
+
+    glibc begins so, and raises the threshold as soon as a large piece is given back.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 async def _run(config: Config, path: Path) -> int:

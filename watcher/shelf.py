@@ -81,7 +81,8 @@ class Shelf:
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
         records, agenda = self.records, self.agenda
-        slots = np.array(records.extend(rows), dtype=np.intp)
+        added = records.extend(rows)
+        slots = np.arange(added.start, added.stop)
         told_at, checked_at = np.asarray(records.told_at)[slots], np.asarray(records.checked_at)
         asked_at = checked_at[slots]
         checked_at[slots] = np.where(asked_at <= now, np.maximum(told_at, asked_at), nan)

@@ -15,6 +15,7 @@ from watcher.records import Records
 
 FINE = 20.0  # buckets a unit of virtual time
 _STALE_AT_ONCE = 1000  # slots: a millisecond
+_NOT_TAKEN_AT_ONCE = 2000  # slots, between those that are taken
 _ASKED, _WAITING = int(State.ASKED), int(State.WAITING)
 
 
@@ -98,19 +99,20 @@ class Buckets:
         Who was checked after `rested` is early.
         """
         taken: list[int] = []
-        left = _STALE_AT_ONCE
+        wanted, left = limit, _NOT_TAKEN_AT_ONCE
         while self._numbers and len(taken) < limit and left > 0:
-            slots, numbers = self.take(min(limit - len(taken), left))
-            state = np.asarray(self._state)
-            is_meant = state[slots] == _WAITING
-            is_meant &= (np.asarray(self._turn)[slots] * FINE).astype(int) == numbers
+            slots, numbers = self.take(wanted)
+            state, turn = np.asarray(self._state), np.asarray(self._turn)
+            is_meant = (state[slots] == _WAITING) & ((turn[slots] * FINE).astype(int) == numbers)
             is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
-            has_its_turn = slots[is_meant & ~is_early]
-            state[has_its_turn] = _ASKED
             self.early.extend(slots[is_early].tolist())
-            once = dict.fromkeys(has_its_turn.tolist())  # what is stale may look the same
-            taken.extend(once)
-            left -= len(slots) - len(once)
+            # What is stale may look as if it were not: the same slot, twice in a bucket.
+            in_turn = np.array([*dict.fromkeys(slots[is_meant & ~is_early].tolist())], np.intp)
+            in_turn, others = np.split(in_turn, [limit - len(taken)])
+            state[in_turn] = _ASKED
+            taken.extend(in_turn.tolist())
+            self.add_all(turn[others] * FINE, others)
+            wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn)
         return taken
 
     def _pop(self) -> None:

@@ -107,12 +107,14 @@ class Buckets:
             is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
             self.early.extend(slots[is_early].tolist())
             # What is stale may look as if it were not: the same slot, twice in a bucket.
-            in_turn = np.array([*dict.fromkeys(slots[is_meant & ~is_early].tolist())], np.intp)
-            in_turn, others = np.split(in_turn, [limit - len(taken)])
-            state[in_turn] = _ASKED
-            taken.extend(in_turn.tolist())
-            self.add_all(turn[others] * FINE, others)
-            wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn)
+            in_turn = [*dict.fromkeys(slots[is_meant & ~is_early].tolist())]
+            room = limit - len(taken)
+            for slot in in_turn[:room]:
+                self._state[slot] = _ASKED
+            taken += in_turn[:room]
+            for slot in in_turn[room:]:
+                self.add(int(self._turn[slot] * FINE), slot)
+            wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn[:room])
         return taken
 
     def _pop(self) -> None:

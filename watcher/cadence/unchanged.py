@@ -92,32 +92,33 @@ def _in_progress(
     moved, since = np.asarray(records.progressed_at)[slots], np.asarray(records.started)[slots]
     is_told = remains != NONE
     is_sized = (quantity != NONE) & (quantity != 0)
-    since = np.where(
-        np.isnan(since), np.minimum(moved, submitted + 60.0 * lasts[:, _PENDING]), since
-    )
+    size = np.where(is_sized, quantity, USUAL_QUANTITY)
+    unseen = np.minimum(moved, submitted + 60.0 * lasts[:, _PENDING])
+    since = np.where(np.isnan(since), unseen, since)
     age, still = np.maximum((now - since) / 60.0, 0.0), now - moved
-    left = np.where(is_told, remains, 0) / np.where(is_sized, quantity, USUAL_QUANTITY)
-    usual = a_root * np.sqrt(np.where(is_sized, quantity, USUAL_QUANTITY))
+    usual = a_root * np.sqrt(size)
 
     has_begun = is_told & is_sized & (remains < quantity)
     is_ending = has_begun & (remains <= 0)
-    # Where it has begun, quantity - remains is at least one.
-    delivered = np.where(has_begun, quantity - remains, 1)
-    has_stopped = has_begun & ~is_ending & (still > STILL)
-    has_stopped &= still > STILL + STILL_GAPS * (moved - since) / delivered
-    is_moving = has_begun & ~is_ending & ~has_stopped
+    is_moving = has_begun & ~is_ending
+    gap = (moved - since) / np.maximum(quantity - remains, 1)  # at least 1 where it has begun
+    has_stopped = is_moving & (still > STILL) & (still > STILL + STILL_GAPS * gap)
+    is_moving &= ~has_stopped
     stages = np.full(len(slots), int(_STARTING))
     stages[is_ending], stages[has_stopped], stages[is_moving] = _ENDING, _STOPPED, _MOVING
 
     # Starting: the end is expected about when it usually comes, where the panel tells no more.
     is_early = ~is_told & (age < usual)
-    minutes = np.where(is_early, 2 * usual - age, age + np.where(is_told, usual, 0.0))
+    minutes = np.where(is_early, 2 * usual - age, age + usual * is_told)
     growth = np.where(is_early, -1.0, 1.0)
-    # Moving: the undelivered share by speed, the speed smoothed by what is usual.
-    growth = np.where(is_moving, left / np.where(is_moving, 1.1 - left, 1.0), growth)
-    minutes = np.where(is_moving, np.maximum(growth * (age + 0.1 * usual), SHORTEST_LEFT), minutes)
+    if is_moving.any():  # the undelivered share by speed, the speed smoothed by what is usual
+        left = remains[is_moving] / size[is_moving]
+        growth[is_moving] = slowness = left / (1.1 - left)
+        left_for = slowness * (age + 0.1 * usual)[is_moving]
+        minutes[is_moving] = np.maximum(left_for, SHORTEST_LEFT)
     stands = is_ending | has_stopped
-    waited = np.maximum(still, 0.0) / 60.0 + np.where(
-        is_ending, lasts[:, _ENDING], lasts[:, _STOPPED]
-    )
-    return stages, np.where(stands, waited, minutes), growth
+    if stands.any():
+        waited = np.maximum(still[stands], 0.0) / 60.0
+        minutes[stands] = waited + lasts[stands, stages[stands]]
+        growth[stands] = 1.0
+    return stages, minutes, growth

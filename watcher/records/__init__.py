@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import nan
 
 import msgspec
+import numpy as np
 
 from watcher.model import Order, Phase, Status
 from watcher.records import columns
@@ -96,7 +97,7 @@ class Records:
 
     def ids(self, slots: Sequence[int]) -> list[str]:
         """The ids of the orders in the slots."""
-        numbers = [self.number[slot] for slot in slots]
+        numbers = np.asarray(self.number)[slots].tolist()
         return [*map(str, numbers)] if min(numbers) >= 0 else [*map(self._ids.text, slots)]
 
     def add(self, order: Order) -> int:

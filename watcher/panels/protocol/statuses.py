@@ -6,6 +6,7 @@ Any bytes decode or raise a `PanelError`: `Refused` and its kin where the panel 
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from operator import eq, ne
 from typing import Annotated, Any
 
 import msgspec
@@ -68,25 +69,21 @@ def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
 
 def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | None:
     """None where there is something else in the answer than orders: it wants to be looked at."""
-    batch, read = _RAW_BATCH.decode(body), _USUAL_ROW.decode
-    old: list[int] = []
+    batch = _RAW_BATCH.decode(body)
+    raws = [*map(batch.get, ids)]
+    found = [0 if raw is None else hash(bytes(raw)) for raw in raws]
+    old = [at for at, is_same in enumerate(map(eq, found, marks)) if is_same and raws[at]]
     rows: dict[str, Observation | RowError] = {}
     changed: dict[str, int] = {}
-    left = len(batch)
-    for position, (order_id, mark) in enumerate(zip(ids, marks, strict=True)):
-        raw = batch.get(order_id)
-        if raw is None:
+    for at, is_new in enumerate(map(ne, found, marks)):
+        raw = raws[at]
+        if not is_new or raw is None:
             continue
-        left -= 1
-        row = bytes(raw)
-        found = hash(row)
-        if found == mark:
-            old.append(position)
-            continue
-        seen = _observe_usual(read(row))
+        seen = _observe_usual(_USUAL_ROW.decode(raw))
         if seen is not None:
-            rows[order_id] = seen
-            changed[order_id] = found
+            rows[ids[at]] = seen
+            changed[ids[at]] = found[at]
+    left = len(batch) - len(ids) + raws.count(None)
     return News(rows, old, changed) if not left and (old or rows) else None
 
 

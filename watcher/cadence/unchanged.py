@@ -87,7 +87,7 @@ def _standing_all(
 def _in_progress(
     records: Records, slots: Slots, lasts: Floats, a_root: Floats, submitted: Floats, now: float
 ) -> tuple[Slots, Floats, Floats]:
-    """The same as if all were in progress: `stage_in_progress` and `standing_in_progress`."""
+    """The same as if all were in progress: what `stages` and `learnt` say of one order."""
     remains, quantity = np.asarray(records.remains)[slots], np.asarray(records.quantity)[slots]
     moved, since = np.asarray(records.progressed_at)[slots], np.asarray(records.started)[slots]
     is_told = remains != NONE

@@ -290,6 +290,16 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
     assert not any(records.state[slot] == State.APPOINTED for slot in entries)
 
 
+def test_what_was_filed_twice_for_its_cap_is_filed_once_again():
+    """As an order is that left and came back at once, into the same slot."""
+    agenda, (entry,) = joined_again([WITHIN - 10.0], ids=6000.0)
+    agenda._caps._buckets.add(agenda.records.filed[entry], entry)
+    agenda.records.checked_at[entry] = NOW
+    agenda.next_at(NOW + 20.0)
+    slots, _ = agenda._caps._buckets.take(100)
+    assert slots.tolist() == [entry]
+
+
 def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
     agenda, entries = joined_again([100.0] * 20_000, ids=1e6)
     *hastened, last = entries

@@ -230,7 +230,7 @@ class Agenda:
         """Their turn has come before they have rested. Those of one answer rest together."""
         records = self.records
         together: dict[float, list[int]] = {}
-        for slot in slots:
+        for slot in dict.fromkeys(slots):
             records.state[slot] = _RESTING
             together.setdefault(records.checked_at[slot] + self.gap, []).append(slot)
         for rested in together.items():

@@ -156,7 +156,7 @@ class Caps:
         slots, numbers = self._buckets.take(_LOOKED_AT_ONCE, now / self._width)
         filed = np.asarray(self._records.filed)
         is_meant = (np.asarray(self._records.state)[slots] != _OUT) & (filed[slots] == numbers)
-        meant = slots[is_meant]
+        meant = np.unique(slots[is_meant])  # what left and came back at once was filed there twice
         filed[meant] = NONE
         phases = np.asarray(self._records.phase)[meant]
         for code, phase in _PHASES:

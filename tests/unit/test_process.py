@@ -1,0 +1,39 @@
+"""What the process does before anything else runs in it."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from watcher import process
+
+# A large piece that is given back lets glibc raise the threshold, unless that was set.
+_PROGRAM = """
+import ctypes
+from watcher import process
+libc = ctypes.CDLL(None)
+class Told(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in "arena ordblks smblks hblks hblkhd".split()]
+    _fields_ += [("others", ctypes.c_int * 5)]
+libc.mallinfo.restype = Told
+process._keep_large_pieces_apart()
+large = bytes(16 * 1024 * 1024)
+del large
+before = libc.mallinfo().hblks
+column = bytes(1024 * 1024)
+print(libc.mallinfo().hblks - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="a C library like glibc")
+def test_a_column_has_memory_of_its_own_also_after_a_larger_piece_was_given_back():
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "1"
+
+
+def test_a_c_library_that_has_no_such_option_is_as_well(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    process._keep_large_pieces_apart()

@@ -4,7 +4,7 @@ The database is the record, the book is the schedule: it is rebuilt at every sta
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from math import ceil
 
@@ -12,7 +12,7 @@ import msgspec
 
 from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units
 from watcher.looks import Looks
-from watcher.model import REFILL_FINAL, Order, Phase, Refill
+from watcher.model import REFILL_FINAL, Observation, Order, Phase, Refill, RowError
 from watcher.records import NONE, STATUSES, OrderRows
 from watcher.records.coded import Coded
 from watcher.shelf import NOTHING, Batch, Census, Shelf, Sight
@@ -106,11 +106,22 @@ class Book:
         shelf = self._shelves.get(panel)
         return shelf.take(limit, now) if shelf else NOTHING
 
-    def unchanged(self, panel: str, batch: Batch, which: Sequence[int], now: float) -> None:
-        """The panel told at `now` of these of the batch, by position; they are as they were."""
+    def unchanged(
+        self,
+        panel: str,
+        batch: Batch,
+        old: Sequence[int],
+        rows: Mapping[str, Observation | RowError],
+        marks: Mapping[str, int],
+        now: float,
+    ) -> set[int]:
+        """The panel told at `now` of those of the batch, by position, that are as they were.
+
+        They are the `old` ones, and those of the `rows` that say nothing which is not on record;
+        these have `marks`. Returns all of them.
+        """
         shelf = self._shelves.get(panel)
-        if shelf is not None:
-            shelf.unchanged(batch, which, now)
+        return shelf.unchanged(batch, old, rows, marks, now) if shelf else set(old)
 
     def put_back(self, panel: str, ids: Iterable[str]) -> None:
         """Orders that were taken and not observed: next again."""

@@ -70,8 +70,17 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
 
     What the panel did not say stays as it was: a missing charge is not 0.
     """
-    if _says_nothing_new(order, seen):
-        return None
+    if order.phase is not Phase.CLOSED and order.problem is None:
+        told = Observation(
+            status=order.status,
+            text=order.status_text,
+            charge=order.charge,
+            currency=order.currency,
+            start_count=order.start_count,
+            remains=order.remains,
+        )
+        if says_nothing_new(told, seen):
+            return None
     fields: dict[str, Any] = {"problem": None}
     if seen.status is not order.status:
         fields |= _status_fields(order, seen.status, now)
@@ -81,6 +90,21 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
         fields["progressed_at"] = now
     fields["checked_at"] = now
     return _transition(order, fields, now)
+
+
+def says_nothing_new(told: Observation, seen: Observation) -> bool:
+    """Whether a panel that told that has told no more now.
+
+    Compared field by field without a loop: this runs for very many orders.
+    """
+    return (
+        seen.status is told.status
+        and (seen.remains is None or seen.remains == told.remains)
+        and (seen.charge is None or seen.charge == told.charge)
+        and (seen.start_count is None or seen.start_count == told.start_count)
+        and (seen.text is None or seen.text == told.text)
+        and (seen.currency is None or seen.currency == told.currency)
+    )
 
 
 def set_aside(order: Order, problem: str, now: float) -> Transition | None:
@@ -118,20 +142,6 @@ def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) 
         return None
     finished_at = now if status in REFILL_FINAL else None
     return msgspec.structs.replace(refill, status=status, status_text=text, finished_at=finished_at)
-
-
-def _says_nothing_new(order: Order, seen: Observation) -> bool:
-    """Compared field by field without a loop: this runs for every order of every answer."""
-    return (
-        seen.status is order.status
-        and order.problem is None
-        and order.phase is not Phase.CLOSED
-        and (seen.remains is None or seen.remains == order.remains)
-        and (seen.charge is None or seen.charge == order.charge)
-        and (seen.start_count is None or seen.start_count == order.start_count)
-        and (seen.text is None or seen.text == order.status_text)
-        and (seen.currency is None or seen.currency == order.currency)
-    )
 
 
 def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:

@@ -200,10 +200,10 @@ class Poller:
         self._unproven = 0
         self._suspects.answered(ask)
         ids = ask.ids
-        if batch is not None and news.old:
-            self._book.unchanged(self._line.name, batch, news.old, self._line.clock())
-            old = set(news.old)
-            ids = [order_id for at, order_id in enumerate(ids) if at not in old]
+        if batch is not None:
+            name, now = self._line.name, self._line.clock()
+            same = self._book.unchanged(name, batch, news.old, news.rows, news.marks, now)
+            ids = [order_id for at, order_id in enumerate(ids) if at not in same]
         if ids:
             await self._learn(ids, news)
 

@@ -1,7 +1,7 @@
 """One panel's watched orders: in columns, in their schedule, and what they have taught."""
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, nan
 
 import msgspec
@@ -19,7 +19,8 @@ from watcher.cadence import (
     units,
     waits,
 )
-from watcher.model import Order
+from watcher.lifecycle import says_nothing_new
+from watcher.model import Observation, Order, RowError
 from watcher.records import OPEN, OrderRows, Records
 
 _COUNTED_AT_ONCE = 2_000  # orders in one slice of a census: some milliseconds
@@ -107,12 +108,40 @@ class Shelf:
             late=self.agenda.lag(slots, now),
         )
 
-    def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
-        at = np.array(which, dtype=np.intp)
+    def unchanged(
+        self,
+        batch: Batch,
+        old: Sequence[int],
+        rows: Mapping[str, Observation | RowError],
+        marks: Mapping[str, int],
+        now: float,
+    ) -> set[int]:
+        same = {*old, *self._same(batch, old, rows, marks)}
+        at = np.array([*same], dtype=np.intp)
         slots = batch.slots[at]
         # Where an order left, another may have come.
-        is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
-        unchanged(self.agenda, self.learnt, slots[is_same], now)
+        is_meant = np.asarray(self.records.number)[slots] == batch.numbers[at]
+        unchanged(self.agenda, self.learnt, slots[is_meant], now)
+        return same
+
+    def _same(
+        self,
+        batch: Batch,
+        old: Sequence[int],
+        rows: Mapping[str, Observation | RowError],
+        marks: Mapping[str, int],
+    ) -> Iterator[int]:
+        """Of these rows those, by position, that say nothing which is not on record."""
+        records, known = self.records, set(old)
+        slots, numbers = batch.slots.tolist(), batch.numbers.tolist()
+        for at, order_id in enumerate(batch.ids):
+            seen = None if at in known else rows.get(order_id)
+            if not isinstance(seen, Observation) or records.number[slots[at]] != numbers[at]:
+                continue
+            told = records.told(slots[at])
+            if told is not None and says_nothing_new(told, seen):
+                records.mark[slots[at]] = marks.get(order_id, 0)
+                yield at
 
     def sight(self, slot: int) -> Sight:
         entry = Entry(self.records, slot)

@@ -1,5 +1,7 @@
 """The book: what is due next."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.unit.factories import an_order, rows_of
 from watcher.book import Book
-from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage
-from watcher.model import Phase, Status
+from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage, State
+from watcher.lifecycle import observe
+from watcher.model import Observation, Order, Phase, RowError, Status
 from watcher.records import Records
 from watcher.shelf import Batch
 
@@ -63,6 +66,69 @@ def test_what_was_checked_just_now_is_left_alone():
     check(book, "0", 2.0)
     check(book, "1", 5.0)
     assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
+
+
+told = {
+    "charge": st.sampled_from([None, Decimal("0.5"), Decimal("0.50"), Decimal(0)]),
+    "currency": st.sampled_from([None, "USD", "EUR"]),
+    "start_count": st.sampled_from([None, 0, 7]),
+    "remains": st.sampled_from([None, 0, 5, -5]),
+}
+orders = st.builds(
+    an_order,
+    status=st.sampled_from([Status.IN_PROGRESS, Status.PENDING, Status.UNKNOWN]),
+    status_text=st.sampled_from([None, "In progress", "x"]),
+    problem=st.sampled_from([None, None, "Incorrect order ID"]),
+    **told,
+)
+observations = st.builds(
+    Observation,
+    status=st.sampled_from([Status.IN_PROGRESS, Status.PENDING, Status.UNKNOWN]),
+    text=st.sampled_from([None, "In progress", "x"]),
+    **told,
+)
+
+
+@given(orders, observations)
+def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: Observation):
+    book = a_panel(Book())
+    book.add(order, 1.0)
+    batch = book.take("p", 100, 1.0)
+    same = book.unchanged("p", batch, [], {order.id: seen}, {order.id: 77}, 5.0)
+    entry = book.entry("p", order.id)
+    assert entry is not None
+    if observe(order, seen, 5.0) is None:
+        assert same == {0}
+        assert entry.checked_at == 5.0
+        assert entry.order == order
+    else:
+        assert same == set()
+        assert entry.state is State.ASKED
+
+
+def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
+    book = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
+    batch = book.take("p", 100, 1.0)
+    rows = {
+        batch.ids[0]: Observation(status=Status.IN_PROGRESS),
+        batch.ids[1]: Observation(status=Status.COMPLETED),
+        batch.ids[2]: RowError("Incorrect order ID"),
+    }
+    assert book.unchanged("p", batch, [], rows, {batch.ids[0]: 77}, 1.0) == {0}
+    again = book.take("p", 100, 1.0 + MIN_GAP)
+    assert (again.ids, again.marks) == ([batch.ids[0]], [77])
+
+
+def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
+    book = a_book([1.0], status=Status.IN_PROGRESS)
+    batch = book.take("p", 100, 1.0)
+    book.replace(an_order(id="0", phase=Phase.CLOSED))
+    book.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
+    assert (
+        book.unchanged("p", batch, [], {"0": Observation(status=Status.IN_PROGRESS)}, {}, 1.0)
+        == set()
+    )
+    assert book.take("p", 100, 1.0).ids == ["other"]
 
 
 def test_a_refused_id_fills_no_request():

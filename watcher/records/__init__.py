@@ -11,7 +11,7 @@ from math import nan
 import msgspec
 import numpy as np
 
-from watcher.model import Order, Phase, Status
+from watcher.model import Observation, Order, Phase, Status
 from watcher.records import columns
 from watcher.records.coded import Coded
 from watcher.records.index import Index
@@ -200,6 +200,20 @@ class Records:
             checked_at=None if told_at != told_at else told_at,
             problem=values[self.problem[slot]],
             refills=self.refills[slot],
+        )
+
+    def told(self, slot: int) -> Observation | None:
+        """What the panel told of the order, as far as it said; None where it refuses to tell."""
+        if self.problem[slot]:
+            return None
+        values, start_count, remains = self.words.values, self.start_count[slot], self.remains[slot]
+        return Observation(
+            status=STATUSES[self.status[slot]],
+            text=values[self.status_text[slot]],
+            charge=values[self.charge[slot]],
+            currency=values[self.currency[slot]],
+            start_count=None if start_count == NONE else start_count,
+            remains=None if remains == NONE else remains,
         )
 
     def phase_of(self, slot: int) -> Phase:

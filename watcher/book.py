@@ -106,22 +106,27 @@ class Book:
         shelf = self._shelves.get(panel)
         return shelf.take(limit, now) if shelf else NOTHING
 
-    def unchanged(
+    def same(
         self,
         panel: str,
         batch: Batch,
         old: Sequence[int],
         rows: Mapping[str, Observation | RowError],
         marks: Mapping[str, int],
-        now: float,
-    ) -> set[int]:
-        """The panel told at `now` of those of the batch, by position, that are as they were.
+    ) -> list[int]:
+        """The orders of the batch, by position, of which an answer says nothing new.
 
-        They are the `old` ones, and those of the `rows` that say nothing which is not on record;
-        these have `marks`. Returns all of them.
+        They are the `old` ones, and those whose row says nothing that is not on record: their
+        `marks` are noted.
         """
         shelf = self._shelves.get(panel)
-        return shelf.unchanged(batch, old, rows, marks, now) if shelf else set(old)
+        return shelf.same(batch, old, rows, marks) if shelf else list(old)
+
+    def unchanged(self, panel: str, batch: Batch, which: Sequence[int], now: float) -> None:
+        """The panel told at `now` of these of the batch, by position; they are as they were."""
+        shelf = self._shelves.get(panel)
+        if shelf is not None:
+            shelf.unchanged(batch, which, now)
 
     def put_back(self, panel: str, ids: Iterable[str]) -> None:
         """Orders that were taken and not observed: next again."""

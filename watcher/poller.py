@@ -201,9 +201,12 @@ class Poller:
         self._suspects.answered(ask)
         ids = ask.ids
         if batch is not None:
-            name, now = self._line.name, self._line.clock()
-            same = self._book.unchanged(name, batch, news.old, news.rows, news.marks, now)
-            ids = [order_id for at, order_id in enumerate(ids) if at not in same]
+            name = self._line.name
+            same = self._book.same(name, batch, news.old, news.rows, news.marks)
+            if same:
+                self._book.unchanged(name, batch, same, self._line.clock())
+            known = set(same)
+            ids = [order_id for at, order_id in enumerate(ids) if at not in known]
         if ids:
             await self._learn(ids, news)
 

@@ -108,31 +108,14 @@ class Shelf:
             late=self.agenda.lag(slots, now),
         )
 
-    def unchanged(
+    def same(
         self,
         batch: Batch,
         old: Sequence[int],
         rows: Mapping[str, Observation | RowError],
         marks: Mapping[str, int],
-        now: float,
-    ) -> set[int]:
-        same = {*old, *self._same(batch, old, rows, marks)}
-        at = np.array([*same], dtype=np.intp)
-        slots = batch.slots[at]
-        # Where an order left, another may have come.
-        is_meant = np.asarray(self.records.number)[slots] == batch.numbers[at]
-        unchanged(self.agenda, self.learnt, slots[is_meant], now)
-        return same
-
-    def _same(
-        self,
-        batch: Batch,
-        old: Sequence[int],
-        rows: Mapping[str, Observation | RowError],
-        marks: Mapping[str, int],
-    ) -> Iterator[int]:
-        """Of these rows those, by position, that say nothing which is not on record."""
-        records, known = self.records, set(old)
+    ) -> list[int]:
+        records, known, found = self.records, set(old), list(old)
         slots, numbers = batch.slots.tolist(), batch.numbers.tolist()
         for at, order_id in enumerate(batch.ids):
             seen = None if at in known else rows.get(order_id)
@@ -141,7 +124,15 @@ class Shelf:
             told = records.told(slots[at])
             if told is not None and says_nothing_new(told, seen):
                 records.mark[slots[at]] = marks.get(order_id, 0)
-                yield at
+                found.append(at)
+        return found
+
+    def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
+        at = np.array(which, dtype=np.intp)
+        slots = batch.slots[at]
+        # Where an order left, another may have come.
+        is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
+        unchanged(self.agenda, self.learnt, slots[is_same], now)
 
     def sight(self, slot: int) -> Sight:
         entry = Entry(self.records, slot)

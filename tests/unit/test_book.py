@@ -94,16 +94,15 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
     book = a_panel(Book())
     book.add(order, 1.0)
     batch = book.take("p", 100, 1.0)
-    same = book.unchanged("p", batch, [], {order.id: seen}, {order.id: 77}, 5.0)
+    is_news = observe(order, seen, 5.0) is not None
+    same = book.same("p", batch, [], {order.id: seen}, {order.id: 77})
+    assert same == ([] if is_news else [0])
+    book.unchanged("p", batch, same, 5.0)
     entry = book.entry("p", order.id)
     assert entry is not None
-    if observe(order, seen, 5.0) is None:
-        assert same == {0}
-        assert entry.checked_at == 5.0
-        assert entry.order == order
-    else:
-        assert same == set()
-        assert entry.state is State.ASKED
+    assert entry.checked_at == (None if is_news else 5.0)
+    assert entry.state is (State.ASKED if is_news else State.WAITING)
+    assert entry.order == order
 
 
 def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
@@ -114,7 +113,9 @@ def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
         batch.ids[1]: Observation(status=Status.COMPLETED),
         batch.ids[2]: RowError("Incorrect order ID"),
     }
-    assert book.unchanged("p", batch, [], rows, {batch.ids[0]: 77}, 1.0) == {0}
+    same = book.same("p", batch, [], rows, {batch.ids[0]: 77})
+    assert same == [0]
+    book.unchanged("p", batch, same, 1.0)
     again = book.take("p", 100, 1.0 + MIN_GAP)
     assert (again.ids, again.marks) == ([batch.ids[0]], [77])
 
@@ -124,10 +125,9 @@ def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
     batch = book.take("p", 100, 1.0)
     book.replace(an_order(id="0", phase=Phase.CLOSED))
     book.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
-    assert (
-        book.unchanged("p", batch, [], {"0": Observation(status=Status.IN_PROGRESS)}, {}, 1.0)
-        == set()
-    )
+    rows = {"0": Observation(status=Status.IN_PROGRESS)}
+    assert book.same("p", batch, [], rows, {}) == []
+    book.unchanged("p", batch, [0], 1.0)
     assert book.take("p", 100, 1.0).ids == ["other"]
 
 

@@ -171,7 +171,9 @@ class Caps:
         is_early = latest > now + self._width
         is_over = ~is_early & ~(checked_at + self._gap > now)
         again = np.where(is_early, latest, now + self._width)
-        again = np.where(is_over, limits.latest(slots, np.full(len(slots), now)), again)
+        if is_over.any():
+            asked_now = np.full(np.count_nonzero(is_over), now)
+            again[is_over] = limits.latest(slots[is_over], asked_now)
         # Not later than an open order's: a guarded one may be open again by then.
         self._file_all(slots, np.minimum(again, now + self._within))
         for slot, since in zip(slots[is_over].tolist(), latest[is_over].tolist(), strict=True):

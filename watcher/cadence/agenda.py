@@ -149,7 +149,7 @@ class Agenda:
 
     def lag(self, slots: Slots, now: float) -> float:
         """Seconds by which the latest of the orders is late."""
-        return max(0.0, float(np.fmax.reduce(now - self.promised(slots), initial=0.0)))
+        return float(np.fmax.reduce(now - self.promised(slots), initial=0.0))
 
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""

@@ -170,7 +170,7 @@ class Learnt:
         """Orders of the services in these rows were in these stages for so long, unchanged."""
         tables = self.tables
         np.add.at(tables.exposure, (rows, stages), exposure)
-        tables.touched[rows] = True
+        tables.touched[rows[exposure > 0.0]] = True
         for stage, more in enumerate(np.bincount(stages, exposure, _STAGES).tolist()):
             self.exposure[stage] += more
 

@@ -1,13 +1,15 @@
 """Every refusal of the web in one form; what nobody foresaw is logged, not shown."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
+from watcher.web.backend import BACKEND
+from watcher.web.door import ARRIVALS, CLIENT_FAULTS
 from watcher.web.guard import DROP_IN, Respond, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.rate import TooMany
@@ -20,28 +22,39 @@ log = structlog.get_logger()
 @web.middleware
 async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
     """Answer what is raised below."""
-    fault = _fault
-    if request.path == DROP_IN:
-        fault = _panels_fault
-    elif is_page(request):
-        fault = _page_fault
+    request.app[ARRIVALS].arrived(request.protocol)
     try:
         return await handler(request)
-    except RequestError as error:
-        if is_page(request) and isinstance(error, Unauthorized):
-            return _login(request, error)
-        return fault(error.status, error.code, str(error), _headers(error))
-    except StoreError as error:
-        return fault(503, "database", str(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return fault(error.status, "http", error.reason, _allowed(error))
-    except TimeoutError:
-        return fault(408, "too_slow", "the client did not read or send in time")
-    except Exception:
-        log.exception("web.failed", method=request.method, path=request.path)
-        return fault(500, "internal", "the daemon's log has the cause")
+        return _form_of(request)(error.status, "http", error.reason, _allowed(error))
+    except RequestError as error:
+        if is_page(request) and isinstance(error, Unauthorized):
+            return _login(request, error)
+        return _form_of(request)(error.status, error.code, str(error), _headers(error))
+    except Exception as error:  # noqa: BLE001  what nobody foresaw is among them
+        return _form_of(request)(*_failure(request, error))
+
+
+def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
+    """Return the status, the code and the message for what is no refusal of ours."""
+    if isinstance(error, StoreError):
+        return 503, "database", str(error)
+    if isinstance(error, TimeoutError):
+        return 408, "too_slow", "the client did not read or send in time"
+    if isinstance(error, CLIENT_FAULTS):
+        request.app[BACKEND].metrics.web_faults.labels("broken").inc()
+        return 400, "broken", "the request was cut off, or its body can't be decoded"
+    log.error("web.failed", method=request.method, path=request.path, exc_info=error)
+    return 500, "internal", "the daemon's log has the cause"
+
+
+def _form_of(request: web.Request) -> Callable[..., web.Response]:
+    """Return what makes an answer of the form that the caller reads."""
+    if request.path == DROP_IN:
+        return _panels_fault
+    return _page_fault if is_page(request) else _fault
 
 
 def json_answer(

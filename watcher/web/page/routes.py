@@ -120,7 +120,7 @@ async def _login(request: web.Request) -> web.Response:
 
 async def _logout(request: web.Request) -> web.Response:
     await _form(request)
-    request.app[KEEPER].end(request)
+    await request.app[KEEPER].end(request)
     answer = _see("/login")
     answer.del_cookie(cookie_name(request), path="/")
     return answer

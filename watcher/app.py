@@ -13,7 +13,7 @@ from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
 from watcher.config import Config
-from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
+from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
 from watcher.health import Health
 from watcher.intake import Intake
@@ -51,8 +51,10 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         schedule: Schedule | None = None,
         supervisor: Supervisor | None = None,
+        address_setting: str = "`listen` in [daemon]",
     ) -> None:
         self.config = config
+        self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
         self.book = Book()
         self.judge = Judge(config.rules)
@@ -283,7 +285,7 @@ class Daemon:
             await Door(runner, self.config.host, self.config.port, count).start()
         except OSError as error:
             where = f"{_host(self.config.host)}:{self.config.port}"
-            raise StartError(f"can't listen on {where}: {os.strerror(error.errno or 0)}") from None
+            raise cant_listen(where, error, self._address_setting) from None
         self.port = runner.addresses[0][1]
 
     # --- reloading and closing ---

@@ -17,6 +17,7 @@ from tests.integration.test_page import TOKEN, a_browser, get, send, set_token
 from tests.integration.test_web_guard import ask, with_token
 from tests.support.house import KEY, House, a_house
 from tests.support.process import ROOT, DaemonProcess
+from watcher.model import ActionPlan, ActionState, Kind, Outcome
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
 from watcher.web import door
@@ -270,3 +271,35 @@ def _read_until(terminal: int, text: bytes) -> None:
     seen = b""
     while text not in seen:
         seen += os.read(terminal, 65536)
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+async def test_a_form_that_was_refused_is_shown_again(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        store, now = house.daemon.store, house.clock()
+        plan = ActionPlan(kind=Kind.SUBMIT, panel="standard", params={"service": "1"})
+        action = await store.plan(plan, now=now)
+        await store.claim([action.id], now=now)
+        await store.settle([Outcome(action=action, state=ActionState.UNRESOLVED)], now=now)
+        status, text, _ = await send(
+            session, f"/actions/{action.id}/resolve", {"state": "accepted", "back": "/actions"}
+        )
+        assert status == 400
+        assert "an accepted submission needs the order id" in text
+        assert f'<dialog id="resolve-{action.id}"' in text
+        assert f'aria-labelledby="resolve-{action.id}-title" open>' in text
+
+
+async def test_a_page_that_refuses_leads_back_to_where_one_came_from(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        own = f"http://127.0.0.1:{house.daemon.port}/orders?panel=standard"
+        for referer, back in (
+            (own, '<a class="button" href="/orders?panel=standard">Back</a>'),
+            ("https://evil.example/", ""),
+            ("http://[", ""),
+        ):
+            status, text = await get(session, "/orders/none/1", headers={"Referer": referer})
+            assert status == 404
+            assert (back in text) if back else (">Back<" not in text)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -54,7 +56,18 @@ def _form_of(request: web.Request) -> Callable[..., web.Response]:
     """Return what makes an answer of the form that the caller reads."""
     if request.path == DROP_IN:
         return _panels_fault
-    return _page_fault if is_page(request) else _fault
+    return partial(_page_fault, _back(request)) if is_page(request) else _fault
+
+
+def _back(request: web.Request) -> str:
+    """Return the page of ours from which the request came; nothing where it is not known."""
+    try:
+        came_from = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    if came_from.netloc != request.host or not came_from.path.startswith("/"):
+        return ""
+    return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
 
 
 def json_answer(
@@ -78,9 +91,9 @@ def _login(request: web.Request, error: Unauthorized) -> web.Response:
 
 
 def _page_fault(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    back: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    answer = html_answer("fault.html", status, message=message)
+    answer = html_answer("fault.html", status, message=message, back=back)
     answer.headers.update(headers or {})
     return answer
 

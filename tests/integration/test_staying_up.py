@@ -281,8 +281,8 @@ async def test_a_form_that_was_refused_is_shown_again(tmp_path: Path):
         store, now = house.daemon.store, house.clock()
         plan = ActionPlan(kind=Kind.SUBMIT, panel="standard", params={"service": "1"})
         action = await store.plan(plan, now=now)
-        await store.claim([action.id], now=now)
-        await store.settle([Outcome(action=action, state=ActionState.UNRESOLVED)], now=now)
+        (claimed,) = await store.claim([action.id], now=now)
+        await store.settle([Outcome(action=claimed, state=ActionState.UNRESOLVED)], now=now)
         status, text, _ = await send(
             session, f"/actions/{action.id}/resolve", {"state": "accepted", "back": "/actions"}
         )

@@ -125,6 +125,15 @@ when = "true"
         (GOOD + "[[notify]]\nurl_env = 'X'\non = ['fire']", "there is no 'fire'"),
         (GOOD + "[[rules]]\nname='r'\naction='refill'\nwhen='true'\n" * 2, "used twice"),
         (
+            GOOD + "[[rules]]\nname='r'\naction='refil'\nwhen='true'\n",
+            "there is no 'refil'; did you mean 'refill'? there are: refill, cancel, notify",
+        ),
+        (GOOD + "[[shops]]\nrights=['read', 'all']\n", "there is no 'all'; there are: read, order"),
+        (
+            GOOD + "[[rules]]\nname='r'\naction='refill'\nwhen='true'\ndry_run='true'\n",
+            "Expected `bool`, got `str`: write it without quotes",
+        ),
+        (
             "[panels.a]\nprofile='genzsmm'\n"
             "[[rules]]\nname='r'\naction='cancel'\nwhen='order.age > duration(\"1h\")'",
             "no panel's API can cancel",

@@ -11,6 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+import typer
 
 from watcher.errors import WatcherError, no_such
 from watcher.web.shapes import FaultAnswer, PanelList, PanelView
@@ -198,7 +199,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def path_of(*parts: str) -> str:
-    """The path of a thing in the API, its names quoted."""
+    """Return the path of a thing in the API, its names quoted. BadParameter where one is empty."""
+    if not all(part.strip() for part in parts):
+        raise typer.BadParameter("a name or an id is empty: give one")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 

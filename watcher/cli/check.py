@@ -184,6 +184,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
         name=panel.name,
         url=panel.url,
         key=panel.key.reveal(),
+        dialect=panel.request,
         profile=panel.profile,
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,

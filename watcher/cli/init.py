@@ -176,6 +176,7 @@ async def _detected(panel: "PanelConfig", *, try_cancel: bool) -> "Found":
         name=panel.name,
         url=panel.url,
         key=panel.key.reveal(),
+        dialect=panel.request,
         profile=shipped()[_FALLBACK],  # which can do all, so that all can be tried
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,

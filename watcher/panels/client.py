@@ -21,9 +21,10 @@ from watcher.errors import (
 )
 from watcher.model import Balance, Observation, RowError, Service
 from watcher.panels import protocol
+from watcher.panels.dialect import PLAIN, Dialect, query_of
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, RefillObservation
-from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
+from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
 from watcher.turns import Turns
 
 _LARGEST_ANSWER = 4 * MIB
@@ -31,9 +32,10 @@ _LARGEST_PRICE_LIST = 32 * MIB
 _TEXT_LIMIT = 200
 _HEADERS = {
     "User-Agent": f"watcher/{__version__}",
-    "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
 }
+_CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+_ENCODE = {"form": protocol.encode_form, "json": protocol.encode_json}
 
 # A host's name that is no name is found out when it is to be resolved.
 _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
@@ -62,6 +64,7 @@ class PanelClient:
         timeout: float,
         on_request: Callable[[str, float, str | None], None],
         turns: Turns | None = None,
+        dialect: Dialect = PLAIN,
     ) -> None:
         self.name = name
         self._url = url
@@ -70,7 +73,8 @@ class PanelClient:
         self._timeout = timeout
         self._on_request = on_request
         self._turns = turns or Turns()
-        self._secret = Secret(key)
+        self._dialect = dialect
+        self._secret = Secret(key, *dialect.secrets(), *query_of(url).values())
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
 
@@ -161,6 +165,10 @@ class PanelClient:
         """What is left in the account."""
         return await self._request(self._reading, "balance", {}, protocol.decode_balance)
 
+    async def probe(self, action: str, params: Mapping[str, str]) -> object:
+        """Send a request that changes nothing, known to the panel or not; return its JSON."""
+        return await self._request(self._reading, action, params, protocol.load)
+
     def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
         # What is spent on connecting is known not to have sent anything; half of the time is
         # left for the answer. The whole is bounded around it.
@@ -169,11 +177,22 @@ class PanelClient:
         )
         return aiohttp.ClientSession(
             # No limit here, the callers keep one: who waits for a connection would time out.
-            connector=aiohttp.TCPConnector(limit=0, force_close=force_close, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=0, force_close=force_close, ttl_dns_cache=300, ssl=self._dialect.trusted()
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
+            headers=self._headers(),
             timeout=timeout,
+            proxy=self._dialect.proxy,
         )
+
+    def _headers(self) -> dict[str, str]:
+        dialect = self._dialect
+        usual = {**_HEADERS, "Content-Type": _CONTENT_TYPES[dialect.body]}
+        if dialect.user_agent is not None:
+            usual["User-Agent"] = dialect.user_agent
+        given = {name.lower() for name in dialect.headers}
+        return {name: usual[name] for name in usual if name.lower() not in given} | dialect.headers
 
     def _params(self, action: str, word: str, ids: Sequence[str]) -> dict[str, str]:
         self._check(action, ids)
@@ -194,11 +213,12 @@ class PanelClient:
     ) -> Answer:
         if session is None:
             raise RuntimeError("the client is not open")
-        form = protocol.encode_form(self._key, action, params)
+        dialect = self._dialect
+        body = _ENCODE[dialect.body](self._key, action, params, dialect.fields)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._exchange(session, form, decode, largest)
+                answer = await self._exchange(session, body, decode, largest)
         except TimeoutError:
             failure: PanelError = TimedOut(f"no whole answer within {self._timeout:g} s")
         except PanelError as error:
@@ -211,7 +231,7 @@ class PanelClient:
         raise failure from None
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, form: bytes, decode: Decode[Answer], largest: int
+        self, session: aiohttp.ClientSession, sent: bytes, decode: Decode[Answer], largest: int
     ) -> Answer:
         """One request and its answer.
 
@@ -219,7 +239,7 @@ class PanelClient:
         idempotent; a POST never is.
         """
         try:
-            async with session.post(self._url, data=form, allow_redirects=False) as response:
+            async with session.post(self._url, data=sent, allow_redirects=False) as response:
                 status = response.status
                 body = await _body(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
@@ -233,8 +253,8 @@ class PanelClient:
         host = urlsplit(self._url).hostname
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return NotSent(f"no connection to {host} within {self._timeout / 2:g} s")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return NotSent(f"no connection to {host}: {cause(error.os_error)}")
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+            return NotSent(f"no connection to {host}: {cause(error)}")
         if isinstance(error, _UNUSABLE_URL) and not isinstance(error, UnicodeDecodeError):
             return NotSent("its URL can't be used")
         return error if isinstance(error, TimeoutError) else RemoteFault(_BROKE + cause(error))
@@ -269,7 +289,8 @@ async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
         wait = retry_after(headers.get("Retry-After"), headers.get("Date"))
         raise RateLimited("HTTP 429", wait)
     if 300 <= response.status < 400:
-        raise RemoteFault(f"HTTP {response.status}{pointing_to(response.headers.get('Location'))}")
+        location = response.headers.get("Location")
+        raise redirected(response.status, location, str(response.request_info.url))
     return await (whole(response, largest) if response.status < 300 else best_effort(response))
 
 

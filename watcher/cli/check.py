@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -13,6 +14,7 @@ import typer
 from watcher.cli.output import counted, errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.errors import ConfigError, PanelError
+from watcher.panels.dialect import shown_url
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
@@ -75,7 +77,8 @@ def _document(config: "Config", findings: list[Finding] | None) -> dict[str, obj
                 "profile": panel.profile.name,
                 "batch": panel.profile.batch,
                 "can": sorted(panel.profile.has),
-                "url": panel.url,
+                "url": shown_url(panel.url),
+                "request": _request(panel),
             }
             for panel in config.panels.values()
         ],
@@ -140,10 +143,39 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
         Column("url", drop=1, flexible=True),
     )
     rows = [
-        (panel.name, panel.profile.name, panel.profile.batch, sorted(panel.profile.has), panel.url)
+        (
+            panel.name,
+            panel.profile.name,
+            panel.profile.batch,
+            sorted(panel.profile.has),
+            shown_url(panel.url),
+        )
         for panel in panels
     ]
     show_table(columns, rows)
+    for panel in panels:
+        told = [f"{name} {_listed(value)}" for name, value in _request(panel).items()]
+        if told:
+            say(f"{panel.name} is asked with: {'; '.join(told)}")
+
+
+def _request(panel: "PanelConfig") -> dict[str, object]:
+    """What differs in how a panel is asked: names only, as values may be secret."""
+    dialect = panel.request
+    proxy = urlsplit(dialect.proxy or "")
+    told: dict[str, object] = {
+        "body": dialect.body if dialect.body != "form" else None,
+        "user_agent": dialect.user_agent,
+        "headers": sorted(dialect.headers),
+        "fields": sorted(dialect.fields),
+        "ca_file": "of its own" if dialect.ca else None,
+        "proxy": proxy.netloc.rpartition("@")[2],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _listed(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _check_online(config: "Config") -> bool:

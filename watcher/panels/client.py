@@ -12,6 +12,7 @@ import msgspec
 
 from watcher import __version__
 from watcher.errors import (
+    BadKey,
     NotSent,
     PanelError,
     RateLimited,
@@ -227,8 +228,14 @@ class PanelClient:
             self._on_request(action, time.perf_counter() - started, None)
             return answer
         self._on_request(action, time.perf_counter() - started, failure.reason)
-        failure.args = (self._secret.redact(str(failure))[:_TEXT_LIMIT],)
+        told = self._secret.redact(str(failure))[:_TEXT_LIMIT]
+        failure.args = (told + self._key_hint() if isinstance(failure, BadKey) else told,)
         raise failure from None
+
+    def _key_hint(self) -> str:
+        """What is odd about a key that the panel does not take: it is sent as it stands."""
+        ends = self._key[:1] + self._key[-1:]
+        return " (the key stands in quotes: take them off)" if ends in ("''", '""') else ""
 
     async def _exchange(
         self, session: aiohttp.ClientSession, sent: bytes, decode: Decode[Answer], largest: int

@@ -88,7 +88,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _tls(error: ssl.SSLError) -> str:
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""
     if reason in _NO_TLS:
         return "the server does not speak TLS on this port: http:// or another port?"
     if reason in _OLD_TLS:

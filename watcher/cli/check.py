@@ -14,7 +14,6 @@ import typer
 from watcher.cli.output import counted, errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.errors import ConfigError, PanelError
-from watcher.panels.dialect import shown_url
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
@@ -66,6 +65,8 @@ def check_config(
 
 def _document(config: "Config", findings: list[Finding] | None) -> dict[str, object]:
     """What a configuration comes to; no secret is in it."""
+    from watcher.panels.dialect import shown_url
+
     return {
         "good": True,
         "database": str(config.database),
@@ -135,6 +136,8 @@ def _show_targets(config: "Config") -> None:
 
 
 def _show_panels(panels: Sequence["PanelConfig"]) -> None:
+    from watcher.panels.dialect import shown_url
+
     columns = (
         Column("panel"),
         Column("profile", drop=2),

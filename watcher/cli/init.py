@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -19,31 +18,23 @@ from watcher.cli.init_file import (
     key_path,
     panels_in,
     whole_text,
-    with_key,
 )
 from watcher.cli.options import Force
 from watcher.cli.output import counted, say, warn
 from watcher.errors import (
     BadKey,
     ConfigError,
-    NotSent,
     PanelError,
-    RateLimited,
-    Redirected,
-    TimedOut,
     WatcherError,
 )
 from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import Found
-    from watcher.config import Config
-    from watcher.panels.client import PanelClient
 
 _FALLBACK = "standard"
 _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
 _URL = "The panel's API URL"
-_VARIABLE = "WATCHER_INIT_KEY"  # where the key is while its file is not written
 
 
 class Unanswered(WatcherError):
@@ -129,6 +120,8 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
 
 def _learn(url: str | None, options: Options) -> tuple[Choice, "Found"]:
     """Ask for what is missing, then the panel; on a terminal ask again for what was wrong."""
+    from watcher.cli.init_search import find
+
     url, named = _start(url, options.profile)
     key: str | None = None
     while True:
@@ -137,7 +130,7 @@ def _learn(url: str | None, options: Options) -> tuple[Choice, "Found"]:
             key = _key(options.key_env)
             choice = msgspec.structs.replace(choice, key=key)
         try:
-            return asyncio.run(_find(choice))
+            return asyncio.run(find(choice))
         except BadKey as error:
             told = f"the panel does not take this key: {error}"
             if options.key_env is not None or not sys.stdin.isatty():
@@ -236,81 +229,10 @@ def _asked(question: str, option: str, *, hidden: bool = False, default: str | N
     return str(answer).strip()
 
 
-async def _find(choice: Choice) -> tuple[Choice, "Found"]:
-    """The panel, here or where its API is likely to be; the first failure is the one to tell."""
-    from watcher.cli.detect import Unlike
-
-    try:
-        return choice, await _detected(choice)
-    except (PanelError, Unlike) as error:
-        first = error
-    for other in _others(choice, first):
-        try:
-            found = await _detected(other)
-        except BadKey:
-            if not isinstance(first, BadKey):
-                raise  # there is a panel, as its answer shows
-        except (PanelError, Unlike):
-            continue
-        else:
-            differs = "JSON bodies are wanted there" if other.request != choice.request else ""
-            warn(
-                f"{choice.url}: {first}", f"the panel answers at {other.url}; {differs}".strip("; ")
-            )
-            return other, found
-    raise first
-
-
-def _others(choice: Choice, error: WatcherError) -> Iterator[Choice]:
-    """What to try after a failure, which tells what may be wrong."""
-    from watcher.cli import addresses
-
-    if isinstance(error, RateLimited | TimedOut):
-        return
-    urls: list[str] = []
-    if isinstance(error, Redirected):
-        urls = [addresses.safe(error.url)] if error.url else []
-    elif isinstance(error, NotSent):
-        urls = [url for url in [addresses.other_scheme(choice.url)] if url]
-    elif not isinstance(error, BadKey):
-        urls = list(addresses.other_paths(choice.url))
-    for url in urls:
-        yield msgspec.structs.replace(choice, url=url)
-    if not isinstance(error, NotSent | Redirected):
-        yield msgspec.structs.replace(choice, request={**choice.request, "body": "json"})
-
-
-async def _detected(choice: Choice) -> "Found":
-    from watcher.cli.detect import detect
-
-    async with _client(choice) as client:
-        return await detect(client)
-
-
-async def _cancels(choice: Choice) -> bool | None:
-    from watcher.cli.detect import detect_cancel
-
-    async with _client(choice) as client:
-        return await detect_cancel(client)
-
-
-def _client(choice: Choice) -> "PanelClient":
-    from watcher.panels.client import PanelClient
-
-    panel = _read(whole_text(choice, None, ""), choice, Path().resolve()).panels[choice.name]
-    return PanelClient(
-        name=panel.name,
-        url=panel.url,
-        key=choice.key,
-        dialect=panel.request,
-        profile=shipped()[_FALLBACK],  # which can do all, so that all can be tried
-        timeout=panel.settings.timeout,
-        on_request=lambda action, seconds, reason: None,
-    )
-
-
 def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
     """Whether it can cancel, if that may be tried; else as its profile says."""
+    from watcher.cli.init_search import cancels
+
     if found.same_words is not None:
         found.has |= choice.profile.has
         return
@@ -319,7 +241,7 @@ def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
         wanted = choice.is_guess and sys.stdin.isatty() and typer.confirm(_TRY_CANCEL, err=True)
     if wanted:
         try:
-            found.cancel = asyncio.run(_cancels(choice))
+            found.cancel = asyncio.run(cancels(choice))
         except PanelError as error:
             warn(f"whether it can cancel could not be found out: {error}")
     if found.cancel or (found.cancel is None and can):
@@ -328,10 +250,12 @@ def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
 
 def _final(choice: Choice, found: "Found", options: Options) -> str:
     """The text to write; ConfigError where the daemon would not take it."""
+    from watcher.cli.init_search import read
+
     base = options.file.resolve().parent
     if options.before is None:
         text = whole_text(choice, found, options.file.name)
-        _read(text, choice, base)
+        read(text, choice, base)
         return text
     text = added_text(options.before, choice, found)
     before, after = _problems(options.before, choice, base), _problems(text, choice, base)
@@ -343,26 +267,13 @@ def _final(choice: Choice, found: "Found", options: Options) -> str:
 
 
 def _problems(text: str, choice: Choice, base: Path) -> list[str]:
+    from watcher.cli.init_search import read
+
     try:
-        _read(text, choice, base)
+        read(text, choice, base)
     except ConfigError as error:
         return [problem.removeprefix("nothing was written: ") for problem in error.problems]
     return []
-
-
-def _read(text: str, choice: Choice, base: Path) -> "Config":
-    """The configuration as the daemon reads it; ConfigError where it would not."""
-    from watcher.config import Secrets, parse
-
-    variable = choice.key_env or _VARIABLE
-    if choice.key_env is None:
-        text = with_key(text, choice, variable)
-    try:
-        return parse(text, Secrets({**os.environ, variable: choice.key}, base), base)
-    except ConfigError as error:
-        raise ConfigError(
-            [f"nothing was written: {problem}" for problem in error.problems]
-        ) from None
 
 
 def _tell(choice: Choice, found: "Found", options: Options) -> None:

@@ -22,7 +22,7 @@ from watcher.errors import (
 )
 from watcher.model import Balance, Observation, RowError, Service
 from watcher.panels import protocol
-from watcher.panels.dialect import PLAIN, Dialect, query_of
+from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, RefillObservation
 from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
@@ -35,8 +35,6 @@ _HEADERS = {
     "User-Agent": f"watcher/{__version__}",
     "Accept": "application/json",
 }
-_CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
-_ENCODE = {"form": protocol.encode_form, "json": protocol.encode_json}
 
 # A host's name that is no name is found out when it is to be resolved.
 _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
@@ -75,7 +73,7 @@ class PanelClient:
         self._on_request = on_request
         self._turns = turns or Turns()
         self._dialect = dialect
-        self._secret = Secret(key, *dialect.secrets(), *query_of(url).values())
+        self._secret = Secret(key, *dialect.secrets(url))
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
 
@@ -182,18 +180,10 @@ class PanelClient:
                 limit=0, force_close=force_close, ttl_dns_cache=300, ssl=self._dialect.trusted()
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers(),
+            headers=self._dialect.all_headers(_HEADERS),
             timeout=timeout,
             proxy=self._dialect.proxy,
         )
-
-    def _headers(self) -> dict[str, str]:
-        dialect = self._dialect
-        usual = {**_HEADERS, "Content-Type": _CONTENT_TYPES[dialect.body]}
-        if dialect.user_agent is not None:
-            usual["User-Agent"] = dialect.user_agent
-        given = {name.lower() for name in dialect.headers}
-        return {name: usual[name] for name in usual if name.lower() not in given} | dialect.headers
 
     def _params(self, action: str, word: str, ids: Sequence[str]) -> dict[str, str]:
         self._check(action, ids)
@@ -214,8 +204,7 @@ class PanelClient:
     ) -> Answer:
         if session is None:
             raise RuntimeError("the client is not open")
-        dialect = self._dialect
-        body = _ENCODE[dialect.body](self._key, action, params, dialect.fields)
+        body = self._dialect.encode(self._key, action, params)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):

@@ -2,13 +2,17 @@
 
 import re
 import ssl
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from watcher.panels.protocol import ADD_PARAMETERS
+from watcher.panels.protocol import ADD_PARAMETERS, encode_form, encode_json
 
+_CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+# Characters: these values need not be secret, as "v2" and "json", which are parts of any text.
+_SHORTEST_SECRET = 8
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _HEADER_VALUE = re.compile(r"[\t -~]{0,4096}")
@@ -57,11 +61,25 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Dialect(body={self.body!r}, …)"
 
-    def secrets(self) -> tuple[str, ...]:
-        """What no message may repeat."""
+    def encode(self, key: str, action: str, params: Mapping[str, str]) -> bytes:
+        """A request's body."""
+        encode = encode_json if self.body == "json" else encode_form
+        return encode(key, action, params, self.fields)
+
+    def all_headers(self, usual: Mapping[str, str]) -> dict[str, str]:
+        """The headers of every request: `usual` where nothing else is given."""
+        base = {**usual, "Content-Type": _CONTENT_TYPES[self.body]}
+        if self.user_agent is not None:
+            base["User-Agent"] = self.user_agent
+        given = {name.lower() for name in self.headers}
+        return {name: base[name] for name in base if name.lower() not in given} | self.headers
+
+    def secrets(self, url: str) -> list[str]:
+        """What no message may repeat of this, and of the query of the panel's URL."""
         proxy = urlsplit(self.proxy or "")
         words = [unquote(word) for word in (proxy.password, proxy.username) if word]
-        return (*self.headers.values(), *self.fields.values(), *words, *filter(None, [self.proxy]))
+        values = [*self.headers.values(), *self.fields.values(), *query_of(url).values(), *words]
+        return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
     def trusted(self) -> ssl.SSLContext | bool:
         """The certificates that a panel's own is checked against; True is the system's."""

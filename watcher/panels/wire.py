@@ -18,15 +18,13 @@ MIB = 1024 * 1024
 _LARGEST_ERROR = MIB
 # Characters: a shorter key, as in demos, can be a part of ordinary words, or of any text at all.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
-_SHORTEST_VALUE = 8  # a header or field need not be secret, as "v2" and "json"
 
 
 class Secret:
     """A key and what else requests carry that may be secret, however an answer repeats it."""
 
     def __init__(self, key: str, *others: str) -> None:
-        secrets = [key] if len(key) >= _SHORTEST_SECRET else []
-        secrets += [other for other in others if len(other) >= _SHORTEST_VALUE]
+        secrets = [one for one in (key, *others) if len(one) >= _SHORTEST_SECRET]
         secrets.sort(key=len, reverse=True)  # one may be a part of another
         self._spellings = [spelling for secret in secrets for spelling in _spellings(secret)]
         real = [secret for secret in secrets if len(secret) >= _REAL_KEY]

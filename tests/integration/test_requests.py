@@ -115,9 +115,11 @@ async def test_what_is_sent() -> None:
 
 async def test_ids_are_texts_in_json_and_joined_by_commas() -> None:
     recorder = Recorder({"1": {"error": "x"}, "99999999999999999999": {"error": "x"}})
-    async with served(recorder) as port:
-        async with asking(f"http://127.0.0.1:{port}/", Dialect(body="json")) as client:
-            await client.statuses(["1", "99999999999999999999"])
+    async with (
+        served(recorder) as port,
+        asking(f"http://127.0.0.1:{port}/", Dialect(body="json")) as client,
+    ):
+        await client.statuses(["1", "99999999999999999999"])
     sent = json.loads(recorder.requests[0][1])
     assert sent == {"key": KEY, "action": "status", "orders": "1,99999999999999999999"}
 
@@ -243,12 +245,14 @@ async def test_no_answer_brings_out_what_requests_carry(status: int, form: str) 
         "message": {"status": "fail", "message": told},
     }[form]
     recorder = Recorder(answer, status)
-    async with served(recorder) as port:
-        async with asking(f"http://127.0.0.1:{port}/api?t={QUERY}", SECRET) as client:
-            try:
-                seen = str((await client.statuses(["1", "2"])).values())
-            except PanelError as error:
-                seen = str(error)
+    async with (
+        served(recorder) as port,
+        asking(f"http://127.0.0.1:{port}/api?t={QUERY}", SECRET) as client,
+    ):
+        try:
+            seen = str((await client.statuses(["1", "2"])).values())
+        except PanelError as error:
+            seen = str(error)
     for value in (KEY, TOKEN, FIELD, QUERY):
         for spelling in {value, quote_plus(value), json.dumps(value)[1:-1]}:
             assert spelling not in seen
@@ -257,9 +261,11 @@ async def test_no_answer_brings_out_what_requests_carry(status: int, form: str) 
 async def test_short_and_ordinary_values_leave_words_as_they_are() -> None:
     dialect = Dialect(fields={"mod": "v2", "format": "order"})
     recorder = Recorder({"error": "Incorrect order ID"})
-    async with served(recorder) as port:
-        async with asking(f"http://127.0.0.1:{port}/?mod=v2", dialect) as client:
-            rows = await client.statuses(["1"])
+    async with (
+        served(recorder) as port,
+        asking(f"http://127.0.0.1:{port}/?mod=v2", dialect) as client,
+    ):
+        rows = await client.statuses(["1"])
     assert rows == {"1": RowError("Incorrect order ID")}
 
 

@@ -1,12 +1,13 @@
 """Requests: the form, and what is checked of an order before it is sent."""
 
+import json
 from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.panels.protocol import ADD_PARAMETERS, check_add, encode_form
+from watcher.panels.protocol import ADD_PARAMETERS, check_add, encode_form, encode_json
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -94,3 +95,15 @@ def test_an_unknown_type_may_take_anything_but_not_the_watchers_own_parameters()
 def test_text_that_can_not_be_sent_is_told() -> None:
     params = {"service": "1", "link": "l", "comments": "half a pair: \ud83d"}
     assert check_add("Custom Comments", params) == ["comments is not valid text"]
+
+
+@given(st.dictionaries(TEXTS, TEXTS, max_size=5), st.dictionaries(TEXTS, TEXTS, max_size=3))
+def test_a_form_and_json_say_the_same(params: dict[str, str], fields: dict[str, str]):
+    """Fixed fields go before an action's own; the key and the action are never replaced."""
+    names = {"key": "k", "action": "add"}
+    told = {**params, **fields, **names}
+    assert json.loads(encode_json("k", "add", params, fields)) == told
+    plain = {name: value for name, value in params.items() if name not in names}
+    more = {name: value for name, value in fields.items() if name not in names}
+    form = encode_form("k", "add", plain, more).decode("ascii")
+    assert dict(parse_qsl(form, keep_blank_values=True, errors="strict")) == told

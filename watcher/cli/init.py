@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other 
     from watcher.cli.detect import Found
 
 _FALLBACK = "standard"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
 _URL = "The panel's API URL"
 
@@ -190,6 +191,9 @@ def _choice(url: str, named: Profile | None, key: str, options: Options) -> Choi
     if options.before is not None and choice.name in panels_in(options.before):
         cause = f"has a panel {choice.name!r} already: give this one another name with --name"
         raise NotWritten(f"{options.file} {cause}")
+    if not _NAME.fullmatch(choice.name):
+        cause = "a panel's name is letters, digits, - and _, 40 at most"
+        raise typer.BadParameter(cause, param_hint="--name")
     path = key_path(options.file, choice)
     if choice.key_env is None and path.exists() and not options.force:
         raise NotWritten(f"{path} is there already: --name gives the panel another name")

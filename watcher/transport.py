@@ -20,6 +20,12 @@ _BY_ERRNO = {
     errno.EMFILE: "this process has too many files open",
     errno.ENFILE: "this machine has too many files open",
 }
+# Some libraries raise these without a number.
+_NUMBERS = (
+    (ConnectionRefusedError, errno.ECONNREFUSED),
+    (ConnectionResetError, errno.ECONNRESET),
+    (BrokenPipeError, errno.EPIPE),
+)
 _UNKNOWN_HOST = "no address is known for the host name: is it spelt right?"
 _NO_DNS = "the host name can't be looked up: the name server does not answer"
 # OpenSSL's reasons for bytes that are no TLS at all.
@@ -98,7 +104,7 @@ def _tls(error: ssl.SSLError) -> str:
 
 
 def _system(error: OSError) -> str:
-    number = error.errno
+    number = error.errno or next((no for kind, no in _NUMBERS if isinstance(error, kind)), None)
     if number is None:  # several addresses, each with a failure of its own
         found = _ERRNO.search(str(error))
         number = int(found[1]) if found else None

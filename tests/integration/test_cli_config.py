@@ -95,6 +95,17 @@ def test_a_redirection_says_which_url_to_use(tmp_path: Path) -> None:
         assert watcher("check-config", file, "--online").exit_code == 0
 
 
+def test_a_web_firewall_is_named_with_what_helps(tmp_path: Path) -> None:
+    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=[Trait.WANTS_USER_AGENT])
+    with in_thread(panel):
+        text = GOOD.replace('profile = "smmgenie"', f'profile = "smmgenie"\nurl = "{panel.url}"')
+        result = watcher("check-config", written(tmp_path, text), "--online")
+        assert result.exit_code == 1
+        assert "set user_agent in [panels.smmgenie.request]" in result.stderr
+        text += '[panels.smmgenie.request]\nuser_agent = "Mozilla/5.0"\n'
+        assert watcher("check-config", written(tmp_path, text), "--online").exit_code == 0
+
+
 def test_every_problem_is_a_line(tmp_path: Path) -> None:
     text = GOOD.replace('low_balance = "25.00"', "low_balnce = 5").replace("order.status", "ordr")
     file = written(tmp_path, text + "[daemon]\nlisten = 5\n")

@@ -205,6 +205,20 @@ def test_a_redirection_to_the_slash_is_taken(tmp_path: Path) -> None:
     assert (result.exit_code, configured.url) == (0, f"{panel.url}/")
 
 
+@pytest.mark.parametrize("place", ["/login", "https://other.example/"])
+def test_a_redirection_elsewhere_is_not_followed_but_the_usual_path_tried(
+    place: str, tmp_path: Path
+) -> None:
+    panel = Speaking("Not found", 200, "Incorrect request", home=place)
+    base = panel.url.removesuffix("/api/v2")
+    result = init(tmp_path / "a.toml", "--url", base, "--key-env", "PANEL_KEY")
+    panel.stop()
+    assert result.exit_code == 0, result.stderr
+    [configured] = load(tmp_path / "a.toml", {"PANEL_KEY": KEY}).panels.values()
+    assert configured.url == panel.url
+    assert set(panel.paths) == {"/", "/api/v2"}
+
+
 def test_a_panel_that_wants_json_is_found_out(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     panel = SimulatedPanel(shipped()["standard"], key=KEY, traits=[Trait.WANTS_JSON])
@@ -294,9 +308,17 @@ class Speaking:
     """A panel of few words of its own, in a thread."""
 
     def __init__(
-        self, text: str, code: int, action: str, *, only_one: bool = False, refuses: bool = False
+        self,
+        text: str,
+        code: int,
+        action: str,
+        *,
+        only_one: bool = False,
+        refuses: bool = False,
+        home: str | None = None,
     ) -> None:
         self.changed: list[str] = []
+        self.paths: list[str] = []
         panel = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -305,7 +327,11 @@ class Speaking:
                 form = {name: values[0] for name, values in sent.items()}
                 status, body = panel.answer(form)
                 raw = json.dumps(body, ensure_ascii=False).encode()
-                self.send_response(status)
+                panel.paths.append(self.path)
+                away = home is not None and self.path == "/"
+                self.send_response(302 if away else status)
+                if home is not None and away:
+                    self.send_header("Location", home)
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
                 self.wfile.write(raw)

@@ -6,8 +6,11 @@ import pytest
 
 from tests.support.tls import SERVER
 from watcher.config import Config, Secrets, parse
+from watcher.config.requests import merged, read_request
+from watcher.config.tables import Tables
 from watcher.errors import ConfigError
 from watcher.panels.dialect import PLAIN, Dialect
+from watcher.panels.profiles import Profile, shipped
 
 ENV = {
     "A_KEY": "key-of-a",
@@ -63,6 +66,22 @@ def test_defaults_are_for_all_and_headers_add_up(tmp_path: Path) -> None:
     assert panels["b"].request == Dialect(headers={"X-A": "1", "x-b": "3"})
 
 
+def test_a_profile_says_it_too_and_goes_last(tmp_path: Path) -> None:
+    tables, secrets = Tables(), Secrets(ENV, tmp_path)
+    profile = {"body": "json", "user_agent": "a", "fields": {"source": "api"}}
+    base = merged(profile, {"user_agent": "b"})
+    request = read_request(tables, secrets, {"fields": {"more": "1"}}, "x", base)
+    assert request == Dialect(body="json", user_agent="b", fields={"source": "api", "more": "1"})
+    assert tables.problems == []
+
+
+@pytest.mark.parametrize("profile", shipped().values(), ids=lambda profile: profile.name)
+def test_what_shipped_profiles_say_can_be_read(profile: Profile, tmp_path: Path) -> None:
+    tables = Tables()
+    read_request(tables, Secrets({}, tmp_path), profile.request, profile.name)
+    assert tables.problems == []
+
+
 def test_a_credential_goes_before_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-credentials")
     text = OF_B + 'headers = { X-Token = { file = "token" } }\n'
@@ -87,7 +106,7 @@ def test_a_credential_goes_before_a_file(tmp_path: Path) -> None:
         ('headers = { X = { env = "TOKEN", file = "x" } }', "headers.X: write { env"),
         ('headers = { X = { env = "NONE" } }', "headers.X: $NONE is not set"),
         ('headers = { X = { evn = "TOKEN" } }', "headers.X.evn: there is no such key; did you"),
-        ("headers = { X = { env = 1 } }", "headers.X"),
+        ("headers = { X = { env = 1 } }", "headers.X.env: Expected `str | null`, got `int`"),
         ('headers = { X = { file = "none" } }', "none: No such file"),
         ('user_agent = ""', "panels.b.request.user_agent: a User-Agent is one line"),
         ('user_agent = "a\\nb"', "panels.b.request.user_agent: a User-Agent is one line"),

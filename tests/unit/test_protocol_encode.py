@@ -97,13 +97,22 @@ def test_text_that_can_not_be_sent_is_told() -> None:
     assert check_add("Custom Comments", params) == ["comments is not valid text"]
 
 
-@given(st.dictionaries(TEXTS, TEXTS, max_size=5), st.dictionaries(TEXTS, TEXTS, max_size=3))
-def test_a_form_and_json_say_the_same(params: dict[str, str], fields: dict[str, str]):
-    """Fixed fields go before an action's own; the key and the action are never replaced."""
-    names = {"key": "k", "action": "add"}
-    told = {**params, **fields, **names}
+NAMES = st.from_regex(r"x_[a-z0-9_]{0,20}", fullmatch=True)
+LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50)
+
+
+@given(st.dictionaries(NAMES, LINES, max_size=5), st.dictionaries(NAMES, LINES, max_size=3))
+def test_a_form_and_json_say_the_same(params: dict[str, str], fields: dict[str, str]) -> None:
+    """Fixed fields go before an order's own."""
+    params |= {"service": "1"}
+    told = {"key": "k", "action": "add", **params, **fields}
     assert json.loads(encode_json("k", "add", params, fields)) == told
-    plain = {name: value for name, value in params.items() if name not in names}
-    more = {name: value for name, value in fields.items() if name not in names}
-    form = encode_form("k", "add", plain, more).decode("ascii")
+    form = encode_form("k", "add", params, fields).decode("ascii")
     assert dict(parse_qsl(form, keep_blank_values=True, errors="strict")) == told
+
+
+def test_no_field_replaces_the_key_or_the_action_in_json() -> None:
+    assert json.loads(encode_json("k", "balance", {}, {"key": "x", "action": "y"})) == {
+        "key": "k",
+        "action": "balance",
+    }

@@ -7,13 +7,16 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http.client import RemoteDisconnected
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.process import free_port
 from tests.support.tls import OTHER, SERVER, context
+from watcher.cli import app
 from watcher.errors import Undelivered
 from watcher.telling.webhooks import Webhook
 from watcher.transport import failure
@@ -38,6 +41,7 @@ KEY = SimpleNamespace(host="private.example", port=443, ssl=True, is_ssl=True)
 SAID = [
     (ConnectionRefusedError(111, "Connect call failed"), "refused: nothing listens"),
     (ConnectionResetError(104, "Connection reset by peer"), "the other side reset"),
+    (RemoteDisconnected("x"), "the other side reset"),
     (BrokenPipeError(32, "x"), "the other side closed"),
     (OSError(errno.EHOSTUNREACH, "x"), "no route to the host"),
     (OSError(errno.ENETUNREACH, "x"), "the network is unreachable"),
@@ -164,3 +168,12 @@ async def test_a_webhook_says_it_too() -> None:
         await webhook.send("1", b"{}", 1.0)
     assert "private" not in str(caught.value)
     await webhook.close()
+
+
+async def test_the_command_line_says_it_of_a_daemon() -> None:
+    async with served(speaks_http) as port:
+        url = f"https://127.0.0.1:{port}"
+        ask = ("panels", "--url", url)
+        result = await asyncio.to_thread(CliRunner().invoke, app, ask)
+    assert result.exit_code == 3
+    assert f"{url} does not answer: the server does not speak TLS on this port" in result.stderr

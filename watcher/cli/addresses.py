@@ -12,10 +12,13 @@ _BEFORE_IT = ("", "/api", "/api/v1", "/api/docs", "/docs")  # what people copy f
 def typed(text: str) -> str:
     """The URL that was meant: without quotes and blanks, with a scheme."""
     url = text.strip().strip("\"'<>").strip()
-    if "://" not in url and url:
+    if "://" in url or not url:
+        return url
+    try:
         host = urlsplit(f"//{url}").hostname or ""
-        url = f"{'http' if is_loopback(host) else 'https'}://{url}"
-    return url
+    except ValueError:
+        return url
+    return f"{'http' if is_loopback(host) else 'https'}://{url}"
 
 
 def problem(url: str) -> str | None:

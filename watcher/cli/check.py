@@ -212,6 +212,7 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
 
 
 async def _ask(panel: "PanelConfig") -> Finding:
+    from watcher.cli.detect import is_wall
     from watcher.panels.client import PanelClient
 
     finding = Finding(panel=panel.name)
@@ -228,6 +229,10 @@ async def _ask(panel: "PanelConfig") -> Finding:
             await _ask_balance(client, finding)
         if panel.profile.can("services"):
             await _ask_services(client, panel, finding)
+    if any(map(is_wall, finding.problems)):
+        cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
+        table = f"set user_agent in [panels.{panel.name}.request]"
+        finding.remarks.append(f"{cause} machine's address, or {table}")
     return finding
 
 

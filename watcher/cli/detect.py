@@ -170,11 +170,16 @@ def _check_same(found: Found, status: Told, nonsense: Told, failures: list[Panel
     found.same_words = status.shown[:_SHOWN]
 
 
+def is_wall(error: str) -> bool:
+    """Whether an error tells of a page that a web firewall puts in the panel's place."""
+    return PAGE in error and _WALLS.search(error) is not None
+
+
 def _reason(failures: list[PanelError], status: Told, nonsense: Told) -> str:
     cause = str(failures[0]) if failures else status.shown[:_SHOWN]
-    if any(PAGE in str(error) for error in failures):
-        page = next(str(error) for error in failures if PAGE in str(error))
-        if _WALLS.search(page):
+    page = next((str(error) for error in failures if PAGE in str(error)), None)
+    if page is not None:
+        if is_wall(page):
             return (
                 f"a web firewall answers in the panel's place ({page}): let the panel allow this"
                 " machine's address, or give the User-Agent that it lets through (--user-agent)"

@@ -56,7 +56,9 @@ def _others(choice: Choice, error: WatcherError) -> Iterator[Choice]:
         return
     urls: list[str] = []
     if isinstance(error, Redirected):
-        urls = [addresses.safe(error.url)] if error.url else []
+        there = addresses.safe(error.url) if error.url else None
+        urls = [there] if there else []
+        urls += addresses.other_paths(there or choice.url)
     elif isinstance(error, NotSent):
         urls = [url for url in [addresses.other_scheme(choice.url)] if url]
     elif not isinstance(error, BadKey):

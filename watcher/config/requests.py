@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from watcher.config.secrets import Secrets
 from watcher.config.sections import RequestSection, Source
-from watcher.config.tables import BAD, Tables
+from watcher.config.tables import Tables
 from watcher.panels.dialect import (
     PLAIN,
     Dialect,
@@ -92,8 +92,9 @@ def _text(tables: Tables, secrets: Secrets, value: object, path: str) -> str | N
     if not isinstance(value, dict):
         tables.note(path, 'write a text in quotes, { env = "VARIABLE" } or { file = "name" }')
         return None
+    before = len(tables.problems)
     source = tables.section(Source, value, path)
-    if source is None or any(tables.value(str, one, path) is BAD for one in value.values()):
+    if source is None or len(tables.problems) > before:
         return None
     try:
         return secrets.value(source)

@@ -382,7 +382,7 @@ key_env = "A_KEY"
 
 def test_a_panel_is_added_and_all_else_stays(tmp_path: Path) -> None:
     file = tmp_path / "watcher.toml"
-    file.write_text(MINE)
+    file.write_bytes(MINE.replace("\n", "\r\n").encode())
     file.chmod(0o640)
     link = tmp_path / "link.toml"
     link.symlink_to(file)
@@ -391,7 +391,7 @@ def test_a_panel_is_added_and_all_else_stays(tmp_path: Path) -> None:
         args = ("--add", "--url", panel.url, "--key-env", "PANEL_KEY", "--name", "b")
         result = init(link, *args)
     assert result.exit_code == 0, result.stderr
-    assert file.read_text().startswith(MINE)
+    assert file.read_bytes().startswith(MINE.replace("\n", "\r\n").encode())
     assert link.is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
     assert set(load(file, {"PANEL_KEY": KEY, "A_KEY": "k"}).panels) == {"a", "b"}
@@ -403,7 +403,9 @@ def test_a_panel_is_added_and_all_else_stays(tmp_path: Path) -> None:
     ("text", "args", "cause"),
     [
         (MINE, ("--name", "a"), "has a panel 'a' already: give this one another name"),
-        (MINE + "[panels", ("--name", "b"), "Expected"),
+        (MINE + "[panels", ("--name", "b"), "mend it first"),
+        ("\ufeff" + MINE, ("--name", "b"), "mend it first"),
+        ("[[panels]]\na = 1\n", ("--name", "b"), "no [panels.<name>] can be added"),
         ('panels = {a = {profile = "smmxz"}}', ("--name", "b"), "Cannot"),
         (None, ("--name", "b"), "No such file"),
     ],
@@ -420,6 +422,19 @@ def test_a_file_that_a_panel_can_not_be_added_to(
     assert result.exit_code == 1
     assert cause in result.stderr
     assert not file.exists() if text is None else file.read_text() == text
+
+
+def test_a_file_whose_other_keys_are_out_of_reach_can_be_added_to(tmp_path: Path) -> None:
+    """The daemon's credentials are not a shell's; what was wrong before is no fault of this."""
+    file = tmp_path / "watcher.toml"
+    file.write_text(MINE)
+    panel = SimulatedPanel(shipped()["smmxz"], key=KEY)
+    with in_thread(panel):
+        args = ("--add", "--url", panel.url, "--key-env", "PANEL_KEY", "--name", "b")
+        result = init(file, *args)
+    assert result.exit_code == 0
+    assert "has a problem of before: panels.a.key_env: no key: set $A_KEY" in result.stderr
+    assert file.read_text().startswith(MINE)
 
 
 def test_without_a_key_variable_the_name_of_the_key_file_has_to_be_free(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -12,21 +13,10 @@ import msgspec
 import typer
 
 from watcher.cli.files import NotWritten, whole_file
-from watcher.cli.init_file import (
-    Choice,
-    added_text,
-    key_path,
-    panels_in,
-    whole_text,
-)
+from watcher.cli.init_file import Choice, added_text, key_path, panels_in, whole_text
 from watcher.cli.options import Force
 from watcher.cli.output import counted, say, warn
-from watcher.errors import (
-    BadKey,
-    ConfigError,
-    PanelError,
-    WatcherError,
-)
+from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
 from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
@@ -95,7 +85,9 @@ def init(
     )
     choice, found = _learn(url, options)
     _learn_cancel(choice, found, try_cancel)
-    text = _final(choice, found, options)
+    # Questions take a while, in which the file may have been edited.
+    before = _before(file, add=add, force=force)
+    text = _final(choice, found, msgspec.structs.replace(options, before=before))
     if choice.key_env is None:
         with whole_file(key_path(file, choice), force=force) as stream:
             stream.write(f"{choice.key}\n".encode())
@@ -113,10 +105,14 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
             )
         return None
     try:
-        return file.read_text("utf-8")
+        text = file.read_bytes().decode()  # with its line breaks as they are
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NotWritten(f"{file}: {error}: mend it first") from None
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "is not text"
         raise NotWritten(f"{file}: {cause}: without --add a new one is written") from None
+    return text
 
 
 def _learn(url: str | None, options: Options) -> tuple[Choice, "Found"]:
@@ -265,6 +261,10 @@ def _final(choice: Choice, found: "Found", options: Options) -> str:
     before, after = _problems(options.before, choice, base), _problems(text, choice, base)
     if new := [problem for problem in after if problem not in before]:
         raise ConfigError([f"nothing was written: {problem}" for problem in new])
+    if choice.name not in panels_in(text):
+        raise ConfigError(
+            [f"nothing was written: in {options.file} no [panels.<name>] can be added"]
+        )
     for problem in before:  # keys of other panels may be out of this shell's reach
         warn(f"{options.file} has a problem of before: {problem}")
     return text

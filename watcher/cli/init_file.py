@@ -57,7 +57,8 @@ def whole_text(choice: Choice, found: "Found | None", name: str) -> str:
 
 def added_text(before: str, choice: Choice, found: "Found | None") -> str:
     """A configuration with one more panel at its end; all else stays as it is."""
-    return before.rstrip("\n") + "\n\n" + panel_text(choice, found)
+    end = "" if before.endswith("\n") or not before else "\n"
+    return f"{before}{end}\n{panel_text(choice, found)}"
 
 
 def panel_text(choice: Choice, found: "Found | None") -> str:
@@ -95,11 +96,8 @@ def remarks(choice: Choice, found: "Found | None") -> list[str]:
 
 
 def panels_in(text: str) -> dict[str, Any]:
-    """The tables of a configuration's panels; none where it is no configuration."""
-    try:
-        panels = tomllib.loads(text).get("panels", {})
-    except tomllib.TOMLDecodeError:
-        return {}
+    """The tables of a configuration's panels."""
+    panels = tomllib.loads(text).get("panels", {})
     return panels if isinstance(panels, dict) else {}
 
 
@@ -118,5 +116,5 @@ def _list(words: list[str]) -> str:
 
 
 def key_path(file: Path, choice: Choice) -> Path:
-    """Where the panel's key is kept."""
-    return file.parent / choice.key_file
+    """Where the panel's key is kept: beside the file, where the daemon looks for it."""
+    return (file.resolve() if file.is_symlink() else file).parent / choice.key_file

@@ -377,7 +377,8 @@ def _secrets(config: Config) -> list[str]:
     keys = [panel.key for panel in config.panels.values()] + [shop.key for shop in config.shops]
     told = [secret for one in config.notify for secret in (one.url, one.secret)]
     told += [secret for one in config.events for secret in (one.url, one.secret)]
-    return [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
+    sent = [one for panel in config.panels.values() for one in panel.request.secrets(panel.url)]
+    return sent + [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
 
 
 def _check_reloadable(old: Config, new: Config) -> None:

@@ -154,6 +154,14 @@ class RemoteFault(PanelError):
     reason = "unreadable"
 
 
+class Redirected(RemoteFault):
+    """The panel is elsewhere. `url` is where, None unless it is surely the same panel's."""
+
+    def __init__(self, message: str, url: str | None) -> None:
+        self.url = url
+        super().__init__(message)
+
+
 class TimedOut(RemoteFault):
     """No whole answer in time."""
 

@@ -16,6 +16,7 @@ from watcher.config.sections import (
     EventsSection,
     NotifySection,
     PanelSection,
+    RequestSection,
     RuleSection,
     Secret,
     ShopSection,
@@ -351,6 +352,7 @@ def test_the_example_names_every_key():
     for section in (
         Daemon,
         PanelSection,
+        RequestSection,
         RuleSection,
         NotifySection,
         EventsSection,

@@ -182,6 +182,10 @@ class Client:
             return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
         if isinstance(cause, TimeoutError):
             return Unreachable(f"{self.url} does not answer in time")
+        if isinstance(cause, OSError):
+            from watcher.transport import failure  # with aiohttp, which takes a while
+
+            return Unreachable(f"{self.url} does not answer: {failure(cause)}")
         return Unreachable(f"{self.url} does not answer: {cause or type(cause).__name__}")
 
 

@@ -20,17 +20,23 @@ class Tables:
         self.problems: list[str] = []
 
     def section(
-        self, kind: type[Section], table: Any, path: str, merged: dict[str, Any] | None = None
+        self,
+        kind: type[Section],
+        table: Any,
+        path: str,
+        merged: dict[str, Any] | None = None,
+        below: tuple[str, ...] = (),
     ) -> Section | None:
         """The table's good keys as a section; None where one that it can't do without is missing.
 
-        What is wrong is noted, and what is right is still looked at.
+        What is wrong is noted, and what is right is still looked at. `below` are tables in it that
+        are read by themselves.
         """
         if not isinstance(table, dict):
             self.note(path, "a table is wanted here")
             return None
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
-        self.unknown(table, tuple(fields), path)
+        self.unknown(table, (*fields, *below), path)
         given = {name: value for name, value in (merged or table).items() if name in fields}
         values = {
             name: self.value(fields[name].type, value, f"{path}.{name}")

@@ -7,8 +7,14 @@ from watcher.panels.protocol.actions import (
     decode_refill,
     decode_refills,
 )
-from watcher.panels.protocol.answers import Unmatched, refusal
-from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
+from watcher.panels.protocol.answers import PAGE, Unmatched, load, refusal
+from watcher.panels.protocol.encode import (
+    ADD_PARAMETERS,
+    Parameters,
+    check_add,
+    encode_form,
+    encode_json,
+)
 from watcher.panels.protocol.statuses import (
     News,
     RefillObservation,
@@ -29,6 +35,7 @@ from watcher.panels.protocol.words import (
 
 __all__ = [
     "ADD_PARAMETERS",
+    "PAGE",
     "ErrorKind",
     "News",
     "Parameters",
@@ -48,9 +55,11 @@ __all__ = [
     "decode_status",
     "decode_statuses",
     "encode_form",
+    "encode_json",
     "error_kind",
     "is_id",
     "is_refill_disabled",
+    "load",
     "refill_status_of",
     "refusal",
     "status_of",

@@ -22,6 +22,7 @@ class Unmatched(RemoteFault):
     """The answer does not say which order each row is about: ask one by one."""
 
 
+PAGE = "a page in place of JSON"
 LONGEST_PAUSE = 86400.0  # seconds
 _LOADER = msgspec.json.Decoder(float_hook=money)
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
@@ -52,7 +53,7 @@ def _load_leniently(body: bytes) -> Any:
         raise RemoteFault("an empty answer")
     if text.startswith("<"):
         title = _TITLE.search(text[:4096])
-        raise RemoteFault(f"a page in place of JSON: {clean(title[1] if title else text[:80])}")
+        raise RemoteFault(f"{PAGE}: {clean(title[1] if title else text[:80])}")
     try:
         return json.loads(
             text, strict=False, parse_float=money, parse_int=_integer, parse_constant=_absurd

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
-from watcher.web.guard import DROP_IN, Respond, is_page
+from watcher.web.guard import Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.rate import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
@@ -16,12 +16,14 @@ from watcher.web.token import Unauthorized
 
 log = structlog.get_logger()
 
+_ABOUT_THE_BODY = frozenset({400, 405, 413, 415, 422})
+
 
 @web.middleware
 async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
     """Answer what is raised below."""
     fault = _fault
-    if request.path == DROP_IN:
+    if is_drop_in(request):
         fault = _panels_fault
     elif is_page(request):
         fault = _page_fault
@@ -81,8 +83,8 @@ def _fault(
 def _panels_fault(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """As panels tell of errors, and shops read of them."""
-    return json_answer(status, {"error": message}, headers)
+    """As panels tell of errors: many shops read no body of another status than 200."""
+    return json_answer(200 if status in _ABOUT_THE_BODY else status, {"error": message}, headers)
 
 
 def _allowed(error: web.HTTPException) -> dict[str, str]:

@@ -8,7 +8,14 @@ from watcher.panels.protocol.actions import (
     decode_refills,
 )
 from watcher.panels.protocol.answers import Unmatched, refusal
-from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
+from watcher.panels.protocol.encode import (
+    ADD_PARAMETERS,
+    Parameters,
+    check_add,
+    check_parameters,
+    encode_form,
+    name_problem,
+)
 from watcher.panels.protocol.statuses import (
     News,
     RefillObservation,
@@ -35,6 +42,7 @@ __all__ = [
     "RefillObservation",
     "Unmatched",
     "check_add",
+    "check_parameters",
     "clean",
     "decode_add",
     "decode_balance",
@@ -51,6 +59,7 @@ __all__ = [
     "error_kind",
     "is_id",
     "is_refill_disabled",
+    "name_problem",
     "refill_status_of",
     "refusal",
     "status_of",

@@ -295,7 +295,7 @@ class Poller:
         now, name = self._line.clock(), self._line.name
         ids = [order_id for lesson in lessons for order_id in lesson.ids]
         rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
-        strange = [order_id for order_id in ids if order_id in self.strangers]
+        strange = [i for i in ids if i in self.strangers] if self.strangers else []
         changed: dict[str, Order] = {}
         try:
             if strange:

@@ -48,7 +48,7 @@ class Strangers:
 
     def put_back(self, ids: Iterable[str]) -> None:
         """Ask again: nothing was learnt of these."""
-        for order_id in ids:
+        for order_id in ids if self._under_way else ():
             if order_id in self._under_way:
                 self._under_way.remove(order_id)
                 self._waiting[order_id] = None

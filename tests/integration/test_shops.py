@@ -217,7 +217,9 @@ async def test_an_order_of_before_is_looked_up_once(
         assert {row["charge"] for row in rows.values()} != {None}
         assert len(market.panel.journal.requests("status")) == 1
         monkeypatch.setattr(finder, "MOST_STRANGE", 0)
-        assert "Too many" in (await market.ask("status", order=434343))["error"]
+        assert (await market.ask("status", order=434343))["status"] == "Pending"
+        assert "looked up" in (await market.ask("refill", order=434343))["error"]
+        assert len(market.panel.journal.requests("status")) == 1
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import whole
 from watcher.poller import LEFT_OUT
-from watcher.shops.spelling import ARCHIVED, TOO_MANY_STRANGE, Fault
+from watcher.shops.spelling import ARCHIVED, Fault
 from watcher.station import Station
 from watcher.store import Store
 
 LOOK_WITHIN = 3.0  # seconds that an answer waits for an order's first check
-MOST_STRANGE = 10_000  # orders at a panel that are looked up at a time: above it none is
+MOST_STRANGE = 10_000  # ids at a panel that are looked up at a time; more are only `Pending`
 
 
 Place = tuple[str, str]  # a panel, and an id there
@@ -147,17 +147,20 @@ class Finder:
             return {}
         archived = await self._store.archived(panel, strange)
         faults: dict[str, Order | Fault] = dict.fromkeys(archived, Fault(ARCHIVED))
-        ids = [order_id for order_id in strange if order_id not in archived]
+        ids, now = [i for i in strange if i not in archived], self._clock()
+        pending: dict[str, Order | Fault] = {i: new_order(panel, i, now) for i in ids}
         station = self._stations.get(panel)
-        if station is None or len(station.poller.strangers) + len(ids) > MOST_STRANGE:
-            return faults | dict.fromkeys(ids, Fault(TOO_MANY_STRANGE))
-        await station.poller.look_up(ids, seconds)
+        if station is None:
+            return pending | faults
+        poller = station.poller
+        room = max(0, MOST_STRANGE - len(poller.strangers))
+        await poller.look_up(ids[:room], seconds)
         known, now = await self._known(panel, ids), self._clock()
         for order_id in ids:
-            refusal = station.poller.strangers.refusal(order_id, now)
-            if order_id not in known and refusal is not None:
+            refusal = poller.strangers.refusal(order_id, now)
+            if refusal is not None:
                 faults[order_id] = Fault(Refusal.ORDER.text if refusal == LEFT_OUT else refusal)
-        return {i: new_order(panel, i, now) for i in ids} | faults | known
+        return pending | faults | known
 
     def _is_down(self, panel: str) -> bool:
         station = self._stations.get(panel)

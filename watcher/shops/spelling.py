@@ -11,7 +11,6 @@ from watcher.poller import LEFT_OUT
 
 LOOKED_UP = "This order is being looked up at the panel: ask again in a minute"
 ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"
-TOO_MANY_STRANGE = "Too many orders that the watcher does not know are being looked up: ask later"
 
 Fields = dict[str, object]
 

@@ -373,7 +373,7 @@ class Poller:
             if transition is not None:
                 yield transition
 
-    def _put_back(self, ids: Sequence[str]) -> None:
+    def _put_back(self, ids: Collection[str]) -> None:
         self._book.put_back(self._line.name, ids)
         self.strangers.put_back(ids)
 

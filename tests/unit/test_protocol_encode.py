@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.forms import NAMES, VALUES, as_others_read
+from tests.support import forms
 from watcher.errors import Unsendable
 from watcher.panels.protocol import ADD_PARAMETERS, check_add, check_parameters, encode_form
 from watcher.panels.protocol.encode import LARGEST_ADD
@@ -30,7 +30,7 @@ def test_a_form_reads_back(key: str, service: str, values: dict[str, str]) -> No
     assert pairs == [("key", key), ("action", "add"), ("service", service), *values.items()]
 
 
-@given(values=st.dictionaries(NAMES, VALUES, max_size=4))
+@given(values=st.dictionaries(forms.NAMES, forms.VALUES, max_size=4))
 def test_no_form_reads_as_another_request(values: dict[str, str]) -> None:
     """Not to a server that ignores case, look-alikes, blanks or what follows a NUL."""
     params = {**values, "service": "77"}
@@ -38,7 +38,7 @@ def test_no_form_reads_as_another_request(values: dict[str, str]) -> None:
         body = encode_form("right", "add", params)
     except Unsendable:
         return
-    read = as_others_read(parse_qsl(body.decode("ascii"), keep_blank_values=True))
+    read = forms.as_others_read(parse_qsl(body.decode("ascii"), keep_blank_values=True))
     assert read["key"] == ["right"]
     assert read["action"] == ["add"]
     assert read["service"] == ["77"]

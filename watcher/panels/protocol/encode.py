@@ -25,6 +25,7 @@ _RESERVED = frozenset(
     refill refills refillid refillids
     """.split()
 )
+_MOST_TOLD = 5  # problems
 _IDS = frozenset({"order", "orders", "refill", "refills"})
 _READS = frozenset({"services", "balance", "status", "refill_status"})
 # Line breaks and tabs stand in comments; the others end or split a text at some panels.
@@ -33,15 +34,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 def encode_form(key: str, action: str, params: Mapping[str, str]) -> bytes:
     """Return the body of a request; Unsendable where a panel could read another one in it."""
-    _check(action, params)
+    check_request(action, params)
     # Commas stay as they are: a hundred joined ids then take the quoting's short way out.
     parts = [f"key={quote_plus(key)}&action={quote_plus(action)}"]
     parts += [f"{quote_plus(name)}={quote_plus(value, safe=',')}" for name, value in params.items()]
     return "&".join(parts).encode("ascii")
 
 
-def _check(action: str, params: Mapping[str, str]) -> None:
-    """A read changes nothing: there, one odd id on record must not spoil its whole batch."""
+def check_request(action: str, params: Mapping[str, str]) -> None:
+    """Raise Unsendable where a panel could read another request in this one, however it is encoded.
+
+    Values are checked of what acts: a read changes nothing, and one odd id on record must not
+    spoil its whole batch.
+    """
     if action == "add":
         problems = check_parameters(params)
     else:
@@ -50,9 +55,6 @@ def _check(action: str, params: Mapping[str, str]) -> None:
             problems += filter(None, (value_problem(*param) for param in params.items()))
     if problems:
         raise Unsendable("not sent: " + "; ".join(problems[:_MOST_TOLD]))
-
-
-_MOST_TOLD = 5  # problems
 
 
 def check_parameters(params: Mapping[str, str]) -> list[str]:

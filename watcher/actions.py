@@ -13,7 +13,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
-from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
+from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import Action, ActionState, Kind, Outcome, RowError
 from watcher.outcomes import Outcomes
 from watcher.panels.limits import Lane
@@ -95,7 +95,7 @@ class ActionWorker:
             rows = await self._line.ask(self._request(actions))
         except (NotSent, RateLimited, BadKey) as error:
             return [_planned_again(action, error) for action in actions]
-        except Refused as error:
+        except (Refused, Unsendable) as error:
             return self._refused(actions, error)
         except Exception as error:  # whatever it was, the panel may have acted
             if not isinstance(error, PanelError):
@@ -114,8 +114,8 @@ class ActionWorker:
     async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
         return {"": await self._line.client.add(action.params or {})}
 
-    def _refused(self, actions: Sequence[Action], error: Refused) -> list[Outcome]:
-        """A refusal of the whole request is proof that nothing was done."""
+    def _refused(self, actions: Sequence[Action], error: Refused | Unsendable) -> list[Outcome]:
+        """A refusal of the whole request, or one that can't be sent: proof of nothing done."""
         if len(actions) == 1:
             return [_outcome(actions[0], ActionState.REJECTED, str(error))]
         self._alone.update(action.id for action in actions)
@@ -147,7 +147,7 @@ def _outcome(action: Action, state: ActionState, answer: str) -> Outcome:
     return Outcome(action=action, state=state, answer=answer)
 
 
-def _planned_again(action: Action, error: PanelError) -> Outcome:
+def _planned_again(action: Action, error: PanelError | Unsendable) -> Outcome:
     return _outcome(action, ActionState.PLANNED, str(error))
 
 

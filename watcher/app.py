@@ -266,6 +266,7 @@ class Daemon:
                 judge=self.judge,
                 intake=self.intake,
                 stations=self.stations,
+                shops=lambda: self.config.shops,
                 clock=self._clock,
             ),
             shops=lambda: self.config.shops,

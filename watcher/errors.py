@@ -186,5 +186,9 @@ class Undelivered(WatcherError):
         super().__init__(message)
 
 
+class Unsendable(WatcherError, ValueError):
+    """A panel could read another request in this one: nothing was sent."""
+
+
 class LifecycleError(WatcherError):
     """A transition that the table does not have: a bug, or an answer out of place."""

@@ -24,9 +24,10 @@ from watcher.model import (
     Transition,
 )
 from watcher.panels.profiles import Profile
-from watcher.panels.protocol import check_add
+from watcher.panels.protocol import check_add, check_parameters
 from watcher.store import Settled, Store, archive_name
 
+_MOST_TOLD = 10  # problems of one order
 CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
 
 
@@ -84,7 +85,7 @@ class Intake:
         known = self._judge.services.get(panel, {}).get(params["service"])
         problems = check_add(known.type if known else "", params)
         if problems:
-            raise RequestError("; ".join(problems))
+            raise RequestError("; ".join(problems[:_MOST_TOLD]))
         plan = ActionPlan(
             kind=Kind.SUBMIT,
             panel=panel,
@@ -101,9 +102,12 @@ class Intake:
         """Plan the placing of an order, unless its like was planned `within` seconds.
 
         Its like has the same idempotency key, and is given back, as is one that is not settled.
-        What the parameters have to be, the panel says.
+        Which parameters there have to be, the panel says.
         """
         self.check_panel(plan.panel)
+        problems = check_parameters(plan.params or {})
+        if problems:
+            raise RequestError("; ".join(problems[:_MOST_TOLD]))
         async with self._ledger.hold([plan.panel]):
             now = self._clock()
             action, is_new = await self._store.plan_once(plan, since=now - within, now=now)
@@ -274,7 +278,8 @@ def new_order(
     submitted_at: float | None = None,
 ) -> Order:
     """An order to be tracked from `now` on; RequestError where it can't be."""
-    if not order_id or len(order_id) > 64 or any(c.isspace() or c == "," for c in order_id):
+    printable = order_id.isprintable() and " " not in order_id and "," not in order_id
+    if not order_id or len(order_id) > 64 or not printable:
         raise RequestError(f"{order_id[:64]!r} is no order id")
     if submitted_at is not None and submitted_at > now + CLOCK_SKEW:
         raise RequestError("submitted_at lies in the future")

@@ -96,6 +96,13 @@ class Ledger:
         if is_news:  # one commit lets all go on at once whose changes it wrote
             await self._turns.take()
 
+    async def take_up(self, panel: str, ids: Iterable[str], now: float) -> None:
+        """Track orders of which the panel has told without being asked to watch them."""
+        found = [Order(panel=panel, id=i, submitted_at=now, progressed_at=now) for i in ids]
+        async with self.hold([panel]):
+            for order in await self._store.track(found, now=now):
+                self._book.add(order, now + MIN_GAP)
+
     async def next_record(self) -> None:
         """Wait until an order changes."""
         await self._recorded.wait()

@@ -7,7 +7,8 @@
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -31,8 +32,9 @@ from watcher.metrics import Metrics
 from watcher.model import Observation, Order, RowError, Transition
 from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
-from watcher.panels.protocol import News, Unmatched
+from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind
 from watcher.shelf import Batch
+from watcher.strangers import Strangers
 from watcher.suspects import Ask, Suspects
 from watcher.turns import Turns
 
@@ -46,6 +48,8 @@ NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
 _AFTER_CRASH = 5.0  # seconds
 _REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
+# Refusals that say nothing of the order: the panel could not tell.
+_COULD_NOT_TELL = frozenset({ErrorKind.BAD_KEY, ErrorKind.RATE_LIMIT, ErrorKind.BREAKDOWN})
 
 Row = Observation | RowError
 
@@ -89,6 +93,9 @@ class Poller:
         self._suspects = Suspects(line.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
+        self.strangers = Strangers()
+        self._strangers_last = False
+        self._met = asyncio.Event()  # something was learnt of a stranger
         self._unproven = 0  # verdicts in a row while the panel told of no order
         self._quiet_until = 0.0
 
@@ -100,6 +107,15 @@ class Poller:
             await self._turns.take()
             now = self._line.clock()
         return again_at
+
+    async def look_up(self, ids: Collection[str], seconds: float) -> None:
+        """Ask about orders that nobody tracks; return when that is done, or after `seconds`."""
+        self.strangers.want(ids, self._line.clock())
+        self._wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(order_id in self.strangers for order_id in ids):
+                    await self._met.wait()
 
     async def _run(self, ask: Ask, batch: Batch | None) -> None:
         try:
@@ -138,12 +154,16 @@ class Poller:
         return self._under_way >= MOST_AT_ONCE or len(self._lessons) >= MOST_AT_ONCE
 
     def _next_due(self, now: float) -> float | None:
-        return now if self._suspects else self._book.next_due(self._line.name, now)
+        if self._suspects or self.strangers.wait:
+            return now
+        return self._book.next_due(self._line.name, now)
 
     def _next(self, now: float) -> tuple[Ask, Batch | None]:
         if self._suspects and not self._asks_others(now):
             return self._suspects.take(), None
         limit = 1 if now < self._one_by_one_until else self._suspects.size
+        if self._asks_strangers(now):
+            return Ask(ids=self.strangers.take(limit)), None
         self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
         batch = self._book.take(self._line.name, limit, now)
         self._metrics.batch_orders.labels(self._line.name).observe(len(batch.ids))
@@ -158,6 +178,13 @@ class Poller:
             return False
         self._suspects_next = not self._suspects_next
         return self._suspects_next
+
+    def _asks_strangers(self, now: float) -> bool:
+        """They and the book's orders take turns: no shop keeps those from being checked."""
+        due = self._book.next_due(self._line.name, now)
+        is_other_due = due is not None and due <= now
+        self._strangers_last = self.strangers.wait and not (self._strangers_last and is_other_due)
+        return self._strangers_last
 
     async def _round(self, ask: Ask, batch: Batch | None) -> None:
         marks = [0] * len(ask.ids) if batch is None else batch.marks
@@ -217,6 +244,8 @@ class Poller:
         if finding.bad is not None:
             proven = proven or self._may_be_about_one()
             spoils = proven and self._suspects.has_found_any
+            if not proven:  # it may be said of all that is asked
+                self.strangers.leave([finding.bad])
             news = News({finding.bad: RowError(str(error))})
             await self._learn(ask.ids, news, spoils=spoils)
 
@@ -240,6 +269,7 @@ class Poller:
         finding = self._suspects.failed(ask)
         self._put_back(finding.free)
         if finding.bad is not None:
+            self.strangers.leave([finding.bad])  # no answer is no refusal
             news = News({finding.bad: RowError(str(error))})
             await self._learn(ask.ids, news, spoils=True)
 
@@ -265,9 +295,12 @@ class Poller:
         now, name = self._line.clock(), self._line.name
         ids = [order_id for lesson in lessons for order_id in lesson.ids]
         rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
-        sights = self._book.sights(name, ids)
+        strange = [i for i in ids if i in self.strangers] if self.strangers else []
         changed: dict[str, Order] = {}
         try:
+            if strange:
+                await self._take_up(strange, rows, now)
+            sights = self._book.sights(name, ids)
             kept = await self._keep(ids, rows, now, changed)
         except BaseException:
             self._put_back(ids)
@@ -282,6 +315,26 @@ class Poller:
                     due = after_problem(sight.failures + 1, now)
                     alone = lesson.spoils or (sight.alone and len(lesson.ids) == 1)
                     self._book.refused(name, order_id, due, alone=alone)
+        if strange:
+            self._meet(strange, rows, now)
+
+    async def _take_up(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> None:
+        """Track those of the strangers that the panel has told of."""
+        told = [order_id for order_id in ids if isinstance(rows.get(order_id), Observation)]
+        if told:
+            await self._ledger.take_up(self._line.name, told, now)
+
+    def _meet(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> None:
+        """Whoever waits for these strangers can go on."""
+        for order_id in ids:
+            row = rows.get(order_id)
+            text = row.text if isinstance(row, RowError) else LEFT_OUT
+            if isinstance(row, Observation) or error_kind(text) in _COULD_NOT_TELL:
+                self.strangers.leave([order_id])
+            else:
+                self.strangers.refuse(order_id, text, now)
+        self._met.set()
+        self._met = asyncio.Event()
 
     async def _keep(
         self, ids: Sequence[str], rows: Mapping[str, Row], now: float, changed: dict[str, Order]
@@ -320,8 +373,9 @@ class Poller:
             if transition is not None:
                 yield transition
 
-    def _put_back(self, ids: Iterable[str]) -> None:
+    def _put_back(self, ids: Collection[str]) -> None:
         self._book.put_back(self._line.name, ids)
+        self.strangers.put_back(ids)
 
     def _nothing_due(self) -> None:
         """A poll that has nothing to ask of a panel that answers is a success."""

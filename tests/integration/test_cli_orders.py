@@ -326,6 +326,9 @@ def test_submit_without_an_answer_tells_how_to_ask_again(daemon: CannedDaemon) -
     "args",
     [
         ("--param", "x"),
+        ("--param", " service=2"),
+        ("--param", "action[=cancel"),
+        ("--param", "api_key=x"),
         ("--param", "a=1", "--param", "a=2"),
         ("--idempotency-key", "a\nb"),
         ("--idempotency-key", ""),

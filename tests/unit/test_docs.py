@@ -12,6 +12,7 @@ from watcher.cli import app
 from watcher.config import Secrets, parse
 from watcher.facts import FIELDS
 from watcher.panels.profiles import shipped
+from watcher.panels.protocol import ADD_PARAMETERS
 from watcher.telling.notices import Event
 
 ROOT = Path(__file__).parents[2]
@@ -120,3 +121,12 @@ def test_every_test_that_a_claim_names_is_there():
     sources = "".join((ROOT / "tests" / file).read_text() for file in files)
     for name in re.findall(r"`(test_\w+)`", text):
         assert re.search(rf"def {name}\(", sources), name
+
+
+def test_shops_are_told_every_parameter():
+    text = (ROOT / "docs" / "drop-in.md").read_text()
+    known = {name for table in ADD_PARAMETERS.values() for name in table.required + table.optional}
+    (told,) = re.findall(
+        r"documented ones of every service type are passed on: (.*?)\.", text, re.S
+    )
+    assert set(re.findall(r"`(\w+)`", told)) == known

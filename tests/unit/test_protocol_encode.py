@@ -7,9 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.panels.protocol import ADD_PARAMETERS, check_add, encode_form, encode_json
+from tests.support import forms
+from watcher.errors import Unsendable
+from watcher.panels.protocol import (
+    ADD_PARAMETERS,
+    check_add,
+    check_parameters,
+    encode_form,
+    encode_json,
+)
+from watcher.panels.protocol.encode import LARGEST_ADD
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+PLAIN = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\r\n"))
+GOOD_NAMES = st.sampled_from(
+    sorted({name for table in ADD_PARAMETERS.values() for name in table.required + table.optional})
+) | st.from_regex(r"x[a-z0-9_]{0,31}", fullmatch=True)
 
 
 def test_form() -> None:
@@ -17,11 +30,74 @@ def test_form() -> None:
     assert body == b"key=a+key&action=status&orders=1,2,3"
 
 
-@given(key=TEXTS, values=st.dictionaries(TEXTS.filter(bool), TEXTS))
-def test_a_form_reads_back(key: str, values: dict[str, str]) -> None:
-    body = encode_form(key, "add", values)
+@given(key=TEXTS, service=PLAIN.filter(str.strip), values=st.dictionaries(GOOD_NAMES, PLAIN))
+def test_a_form_reads_back(key: str, service: str, values: dict[str, str]) -> None:
+    body = encode_form(key, "add", {"service": service, **values})
     pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True)
-    assert pairs == [("key", key), ("action", "add"), *values.items()]
+    assert pairs == [("key", key), ("action", "add"), ("service", service), *values.items()]
+
+
+@given(values=st.dictionaries(forms.NAMES, forms.VALUES, max_size=4))
+def test_no_form_reads_as_another_request(values: dict[str, str]) -> None:
+    """Not to a server that ignores case, look-alikes, blanks or what follows a NUL."""
+    params = {**values, "service": "77"}
+    try:
+        body = encode_form("right", "add", params)
+    except Unsendable:
+        return
+    read = forms.as_others_read(parse_qsl(body.decode("ascii"), keep_blank_values=True))
+    assert read["key"] == ["right"]
+    assert read["action"] == ["add"]
+    assert read["service"] == ["77"]
+    assert not read.keys() & {"order", "orders", "refill", "refills"}
+
+
+WRONG_NAMES = """
+|key|action|order|orders|refill|refills|Service|SERVICE| service|service |service[]|service[0]|
+ser.vice|service.|ser vice|_service|service_|s_ervice|api_key|apikey|token|access_token|order_id|
+service_id|key[|action[|action\x00|\x00action|service%00|ｓervice|serviсe|ſervice|ķey|a-b|1st|link;x|
+a&service=2|a=b|länk|
+""".replace("\n", "").split("|")
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_a_name_outside_the_alphabet_is_never_sent(name: str) -> None:
+    params = {"service": "1", "link": "l", name: "9"}
+    assert len(check_parameters(params)) == 1
+    assert len(check_add("Default", params)) >= 1
+    with pytest.raises(Unsendable, match=r"^not sent: "):
+        encode_form("k", "add", params)
+
+
+@pytest.mark.parametrize("value", ["1\x00", "\x1b[2J", "half \ud83d", "\x7f"])
+@pytest.mark.parametrize(("action", "name"), [("add", "link"), ("cancel", "orders")])
+def test_a_value_with_control_characters_is_never_acted_on(
+    action: str, name: str, value: str
+) -> None:
+    params = {"service": "1"} if action == "add" else {}
+    with pytest.raises(Unsendable, match=name):
+        encode_form("k", action, params | {name: value})
+
+
+@pytest.mark.parametrize("action", ["status", "refill", "cancel", "refill_status", "balance"])
+@pytest.mark.parametrize("name", ["service", "link", "key", "orders[]", " order"])
+def test_other_actions_have_their_own_parameters_alone(action: str, name: str) -> None:
+    with pytest.raises(Unsendable):
+        encode_form("k", action, {name: "1"})
+
+
+def test_comments_have_lines_and_any_script() -> None:
+    params = {"service": "1", "link": "l", "comments": "good pic\r\nグッド 🔥\tüber, 100%"}
+    assert check_add("Custom Comments", params) == []
+    assert b"%0D%0A" in encode_form("k", "add", params)
+
+
+def test_an_order_has_a_size() -> None:
+    params = {"service": "1", "comments": "x" * LARGEST_ADD}
+    [problem] = check_parameters(params)
+    assert "65,536 are the most" in problem
+    params["comments"] = "ü" * (LARGEST_ADD // 2 - 20)
+    assert check_parameters(params) == []
 
 
 def test_an_ordinary_order_has_no_problem() -> None:
@@ -90,6 +166,8 @@ def test_an_unknown_type_may_take_anything_but_not_the_watchers_own_parameters()
     assert check_add("Telepathy", {"service": "1", "action": "cancel"}) == [
         "action can't be given: the watcher sets it"
     ]
+    [problem] = check_add("Telepathy", {"service": "1", "Thought": "x"})
+    assert problem.startswith("'Thought' can't be the name of a parameter")
 
 
 def test_text_that_can_not_be_sent_is_told() -> None:

@@ -1,13 +1,22 @@
 """Requests of shops: any bytes are a form or none, and what a client sends arrives."""
 
+import json
 from contextlib import suppress
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.panels.protocol import encode_form
-from watcher.panels.protocol.serve import MOST_FIELDS, decode_form, identity, several, whole
+from watcher.panels.protocol.serve import (
+    MOST_FIELDS,
+    decode_form,
+    decode_request,
+    identity,
+    listed,
+    several,
+    whole,
+)
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"\r\n'), min_size=1, max_size=20)
 FIELDS = st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=50), max_size=20)
@@ -24,9 +33,7 @@ def multipart(fields: dict[str, str], boundary: str) -> bytes:
 
 @given(FIELDS)
 def test_what_is_encoded_is_decoded(fields: dict[str, str]) -> None:
-    fields = {n: v for n, v in fields.items() if n not in ("key", "action")}
-    body = encode_form("k e&y", "add", fields)
-    assert decode_form(body) == {"key": "k e&y", "action": "add", **fields}
+    assert decode_form(urlencode(fields).encode()) == fields
 
 
 @given(FIELDS)
@@ -35,6 +42,73 @@ def test_what_php_sends_of_an_array_is_decoded(fields: dict[str, str]) -> None:
     kind = "multipart/form-data; boundary=b0undary-of-the-tests"
     assert decode_form(body, kind) == fields
     assert decode_form(body, kind.replace("=", '="') + '"') == fields
+
+
+@given(FIELDS, FIELDS)
+def test_a_request_is_the_same_in_every_form(fields: dict[str, str], more: dict[str, str]) -> None:
+    fields, more = (
+        {name: value for name, value in some.items() if "[" not in name} for some in (fields, more)
+    )
+    parts = "multipart/form-data; boundary=b0undary-of-the-tests"
+    query, both = urlencode(more), more | fields
+    assert decode_request(query, json.dumps(fields).encode(), "application/json") == both
+    assert decode_request(query, urlencode(fields).encode()) == both
+    if fields:
+        assert decode_request(query, multipart(fields, "b0undary-of-the-tests"), parts) == both
+    assert decode_request(urlencode(both), b"") == both
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "kind"),
+    [
+        ("", b'{"orders": [1, "2"]}', "application/json"),
+        ("", b'\xef\xbb\xbf {"orders": [1, 2]}', "application/x-www-form-urlencoded"),
+        ("", b'{"orders": "1,2"}', ""),
+        ("", b"orders[]=1&orders[]=2", "application/json"),
+        ("orders%5B%5D=1&orders%5B%5D=2", b"", ""),
+        ("orders=9", b"orders%5B0%5D=1&orders%5B1%5D=2", ""),
+        ("", multipart({"orders[0]": "1", "orders[1]": "2"}, "x"), KINDS[2]),
+    ],
+)
+def test_ids_come_as_an_array(query: str, body: bytes, kind: str) -> None:
+    assert decode_request(query, body, kind) == {"orders": "1,2"}
+
+
+def test_values_of_json_are_texts() -> None:
+    body = b'{"a": 1, "b": 1.50, "c": true, "d": false, "e": null, "f": "x", "service": 7}'
+    read = {"a": "1", "b": "1.50", "c": "1", "d": "0", "f": "x", "service": "7"}
+    assert decode_request("", body) == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"service": [1, 2]}',
+        b'{"orders": {"a": 1}}',
+        b'{"orders": [[1]]}',
+        b'{"a": ',
+        b'{"a": 1} x',
+        b"{" + b'"a": {' * 5000,
+        json.dumps(dict.fromkeys(map(str, range(MOST_FIELDS + 1)), 1)).encode(),
+        json.dumps({"orders": [*range(MOST_FIELDS + 1)]}).encode(),
+        b"\xff",
+        b"a=%ff",
+    ],
+)
+def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  whichever it is
+        decode_request("", body)
+
+
+@given(st.binary(max_size=300), st.text(max_size=60), st.sampled_from(KINDS) | st.text(max_size=40))
+def test_any_request_is_read_or_refused(body: bytes, query: str, kind: str) -> None:
+    with suppress(ValueError):
+        fields = decode_request(query, body, kind)
+        assert all(isinstance(text, str) for pair in fields.items() for text in pair)
+
+
+def test_arrays_are_for_ids_alone() -> None:
+    assert decode_request("", b"service=1&service[]=2") == {"service": "1", "service[]": "2"}
 
 
 @given(st.binary(max_size=500), st.sampled_from(KINDS) | st.text(max_size=40))
@@ -75,6 +149,9 @@ def test_files_are_left_out_and_the_last_of_equal_names_counts() -> None:
 
 def test_ids_and_numbers() -> None:
     assert several(" 1,2 ,,3") == ["1", "2", "3"]
+    assert listed(" 1,2 ,,3") == ["1", "2", "3"]
+    assert listed('[1, "2", \'3\', ""]') == ["1", "2", "3"]
+    assert listed("") == listed("[]") == listed(" , ") == []
     assert [whole(text) for text in ("7", " 7 ", "+7", "1_0", "٧", "", "9" * 16)] == (
         [7, 7, None, None, None, None, None]
     )

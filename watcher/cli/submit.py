@@ -10,6 +10,7 @@ from watcher.cli.client import Client, Unreachable, path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
 from watcher.cli.output import say, show_json, warn
 from watcher.cli.show import show_order
+from watcher.panels.protocol import name_problem
 from watcher.web.shapes import ActionAnswer
 
 _PATIENCE = 90.0  # the daemon itself waits for the panel
@@ -91,6 +92,9 @@ def _params(given: list[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
+        problem = name_problem(name)
+        if problem:
+            raise typer.BadParameter(problem, param_hint="--param")
         if name in params:
             raise typer.BadParameter(f"{name!r} is given twice", param_hint="--param")
         params[name] = value

@@ -3,7 +3,7 @@
 What is read is answered from what the watcher knows, and costs the panels nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from watcher.book import Book
@@ -13,7 +13,7 @@ from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.model import Balance, Kind
 from watcher.panels.protocol.refusals import Refusal, Refused
-from watcher.panels.protocol.serve import identity, several
+from watcher.panels.protocol.serve import identity, listed
 from watcher.shops import spelling
 from watcher.shops.finder import Finder
 from watcher.shops.spelling import Fault
@@ -47,12 +47,15 @@ class Desk:
         judge: Judge,
         intake: Intake,
         stations: Mapping[str, Station],
+        shops: Callable[[], Sequence[Shop]],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._judge = judge
         self._stations = stations
-        self._finder = Finder(store=store, book=book, intake=intake, stations=stations, clock=clock)
+        self._finder = Finder(
+            store=store, book=book, intake=intake, stations=stations, shops=shops, clock=clock
+        )
         self._till = Till(intake=intake, finder=self._finder, stations=stations, clock=clock)
         self._answers: Mapping[str, Callable[[Shop, Sent], Awaitable[object]]] = {
             "services": self._services,
@@ -97,16 +100,16 @@ class Desk:
         return spelling.balance(Balance(sum(same, Decimal(0)), known[0].currency))
 
     async def _status(self, shop: Shop, sent: Sent) -> object:
-        texts = _ids(sent, "order", "orders")
+        texts, is_list = _ids(sent, "order", "orders")
         found = await self._finder.orders(shop, texts)
         rows = {text: spelling.status_row(order) for text, order in found.items()}
-        return rows if "orders" in sent else rows[texts[0]]
+        return rows if is_list else rows[texts[0]]
 
     async def _refill_status(self, shop: Shop, sent: Sent) -> object:
-        texts = _ids(sent, "refill", "refills")
+        texts, is_list = _ids(sent, "refill", "refills")
         found = await self._finder.refills(shop, texts)
         words = {text: spelling.refill_word(refill) for text, refill in found.items()}
-        if "refills" in sent:
+        if is_list:
             return spelling.rows("refill", "status", words)
         (word,) = words.values()
         return word if isinstance(word, dict) else {"status": word}
@@ -116,8 +119,9 @@ class Desk:
 
     async def _refill(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.REFILL)
-        results = await self._till.act(shop, Kind.REFILL, _ids(sent, "order", "orders"))
-        if "orders" in sent:
+        texts, is_list = _ids(sent, "order", "orders")
+        results = await self._till.act(shop, Kind.REFILL, texts)
+        if is_list:
             told = {
                 text: spelling.error(result) if isinstance(result, Fault) else identity(result)
                 for text, result in results.items()
@@ -128,7 +132,7 @@ class Desk:
 
     async def _cancel(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.CANCEL)
-        results = await self._till.act(shop, Kind.CANCEL, _ids(sent, "order", "orders"))
+        results = await self._till.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
         told = {
             text: spelling.error(result) if isinstance(result, Fault) else 1
             for text, result in results.items()
@@ -142,9 +146,10 @@ class Desk:
             raise Refused(Refusal.REQUEST)
 
 
-def _ids(sent: Sent, one: str, many: str) -> list[str]:
-    """The ids that are asked about, each once."""
-    texts = several(sent[many]) if many in sent else [sent.get(one, "").strip()]
-    if not all(texts) or not 1 <= len(texts) <= MOST_IDS:
+def _ids(sent: Sent, one: str, many: str) -> tuple[list[str], bool]:
+    """Return the ids that are asked about, each once, and whether the answer is about several."""
+    is_list = many in sent
+    texts = listed(sent.get(many if is_list else one, ""))
+    if not 1 <= len(texts) <= MOST_IDS:
         raise Refused(Refusal.REQUEST)
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys(texts)), is_list or len(texts) > 1

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from watcher.model import Balance, Order, Refill, Service
+from watcher.panels.protocol import ErrorKind, error_kind
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import identity
 from watcher.poller import LEFT_OUT
 
 LOOKED_UP = "This order is being looked up at the panel: ask again in a minute"
 ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"
-TOO_MANY_STRANGE = "Too many orders that the watcher does not know are being looked up: ask later"
 
 Fields = dict[str, object]
 
@@ -26,13 +26,17 @@ def error(text: str) -> Fields:
 
 
 def status_row(found: Order | Fault) -> Fields:
-    """An order, with what the panel has told of it; null is what it has not."""
+    """Return an order with what the panel has told of it; null is what it has not.
+
+    Only that the panel does not know the order is an error: shops refund on errors.
+    """
     if isinstance(found, Fault):
         return error(found)
     if found.checked_at is None and found.problem is not None:
-        return error(Refusal.ORDER.text if found.problem == LEFT_OUT else found.problem)
-    if found.checked_at is None and found.service is None:
-        return error(LOOKED_UP)  # nothing but its id is known: it may not be there
+        if found.problem == LEFT_OUT and found.service is None:
+            return error(Refusal.ORDER.text)
+        if error_kind(found.problem) is ErrorKind.UNKNOWN_ID:
+            return error(found.problem)
     remains = found.quantity if found.checked_at is None else found.remains
     return {
         "charge": _money(found.charge),

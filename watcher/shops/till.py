@@ -14,7 +14,7 @@ from watcher.intake import Intake
 from watcher.model import FINAL, Action, ActionPlan, ActionState, Kind, Order
 from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.shops.finder import Finder, order_key
-from watcher.shops.spelling import Fault, status_row
+from watcher.shops.spelling import LOOKED_UP, Fault, status_row
 from watcher.station import Station
 
 ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; its own time-outs are often 30
@@ -107,7 +107,10 @@ def _checked(kind: Kind, order: Order | Fault) -> Order | Fault:
     if kind is Kind.CANCEL and order.status in FINAL:
         return Fault(Refusal.CANCEL_FINISHED.text)
     row = status_row(order)
-    return Fault(row["error"]) if "error" in row else order
+    if "error" in row:
+        return Fault(row["error"])
+    is_known = order.checked_at is not None or order.service is not None
+    return order if is_known else Fault(LOOKED_UP)  # it may not be there
 
 
 def _id(shop: Shop, result: Action | Fault) -> str | Fault:

@@ -54,6 +54,23 @@ class Actions(Part):
         found = await self._fetch("actions", statement)
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
+    async def placers(self, panel: str, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return of those of the orders that were placed with an idempotency key: id and key.
+
+        A thousand ids at the most.
+        """
+        statement = select(actions.c.order_id, actions.c.idempotency_key).where(
+            actions.c.panel == self._panel(panel),
+            actions.c.order_id.in_(ids),
+            actions.c.kind == Kind.SUBMIT.value,
+            actions.c.idempotency_key.is_not(None),
+        )
+
+        async def fetch(connection: AsyncConnection) -> list[tuple[str, str]]:
+            return [(order, key) for order, key in await connection.execute(statement)]
+
+        return await self._db.read("placers", fetch)
+
     async def planned(self, panel: str) -> list[Action]:
         """What waits to be sent to the panel, oldest first."""
         statement = ACTION.where(

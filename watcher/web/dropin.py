@@ -1,6 +1,7 @@
 """`/api/v2`: the panel API for shops, which know nothing of the rest of the web.
 
-A shop is known by the `key` in its form, and told of errors as panels tell of them.
+A shop is known by its `key`, and told of errors as panels tell of them. A request is taken in any
+form in which the PHP of a panel would take it, and in those of usual clients besides.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from aiohttp import web
 from watcher.config import Shop
 from watcher.errors import StoreError
 from watcher.panels.protocol.refusals import Refusal
-from watcher.panels.protocol.serve import decode_form
+from watcher.panels.protocol.serve import decode_request
 from watcher.shops import ACTIONS
 from watcher.web.backend import BACKEND, BODY_WITHIN, TooLarge, TooSlow
 from watcher.web.faults import json_answer
@@ -32,7 +33,9 @@ DESCRIPTION: dict[str, Any] = {
         "operationId": "drop_in",
         "summary": (
             f"The panel API, for shops. `action` is {', '.join(ACTIONS)}; what is wrong or missing "
-            "is told as panels tell it. Further fields of `add` go to the panel as they are."
+            "is told as panels tell it. Further fields of `add` go to the panel, with names of "
+            "a to z, 0 to 9 and _. A JSON body, multipart, a query with GET and a slash at the "
+            "end of the path are taken, too."
         ),
         "security": [],
         "requestBody": {
@@ -58,7 +61,7 @@ DESCRIPTION: dict[str, Any] = {
                     "description": HTTPStatus(status).phrase,
                     "content": {"application/json": {"schema": _FAULT}},
                 }
-                for status in (400, 403, 408, 413, 415, 421, 429, 503)
+                for status in (403, 408, 421, 429, 503)
             },
         },
     }
@@ -73,12 +76,13 @@ def drop_in() -> Respond:
     async def respond(request: web.Request) -> web.Response:
         backend = request.app[BACKEND]
         sent = await _sent(request)
-        shop = None if sent is None else _shop_of(backend.shops(), sent.get("key", ""))
-        if sent is None or shop is None:
-            refusal = Refusal.REQUEST if sent is None else Refusal.KEY
-            return json_answer(200, {"error": refusal.text})
-        wanted = sent.get("action", "")
-        action = wanted if wanted in ACTIONS else "other"
+        if sent is None:
+            return json_answer(200, {"error": Refusal.REQUEST.text})
+        shop = _shop_of(backend.shops(), sent.get("key", "").strip() or _key_of(request))
+        if shop is None:
+            return json_answer(200, {"error": Refusal.KEY.text})
+        sent["action"] = sent.get("action", "").strip().lower()
+        action = sent["action"] if sent["action"] in ACTIONS else "other"
         backend.metrics.shop_requests.labels(shop.name, action).inc()
         try:
             _check_rate(shop, buckets)
@@ -95,15 +99,21 @@ def drop_in() -> Respond:
 
 
 async def _sent(request: web.Request) -> dict[str, str] | None:
-    """The fields of the form, and before them those of the URL, as panels take them."""
-    if request.method != "POST":
+    """Return the fields of the request, None where it has none that can be read."""
+    if request.method not in ("GET", "POST"):
         return None
-    body = await _body(request)
+    body, query = await _body(request), request.rel_url.raw_query_string
     try:
-        form = decode_form(body, request.headers.get("Content-Type", ""))
+        return decode_request(query, body, request.headers.get("Content-Type", ""))
     except ValueError:
         return None
-    return dict(request.query) | form
+
+
+def _key_of(request: web.Request) -> str:
+    """Return the key in a header, where some clients have it."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    bearer = given if scheme.lower() == "bearer" else ""
+    return request.headers.get("X-API-Key", "").strip() or bearer.strip()
 
 
 async def _body(request: web.Request) -> bytes:

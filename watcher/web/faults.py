@@ -12,13 +12,15 @@ from aiohttp import web
 from watcher.errors import RequestError, StoreError
 from watcher.web.backend import BACKEND
 from watcher.web.door import ARRIVALS, CLIENT_FAULTS
-from watcher.web.guard import DROP_IN, Respond, is_page
+from watcher.web.guard import Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.rate import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
 from watcher.web.token import Unauthorized
 
 log = structlog.get_logger()
+
+_ABOUT_THE_BODY = frozenset({400, 405, 413, 415, 422})
 
 
 @web.middleware
@@ -54,7 +56,7 @@ def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
 
 def _form_of(request: web.Request) -> Callable[..., web.Response]:
     """Return what makes an answer of the form that the caller reads."""
-    if request.path == DROP_IN:
+    if is_drop_in(request):
         return _panels_fault
     return partial(_page_fault, _back(request)) if is_page(request) else _fault
 
@@ -107,8 +109,8 @@ def _fault(
 def _panels_fault(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """As panels tell of errors, and shops read of them."""
-    return json_answer(status, {"error": message}, headers)
+    """As panels tell of errors: many shops read no body of another status than 200."""
+    return json_answer(200 if status in _ABOUT_THE_BODY else status, {"error": message}, headers)
 
 
 def _allowed(error: web.HTTPException) -> dict[str, str]:

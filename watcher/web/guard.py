@@ -16,6 +16,7 @@ from watcher.web.backend import BACKEND
 from watcher.web.rate import Buckets, TooMany, client_of
 
 DROP_IN = "/api/v2"  # for shops, which bring forms and are known by a key in them
+DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 PAGES = frozenset({"orders", "actions", "panels", "login", "logout", "events", "static"})
 FORM = "application/x-www-form-urlencoded"
@@ -68,6 +69,11 @@ def guard(buckets: Buckets | None = None) -> Middleware:
 def is_open(request: web.Request) -> bool:
     """Whether a request is for what supervisors and Prometheus read without a token."""
     return request.path in OPEN_PATHS and request.method in ("GET", "HEAD")
+
+
+def is_drop_in(request: web.Request) -> bool:
+    """Whether a request is a shop's: it gets errors in the form that panels give them."""
+    return request.path in DROP_INS
 
 
 def is_page(request: web.Request) -> bool:
@@ -131,7 +137,7 @@ def _check_body(request: web.Request) -> None:
             return
     if not request.can_read_body:
         return
-    if request.path != DROP_IN and request.content_type != "application/json":
+    if not is_drop_in(request) and request.content_type != "application/json":
         raise BadBody("send the body as JSON, with Content-Type: application/json")
     if "Content-Encoding" in request.headers:
         raise BadBody("send the body as it is, without Content-Encoding")

@@ -14,7 +14,7 @@ from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Ro
 from watcher.web.door import ARRIVALS, Arrivals
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.faults import json_answer, told
-from watcher.web.guard import DROP_IN, Respond, guard
+from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
 from watcher.web.page.routes import add_pages
@@ -44,7 +44,9 @@ def make_server(backend: Backend) -> web.Application:
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
     app.router.add_get("/v1/backup", _backup(Seats(_BACKUPS_AT_ONCE)))
-    app.router.add_route("*", DROP_IN, drop_in())
+    shops = drop_in()
+    for path in DROP_INS:
+        app.router.add_route("*", path, shops)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)

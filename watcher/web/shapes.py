@@ -152,7 +152,10 @@ class RefillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
-    """An action with its record."""
+    """An action with its record.
+
+    In lists, long `params` are cut and `params_cut` is true: `GET /v1/actions/{id}` has the whole.
+    """
 
     id: int
     kind: str
@@ -167,6 +170,7 @@ class ActionView(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: Time
     sent_at: Time | None
     settled_at: Time | None
+    params_cut: bool = False
 
 
 class FiringView(msgspec.Struct, frozen=True, kw_only=True):

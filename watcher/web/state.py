@@ -23,6 +23,7 @@ from watcher.web.backend import (
 from watcher.web.shapes import (
     ActionAnswer,
     ActionList,
+    ActionView,
     Explanation,
     FaultAnswer,
     PanelList,
@@ -36,34 +37,47 @@ from watcher.web.shapes import (
 from watcher.web.views import (
     action_view,
     decision_view,
+    listed_action,
     moment,
     moment_or_none,
     money,
     service_view,
 )
 
+_AT_ONCE = 100  # actions that are read at once
 QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is told
 
 
 async def list_actions(backend: Backend, request: web.Request) -> tuple[int, ActionList]:
     limit, after = page_of(request)
-    actions, next_id = await backend.store.actions(
-        state=one_of(request, "state", ActionState),
-        panel=request.query.get("panel") or None,
-        limit=limit,
-        after=after or None,
-    )
-    views = [action_view(action) for action in actions]
+    state, panel = one_of(request, "state", ActionState), request.query.get("panel") or None
+    views: list[ActionView] = []
+    next_id = after or None
+    while len(views) < limit:  # a few at a time: each may have 64 KB of parameters
+        some, next_id = await backend.store.actions(
+            state=state, panel=panel, limit=min(_AT_ONCE, limit - len(views)), after=next_id
+        )
+        views += [listed_action(action) for action in some]
+        if next_id is None:
+            break
     return 200, ActionList(actions=views, next=None if next_id is None else str(next_id))
+
+
+async def show_action(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+    number = _action_id(request)
+    action = await backend.store.action(number)
+    if action is None:
+        raise NotFound(f"there is no action {number}")
+    order = backend.book.order(action.panel, action.order or "")
+    return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
 
 
 async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
-    text = request.match_info["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise NotFound(f"there is no action {text[:20]!r}")
     result = None if body.result is None else str(body.result)
-    action, order = await backend.intake.resolve(int(text), ActionState(body.state), result)
+    action, order = await backend.intake.resolve(
+        _action_id(request), ActionState(body.state), result
+    )
     return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
 
 
@@ -88,6 +102,13 @@ async def explain(backend: Backend, request: web.Request) -> tuple[int, Explanat
     order = await backend.intake.order(panel, order_id)
     decisions = backend.judge.decisions(order, backend.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
+
+
+def _action_id(request: web.Request) -> int:
+    text = request.match_info["id"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise NotFound(f"there is no action {text[:20]!r}")
+    return int(text)
 
 
 def _service_view(backend: Backend, row: StoredService) -> ServiceView:
@@ -166,6 +187,13 @@ ROUTES = (
             CURSOR,
         ),
         gives={200: ActionList},
+    ),
+    Route(
+        method="GET",
+        path="/v1/actions/{id}",
+        handler=show_action,
+        summary="One action, with all of its parameters.",
+        gives={200: ActionAnswer, 404: FaultAnswer},
     ),
     Route(
         method="POST",

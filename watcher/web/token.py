@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 
 from watcher.errors import RequestError
 from watcher.web.backend import BACKEND
-from watcher.web.guard import DROP_IN, Respond, is_open, is_page
+from watcher.web.guard import Respond, is_drop_in, is_open, is_page
 from watcher.web.rate import Buckets, TooMany, client_of
 
 WRONG_A_MINUTE = 20.0
@@ -130,7 +130,9 @@ def cookie_name(request: web.Request) -> str:
 def _needs_none(request: web.Request) -> bool:
     """The drop-in has keys of its own; who logs in has no session yet."""
     path = request.path
-    return is_open(request) or path in (DROP_IN, "/login") or path.startswith("/static/")
+    if is_open(request) or is_drop_in(request):
+        return True
+    return path == "/login" or path.startswith("/static/")
 
 
 def _token(request: web.Request) -> str | None:

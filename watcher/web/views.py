@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+
 from watcher.cadence import Entry, Lesson, Prospect
 from watcher.model import Action, Decision, Firing, Order, Phase, Refill, Service
 from watcher.web.shapes import (
@@ -103,6 +105,31 @@ def refill_view(refill: Refill) -> RefillView:
         requested_at=moment(refill.requested_at),
         finished_at=moment_or_none(refill.finished_at),
     )
+
+
+_LONGEST_VALUE = 200  # characters of a parameter in a list of actions
+_LARGEST_PARAMS = 1000  # bytes of them all: a list of 1,000 actions stays below 2 MB
+
+
+def listed_action(action: Action) -> ActionView:
+    """Return the action as lists have it, with no more of its parameters than there is room for."""
+    view, params = action_view(action), clipped(action.params)
+    return msgspec.structs.replace(view, params=params, params_cut=params != action.params)
+
+
+def clipped(params: dict[str, str] | None) -> dict[str, str] | None:
+    """Return an order's parameters, long ones cut and marked by an ellipsis."""
+    if params is None:
+        return None
+    found: dict[str, str] = {}
+    left = _LARGEST_PARAMS
+    for name, value in params.items():
+        text = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
+        left -= len(msgspec.json.encode({name: text}))
+        if left < 0:
+            break
+        found[name] = text
+    return found
 
 
 def action_view(action: Action) -> ActionView:

@@ -12,8 +12,10 @@ from watcher.panels.protocol.encode import (
     ADD_PARAMETERS,
     Parameters,
     check_add,
+    check_parameters,
     encode_form,
     encode_json,
+    name_problem,
 )
 from watcher.panels.protocol.statuses import (
     News,
@@ -42,6 +44,7 @@ __all__ = [
     "RefillObservation",
     "Unmatched",
     "check_add",
+    "check_parameters",
     "clean",
     "decode_add",
     "decode_balance",
@@ -60,6 +63,7 @@ __all__ = [
     "is_id",
     "is_refill_disabled",
     "load",
+    "name_problem",
     "refill_status_of",
     "refusal",
     "status_of",

@@ -1,4 +1,9 @@
-"""Requests: the form or JSON that every request is, and the parameters that `add` takes."""
+"""Requests: the form or JSON that every request is, and the parameters that `add` takes.
+
+The one place that encodes. A panel's PHP does not read a name as it was sent: it drops leading
+blanks, reads `.` and blank as `_`, cuts at NUL, and makes an array of `name[]`; others ignore case.
+So names come from an alphabet in which no two of them are read alike.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,31 +14,106 @@ from urllib.parse import quote_plus
 
 import msgspec
 
+from watcher.errors import Unsendable
+
+LARGEST_ADD = 64 * 1024  # bytes that the names and values of an order may have in all
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# What some panel takes for the key, the action, a service, an order or a refill. Without `_`.
+_RESERVED = frozenset(
+    """
+    key apikey secret secretkey token apitoken accesstoken authtoken
+    action act method
+    service services serviceid id ids
+    order orders orderid orderids
+    refill refills refillid refillids
+    """.split()
+)
+_MOST_TOLD = 5  # problems
+_IDS = frozenset({"order", "orders", "refill", "refills"})
+_READS = frozenset({"services", "balance", "status", "refill_status"})
+# Line breaks and tabs stand in comments; the others end or split a text at some panels.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+
 
 def encode_form(
-    key: str,
-    action: str,
-    params: Mapping[str, str],
-    fields: Mapping[str, str] = MappingProxyType({}),
+    key: str, action: str, params: Mapping[str, str], fields: Mapping[str, str] = _NO_FIELDS
 ) -> bytes:
-    """The body of a request, as a form; `fields` are what the panel wants in every one."""
+    """Return the body of a request, as a form; `fields` are what the panel wants in every one.
+
+    Raise Unsendable where a panel could read another request in it.
+    """
+    check_request(action, params)
     # Commas stay as they are: a hundred joined ids then take the quoting's short way out.
     parts = [f"key={quote_plus(key)}&action={quote_plus(action)}"]
-    all_ = {**params, **fields} if fields else params
-    parts += [f"{quote_plus(name)}={quote_plus(value, safe=',')}" for name, value in all_.items()]
+    every = {**params, **fields} if fields else params
+    parts += [f"{quote_plus(name)}={quote_plus(value, safe=',')}" for name, value in every.items()]
     return "&".join(parts).encode("ascii")
 
 
 def encode_json(
-    key: str,
-    action: str,
-    params: Mapping[str, str],
-    fields: Mapping[str, str] = MappingProxyType({}),
+    key: str, action: str, params: Mapping[str, str], fields: Mapping[str, str] = _NO_FIELDS
 ) -> bytes:
-    """The body of a request, as JSON. Every value is a text, as an id has to be: it may have more
-    digits than a number of JSON keeps, and several are joined by commas.
+    """Return the body of a request, as JSON. Raise Unsendable as `encode_form` does.
+
+    Every value is a text, as an id has to be: it may have more digits than a number of JSON
+    keeps, and several are joined by commas.
     """
+    check_request(action, params)
     return msgspec.json.encode({**params, **fields, "key": key, "action": action})
+
+
+def check_request(action: str, params: Mapping[str, str]) -> None:
+    """Raise Unsendable where a panel could read another request in this one, however it is encoded.
+
+    Values are checked of what acts: a read changes nothing, and one odd id on record must not
+    spoil its whole batch.
+    """
+    if action == "add":
+        problems = check_parameters(params)
+    else:
+        problems = [f"{action} takes no {name[:40]!r}" for name in params if name not in _IDS]
+        if action not in _READS:
+            problems += filter(None, (value_problem(*param) for param in params.items()))
+    if problems:
+        raise Unsendable("not sent: " + "; ".join(problems[:_MOST_TOLD]))
+
+
+def check_parameters(params: Mapping[str, str]) -> list[str]:
+    """Return why an `add` with these parameters must not reach a panel, whoever gave them."""
+    problems = [] if params.get("service", "").strip() else ["service is missing"]
+    for name, value in params.items():
+        problem = name_problem(name) if name != "service" else None
+        problem = problem or value_problem(name, value)
+        problems += [problem] if problem else []
+    size = sum(len(text.encode(errors="replace")) for param in params.items() for text in param)
+    if size > LARGEST_ADD:
+        problems.append(f"an order of {size:,} bytes: {LARGEST_ADD:,} are the most")
+    return problems
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a further parameter of `add` can't have this name, None where it can."""
+    if name.replace("_", "") in _RESERVED:
+        return f"{name[:40]} can't be given: the watcher sets it"
+    if not _NAME.fullmatch(name):
+        return (
+            f"{name[:40]!r} can't be the name of a parameter: "
+            "use a to z, 0 to 9 and _, a letter first, 32 at most"
+        )
+    return None
+
+
+def value_problem(name: str, value: str) -> str | None:
+    """Return why a parameter can't have this value, None where it can."""
+    found = _CONTROL.search(value)
+    if found is None:
+        return None
+    if "\ud800" <= found[0] <= "\udfff":
+        return f"{name} is not valid text"
+    return f"{name} has a control character, {found[0]!r}: leave it out"
 
 
 class Parameters(NamedTuple):
@@ -79,8 +159,8 @@ _DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 
 
 def check_add(service_type: str, params: Mapping[str, str]) -> list[str]:
-    """Every problem of an `add`; a type that is not in the table may take anything."""
-    problems = [*_check_any(params)]
+    """Return every problem of an `add`; a type that is not in the table may have any parameter."""
+    problems = check_parameters(params)
     known = _BY_FOLDED_TYPE.get(" ".join(service_type.casefold().split()))
     if known is not None:
         problems += _check_names(*known, params)
@@ -88,25 +168,13 @@ def check_add(service_type: str, params: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _check_any(params: Mapping[str, str]) -> Iterator[str]:
-    if not params.get("service", "").strip():
-        yield "service is missing"
-    for name, value in params.items():
-        if name in ("key", "action"):
-            yield f"{name} can't be given: the watcher sets it"
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            yield f"{name} is not valid text"
-
-
 def _check_names(service_type: str, table: Parameters, params: Mapping[str, str]) -> Iterator[str]:
     for name in table.required:
         if not params.get(name, "").strip():
             yield f"{name} is missing: {service_type} services need {', '.join(table.required)}"
-    known = {"service", "key", "action", *table.required, *table.optional}
+    known = {"service", *table.required, *table.optional}
     for name in params:
-        if name not in known:
+        if name not in known and name_problem(name) is None:
             allowed = ", ".join(table.required + table.optional)
             yield f"{name} is not a parameter of {service_type} services: they take {allowed}"
 

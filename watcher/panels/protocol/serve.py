@@ -4,10 +4,16 @@ For whoever answers it: the simulated panels, and the watcher's own `/api/v2`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import parse_qsl
 
-MOST_FIELDS = 100
+import msgspec
+
+MOST_FIELDS = 250  # a hundred ids, each in a field of its own, and an order's parameters
+LISTS = frozenset({"order", "orders", "refill", "refills"})  # may be given as an array
+_ITEM = re.compile(r"(\w+)\[[0-9]*\]")
+_JSON = msgspec.json.Decoder(float_hook=str)
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
 _FILE = re.compile(rb"[;\s]filename", re.IGNORECASE)
@@ -25,6 +31,63 @@ def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
     return dict(
         parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     )
+
+
+def decode_request(query: str, body: bytes, content_type: str = "") -> dict[str, str]:
+    """Return the fields of a URL's query and a body in whatever form shops send one.
+
+    URL-encoded, multipart or a JSON object, by what it is more than by its type. Ids that come as
+    an array are joined with commas. The body comes before the query, the last of equal names
+    before the others. ValueError where it can't be read.
+    """
+    fields = _joined(_pairs(query))
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return fields | _joined(_parts(body, content_type.partition(";")[2]))
+    text = body.decode("utf-8-sig").strip()
+    # No form begins so: a brace in a name would be quoted.
+    return fields | (_object(text) if text.startswith("{") else _joined(_pairs(text)))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the fields, with the items of an array of ids as one: `orders[]=1&orders[]=2`."""
+    fields: dict[str, str] = {}
+    arrays: set[str] = set()
+    for name, value in pairs:
+        item = _ITEM.fullmatch(name)
+        if item is None or item[1] not in LISTS:
+            fields[name] = value
+            arrays.discard(name)
+            continue
+        name = item[1]
+        fields[name] = f"{fields[name]},{value}" if name in arrays else value
+        arrays.add(name)
+    return fields
+
+
+def _object(text: str) -> dict[str, str]:
+    try:
+        found = _JSON.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("a body that is no JSON") from None
+    if len(found) > MOST_FIELDS:
+        raise ValueError("a body of too many fields")
+    return {name: _text(name, value) for name, value in found.items() if value is not None}
+
+
+def _text(name: str, value: Any) -> str:
+    """Return a JSON value as a form would have it."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, list) and name in LISTS and len(value) <= MOST_FIELDS:
+        return ",".join(_text("", item) for item in value)
+    raise ValueError(f"{name[:40]!r} is no text")
 
 
 def _parts(body: bytes, parameters: str) -> Iterator[tuple[str, str]]:
@@ -53,6 +116,14 @@ def whole(text: str) -> int | None:
 def several(text: str) -> list[str]:
     """The ids of a parameter that joins them with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def listed(text: str) -> list[str]:
+    """Return the ids of a parameter as shops write them: `1,2`, or as JSON, `[1, "2"]`."""
+    bare = text.strip()
+    if bare.startswith("[") and bare.endswith("]"):
+        bare = ",".join(part.strip("\"' ") for part in several(bare[1:-1]))
+    return several(bare)
 
 
 def identity(text: str) -> int | str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from watcher.errors import NotFound
@@ -9,6 +10,7 @@ from watcher.model import ActionState
 from watcher.web.backend import BACKEND, Backend, one_of, page_of
 from watcher.web.page.live import Live
 from watcher.web.page.look import query
+from watcher.web.views import clipped
 
 A_PAGE = 50
 
@@ -42,7 +44,7 @@ async def listed(
     return {
         "here": "actions",
         "wanted": wanted,
-        "actions": found,
+        "actions": [msgspec.structs.replace(a, params=clipped(a.params)) for a in found],
         "states": list(ActionState),
         "panels": sorted(backend.stations),
         "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,

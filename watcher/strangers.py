@@ -1,0 +1,76 @@
+"""Ids of one panel's orders that a shop asks about and nobody tracks.
+
+They are asked about with the panel's other orders, and tracked once the panel has told of them.
+Until then they are in memory only: an id that the panel does not know leaves nothing behind, and
+after a restart the shop's next request asks again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from itertools import islice
+
+ASK_AGAIN_AFTER = 60.0  # seconds: as long a refusal answers further requests
+_MOST_REFUSED = 10_000
+
+
+class Strangers:
+    """Each id waits, or is under way, until `leave` or `refuse`."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, None] = {}  # the first is asked about first
+        self._under_way: set[str] = set()
+        self._refused: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._under_way)
+
+    def __contains__(self, order_id: object) -> bool:
+        return order_id in self._waiting or order_id in self._under_way
+
+    @property
+    def wait(self) -> bool:
+        """Whether there are ids to ask about."""
+        return bool(self._waiting)
+
+    def want(self, ids: Iterable[str], now: float) -> None:
+        """Ask about these, unless that is under way or the panel has just refused them."""
+        for order_id in ids:
+            if order_id not in self and self.refusal(order_id, now) is None:
+                self._waiting[order_id] = None
+
+    def take(self, limit: int) -> list[str]:
+        """Return the ids of the next request; they are under way from now on."""
+        taken = list(islice(self._waiting, limit))
+        for order_id in taken:
+            del self._waiting[order_id]
+        self._under_way.update(taken)
+        return taken
+
+    def put_back(self, ids: Iterable[str]) -> None:
+        """Ask again: nothing was learnt of these."""
+        for order_id in ids if self._under_way else ():
+            if order_id in self._under_way:
+                self._under_way.remove(order_id)
+                self._waiting[order_id] = None
+
+    def leave(self, ids: Collection[str]) -> None:
+        """Forget these: they are tracked, or a shop may ask anew."""
+        self._under_way.difference_update(ids)
+        for order_id in ids:
+            self._waiting.pop(order_id, None)
+
+    def refuse(self, order_id: str, text: str, now: float) -> None:
+        """Keep for a while that the panel does not know this one."""
+        self.leave([order_id])
+        self._refused[order_id] = text, now
+        self._refused.move_to_end(order_id)
+        if len(self._refused) > _MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    def refusal(self, order_id: str, now: float) -> str | None:
+        """Return the panel's words for not knowing the id, None where it has not just said so."""
+        text, at = self._refused.get(order_id, ("", now))
+        if text and 0 <= now - at < ASK_AGAIN_AFTER:
+            return text
+        self._refused.pop(order_id, None)
+        return None

@@ -83,7 +83,8 @@ class Ledger:
             await self._turns.take()
             transitions = list(changes())
             orders = [*(transition.after for transition in transitions), *review()]
-            verdict = self._judge.judge(orders, now)
+            verdict = self._judge.judge((o for o in orders if not self._is_over(o, now)), now)
+            verdict.looks += [(order, None) for order in orders if self._is_over(order, now)]
             if is_news := bool(transitions or verdict.firings):
                 await self._record(transitions, verdict, now)
             for transition in transitions:
@@ -160,8 +161,7 @@ class Ledger:
                 current = self._book.order(panel, order.id)
                 if current is None:
                     continue
-                ends_at = self._guard_end(current)
-                if ends_at is not None and ends_at <= now:
+                if self._is_over(current, now):
                     yield close(current, now)
                 else:
                     going_on.append(current)
@@ -212,7 +212,7 @@ class Ledger:
         if after.phase is Phase.CLOSED:
             self._judge.forget(after)
         if after.status in FINAL and before.status not in FINAL:
-            self._metrics.count_finish(after, transition.at)
+            self._metrics.count_finish(after)
 
     def _plan_looks(self, verdict: Verdict) -> None:
         for order, look in verdict.looks:
@@ -220,6 +220,11 @@ class Ledger:
         next_look = self._book.next_look()
         if next_look is not None:
             self._on_look(next_look)
+
+    def _is_over(self, order: Order, now: float) -> bool:
+        """Whether the order's guard is over: no rule acts on it, and the next look closes it."""
+        ends_at = self._guard_end(order)
+        return ends_at is not None and ends_at <= now
 
     def _guard_end(self, order: Order) -> float | None:
         return guard_ends_at(order, self._guard_for(order.panel) or 0.0)

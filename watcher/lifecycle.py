@@ -15,6 +15,7 @@ from watcher.model import (
     ActionState,
     Observation,
     Order,
+    Origin,
     Phase,
     Refill,
     RefillStatus,
@@ -122,9 +123,11 @@ def count(order: Order, current: int, now: float) -> Transition | None:
 
 def guard_ends_at(order: Order, guard_for: float) -> float | None:
     """When a guarded order closes; None where it is not guarded."""
-    if order.phase is not Phase.GUARDED or order.finished_at is None:
+    if order.phase is not Phase.GUARDED:
         return None
-    return order.finished_at + guard_for
+    # It finished no earlier than it was submitted. An order of long ago must not be refilled.
+    since = order.submitted_at if order.finished_at is None else order.finished_at
+    return since + guard_for
 
 
 def close(order: Order, now: float) -> Transition:
@@ -150,11 +153,21 @@ def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:
         raise LifecycleError(
             f"order {order.id} at {order.panel} is {order.phase}; it can't become {status}"
         )
+    return {"status": status, "phase": phase, "finished_at": _finished_at(order, phase, now)}
+
+
+def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
+    """When the order finished; None where it is open, or was final when it was first seen.
+
+    An order that was tracked late may have been final for years: only one that was seen open
+    finishes now. An unknown word proves nothing: it may stand for a final status.
+    """
     if phase is Phase.OPEN:
-        finished_at = None
-    else:
-        finished_at = now if order.finished_at is None else order.finished_at
-    return {"status": status, "phase": phase, "finished_at": finished_at}
+        return None
+    if order.finished_at is not None:  # seen, or told by the list that it came from
+        return order.finished_at
+    was_open = order.origin is Origin.WHOLE or kind_of(order.status) == "open"
+    return now if was_open else None
 
 
 def _progressed(order: Order, fields: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import msgspec
 
 from watcher.conditions import Condition, ConditionFailed, UnknownValue
-from watcher.facts import Past, Situation
+from watcher.facts import Past, Situation, why_unknown
 from watcher.model import (
     DELIVERED,
     FINAL,
@@ -56,7 +56,7 @@ def _weigh(
         if not rule.condition.holds(order, situation, past, now):
             return Reason.CONDITION_FALSE, "the condition is false", again_at
     except UnknownValue as unknown:
-        return Reason.VALUE_UNKNOWN, f"the panel has not told {unknown}", again_at
+        return Reason.VALUE_UNKNOWN, why_unknown(unknown.names, order, situation), again_at
     except ConditionFailed as failed:
         return Reason.FAILED, str(failed), again_at
     hindrance = _hindrance(rule, order, situation)

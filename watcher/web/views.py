@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from watcher.cadence import Entry, Lesson, Prospect
-from watcher.model import Action, Decision, Firing, Order, Phase, Refill, Service
+from watcher.model import Action, Decision, Firing, Order, Origin, Phase, Refill, Service
 from watcher.web.shapes import (
     ActionView,
     DecisionView,
@@ -65,6 +65,7 @@ def order_view(
         finished_at=moment_or_none(order.finished_at),
         checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
         next_check_at=moment_or_none(next_check_at),
+        submitted_known=order.origin is not Origin.UNDATED,
     )
 
 

@@ -30,7 +30,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Past(msgspec.Struct, frozen=True):
-    """How often a rule has fired for an order, and when last."""
+    """How often a rule has fired for an order, and when last: really, or as a dry run."""
 
     count: int = 0
     last: float = 0.0

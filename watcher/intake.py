@@ -108,7 +108,11 @@ class Intake:
         self.check_panel(plan.panel)
         async with self._ledger.hold([plan.panel]):
             now = self._clock()
-            action, is_new = await self._store.plan_once(plan, since=now - within, now=now)
+            past = self._judge.hindsight.past
+            self._judge.hindsight.see(now)
+            action, is_new = await self._store.plan_once(
+                plan, since=now - within, now=now, past=past
+            )
             if is_new:
                 self._note_planned(action)
         if is_new:

@@ -92,7 +92,7 @@ class Ledger:
             if transitions:
                 self._recorded.set()
                 self._recorded = asyncio.Event()
-        self._plan_looks(verdict)
+        self._plan_looks(verdict, now)
         self._tell(verdict)
         if is_news:  # one commit lets all go on at once whose changes it wrote
             await self._turns.take()
@@ -214,19 +214,20 @@ class Ledger:
         if after.status in FINAL and before.status not in FINAL:
             self._metrics.count_finish(after)
 
-    def _plan_looks(self, verdict: Verdict) -> None:
+    def _plan_looks(self, verdict: Verdict, now: float) -> None:
         for order, look in verdict.looks:
-            self._book.look_at(order, _earliest(look, self._guard_end(order)))
+            self._book.look_at(order, _earliest(look, self._guard_end(order, now)))
         next_look = self._book.next_look()
         if next_look is not None:
             self._on_look(next_look)
 
     def _is_over(self, order: Order, now: float) -> bool:
         """Whether the order's guard is over: no rule acts on it, and the next look closes it."""
-        ends_at = self._guard_end(order)
+        ends_at = self._guard_end(order, now)
         return ends_at is not None and ends_at <= now
 
-    def _guard_end(self, order: Order) -> float | None:
+    def _guard_end(self, order: Order, now: float) -> float | None:
+        order = self._judge.hindsight.order(order, now)
         return guard_ends_at(order, self._guard_for(order.panel) or 0.0)
 
     def _tell(self, verdict: Verdict) -> None:

@@ -65,10 +65,11 @@ class Reporter:
         found_lately, lists = await self._moments(wanted & MOMENTS)
         moments = [(m.at, m.trouble) for m in found_lately]
         watches, known, gone, messages = {}, [], [], []
+        past = self._judge.hindsight.past
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
-            watch = watches[name] = Watch(target.repeat_every, before.known.values())
-            since = self._since[name]
+            watch = watches[name] = Watch(target.repeat_every, before.known.values(), past)
+            since = past(self._since[name], now)
             theirs = [*troubles, *((at, trouble) for at, trouble in moments if at >= since)]
             notices = watch.look([t for _, t in theirs if t.event in target.on], now)
             known += [(name, one) for one in _changed(before, watch)]
@@ -97,7 +98,7 @@ class Reporter:
         lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
         names = [panel.name for panel in panels]
         held = list(self._held(names, now))
-        since, down = self._started_at, self._down()
+        since, down = self._judge.hindsight.past(self._started_at, now), self._down()
         return list(found(panels, held, lasting, now, since=since, down=down))
 
     def _down(self) -> Collection[str]:
@@ -120,7 +121,7 @@ class Reporter:
     def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
         for rule in self._judge.rules:
             for panel in panels:
-                until = self._judge.held_until(rule.name, panel)
+                until = self._judge.held_until(rule, panel)
                 if until is not None and until > now:
                     yield rule.name, panel, f"it wanted more than {rule.per_hour} orders an hour"
         for name, cause in self._judge.switched_off.items():

@@ -12,6 +12,7 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
+from watcher.costs import check_cost
 from watcher.facts import (
     CLOCKED,
     CLOCKS,
@@ -49,10 +50,14 @@ _MARGIN = 0.001  # past a threshold: conditions compare with > as well as >=
 
 
 class Condition:
-    """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used."""
+    """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used.
+
+    Evaluating it takes some milliseconds at the most: `costs` sees to that.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        check_cost(text)
         self._program = _compiled(text)
         bare = _LITERAL.sub("''", text)
         _check_names(self._program, text, bare)

@@ -406,3 +406,87 @@ async def test_a_finish_that_can_not_be_is_refused(tmp_path: Path, dates: dict, 
         answer = await house.track(["1"], **dates)
         assert answer["tracked"] == 0
         assert cause in answer["rejected"][0]["error"]
+
+
+TRIED = """
+[[rules]]
+name = "tried"
+action = "refill"
+when = "order.status == 'completed' && service.refill"
+attempts = 1
+dry_run = true
+"""
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run(tmp_path: Path, restarted: bool):
+    async with a_house(tmp_path, rules=TRIED) as house:
+        (order,) = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(2 * HOUR)
+        assert house.panel.journal.requests("refill") == []
+        shown = (await house.call("GET", f"/v1/orders/standard/{order}"))["firings"]
+        assert [firing["dry_run"] for firing in shown] == [True]
+        text = house.path.read_text().replace("dry_run = true", "")
+        house.path.write_text(text)
+        await (house.restart() if restarted else house.daemon.reload())
+        await house.run(HOUR)
+        assert house.panel.journal.sent("refill") == {int(order): 1}
+        await house.restart()
+        await house.run(5 * DAY)
+        assert house.panel.journal.sent("refill") == {int(order): 1}, "attempts = 1"
+
+
+HOURLY = """
+[[rules]]
+name = "hourly"
+action = "notify"
+when = "order.status == 'in_progress'"
+every = "2h"
+"""
+
+
+async def firings(house: House, order: str) -> int:
+    return len((await house.call("GET", f"/v1/orders/standard/{order}"))["firings"])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("days", [30.0, 3.0])
+async def test_a_clock_that_was_ahead_by_days_holds_no_rule_for_as_long(
+    tmp_path: Path, restarted: bool, days: float
+):
+    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+        fate = Fate(pending=0.0, per_minute=0.0001)
+        (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 1
+        house.schedule.set_clock(days * DAY)
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 2, "every has passed, by this clock"
+        if restarted:
+            await house.close()
+            house.clock.now -= days * DAY
+            await house.crashed()
+        else:
+            house.schedule.set_clock(-days * DAY)
+        await house.run(1.8 * HOUR)
+        assert await firings(house, order) == 2, "it does not fire again at once"
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 3, "nor does it wait for the clock to catch up"
+        await house.run(1.2 * HOUR)
+        await house.restart()
+        await house.run(0.2 * HOUR)
+        assert await firings(house, order) == 3
+        await house.run(HOUR)
+        assert await firings(house, order) == 4, "the next firing counts from the newest one"
+
+
+async def test_a_clock_that_jumps_forward_makes_nothing_wait_for_longer(tmp_path: Path):
+    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+        fate = Fate(pending=0.0, per_minute=0.0001)
+        (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
+        await house.run(HOUR)
+        polls = len(house.panel.journal.requests("status"))
+        house.schedule.set_clock(30 * DAY)
+        await house.run(0.2 * HOUR)
+        assert await firings(house, order) == 2
+        assert len(house.panel.journal.requests("status")) > polls

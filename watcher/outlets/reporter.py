@@ -61,17 +61,17 @@ class Reporter:
     async def run_once(self, now: float) -> float:
         """Look once, and write what follows from it; returns when to come again."""
         wanted = frozenset[Event]().union(*(target.on for target in self._targets))
-        troubles = [(0.0, trouble) for trouble in await self._troubles(now)]
-        found_lately, lists = await self._moments(wanted & MOMENTS)
-        moments = [(m.at, m.trouble) for m in found_lately]
+        troubles = await self._troubles(now)
+        moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
         past = self._judge.hindsight.past
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
             watch = watches[name] = Watch(target.repeat_every, before.known.values(), past)
             since = past(self._since[name], now)
-            theirs = [*troubles, *((at, trouble) for at, trouble in moments if at >= since)]
-            notices = watch.look([t for _, t in theirs if t.event in target.on], now)
+            new = (moment for moment in moments if moment.at >= since)
+            theirs = [*troubles, *(moment.trouble for moment in new if _tells(target, moment))]
+            notices = watch.look([t for t in theirs if t.event in target.on], now)
             known += [(name, one) for one in _changed(before, watch)]
             gone += [(name, key) for key in before.known.keys() - watch.known.keys()]
             if notices:
@@ -141,6 +141,15 @@ class Reporter:
         told = [moment for moment in unseen if moment.service in at_work]
         told += [moment for moment in moments if moment.service is None]
         return told, {moment.trouble.key for moment in lists}
+
+
+def _tells(target: NotifyTarget, moment: Moment) -> bool:
+    """Whether a target that wants such moments wants this one.
+
+    What a panel does not owe it refuses: of a rule that leaves that to the panel one hears only
+    where somebody has asked for it.
+    """
+    return target.on_rules_refusals or moment.rule is None
 
 
 def _changed(before: Watch, after: Watch) -> Iterator[Known]:

@@ -250,8 +250,7 @@ async def test_a_repeated_submission_is_known_for_its_time_whatever_a_clock_said
             times = {"since": now - day, "now": now, "past": hindsight.past}
             action, is_new = await store.plan_once(a_submission("shop"), **times)
             if is_new:
-                await store.claim([action.id], now=now)
-                taken = msgspec.structs.replace(action, state=SENDING)
+                (taken,) = await store.claim([action.id], now=now)
                 order = f"{now:.0f}"
                 await store.settle([outcome(taken, ACCEPTED, result=order)], now=now)
             return is_new

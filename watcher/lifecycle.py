@@ -53,6 +53,7 @@ ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
     }
 )
 
+_SOON = 86400.0  # seconds from a submission to the first check
 _TIMES = frozenset({"progressed_at", "checked_at"})  # of a change, not changes themselves
 _OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
 
@@ -160,14 +161,17 @@ def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
     """When the order finished; None where it is open, or was final when it was first seen.
 
     An order that was tracked late may have been final for years: only one that was seen open
-    finishes now. An unknown word proves nothing: it may stand for a final status.
+    finishes now. An unknown word proves nothing: it may stand for a final status. An order whose
+    first check comes soon after its submission was open between the two.
     """
     if phase is Phase.OPEN:
         return None
     if order.finished_at is not None:  # seen, or told by the list that it came from
         return order.finished_at
-    was_open = order.origin is Origin.WHOLE or kind_of(order.status) == "open"
-    return now if was_open else None
+    if kind_of(order.status) == "open":
+        return now
+    is_watched = order.checked_at is not None or now - order.submitted_at <= _SOON
+    return now if order.origin is Origin.WHOLE and is_watched else None
 
 
 def _progressed(order: Order, fields: dict[str, Any]) -> bool:

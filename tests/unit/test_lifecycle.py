@@ -213,6 +213,13 @@ def test_an_order_placed_here_finishes_when_it_is_seen_to(status):
     assert transition.after.finished_at == 1000.0
 
 
+def test_the_finish_of_an_order_placed_here_is_unknown_if_nobody_looked_for_days():
+    assert observe(unseen(), seen(Status.COMPLETED), 86_400.0).after.finished_at == 86_400.0
+    assert observe(unseen(), seen(Status.COMPLETED), 86_401.0).after.finished_at is None
+    watched = observe(unseen(), seen(Status.UNKNOWN, text="Odd"), 10.0).after
+    assert observe(watched, seen(Status.COMPLETED), 9e6).after.finished_at == 9e6
+
+
 @pytest.mark.parametrize("origin", LATE)
 def test_an_order_that_was_seen_open_finishes_when_it_is_seen_to(origin):
     order = observe(unseen(origin=origin), seen(Status.PENDING), 10.0).after

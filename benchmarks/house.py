@@ -16,7 +16,7 @@ KEY = "benchmark"
 _DAY = 86400.0
 _STATUSES = [("in_progress", "In progress"), ("pending", "Pending"), ("processing", "Processing")]
 
-_ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 _STATE = (
     "INSERT INTO order_states (key, status, status_text, charge, currency, start_count, remains,"
     " phase, progressed_at, changed_at, checked_at, refills)"

@@ -12,6 +12,7 @@ from aiohttp import web
 from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
+from watcher.clocks import Hindsight
 from watcher.config import Config
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
@@ -57,7 +58,8 @@ class Daemon:
         self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
         self.book = Book()
-        self.judge = Judge(config.rules)
+        self.hindsight = Hindsight(clock())
+        self.judge = Judge(config.rules, self.hindsight)
         self.book.keeps_links = self.judge.wants_links()
         self.metrics = Metrics()
         self.port = 0
@@ -349,6 +351,9 @@ class Daemon:
         self.metrics.web_faults.labels(reason).inc()
 
     def _on_jump(self, seconds: float) -> None:
+        self.hindsight.jumped(seconds, self._clock())
+        self.judge.jumped(seconds)
+        self.outlets.jumped(seconds)
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
 

@@ -22,6 +22,12 @@ class Brake:
         """The rule has fired."""
         self._times.append(now)
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by so many seconds: as much time is left as before."""
+        self._times = deque(at + seconds for at in self._times)
+        if self.held_until is not None:
+            self.held_until += seconds
+
     def hold(self, now: float) -> None:
         """Hold the rule for an hour, in which its firings so far are forgotten."""
         self._times.clear()

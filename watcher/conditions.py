@@ -6,12 +6,13 @@ condition is checked by its names, its literals and by trying it on sample order
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
+from watcher.costs import check_cost
 from watcher.facts import (
     CLOCKED,
     CLOCKS,
@@ -23,8 +24,9 @@ from watcher.facts import (
     moment,
     plain,
     samples,
+    submissions,
 )
-from watcher.model import Order, Status
+from watcher.model import Order, Origin, Status
 
 if TYPE_CHECKING:
     import cel
@@ -48,10 +50,14 @@ _MARGIN = 0.001  # past a threshold: conditions compare with > as well as >=
 
 
 class Condition:
-    """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used."""
+    """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used.
+
+    Evaluating it takes some milliseconds at the most: `costs` sees to that.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        check_cost(text)
         self._program = _compiled(text)
         bare = _LITERAL.sub("''", text)
         _check_names(self._program, text, bare)
@@ -65,6 +71,7 @@ class Condition:
         self.moves_with_time = "now" in self._variables or bool(
             set(self.fields["order"]) & CLOCKED and set(self._program.functions()) & _ARITHMETIC
         )
+        self._needs_age = sorted({"age", "submitted_at"} & set(self.fields["order"]))
         self._statuses = _required_statuses(text)
         self._try_samples()
 
@@ -73,14 +80,27 @@ class Condition:
         return self._statuses is not None and order.status not in self._statuses
 
     def holds(self, order: Order, situation: Situation, past: Past, now: float) -> bool:
-        """Whether it is true; raises UnknownValue or ConditionFailed where that can't be told."""
+        """Whether it is true; raises UnknownValue or ConditionFailed where that can't be told.
+
+        An order whose age is not known exactly must fit at every age that it may have.
+        """
+        if not self._is_true(order, situation, past, now):
+            return False
+        if self._needs_age and order.origin is Origin.UNDATED:
+            for other in submissions(order, self.durations, now):
+                if not self._is_true(other, situation, past, now):
+                    raise UnknownValue([f"order.{name}" for name in self._needs_age])
+        return True
+
+    def _is_true(self, order: Order, situation: Situation, past: Past, now: float) -> bool:
         facts = self._facts(order, situation, past, now)
         try:
             result = self._program.execute(facts)
         except Exception as error:  # noqa: BLE001  the engine raises whatever type fits
-            raise self._why(facts, error) from None
+            raise self._why(facts, _clear(error)) from None
         if not isinstance(result, bool):
-            raise ConditionFailed(f"it gave {_kind_of(result)}, not true or false")
+            cause = f"it gave {_kind_of(result)}, not true or false"
+            raise self._why(facts, cause) if result is None else ConditionFailed(cause)
         return result
 
     def values(self, order: Order, situation: Situation, past: Past, now: float) -> str:
@@ -127,7 +147,7 @@ class Condition:
             facts["now"] = moment(now)
         return facts
 
-    def _why(self, facts: Mapping[str, Any], error: Exception) -> "UnknownValue | ConditionFailed":
+    def _why(self, facts: Mapping[str, Any], cause: str) -> "UnknownValue | ConditionFailed":
         unknown = [
             f"{name}.{field}"
             for name, values in facts.items()
@@ -135,7 +155,7 @@ class Condition:
             for field, value in values.items()
             if value is None
         ]
-        return UnknownValue(", ".join(unknown)) if unknown else ConditionFailed(_clear(error))
+        return UnknownValue(unknown) if unknown else ConditionFailed(cause)
 
     def _check_fields(self) -> None:
         for name, used in self.fields.items():
@@ -153,7 +173,11 @@ class Condition:
 
 
 class UnknownValue(Exception):
-    """The condition needs a value that is not known of this order; the message names it."""
+    """The condition needs values that are not known of this order; `names` are theirs."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
 
 
 class ConditionFailed(Exception):

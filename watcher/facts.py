@@ -1,13 +1,13 @@
 """What a condition can know of an order, its service and its panel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from watcher.model import Kind, Order, Service, Status
+from watcher.model import Kind, Order, Origin, Phase, Service, Status
 
 
 class Panel(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Past(msgspec.Struct, frozen=True):
-    """How often a rule has fired for an order, and when last."""
+    """How often a rule has fired for an order, and when last: really, or as a dry run."""
 
     count: int = 0
     last: float = 0.0
@@ -41,7 +41,8 @@ def moment(at: float | None) -> datetime | None:
 
 
 def since(at: float | None, now: float) -> timedelta | None:
-    return None if at is None else timedelta(seconds=now - at)
+    """Never negative: nothing has happened later than now, whatever a clock said then."""
+    return None if at is None else timedelta(seconds=max(0.0, now - at))
 
 
 def plain(value: Any) -> Any:
@@ -85,6 +86,57 @@ CLOCKS: dict[str, Callable[[Order], float | None]] = {
     "finished_ago": lambda order: order.finished_at,
 }
 CLOCKED = frozenset(CLOCKS)
+
+
+_BEFORE_ALL = 50 * 365 * 86400.0  # seconds
+
+
+def submissions(order: Order, durations: Sequence[float], now: float) -> list[Order]:
+    """The order as it would be, had it been submitted earlier than is known.
+
+    Of an order that was tracked late, without a time of submission, the age is at least what is
+    counted. One example for each age at which a condition with these durations may turn.
+    """
+    if order.origin is not Origin.UNDATED:
+        return []
+    times = [now - seconds + shift for seconds in durations for shift in (-0.001, 0.001)]
+    earlier = [at for at in times if at < order.submitted_at]
+    return [msgspec.structs.replace(order, submitted_at=at) for at in (*earlier, now - _BEFORE_ALL)]
+
+
+def why_unknown(names: Sequence[str], order: Order, situation: Situation) -> str:
+    """What is missing for a condition, and what to do about it where that is possible."""
+    return "; ".join(dict.fromkeys(_why_unknown(name, order, situation) for name in names))
+
+
+def _why_unknown(name: str, order: Order, situation: Situation) -> str:
+    of, _, field = name.partition(".")
+    if of == "service" or name == "order.service":
+        return _why_no_service(name, order, situation)
+    if field in ("finished_at", "finished_ago"):
+        if order.phase is Phase.OPEN:
+            return f"{name} is not known: the order has not finished"
+        return (
+            "the finish of this order is not known: it was final when it was first checked;"
+            " track such orders from a list with a column of completion times"
+        )
+    if field in ("age", "submitted_at"):
+        return (
+            f"{name} is not known well enough: the order was tracked without the time of its"
+            " submission, and it may be older; track it from a list with a date column"
+        )
+    return f"the panel has not told {name}"
+
+
+def _why_no_service(name: str, order: Order, situation: Situation) -> str:
+    if order.service is None:
+        return (
+            "this order's service is not known: track it from a list with a service column,"
+            " or with `watcher track --service`"
+        )
+    if situation.service is None:
+        return f"service {order.service} is not in the price list of {order.panel}"
+    return f"the price list of {order.panel} does not tell {name} of service {order.service}"
 
 
 _MONEY = Decimal("1.5")

@@ -20,6 +20,7 @@ from watcher.model import (
     ActionState,
     Kind,
     Order,
+    Origin,
     Phase,
     Transition,
 )
@@ -28,7 +29,8 @@ from watcher.panels.protocol import check_add, check_parameters
 from watcher.store import Settled, Store, archive_name
 
 _MOST_TOLD = 10  # problems of one order
-CLOCK_SKEW = 300.0  # seconds by which a submission may lie ahead of our clock
+CLOCK_SKEW = 300.0  # seconds by which another clock may differ from ours
+_DAY = 86400.0
 
 
 class Intake:
@@ -110,7 +112,11 @@ class Intake:
             raise RequestError("; ".join(problems[:_MOST_TOLD]))
         async with self._ledger.hold([plan.panel]):
             now = self._clock()
-            action, is_new = await self._store.plan_once(plan, since=now - within, now=now)
+            past = self._judge.hindsight.past
+            self._judge.hindsight.see(now)
+            action, is_new = await self._store.plan_once(
+                plan, since=now - within, now=now, past=past
+            )
             if is_new:
                 self._note_planned(action)
         if is_new:
@@ -276,19 +282,49 @@ def new_order(
     link: str | None = None,
     quantity: int | None = None,
     submitted_at: float | None = None,
+    finished_at: float | None = None,
 ) -> Order:
-    """An order to be tracked from `now` on; RequestError where it can't be."""
+    """An order to be tracked from `now` on; RequestError where it can't be.
+
+    `finished_at` counts only if the panel says at the first check that the order is final.
+    """
     printable = order_id.isprintable() and " " not in order_id and "," not in order_id
     if not order_id or len(order_id) > 64 or not printable:
         raise RequestError(f"{order_id[:64]!r} is no order id")
-    if submitted_at is not None and submitted_at > now + CLOCK_SKEW:
-        raise RequestError("submitted_at lies in the future")
+    for name, at in (("submitted_at", submitted_at), ("finished_at", finished_at)):
+        if at is not None and at > now + CLOCK_SKEW:
+            raise RequestError(f"{name} lies in the future")
+    submitted, finished = _times(submitted_at, finished_at, now)
     return Order(
         panel=panel,
         id=order_id,
         service=service,
         link=link,
         quantity=quantity,
-        submitted_at=now if submitted_at is None else min(submitted_at, now),
+        submitted_at=submitted,
         progressed_at=now,  # what it did before it was tracked is not known
+        finished_at=finished,
+        origin=_origin(submitted_at, finished, now),
     )
+
+
+def _times(
+    submitted_at: float | None, finished_at: float | None, now: float
+) -> tuple[float, float | None]:
+    """When an order was submitted, at the latest, and when it finished, if that is known."""
+    submitted = now if submitted_at is None else min(submitted_at, now)
+    if finished_at is None:
+        return submitted, None
+    finished = min(finished_at, now)
+    if submitted_at is None:
+        return finished, finished
+    if finished < submitted - _DAY:
+        raise RequestError("finished_at lies before submitted_at")
+    return submitted, max(finished, submitted)  # a list may name the day alone
+
+
+def _origin(submitted_at: float | None, finished_at: float | None, now: float) -> Origin:
+    if submitted_at is None:
+        return Origin.UNDATED
+    is_new = finished_at is None and submitted_at >= now - CLOCK_SKEW
+    return Origin.WHOLE if is_new else Origin.DATED

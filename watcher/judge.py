@@ -5,11 +5,12 @@ reserved at once, so that no other look at the order wants the same before it is
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from watcher.brake import Brake
+from watcher.clocks import Hindsight
 from watcher.facts import Panel, Past, Situation
 from watcher.model import (
     UNSETTLED,
@@ -30,6 +31,7 @@ from watcher.rules import Rule, decide
 FAILURES_IN_A_ROW = 20  # looks at which a condition could not be evaluated, until it is left out
 
 Key = tuple[str, str]  # panel, order id
+Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, order id
 # Reasons for which the condition was not evaluated to the end.
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
@@ -41,7 +43,7 @@ class Verdict(msgspec.Struct):
 
     firings: list[Firing] = []
     plans: list[ActionPlan] = []
-    before: dict[tuple[str, str, str], Past] = {}  # what was known of what has now fired
+    before: dict[Fired, Past] = {}  # what was known of what has now fired
     looks: list[tuple[Order, float | None]] = []
     held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just taken hold
     failures: list[tuple[Order, Decision]] = []
@@ -49,10 +51,14 @@ class Verdict(msgspec.Struct):
 
 
 class Judge:
-    """Every rule, and what it knows."""
+    """Every rule, and what it knows.
 
-    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+    Real firings and those of dry runs are counted apart: a rule that was tried begins anew.
+    """
+
+    def __init__(self, rules: Sequence[Rule] = (), hindsight: Hindsight | None = None) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
+        self.hindsight = hindsight or Hindsight()
         self.services: dict[str, dict[str, Service]] = {}
         self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
         self.balances: dict[str, Balance] = {}
@@ -61,11 +67,11 @@ class Judge:
         self.failures: Counter[str] = Counter()
         self.switched_off: dict[str, str] = {}  # rule -> why its condition can't be evaluated
         self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
-        self._past: dict[tuple[str, str, str], Past] = {}
+        self._past: dict[Fired, Past] = {}
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
-        self._brakes: dict[Key, Brake] = defaultdict(Brake)
+        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
         self._failing: Counter[str] = Counter()  # rule -> failures in a row
 
     def take_rules(self, rules: Sequence[Rule]) -> None:
@@ -76,14 +82,20 @@ class Judge:
 
     # --- what has happened ---
 
-    def remember(self, firings: Iterable[Firing]) -> None:
+    def remember(self, firings: Iterable[Firing], now: float) -> None:
         """Firings of the last hour, from the database: the brakes count them."""
         for firing in firings:
-            self._brakes[firing.rule, firing.panel].count(firing.at)
+            brake = self._brakes[firing.rule, firing.dry_run, firing.panel]
+            brake.count(self.hindsight.past(firing.at, now))
 
-    def remember_past(self, counts: dict[tuple[str, str, str], tuple[int, float]]) -> None:
-        """(rule, panel, order) -> firings so far and the time of the last, from the database."""
+    def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
+        """Firings so far and the time of the last, from the database."""
         self._past = {key: Past(count, last) for key, (count, last) in counts.items()}
+
+    def jumped(self, seconds: float) -> None:
+        """The clock was set by so many seconds: set back, nothing is held for longer."""
+        for brake in self._brakes.values() if seconds < 0 else ():
+            brake.shift(seconds)
 
     def note_action(self, action: Action) -> None:
         """The action was planned, sent or settled."""
@@ -128,19 +140,22 @@ class Judge:
         key = (order.panel, order.id)
         self._cancels_accepted.discard(key)
         for rule in self.rules:
-            self._past.pop((rule.name, *key), None)
+            for dry_run in (False, True):
+                self._past.pop((rule.name, dry_run, *key), None)
 
     # --- what the rules make of it ---
 
     def decisions(self, order: Order, now: float) -> list[Decision]:
         """Every rule's decision on the order, for people, with nothing counted or reserved."""
+        order = self.hindsight.order(order, now)
         situation = self._situation(order)
         return [self._explain(rule, order, situation, now) for rule in self.rules]
 
     def judge(self, orders: Iterable[Order], now: float) -> Verdict:
         """What the rules want for these orders now; it is reserved until `release`."""
         verdict = Verdict()
-        for order in orders:
+        for recorded in orders:
+            order = self.hindsight.order(recorded, now)
             situation: Situation | None = None
             again: list[float] = []
             for rule in self.rules:
@@ -169,14 +184,14 @@ class Judge:
 
     def release_firing(self, firing: Firing, verdict: Verdict) -> None:
         """This firing of the verdict did not come on record."""
-        key = (firing.rule, firing.panel, firing.order)
+        key = (firing.rule, firing.dry_run, firing.panel, firing.order)
         self._past[key] = verdict.before[key]
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
-            _discard(self._open_actions, key[1:], Kind(firing.action))
+            _discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
 
-    def held_until(self, rule: str, panel: str) -> float | None:
+    def held_until(self, rule: Rule, panel: str) -> float | None:
         """Until when the rule's brake holds it at the panel."""
-        brake = self._brakes.get((rule, panel))
+        brake = self._brakes.get((rule.name, rule.dry_run, panel))
         return brake.held_until if brake else None
 
     def wants_services(self) -> bool:
@@ -196,8 +211,9 @@ class Judge:
     ) -> Decision:
         self.evaluations[rule.name] += 1
         decision = self._decide(rule, order, situation, now)
-        if decision.fires and self._brakes[rule.name, order.panel].is_full(rule.per_hour, now):
-            self._brakes[rule.name, order.panel].hold(now)
+        brake = self._brakes[rule.name, rule.dry_run, order.panel]
+        if decision.fires and brake.is_full(rule.per_hour, now):
+            brake.hold(now)
             verdict.held.append((rule.name, order.panel))
             decision = self._decide(rule, order, situation, now)
         if decision.fires:
@@ -225,22 +241,26 @@ class Judge:
             return msgspec.structs.replace(decision, reason=Reason.SWITCHED_OFF, detail=detail)
         if decision.reason is not Reason.CONDITION_FALSE:
             return decision
-        past = self._past.get((rule.name, order.panel, order.id), Past())
+        past = self._past_of(rule, order, now)
         found = rule.condition.values(order, situation, past, now)
         return msgspec.structs.replace(decision, detail=f"{decision.detail}: {found}")
 
     def _decide(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
-        past = self._past.get((rule.name, order.panel, order.id), Past())
-        held_until = self.held_until(rule.name, order.panel)
+        past = self._past_of(rule, order, now)
+        held_until = self.held_until(rule, order.panel)
         return decide(rule, order, situation, past, now, held_until)
+
+    def _past_of(self, rule: Rule, order: Order, now: float) -> Past:
+        past = self._past.get((rule.name, rule.dry_run, order.panel, order.id))
+        return Past(past.count, self.hindsight.past(past.last, now)) if past else Past()
 
     def _reserve(
         self, rule: Rule, order: Order, decision: Decision, now: float, verdict: Verdict
     ) -> None:
-        key = (rule.name, order.panel, order.id)
+        key = (rule.name, rule.dry_run, order.panel, order.id)
         past = verdict.before[key] = self._past.get(key, Past())
         self._past[key] = Past(past.count + 1, now)
-        self._brakes[rule.name, order.panel].count(now)
+        self._brakes[rule.name, rule.dry_run, order.panel].count(now)
         self.firings[rule.name] += 1
         verdict.firings.append(
             Firing(

@@ -83,7 +83,8 @@ class Ledger:
             await self._turns.take()
             transitions = list(changes())
             orders = [*(transition.after for transition in transitions), *review()]
-            verdict = self._judge.judge(orders, now)
+            verdict = self._judge.judge((o for o in orders if not self._is_over(o, now)), now)
+            verdict.looks += [(order, None) for order in orders if self._is_over(order, now)]
             if is_news := bool(transitions or verdict.firings):
                 await self._record(transitions, verdict, now)
             for transition in transitions:
@@ -91,7 +92,7 @@ class Ledger:
             if transitions:
                 self._recorded.set()
                 self._recorded = asyncio.Event()
-        self._plan_looks(verdict)
+        self._plan_looks(verdict, now)
         self._tell(verdict)
         if is_news:  # one commit lets all go on at once whose changes it wrote
             await self._turns.take()
@@ -167,8 +168,7 @@ class Ledger:
                 current = self._book.order(panel, order.id)
                 if current is None:
                     continue
-                ends_at = self._guard_end(current)
-                if ends_at is not None and ends_at <= now:
+                if self._is_over(current, now):
                     yield close(current, now)
                 else:
                     going_on.append(current)
@@ -219,16 +219,22 @@ class Ledger:
         if after.phase is Phase.CLOSED:
             self._judge.forget(after)
         if after.status in FINAL and before.status not in FINAL:
-            self._metrics.count_finish(after, transition.at)
+            self._metrics.count_finish(after)
 
-    def _plan_looks(self, verdict: Verdict) -> None:
+    def _plan_looks(self, verdict: Verdict, now: float) -> None:
         for order, look in verdict.looks:
-            self._book.look_at(order, _earliest(look, self._guard_end(order)))
+            self._book.look_at(order, _earliest(look, self._guard_end(order, now)))
         next_look = self._book.next_look()
         if next_look is not None:
             self._on_look(next_look)
 
-    def _guard_end(self, order: Order) -> float | None:
+    def _is_over(self, order: Order, now: float) -> bool:
+        """Whether the order's guard is over: no rule acts on it, and the next look closes it."""
+        ends_at = self._guard_end(order, now)
+        return ends_at is not None and ends_at <= now
+
+    def _guard_end(self, order: Order, now: float) -> float | None:
+        order = self._judge.hindsight.order(order, now)
         return guard_ends_at(order, self._guard_for(order.panel) or 0.0)
 
     def _tell(self, verdict: Verdict) -> None:

@@ -15,6 +15,7 @@ from watcher.model import (
     ActionState,
     Observation,
     Order,
+    Origin,
     Phase,
     Refill,
     RefillStatus,
@@ -52,6 +53,7 @@ ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
     }
 )
 
+_SOON = 86400.0  # seconds from a submission to the first check
 _TIMES = frozenset({"progressed_at", "checked_at"})  # of a change, not changes themselves
 _OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
 
@@ -122,9 +124,11 @@ def count(order: Order, current: int, now: float) -> Transition | None:
 
 def guard_ends_at(order: Order, guard_for: float) -> float | None:
     """When a guarded order closes; None where it is not guarded."""
-    if order.phase is not Phase.GUARDED or order.finished_at is None:
+    if order.phase is not Phase.GUARDED:
         return None
-    return order.finished_at + guard_for
+    # It finished no earlier than it was submitted. An order of long ago must not be refilled.
+    since = order.submitted_at if order.finished_at is None else order.finished_at
+    return since + guard_for
 
 
 def close(order: Order, now: float) -> Transition:
@@ -150,11 +154,24 @@ def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:
         raise LifecycleError(
             f"order {order.id} at {order.panel} is {order.phase}; it can't become {status}"
         )
+    return {"status": status, "phase": phase, "finished_at": _finished_at(order, phase, now)}
+
+
+def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
+    """When the order finished; None where it is open, or was final when it was first seen.
+
+    An order that was tracked late may have been final for years: only one that was seen open
+    finishes now. An unknown word proves nothing: it may stand for a final status. An order whose
+    first check comes soon after its submission was open between the two.
+    """
     if phase is Phase.OPEN:
-        finished_at = None
-    else:
-        finished_at = now if order.finished_at is None else order.finished_at
-    return {"status": status, "phase": phase, "finished_at": finished_at}
+        return None
+    if order.finished_at is not None:  # seen, or told by the list that it came from
+        return order.finished_at
+    if kind_of(order.status) == "open":
+        return now
+    is_watched = order.checked_at is not None or now - order.submitted_at <= _SOON
+    return now if order.origin is Origin.WHOLE and is_watched else None
 
 
 def _progressed(order: Order, fields: dict[str, Any]) -> bool:

@@ -38,6 +38,14 @@ class Phase(StrEnum):
     CLOSED = "closed"  # no longer checked
 
 
+class Origin(StrEnum):
+    """How much of an order's life is known from before it was tracked."""
+
+    WHOLE = "whole"  # it was placed here, or tracked as soon as it was submitted
+    DATED = "dated"  # it was tracked later, with the time of its submission
+    UNDATED = "undated"  # tracked later: `submitted_at` is the latest that it can be
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order submitted to a panel and tracked here.
 
@@ -60,10 +68,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     count: int | None = None  # the link's current count, measured elsewhere
     phase: Phase = Phase.OPEN
     progressed_at: float  # when status, remains or start_count last moved
-    finished_at: float | None = None
+    finished_at: float | None = None  # None also where it was final when it was first checked
     checked_at: float | None = None  # as of the last change; the book knows the latest
     problem: str | None = None  # why the panel does not tell of it, in its own words
     refills: int = 0  # accepted by the panel
+    origin: Origin = Origin.WHOLE
 
     @property
     def delivered(self) -> int | None:

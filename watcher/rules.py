@@ -3,7 +3,7 @@
 import msgspec
 
 from watcher.conditions import Condition, ConditionFailed, UnknownValue
-from watcher.facts import Past, Situation
+from watcher.facts import Past, Situation, why_unknown
 from watcher.model import (
     DELIVERED,
     FINAL,
@@ -56,7 +56,7 @@ def _weigh(
         if not rule.condition.holds(order, situation, past, now):
             return Reason.CONDITION_FALSE, "the condition is false", again_at
     except UnknownValue as unknown:
-        return Reason.VALUE_UNKNOWN, f"the panel has not told {unknown}", again_at
+        return Reason.VALUE_UNKNOWN, why_unknown(unknown.names, order, situation), again_at
     except ConditionFailed as failed:
         return Reason.FAILED, str(failed), again_at
     hindrance = _hindrance(rule, order, situation)
@@ -105,13 +105,18 @@ def _cancel_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] 
     return None
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _limit(
     rule: Rule, past: Past, now: float, held_until: float | None
 ) -> tuple[Reason, str, float | None] | None:
+    acted = "would have acted" if rule.dry_run else "has acted"
     if rule.attempts is not None and past.count >= rule.attempts:
-        return Reason.ATTEMPTS, f"it has acted {past.count} times on this order", None
+        return Reason.ATTEMPTS, f"it {acted} {_times(past.count)} on this order", None
     if past.count and past.last + rule.every > now:
-        return Reason.EVERY, "it has acted on this order not long ago", past.last + rule.every
+        return Reason.EVERY, f"it {acted} on this order not long ago", past.last + rule.every
     if held_until is not None and held_until > now:
         return Reason.BRAKE, f"more than {rule.per_hour} an hour: the rule is held", held_until
     return None

@@ -143,7 +143,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         self.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
         most = settings.requests_per_minute
         remembered = await self.store.rate(name)
-        start = start_of(most, stated=panel.states_rate, remembered=remembered)
+        start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
         return Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
 

@@ -101,13 +101,14 @@ class Upkeep:
         if not services:  # what panels answer to a bad key; nothing is gone because of it
             log.warning("services.empty", panel=name)
             return
+        is_first = not self._judge.services.get(name)
         changes = await self._store.save_services(name, services, now=now)
         await self._know(name)
         if problems:
             log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])
         if changes:
             log.info("services.changed", panel=name, services=len(services), changes=len(changes))
-        await self._review(now, bool(changes) and self._judge.wants_services())
+        await self._review(now, (is_first or bool(changes)) and self._judge.wants_services())
 
     async def _review(self, now: float, is_wanted: bool) -> None:
         """Let the rules look at every order; where that fails, with the next reading."""

@@ -160,6 +160,17 @@ def test_a_list_fits_the_window(daemon: CannedDaemon, width: int) -> None:
     assert all(len(line) <= width for line in lines)
 
 
+def test_show_says_what_is_not_known_of_an_order_that_was_tracked_late(
+    daemon: CannedDaemon,
+) -> None:
+    state = order_view(status="completed", phase="guarded", submitted_known=False)
+    detail = OrderDetail(state=state, history=[], refills=[], actions=[], firings=[])
+    daemon.put("GET /v1/orders/smmgenie/23501", detail)
+    shown = watcher(daemon, "show", "smmgenie", "23501").stdout
+    assert re.search(r"submitted +before \d{4}-.*, when it was tracked\n", shown)
+    assert re.search(r"finished +not known: it was final at its first check\n", shown)
+
+
 def test_why_an_order_is_checked_when_it_is(daemon: CannedDaemon) -> None:
     at = now() + timedelta(minutes=10)
     check = NextCheckView(

@@ -55,6 +55,18 @@ def test_ids_by_hand(daemon: CannedDaemon) -> None:
     assert sent(daemon) == ["1", "2"]
 
 
+def test_what_is_not_known_of_orders_is_told_with_what_it_means_for_rules(
+    daemon: CannedDaemon,
+) -> None:
+    daemon.answers[CALL] = lambda request: (200, TrackAnswer(3, 0, [], undated=1, finish_unknown=2))
+    result = watcher(daemon, "1", "2", "3")
+    assert (result.exit_code, result.stdout) == (0, "3 orders tracked, 0 known already\n")
+    undated, unfinished = result.stderr.splitlines()
+    assert undated.startswith("1 order without a date: rules count order.age from now")
+    assert unfinished.startswith("2 orders without a time of completion")
+    assert watcher(daemon, "1", "--json").stderr == ""
+
+
 @pytest.mark.parametrize("args", [(), ("1 2",), ("--file", "/nowhere/at/all"), ("--file", "/")])
 def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
     assert watcher(daemon, *args).exit_code == 2

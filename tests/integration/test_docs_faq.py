@@ -28,7 +28,7 @@ from watcher.conditions import Condition
 from watcher.config import Secrets, parse
 from watcher.errors import ConfigError, StoreBusy
 from watcher.facts import Panel, Past, Situation
-from watcher.model import Order, RuleAction
+from watcher.model import Order, Phase, RuleAction, Status
 from watcher.panels.profiles import shipped
 from watcher.rules import Rule, decide
 from watcher.simulator import SimulatedPanel, Trait
@@ -115,15 +115,24 @@ def a_file_of_others(path: Path) -> str:
 
 
 def a_value_that_is_not_told(path: Path) -> str:
-    order = Order(panel="a", id="1", submitted_at=0.0, progressed_at=0.0, checked_at=1.0)
+    return explained("order.drop > 0.1")
+
+
+def explained(when: str, **fields: Any) -> str:
+    order = Order(panel="a", id="1", submitted_at=0.0, progressed_at=0.0, checked_at=1.0, **fields)
     made = Rule(
-        name="r",
-        action=RuleAction.NOTIFY,
-        condition=Condition("order.drop > 0.1"),
-        every=1.0,
-        per_hour=1,
+        name="r", action=RuleAction.NOTIFY, condition=Condition(when), every=1.0, per_hour=1
     )
     return decide(made, order, Situation(panel=Panel("a")), Past(), 2.0, None).detail
+
+
+def a_finish_that_is_not_known(path: Path) -> str:
+    ended = {"status": Status.COMPLETED, "phase": Phase.GUARDED}
+    return explained("order.finished_ago > duration('1h')", **ended)
+
+
+def a_slow_condition(path: Path) -> str:
+    return told(rule("notify", "[1].all(a, [1].all(b, [1].all(c, true)))"), path)
 
 
 def an_empty_price_list(path: Path) -> str:
@@ -164,6 +173,9 @@ SITUATIONS: dict[str, Callable[[Path], str]] = {
     "…: rule …: there is no order": lambda path: told(rule("notify", "order.x > 1"), path),
     "there is no panel": lambda path: canned("track", "mypanl", "1"),
     "the panel has not told": a_value_that_is_not_told,
+    "this order's service": lambda path: explained("service.refill"),
+    "the finish of this order": a_finish_that_is_not_known,
+    "…: rule …: takes too long": a_slow_condition,
     "action … is unresolved": lambda path: canned("submit", "mypanel", "--service", "1"),
     "the price list is empty": an_empty_price_list,
     "it redirects": lambda path: asked_online(path, Trait.REDIRECTS_SLASH),

@@ -198,6 +198,29 @@ async def test_refills_that_are_rejected(tmp_path: Path):
         assert f"of order {order} was rejected" in message["text"]
 
 
+ASKS = """
+[[rules]]
+name = "asks"
+action = "refill"
+when = "order.status == 'completed' && service.refill"
+attempts = 1
+"""
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_refills_that_a_rule_asks_for_are_told_of_only_where_that_is_wanted(
+    tmp_path: Path, granted: bool
+):
+    fate = Fate(pending=30.0, per_minute=9999.0, refill_takes=300.0, refill_granted=granted)
+    loud = '[[notify]]\nname = "loud"\nurl_env = "PHONE_URL"\non = ["refill_rejected"]\n'
+    async with told(tmp_path, rules=ASKS, notify=PHONE + loud) as (house, receiver):
+        await house.place(1, services=[1], fate=fate)
+        await house.run(40 * MINUTE)
+        assert sum(house.panel.journal.sent("refill").values()) == 1
+        events = [n["event"] for d in receiver.deliveries for n in d.json["notices"]]
+        assert events == ([] if granted else ["refill_rejected"]), "only the loud one is told"
+
+
 async def test_prices_and_services_that_matter_to_open_orders(tmp_path: Path):
     async with told(tmp_path, defaults='services_every = "10m"\n') as (house, receiver):
         (order,) = await house.place(1, services=[1], fate=Fate(per_minute=0.0001))

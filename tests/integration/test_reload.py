@@ -1,5 +1,6 @@
 """SIGHUP: the configuration is taken over whole or not at all."""
 
+import time
 from pathlib import Path
 
 from tests.support.house import House, a_house, config_text
@@ -28,6 +29,21 @@ async def test_a_new_rule_looks_at_orders_that_are_there(tmp_path: Path):
         await house.run(10.0)
         assert house.panel.journal.sent("cancel") == dict.fromkeys(map(int, ids), 1)
         assert house.daemon.survey.reload_ok
+
+
+async def test_a_condition_that_takes_too_long_is_refused_while_the_loop_goes_on(tmp_path: Path):
+    text = "true"
+    for level in range(7):
+        text = f"[1,2,3,4,5,6,7,8,9,10].all(v{level}, {text})"
+    async with a_house(tmp_path, rules=RULE) as house:
+        rules = house.daemon.judge.rules
+        slow = RULE.replace("order.status == 'pending'", f"order.status == 'pending' && {text}")
+        rewrite(house, rules=slow)
+        began = time.process_time()
+        await house.daemon.reload()
+        assert time.process_time() - began < 1.0
+        assert house.daemon.judge.rules == rules
+        assert not house.daemon.survey.reload_ok
 
 
 async def test_a_faulty_file_changes_nothing_and_says_so(tmp_path: Path):

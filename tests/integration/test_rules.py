@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.support.house import House, a_house
 from watcher.errors import StoreError
 from watcher.judge import FAILURES_IN_A_ROW
-from watcher.model import Order, Status
+from watcher.model import Order, Phase, Status
 from watcher.simulator import Ending, Fate, Trait
 
 HOUR = 3600.0
@@ -314,3 +315,178 @@ async def test_a_rule_that_fails_is_switched_off_and_said_so(tmp_path: Path):
         await house.daemon.reload()
         _, broken = (await house.call("GET", "/v1/rules"))["rules"]
         assert broken["switched_off"] is None
+
+
+MONTHLY = """
+[[rules]]
+name = "monthly"
+action = "refill"
+when = "order.status == 'completed' && service.refill && order.finished_ago > duration('24h')"
+every = "24h"
+attempts = 30
+[[rules]]
+name = "whenever"
+action = "refill"
+when = "order.status == 'completed' && service.refill && order.refills < 0"
+"""
+DAY = 24 * HOUR
+
+
+def days_ago(house: House, days: float) -> str:
+    return datetime.fromtimestamp(house.clock() - days * DAY, UTC).isoformat()
+
+
+def completed_orders(house: House, count: int) -> list[str]:
+    """Orders that the panel has completed before anybody tracks them."""
+    fate = Fate(pending=0.0, per_minute=1e6)
+    orders = house.panel.world.seed_orders(
+        count, house.clock(), quantity=100, services=[1], age=10.0, fate=fate
+    )
+    house.clock.advance(2 * HOUR)
+    return [str(order) for order in orders]
+
+
+async def test_an_order_of_two_years_ago_is_never_refilled(tmp_path: Path):
+    rules = MONTHLY.replace(" && order.refills < 0", "")
+    async with a_house(tmp_path, rules=rules, defaults="idle_every = '30m'\n") as house:
+        ids = completed_orders(house, 3)
+        answer = await house.track(ids, service="1", submitted_at=days_ago(house, 730))
+        assert (answer["undated"], answer["finish_unknown"]) == (0, 3)
+        await house.run(HOUR)
+        for order in ids:
+            state = (await house.call("GET", f"/v1/orders/standard/{order}"))["state"]
+            assert (state["status"], state["phase"]) == ("completed", "closed")
+            assert state["finished_at"] is None
+        await house.run(3 * DAY)
+        assert house.panel.journal.requests("refill") == []
+        assert await actions(house) == []
+        assert await house.metric("orders_finished_total", panel="standard", status="completed")
+        assert "watcher_spend_total{" not in await house.scrape()
+
+
+async def test_an_order_tracked_by_its_id_alone_is_not_refilled_by_when_it_finished(tmp_path: Path):
+    async with a_house(tmp_path, rules=MONTHLY, defaults="idle_every = '30m'\n") as house:
+        (order,) = completed_orders(house, 1)
+        answer = await house.track([order], service="1")
+        assert (answer["undated"], answer["finish_unknown"]) == (1, 1)
+        await house.run(2 * DAY)
+        await house.restart()
+        await house.run(2 * DAY)
+        assert await reason_of(house, order, "monthly") == "value_unknown"
+        assert house.order(order).phase is Phase.GUARDED
+        await house.run(27 * DAY)
+        assert house.panel.journal.requests("refill") == []
+        assert house.daemon.book.order("standard", order) is None, "the guard has ended"
+
+
+async def test_a_finish_that_the_list_tells_is_what_rules_count_from(tmp_path: Path):
+    async with a_house(tmp_path, rules=MONTHLY, defaults="idle_every = '30m'\n") as house:
+        (order,) = completed_orders(house, 1)
+        dates = {"submitted_at": days_ago(house, 40), "finished_at": days_ago(house, 28)}
+        answer = await house.track([order], service="1", **dates)
+        assert (answer["undated"], answer["finish_unknown"]) == (0, 0)
+        await house.run(4 * DAY)
+        assert house.panel.journal.sent("refill") in ({int(order): 1}, {int(order): 2})
+        assert house.daemon.book.order("standard", order) is None, "the guard has ended"
+
+
+@pytest.mark.parametrize(
+    ("dates", "cause"),
+    [
+        ({"finished_at": "2099-01-01T00:00:00Z"}, "finished_at lies in the future"),
+        (
+            {"submitted_at": "2020-01-05T00:00:00Z", "finished_at": "2020-01-01T00:00:00Z"},
+            "finished_at lies before submitted_at",
+        ),
+        ({"finished_at": "2020-01-01T00:00:00"}, "finished_at: add the time zone"),
+    ],
+)
+async def test_a_finish_that_can_not_be_is_refused(tmp_path: Path, dates: dict, cause: str):
+    async with a_house(tmp_path) as house:
+        answer = await house.track(["1"], **dates)
+        assert answer["tracked"] == 0
+        assert cause in answer["rejected"][0]["error"]
+
+
+TRIED = """
+[[rules]]
+name = "tried"
+action = "refill"
+when = "order.status == 'completed' && service.refill"
+attempts = 1
+dry_run = true
+"""
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run(tmp_path: Path, restarted: bool):
+    async with a_house(tmp_path, rules=TRIED) as house:
+        (order,) = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(2 * HOUR)
+        assert house.panel.journal.requests("refill") == []
+        shown = (await house.call("GET", f"/v1/orders/standard/{order}"))["firings"]
+        assert [firing["dry_run"] for firing in shown] == [True]
+        text = house.path.read_text().replace("dry_run = true", "")
+        house.path.write_text(text)
+        await (house.restart() if restarted else house.daemon.reload())
+        await house.run(HOUR)
+        assert house.panel.journal.sent("refill") == {int(order): 1}
+        await house.restart()
+        await house.run(5 * DAY)
+        assert house.panel.journal.sent("refill") == {int(order): 1}, "attempts = 1"
+
+
+HOURLY = """
+[[rules]]
+name = "hourly"
+action = "notify"
+when = "order.status == 'in_progress'"
+every = "2h"
+"""
+
+
+async def firings(house: House, order: str) -> int:
+    return len((await house.call("GET", f"/v1/orders/standard/{order}"))["firings"])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("days", [30.0, 3.0])
+async def test_a_clock_that_was_ahead_by_days_holds_no_rule_for_as_long(
+    tmp_path: Path, restarted: bool, days: float
+):
+    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+        fate = Fate(pending=0.0, per_minute=0.0001)
+        (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 1
+        house.schedule.set_clock(days * DAY)
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 2, "every has passed, by this clock"
+        if restarted:
+            await house.close()
+            house.clock.now -= days * DAY
+            await house.crashed()
+        else:
+            house.schedule.set_clock(-days * DAY)
+        await house.run(1.8 * HOUR)
+        assert await firings(house, order) == 2, "it does not fire again at once"
+        await house.run(0.5 * HOUR)
+        assert await firings(house, order) == 3, "nor does it wait for the clock to catch up"
+        await house.run(1.2 * HOUR)
+        await house.restart()
+        await house.run(0.2 * HOUR)
+        assert await firings(house, order) == 3
+        await house.run(HOUR)
+        assert await firings(house, order) == 4, "the next firing counts from the newest one"
+
+
+async def test_a_clock_that_jumps_forward_makes_nothing_wait_for_longer(tmp_path: Path):
+    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+        fate = Fate(pending=0.0, per_minute=0.0001)
+        (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
+        await house.run(HOUR)
+        polls = len(house.panel.journal.requests("status"))
+        house.schedule.set_clock(30 * DAY)
+        await house.run(0.2 * HOUR)
+        assert await firings(house, order) == 2
+        assert len(house.panel.journal.requests("status")) > polls

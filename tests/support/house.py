@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ class House:
         """Orders placed at the first panel and tracked here; their ids."""
         ids = [str(n) for n in self.panel.world.seed_orders(count, self.panel.now(), **seeded)]
         service = self.panel.world.order(int(ids[0]), self.panel.now()).service if ids else None
-        await self.track(ids, service=service, quantity=seeded.get("quantity"))
+        placed = datetime.fromtimestamp(self.clock(), UTC).isoformat()
+        fields = {"service": service, "quantity": seeded.get("quantity")}
+        await self.track(ids, submitted_at=placed, **fields)
         return ids
 
     def order(self, order_id: str, panel: str | None = None) -> Order:

@@ -396,3 +396,19 @@ def test_the_example_shows_the_true_defaults():
         assert written == default, f"{head}.{key}"
         checked += 1
     assert checked >= 18
+
+
+def test_a_rule_whose_condition_takes_too_long_is_named(tmp_path: Path):
+    when = "[1].all(a, [1].all(b, [1].all(c, true)))"
+    rule = f'[[rules]]\nname = "slow"\naction = "notify"\nwhen = "{when}"\n'
+    (problem,) = problems(GOOD + rule, tmp_path)
+    assert problem.startswith("rules[1].when: rule 'slow': takes too long to evaluate")
+    assert "simplify" in problem
+
+
+def test_of_refills_that_rules_ask_for_a_target_is_told_only_where_it_says_so(tmp_path: Path):
+    env = {**ENV, "A_URL": "https://example.com/a", "B_URL": "https://example.com/b"}
+    text = GOOD + '[[notify]]\nname = "a"\n[[notify]]\nname = "b"\non = ["refill_rejected"]\n'
+    quiet, loud = read(text, tmp_path, env).notify
+    assert quiet.on > loud.on
+    assert (quiet.on_rules_refusals, loud.on_rules_refusals) == (False, True)

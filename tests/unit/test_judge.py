@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
+from watcher.clocks import Hindsight
 from watcher.judge import FAILURES_IN_A_ROW, Judge, Verdict
-from watcher.model import Order, Reason, RuleAction
+from watcher.model import Firing, Order, Reason, RuleAction
 from watcher.rules import Rule
 
 # Divides by what happens to be zero in some orders, and in none of the samples.
@@ -82,3 +83,117 @@ def test_a_release_lets_the_action_be_wanted_again():
     assert reasons(judge, order) == {"rule": Reason.ACTION_OPEN}
     judge.release(lost)
     assert len(judge.judge([order], HOUR).plans) == 1
+
+
+def dry(**fields) -> Rule:
+    return a_rule(dry_run=True, attempts=1, **fields)
+
+
+def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run():
+    judge = a_judge(dry())
+    order = a_finished_order()
+    assert [firing.dry_run for firing in judge.judge([order], HOUR).firings] == [True]
+    assert fired(judge.judge([order], 9 * DAY)) == [], "attempts = 1, tried or not"
+    assert "would have acted once" in judge.decisions(order, 9 * DAY)[0].detail
+    judge.take_rules([a_rule(attempts=1)])
+    assert len(judge.judge([order], 9 * DAY).plans) == 1
+    judge.take_rules([dry()])
+    assert fired(judge.judge([order], 20 * DAY)) == [], "it was tried before"
+
+
+def test_a_dry_run_sees_its_own_attempts_and_a_real_rule_its():
+    when = "order.attempts == 0"
+    judge = a_judge(a_rule(when, dry_run=True, every=0.0))
+    order = a_finished_order()
+    assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
+    assert fired(judge.judge([order], 2 * HOUR)) == []
+    judge.take_rules([a_rule(when, every=0.0)])
+    assert fired(judge.judge([order], 3 * HOUR)) == [("rule", "1")]
+
+
+def test_the_brake_of_a_dry_run_does_not_hold_the_real_rule():
+    orders = [a_finished_order(id=str(number)) for number in range(3)]
+    judge = a_judge(a_rule(dry_run=True, per_hour=2))
+    assert judge.judge(orders, HOUR).held == [("rule", "p")]
+    real = a_rule(per_hour=2)
+    judge.take_rules([real])
+    assert judge.held_until(real, "p") is None
+    assert len(judge.judge(orders[:2], HOUR).plans) == 2
+
+
+def test_what_did_not_come_on_record_of_a_dry_run_is_undone():
+    judge = a_judge(dry())
+    order = a_finished_order()
+    judge.release(judge.judge([order], HOUR))
+    assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
+
+
+def remembering(at: float, now: float, **fields) -> Judge:
+    """A judge that started at `now`, with a firing on record of that time."""
+    judge = Judge([a_rule(every=DAY, **fields)], Hindsight(now))
+    judge.know_service("p", a_service(), None)
+    judge.remember_past({("rule", False, "p", "1"): (1, at)})
+    firing = Firing(
+        rule="rule", action=RuleAction.REFILL, panel="p", order="1", at=at, dry_run=False, detail=""
+    )
+    judge.remember([firing], now)
+    return judge
+
+
+def test_a_firing_of_a_clock_that_was_ahead_counts_from_the_start_on():
+    now = 100 * DAY
+    judge = remembering(now + 30 * DAY, now)
+    order = a_finished_order(at=now - DAY)
+    assert reasons_at(judge, order, now) is Reason.EVERY, "it does not fire at once"
+    (decision,) = judge.decisions(order, now + HOUR)
+    assert decision.again_at == now + DAY
+    assert reasons_at(judge, order, now + DAY + 1) is Reason.FIRES, "and not a month later"
+
+
+def test_the_brake_counts_firings_of_a_clock_that_was_ahead_for_an_hour():
+    now = 100 * DAY
+    judge = remembering(now + 30 * DAY, now, per_hour=1)
+    others = [a_finished_order(at=now - DAY, id=str(number)) for number in (2, 3)]
+    assert judge.judge(others[:1], now).held == [("rule", "p")]
+    judge = remembering(now + 30 * DAY, now, per_hour=1)
+    assert len(judge.judge(others[:1], now + HOUR + 1).plans) == 1
+
+
+def test_a_clock_that_is_set_back_holds_a_rule_no_longer_and_lets_it_act_no_sooner():
+    ahead, back = 130 * DAY, 100 * DAY
+    judge = Judge([a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], Hindsight(90 * DAY))
+    orders = [a_finished_order(at=0.0, id=str(number), submitted_at=0.0) for number in range(3)]
+    assert len(judge.judge(orders, ahead).firings) == 2
+    assert reasons_at(judge, orders[0], back) is Reason.EVERY, "before anybody noticed the jump"
+    judge.hindsight.jumped(back - ahead, back)
+    judge.jumped(back - ahead)
+    assert reasons_at(judge, orders[0], back) is Reason.EVERY
+    assert judge.decisions(orders[0], back)[0].again_at == back + DAY
+    assert reasons_at(judge, orders[2], back + HOUR - 1) is Reason.BRAKE
+    assert reasons_at(judge, orders[2], back + HOUR + 1) is Reason.FIRES
+    assert reasons_at(judge, orders[0], back + DAY + 1) is Reason.FIRES
+
+
+def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
+    behind, right = 10 * DAY, 100 * DAY
+    judge = remembering(right - HOUR, behind)
+    order = a_finished_order(at=0.0)
+    assert reasons_at(judge, order, behind) is Reason.EVERY
+    judge.hindsight.jumped(right - behind, right)
+    judge.jumped(right - behind)
+    assert judge.decisions(order, right)[0].again_at == right - HOUR + DAY
+    assert reasons_at(judge, order, right) is Reason.EVERY
+
+
+def test_no_time_of_an_order_lies_in_the_future():
+    now = 100 * DAY
+    judge = Judge([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
+    ahead = a_finished_order(at=now + 30 * DAY)
+    assert reasons_at(judge, ahead, now) is Reason.CONDITION_FALSE
+    assert judge.decisions(ahead, now)[0].again_at == now + DAY + 0.001
+    assert reasons_at(judge, ahead, now + DAY + 1) is Reason.FIRES
+
+
+def reasons_at(judge: Judge, order: Order, now: float) -> Reason:
+    (decision,) = judge.decisions(order, now)
+    return decision.reason

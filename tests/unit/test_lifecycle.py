@@ -24,6 +24,8 @@ from watcher.model import (
     REFILL_FINAL,
     ActionState,
     Observation,
+    Order,
+    Origin,
     Phase,
     Refill,
     RefillStatus,
@@ -184,3 +186,72 @@ def test_a_refill_ends_once(statuses: list[RefillStatus]):
             break
         refill = observe_refill(refill, status, status.value, float(at)) or refill
         assert (refill.finished_at is not None) == (refill.status in REFILL_FINAL)
+
+
+LATE = (Origin.DATED, Origin.UNDATED)
+FINAL_ONES = sorted(FINAL)
+
+
+def unseen(**fields) -> Order:
+    return an_order(**{"status": Status.UNKNOWN, "checked_at": None, **fields})
+
+
+@pytest.mark.parametrize("origin", LATE)
+@pytest.mark.parametrize("status", FINAL_ONES)
+def test_an_order_that_is_final_when_first_seen_has_an_unknown_finish(origin, status):
+    transition = observe(unseen(origin=origin), seen(status), 1000.0)
+    assert transition is not None
+    assert transition.after.finished_at is None
+    assert transition.after.phase in (Phase.GUARDED, Phase.CLOSED)
+    assert "finished_at" not in transition.changes
+
+
+@pytest.mark.parametrize("status", FINAL_ONES)
+def test_an_order_placed_here_finishes_when_it_is_seen_to(status):
+    transition = observe(unseen(), seen(status), 1000.0)
+    assert transition is not None
+    assert transition.after.finished_at == 1000.0
+
+
+def test_the_finish_of_an_order_placed_here_is_unknown_if_nobody_looked_for_days():
+    assert observe(unseen(), seen(Status.COMPLETED), 86_400.0).after.finished_at == 86_400.0
+    assert observe(unseen(), seen(Status.COMPLETED), 86_401.0).after.finished_at is None
+    watched = observe(unseen(), seen(Status.UNKNOWN, text="Odd"), 10.0).after
+    assert observe(watched, seen(Status.COMPLETED), 9e6).after.finished_at == 9e6
+
+
+@pytest.mark.parametrize("origin", LATE)
+def test_an_order_that_was_seen_open_finishes_when_it_is_seen_to(origin):
+    order = observe(unseen(origin=origin), seen(Status.PENDING), 10.0).after
+    assert observe(order, seen(Status.COMPLETED), 20.0).after.finished_at == 20.0
+
+
+@pytest.mark.parametrize("origin", LATE)
+def test_an_unknown_word_does_not_prove_that_an_order_was_open(origin):
+    order = observe(unseen(origin=origin), seen(Status.UNKNOWN, text="Selesai"), 10.0).after
+    assert observe(order, seen(Status.COMPLETED), 20.0).after.finished_at is None
+
+
+@pytest.mark.parametrize("origin", LATE)
+def test_a_finish_that_the_list_tells_holds_only_if_the_order_is_final(origin):
+    order = unseen(origin=origin, finished_at=5.0)
+    assert observe(order, seen(Status.COMPLETED), 1000.0).after.finished_at == 5.0
+    reopened = observe(order, seen(Status.PENDING), 1000.0).after
+    assert reopened.finished_at is None
+    assert observe(reopened, seen(Status.COMPLETED), 2000.0).after.finished_at == 2000.0
+
+
+def test_an_unknown_finish_stays_unknown_until_the_order_was_open_again():
+    order = observe(unseen(origin=Origin.UNDATED), seen(Status.COMPLETED), 10.0).after
+    for status in (Status.PARTIAL, Status.UNKNOWN, Status.COMPLETED):
+        order = observe(order, seen(status), 20.0).after
+        assert (order.phase, order.finished_at) == (Phase.GUARDED, None)
+    order = observe(order, seen(Status.IN_PROGRESS), 30.0).after
+    assert order.phase is Phase.OPEN
+    assert observe(order, seen(Status.COMPLETED), 40.0).after.finished_at == 40.0
+
+
+def test_an_order_whose_finish_is_not_known_is_guarded_from_its_submission_on():
+    order = unseen(origin=Origin.DATED, submitted_at=100.0)
+    guarded = observe(order, seen(Status.COMPLETED), 1000.0).after
+    assert guard_ends_at(guarded, 50.0) == 150.0, "it is over already"

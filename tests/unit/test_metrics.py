@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample
 from tests.support.series import series
 from tests.unit.factories import an_order
 from watcher.metrics import REQUESTS, Metrics
-from watcher.model import Kind, Transition
+from watcher.model import Kind, Order, Origin, Status, Transition
 
 
 def samples(metrics: Metrics, name: str) -> Iterator[Sample]:
@@ -93,3 +93,36 @@ def test_missed_runs_begin_at_zero():
     metrics.count_start("poll", 0.1)
     assert [s.value for s in samples(metrics, "watcher_scheduler_runs_missed_total")] == [0]
     assert [s.value for s in samples(metrics, "watcher_scheduler_lateness_seconds_count")] == [1]
+
+
+def spend(before: Order, **after: object) -> float:
+    """What an order counts as spend that is first seen with a charge."""
+    metrics = Metrics()
+    charge = {"charge": Decimal(3), "currency": "USD"}
+    changed = msgspec.structs.replace(before, **{**charge, **after})
+    metrics.count_transition(Transition(before=before, after=changed, at=0.0, changes={}))
+    return sum(s.value for s in samples(metrics, "watcher_spend_total"))
+
+
+def test_no_charge_of_before_an_order_was_tracked_is_spend():
+    new = {"status": Status.UNKNOWN, "checked_at": None}
+    done = {"status": Status.COMPLETED}
+    assert spend(an_order(**new), **done) == 3.0, "it was placed here"
+    assert spend(an_order(**new, origin=Origin.UNDATED), status=Status.PENDING) == 3.0
+    assert spend(an_order(**new, origin=Origin.UNDATED), **done) == 0.0
+    assert spend(an_order(**new, origin=Origin.DATED), status=Status.PENDING) == 0.0
+    finished = an_order(**done, origin=Origin.UNDATED)
+    assert spend(finished) == 0.0, "the panel told the charge at a later check"
+    dated = an_order(origin=Origin.DATED, charge=Decimal(1), currency="USD")
+    assert spend(dated) == 2.0, "what is added later is spend"
+
+
+def test_the_time_that_an_order_took_is_counted_only_where_it_is_known():
+    metrics = Metrics()
+    metrics.count_finish(an_order(status=Status.COMPLETED, finished_at=9.0))
+    metrics.count_finish(an_order(status=Status.COMPLETED, origin=Origin.DATED))
+    metrics.count_finish(an_order(status=Status.COMPLETED, origin=Origin.UNDATED, finished_at=9.0))
+    name = "watcher_order_completion_duration_seconds_count"
+    assert [s.value for s in samples(metrics, name)] == [1.0]
+    (finished,) = samples(metrics, "watcher_orders_finished_total")
+    assert finished.value == 3.0

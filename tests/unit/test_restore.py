@@ -85,9 +85,9 @@ async def test_rules_count_as_having_fired_at_the_restore(tmp_path: Path) -> Non
     assert in_thread(backup, tmp_path, holds).disowned.orders == 3
     async with opened(tmp_path) as store:
         assert await store.firing_counts() == {
-            ("r", "p", "1"): (2, NOW),
-            ("r", "p", "2"): (1, NOW),
-            ("r", "p", "3"): (1, NOW),
+            ("r", False, "p", "1"): (2, NOW),
+            ("r", False, "p", "2"): (1, NOW),
+            ("r", False, "p", "3"): (1, NOW),
         }
         assert await store.firings_since(NOW - 3600) == [], "the brakes don't count them"
         assert "restored" in (await store.firings("p", "2"))[0].detail

@@ -18,7 +18,7 @@ from tests.unit.factories import (
 )
 from watcher.conditions import Condition
 from watcher.facts import Panel, Past
-from watcher.model import Kind, Order, Phase, Reason, RuleAction, Status
+from watcher.model import Kind, Order, Origin, Phase, Reason, RuleAction, Status
 from watcher.rules import decide
 
 REFILL_DAILY = (
@@ -206,3 +206,48 @@ def test_time_alone_makes_nothing_true_of_another_status():
     condition = Condition("order.status == 'pending' && order.age > duration('1h')")
     assert condition.next_look(an_order(status=Status.PENDING), 0.0) is not None
     assert condition.next_look(an_order(status=Status.COMPLETED), 0.0) is None
+
+
+def late(**fields):
+    usual = {"origin": Origin.UNDATED, "submitted_at": 0.0, "status": Status.PENDING}
+    return an_order(**{**usual, **fields})
+
+
+@pytest.mark.parametrize(
+    ("when", "hours", "wanted"),
+    [
+        ("order.age > duration('48h')", 49, Reason.FIRES),
+        ("order.age > duration('48h')", 10, Reason.CONDITION_FALSE),
+        ("order.age < duration('48h')", 10, Reason.VALUE_UNKNOWN),
+        ("order.age > duration('1h') && order.age < duration('48h')", 10, Reason.VALUE_UNKNOWN),
+        ("order.age < duration('20h') || order.age > duration('48h')", 10, Reason.VALUE_UNKNOWN),
+        ("now - order.submitted_at > duration('5h')", 6, Reason.FIRES),
+        ("now - order.submitted_at < duration('5h')", 2, Reason.VALUE_UNKNOWN),
+    ],
+)
+def test_an_order_without_a_date_may_be_older_than_it_seems(when, hours, wanted):
+    rule = a_rule(when, action=RuleAction.NOTIFY)
+    found = reason(rule, late(), now=hours * HOUR)
+    assert found is wanted
+    dated = reason(rule, late(origin=Origin.DATED), now=hours * HOUR)
+    assert dated in (Reason.FIRES, Reason.CONDITION_FALSE)
+
+
+def explained(when, order, **situation):
+    rule = a_rule(when, action=RuleAction.NOTIFY)
+    found = decide(rule, order, a_situation(**situation), Past(), DAY, None)
+    assert found.reason is Reason.VALUE_UNKNOWN
+    return found.detail
+
+
+def test_what_is_missing_is_told_with_what_to_do_about_it():
+    ago = "order.finished_ago > duration('1h')"
+    assert "final when it was first checked" in explained(ago, a_finished_order(at=None))
+    assert "has not finished" in explained(ago, an_order())
+    refill = "service.refill"
+    assert "watcher track --service" in explained(refill, an_order(service=None), service=None)
+    assert "service 7 is not in the price list" in explained(refill, an_order(), service=None)
+    known = a_service(refill=None)
+    assert "does not tell service.refill" in explained(refill, an_order(), service=known)
+    assert "without the time of its submission" in explained("order.age < duration('48h')", late())
+    assert explained("order.drop > 0.1", an_order()) == "the panel has not told order.drop"

@@ -20,6 +20,7 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
+from watcher.clocks import Hindsight
 from watcher.errors import Conflict, NotFound, RequestError, StoreError
 from watcher.model import ActionState, Kind, Status
 from watcher.store import Store
@@ -237,3 +238,26 @@ async def test_tells_when_an_action_was_last_accepted(tmp_path: Path) -> None:
             (Kind.REFILL, "p", "1"): 22.0,
             (Kind.CANCEL, "p", "2"): 13.0,
         }
+
+
+async def test_a_repeated_submission_is_known_for_its_time_whatever_a_clock_said(
+    tmp_path: Path,
+) -> None:
+    day, start = 86400.0, 1e6
+    async with opened(tmp_path) as store:
+
+        async def placed(now: float, hindsight: Hindsight) -> bool:
+            times = {"since": now - day, "now": now, "past": hindsight.past}
+            action, is_new = await store.plan_once(a_submission("shop"), **times)
+            if is_new:
+                (taken,) = await store.claim([action.id], now=now)
+                order = f"{now:.0f}"
+                await store.settle([outcome(taken, ACCEPTED, result=order)], now=now)
+            return is_new
+
+        assert await placed(start + 30 * day, Hindsight(start + 30 * day))
+        right = Hindsight(start)  # a start, after the clock was set right
+        assert not await placed(start, right), "it may have been a moment ago"
+        assert not await placed(start + 0.9 * day, right)
+        assert await placed(start + 1.1 * day, right), "and not a month later"
+        assert not await placed(start + 1.2 * day, right)

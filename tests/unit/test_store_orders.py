@@ -248,7 +248,7 @@ async def test_money_is_text_in_the_file(tmp_path: Path) -> None:
 
 def test_orders_share_what_they_have_in_common() -> None:
     row = [1, 1, "1", "se" + "rvice", None, 100_000, 1.0, "pending", "te" + "xt"]
-    row += ["0.10", "U" + "SD", 1, 70_000, None, "open", 5.0, None, float("5"), "x" * 3, 0]
+    row += ["0.10", "U" + "SD", 1, 70_000, None, "open", 5.0, None, float("5"), "x" * 3, 0, None]
     copy = msgspec.json.decode(msgspec.json.encode(row))
     first, second = OrderReader({1: "p"}).read([row, copy])
     for name in ("service", "status_text", "charge", "currency", "quantity", "remains", "problem"):

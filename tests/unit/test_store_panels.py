@@ -232,9 +232,10 @@ async def test_counts_firings_of_orders_that_are_not_closed(tmp_path: Path) -> N
         await store.record([], firings, now=9.0)
         await store.record([moved(orders[2], status=Status.REFUNDED)], now=10.0)
         assert await store.firing_counts() == {
-            ("r", "p", "1"): (2, 7.0),
-            ("other", "p", "1"): (1, 6.0),
-            ("r", "p", "2"): (1, 8.0),
+            ("r", False, "p", "1"): (1, 5.0),
+            ("r", True, "p", "1"): (1, 7.0),
+            ("other", False, "p", "1"): (1, 6.0),
+            ("r", False, "p", "2"): (1, 8.0),
         }
         assert await store.firings_since(7.0) == [firings[1], firings[3], firings[4]]
         assert await store.firings("p", "1") == firings[:3]
@@ -247,3 +248,11 @@ async def test_a_panels_name_is_kept_once_whoever_comes_first(tmp_path: Path) ->
         await store.save_balance("q", Balance(Decimal(1), "USD"), now=1.0)
         await tracked(store, 3, "p")
     assert query(tmp_path / NAME, "SELECT id, name FROM panels") == [(1, "p"), (2, "q")]
+
+
+async def test_the_last_firing_is_the_newest_row_whatever_a_clock_said(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await tracked(store, 1)
+        await store.record([], [a_firing("1", at=9e9)], now=9e9)
+        await store.record([], [a_firing("1", at=7.0)], now=7.0)
+        assert await store.firing_counts() == {("r", False, "p", "1"): (2, 7.0)}

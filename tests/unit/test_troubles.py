@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.clocks import Hindsight
 from watcher.metrics.state import PanelState
 from watcher.model import Kind
 from watcher.outlets.troubles import found
@@ -117,6 +118,16 @@ class TestWatch:
         stages = [told(watch, LOW, at=600.0 * step) for step in range(13)]
         assert [at for at, stage in enumerate(stages) if stage] == [0, 6, 12]
         assert stages[6] == [("balance_low", Stage.LASTS)]
+
+    def test_what_a_clock_told_that_was_ahead_is_told_again_in_time(self):
+        ahead = Watch(3600.0)
+        ahead.look([LOW], 9e6)
+        watch = Watch(3600.0, ahead.known.values(), Hindsight(1000.0).past)
+        assert told(watch, LOW, at=1000.0) == []
+        assert told(watch, LOW, at=4000.0) == []
+        assert told(watch, LOW, at=4600.0) == [("balance_low", Stage.LASTS)]
+        assert told(watch, at=4610.0) == []
+        assert told(watch, at=4680.0) == [("balance_low", Stage.OVER)]
 
     def test_a_new_start_knows_what_was_told(self):
         watch = Watch(3600.0)

@@ -7,14 +7,15 @@ import msgspec
 from watcher.cadence.agenda import Agenda
 from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, standing
-from watcher.cadence.stages import Stage
+from watcher.cadence.stages import STILL, Stage
+from watcher.model import Order, Status
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
 
 WORDS = {
     Stage.PENDING: "waits to start",
-    Stage.STARTING: "in progress, with nothing delivered that the panel tells of",
+    Stage.STARTING: "in progress, with nothing delivered yet",
     Stage.MOVING: "is being delivered",
     Stage.STOPPED: "in progress, but does not move",
     Stage.ENDING: "delivered; the final status is still to come",
@@ -62,7 +63,7 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
     every = 60.0 * agenda.time.minutes_a_unit * sqrt(minutes / rate)
     return Prospect(
         at=at,
-        reason=_reason(entry, stage),
+        reason=_reason(entry, _words(order, stage, now)),
         stage=stage,
         hazard=HOUR * rate / minutes,
         within_hour=1.0 - _unchanged(stage, minutes, rate, HOUR),
@@ -92,12 +93,25 @@ def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson 
     )
 
 
-def _reason(entry: Entry, stage: Stage) -> str:
-    if entry.state is State.ASKED:
-        return f"{WORDS[stage]}: a check is under way"
-    if entry.state is State.APPOINTED:
-        return f"{WORDS[stage]}: its check is due at this time, whatever else waits"
+def _words(order: Order, stage: Stage, now: float) -> str:
+    """How far the order is, without a word that what is shown of it contradicts."""
+    if stage is Stage.PENDING and order.status is Status.UNKNOWN:
+        return "its status is not understood: it is checked as if it waited to start"
+    if stage is Stage.STARTING and order.remains is None:
+        return "in progress; the panel does not tell how much remains"
+    if stage is Stage.STARTING and not order.quantity:
+        return "in progress; its quantity is not known, so neither is how much is delivered"
+    if stage is Stage.MOVING and now - order.progressed_at > STILL:
+        return "is being delivered, in steps that lie far apart"
     return WORDS[stage]
+
+
+def _reason(entry: Entry, words: str) -> str:
+    if entry.state is State.ASKED:
+        return f"{words}: a check is under way"
+    if entry.state is State.APPOINTED:
+        return f"{words}: its check is due at this time, whatever else waits"
+    return words
 
 
 def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:

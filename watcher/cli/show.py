@@ -71,14 +71,25 @@ def show_order(order: OrderView, next_check: NextCheckView | None = None) -> Non
             ("count now", order.count),
             ("charge", charge),
             ("refills", order.refills or None),
-            ("submitted", moment(order.submitted_at)),
+            ("submitted", _submitted(order)),
             ("progressed", moment(order.progressed_at)),
-            ("finished", moment(order.finished_at)),
+            ("finished", _finished(order)),
             ("checked", moment(order.checked_at) or "never"),
             ("next check", moment(order.next_check_at)),
             *_why(next_check),
         ]
     )
+
+
+def _submitted(order: OrderView) -> str | None:
+    at = moment(order.submitted_at)
+    return at if order.submitted_known else f"before {at}, when it was tracked"
+
+
+def _finished(order: OrderView) -> str | None:
+    if order.finished_at is None and order.phase != "open":
+        return "not known: it was final at its first check"
+    return moment(order.finished_at)
 
 
 def _why(check: NextCheckView | None) -> list[tuple[str, str]]:

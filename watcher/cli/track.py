@@ -22,6 +22,7 @@ from watcher.cli.order_lines import Problem
 from watcher.cli.output import counted, errors, say, show_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import CsvFile
+from watcher.cli.track_notes import track_notes
 from watcher.web.shapes import TrackAnswer
 
 if TYPE_CHECKING:  # imported late, as in output.py
@@ -103,6 +104,7 @@ class _Tracking:
 
     def __init__(self, tell: Tell, console: "Console") -> None:
         self.tracked = self.known = self.bad = 0
+        self.undated = self.finish_unknown = 0
         self._dates: list[datetime] = []  # the first and the last
         self._tell = tell
         self._console = console
@@ -125,6 +127,8 @@ class _Tracking:
         answer = client.shaped(raw, TrackAnswer)
         self.tracked += answer.tracked
         self.known += answer.known
+        self.undated += answer.undated
+        self.finish_unknown += answer.finish_unknown
         for refusal in answer.rejected:
             row = batch[refusal.index]
             self._reject(row.line, str(row.item.order), refusal.error)
@@ -150,6 +154,8 @@ class _Tracking:
                 say(f"submitted {days}")
             return
         say(f"{counted(self.tracked, 'order')} tracked, {self.known:,} known already{bad}")
+        for note in track_notes(self.undated, self.finish_unknown):
+            warn(note, console=self._console)
 
     def _batches(self, found: Iterable[Row | Problem]) -> Iterator[list[Row]]:
         batch: list[Row] = []

@@ -132,7 +132,7 @@ class NotifySection(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     url_env: str | None = None
     secret_env: str | None = None
-    on: tuple[str, ...] = tuple(Event)
+    on: tuple[str, ...] | None = None
     repeat_every: Duration = Duration(86400)
     format: Literal["json", "text"] = "json"
     allow_http: bool = False
@@ -156,6 +156,7 @@ class NotifyTarget(msgspec.Struct, frozen=True, kw_only=True):
     url: Secret
     secret: Secret | None
     on: frozenset[Event]
+    on_rules_refusals: bool = True  # also of refills that a rule asked for
     repeat_every: float  # seconds
     format: Literal["json", "text"]
 

@@ -36,7 +36,7 @@ def read_notify(tables: Tables, secrets: Secrets, raw: dict[str, Any]) -> tuple[
         if section is None:
             continue
         name = _name(tables, section, f"notify{number}", path, names)
-        on = _words(tables, Event, section.on, path)
+        on = frozenset(Event) if section.on is None else _words(tables, Event, section.on, path)
         url, secret = _where(tables, secrets, section, name, path)
         if url is None:
             continue
@@ -48,6 +48,7 @@ def read_notify(tables: Tables, secrets: Secrets, raw: dict[str, Any]) -> tuple[
                 url=url,
                 secret=secret,
                 on=on,
+                on_rules_refusals=section.on is not None,
                 repeat_every=float(section.repeat_every),
                 format=section.format,
             )

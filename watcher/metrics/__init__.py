@@ -26,7 +26,7 @@ from watcher.errors import (
 from watcher.metrics.counted import read
 from watcher.metrics.spelling import OPENMETRICS, PLAIN, Format, Speller
 from watcher.metrics.state import DaemonState, told
-from watcher.model import FINAL, Kind, Order, Status, Transition
+from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
 
 _REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
 _LAG_SECONDS = (0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 14400, 86400)
@@ -238,14 +238,16 @@ class Metrics:
             self.unknown_status.labels(after.panel).inc()
         self._count_spend(before, after)
 
-    def count_finish(self, order: Order, at: float) -> None:
+    def count_finish(self, order: Order) -> None:
         """An order reached a final status."""
         self.finished.labels(order.panel, order.status).inc()
-        self.completion.labels(order.panel).observe(max(0.0, at - order.submitted_at))
+        if order.finished_at is not None and order.origin is not Origin.UNDATED:
+            taken = order.finished_at - order.submitted_at
+            self.completion.labels(order.panel).observe(max(0.0, taken))
 
     def _count_spend(self, before: Order, after: Order) -> None:
         """A charge that falls (a refund) is no spend: a counter only grows."""
-        if after.charge is None or after.currency is None:
+        if after.charge is None or after.currency is None or _was_spent_before(before, after):
             return
         more = after.charge - (before.charge or 0)
         if more > 0:
@@ -270,3 +272,11 @@ class Metrics:
         )
         self._counted.append(histogram)
         return histogram
+
+
+def _was_spent_before(before: Order, after: Order) -> bool:
+    """Whether the order's first charge may have left the account before it was tracked."""
+    if before.charge is not None or after.origin is Origin.WHOLE:
+        return False
+    was_seen_open = before.status not in FINAL and before.status is not Status.UNKNOWN
+    return after.origin is Origin.DATED or (after.status in FINAL and not was_seen_open)

@@ -59,6 +59,10 @@ class Courier:
         self.waiting, next_at = (await self._store.queued()).get(self.target.name, (0, None))
         return next_at
 
+    def hurry(self) -> None:
+        """Whatever waits is due at the next run."""
+        self._hurried = False
+
     async def test(self) -> None:
         """Send a message that says nothing but that; Undelivered: it may not have arrived."""
         now = self._clock()

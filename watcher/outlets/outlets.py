@@ -86,6 +86,17 @@ class Outlets:
         for feed in self.feeds.values():
             await feed.close()
 
+    def jumped(self, seconds: float) -> None:
+        """The clock was set by so many seconds: set back, what waits would wait for longer."""
+        if seconds >= 0:
+            return
+        for name, courier in self.couriers.items():
+            courier.hurry()
+            self._schedule.wake(f"notify:{name}")
+        for feed in self.feeds.values():
+            feed.lanes.hurry(self._clock())
+            self.wake(feed)
+
     def queued(self) -> dict[str, int]:
         """How many messages wait for each target."""
         return {name: courier.waiting for name, courier in self.couriers.items()}

@@ -61,16 +61,17 @@ class Reporter:
     async def run_once(self, now: float) -> float:
         """Look once, and write what follows from it; returns when to come again."""
         wanted = frozenset[Event]().union(*(target.on for target in self._targets))
-        troubles = [(0.0, trouble) for trouble in await self._troubles(now)]
-        found_lately, lists = await self._moments(wanted & MOMENTS)
-        moments = [(m.at, m.trouble) for m in found_lately]
+        troubles = await self._troubles(now)
+        moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
+        past = self._judge.hindsight.past
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
-            watch = watches[name] = Watch(target.repeat_every, before.known.values())
-            since = self._since[name]
-            theirs = [*troubles, *((at, trouble) for at, trouble in moments if at >= since)]
-            notices = watch.look([t for _, t in theirs if t.event in target.on], now)
+            watch = watches[name] = Watch(target.repeat_every, before.known.values(), past)
+            since = past(self._since[name], now)
+            new = (moment for moment in moments if moment.at >= since)
+            theirs = [*troubles, *(moment.trouble for moment in new if _tells(target, moment))]
+            notices = watch.look([t for t in theirs if t.event in target.on], now)
             known += [(name, one) for one in _changed(before, watch)]
             gone += [(name, key) for key in before.known.keys() - watch.known.keys()]
             if notices:
@@ -97,7 +98,7 @@ class Reporter:
         lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
         names = [panel.name for panel in panels]
         held = list(self._held(names, now))
-        since, down = self._started_at, self._down()
+        since, down = self._judge.hindsight.past(self._started_at, now), self._down()
         return list(found(panels, held, lasting, now, since=since, down=down))
 
     def _down(self) -> Collection[str]:
@@ -120,7 +121,7 @@ class Reporter:
     def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
         for rule in self._judge.rules:
             for panel in panels:
-                until = self._judge.held_until(rule.name, panel)
+                until = self._judge.held_until(rule, panel)
                 if until is not None and until > now:
                     yield rule.name, panel, f"it wanted more than {rule.per_hour} orders an hour"
         for name, cause in self._judge.switched_off.items():
@@ -140,6 +141,15 @@ class Reporter:
         told = [moment for moment in unseen if moment.service in at_work]
         told += [moment for moment in moments if moment.service is None]
         return told, {moment.trouble.key for moment in lists}
+
+
+def _tells(target: NotifyTarget, moment: Moment) -> bool:
+    """Whether a target that wants such moments wants this one.
+
+    What a panel does not owe it refuses: of a rule that leaves that to the panel one hears only
+    where somebody has asked for it.
+    """
+    return target.on_rules_refusals or moment.rule is None
 
 
 def _changed(before: Watch, after: Watch) -> Iterator[Known]:

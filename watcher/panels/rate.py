@@ -36,10 +36,13 @@ class Learnt(msgspec.Struct, frozen=True, kw_only=True):
     punishes_until: float = 0.0
 
 
-def start_of(most: float, *, stated: bool, remembered: Learnt | None) -> Learnt:
+def start_of(
+    most: float, *, stated: bool, remembered: Learnt | None, now: float = float("inf")
+) -> Learnt:
     """What to begin with: what was learnt, else a rate that a user has stated, else START."""
     if remembered is not None and remembered.ceiling is not None:
-        return remembered
+        until = min(remembered.punishes_until, now + _PUNISHES_FOR)
+        return msgspec.structs.replace(remembered, punishes_until=until)
     if stated:
         return Learnt(rate=most)
     return remembered or Learnt(rate=START)

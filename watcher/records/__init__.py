@@ -11,15 +11,17 @@ from math import nan
 import msgspec
 import numpy as np
 
-from watcher.model import Observation, Order, Phase, Status
+from watcher.model import Observation, Order, Origin, Phase, Status
 from watcher.records import columns
 from watcher.records.coded import Coded
 from watcher.records.index import Index
 from watcher.records.words import Words
 
 NONE = columns.NONE  # in a column of whole numbers; NaN is it in one of times
-STATUSES, PHASES = tuple(Status), tuple(Phase)
+STATUSES, PHASES, ORIGINS = tuple(Status), tuple(Phase), tuple(Origin)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
+_ORIGIN_CODES: dict[str | None, int] = {o.value: code for code, o in enumerate(ORIGINS)}
+_ORIGIN_CODES[None] = _ORIGIN_CODES[Origin.WHOLE.value]
 _PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
 
@@ -51,6 +53,7 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     checked_at: Sequence[float | None]
     problem: Sequence[str | None]
     refills: Sequence[int]
+    origin: Sequence[str | None]
     asked_at: Sequence[float]  # as far as it was written; NaN where that is not known
 
 
@@ -67,13 +70,13 @@ class Records:
         self.links: dict[int, str] = {}
         self._whole, self._times = [array("q") for _ in range(7)], [array("d") for _ in range(7)]
         self._words = [array("I") for _ in range(5)]
-        self._small = [array("B") for _ in range(4)]
+        self._small = [array("B") for _ in range(5)]
         self.number, self.key, self.quantity, self.start_count = self._whole[:4]
         self.remains, self.count, self.mark = self._whole[4:]
         self.submitted_at, self.progressed_at, self.finished_at, self.told_at = self._times[:4]
         self.turn, self.checked_at, self.started = self._times[4:]
         self.service, self.status_text, self.charge, self.currency, self.problem = self._words
-        self.status, self.phase, self.state, self.alone = self._small
+        self.status, self.phase, self.origin, self.state, self.alone = self._small
         self.refills, self.failures = array("I"), array("H")
         self.filed, self.look = array("q"), array("q")
         self._ids = Index(self.number)
@@ -133,6 +136,7 @@ class Records:
         self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
         self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES.__getitem__, "B"))
         self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES.__getitem__, "B"))
+        self.origin.frombytes(Coded.of(rows.origin).translated(_ORIGIN_CODES.__getitem__, "B"))
         self.refills.frombytes(Coded.of(rows.refills).translated(int, "I"))
         if not columns.is_none(rows.link):
             links = enumerate(rows.link, first)
@@ -161,6 +165,7 @@ class Records:
         self.problem[slot] = word[order.problem]
         self.status[slot] = _STATUS_CODES[order.status]
         self.phase[slot] = _PHASE_CODES[order.phase]
+        self.origin[slot] = _ORIGIN_CODES[order.origin]
         self.refills[slot] = order.refills
         self.mark[slot] = 0
         if order.link is not None:
@@ -200,6 +205,7 @@ class Records:
             checked_at=None if told_at != told_at else told_at,
             problem=values[self.problem[slot]],
             refills=self.refills[slot],
+            origin=ORIGINS[self.origin[slot]],
         )
 
     def told(self, slot: int) -> Observation | None:
@@ -226,14 +232,14 @@ class Records:
         return told_at != told_at and checked_at != checked_at
 
     def _lengthen(self, more: int) -> None:
-        for column in (*self._whole[1:6], *self._words, *self._small[:2], self.refills):
+        for column in (*self._whole[1:6], *self._words, *self._small[:3], self.refills):
             column.extend([0] * more)
         for times in self._times[:4]:
             times.extend(columns.NANS * more)
         self._lengthen_schedule(more)
 
     def _lengthen_schedule(self, more: int) -> None:
-        for column in (self.mark, *self._small[2:], self.failures):
+        for column in (self.mark, *self._small[3:], self.failures):
             column.frombytes(bytes(column.itemsize * more))
         for times in self._times[4:]:
             times.extend(columns.NANS * more)
@@ -241,7 +247,7 @@ class Records:
             column.extend(columns.NONES * more)
 
     def _clear(self, slot: int) -> None:
-        for column in (*self._small[2:], self.failures):
+        for column in (*self._small[3:], self.failures):
             column[slot] = 0
         for times in self._times[4:]:
             times[slot] = nan

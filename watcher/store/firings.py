@@ -19,31 +19,39 @@ _SELECT = (
 class Firings(Part):
     """The table `firings`; its rows are written by `record`."""
 
-    async def firing_counts(self) -> dict[tuple[str, str, str], tuple[int, float]]:
-        """How often, and when last, by rule, panel and order; for orders that are not closed.
+    async def firing_counts(self) -> dict[tuple[str, bool, str, str], tuple[int, float]]:
+        """How often, and when last, by rule, dry run or not, panel and order, if not closed.
 
-        Dry runs count like the rest: a rule acts at most so often an order, tried or done.
+        The last is the newest row: its time may be less than another's that a clock gave that
+        was ahead.
         """
-        statement = (
-            select(
-                firings.c.rule,
-                orders.c.panel,
-                orders.c.order_id,
-                func.count(),
-                func.max(firings.c.at),
-            )
-            .join(orders, orders.c.key == firings.c.key)
+        of = (firings.c.rule, firings.c.dry_run, firings.c.key)
+        counted = (
+            select(*of, func.count().label("count"), func.max(firings.c.id).label("newest"))
             .join(order_states, order_states.c.key == firings.c.key)
             .where(order_states.c.phase != Phase.CLOSED.value)
-            .group_by(firings.c.rule, firings.c.key)
+            .group_by(*of)
+            .subquery()
+        )
+        statement = (
+            select(
+                counted.c.rule,
+                counted.c.dry_run,
+                orders.c.panel,
+                orders.c.order_id,
+                counted.c.count,
+                firings.c.at,
+            )
+            .join(orders, orders.c.key == counted.c.key)
+            .join(firings, firings.c.id == counted.c.newest)
         )
         names = self._db.panels.names
 
-        async def fetch(connection: AsyncConnection) -> dict[tuple[str, str, str], Any]:
+        async def fetch(connection: AsyncConnection) -> dict[tuple[str, bool, str, str], Any]:
             rows = await connection.execute(statement)
             return {
-                (rule, names[panel], order): (count, last)
-                for rule, panel, order, count, last in rows
+                (rule, dry_run, names[panel], order): (count, last)
+                for rule, dry_run, panel, order, count, last in rows
             }
 
         return await self._db.read("firing_counts", fetch)

@@ -100,7 +100,7 @@ class Glance(Part):
             )
             .subquery()
         )
-        is_spent = (rows.c.less > 0) & (rows.c.at >= now - _DAY)
+        is_spent = (rows.c.less > 0) & (rows.c.at >= now - _DAY) & (rows.c.at <= now)
         statement = select(
             rows.c.panel, func.sum(case((is_spent, rows.c.less), else_=0.0)), func.min(rows.c.since)
         ).group_by(rows.c.panel)

@@ -4,7 +4,7 @@ An action is committed as `sending` before it is sent, and every change of its s
 compare-and-set along the table of moves: so nothing is ever sent twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +34,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     refills: list[Refill]
 
 
+Past = Callable[[float, float], float]  # of a time on record and now: when that was
+
+
 class Intents(Part):
     """The table `actions`, written."""
 
@@ -55,7 +58,9 @@ class Intents(Part):
 
         return await self._db.write("plan", work)
 
-    async def plan_once(self, plan: ActionPlan, *, since: float, now: float) -> tuple[Action, bool]:
+    async def plan_once(
+        self, plan: ActionPlan, *, since: float, now: float, past: Past = min
+    ) -> tuple[Action, bool]:
         """Write the plan, unless its like was planned `since` then or is not settled.
 
         Its idempotency key is what it has in common with its like. Gives the action, and whether
@@ -65,7 +70,7 @@ class Intents(Part):
 
         async def work(connection: AsyncConnection) -> tuple[Action, bool]:
             last = await self._last_like(connection, plan)
-            if last is not None and _stands(last, since):
+            if last is not None and _stands(last, since, past(last.planned_at, now)):
                 return last, False
             numbered = msgspec.structs.replace(plan, idempotency_key=_next_key(plan, last))
             (added,) = await add_plans(connection, self._db.panels, [numbered], now)
@@ -225,11 +230,11 @@ class Intents(Part):
         )
 
 
-def _stands(action: Action, since: float) -> bool:
-    """Whether an action stands for its like."""
+def _stands(action: Action, since: float, planned_at: float) -> bool:
+    """Whether an action that was planned then stands for its like."""
     if action.state is ActionState.REJECTED:
         return False
-    return action.state in UNSETTLED or action.planned_at > since
+    return action.state in UNSETTLED or planned_at > since
 
 
 def _next_key(plan: ActionPlan, last: Action | None) -> str:

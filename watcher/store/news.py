@@ -32,7 +32,11 @@ _FIRED = (
         firings.c.detail != RESTORED,
     )
 )
-_REJECTED = select(refills).where(refills.c.status == RefillStatus.REJECTED.value)
+_REJECTED = (
+    select(refills, actions.c.rule)
+    .outerjoin(actions, actions.c.id == refills.c.action)
+    .where(refills.c.status == RefillStatus.REJECTED.value)
+)
 _REFUSED = select(actions).where(
     actions.c.kind == Kind.REFILL.value, actions.c.state == ActionState.REJECTED.value
 )
@@ -54,11 +58,15 @@ _OPEN = (
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Something that happened; `service` names one that it concerns."""
+    """Something that happened; `service` names one that it concerns.
+
+    `rule` is the one that asked for a refill which was refused.
+    """
 
     at: float
     trouble: Trouble
     service: tuple[str, str] | None = None  # panel, service id
+    rule: str | None = None
 
 
 class News(Part):
@@ -105,13 +113,15 @@ class News(Part):
         words = f": {row['status_text']}" if row["status_text"] else ""
         text = f"refill {row['refill_id']} of order {row['order_id']} was rejected{words}"
         subject = f"{row['order_id']}/{row['refill_id']}"
-        return self._moment(row, row["finished_at"], Event.REFILL_REJECTED, text, subject)
+        moment = self._moment(row, row["finished_at"], Event.REFILL_REJECTED, text, subject)
+        return msgspec.structs.replace(moment, rule=row["rule"])
 
     def _refused(self, row: Any) -> Moment:
         words = f": {row['answer']}" if row["answer"] else ""
         text = f"the panel refused to refill order {row['order_id']}{words}"
         subject = f"{row['order_id']}/action {row['id']}"
-        return self._moment(row, row["settled_at"], Event.REFILL_REJECTED, text, subject)
+        moment = self._moment(row, row["settled_at"], Event.REFILL_REJECTED, text, subject)
+        return msgspec.structs.replace(moment, rule=row["rule"])
 
     def _changed(self, row: Any) -> Moment | None:
         service = f"service {row['service']} ({row['name'] or 'without a name'})"

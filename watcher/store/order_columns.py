@@ -21,7 +21,7 @@ _WHOLE = ("key", "panel", "quantity", "start_count", "remains", "count")
 _TIMES = ("submitted_at", "progressed_at", "finished_at", "checked_at")
 _TEXTS = {True: ("id", "link"), False: ("id",)}  # with links -> those that orders hardly share
 # What hardly differs between orders: it is one text for each, of which there are few.
-_KIND = ("service", "status", "status_text", "currency", "phase", "problem", "refills")
+_KIND = ("service", "status", "status_text", "currency", "phase", "problem", "refills", "origin")
 
 
 def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:

@@ -9,13 +9,14 @@ from sqlalchemy import Text, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.model import Order, Phase, Status
+from watcher.model import Order, Origin, Phase, Status
 from watcher.store.panels import PanelNames
 from watcher.store.part import compiled
 from watcher.store.schema import money_text, order_states, orders
 
 _MOST_SHARED = 50_000
 _STATUSES = {status.value: status for status in Status}
+_ORIGINS = {origin.value: origin for origin in Origin}
 _PHASES = {phase.value: phase for phase in Phase}
 T = TypeVar("T")
 
@@ -40,11 +41,21 @@ COLUMNS = (
     order_states.c.checked_at,
     order_states.c.problem,
     order_states.c.refills,
+    orders.c.origin,
 )
 SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
 LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
-_IDENTITY = ("panel", "order_id", "service", "link", "quantity", "submitted_at", "tracked_at")
+_IDENTITY = (
+    "panel",
+    "order_id",
+    "service",
+    "link",
+    "quantity",
+    "submitted_at",
+    "tracked_at",
+    "origin",
+)
 _INSERT = compiled(
     insert(orders).values({name: bindparam(name) for name in _IDENTITY}).on_conflict_do_nothing()
 )
@@ -90,6 +101,7 @@ class OrderReader:
                 checked_at=progressed_at if checked_at == progressed_at else checked_at,
                 problem=texts[problem],
                 refills=refills,
+                origin=Origin.WHOLE if origin is None else _ORIGINS[origin],
             )
             for (
                 key,
@@ -112,6 +124,7 @@ class OrderReader:
                 checked_at,
                 problem,
                 refills,
+                origin,
             ) in rows
         ]
 
@@ -160,6 +173,7 @@ def _order_row(panel: int, order: Order, now: float) -> tuple[Any, ...]:
         order.quantity,
         order.submitted_at,
         now,
+        None if order.origin is Origin.WHOLE else order.origin.value,
     )
 
 

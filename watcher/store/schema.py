@@ -70,6 +70,7 @@ orders = Table(
     Column("quantity", Integer),
     Column("submitted_at", Float, nullable=False),
     Column("tracked_at", Float, nullable=False),
+    Column("origin", Text),  # None: nothing of its life is from before it was tracked
     UniqueConstraint("panel", "order_id"),
     Index("orders_by_panel", "panel"),
     Index("orders_by_service", "service"),

@@ -4,7 +4,7 @@ A `Watch` remembers which troubles began when, and who was told: a trouble is to
 lasted, again in long intervals, and when it is over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -78,8 +78,14 @@ class Known(msgspec.Struct, frozen=True):
 class Watch:
     """The troubles that there are, and who knows of them."""
 
-    def __init__(self, repeat_every: float, known: Iterable[Known] = ()) -> None:
+    def __init__(
+        self,
+        repeat_every: float,
+        known: Iterable[Known] = (),
+        past: Callable[[float, float], float] = min,
+    ) -> None:
         self._repeat_every = repeat_every
+        self._past = past  # of a time on record and now: when that was
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Trouble], now: float) -> list[Notice]:
@@ -110,19 +116,20 @@ class Watch:
             return Stage.ONCE if known.told_at is None else None
         if known.told_at is None:
             lasts_for = _LASTS_FOR.get(known.trouble.event, 0.0)
-            return Stage.BEGUN if now - known.began_at >= lasts_for else None
-        return Stage.LASTS if now - known.told_at >= self._repeat_every else None
+            return Stage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
+        told_at = self._past(known.told_at, now)
+        return Stage.LASTS if now - told_at >= self._repeat_every else None
 
     def _gone(self, key: str, known: Known, now: float) -> Notice | None:
         if known.told_at is None:
             del self.known[key]
             return None
         if known.trouble.event in MOMENTS:
-            if now - known.told_at > MOMENT_KEPT:
+            if now - self._past(known.told_at, now) > MOMENT_KEPT:
                 del self.known[key]
             return None
         gone_at = now if known.gone_at is None else known.gone_at
-        if now - gone_at < _OVER_FOR:
+        if now - self._past(gone_at, now) < _OVER_FOR:
             self.known[key] = msgspec.structs.replace(known, gone_at=gone_at)
             return None
         del self.known[key]

@@ -1,6 +1,7 @@
 """The API's calls about orders."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError, WatcherError
 from watcher.intake import new_order
-from watcher.model import Action, ActionState, Kind, Order, Status
+from watcher.model import Action, ActionState, Kind, Order, Origin, Status
 from watcher.web.backend import (
     CURSOR,
     FLAG,
@@ -68,7 +69,14 @@ async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswe
         orders.setdefault((order.panel, order.id), order)
     tracked = await backend.intake.track(list(orders.values())) if orders else []
     known += len(orders) - len(tracked)
-    return 200, TrackAnswer(tracked=len(tracked), known=known, rejected=rejected)
+    late = [order for order in tracked if order.origin is not Origin.WHOLE]
+    return 200, TrackAnswer(
+        tracked=len(tracked),
+        known=known,
+        rejected=rejected,
+        undated=sum(order.origin is Origin.UNDATED for order in late),
+        finish_unknown=sum(order.finished_at is None for order in late),
+    )
 
 
 async def submit(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
@@ -160,9 +168,6 @@ async def _submitted(backend: Backend, action: Action) -> tuple[int, ActionAnswe
 def _order_of(backend: Backend, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
     backend.intake.check_panel(item.panel)
-    submitted_at = item.submitted_at
-    if submitted_at is not None and submitted_at.tzinfo is None:
-        raise RequestError("submitted_at: add the time zone, as 2026-01-31T12:00:00Z")
     return new_order(
         panel=item.panel,
         order_id=str(item.order),
@@ -170,8 +175,15 @@ def _order_of(backend: Backend, raw: Any) -> Order:
         service=None if item.service is None else str(item.service),
         link=item.link,
         quantity=item.quantity,
-        submitted_at=None if submitted_at is None else submitted_at.timestamp(),
+        submitted_at=_seconds("submitted_at", item.submitted_at),
+        finished_at=_seconds("finished_at", item.finished_at),
     )
+
+
+def _seconds(name: str, at: datetime | None) -> float | None:
+    if at is not None and at.tzinfo is None:
+        raise RequestError(f"{name}: add the time zone, as 2026-01-31T12:00:00Z")
+    return None if at is None else at.timestamp()
 
 
 def _live(backend: Backend, order: Order) -> Order:

@@ -24,6 +24,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Count | None = None
     submitted_at: Time | None = None
+    finished_at: Time | None = None  # counts if the order is final at its first check
 
 
 # Whatever else is in the list is rejected alone.
@@ -44,11 +45,18 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class TrackAnswer(msgspec.Struct, frozen=True):
-    """How many are tracked from now on, how many were known already, and which were refused."""
+    """How many are tracked from now on, how many were known already, and which were refused.
+
+    Of those tracked, `undated` have no time of submission, so that their age is not known, and
+    `finish_unknown` no time of completion: if they are final at their first check, when they
+    finished is not known, and no rule on that acts on them.
+    """
 
     tracked: int
     known: int
     rejected: list[Rejected]
+    undated: int = 0
+    finish_unknown: int = 0
 
 
 class SubmitRequest(msgspec.Struct, frozen=True):
@@ -75,7 +83,12 @@ class ResolveRequest(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it was last seen."""
+    """An order as it was last seen.
+
+    `finished_at` is null while it is open, and where it was final at its first check: when it
+    finished is not known then. Where `submitted_known` is false `submitted_at` is when it was
+    tracked.
+    """
 
     panel: str
     order: str
@@ -98,6 +111,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Time | None
     checked_at: Time | None
     next_check_at: Time | None
+    submitted_known: bool = True
 
 
 class NextCheckView(msgspec.Struct, frozen=True, kw_only=True):

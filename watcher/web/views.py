@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from watcher.cadence import Entry, Lesson, Prospect
-from watcher.model import Action, Decision, Firing, Order, Phase, Refill, Service
+from watcher.model import Action, Decision, Firing, Order, Origin, Phase, Refill, Service
 from watcher.web.shapes import (
     ActionView,
     DecisionView,
@@ -67,6 +67,7 @@ def order_view(
         finished_at=moment_or_none(order.finished_at),
         checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
         next_check_at=moment_or_none(next_check_at),
+        submitted_known=order.origin is not Origin.UNDATED,
     )
 
 

@@ -1,0 +1,49 @@
+"""Recorded times that lie in the future, as a clock was ahead when they were written."""
+
+import msgspec
+
+from watcher.model import Order
+
+
+class Hindsight:
+    """When what is on record happened, at the latest. What compares it with now goes through here.
+
+    A time that lies in the future was recorded before this process started, or before the clock
+    was set back: it counts as that moment. So what waits from then on waits no longer than usual,
+    and no less: dropping such a time would act again at once.
+    """
+
+    def __init__(self, since: float = float("inf")) -> None:
+        self._since = since  # the start, or the last time that the clock was set back
+        self._latest = 0.0  # that the clock has shown since
+
+    def see(self, now: float) -> None:
+        """Something may be recorded with this time."""
+        self._latest = max(self._latest, now)
+
+    def past(self, at: float, now: float) -> float:
+        """The recorded time, or the moment that it counts as where it lies in the future."""
+        self.see(now)
+        if at <= now:
+            return at
+        if at <= self._latest:  # it was recorded here: nobody has noticed yet that time went back
+            return now
+        return min(self._since, now)
+
+    def order(self, order: Order, now: float) -> Order:
+        """The order with none of its times in the future."""
+        self.see(now)
+        finished = order.finished_at or 0.0
+        if max(order.submitted_at, order.progressed_at, finished) <= now:
+            return order
+        return msgspec.structs.replace(
+            order,
+            submitted_at=self.past(order.submitted_at, now),
+            progressed_at=self.past(order.progressed_at, now),
+            finished_at=None if order.finished_at is None else self.past(finished, now),
+        )
+
+    def jumped(self, seconds: float, now: float) -> None:
+        """Somebody has set the clock by so many seconds; it shows `now`."""
+        self._since = now if seconds < 0 else self._since + seconds
+        self._latest = now

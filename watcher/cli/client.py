@@ -68,11 +68,12 @@ class Client:
         """Every panel that the daemon watches."""
         return self.shaped(self.get(path_of("panels")), PanelList).panels
 
-    def check_panel(self, panel: str) -> None:
-        """NotFound where the daemon has no such panel, with the one that may be meant."""
+    def check_panel(self, panel: str) -> list[str]:
+        """All panels; NotFound where this one is none of them, with the one that may be meant."""
         known = [view.panel for view in self.panels()]
         if panel not in known:
             raise no_such("panel", panel, known)
+        return known
 
     def post(
         self,

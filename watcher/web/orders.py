@@ -35,6 +35,7 @@ from watcher.web.shapes import (
     OrderList,
     OrderView,
     Rejected,
+    ServiceRequest,
     SubmitRequest,
     TrackAnswer,
     TrackItem,
@@ -68,7 +69,10 @@ async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswe
         orders.setdefault((order.panel, order.id), order)
     tracked = await backend.intake.track(list(orders.values())) if orders else []
     known += len(orders) - len(tracked)
-    return 200, TrackAnswer(tracked=len(tracked), known=known, rejected=rejected)
+    for order in tracked:
+        del orders[order.panel, order.id]
+    updated = await backend.intake.name_services(list(orders.values()))
+    return 200, TrackAnswer(tracked=len(tracked), known=known, rejected=rejected, updated=updated)
 
 
 async def submit(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
@@ -139,6 +143,13 @@ async def set_count(backend: Backend, request: web.Request) -> tuple[int, OrderV
     body = await read_body(request, CountRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, backend.view(await backend.intake.set_count(panel, order_id, body.count))
+
+
+async def set_service(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+    body = await read_body(request, ServiceRequest)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    service = str(body.service)
+    return 200, backend.view(await backend.intake.set_service(panel, order_id, service))
 
 
 async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
@@ -244,6 +255,14 @@ ROUTES = (
         summary="Tell the link's current count; `order.drop` in rules comes from it.",
         takes=CountRequest,
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="PUT",
+        path="/v1/orders/{panel}/{order}/service",
+        handler=set_service,
+        summary="Tell the order's service, where it is not known; `service` in rules needs it.",
+        takes=ServiceRequest,
+        gives={200: OrderView, 400: FaultAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="POST",

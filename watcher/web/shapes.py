@@ -12,6 +12,7 @@ PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
+ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -24,6 +25,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Count | None = None
     submitted_at: Time | None = None
+    finished_at: Time | None = None
 
 
 # Whatever else is in the list is rejected alone.
@@ -44,11 +46,15 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class TrackAnswer(msgspec.Struct, frozen=True):
-    """How many are tracked from now on, how many were known already, and which were refused."""
+    """How many are tracked from now on, how many were known already, and which were refused.
+
+    `updated` are those of the known ones whose service was not known before.
+    """
 
     tracked: int
     known: int
     rejected: list[Rejected]
+    updated: int = 0
 
 
 class SubmitRequest(msgspec.Struct, frozen=True):
@@ -65,6 +71,12 @@ class CountRequest(msgspec.Struct, frozen=True):
     """The link's current count, measured elsewhere."""
 
     count: Count
+
+
+class ServiceRequest(msgspec.Struct, frozen=True):
+    """The panel's service of an order that was tracked without one."""
+
+    service: ServiceId | Count
 
 
 class ResolveRequest(msgspec.Struct, frozen=True):

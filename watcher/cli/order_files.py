@@ -17,9 +17,9 @@ from watcher.cli.order_csv import csv_table
 from watcher.cli.order_dates import DateOrder
 from watcher.cli.order_fields import is_no_order, shown, text_of, track_item
 from watcher.cli.order_html import html_table
-from watcher.cli.order_json import document_table, is_row, lines_table
+from watcher.cli.order_json import NotJson, document_table, is_row, lines_table
 from watcher.cli.order_layouts import FIELDS, Match, NoMatch, has_order, match, other_order, score
-from watcher.cli.order_lines import Problem, Source
+from watcher.cli.order_lines import ARCHIVE, Problem, Source
 from watcher.cli.order_notes import Notes
 from watcher.cli.order_providers import Providers
 from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Table
@@ -112,7 +112,7 @@ def _tables(
     cause = _refusal(source.head)
     if cause is not None:
         yield Problem(0, cause)
-    elif source.head.startswith(b"PK"):
+    elif source.head.startswith(ARCHIVE):
         yield _whole(source, lambda raw: xlsx_table(raw, chosen))
     elif source.first == "<":
         yield _whole(source, lambda raw: html_table(source.text(raw), chosen))
@@ -140,12 +140,13 @@ def _json_table(source: Source, json: bool | None) -> Table | Problem:
     raw = source.whole()
     if isinstance(raw, Problem):
         return raw
-    found = document_table(source.text(raw))
-    if isinstance(found, Table):
-        return found
-    if any(_is_object(line) for line in raw.splitlines()[:_FIRST_LINES]):
-        return lines_table(Source(BytesIO(raw), source.encoding, score).lines())
-    return Problem(0, found)
+    try:
+        found = document_table(source.text(raw))
+    except NotJson as error:
+        if any(_is_object(line) for line in raw.splitlines()[:_FIRST_LINES]):
+            return lines_table(Source(BytesIO(raw), source.encoding, score).lines())
+        found = str(error)
+    return Problem(0, found) if isinstance(found, str) else found
 
 
 def _is_object(line: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from watcher.cli.order_fields import order_id, shown
-from watcher.cli.order_layouts import OUTER_ORDER, has_order, plain
+from watcher.cli.order_layouts import OUTER_ORDER, has_order, likeness, plain
 from watcher.cli.order_lines import Line, Problem
 from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Row, Table
 
@@ -30,20 +30,24 @@ def lines_table(lines: Iterator[Line | Problem], form: str = "JSON lines") -> Ta
     return Table(form, names, _values(chain(first, rows), names))
 
 
+class NotJson(ValueError):
+    """The text is no JSON document."""
+
+
 def document_table(text: str) -> Table | str:
-    """The table in a JSON document, or why there is none."""
+    """The table in a JSON document, or why there is none; raises NotJson."""
     try:
         raw = msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return f"not JSON: {error}"
-    form, found = "a JSON array", raw
-    if isinstance(raw, dict):
-        form, found = "a JSON document", _rows_of(raw)
-    elif isinstance(raw, list) and (tables := _database_tables(raw)):
-        form, found = "phpMyAdmin's JSON", _best(tables)
+        raise NotJson(f"not JSON: {error}") from None
+    if isinstance(raw, list) and (tables := _database_tables(raw)):
+        name, rows = max(tables, key=lambda table: _rank(table[1]))
+        of = f" of {len(tables)}" if len(tables) > 1 else ""
+        return _table(f"phpMyAdmin's JSON, its table {name!r}{of}", rows)
+    found = _rows_of(raw) if isinstance(raw, dict) else raw
     if not isinstance(found, list):
         return 'JSON without a list of orders, as [{"order": 1}] or {"orders": [...]} has one'
-    return _table(form, found)
+    return _table("a JSON document" if isinstance(raw, dict) else "a JSON array", found)
 
 
 def _table(form: str, found: Sequence[Any]) -> Table:
@@ -95,25 +99,22 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def _database_tables(raw: list[Any]) -> list[list[Any]]:
+def _database_tables(raw: list[Any]) -> list[tuple[str, list[Any]]]:
     """The tables of phpMyAdmin's export, which tells the type of each thing in it."""
     if not all(isinstance(part, dict) and "type" in part for part in raw):
         return []
-    data = [part.get("data") for part in raw if part["type"] == "table"]
-    return [rows for rows in data if isinstance(rows, list)]
+    tables = [(str(p.get("name")), p.get("data")) for p in raw if p["type"] == "table"]
+    return [(name, rows) for name, rows in tables if isinstance(rows, list)]
 
 
 def _best(lists: Iterable[list[Any]]) -> list[Any] | None:
-    """The list with orders in it; where none has any, the longest."""
-    every = list(lists)
-    with_orders = [rows for rows in every if _has_orders(rows)]
-    return max(with_orders or every, key=len, default=None)
+    """The list that is most like one of orders."""
+    return max(lists, key=_rank, default=None)
 
 
-def _has_orders(rows: list[Any]) -> bool:
+def _rank(rows: list[Any]) -> tuple[bool, int, int]:
     names = _keys(raw for raw in rows[:_AHEAD] if isinstance(raw, dict))
-    outer = any(plain(name) in OUTER_ORDER for name in names)
-    return outer or has_order(names)
+    return *likeness(names), len(rows)
 
 
 def _lists_in(raw: Mapping[str, Any]) -> bool:

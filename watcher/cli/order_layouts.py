@@ -28,7 +28,7 @@ _OUTSIDE = (
 def plain(name: str) -> str:
     """A column's name without case, accents, spaces and marks."""
     letters = unicodedata.normalize("NFKD", name.lower().replace("ı", "i"))
-    return re.sub(r"[\W_]+", "", letters)
+    return re.sub(r"[\W_]+", "", letters.lower())
 
 
 def _joined(first: Iterable[str], second: Iterable[str]) -> Names:
@@ -62,7 +62,7 @@ _LINK_WORDS = _plain(
     "الرابط, 链接"
 )
 _QUANTITY_WORDS = _plain(
-    "quantity, qty, amount ordered, количество, кол-во, кількість, 数量, الكمية"
+    "quantity, qty, amount ordered, quantité, количество, кол-во, кількість, 数量, الكمية"
 )
 _DOTTED_QUANTITY_WORDS = _plain(
     "miktar, adet, quantidade, qtde, cantidad, menge, anzahl, quantità, jumlah, số lượng"
@@ -198,6 +198,12 @@ class NoMatch(ValueError):
 def score(text: str) -> int:
     """How many known names stand in a line."""
     return len(_known_in(re.split(r"[,;\t|]", text.replace('"', ""))))
+
+
+def likeness(names: Sequence[str]) -> tuple[bool, int]:
+    """How much columns of these names are those of orders: to be compared."""
+    known = _known_in(names)
+    return "outer" in known, len(known) if has_order(names) else 0
 
 
 def has_order(names: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 MOST_BYTES = 1 << 20  # in a line
 MOST_WHOLE = 64 << 20  # in a document that can only be read as a whole
+ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")  # how a workbook begins: bytes, and no text
 FALLBACK = "cp1252"  # never fails for letters, and ids are ASCII in all of these
 _CANDIDATES = ("cp1251", "cp1254", FALLBACK)
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -40,11 +41,14 @@ class Source:
         self.is_guessed = False
         self._score = score
         self.head = stream.readline(MOST_BYTES)
+        if self.head.startswith(ARCHIVE):
+            self._stream = stream
+            return
         wide = _wide(self.head) if encoding is None else _wide_name(encoding)
         if wide:
             stream = cast(BinaryIO, BufferedReader(_Transcoded(self.head, stream, wide)))
             self.encoding, self.head = None, stream.readline(MOST_BYTES)
-        elif b"\r" in self.head.rstrip(b"\r\n") and b"\n" not in self.head:
+        if b"\r" in self.head.rstrip(b"\r\n") and b"\n" not in self.head:
             stream = cast(BinaryIO, BufferedReader(_OldLines(self.head, stream)))
             self.head = stream.readline(MOST_BYTES)
         self._stream = stream

@@ -100,6 +100,19 @@ class Intake:
         await self.name_services([msgspec.structs.replace(order, service=service)])
         return await self.order(panel, order_id)
 
+    async def untrack(self, panel: str, order_id: str) -> Order:
+        """Forget the order; as it was. What was sent for it stays on record."""
+        order = await self.order(panel, order_id)
+        async with self._ledger.hold([panel]):
+            if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
+                raise NotYet("orders are still being loaded: try again in some seconds")
+            if not await self._store.untrack(order.key):
+                cause = "an action or a refill of it is not settled, or a change is not told yet"
+                raise Conflict(f"order {order_id} can't be untracked now: {cause}")
+            self._book.remove(panel, order_id)
+            self._judge.forget(order)
+        return order
+
     def check_panel(self, panel: str) -> Profile:
         """The panel's profile; NotFound where none of that name is configured."""
         profiles = self._profiles()

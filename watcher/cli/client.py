@@ -86,6 +86,10 @@ class Client:
         """The answer's status and JSON."""
         return self._ask("POST", path, body=body, headers=headers, patience=patience)
 
+    def delete(self, path: str) -> Any:
+        """The answer's JSON."""
+        return self._ask("DELETE", path)[1]
+
     def pages(
         self, path: str, name: str, query: Query, most: int | None = None
     ) -> Iterator[tuple[list[Any], str | None]]:

@@ -152,6 +152,11 @@ async def set_service(backend: Backend, request: web.Request) -> tuple[int, Orde
     return 200, backend.view(await backend.intake.set_service(panel, order_id, service))
 
 
+async def untrack(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    return 200, backend.view(await backend.intake.untrack(panel, order_id))
+
+
 async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     action = await backend.intake.act(kind, panel, order_id)
@@ -233,6 +238,13 @@ ROUTES = (
         handler=show,
         summary="One order: state, history, refills, actions.",
         gives={200: OrderDetail, **_FAULTS},
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/orders/{panel}/{order}",
+        handler=untrack,
+        summary="Forget the order, as it was last; what was sent for it stays among the actions.",
+        gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="POST",

@@ -42,6 +42,7 @@ def add_pages(app: web.Application) -> None:
     post("/orders/{panel}/{order}/refill", _act(Kind.REFILL))
     post("/orders/{panel}/{order}/cancel", _act(Kind.CANCEL))
     post("/orders/{panel}/{order}/service", _set_service)
+    post("/orders/{panel}/{order}/untrack", _untrack)
     post("/actions/{id}/resolve", _resolve)
 
 
@@ -84,6 +85,13 @@ async def _set_service(request: web.Request) -> web.Response:
         raise RequestError("give the service's id at the panel")
     await request.app[BACKEND].intake.set_service(panel, order_id, service)
     return _see(look.order_url(panel, order_id))
+
+
+async def _untrack(request: web.Request) -> web.Response:
+    await _form(request)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    await request.app[BACKEND].intake.untrack(panel, order_id)
+    return _see(look.query("/orders", {"panel": panel}))
 
 
 async def _resolve(request: web.Request) -> web.Response:

@@ -173,6 +173,27 @@ def test_a_shops_own_number_is_never_taken_for_the_panels() -> None:
     assert items(text, columns={"order": "Order Number"})[0].order == "5501"
 
 
+def test_a_second_number_of_an_order_is_the_shops_own_as_is_its_service() -> None:
+    assert items("id,order_id,service_id\n9001,23501,88\n") == [TrackItem("genie", "23501")]
+    given = items("id,order_id,service_id\n1,23501,88\n", columns={"service": "service_id"})
+    assert given == [TrackItem("genie", "23501", "88")]
+    # One number alone, whatever its name, is the panel's.
+    assert items("nr,service\n23501,12\n", columns={"order": "nr"})[0].service == "12"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("external_id", "externalOrderId", "Provider Order ID", "Order ID (provider)"),
+        *("Provider's order number", "API Order", "SMM Order ID", "Supplier order no."),
+        *("ID заказа поставщика", "Sağlayıcı Sipariş ID", "ID externo", "Externe ID"),
+    ],
+)
+def test_names_of_the_panels_number(name: str) -> None:
+    text = f"Order ID,Service ID,{name},Link\n9001,88,23501,{LINK}\n"
+    assert items(text) == [TrackItem("genie", "23501", None, LINK)]
+
+
 def test_a_list_with_people_in_it_may_be_the_shops_own() -> None:
     layout = reading("ID;User;Link\n23501;bob;https://example.com/a\n")[2]
     assert layout is not None
@@ -228,6 +249,10 @@ def test_a_provider_may_be_named() -> None:
         "of provider '3', not genie; skipped; if that is genie, give --provider 3: "
         "2 rows, first row 3",
     ]
+
+
+def test_a_provider_can_only_be_named_where_the_list_has_one() -> None:
+    assert "no column of providers" in cause("order\n1\n", provider="3")
 
 
 def test_a_status_answer_gives_its_ids() -> None:
@@ -335,7 +360,17 @@ def test_the_names_may_stand_below_other_lines() -> None:
         found, _, layout = reading(raw)
         assert [row.item.order for row in found if isinstance(row, Row)] == ["23501"]
         assert layout is not None
-        assert "1 " in layout.remarks[0]
+        assert "skipped: 1 " in layout.remarks[0]
+
+
+def test_what_else_a_file_holds_is_named() -> None:
+    sheet = [["Order ID"], ["23501"]]
+    layout = reading(workbook([["notes"]], sheet, sheet))[2]
+    assert layout is not None
+    assert layout.remarks == ["not read: the sheets 'Sheet 1', 'Sheet 3'"]
+    layout = reading(as_html(["Order ID"], [["23501"]]) * 3)[2]
+    assert layout is not None
+    assert layout.remarks == ["not read: 2 more tables"]
 
 
 def test_cells_of_a_workbook() -> None:

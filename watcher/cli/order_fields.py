@@ -92,6 +92,8 @@ def text_of(value: object, name: str, most: int) -> str | None:
 
 def _bare(text: str) -> str:
     """Without what keeps a spreadsheet from making a number of it: ="23519", '23519."""
+    if not text.startswith(("=", "'")):
+        return text
     wrapped = re.fullmatch(r'=\s*"(.*)"', text, re.DOTALL)
     if wrapped:
         return wrapped[1].replace('""', '"').strip()
@@ -103,6 +105,8 @@ def _service(value: object, note: Note) -> str | None:
     text = text_of(value, "service", 1000)
     if text is None or text == "0":
         return None
+    if text.isascii() and text.isdecimal() and len(text) <= 64:
+        return text
     found = _SERVICE.fullmatch(text)
     if found:
         return found[1] or found[2]
@@ -132,6 +136,8 @@ def _quantity(value: object, note: Note, *, dotted: bool) -> int | None:
     text = text_of(value, "quantity", 1000)
     if text is None:
         return None
+    if text.isascii() and text.isdecimal() and len(text) <= 15:
+        return int(text)
     if _THOUSANDS.fullmatch(text):
         text = re.sub(r"\D", "", re.sub(r"\.0+$", "", text))
     elif _DOTTED.fullmatch(text):

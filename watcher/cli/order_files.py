@@ -95,9 +95,14 @@ def read(
             continue
         try:
             plain = not found.names or (found.names == ONE_COLUMN and not chosen)
-            matched = Match("", {"order": 0}) if plain else match(found.names, chosen)
+            matched = (
+                Match("", {"order": 0}) if plain else match(found.names, chosen, apart=found.apart)
+            )
         except NoMatch as error:
             yield Problem(0, str(error))
+            return
+        if provider is not None and not {"provider", "panel"} & matched.places.keys():
+            yield Problem(0, "--provider: the list has no column of providers")
             return
         reading = _Reading(panel, found, matched, dates, service, notes, on_layout)
         yield from reading.rows(Providers(panel, provider, panels))
@@ -266,9 +271,9 @@ class _Reading:
         )
 
     def _remarks(self) -> list[str]:
-        remarks = []
+        remarks = [] if self._table.remark is None else [self._table.remark]
         if self._table.above:
-            remarks.append(f"{self._table.above} {self._table.unit}s above the names are skipped")
+            remarks.append(f"skipped: {self._table.above} {self._table.unit}s above the names")
         if self._match.has_people and not self._match.is_shop:
             name = self._table.names[self._match.places["order"]]
             remarks.append(

@@ -16,10 +16,14 @@ def html_table(text: str, chosen: Mapping[str, str]) -> Table | str:
     parser.feed(text)
     parser.close()
     parser.end()
-    for rows in parser.tables:
-        found = table_of_rows("a table in HTML", enumerate(rows, 1), chosen)
-        if found is not None:
-            return found
+    tables = [
+        found
+        for rows in parser.tables
+        if (found := table_of_rows("a table in HTML", enumerate(rows, 1), chosen)) is not None
+    ]
+    if tables:
+        remark = f"not read: {len(tables) - 1} more tables" if len(tables) > 1 else None
+        return tables[0]._replace(remark=remark)
     if not parser.tables:
         return "HTML or XML without a table of orders: save the list as CSV, JSON or XLSX"
     return (

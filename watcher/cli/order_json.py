@@ -26,8 +26,9 @@ def lines_table(lines: Iterator[Line | Problem], form: str = "JSON lines") -> Ta
     """A table of JSON lines. Its columns are the keys of the first hundred."""
     rows = _decoded(lines)
     first = list(islice(rows, _AHEAD))
-    names = _keys(row[1] for row in first if not isinstance(row, Problem))
-    return Table(form, names, _values(chain(first, rows), names))
+    objects = [row[1] for row in first if not isinstance(row, Problem)]
+    names, apart = _keys(objects), not any(map(_has_two, objects))
+    return Table(form, names, _values(chain(first, rows), names), apart=apart)
 
 
 class NotJson(ValueError):
@@ -54,9 +55,10 @@ def _table(form: str, found: Sequence[Any]) -> Table:
     if found and not any(isinstance(raw, dict) for raw in found):
         ids = ((number, [raw], False) for number, raw in enumerate(found, 1))
         return Table(f"{form} of ids", ONE_COLUMN, ids, "row")
-    names = _keys(raw for raw in found if isinstance(raw, dict))
+    objects = [raw for raw in found if isinstance(raw, dict)]
+    names, apart = _keys(objects), not any(map(_has_two, objects))
     rows = (_object(number, raw) for number, raw in enumerate(found, 1))
-    return Table(form, names, _values(rows, names), "row")
+    return Table(form, names, _values(rows, names), "row", apart=apart)
 
 
 def _rows_of(raw: dict[str, Any], depth: int = 0) -> list[Any] | None:
@@ -143,6 +145,10 @@ def _object(number: int, raw: object, *, guessed: bool = False) -> Object | Prob
     if not isinstance(raw, dict):
         return Problem(number, f"not a JSON object, as each order is: {shown(raw)}")
     return number, raw, guessed
+
+
+def _has_two(raw: Mapping[str, Any]) -> bool:
+    return sum(has_order((name,)) for name in raw) > 1
 
 
 def _keys(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:

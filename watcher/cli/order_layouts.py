@@ -22,6 +22,9 @@ _OUTSIDE = (
     *("external", "provider", "api", "panel", "smm", "smmpanel", "supplier", "remote"),
     *("vendor", "upstream", "source"),
 )
+_OWNERS = tuple(f"{name}s" for name in _OUTSIDE)  # as in "provider's order ID"
+# As in "order ID (provider)"; order_api is the number of a provider in PHP scripts.
+_AFTER = tuple(name for name in _OUTSIDE if name != "api")
 
 
 @lru_cache(maxsize=4096)
@@ -89,13 +92,36 @@ _PROVIDER_WORDS = (
     *("provider", "providername", "apiprovider", "apiprovidername", "apiproviderid", "orderapi"),
     *("supplier", "suppliername", "vendor", "vendorname", "apiname", "apiid", "providerid"),
     *("externalprovider", "smmpanel", "panelname"),
+    *_plain(
+        "поставщик, провайдер, постачальник, sağlayıcı, fornecedor, provedor, proveedor, anbieter,"
+        "fournisseur, fornitore, penyedia, nhà cung cấp"
+    ),
 )
 _QUANTITIES = (*_QUANTITY_WORDS, *_DOTTED_QUANTITY_WORDS, "count")
+_ORDER_STEMS = ("orderid", "ordernumber", "orderno", "order")
+_SERVICE_STEMS = ("serviceid", "servicenumber", "serviceno", "service")
 _OUTER_ORDER = (
-    *_joined(_OUTSIDE, ("orderid", "ordernumber", "orderno", "order")),
-    *("externalid", "remoteid", "smmid"),
+    *_joined((*_OUTSIDE, *_OWNERS), _ORDER_STEMS),
+    *_joined(_ORDER_STEMS, _AFTER),
+    *("externalid", "remoteid", "smmid", "externalorderids"),
+    *_plain(
+        "внешний id, внешний id заказа, id внешнего заказа, id заказа поставщика,"
+        "id заказа провайдера, id у поставщика, id у провайдера, sağlayıcı sipariş id,"
+        "sağlayıcı sipariş no, api sipariş id, api sipariş no, harici id, dış sipariş id,"
+        "id externo, id do pedido externo, id do pedido no fornecedor, id pedido api,"
+        "id de pedido externo, id del pedido externo, id del pedido del proveedor, externe id,"
+        "externe bestellnummer, id externe, id commande externe, id esterno, id eksternal"
+    ),
 )
-_OUTER_SERVICE = _joined(_OUTSIDE, ("serviceid", "servicenumber", "serviceno", "service"))
+_OUTER_SERVICE = (
+    *_joined((*_OUTSIDE, *_OWNERS), _SERVICE_STEMS),
+    *_joined(_SERVICE_STEMS, _AFTER),
+    *_plain(
+        "внешний id услуги, id услуги поставщика, id услуги провайдера, sağlayıcı servis id,"
+        "api servis id, id do serviço externo, id do serviço no fornecedor,"
+        "id del servicio externo, id del servicio del proveedor"
+    ),
+)
 _PEOPLE = frozenset(
     (
         *("user", "username", "userid", "useremail", "uid", "client", "clientid", "clientname"),
@@ -217,19 +243,25 @@ def other_order(names: Sequence[str], there: Sequence[bool]) -> int | None:
     return _places({"order": _ORDER_WORDS}, words).get("order")
 
 
-def match(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> Match:
+def match(
+    names: Sequence[str], chosen: Mapping[str, str] | None = None, *, apart: bool = False
+) -> Match:
     """Whose list has columns of these names, and which is what. NoMatch says what was looked for.
 
-    `chosen` names the column of a field: by its name, or by its place from 1 on.
+    `chosen` names the column of a field: by its name, or by its place from 1 on. `apart`: no row
+    has two columns of an order's id.
     """
     words = [plain(name) for name in names]
     maker = next(m for m in MAKERS if any(known <= set(words) for known in m.known_by))
     places = _places(maker.columns, words)
     taken = {field: _chosen_place(name, names) for field, name in (chosen or {}).items()}
     is_shop = maker.is_shop
-    if "order" in taken and not is_shop and places.get("order", taken["order"]) != taken["order"]:
+    order = taken.get("order", places.get("order"))
+    others = {n for n, word in enumerate(words) if word == "id" or n == places.get("order")}
+    if order is not None and not is_shop and not apart and others - {order}:
         is_shop = True  # the other number of an order is the shop's own, and so is its service
         places = _places({**maker.columns, "service": _OUTER_SERVICE}, words)
+    places |= {"order": order} if order is not None else {}
     places |= taken
     if "order" not in places:
         raise NoMatch(_looked_for(maker, names))

@@ -23,6 +23,8 @@ class Table(NamedTuple):
     rows: Iterable[Row | Problem]
     unit: str = "line"
     above: int = 0  # rows above the names, that are not used
+    apart: bool = False  # no row has two columns of an order's id
+    remark: str | None = None  # what else there is, that is not read
 
 
 def table_of_rows(

@@ -54,7 +54,9 @@ def _table(package: zipfile.ZipFile, chosen: Mapping[str, str]) -> Table | str:
         is_empty = is_empty and not rows
         found = table_of_rows(f"the sheet {title!r} of an Excel workbook", rows, chosen)
         if found is not None:
-            return found
+            others = [repr(other) for other, _ in sheets if other != title]
+            remark = f"not read: the sheets {', '.join(others)}" if others else None
+            return found._replace(remark=remark)
     if is_empty:
         return "an Excel workbook without a filled cell"
     return (

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import escape
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from watcher.cli.files import NotWritten
 
@@ -87,5 +87,5 @@ def _cell(value: object) -> str:
         return f"<c><v>{value}</v></c>"
     if isinstance(value, datetime):
         return f'<c s="1"><v>{(value - _BEGAN).total_seconds() / 86_400!r}</v></c>'
-    text = escape(_NOT_XML.sub("\ufffd", str(value))[:_MOST_LETTERS])
+    text = escape(_NOT_XML.sub("\ufffd", str(value))[:_MOST_LETTERS], quote=False)
     return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'

@@ -348,6 +348,13 @@ def test_letters_in_an_encoding_that_is_not_known_are_not_passed_on() -> None:
     assert [row.item.link for row in found if isinstance(row, Row)] == [None, LINK]
     assert "a link that is not in UTF-8 is left out" in notes[0]
     assert "not UTF-8: read as cp1252" in notes[1]
+    mixed = "ID;Link\n1;https://example.com/ж\n".encode() + "2;https://e.x/дата\n".encode("cp1251")
+    mixed += "3;https://example.com/ж\n".encode()
+    link = "https://example.com/ж"
+    assert [item.link for item in items(mixed)] == [link, None, link]
+    for form in (as_html, FORMS["array"]):
+        made = form(["ID", "Link"], [["1", link]]).replace("\\u0436", "ж")
+        assert [item.link for item in items(made.encode("cp1251"))] == [None]
     given = items(text.encode("cp1251"), encoding="cp1251")
     assert given[0].link == "https://example.com/ж"
 

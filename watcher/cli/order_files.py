@@ -130,7 +130,15 @@ def _tables(
 def _whole(source: Source, table: Callable[[bytes], Table | str]) -> Table | Problem:
     raw = source.whole()
     found = raw if isinstance(raw, Problem) else table(raw)
-    return Problem(0, found) if isinstance(found, str) else found
+    return Problem(0, found) if isinstance(found, str) else _marked(found, source)
+
+
+def _marked(found: Table | Problem, source: Source) -> Table | Problem:
+    """The table, its letters marked as guessed where those of the whole document are."""
+    if isinstance(found, Problem) or not source.is_guessed:
+        return found
+    marked = (row if isinstance(row, Problem) else (*row[:2], True) for row in found.rows)
+    return found._replace(rows=marked)
 
 
 def _json_table(source: Source, json: bool | None) -> Table | Problem:
@@ -149,9 +157,10 @@ def _json_table(source: Source, json: bool | None) -> Table | Problem:
         found = document_table(source.text(raw))
     except NotJson as error:
         if any(_is_object(line) for line in raw.splitlines()[:_FIRST_LINES]):
-            return lines_table(Source(BytesIO(raw), source.encoding, score).lines())
+            known = None if source.is_guessed else source.encoding
+            return lines_table(Source(BytesIO(raw), known, score).lines())
         found = str(error)
-    return Problem(0, found) if isinstance(found, str) else found
+    return Problem(0, found) if isinstance(found, str) else _marked(found, source)
 
 
 def _is_object(line: bytes) -> bool:

@@ -38,7 +38,7 @@ class Source:
         self, stream: BinaryIO, encoding: str | None = None, score: Score = lambda text: 0
     ) -> None:
         self.encoding = encoding
-        self.is_guessed = False
+        self.is_guessed = self._has_utf8 = False
         self._score = score
         self.head = stream.readline(MOST_BYTES)
         if self.head.startswith(ARCHIVE):
@@ -99,7 +99,9 @@ class Source:
     def _decoded(self, number: int, raw: bytes) -> Line | Problem:
         encoding = "utf-8" if self.encoding is None or self.is_guessed else self.encoding
         try:
-            return Line(number, raw.decode(encoding))
+            text = raw.decode(encoding)
+            self._has_utf8 = self._has_utf8 or not text.isascii()
+            return Line(number, text)
         except UnicodeDecodeError:
             if self.encoding is not None and not self.is_guessed:
                 return Problem(number, f"not {self.encoding}")
@@ -113,7 +115,7 @@ class Source:
         scores = {name: self._score(raw.decode(name, "replace")) for name in _CANDIDATES}
         plain = self._score(raw.decode("ascii", "ignore"))
         best = max(scores, key=scores.__getitem__)
-        self.is_guessed = scores[best] <= plain
+        self.is_guessed = scores[best] <= plain or self._has_utf8
         self.encoding = FALLBACK if self.is_guessed else best
 
 

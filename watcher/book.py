@@ -243,6 +243,12 @@ class Book:
             agenda.note_phase(order.phase, 1)
         records.write(slot, order)
 
+    def remove(self, panel: str, order_id: str) -> None:
+        """The order is no longer watched."""
+        found = self._find(panel, order_id)
+        if found:
+            self._remove(*found)
+
     def look_at(self, order: Order, when: float | None) -> None:
         """Rules look at the order again at `when`, None: only when it changes."""
         found = self._find(order.panel, order.id)

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from watcher.book import Book
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
 from watcher.judge import Judge
@@ -72,6 +74,47 @@ class Intake:
                 self._book.add(order, now)
         self._on_orders({order.panel for order in tracked})
         return tracked
+
+    async def name_services(self, orders: Sequence[Order]) -> int:
+        """Take over the services of known orders that have none; how many these are.
+
+        A service that is known does not change.
+        """
+        wanted = [order for order in orders if order.service is not None and self._lacks(order)]
+        if not wanted:
+            return 0
+        async with self._ledger.hold({order.panel for order in wanted}):
+            now = self._clock()
+            named = await self._store.name_services(wanted)
+            for order in named:
+                self._name_service(order, now)
+        return len(named)
+
+    async def set_service(self, panel: str, order_id: str, service: str) -> Order:
+        """Take over the order's service, where it is not known."""
+        order = await self.order(panel, order_id)
+        if order.service is not None and order.service != service:
+            raise Conflict(f"order {order_id} is of service {order.service}: that does not change")
+        listed = self._judge.services.get(panel)
+        if listed and service not in listed:
+            raise RequestError(f"{panel} lists no service {service!r}")
+        if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
+            raise NotYet("orders are still being loaded: try again in some seconds")
+        await self.name_services([msgspec.structs.replace(order, service=service)])
+        return await self.order(panel, order_id)
+
+    async def untrack(self, panel: str, order_id: str) -> Order:
+        """Forget the order; as it was. What was sent for it stays on record."""
+        order = await self.order(panel, order_id)
+        async with self._ledger.hold([panel]):
+            if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
+                raise NotYet("orders are still being loaded: try again in some seconds")
+            if not await self._store.untrack(order.key):
+                cause = "an action or a refill of it is not settled, or a change is not told yet"
+                raise Conflict(f"order {order_id} can't be untracked now: {cause}")
+            self._book.remove(panel, order_id)
+            self._judge.forget(order)
+        return order
 
     def check_panel(self, panel: str) -> Profile:
         """The panel's profile; NotFound where none of that name is configured."""
@@ -266,6 +309,17 @@ class Intake:
             return NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
         file = archive_name(archived_at)
         return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
+
+    def _lacks(self, order: Order) -> bool:
+        """Whether the order may be without a service; of closed ones the database knows."""
+        known = self._book.order(order.panel, order.id)
+        return known is None or known.service is None
+
+    def _name_service(self, order: Order, now: float) -> None:
+        known = self._book.order(order.panel, order.id)
+        if known is not None:
+            self._book.replace(msgspec.structs.replace(known, service=order.service))
+            self._ledger.look_soon(order.panel, order.id, now)
 
     def _counted(self, panel: str, order_id: str, current: int, now: float) -> list[Transition]:
         order = self._book.order(panel, order_id)

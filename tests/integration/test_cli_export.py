@@ -5,7 +5,9 @@ import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
-from watcher.cli import app
+from watcher.cli import app, xlsx
 from watcher.cli.order_files import Row, read
 from watcher.cli.spreadsheet import cell
 from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
@@ -62,6 +64,52 @@ def test_orders_as_csv_that_can_be_tracked_again(daemon: CannedDaemon) -> None:
     assert [row.item.order for row in again if isinstance(row, Row)] == [
         str(n) for n in range(2500)
     ]
+
+
+def test_orders_as_a_workbook_that_can_be_tracked_again(
+    daemon: CannedDaemon, tmp_path: Path
+) -> None:
+    fields = {"submitted_at": TIME, "problem": "=cmd|' /C calc'!A0", "link": "https://a.b/\x07<&>"}
+    daemon.answers["GET /v1/orders"] = paged(1500, **fields)  # type: ignore[assignment]
+    file = tmp_path / "orders.xlsx"
+    result = watcher(daemon, "orders", file)
+    assert (result.exit_code, result.stderr) == (0, f"1,500 orders written to {file}\n")
+    with file.open("rb") as stream:
+        again = [row for row in read(stream, "smmgenie") if isinstance(row, Row)]
+    assert [row.item.order for row in again] == [str(n) for n in range(1500)]
+    assert {row.item.submitted_at for row in again} == {datetime(2024, 5, 31, 12, tzinfo=UTC)}
+    with zipfile.ZipFile(file) as package:
+        sheet = package.read("xl/worksheets/sheet1.xml").decode()
+    assert "<t xml:space=\"preserve\">=cmd|' /C calc'!A0</t>" in sheet
+
+
+def test_changes_as_a_workbook(daemon: CannedDaemon, tmp_path: Path) -> None:
+    daemon.put("GET /v1/history", HistoryList(CHANGES, None))
+    file = tmp_path / "history.xlsx"
+    assert watcher(daemon, "history", file).exit_code == 0
+    with zipfile.ZipFile(file) as package:
+        assert package.read("xl/worksheets/sheet1.xml").count(b"<row>") == 4
+
+
+def test_more_rows_than_a_sheet_has_are_refused(
+    daemon: CannedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, "MOST_ROWS", 1000)
+    daemon.answers["GET /v1/orders"] = paged(1500)  # type: ignore[assignment]
+    result = watcher(daemon, "orders", tmp_path / "orders.xlsx")
+    assert result.exit_code == 1
+    assert "more than the 1,000 rows of an Excel sheet" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["orders.xls", "orders.json", "orders.ods", "orders.html"])
+def test_a_name_that_promises_another_format_is_refused(
+    daemon: CannedDaemon, tmp_path: Path, name: str
+) -> None:
+    result = watcher(daemon, "orders", tmp_path / name)
+    assert result.exit_code == 2
+    assert ".csv, .txt, .jsonl, .ndjson, .parquet, .xlsx" in " ".join(result.stderr.split())
+    assert (daemon.requests, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_filters_go_to_the_daemon(daemon: CannedDaemon) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, panel_view
 from watcher.cli import app
-from watcher.web.shapes import PanelList, Rejected, TrackAnswer
+from watcher.web.shapes import PanelList, Rejected, ServiceList, ServiceView, TrackAnswer
 
 CALL = "POST /v1/orders"
 
@@ -43,6 +43,22 @@ def watcher(daemon: CannedDaemon, *args: str, stdin: bytes | None = None, **env:
     return CliRunner().invoke(app, ("track", "genie", *args), input=stdin, env=given)
 
 
+def service(number: str) -> ServiceView:
+    return ServiceView(
+        service=number,
+        name="Likes",
+        type="Default",
+        category="c",
+        rate="0.9",
+        min=1,
+        max=1000,
+        refill=True,
+        cancel=True,
+        refill_disabled=None,
+        gone_at=None,
+    )
+
+
 def sent(daemon: CannedDaemon) -> list[str]:
     return [item["order"] for request in daemon.asked(CALL) for item in request.body["orders"]]
 
@@ -50,8 +66,11 @@ def sent(daemon: CannedDaemon) -> list[str]:
 def test_ids_by_hand(daemon: CannedDaemon) -> None:
     daemon.answers[CALL] = takes(known=("2",))
     result = watcher(daemon, "1", "2")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "1 order tracked, 1 known already\n"
+    assert (result.exit_code, result.stdout) == (0, "1 order tracked, 1 known already\n")
+    assert result.stderr == (
+        "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
+        "list with a column of the panel's services\n"
+    )
     assert sent(daemon) == ["1", "2"]
 
 
@@ -75,13 +94,14 @@ def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
 
 def test_a_file_with_bad_lines(daemon: CannedDaemon, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    file.write_text("order;qty;date\n1;10;2024-05-31 12:00:00\n2;many;\n3;10;\n4;10;\n")
+    text = "order;service;qty;date\n1;7;10;2024-05-31 12:00:00\n2;7;many;\n3;7;10;\n4;7;10;\n"
+    file.write_text(text)
     daemon.answers[CALL] = takes("3")
     result = watcher(daemon, "--file", str(file))
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{file}: CSV with semicolons between cells; "
-        "order from 'order', quantity from 'qty', submitted_at from 'date'",
+        f"{file}: CSV with semicolons between cells, a plain list of orders; order from 'order', "
+        "service from 'service', quantity from 'qty', submitted_at from 'date'",
         "line 3: quantity: 'many' is not a whole number",
         "line 4: order 3: refused here",
     ]
@@ -96,7 +116,25 @@ def test_what_is_not_taken_goes_to_a_file(daemon: CannedDaemon, tmp_path: Path) 
     daemon.answers[CALL] = takes("3")
     result = watcher(daemon, "--file", str(file), "--rejected", str(rejected), "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout) == {"tracked": 1, "known": 0, "rejected": 2}
+    assert json.loads(result.stdout) == {
+        "tracked": 1,
+        "known": 0,
+        "rejected": 2,
+        "updated": 0,
+        "without_service": 2,
+        "unlisted_services": {},
+        "layout": {
+            "form": "CSV with commas between cells",
+            "maker": "a plain list of orders",
+            "columns": {"order": "order", "quantity": "qty"},
+            "samples": {"order": "'1'", "quantity": "'10'"},
+            "own": [],
+            "unused": [],
+            "unit": "line",
+            "remarks": [],
+        },
+        "notes": [],
+    }
     assert rejected.read_text() == (
         "line,order,cause\n3,,quantity: 'many' is not a whole number\n4,3,refused here\n"
     )
@@ -105,15 +143,26 @@ def test_what_is_not_taken_goes_to_a_file(daemon: CannedDaemon, tmp_path: Path) 
 
 def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    text = "ID,External ID,Status,Date\n1,700,Done,31.05.2024\n2,701,Done,01.06.2024\n3,,,\n"
+    text = (
+        "ID,External ID,Status,Date,Completed at\n"
+        "1,700,Completed,31.05.2024,01.06.2024 10:00\n"
+        "2,701,In progress,01.06.2024,02.06.2024\n3,,,,\n4,x y,,,\n"
+    )
     file.write_bytes(text.encode("utf-16"))
     result = watcher(daemon, "--file", str(file), "--dry-run")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{file}: CSV with commas between cells; "
-        "order from 'External ID', submitted_at from 'Date'",
-        "not used: ID, Status",
-        "line 4: the order's id is missing",
+        f"{file}: CSV with commas between cells, a shop's list of orders",
+        "  order from 'External ID', as '700'",
+        "  submitted_at from 'Date', as '31.05.2024'",
+        "  finished_at from 'Completed at', as '01.06.2024 10:00'",
+        "  status from 'Status', as 'Completed'",
+        "not used, as numbers of the shop's own: ID",
+        "line 5: 'x y' is not an order's id",
+        "a finished_at of an order that goes on is left out: line 3, 'In progress'",
+        "not ordered at a panel, skipped: line 4",
+        "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
+        "list with a column of the panel's services",
     ]
     assert result.stdout.splitlines() == [
         "2 orders to track, 1 not taken; nothing was sent",
@@ -196,7 +245,7 @@ def test_progress_is_shown_on_a_terminal_only(daemon: CannedDaemon, tmp_path: Pa
     file = tmp_path / "orders.txt"
     file.write_text("\n".join(str(number) for number in range(6000)) + "\n7 [bold]8[/]\n")
     cause = "line 6001: '7 [bold]8[/]' is not an order's id\n"
-    assert watcher(daemon, "--file", str(file)).stderr == cause
+    assert watcher(daemon, "--file", str(file), "--service", "7").stderr == cause
     shown = watcher(daemon, "--file", str(file), FORCE_COLOR="1", TERM="xterm", COLUMNS="80")
     assert "6,001 orders" in shown.stderr
     assert cause in shown.stderr
@@ -219,7 +268,7 @@ def test_orders_are_sent_while_the_rest_is_still_to_come(
             stream.write(b"".join(b'{"order":%d}\n' % number for number in range(6000)))
             stream.flush()
             early.append(arrived.wait(10))
-            stream.write(b'{"order":"last"}\n')
+            stream.write(b'{"order":"7000"}\n')
 
     early: list[bool] = []
     daemon.answers[CALL] = answer
@@ -228,4 +277,65 @@ def test_orders_are_sent_while_the_rest_is_still_to_come(
     result = watcher(daemon, "--file", str(pipe))
     writer.join()
     assert early == [True]
-    assert (result.exit_code, sent(daemon)[-1]) == (0, "last")
+    assert (result.exit_code, sent(daemon)[-1]) == (0, "7000")
+
+
+def test_ids_by_hand_get_their_service(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/panels/genie/services", {"services": []})
+    result = watcher(daemon, "1", "2", "--service", "12 - Likes")
+    assert (result.exit_code, result.stderr) == (0, "")
+    [request] = daemon.asked(CALL)
+    assert [item["service"] for item in request.body["orders"]] == ["12", "12"]
+
+
+@pytest.mark.parametrize(
+    "args", [("--service", "Likes"), ("--encoding", "klingon"), ("--service", "")]
+)
+def test_an_option_that_can_not_be(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
+    assert watcher(daemon, "1", *args).exit_code == 2
+    assert daemon.requests == []
+
+
+def test_services_that_the_panel_does_not_list_are_told_of(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/panels/genie/services", ServiceList([service("12")]))
+    text = b"order,service\n1,12\n2,88\n3,88\n4,\n"
+    result = watcher(daemon, "--file", "-", "--service", "77", stdin=text)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == (
+        "genie does not list these services: 88 (2), 77 (1); are they the panel's own numbers?"
+    )
+
+
+def test_a_completion_is_sent(daemon: CannedDaemon) -> None:
+    text = b"order,service,completed at\n1,12,2024-05-31 12:00\n2,12,950\n"
+    result = watcher(daemon, "--file", "-", stdin=text)
+    assert result.exit_code == 0
+    assert [item["finished_at"] for item in daemon.asked(CALL)[0].body["orders"]] == [
+        "2024-05-31T12:00:00Z",
+        None,
+    ]
+    assert "a finished_at that can't be read is left out: line 3" in result.stderr
+
+
+def test_the_orders_of_another_panel_are_left_to_it(daemon: CannedDaemon) -> None:
+    daemon.put("GET /v1/panels", PanelList([panel_view("genie"), panel_view("other")]))
+    rows = (("1", "genie.com"), ("2", "other.com"), ("3", "else"), ("4", "genie.com"))
+    lines = [f"{order},{name}" for order, name in rows]
+    text = "\n".join(["external id,provider", *lines]).encode()
+    result = watcher(daemon, "--file", "-", "--service", "7", stdin=text)
+    assert (result.exit_code, sent(daemon)) == (0, ["1", "4"])
+    assert result.stderr.splitlines()[1:] == [
+        "of provider 'other.com', not genie; `watcher track other` takes these: line 3",
+        "of provider 'else', not genie; skipped: line 4",
+        "provider 'genie.com' is taken for genie: no other can be it",
+    ]
+    again = watcher(daemon, "--file", "-", "--provider", "ELSE", "--json", stdin=text)
+    assert (again.exit_code, sent(daemon)) == (0, ["1", "4", "3"])
+    assert json.loads(again.stdout)["notes"][0]["rows"] == 2
+
+
+def test_orders_that_get_a_service_are_counted(daemon: CannedDaemon) -> None:
+    daemon.put(CALL, TrackAnswer(0, 2, [], updated=1))
+    assert watcher(daemon, "1", "2", "--service", "7").stdout == (
+        "0 orders tracked, 2 known already (1 of them with a service now)\n"
+    )

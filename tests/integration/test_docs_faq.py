@@ -185,6 +185,7 @@ SITUATIONS: dict[str, Callable[[Path], str]] = {
     "submitted_at": lambda path: a_list(b"id,date\n1,05/06/2024\n"),
     "… is an id that": lambda path: a_list(b"id,qty\n1.23457E+11,5\n"),
     "no column is named": lambda path: a_list(b"number,qty\n1,5\n"),
+    "a WooCommerce list": lambda path: a_list(b"Order Number,Order Status\n5501,Completed\n"),
 }
 
 

@@ -25,7 +25,7 @@ def test_every_command_does_what_it_says(session: Session) -> None:
     for line in commands(PAGE):
         session.do(line)
     said = session.said
-    assert said["watcher track mypanel 23503 23504"].startswith("2 orders tracked")
+    assert said["watcher track mypanel 23503 23504 --service 1"].startswith("2 orders tracked")
     dry = "watcher track mypanel --file orders.csv --dry-run"
     assert said[dry].startswith("2 orders to track; nothing was sent")
     sent = "watcher track mypanel --file orders.csv --rejected rejected.csv"

@@ -147,6 +147,25 @@ async def test_buttons_act_once_through_the_intent_log(tmp_path: Path):
         assert (await send(session, "/orders/standard/99/cancel"))[0] == 404
 
 
+async def test_a_service_that_is_not_known_can_be_set_once(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        seeded = {"quantity": 1000, "services": [2], "fate": SLOW}
+        (order,) = map(str, house.panel.world.seed_orders(1, house.panel.now(), **seeded))
+        await house.track([order])
+        await house.run(120.0)
+        page, path = f"/orders/standard/{order}", f"/orders/standard/{order}/service"
+        assert f'action="{path}"' in (await get(session, page))[1]
+        for form, status in (({"service": "a b"}, 400), ({"service": "nowhere"}, 400)):
+            assert (await send(session, path, form))[0] == status, form
+        status, _, headers = await send(session, path, {"service": "2"})
+        assert (status, headers["Location"]) == (303, page)
+        assert house.order(order).service == "2"
+        assert f'action="{path}"' not in (await get(session, page))[1]
+        assert (await send(session, path, {"service": "1"}))[0] == 409
+        assert (await send(session, path, {"service": "2"}))[0] == 303
+        assert (await send(session, "/orders/standard/99/service", {"service": "2"}))[0] == 404
+
+
 async def test_odd_resolutions_are_refused(tmp_path: Path):
     async with a_house(tmp_path) as house, a_browser(house) as session:
         for path, form, status in (

@@ -98,6 +98,19 @@ async def test_a_count_told_during_a_reload_is_kept_or_refused(tmp_path: Path):
         assert shown["state"]["count"] == 7
 
 
+async def test_an_order_untracked_during_a_reload_is_gone_or_that_is_refused(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        (order,) = await done(house)
+        change(house)
+        path = f"/v1/orders/standard/{order}"
+        untracked = in_between(house.daemon.store, "load", lambda: house.call("DELETE", path))
+        await house.daemon.reload()
+        gone = await untracked
+        assert gone["order"] == order
+        assert house.daemon.book.order("standard", order) is None
+        assert house.daemon.book.counts["standard", "completed"] == 0
+
+
 async def test_an_order_tracked_during_a_reload_is_counted_once(tmp_path: Path):
     async with a_house(tmp_path) as house:
         await done(house)

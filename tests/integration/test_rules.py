@@ -196,6 +196,37 @@ when = "order.status == 'completed' && order.drop > 0.1"
         assert house.panel.journal.sent("refill") == {int(ids[0]): 1}
 
 
+async def test_an_order_without_a_service_is_given_one_and_the_rules_look_at_once(tmp_path: Path):
+    rules = """
+[[rules]]
+name = "refill done"
+action = "refill"
+when = "order.status == 'completed' && service.refill"
+"""
+    async with a_house(tmp_path, rules=rules) as house:
+        seeded = {"quantity": 1000, "services": [1], "fate": DONE}
+        ids = list(map(str, house.panel.world.seed_orders(3, house.panel.now(), **seeded)))
+        await house.track(ids)
+        await house.run(HOUR)
+        assert house.order(ids[0]).service is None
+        assert house.panel.journal.requests("refill") == []
+        path = f"/v1/orders/standard/{ids[0]}/service"
+        assert (await house.call("PUT", path, json={"service": 1}))["service"] == "1"
+        # Tracked again from a list with a service; one that is known stays as it is.
+        items = [
+            {"panel": "standard", "order": ids[0], "service": 2},
+            {"panel": "standard", "order": ids[1], "service": 1},
+        ]
+        answer = await house.call("POST", "/v1/orders", json={"orders": items})
+        assert answer == {"tracked": 0, "known": 2, "rejected": [], "updated": 1}
+        await house.run(5.0)
+        assert [house.order(i).service for i in ids] == ["1", "1", None]
+        assert house.panel.journal.sent("refill") == {int(ids[0]): 1, int(ids[1]): 1}
+        await house.restart()
+        await house.run(5.0)
+        assert [house.order(i).service for i in ids] == ["1", "1", None]
+
+
 @pytest.mark.parametrize("profile", ["smmgenie", "smmxz"])
 async def test_a_panel_without_batches_is_asked_for_refills_one_by_one(
     tmp_path: Path, profile: str

@@ -38,11 +38,14 @@ VALUES = (
 # A good body's fields, as JSON; each is in turn left to every value above.
 TRACKED = {"panel": '"standard"', "order": '"7"'}
 BODIES: dict[tuple[str, str], dict[str, str]] = {
-    ("POST", "/v1/orders"): dict.fromkeys(("service", "link", "quantity", "submitted_at"), "null")
+    ("POST", "/v1/orders"): dict.fromkeys(
+        ("service", "link", "quantity", "submitted_at", "finished_at"), "null"
+    )
     | TRACKED,
     ("POST", "/v1/submit"): {"panel": '"standard"', "service": "1", "link": '""', "quantity": "-1"}
     | {"params": "{}"},
     ("PUT", "/v1/orders/standard/1/count"): {"count": "1"},
+    ("PUT", "/v1/orders/standard/1/service"): {"service": "1"},
     ("POST", "/v1/actions/1/resolve"): {"state": '"accepted"', "result": "null"},
 }
 PATHS = (

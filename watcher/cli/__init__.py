@@ -33,6 +33,7 @@ from watcher.cli import (
     submit,
     top,
     track,
+    untrack,
 )
 from watcher.cli.client import Unreachable
 from watcher.cli.output import say, warn
@@ -47,6 +48,7 @@ _COMMANDS = {
     "Start": (daemon.demo, init.init, daemon.run, check.check_config, simulated.panel),
     "Orders": (
         track.track,
+        untrack.untrack,
         submit.submit,
         orders.orders,
         show.show,

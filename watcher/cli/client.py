@@ -69,11 +69,12 @@ class Client:
         """Every panel that the daemon watches."""
         return self.shaped(self.get(path_of("panels")), PanelList).panels
 
-    def check_panel(self, panel: str) -> None:
-        """NotFound where the daemon has no such panel, with the one that may be meant."""
+    def check_panel(self, panel: str) -> list[str]:
+        """All panels; NotFound where this one is none of them, with the one that may be meant."""
         known = [view.panel for view in self.panels()]
         if panel not in known:
             raise no_such("panel", panel, known)
+        return known
 
     def post(
         self,
@@ -85,6 +86,10 @@ class Client:
     ) -> tuple[int, Any]:
         """The answer's status and JSON."""
         return self._ask("POST", path, body=body, headers=headers, patience=patience)
+
+    def delete(self, path: str) -> Any:
+        """The answer's JSON."""
+        return self._ask("DELETE", path)[1]
 
     def pages(
         self, path: str, name: str, query: Query, most: int | None = None

@@ -1,4 +1,4 @@
-"""`watcher export`: orders and their history as CSV, JSON lines or Parquet, page by page."""
+"""`watcher export`: orders and their history as CSV, XLSX, JSON lines or Parquet, page by page."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ from watcher.cli.options import (
 from watcher.cli.output import clean, counted, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
+from watcher.cli.xlsx import xlsx_writer
 from watcher.model import Status
 from watcher.web.shapes import ChangeView, OrderView
 
@@ -41,7 +42,20 @@ class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+    XLSX = "xlsx"
 
+
+_ENDINGS = {
+    "": Format.CSV,
+    ".csv": Format.CSV,
+    ".txt": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
+    ".xlsx": Format.XLSX,
+}
+_BINARY = frozenset((Format.PARQUET, Format.XLSX))
+_TIMES = frozenset(name for name in OrderView.__struct_fields__ if name.endswith("_at")) | {"at"}
 
 # When an order is checked next is a matter of the moment, and costs the daemon most to tell.
 _ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "next_check_at")
@@ -53,7 +67,7 @@ def export(
     file: FileOrStdout = Path("-"),
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="Default: by FILE's name, else csv. parquet: an extra."),
+        typer.Option("--format", help="Default: by FILE's ending. parquet: an extra."),
     ] = None,
     panel: PanelOption = None,
     status: Annotated[Status | None, typer.Option(help="Orders with this status only.")] = None,
@@ -104,8 +118,13 @@ def _no_progress() -> Iterator[Callable[[int | None, str], None]]:
 
 
 def _by_name(file: Path) -> Format:
-    known = {".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".parquet": Format.PARQUET}
-    return known.get(file.suffix.lower(), Format.CSV)
+    found = _ENDINGS.get(file.suffix.lower())
+    if found is None:
+        endings = ", ".join(ending for ending in _ENDINGS if ending)
+        raise typer.BadParameter(
+            f"{file} ends in none of {endings}: name it so, or give --format", param_hint="FILE"
+        )
+    return found
 
 
 @contextmanager
@@ -114,8 +133,8 @@ def _target(file: Path, form: Format, *, force: bool) -> Iterator[BinaryIO]:
         with whole_file(file, force=force) as stream:
             yield stream
         return
-    if form is Format.PARQUET:
-        raise typer.BadParameter("parquet needs a file", param_hint="FILE")
+    if form in _BINARY:
+        raise typer.BadParameter(f"{form} needs a file", param_hint="FILE")
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
 
@@ -131,9 +150,22 @@ def _writer(stream: BinaryIO, what: What, form: Format) -> Iterator[Write]:
         yield lambda items: _write_lines(stream, items)
     else:
         is_orders = what is What.ORDERS
-        stream.write(csv_lines([_ORDER_FIELDS if is_orders else _CHANGE_FIELDS]))
+        names = _ORDER_FIELDS if is_orders else _CHANGE_FIELDS
         rows = _order_rows if is_orders else _change_rows
+        if form is Format.XLSX:
+            with xlsx_writer(stream, names) as write:
+                yield lambda items: write([_typed(names, row) for row in rows(items)])
+            return
+        stream.write(csv_lines([names]))
         yield lambda items: _write_csv(stream, rows(items))
+
+
+def _typed(names: tuple[str, ...], row: list[Any]) -> list[Any]:
+    """The row with its times as times."""
+    return [
+        datetime.fromisoformat(value) if value and name in _TIMES else value
+        for name, value in zip(names, row, strict=True)
+    ]
 
 
 def _write_lines(stream: BinaryIO, items: list[Any]) -> None:

@@ -1,10 +1,12 @@
 """The dates of exports, in the forms that panels, spreadsheets and people write: pure."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 _UNIX = (1_000_000_000, 4_102_444_800)  # 2001 to 2100: fewer digits are a date, more are ms
+_SHEET = (36_526, 73_051)  # 2000 to 2100 as spreadsheets count days
+_SHEET_BEGAN = datetime(1899, 12, 30, tzinfo=UTC)
 _CLOCK = r"(?:(?:\s+|T)(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}))?(?:\s*(?P<half>[ap]m))?)?"
 _NAMED = r"(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
@@ -34,17 +36,24 @@ def read_time(text: str, order: DateOrder | None = None) -> datetime:
     """
     try:
         if re.fullmatch(r"[0-9.]+", text) and text.count(".") < 2:
-            return _unix(float(text))
+            return _counted(float(text))
         return _of_form(text, order) or _iso(text)
     except OverflowError:
         raise ValueError("out of range") from None
 
 
-def _unix(seconds: float) -> datetime:
-    least, most = _UNIX
-    if not least <= seconds < most:
-        raise ValueError("not Unix seconds")
-    return datetime.fromtimestamp(seconds, UTC)
+def sheet_time(days: float) -> datetime:
+    """The time that a spreadsheet's number of days is, to the second."""
+    return _SHEET_BEGAN + timedelta(seconds=round(days * 86_400))
+
+
+def _counted(number: float) -> datetime:
+    """Unix seconds, or a spreadsheet's days: their ranges are far apart."""
+    if _SHEET[0] <= number < _SHEET[1]:
+        return sheet_time(number)
+    if not _UNIX[0] <= number < _UNIX[1]:
+        raise ValueError("neither Unix seconds nor a spreadsheet's days")
+    return datetime.fromtimestamp(number, UTC)
 
 
 def _iso(text: str) -> datetime:

@@ -1,95 +1,176 @@
-"""The values of a list's line into an order to track: pure."""
+"""The values of a list's row into an order to track: pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from watcher.cli.order_dates import DateOrder, read_time
+from watcher.model import Status
+from watcher.panels.protocol import status_of
 from watcher.web.shapes import TrackItem
 
-_ORDER = re.compile(r"[^\s,]{1,64}")
-_ROUNDED = re.compile(r"\d+\.\d*(E\+?\d+)?|\d+E\+\d+", re.IGNORECASE)
+# Every id that a panel was seen to give: letters and digits, maybe joined by a mark.
+_ORDER = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_.:-]{0,62}[A-Za-z0-9_-])?")
+_WRITTEN_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[.-]\d\d?[.-]\d{4}|\d\d?:\d\d(?::\d\d)?")
+_ROUNDED = re.compile(r"\d+[.,]\d*(E\+?\d+)?|\d+E\+\d+", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # "1234 - Followers", "[1234] Followers": panels show a service's id before its name.
 _SERVICE = re.compile(r"#?(\d{1,12})\s*[-–—|:]\s*\D.*|\[(\d{1,12})\].*", re.DOTALL)
-_THOUSANDS = re.compile(r"\d{1,3}(?:[, '\u00a0\u202f]\d{3})+")
+_SERVICE_ID = re.compile(r"#?([A-Za-z0-9_.:-]{1,64})")
+_THOUSANDS = re.compile(r"\d{1,3}(?:[, '\u00a0\u202f]\d{3})+(?:\.0{1,2})?")
+_DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,0{1,2})?")
+_WITH_ZEROS = re.compile(r"(\d+)[.,]0{1,2}|(\d+)\.0{4,8}")
+# What databases and scripts write where there is nothing.
+_NOTHING = frozenset(("", "null", "none", "nil", "\\n", "-", "–", "—", "n/a", "#n/a", "undefined"))
+_NO_ORDER = _NOTHING | {"0", "-1"}
+_UNFINISHED = frozenset((Status.PENDING, Status.PROCESSING, Status.IN_PROGRESS))
+_NO_DATE = re.compile(r"0{4}-00-00.*|0|0\.0")
+
+Note = Callable[[str, str], None]  # a kind, and an example of it
 
 
 def track_item(
-    panel: str, values: Mapping[str, object], dates: DateOrder | None = None
+    panel: str,
+    values: Mapping[str, object],
+    dates: DateOrder | None = None,
+    *,
+    note: Note = lambda kind, example: None,
+    dotted: bool = False,
+    guessed: bool = False,
 ) -> TrackItem:
-    """The order of a line; ValueError tells what is wrong with it."""
-    _check_panel(panel, values.get("panel"))
+    """The order of a row; ValueError tells what is wrong with it.
+
+    What is left out is noted. `dotted`: a dot separates thousands. `guessed`: letters beyond
+    ASCII may be others.
+    """
     return TrackItem(
         panel=panel,
         order=order_id(values.get("order")),
-        service=_service(values.get("service")),
-        link=_text(values.get("link"), "link", 4000),
-        quantity=_quantity(values.get("quantity")),
-        submitted_at=_time(values.get("submitted_at"), dates),
+        service=_service(values.get("service"), note),
+        link=_link(values.get("link"), note, guessed=guessed),
+        quantity=_quantity(values.get("quantity"), note, dotted=dotted),
+        submitted_at=_time(values.get("submitted_at"), "submitted_at", dates),
+        finished_at=_finished(values, dates, note),
     )
 
 
 def order_id(value: object) -> str:
     """An order's id as the API takes it; ValueError where it can't be one."""
-    text = _text(value, "order", 1000)
+    text = text_of(value, "order", 1000)
     if text is None:
         raise ValueError("the order's id is missing")
-    if not _ORDER.fullmatch(text) or not text.isprintable() or "\ufffd" in text:
-        raise ValueError(f"{_shown(text)} is not an order's id")
-    if _ROUNDED.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is an id that a spreadsheet has made a number of")
-    return text
+    bare = text[1:] if re.fullmatch(r"#[A-Za-z0-9]+", text) else text
+    if _ROUNDED.fullmatch(bare):
+        raise ValueError(f"{shown(text)} is an id that a spreadsheet has made a number of")
+    if not _ORDER.fullmatch(bare) or _WRITTEN_DATE.fullmatch(bare):
+        raise ValueError(f"{shown(text)} is not an order's id")
+    return bare
 
 
-def _check_panel(panel: str, value: object) -> None:
-    named = _text(value, "panel", 1000)
-    if named is not None and named.casefold() != panel.casefold():
-        raise ValueError(f"an order at panel {_shown(named)}, not {panel}")
+def is_no_order(value: object) -> bool:
+    """Whether a shop's list says so that an order is at no panel."""
+    text = text_of(value, "order", 1000)
+    return text is None or text.lower() in _NO_ORDER
 
 
-def _text(value: object, name: str, most: int) -> str | None:
+def text_of(value: object, name: str, most: int) -> str | None:
+    """The cell's text, None where it is empty; ValueError where it is none."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
         value = str(value)
     if not isinstance(value, str):
-        raise ValueError(f"{name}: {_shown(value)} is not text")
-    text = value.strip()
+        raise ValueError(f"{name}: {shown(value)} is not text")
+    text = _bare(value.strip())
     if len(text) > most:
         raise ValueError(f"{name}: longer than {most} characters")
     if not text.isascii() and _SURROGATE.search(text):
         raise ValueError(f"{name}: not UTF-8")
-    return text or None
+    return None if text.lower() in _NOTHING else text
 
 
-def _service(value: object) -> str | None:
+def _bare(text: str) -> str:
+    """Without what keeps a spreadsheet from making a number of it: ="23519", '23519."""
+    if not text.startswith(("=", "'")):
+        return text
+    wrapped = re.fullmatch(r'=\s*"(.*)"', text, re.DOTALL)
+    if wrapped:
+        return wrapped[1].replace('""', '"').strip()
+    return text[1:].strip() if text.startswith("'") else text
+
+
+def _service(value: object, note: Note) -> str | None:
     """A service's id; a name without one is left out, as an id has no blanks."""
-    text = _text(value, "service", 1000)
-    if text is None:
+    text = text_of(value, "service", 1000)
+    if text is None or text == "0":
         return None
+    if text.isascii() and text.isdecimal() and len(text) <= 64:
+        return text
     found = _SERVICE.fullmatch(text)
     if found:
         return found[1] or found[2]
-    return None if len(text) > 64 or re.search(r"\s", text) else text
+    whole = _WITH_ZEROS.fullmatch(text)
+    if whole:
+        return whole[1] or whole[2]
+    bare = _SERVICE_ID.fullmatch(text)
+    if bare is None or not re.search(r"\d", text):
+        note("a service's name without its number is left out", shown(text))
+        return None
+    return bare[1]
 
 
-def _quantity(value: object) -> int | None:
-    text = _text(value, "quantity", 1000)
+def _link(value: object, note: Note, *, guessed: bool) -> str | None:
+    text = text_of(value, "link", 4000)
     if text is None:
         return None
+    if (guessed and not text.isascii()) or "\ufffd" in text:
+        note("a link that is not in UTF-8 is left out (give --encoding)", shown(text))
+        return None
+    return text
+
+
+def _quantity(value: object, note: Note, *, dotted: bool) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = str(Decimal(value))
+    text = text_of(value, "quantity", 1000)
+    if text is None:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) <= 15:
+        return int(text)
     if _THOUSANDS.fullmatch(text):
-        text = re.sub(r"\D", "", text)
+        text = re.sub(r"\D", "", re.sub(r"\.0+$", "", text))
+    elif _DOTTED.fullmatch(text):
+        if not (dotted or text.count(".") > 1 or "," in text):
+            note("a quantity that can be two numbers is left out", shown(text))
+            return None
+        text = re.sub(r"\D", "", re.sub(r",0+$", "", text))
+    elif whole := _WITH_ZEROS.fullmatch(text):
+        text = whole[1] or whole[2]
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise ValueError(f"quantity: {_shown(text)} is not a whole number")
+        raise ValueError(f"quantity: {shown(text)} is not a whole number")
     return int(text)
 
 
-def _time(value: object, dates: DateOrder | None) -> datetime | None:
+def _finished(values: Mapping[str, object], dates: DateOrder | None, note: Note) -> datetime | None:
+    """When the order finished, as far as that can be read: nothing else depends on it."""
+    try:
+        finished_at = _time(values.get("finished_at"), "finished_at", dates)
+        status = values.get("status")
+    except ValueError as error:
+        note("a finished_at that can't be read is left out", str(error))
+        return None
+    if finished_at and isinstance(status, str) and status_of(status) in _UNFINISHED:
+        note("a finished_at of an order that goes on is left out", shown(status))
+        return None
+    return finished_at
+
+
+def _time(value: object, name: str, dates: DateOrder | None) -> datetime | None:
     if isinstance(value, float):
         value = repr(value)
-    text = _text(value, "submitted_at", 1000)
-    if text is None:
+    text = text_of(value, name, 1000)
+    if text is None or _NO_DATE.fullmatch(text):
         return None
     try:
         return read_time(text, dates)
@@ -97,9 +178,10 @@ def _time(value: object, dates: DateOrder | None) -> datetime | None:
         cause = "is not a time as 2024-05-31 18:00:00 or 31.05.2024 18:00"
         if "--dates" in str(error):
             cause = f"can be two days: {error}"
-        raise ValueError(f"submitted_at: {_shown(text)} {cause}") from None
+        raise ValueError(f"{name}: {shown(text)} {cause}") from None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """The value as it stands there, not too long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -116,6 +116,25 @@ class Archive(Part):
 
         return await self._db.write("archive", work)
 
+    async def untrack(self, key: int) -> bool:
+        """Remove an order whatever its phase, unless something of it is not settled or not told.
+
+        Its actions and refills stay on record.
+        """
+
+        async def work(connection: AsyncConnection) -> bool:
+            idle = _idle(select(orders.c.key)).where(orders.c.key == key)
+            if (await connection.execute(idle)).first() is None:
+                return False
+            changes = (await connection.execute(_histories([key]))).mappings()
+            if numbers := [(row["id"],) for row in changes]:
+                await connection.exec_driver_sql(_DELETE_HISTORY, numbers)
+            for statement in _DELETE_BY_KEY:
+                await connection.exec_driver_sql(statement, (key,))
+            return True
+
+        return await self._db.write("untrack", work)
+
     async def archived(self, panel: str, ids: Sequence[str]) -> set[str]:
         """Those of the orders that were archived; a thousand ids at the most."""
         statement = select(archived_orders.c.order_id).where(
@@ -193,6 +212,13 @@ class Archive(Part):
 
 
 def _eligible(statement: Select[*tuple[Any, ...]], at: float) -> Select[*tuple[Any, ...]]:
+    return _idle(statement).where(
+        order_states.c.phase == Phase.CLOSED.value, order_states.c.changed_at < at
+    )
+
+
+def _idle(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Only orders that nothing keeps."""
     unsettled = select(actions.c.id).where(_OF_ORDER[actions], UNSETTLED_STATE).exists()
     # Whoever has yet to be told of an order is told of it first.
     waits = select(event_lanes.c.key).where(event_lanes.c.key == orders.c.key).exists()
@@ -202,14 +228,8 @@ def _eligible(statement: Select[*tuple[Any, ...]], at: float) -> Select[*tuple[A
         .exists()
     )
     running = select(refills.c.key).where(_OF_ORDER[refills], _RUNNING).exists()
-    return statement.join(order_states, order_states.c.key == orders.c.key).where(
-        order_states.c.phase == Phase.CLOSED.value,
-        order_states.c.changed_at < at,
-        ~unsettled,
-        ~running,
-        ~waits,
-        ~untold,
-    )
+    states = statement.join(order_states, order_states.c.key == orders.c.key)
+    return states.where(~unsettled, ~running, ~waits, ~untold)
 
 
 async def _fingerprints(

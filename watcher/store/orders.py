@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Select, and_, bindparam, case, select
+from sqlalchemy import CTE, Select, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
@@ -31,6 +31,16 @@ _LOAD = {  # with links -> statement
     for statement in [select_rows(links=links)]
 }
 
+_NAME_SERVICE = (
+    update(orders)
+    .where(
+        orders.c.panel == bindparam("_panel"),
+        orders.c.order_id == bindparam("_order"),
+        orders.c.service.is_(None),
+    )
+    .values(service=bindparam("_to"))
+)
+
 
 class Orders(Part):
     """The tables `orders`, `order_states` and `history`, but for the changes."""
@@ -42,6 +52,21 @@ class Orders(Part):
         await self._db.know_panels({order.panel for order in found})
         panels = self._db.panels
         return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
+
+    async def name_services(self, found: Sequence[Order]) -> list[Order]:
+        """Record the service of orders that have none yet; returns these."""
+        await self._db.know_panels({order.panel for order in found})
+        panels = self._db.panels.ids
+
+        async def write(connection: AsyncConnection) -> list[Order]:
+            named: list[Order] = []
+            for order in found:
+                values = {"_panel": panels[order.panel], "_order": order.id, "_to": order.service}
+                if (await connection.execute(_NAME_SERVICE, values)).rowcount:
+                    named.append(order)
+            return named
+
+        return await self._db.write("name_services", write) if found else []
 
     async def last_key(self) -> int:
         """The key of the newest order; whatever is tracked later has a higher one."""

@@ -36,6 +36,7 @@ from watcher.web.shapes import (
     OrderList,
     OrderView,
     Rejected,
+    ServiceRequest,
     SubmitRequest,
     TrackAnswer,
     TrackItem,
@@ -69,6 +70,9 @@ async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswe
         orders.setdefault((order.panel, order.id), order)
     tracked = await backend.intake.track(list(orders.values())) if orders else []
     known += len(orders) - len(tracked)
+    for order in tracked:
+        del orders[order.panel, order.id]
+    updated = await backend.intake.name_services(list(orders.values()))
     late = [order for order in tracked if order.origin is not Origin.WHOLE]
     return 200, TrackAnswer(
         tracked=len(tracked),
@@ -76,6 +80,7 @@ async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswe
         rejected=rejected,
         undated=sum(order.origin is Origin.UNDATED for order in late),
         finish_unknown=sum(order.finished_at is None for order in late),
+        updated=updated,
     )
 
 
@@ -147,6 +152,18 @@ async def set_count(backend: Backend, request: web.Request) -> tuple[int, OrderV
     body = await read_body(request, CountRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, backend.view(await backend.intake.set_count(panel, order_id, body.count))
+
+
+async def set_service(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+    body = await read_body(request, ServiceRequest)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    service = str(body.service)
+    return 200, backend.view(await backend.intake.set_service(panel, order_id, service))
+
+
+async def untrack(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    return 200, backend.view(await backend.intake.untrack(panel, order_id))
 
 
 async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
@@ -236,6 +253,13 @@ ROUTES = (
         gives={200: OrderDetail, **_FAULTS},
     ),
     Route(
+        method="DELETE",
+        path="/v1/orders/{panel}/{order}",
+        handler=untrack,
+        summary="Forget the order, as it was last; what was sent for it stays among the actions.",
+        gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
         method="POST",
         path="/v1/orders/{panel}/{order}/refill",
         handler=refill,
@@ -256,6 +280,14 @@ ROUTES = (
         summary="Tell the link's current count; `order.drop` in rules comes from it.",
         takes=CountRequest,
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="PUT",
+        path="/v1/orders/{panel}/{order}/service",
+        handler=set_service,
+        summary="Tell the order's service, where it is not known; `service` in rules needs it.",
+        takes=ServiceRequest,
+        gives={200: OrderView, 400: FaultAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="POST",

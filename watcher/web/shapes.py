@@ -12,6 +12,7 @@ PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
+ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -50,6 +51,7 @@ class TrackAnswer(msgspec.Struct, frozen=True):
     Of those tracked, `undated` have no time of submission, so that their age is not known, and
     `finish_unknown` no time of completion: if they are final at their first check, when they
     finished is not known, and no rule on that acts on them.
+    `updated` are those of the known ones whose service was not known before.
     """
 
     tracked: int
@@ -57,6 +59,7 @@ class TrackAnswer(msgspec.Struct, frozen=True):
     rejected: list[Rejected]
     undated: int = 0
     finish_unknown: int = 0
+    updated: int = 0
 
 
 class SubmitRequest(msgspec.Struct, frozen=True):
@@ -73,6 +76,12 @@ class CountRequest(msgspec.Struct, frozen=True):
     """The link's current count, measured elsewhere."""
 
     count: Count
+
+
+class ServiceRequest(msgspec.Struct, frozen=True):
+    """The panel's service of an order that was tracked without one."""
+
+    service: ServiceId | Count
 
 
 class ResolveRequest(msgspec.Struct, frozen=True):

@@ -41,6 +41,8 @@ def add_pages(app: web.Application) -> None:
     post("/logout", _logout)
     post("/orders/{panel}/{order}/refill", _act(Kind.REFILL))
     post("/orders/{panel}/{order}/cancel", _act(Kind.CANCEL))
+    post("/orders/{panel}/{order}/service", _set_service)
+    post("/orders/{panel}/{order}/untrack", _untrack)
     post("/actions/{id}/resolve", _resolve)
 
 
@@ -82,6 +84,23 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
         return _see(f"{url}#action-{action.id}")
 
     return respond
+
+
+async def _set_service(request: web.Request) -> web.Response:
+    form = await _form(request)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    service = form.get("service", "").strip()
+    if not service or len(service) > 64 or any(c.isspace() or c == "," for c in service):
+        raise RequestError("give the service's id at the panel")
+    await request.app[BACKEND].intake.set_service(panel, order_id, service)
+    return _see(look.order_url(panel, order_id))
+
+
+async def _untrack(request: web.Request) -> web.Response:
+    await _form(request)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    await request.app[BACKEND].intake.untrack(panel, order_id)
+    return _see(look.query("/orders", {"panel": panel}))
 
 
 async def _resolve(request: web.Request) -> web.Response:

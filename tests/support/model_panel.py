@@ -57,7 +57,7 @@ WHERE panels.name = '{}' AND kind = '{}' AND state = 'sending'
 _RUNNING = """
 SELECT refill_id FROM refills JOIN panels ON panels.id = refills.panel
 WHERE panels.name = '{}' AND order_id = '{}'
-AND status NOT IN ('completed', 'rejected', 'failed', 'canceled')
+AND status IN ('pending', 'in_progress', 'unknown')
 """
 TOO_SOON = RowError("refill was requested less than 24 hours ago")
 DISABLED = RowError("Refill is disabled for this service")

@@ -26,6 +26,7 @@ from watcher.store import Store
 log = structlog.get_logger()
 
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or told of no task
+_ANSWERED_WITHIN = 3600.0  # seconds: a panel that told of an order in them is not down
 
 Row = RefillObservation | RowError | None  # None: the answer says nothing of the task
 
@@ -55,7 +56,7 @@ class RefillWatcher:
         self._refills: dict[str, Refill] = {}
         self._patience: Patience[str] = Patience()
         self._asked: dict[str, float] = {}  # when each was last answered
-        self._missed: set[str] = set()  # answers since the start did not say how far they are
+        self._missed: set[str] = set()  # whose last answer, in this run, did not say how far
         self._heap: list[tuple[float, str]] = []
         self._one_by_one_until = 0.0  # the panel refuses batches that hold one unknown id
 
@@ -111,15 +112,20 @@ class RefillWatcher:
                 yield self._refills[refill_id]
 
     def _is_lost(self, refill: Refill, now: float) -> bool:
-        """Whether to give it up: not before it was asked about in this run, and not while the
-        panel does not answer.
+        """Whether to give it up: not before it was asked about in this run, not while the panel
+        does not answer, and not before it was asked about after that.
         """
         at = self._lost_at(refill, now)
         if at is None or at > now:
             return False
         if not self._limit:
             return True
-        return self._line.breaker.state is BreakerState.CLOSED and refill.id in self._missed
+        return refill.id in self._missed and self._is_answering(now)
+
+    def _is_answering(self, now: float) -> bool:
+        """Whether the panel answers other calls, so that its silence is about the task."""
+        is_closed = self._line.breaker.state is BreakerState.CLOSED
+        return is_closed or now - self._line.last_success < _ANSWERED_WITHIN
 
     def _lost_at(self, refill: Refill, now: float) -> float | None:
         return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
@@ -171,6 +177,7 @@ class RefillWatcher:
                 del waiting[refill_id]
         finally:
             for refill_id in waiting:
+                self._missed.discard(refill_id)
                 if refill_id in self._refills:
                     self._learnt_nothing(refill_id, now)
 
@@ -192,8 +199,7 @@ class RefillWatcher:
             return {}
         if isinstance(error, Refused):
             return {ids[0]: RowError(str(error))}
-        # A panel that answers other calls: its answers to this one say nothing of the task.
-        return {ids[0]: None} if self._line.breaker.state is BreakerState.CLOSED else {}
+        return {ids[0]: None} if self._is_answering(self._line.clock()) else {}
 
     def _ask_one_by_one(self) -> None:
         self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR

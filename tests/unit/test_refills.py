@@ -20,7 +20,7 @@ url = "https://p.example/api/v2"
 requests_per_minute = 60000
 refill_gives_up_after = "3h"
 idle_every = "5m"
-balance_every = "30d"
+balance_every = "10m"
 services_every = "30d"
 
 [[rules]]
@@ -117,7 +117,7 @@ async def test_a_task_is_not_given_up_while_the_panel_is_down(tmp_path: Path):
         await house.track("1")
         await house.run(HOUR)
         house.panel.answer = lambda action, params: TimedOut("no whole answer within 20 s")
-        await house.run(5 * HOUR)
+        await house.run(3.5 * HOUR)
         assert (await task(house)).status is RefillStatus.PENDING
         house.panel.answer = usual
         await house.run(HOUR)

@@ -93,7 +93,7 @@ async def test_a_request_with_two_hosts_or_none_gets_nothing(tmp_path: Path):
     async with a_house(tmp_path) as house:
         own = f"Host: 127.0.0.1:{house.daemon.port}\r\n".encode()
         expected = {
-            b"": b"421",
+            b"": b"400",
             own + b"Host: evil.example\r\n": b"400",
             b"Host: evil.example\r\n" + own: b"400",
         }

@@ -12,8 +12,8 @@ from hypothesis import settings
 
 NO_SKIPS = "WATCHER_TEST_NO_SKIPS"
 
-# Where nothing may be skipped, chance does not decide either.
-_EXACT = NO_SKIPS in os.environ
+# Where nothing may be skipped, chance does not decide either, but each night.
+_EXACT = NO_SKIPS in os.environ and "WATCHER_TEST_EXAMPLES" not in os.environ
 settings.register_profile("watcher", deadline=None, print_blob=True, derandomize=_EXACT)
 settings.load_profile("watcher")
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 import structlog
 
 from watcher.book import Book
-from watcher.cadence import MIN_GAP
+from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import Action, ActionState, Kind, Outcome, RowError
 from watcher.outcomes import Outcomes
@@ -22,6 +22,7 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
+_AGAIN = (10.0, 600.0)  # seconds until what was not done is sent again: the first, the longest
 UNNAMED = "the panel's answer does not name this order"
 
 
@@ -41,6 +42,7 @@ class ActionWorker:
         self._book = book
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
+        self._patience: Patience[int] = Patience(_AGAIN)
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
 
     def add(self, actions: Iterable[Action]) -> None:
@@ -55,9 +57,9 @@ class ActionWorker:
         """Send what is planned, as fast as the pace allows; returns when to come again."""
         while self._planned:
             await self._outcomes.settle()  # nothing more is sent while that does not succeed
-            batch = self._next_batch()
+            batch = self._next_batch(now)
             if not batch:
-                return None
+                return self._next_at(now)
             again_at = self._line.take(now, Lane.ACT)
             if again_at is not None:
                 return again_at
@@ -65,15 +67,20 @@ class ActionWorker:
             now = self._line.clock()
         return None
 
-    def _next_batch(self) -> list[Action]:
+    def _next_at(self, now: float) -> float | None:
+        """When the first of the actions may be sent again that the panel has not taken."""
+        return min((self._patience.until(number, now) for number in self._planned), default=None)
+
+    def _next_batch(self, now: float) -> list[Action]:
         """The first action and those that can go with it; they stay in the queue."""
-        first = next(iter(self._planned.values()), None)
+        ready = [a for a in self._planned.values() if self._patience.until(a.id, now) <= now]
+        first = next(iter(ready), None)
         if first is None:
             return []
         limit = 1 if first.id in self._alone else self._limit(first.kind)
         same = (
             action
-            for action in self._planned.values()
+            for action in ready
             if action is first or (action.kind is first.kind and action.id not in self._alone)
         )
         return [action for action, _ in zip(same, range(limit), strict=False)]
@@ -94,6 +101,8 @@ class ActionWorker:
         try:
             rows = await self._line.ask(self._request(actions))
         except (NotSent, RateLimited, BadKey) as error:
+            for action in actions:
+                self._patience.learnt_nothing(action.id, self._line.clock())
             return [_planned_again(action, error) for action in actions]
         except (Refused, Unsendable) as error:
             return self._refused(actions, error)
@@ -127,6 +136,7 @@ class ActionWorker:
             self._planned[action.id] = action
             return
         self._planned.pop(action.id, None)
+        self._patience.forget(action.id)
         self._alone.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(

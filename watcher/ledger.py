@@ -118,8 +118,6 @@ class Ledger:
 
     def enter(self, settled: Settled, now: float) -> None:
         """Take over how actions ended, which is on record already; under `hold`."""
-        for refill in settled.refills:
-            self._judge.note_refill(refill.panel, refill.order, refill.id, running=True)
         for action in settled.actions:
             self._judge.note_action(action)
             planned_again = action.state is ActionState.PLANNED

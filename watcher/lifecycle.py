@@ -140,12 +140,61 @@ def close(order: Order, now: float) -> Transition:
 
 def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) -> Refill | None:
     """The refill task's next state, None where nothing changed. A final one does not change."""
+    is_told = status is not RefillStatus.UNKNOWN
+    return _change_refill(
+        refill,
+        status=status,
+        status_text=text,
+        finished_at=now if status in REFILL_FINAL else None,
+        silent_since=None if is_told else _silent_since(refill, now),
+    )
+
+
+def miss_refill(refill: Refill, refusal: str | None, now: float) -> Refill | None:
+    """The panel answered without telling how far the task is; `refusal` are its words, if any.
+
+    None where that changes nothing.
+    """
+    since = _silent_since(refill, now)
+    if refusal is None:
+        return _change_refill(refill, silent_since=since)
+    return _change_refill(
+        refill, status=RefillStatus.NOT_FOUND, status_text=refusal, silent_since=since
+    )
+
+
+def lose_refill(refill: Refill, now: float) -> Refill | None:
+    """The panel has told nothing of the task for too long: what became of it stays unknown."""
+    return _change_refill(refill, status=RefillStatus.LOST, finished_at=now)
+
+
+def lost_at(refill: Refill, after: float, *, tells: bool, now: float) -> float | None:
+    """When the task is given up; None while the panel tells how far it is.
+
+    `tells` is whether the panel can be asked at all.
+    """
+    since = refill.silent_since if tells else refill.requested_at
+    return None if since is None else min(since, now) + after
+
+
+def is_running(refill: Refill, *, tells: bool) -> bool:
+    """Whether the task may be running, so that another refill would be too early.
+
+    One that nobody can ask about, or that the panel says it does not know, is not.
+    """
+    return tells and refill.status not in REFILL_FINAL | {RefillStatus.NOT_FOUND}
+
+
+def _change_refill(refill: Refill, **fields: Any) -> Refill | None:
     if refill.status in REFILL_FINAL:
         raise LifecycleError(f"refill {refill.id} at {refill.panel} is already {refill.status}")
-    if (refill.status, refill.status_text) == (status, text):
-        return None
-    finished_at = now if status in REFILL_FINAL else None
-    return msgspec.structs.replace(refill, status=status, status_text=text, finished_at=finished_at)
+    after = msgspec.structs.replace(refill, **fields)
+    return None if after == refill else after
+
+
+def _silent_since(refill: Refill, now: float) -> float:
+    """A clock that was ahead must not make the silence end later."""
+    return now if refill.silent_since is None else min(refill.silent_since, now)
 
 
 def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:

@@ -151,7 +151,9 @@ class RefillStatus(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     CANCELED = "canceled"
-    UNKNOWN = "unknown"
+    UNKNOWN = "unknown"  # a word that is not known
+    NOT_FOUND = "not_found"  # the panel refuses to tell of it
+    LOST = "lost"  # final: what became of it could not be learnt for too long
 
 
 REFILL_FINAL = frozenset(
@@ -160,12 +162,17 @@ REFILL_FINAL = frozenset(
         RefillStatus.REJECTED,
         RefillStatus.FAILED,
         RefillStatus.CANCELED,
+        RefillStatus.LOST,
     }
 )
 
 
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
-    """A refill task at a panel; `key` is its row, 0 before it has one."""
+    """A refill task at a panel; `key` is its row, 0 before it has one.
+
+    `silent_since` is when the panel's answers began not to tell how far it is, None where the
+    last one did.
+    """
 
     panel: str
     order: str
@@ -176,6 +183,7 @@ class Refill(msgspec.Struct, frozen=True, kw_only=True):
     status_text: str | None = None
     requested_at: float
     finished_at: float | None = None
+    silent_since: float | None = None
 
 
 class Kind(StrEnum):

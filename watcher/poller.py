@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from watcher.book import Book
-from watcher.cadence import after_problem
+from watcher.cadence import Patience, after_problem
 from watcher.errors import (
     BadKey,
     LifecycleError,
@@ -46,10 +46,12 @@ LEARNT_AT_ONCE = 100  # orders with news: some 10 ms, while everything else wait
 LEFT_OUT = "the panel's answer left this order out"
 NOT_KEPT = "what the panel told of this order can't be recorded: "
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
-_AFTER_CRASH = 5.0  # seconds
-_REFUSES_ALL_PAUSE = (5.0, 60.0)  # the first and the longest
 # Refusals that say nothing of the order: the panel could not tell.
 _COULD_NOT_TELL = frozenset({ErrorKind.BAD_KEY, ErrorKind.RATE_LIMIT, ErrorKind.BREAKDOWN})
+_AFTER_CRASH = (5.0, 60.0)  # seconds: the first and the longest
+_REFUSES_ALL_PAUSE = (5.0, 60.0)
+_FAILS_ALL_PAUSE = (5.0, 60.0)
+_MAY_FAIL = 4  # requests in a row, until there are pauses: halving a batch needs some
 
 Row = Observation | RowError
 
@@ -98,6 +100,8 @@ class Poller:
         self._met = asyncio.Event()  # something was learnt of a stranger
         self._unproven = 0  # verdicts in a row while the panel told of no order
         self._quiet_until = 0.0
+        self._failed_in_a_row = 0
+        self._crashes: Patience[None] = Patience(_AFTER_CRASH)
 
     async def run_once(self, now: float) -> float | None:
         """Ask for what is due, as fast as the pace allows; returns when to come again."""
@@ -121,10 +125,17 @@ class Poller:
         try:
             await self._round(ask, batch)
         except Exception:
-            self._quiet_until = self._line.clock() + _AFTER_CRASH
+            self._crashed(self._line.clock())
             raise
+        else:
+            self._crashes.forget(None)
         finally:
             self._go_on()
+
+    def _crashed(self, now: float) -> None:
+        """Nothing came on record: the pause grows, once for all that were under way together."""
+        if now >= self._quiet_until or not self._crashes.count(None):
+            self._quiet_until = max(self._quiet_until, self._crashes.learnt_nothing(None, now))
 
     def _go_on(self) -> None:
         """Something has ended that the next request may have waited for."""
@@ -190,9 +201,8 @@ class Poller:
         marks = [0] * len(ask.ids) if batch is None else batch.marks
         try:
             news = await self._ask(ask.ids, marks)
-        except Unmatched:
-            self._put_back([*ask.ids, *ask.rest])
-            self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+        except Unmatched as error:
+            await self._unmatched([*ask.ids, *ask.rest], error)
         except (BadKey, RateLimited, NotSent):
             self._not_asked(ask)
         except Refused as error:
@@ -218,13 +228,22 @@ class Poller:
         else:
             self._suspects.again(ask)
 
+    async def _unmatched(self, ids: Sequence[str], error: PanelError) -> None:
+        """Ask one by one; of an order that is alone already nothing was learnt."""
+        self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+        if len(ids) > 1:
+            self._put_back(ids)
+        else:
+            self.strangers.leave(ids)  # no answer is no refusal
+            await self._learn(ids, News({ids[0]: RowError(str(error))}))
+
     async def _answered(self, ask: Ask, news: News, batch: Batch | None) -> None:
         self._line.last_success = self._line.clock()
         if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
             self._put_back(self._suspects.refused(ask).free)
             await self._learn(ask.ids, news, spoils=self._suspects.has_found_any)
             return
-        self._unproven = 0
+        self._unproven = self._failed_in_a_row = 0
         self._suspects.answered(ask)
         ids = ask.ids
         if batch is not None:
@@ -261,7 +280,19 @@ class Poller:
             log.warning("poller.all_refused", panel=self._line.name)
         return False
 
+    def _pause_after_failures(self) -> None:
+        """Where every answer is nonsense, asking the same again tells nothing new.
+
+        A panel that is down is left alone by its breaker.
+        """
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row > _MAY_FAIL and self._line.breaker.state is BreakerState.CLOSED:
+            now, count = self._line.clock(), self._failed_in_a_row - _MAY_FAIL
+            until = after_problem(count, now, _FAILS_ALL_PAUSE)
+            self._quiet_until = max(self._quiet_until, until)
+
     async def _failed(self, ask: Ask, error: PanelError) -> None:
+        self._pause_after_failures()
         is_down = self._line.breaker.state is not BreakerState.CLOSED
         if ask.is_fresh and is_down and self._suspects:
             self._put_back(ask.ids)

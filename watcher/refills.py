@@ -1,129 +1,281 @@
-"""Follows one panel's refill tasks until they are final, in batches where the panel can."""
+"""Follows one panel's refill tasks until they are final, in batches where the panel can.
+
+1. Give up the tasks of which the panel has told nothing for too long.
+2. Ask for those that are due, and fill the request up with the next ones.
+3. What the panel tells goes on record. A task of which an answer told nothing is asked about
+   again after a pause that grows.
+"""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
 from watcher.book import Book
-from watcher.cadence import after_problem
-from watcher.errors import BadKey, PanelError, RateLimited, Refused, RemoteFault
+from watcher.cadence import MIN_GAP, Patience
+from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.lifecycle import observe_refill
-from watcher.model import REFILL_FINAL, Refill, RowError
+from watcher.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
+from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
+from watcher.panels.breaker import BreakerState
 from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
 from watcher.store import Store
 
 log = structlog.get_logger()
 
-_ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or could not be read
+_ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or told of no task
+_ANSWERED_WITHIN = 3600.0  # seconds: a panel that told of an order in them is not down
 
-Row = RefillObservation | RowError
+Row = RefillObservation | RowError | None  # None: the answer says nothing of the task
 
 
 class RefillWatcher:
-    """The refill tasks of one panel that are not final."""
+    """The refill tasks of one panel that are not final.
+
+    Each is in the heap, with the time when something is to be done about it, or under way.
+    """
 
     def __init__(
-        self, *, line: Line, store: Store, book: Book, ledger: Ledger, judge: Judge
+        self,
+        *,
+        line: Line,
+        store: Store,
+        book: Book,
+        ledger: Ledger,
+        judge: Judge,
+        gives_up_after: float,
     ) -> None:
         self._line = line
         self._store = store
         self._book = book
         self._ledger = ledger
         self._judge = judge
+        self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
-        self._failures: dict[str, int] = {}
+        self._patience: Patience[str] = Patience()
         self._asked: dict[str, float] = {}  # when each was last answered
+        self._missed: set[str] = set()  # whose last answer, in this run, did not say how far
         self._heap: list[tuple[float, str]] = []
         self._one_by_one_until = 0.0  # the panel refuses batches that hold one unknown id
+
+    @property
+    def _limit(self) -> int:
+        """How many tasks one request may ask about; 0 where the panel does not tell of any."""
+        return self._line.client.limit("refill_status")
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
         """Follow these tasks."""
         for refill in refills:
-            self._refills[refill.id] = refill
-            self._judge.note_refill(refill.panel, refill.order, refill.id, running=True)
             self._asked[refill.id] = now
-            heapq.heappush(self._heap, (self._book.next_refill_check(refill, now), refill.id))
+            self._take_over(refill)
+            self._wait(refill, self._book.next_refill_check(refill, now), now)
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
-        limit = self._line.client.limit("refill_status")
+        await self._give_up(now)
+        limit = self._limit
         while limit and self._heap and self._heap[0][0] <= now:
             again_at = self._line.take(now)
             if again_at is not None:
                 return again_at
-            await self._round(self._take(1 if now < self._one_by_one_until else limit), now)
+            ids = self._take(1 if now < self._one_by_one_until else limit, now)
+            if not ids:
+                break
+            await self._round(ids, now)
             now = self._line.clock()
-        return self._heap[0][0] if limit and self._heap else None
+        return self._heap[0][0] if self._heap else None
 
-    def _take(self, limit: int) -> list[str]:
-        """The next tasks, due or not: a request costs the same however full it is."""
-        count = min(limit, len(self._heap))
-        return [heapq.heappop(self._heap)[1] for _ in range(count)]
+    # --- giving up ---
+
+    async def _give_up(self, now: float) -> None:
+        """End the tasks that nothing was learnt of for too long; others that are due stay so."""
+        due = list(self._pop_due(now))
+        over = [refill for refill in due if self._is_lost(refill, now)]
+        waiting = {refill.id: refill for refill in due}
+        try:
+            if over:
+                changed = [lost for refill in over if (lost := lose_refill(refill, now))]
+                await self._store.record_refills(changed)
+                for refill in changed:
+                    self._lost(refill, now)
+                    del waiting[refill.id]
+        finally:
+            for refill in waiting.values():
+                self._wait(refill, now, now)
+
+    def _pop_due(self, now: float) -> Iterator[Refill]:
+        while self._heap and self._heap[0][0] <= now:
+            refill_id = heapq.heappop(self._heap)[1]
+            if refill_id in self._refills:
+                yield self._refills[refill_id]
+
+    def _is_lost(self, refill: Refill, now: float) -> bool:
+        """Whether to give it up: not before it was asked about in this run, not while the panel
+        does not answer, and not before it was asked about after that.
+        """
+        at = self._lost_at(refill, now)
+        if at is None or at > now:
+            return False
+        if not self._limit:
+            return True
+        return refill.id in self._missed and self._is_answering(now)
+
+    def _is_answering(self, now: float) -> bool:
+        """Whether the panel answers other calls, so that its silence is about the task."""
+        is_closed = self._line.breaker.state is BreakerState.CLOSED
+        return is_closed or now - self._line.last_success < _ANSWERED_WITHIN
+
+    def _lost_at(self, refill: Refill, now: float) -> float | None:
+        return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
+
+    def _lost(self, refill: Refill, now: float) -> None:
+        at_level = log.warning if self._limit else log.info
+        at_level(
+            "refill.given_up",
+            panel=refill.panel,
+            order=refill.order,
+            refill=refill.id,
+            cause=refill.status_text if self._limit else "the panel does not tell of refills",
+        )
+        self._enter(refill, now)
+
+    # --- asking ---
+
+    def _take(self, limit: int, now: float) -> list[str]:
+        """The next tasks, due or not: a request costs the same however full it is.
+
+        Not those that were asked about just now, or that no answer told of.
+        """
+        taken: list[str] = []
+        left: list[tuple[float, str]] = []
+        while self._heap and len(taken) < limit and len(left) < limit:
+            at, refill_id = heapq.heappop(self._heap)
+            if self._may_be_asked(refill_id, at, now):
+                taken.append(refill_id)
+            else:
+                left.append((at, refill_id))
+        for entry in left:
+            heapq.heappush(self._heap, entry)
+        return taken
+
+    def _may_be_asked(self, refill_id: str, at: float, now: float) -> bool:
+        if at <= now:  # else it is due to be given up
+            return self._patience.until(refill_id, now) <= now
+        return not self._patience.count(refill_id) and self._asked[refill_id] + MIN_GAP <= now
 
     async def _round(self, ids: list[str], now: float) -> None:
-        due: dict[str, float] = dict.fromkeys(ids, now)
+        waiting = dict.fromkeys(ids)  # whatever happens, none of them is forgotten
         try:
             rows = await self._ask(ids)
-            changed = self._changed(ids, rows, now)
-            await self._store.record_refills(changed)
-            due = self._enter(ids, rows, changed, now)
+            changed = dict(self._changed(rows, now))
+            if changed:
+                await self._store.record_refills(list(changed.values()))
+            for refill_id, row in rows.items():
+                self._answered(changed.get(refill_id, self._refills[refill_id]), row, now)
+                del waiting[refill_id]
         finally:
-            for refill_id, at in due.items():
-                heapq.heappush(self._heap, (at, refill_id))
+            for refill_id in waiting:
+                self._missed.discard(refill_id)
+                if refill_id in self._refills:
+                    self._learnt_nothing(refill_id, now)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
-        """The panel's rows; none where it did not answer, to be asked again."""
+        """What the panel's answer says of each task; nothing where it gave none."""
         try:
-            return await self._line.ask(self._line.client.refill_statuses(ids))
-        except (BadKey, RateLimited):
+            found = await self._line.ask(self._line.client.refill_statuses(ids))
+        except (BadKey, RateLimited, NotSent):
             return {}
-        except (Refused, RemoteFault) as error:
-            if len(ids) == 1:
-                return {ids[0]: RowError(str(error))}
-            self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
-            return {}
-        except PanelError:
-            return {}
+        except PanelError as error:
+            return self._failed(ids, error)
+        if len(ids) > 1 and not found:
+            self._ask_one_by_one()
+        return {refill_id: found.get(refill_id) for refill_id in ids}
 
-    def _changed(self, ids: Iterable[str], rows: Mapping[str, Row], now: float) -> list[Refill]:
-        changed = []
-        for refill_id in ids:
-            row = rows.get(refill_id)
-            if isinstance(row, RefillObservation):
-                refill = observe_refill(self._refills[refill_id], row.status, row.text, now)
-                if refill is not None:
-                    changed.append(refill)
-        return changed
+    def _failed(self, ids: Sequence[str], error: PanelError) -> Mapping[str, Row]:
+        if len(ids) > 1:
+            self._ask_one_by_one()
+            return {}
+        if isinstance(error, Refused):
+            return {ids[0]: RowError(str(error))}
+        return {ids[0]: None} if self._is_answering(self._line.clock()) else {}
 
-    def _enter(
-        self, ids: Iterable[str], rows: Mapping[str, Row], changed: Sequence[Refill], now: float
-    ) -> dict[str, float]:
-        """Take over what is on record; gives when each task that is not final is due next."""
-        for refill in changed:
-            self._refills[refill.id] = refill
-            log.info("refill.changed", panel=refill.panel, order=refill.order, status=refill.status)
-        due = {}
-        for refill_id in ids:
+    def _ask_one_by_one(self) -> None:
+        self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+
+    def _changed(self, rows: Mapping[str, Row], now: float) -> Iterator[tuple[str, Refill]]:
+        for refill_id, row in rows.items():
             refill = self._refills[refill_id]
-            if isinstance(rows.get(refill_id), RefillObservation):
-                self._book.refill_checked(refill, self._asked[refill_id], now)
-                self._asked[refill_id] = now
-            if refill.status in REFILL_FINAL:
-                self._judge.note_refill(refill.panel, refill.order, refill.id, running=False)
-                self._ledger.look_soon(refill.panel, refill.order, now)
-                del self._refills[refill_id]
-                self._failures.pop(refill_id, None)
-                self._asked.pop(refill_id, None)
-            elif isinstance(rows.get(refill_id), RefillObservation):
-                self._failures.pop(refill_id, None)
-                due[refill_id] = self._book.next_refill_check(refill, now)
-            elif rows:
-                failures = self._failures[refill_id] = self._failures.get(refill_id, 0) + 1
-                due[refill_id] = after_problem(failures, now)
+            if isinstance(row, RefillObservation):
+                after = observe_refill(refill, row.status, row.text, now)
             else:
-                due[refill_id] = now
-        return due
+                after = miss_refill(refill, row.text if row else None, now)
+            if after is not None:
+                yield refill_id, after
+
+    def _answered(self, refill: Refill, row: Row, now: float) -> None:
+        """Take over what is on record, and say when to ask again."""
+        before = self._refills[refill.id]
+        if refill.status is not before.status:
+            _tell(refill)
+        if isinstance(row, RefillObservation):
+            self._book.refill_checked(refill, self._asked[refill.id], now)
+            self._asked[refill.id] = now
+            self._patience.forget(refill.id)
+        (self._missed.discard if refill.silent_since is None else self._missed.add)(refill.id)
+        self._enter(refill, now)
+        if refill.status in REFILL_FINAL:
+            return
+        if isinstance(row, RefillObservation):
+            self._wait(refill, self._book.next_refill_check(refill, now), now)
+        else:
+            self._learnt_nothing(refill.id, now)
+
+    # --- what is known ---
+
+    def _learnt_nothing(self, refill_id: str, now: float) -> None:
+        at = self._patience.learnt_nothing(refill_id, now)
+        self._wait(self._refills[refill_id], at, now)
+
+    def _wait(self, refill: Refill, at: float, now: float) -> None:
+        """Look at the task again at that time, not before its pause is over; or to give it up."""
+        at = max(at, self._patience.until(refill.id, now))
+        lost_at = self._lost_at(refill, now)
+        if not self._limit:
+            at = lost_at or at
+        elif lost_at is not None and lost_at > now:
+            at = min(at, lost_at)
+        heapq.heappush(self._heap, (at, refill.id))
+
+    def _enter(self, refill: Refill, now: float) -> None:
+        """The task is so, which is on record."""
+        before = self._refills[refill.id]
+        self._take_over(refill)
+        if self._is_running(before) and not self._is_running(refill):
+            self._ledger.look_soon(refill.panel, refill.order, now)
+        if refill.status in REFILL_FINAL:
+            del self._refills[refill.id]
+            self._patience.forget(refill.id)
+            self._missed.discard(refill.id)
+            del self._asked[refill.id]
+
+    def _take_over(self, refill: Refill) -> None:
+        self._refills[refill.id] = refill
+        running = self._is_running(refill)
+        self._judge.note_refill(refill.panel, refill.order, refill.id, running=running)
+
+    def _is_running(self, refill: Refill) -> bool:
+        return is_running(refill, tells=self._limit > 0)
+
+
+def _tell(refill: Refill) -> None:
+    log.info("refill.changed", panel=refill.panel, order=refill.order, status=refill.status)
+    if refill.status is RefillStatus.NOT_FOUND:
+        log.warning(
+            "refill.not_found",
+            panel=refill.panel,
+            order=refill.order,
+            refill=refill.id,
+            cause=refill.status_text,
+        )

@@ -60,10 +60,10 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
             f"actions:{self.name}": self.worker.run_once,
+            # Where the panel does not tell of refills, tasks are given up in time.
+            f"refills:{self.name}": self.refills.run_once,
             f"rate:{self.name}": self.upkeep.rate,
         }
-        if can("refill_status"):
-            tasks[f"refills:{self.name}"] = self.refills.run_once
         if can("balance"):
             tasks[f"balance:{self.name}"] = self.upkeep.balance
         if can("services"):
@@ -112,6 +112,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 book=self.book,
                 judge=self.judge,
                 ledger=self.ledger,
+                gives_up_after=settings.refill_gives_up_after,
             ),
             upkeep=Upkeep(
                 line=line,

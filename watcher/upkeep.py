@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from watcher.book import Book
+from watcher.cadence import Patience
 from watcher.errors import PanelError, RateLimited
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 # Seconds after a failure, or the interval where that is shorter: panels allow the balance 30 times
 # a minute and the price list 10 times an hour.
 _BALANCE_AGAIN, _SERVICES_AGAIN = 60.0, 600.0
+_LONGEST_AGAIN = 3600.0  # after many failures in a row; the interval where that is shorter
 _REMEMBER_EVERY = 60.0
 
 
@@ -39,19 +41,19 @@ class Upkeep:
         self._book = book
         self._ledger = ledger
         self._judge = judge
-        self._balance_every = balance_every
-        self._services_every = services_every
+        self._balance = _Interval(balance_every, _BALANCE_AGAIN)
+        self._services = _Interval(services_every, _SERVICES_AGAIN)
         self.balance_at = 0.0
         self._remembered: Learnt | None = None
         self._to_review = False
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
-        return await self._paced(now, self._read_balance, self._balance_every, _BALANCE_AGAIN)
+        return await self._paced(now, self._read_balance, self._balance)
 
     async def services(self, now: float) -> float | None:
         """Read the price list; rules that name services look at every order if it changed."""
-        return await self._paced(now, self._read_services, self._services_every, _SERVICES_AGAIN)
+        return await self._paced(now, self._read_services, self._services)
 
     async def rate(self, now: float) -> float | None:
         """Remember how fast the panel may be asked."""
@@ -62,22 +64,21 @@ class Upkeep:
         return now + _REMEMBER_EVERY
 
     async def _paced(
-        self,
-        now: float,
-        read: Callable[[float], Awaitable[None]],
-        every: float,
-        again: float,
+        self, now: float, read: Callable[[float], Awaitable[None]], interval: "_Interval"
     ) -> float:
-        again_at = self._line.take(now)
+        again_at = interval.paused_until(now) or self._line.take(now)
         if again_at is not None:
             return again_at
         try:
             await read(now)
         except RateLimited as error:
-            return now + max(again, error.retry_after or 0.0)
+            return max(interval.failed(now), now + interval.again, now + (error.retry_after or 0.0))
         except PanelError:
-            return now + min(every, again)
-        return now + every
+            return interval.failed(now)
+        except BaseException:  # what was read is not on record: no reason to ask sooner
+            interval.failed(now)
+            raise
+        return interval.succeeded(now)
 
     async def _read_balance(self, now: float) -> None:
         name = self._line.name
@@ -121,3 +122,25 @@ class Upkeep:
         except BaseException:
             self._to_review = True
             raise
+
+
+class _Interval:
+    """How often one call is made: every `every` seconds, later after failures."""
+
+    def __init__(self, every: float, again: float) -> None:
+        self._every = every
+        self.again = again
+        first = min(every, again)
+        self._patience: Patience[None] = Patience((first, max(first, min(every, _LONGEST_AGAIN))))
+
+    def paused_until(self, now: float) -> float | None:
+        """Until when not to ask again, because the last time told nothing."""
+        until = self._patience.until(None, now)
+        return until if until > now else None
+
+    def failed(self, now: float) -> float:
+        return self._patience.learnt_nothing(None, now)
+
+    def succeeded(self, now: float) -> float:
+        self._patience.forget(None)
+        return now + self._every

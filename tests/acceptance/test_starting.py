@@ -156,13 +156,17 @@ async def test_the_key_is_nowhere(daemon: DaemonProcess, panel: SimulatedPanel, 
     await daemon.stop()
     assert KEY.encode() not in cmdline
     assert KEY not in metrics
-    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "watcher.db" for path in files)
+    for path in files:
         assert KEY.encode() not in path.read_bytes(), path.name
 
 
 async def test_the_database_is_for_its_owner_alone(daemon: DaemonProcess):
     await daemon.start()
-    for path in daemon.directory.glob("watcher.db*"):
+    files = list(daemon.directory.glob("watcher.db*"))
+    assert "watcher.db" in [path.name for path in files]
+    for path in files:
         assert path.stat().st_mode & 0o077 == 0, path.name
 
 

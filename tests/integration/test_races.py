@@ -154,10 +154,12 @@ async def test_what_was_learnt_outlives_the_reload_of_its_panel(tmp_path: Path):
         change(house)
         reload = asyncio.ensure_future(house.daemon.reload())
         await asyncio.sleep(0.2)
+        assert house.daemon._outcomes._waiting, "the outcome is not on record while it is locked"
         other.execute("ROLLBACK")
         other.close()
         await reload
         await house.run(60.0)
+        assert not house.daemon._outcomes._waiting
         (action,) = (await house.call("GET", "/v1/actions"))["actions"]
         assert action["state"] == "accepted"
 

@@ -92,9 +92,14 @@ async def test_names_behind_a_proxy_are_configured(tmp_path: Path):
 async def test_a_request_with_two_hosts_or_none_gets_nothing(tmp_path: Path):
     async with a_house(tmp_path) as house:
         own = f"Host: 127.0.0.1:{house.daemon.port}\r\n".encode()
-        for head in (b"", own + b"Host: evil.example\r\n", b"Host: evil.example\r\n" + own):
+        expected = {
+            b"": b"400",
+            own + b"Host: evil.example\r\n": b"400",
+            b"Host: evil.example\r\n" + own: b"400",
+        }
+        for head, status in expected.items():
             answer = await raw(house, b"GET /v1/orders HTTP/1.1\r\n" + head + b"\r\n")
-            assert answer.split()[1] in (b"421", b"400"), answer
+            assert answer.split()[1] == status, answer
         absolute = b"GET http://evil.example/v1/orders HTTP/1.1\r\nHost: evil.example\r\n\r\n"
         assert (await raw(house, absolute)).startswith(b"HTTP/1.1 421")
 
@@ -235,8 +240,9 @@ async def test_a_flood_is_told_to_slow_down(tmp_path: Path):
             assert refused
             assert set(refused) == {"1"}
             assert sum(status == 200 for status, _ in answers) >= REQUESTS_AT_ONCE
-            await asyncio.sleep(0.2)
-            assert (await once())[0] == 200
+            async with asyncio.timeout(10):
+                while (await once())[0] != 200:
+                    await asyncio.sleep(0.01)
 
 
 async def test_wrong_tokens_slow_down_and_the_page_still_asks(tmp_path: Path):
@@ -297,13 +303,14 @@ async def test_odd_tokens_are_wrong_tokens(tmp_path: Path):
 async def test_no_more_connections_than_there_is_room_for(tmp_path: Path):
     async with a_house(tmp_path) as house:
         address = ("127.0.0.1", house.daemon.port)
+        own = b"GET /healthz HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % house.daemon.port
         idle = [await asyncio.open_connection(*address) for _ in range(MOST_CONNECTIONS)]
-        await asyncio.sleep(0.2)
         assert (await raw(house, b"")).startswith(b"HTTP/1.1 503")
         for _, writer in idle:
             writer.close()
-        await asyncio.sleep(0.2)
-        assert (await ask(house, "/healthz"))[0] == 200
+        async with asyncio.timeout(10):
+            while not (await raw(house, own)).startswith(b"HTTP/1.1 200"):
+                await asyncio.sleep(0.01)
 
 
 async def test_who_stops_waiting_for_an_action_is_forgotten(tmp_path: Path):

@@ -20,9 +20,10 @@ _UNSETTLED = """
 SELECT panels.name, actions.id, kind, state, order_id FROM actions
 JOIN panels ON panels.id = actions.panel WHERE state IN ('planned', 'sending', 'unresolved')
 """
-_RUNNING = """
-SELECT panels.name, refill_id, order_id FROM refills JOIN panels ON panels.id = refills.panel
-WHERE status NOT IN ('completed', 'rejected', 'failed', 'canceled')
+_OPEN_REFILLS = """
+SELECT panels.name, refill_id, order_id, status
+FROM refills JOIN panels ON panels.id = refills.panel
+WHERE status IN ('pending', 'in_progress', 'unknown', 'not_found')
 """
 _CANCELS = """
 SELECT DISTINCT panels.name, actions.order_id FROM actions
@@ -100,18 +101,20 @@ def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:
 
 
 def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
-    running = {(p, r): o for p, r, o in database.rows(_RUNNING) if p in daemon.stations}
+    rows = [row for row in database.rows(_OPEN_REFILLS) if row[0] in daemon.stations]
+    is_open = {(panel, refill): order for panel, refill, order, _ in rows}
     followed = {
         (name, refill): task.order
         for name, station in daemon.stations.items()
         for refill, task in station.refills._refills.items()
     }
-    if running != followed:
-        yield from _missing("nothing follows refill", running.keys() - followed.keys())
-        yield from _missing("followed though over is refill", followed.keys() - running.keys())
-    for (panel, refill), order in running.items():
-        if refill not in daemon.judge._refills_running.get((panel, order), ()):
-            yield f"{panel}: refill {refill} of {order} runs, the judge does not know"
+    yield from _missing("nothing follows refill", is_open.keys() - followed.keys())
+    yield from _missing("followed though over is refill", followed.keys() - is_open.keys())
+    for panel, refill, order, status in rows:
+        tells = daemon.stations[panel].line.client.limit("refill_status") > 0
+        runs = tells and status != "not_found"
+        if runs != (refill in daemon.judge._refills_running.get((panel, order), ())):
+            yield f"{panel}: refill {refill} of {order} is {status}: the judge is told otherwise"
 
 
 def _cancels(daemon: Daemon, database: Rows) -> Iterator[str]:

@@ -57,7 +57,7 @@ WHERE panels.name = '{}' AND kind = '{}' AND state = 'sending'
 _RUNNING = """
 SELECT refill_id FROM refills JOIN panels ON panels.id = refills.panel
 WHERE panels.name = '{}' AND order_id = '{}'
-AND status NOT IN ('completed', 'rejected', 'failed', 'canceled')
+AND status IN ('pending', 'in_progress', 'unknown')
 """
 TOO_SOON = RowError("refill was requested less than 24 hours ago")
 DISABLED = RowError("Refill is disabled for this service")
@@ -79,6 +79,7 @@ class ModelPanel:
         self.may_have_done: Counter[int] = Counter()
         self.told: dict[int, ActionState] = {}
         self.breaches: list[str] = []
+        self.tells_of_refills = True  # at all times; else rules can't know that one runs
         self._log = log
 
     def arrive(self, kind: Kind, asked: Sequence[Any]) -> list[int]:
@@ -94,7 +95,8 @@ class ModelPanel:
                 self.breaches.append(f"{kind} of {item} is sent, on record as sending: {sending}")
             for action, rule in sending[:1]:
                 found.append(action)
-                running = self._log.rows(_RUNNING.format(self.name, item)) if rule else ()
+                knows = rule and self.tells_of_refills
+                running = self._log.rows(_RUNNING.format(self.name, item)) if knows else ()
                 if kind is Kind.REFILL and running:
                     self.breaches.append(f"{rule} asks for a refill of {item}, {running} runs")
                 if self.may_have_done[action]:

@@ -25,6 +25,10 @@ url = "https://p.example/api/v2"
 requests_per_minute = 60000
 guard_for = "{guard}"
 """
+UNTOLD = """
+lacks = ["refill_status"]
+refill_gives_up_after = "1d"
+"""
 REFILL = """
 [[rules]]
 name = "refill"
@@ -71,6 +75,7 @@ def configurations() -> tuple[Config, ...]:
         BASE.format(guard="30d") + NOTIFY + DROP + seldom,
         BASE.format(guard="3d") + tried + CANCEL,
         BASE.format(guard="3d"),
+        BASE.format(guard="30d") + UNTOLD + often + CANCEL,
     )
     return tuple(parse(text, Secrets({"P_KEY": "key"}, Path()), Path()) for text in texts)
 
@@ -90,8 +95,16 @@ def empty_database() -> bytes:
 
 faults = st.lists(st.one_of(st.just(Fate.WELL), st.sampled_from(Fate)), min_size=1, max_size=6)
 fates = st.one_of(st.just(()), faults)
+# What leaves open whether the panel has acted: where double sends come from.
+_UNCLEAR = (Fate.LOST_BEFORE, Fate.LOST_AFTER, Fate.NONSENSE, Fate.LEFT_OUT, Fate.PARTLY)
+_odd = st.one_of(st.sampled_from(_UNCLEAR), st.sampled_from(Fate))
 points = st.one_of(st.none(), st.integers(0, 8))
 how = st.tuples(fates, points)  # a task goes so far (None: to its end), and hears this on the way
+# The same for a task that acts: it passes a few points before its request, and most go wrong.
+acting = st.tuples(
+    st.one_of(st.just(()), st.lists(st.one_of(st.just(Fate.WELL), _odd), min_size=1, max_size=6)),
+    points,
+)
 orders = st.sampled_from(ORDERS)
 WELL: tuple[tuple[()], None] = ((), None)
 refill_statuses = st.one_of(st.just(RefillStatus.COMPLETED), st.sampled_from(RefillStatus))
@@ -104,6 +117,10 @@ seen = st.builds(
 )
 moves = st.dictionaries(st.integers(0, 4), seen, min_size=1, max_size=4)
 refill_moves = st.dictionaries(st.integers(0, 2), refill_statuses, max_size=2)
+
+
+def tells_of_refills(config: Config) -> bool:
+    return config.panels[PANEL].profile.can("refill_status")
 
 
 def agreed(breaches: list[str]) -> None:

@@ -16,6 +16,14 @@ SERVICES = COMPOSE["services"]
 OWN = [name for name, service in SERVICES.items() if "build" in service]
 
 
+def test_there_is_something_to_look_at():
+    """What the tests below go through one by one."""
+    assert OWN
+    assert sum(len(service.get("volumes", ())) for service in SERVICES.values()) > 1
+    assert sum(len(service.get("ports", ())) for service in SERVICES.values()) > 1
+    assert any(service.get("depends_on") for service in SERVICES.values())
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_is_mounted_is_there(name: str):
     for volume in SERVICES[name].get("volumes", ()):

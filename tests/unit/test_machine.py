@@ -7,6 +7,7 @@ the daemon's memory must agree.
 
 import asyncio
 import logging
+import os
 import sqlite3
 import tempfile
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.support.audit import violations
 from tests.support.clockwork import Clock
+from tests.support.liveness import forgotten
 from tests.support.minds import differences
 from tests.support.model_house import ModelDaemon, ModelSchedule
 from tests.support.model_panel import Fate, ModelPanel
@@ -34,6 +36,7 @@ from tests.unit.machine_kit import (
     ORDERS,
     PANEL,
     WELL,
+    acting,
     agreed,
     configurations,
     empty_database,
@@ -42,17 +45,21 @@ from tests.unit.machine_kit import (
     moves,
     orders,
     refill_moves,
+    tells_of_refills,
 )
 from tests.unit.store_kit import loaded
 from watcher.config import Config
 from watcher.errors import RequestError, StoreError
 from watcher.intake import new_order
 from watcher.judge import Judge
+from watcher.lifecycle import is_running
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.recall import recall
 from watcher.store import orders as orders_module
 
 T = TypeVar("T")
+# `make` and CI play these; each night more are played, and other ones.
+EXAMPLES = int(os.environ.get("WATCHER_TEST_EXAMPLES", "60"))
 
 
 class House(RuleBasedStateMachine):
@@ -188,7 +195,7 @@ class House(RuleBasedStateMachine):
             self.panel.orders[known[number % len(known)]] = now
         self.at_panel("poll", how, self.daemon.book.next_due(PANEL, self.clock()))
 
-    @rule(how=how)
+    @rule(how=acting)
     def send(self, how: Any) -> None:
         self.work("outcomes", how)
         self.at_panel("actions", how)
@@ -306,6 +313,7 @@ class House(RuleBasedStateMachine):
             return
         self.config = self.configured(number)
         self.in_force.append(self.config)
+        self.panel.tells_of_refills &= tells_of_refills(self.config)
         words, count = how
         self.begin_call("reload", self.daemon.reload(), _without_refusal(words), count)
 
@@ -370,6 +378,7 @@ class House(RuleBasedStateMachine):
     @precondition(lambda self: not self.stepper.tasks)
     @invariant()
     def memory_is_as_the_database(self) -> None:
+        agreed(forgotten(self.daemon, at_rest=True))
         if self.daemon._outcomes._waiting:
             return
         agreed(differences(self.daemon, self))
@@ -398,7 +407,8 @@ class House(RuleBasedStateMachine):
         fresh = Judge(daemon.judge.rules)
         await recall(daemon.store, fresh, self.clock())
         for refill in await daemon.store.open_refills():
-            fresh.note_refill(refill.panel, refill.order, refill.id, running=True)
+            running = is_running(refill, tells=tells_of_refills(self.config))
+            fresh.note_refill(refill.panel, refill.order, refill.id, running=running)
         assert memory(daemon.judge, watched) == memory(fresh, watched)
         self.checked = state
 
@@ -409,4 +419,4 @@ def _without_refusal(words: list[Fate]) -> list[Fate]:
 
 
 TestHouse = House.TestCase
-TestHouse.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestHouse.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from tests.support.decoders import DECODERS, IDS
 from watcher.errors import PanelError
 from watcher.model import Balance, Observation, RowError
-from watcher.panels.protocol import RefillObservation, check_add, decode_statuses, error_kind
+from watcher.panels.protocol import (
+    ErrorKind,
+    RefillObservation,
+    check_add,
+    decode_statuses,
+    error_kind,
+)
 from watcher.panels.protocol.statuses import decode_statuses_leniently
 
 WORDS = """order orders order_id refill refill_id status cancel error errors message msg data
@@ -126,7 +132,9 @@ def test_both_ways_to_decode_statuses_agree(rows: dict[str, Any]) -> None:
 
 @given(text=st.text())
 def test_any_refusal_has_a_kind(text: str) -> None:
-    error_kind(text)
+    kind = error_kind(text)
+    assert kind is None or kind in ErrorKind
+    assert error_kind(f"  {text}  ") is kind, "spaces around it say nothing"
 
 
 @given(

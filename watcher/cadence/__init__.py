@@ -10,6 +10,7 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
 from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
+from watcher.cadence.patience import Patience
 from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
 from watcher.cadence.stages import Stage, stage_of, status_class
 from watcher.cadence.unchanged import unchanged, waits
@@ -20,6 +21,7 @@ __all__ = [
     "Entry",
     "Learnt",
     "Lesson",
+    "Patience",
     "Prospect",
     "Row",
     "Stage",

@@ -34,9 +34,9 @@ _OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
 _WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
 
 
-def after_problem(failures: int, now: float) -> float:
-    """When to ask about an id again that the panel has refused `failures` times in a row."""
-    first, longest = PROBLEM_PAUSE
+def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
+    """When to ask again where nothing was learnt `failures` times in a row."""
+    first, longest = pause
     return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 

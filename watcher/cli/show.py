@@ -134,7 +134,7 @@ def _show_refills(refills: list[RefillView]) -> None:
     _title("refills")
     columns = (
         Column("refill"),
-        Column("status"),
+        Column("status", wraps=True),
         Column("panel's word", drop=1, wraps=True),
         Column("requested (UTC)"),
         Column("ago", drop=2, right=True),
@@ -143,7 +143,7 @@ def _show_refills(refills: list[RefillView]) -> None:
     rows = [
         (
             refill.refill,
-            refill.status,
+            f"{refill.status}: {refill.note}" if refill.note else refill.status,
             refill.status_text,
             stamp(refill.requested_at),
             ago(refill.requested_at),

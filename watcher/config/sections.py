@@ -88,6 +88,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Duration = Duration(20)
     stalled_after: Duration = Duration(86400)
     guard_for: Duration = Duration(30 * 86400)
+    refill_gives_up_after: Duration = Duration(7 * 86400)
     balance_every: Duration = Duration(300)
     services_every: Duration = Duration(6 * 3600)
 

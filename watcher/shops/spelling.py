@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from watcher.model import Balance, Order, Refill, Service
+from watcher.model import Balance, Order, Refill, RefillStatus, Service
 from watcher.panels.protocol import ErrorKind, error_kind
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import identity
@@ -65,7 +65,9 @@ def service_row(own_id: str, service: Service) -> Fields:
 
 def refill_word(found: Refill | None) -> object:
     """How far a refill is."""
-    return error(Refusal.REFILL_UNKNOWN.text) if found is None else found.status_text or "Pending"
+    if found is None or found.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST):
+        return error(Refusal.REFILL_UNKNOWN.text)
+    return found.status_text or "Pending"
 
 
 def rows(of: str, column: str, results: Mapping[str, object]) -> list[Fields]:

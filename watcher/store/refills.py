@@ -76,6 +76,7 @@ def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
         status_text=row["status_text"],
         requested_at=float(row["requested_at"]),
         finished_at=row["finished_at"],
+        silent_since=row["silent_since"],
     )
 
 
@@ -95,4 +96,5 @@ def _row(refill: Refill, status: str) -> dict[str, Any]:
         "status": refill.status.value,
         "status_text": refill.status_text,
         "finished_at": refill.finished_at,
+        "silent_since": refill.silent_since,
     }

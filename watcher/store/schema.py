@@ -170,6 +170,7 @@ refills = Table(
     Column("status_text", Text),
     Column("requested_at", Float, nullable=False),
     Column("finished_at", Float),
+    Column("silent_since", Float),  # when the panel was asked and first did not tell of it
     UniqueConstraint("panel", "refill_id"),
     Index("refills_by_order", "panel", "order_id"),
     Index("refills_by_status", "status"),

@@ -52,6 +52,11 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         next_check_at = self.book.next_check(order.panel, order.id, now)
         return order_view(order, entry, next_check_at, now, limit)
 
+    def tells_of_refills(self, panel: str) -> bool:
+        """Whether the panel's API tells how far refills are."""
+        station = self.stations.get(panel)
+        return station is not None and station.config.profile.can("refill_status")
+
     def prospect(self, order: Order) -> Prospect | None:
         """The order's next check, None where it is closed."""
         return self.book.prospect(order.panel, order.id, self.clock())

@@ -133,7 +133,10 @@ async def show(backend: Backend, request: web.Request) -> tuple[int, OrderDetail
     return 200, OrderDetail(
         state=backend.view(order),
         history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
-        refills=[refill_view(refill) for refill in await backend.store.refills(panel, order_id)],
+        refills=[
+            refill_view(refill, tells=backend.tells_of_refills(panel))
+            for refill in await backend.store.refills(panel, order_id)
+        ],
         actions=[action_view(action) for action in actions],
         firings=[firing_view(firing) for firing in await backend.store.firings(panel, order_id)],
         next_check=None if prospect is None else next_check_view(prospect),

@@ -165,13 +165,14 @@ class HistoryList(msgspec.Struct, frozen=True):
 
 
 class RefillView(msgspec.Struct, frozen=True, kw_only=True):
-    """A refill task at the panel."""
+    """A refill task at the panel. `note` says why its status is unknown, if it is."""
 
     refill: str
     status: str
     status_text: str | None
     requested_at: Time
     finished_at: Time | None
+    note: str | None = None
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):

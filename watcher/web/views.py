@@ -6,7 +6,18 @@ from decimal import Decimal
 import msgspec
 
 from watcher.cadence import Entry, Lesson, Prospect
-from watcher.model import Action, Decision, Firing, Order, Origin, Phase, Refill, Service
+from watcher.model import (
+    REFILL_FINAL,
+    Action,
+    Decision,
+    Firing,
+    Order,
+    Origin,
+    Phase,
+    Refill,
+    RefillStatus,
+    Service,
+)
 from watcher.web.shapes import (
     ActionView,
     DecisionView,
@@ -98,13 +109,16 @@ def _rounded(number: float | None, digits: int) -> float | None:
     return None if number is None else round(number, digits)
 
 
-def refill_view(refill: Refill) -> RefillView:
+def refill_view(refill: Refill, *, tells: bool) -> RefillView:
+    """`tells` is whether the panel's API tells how far refills are."""
+    is_unknown = refill.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST)
     return RefillView(
         refill=refill.id,
-        status=refill.status,
+        status=RefillStatus.UNKNOWN if is_unknown else refill.status,
         status_text=refill.status_text,
         requested_at=moment(refill.requested_at),
         finished_at=moment_or_none(refill.finished_at),
+        note=refill_note(refill, tells=tells),
     )
 
 
@@ -131,6 +145,19 @@ def clipped(params: dict[str, str] | None) -> dict[str, str] | None:
             break
         found[name] = text
     return found
+
+
+def refill_note(refill: Refill, *, tells: bool) -> str | None:
+    """Why it is not known how far the refill is; None where it is."""
+    if refill.status in REFILL_FINAL - {RefillStatus.LOST}:
+        return None
+    if not tells:
+        return "accepted; this panel does not tell how far refills are"
+    if refill.status is RefillStatus.LOST:
+        return "the panel no longer tells of it"
+    if refill.status is RefillStatus.NOT_FOUND:
+        return "the panel does not know it"
+    return "the panel does not tell of it" if refill.silent_since is not None else None
 
 
 def action_view(action: Action) -> ActionView:

@@ -57,6 +57,7 @@ DROP TABLE lessons;
 DROP TABLE rates;
 DROP TABLE archived_orders;
 DROP INDEX refills_by_action;
+ALTER TABLE refills DROP COLUMN silent_since;
 UPDATE alembic_version SET version_num = '0001';
 """
 
@@ -171,7 +172,7 @@ async def _kill_during_a_migration(siege: Siege) -> None:
     await siege.die()
     with contextlib.closing(sqlite3.connect(siege.daemon.database)) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0007",)
+            ("0011",)
         ], "undo the newer migrations, too"
         database.executescript(_SECOND)
     before = siege.remember()

@@ -5,12 +5,14 @@ from typing import Any
 
 from aiohttp import web
 
-from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase, Refill
+from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
 from watcher.store.aside import Look
 from watcher.web.backend import BACKEND, Backend
 from watcher.web.page.charts import course
 from watcher.web.page.live import Live
 from watcher.web.page.look import query
+from watcher.web.shapes import RefillView
+from watcher.web.views import refill_view
 
 _CHANGES = 200  # shown; the drawing has all
 
@@ -35,6 +37,8 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     if order is None:
         order = await backend.intake.order(panel, order_id)  # says where it is instead
     now = backend.clock()
+    tells = backend.tells_of_refills(panel)
+    told = [refill_view(refill, tells=tells) for refill in refills]
     until = (history[-1][0] if history else now) if order.phase is Phase.CLOSED else now
     drawing = course(
         history,
@@ -43,7 +47,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         quantity=order.quantity,
         since=min([order.submitted_at, *(at for at, _ in history[:1])]),
         until=until,
-        marks=list(_marks(actions, refills, firings)),
+        marks=list(_marks(actions, told, firings)),
     )
     return {
         "here": "orders",
@@ -54,7 +58,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "history": history[::-1][:_CHANGES],
         "changes": len(history),
         "actions": actions,
-        "refills": refills[::-1],
+        "refills": told[::-1],
         "firings": firings[::-1][:50],
         "prospect": backend.prospect(order),
         "decisions": backend.judge.decisions(order, now),
@@ -77,13 +81,14 @@ def _may(backend: Backend, order: Order, kind: Kind, actions: Sequence[Action]) 
 
 
 def _marks(
-    actions: Sequence[Action], refills: Sequence[Refill], firings: Sequence[Firing]
+    actions: Sequence[Action], refills: Sequence[RefillView], firings: Sequence[Firing]
 ) -> Iterator[tuple[float, str, str]]:
     for action in actions:
         yield action.planned_at, action.kind, f"{action.kind} {action.state}"
     for refill in refills:
         if refill.finished_at is not None:
-            yield refill.finished_at, "refilled", f"refill {refill.id} {refill.status}"
+            ended = refill.finished_at.timestamp()
+            yield ended, "refilled", f"refill {refill.refill} {refill.status}"
     for firing in firings:
         if firing.dry_run:
             yield firing.at, "would", f"rule {firing.rule} would {firing.action}"

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import Conflict, LifecycleError, NotFound
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
+from watcher.store import claims
 from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
 from watcher.store.consequences import note_refills, track_placed
 from watcher.store.moves import check_move, check_resolvable, moved, sorted_out
@@ -80,7 +81,15 @@ class Intents(Part):
         """
         move = ActionState.PLANNED, ActionState.SENDING
         values = {"sent_at": now}
-        return await self._db.write("claim", lambda c: self._move(c, ids, *move, values))
+
+        async def work(connection: AsyncConnection) -> tuple[list[Action], int]:
+            claimed = await self._move(connection, ids, *move, values)
+            return claimed, await claims.count(connection) if claimed else 0
+
+        claimed, count = await self._db.write("claim", work)
+        if claimed:
+            self._db.note_claims(count)
+        return claimed
 
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
         """Give up those of the actions that are still planned; `answer` says why."""

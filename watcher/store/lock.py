@@ -73,11 +73,11 @@ class Held:
             try:
                 found = _identity(os.stat(path))
             except FileNotFoundError:
-                return _lost(path, "removed")
+                return self._lost(path, "removed")
             except OSError as error:
                 return f"{path} can't be looked at ({error.strerror}): check disk and rights"
             if found != known:
-                return _lost(path, "replaced")
+                return self._lost(path, "replaced")
         return None
 
     def close(self) -> None:
@@ -87,6 +87,14 @@ class Held:
         while self._handles:
             os.close(self._handles.pop())
 
+    def _lost(self, path: Path, how: str) -> str:
+        """SQLite writes a removed log to the database when it closes that; the rest is lost."""
+        anew = "stop the daemon, restore a backup and start it"
+        way_out = anew if path == self.path else "restart the daemon"
+        return (
+            f"{path} was {how} while the daemon runs: nothing is written or sent. Put the file"
+            f" back, or {way_out}"
+        )
 
     def _is_known(self, path: Path) -> bool:
         try:
@@ -137,10 +145,3 @@ def _busy(path: Path, holder: str) -> StoreBusy:
 
 def _identity(found: os.stat_result) -> _Identity:
     return found.st_dev, found.st_ino
-
-
-def _lost(path: Path, how: str) -> str:
-    return (
-        f"{path} was {how} while the daemon runs: nothing is written or sent. Put the file back, or"
-        " stop the daemon, restore a backup and start it"
-    )

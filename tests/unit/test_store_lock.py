@@ -1,5 +1,6 @@
 """Files of the database that are removed or replaced while it is open, and a second daemon."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,20 @@ async def test_a_file_that_goes_is_noticed_and_nothing_is_claimed(
         away.rename(path)
         assert [one.id for one in await store.planned("p")] == [action.id], "by itself"
         assert len(await store.claim([action.id], now=4.0)) == 1
+
+
+async def test_no_empty_database_is_made_where_one_was_removed(tmp_path: Path) -> None:
+    directory = tmp_path / "a b%20?c#d"
+    directory.mkdir()
+    async with opened(directory) as store:
+        await tracked(store)
+        (directory / NAME).rename(directory / "away")
+        many = (store._db.read("test", lambda c: asyncio.sleep(0.01)) for _ in range(4))
+        found = await asyncio.gather(*many, return_exceptions=True)
+        assert any(isinstance(one, StoreError) for one in found), "new connections find no file"
+        assert not (directory / NAME).exists()
+        (directory / "away").rename(directory / NAME)
+        assert len(await tracked(store, 2)) == 1
 
 
 async def test_a_database_in_its_place_is_left_alone(tmp_path: Path) -> None:

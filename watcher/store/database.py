@@ -257,7 +257,7 @@ def _refuse_half_restored(path: Path) -> None:
 def reading_engine(path: Path, *, pool_size: int, busy_timeout: float = 5.0) -> Engine:
     """Connections that can't write, for threads of their own."""
     engine = create_engine(
-        URL.create("sqlite", database=str(path)),
+        _url("sqlite", path),
         connect_args={
             "isolation_level": None,
             "timeout": busy_timeout,
@@ -275,7 +275,7 @@ def _engine(
 ) -> AsyncEngine:
     """The driver begins no transaction by itself, so that DDL is transactional too."""
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
+        _url("sqlite+aiosqlite", path),
         connect_args={"isolation_level": None, "timeout": busy_timeout},
         pool_size=pool_size,
         max_overflow=0,
@@ -283,6 +283,11 @@ def _engine(
     )
     _prepare(engine.sync_engine, path, pragmas)
     return engine
+
+
+def _url(driver: str, path: Path) -> URL:
+    """A connection to a file that is there: it makes none in the place of one that was removed."""
+    return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
 
 
 def _prepare(engine: Engine, path: Path, pragmas: Mapping[str, object]) -> None:

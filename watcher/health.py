@@ -19,7 +19,7 @@ log = structlog.get_logger()
 INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
 FILES_EVERY = 20.0  # seconds; every transaction looks as well
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
-_WHOLE_FILE = frozenset({"integrity", "backup", "retention"})  # take as long as the file is big
+_WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # as long as the file is big
 _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's longest timeout
 
 

@@ -187,6 +187,8 @@ class Archive(Part):
         values = {str(name): value for name, value in row.items() if name not in left_out}
         if "panel" in values:
             values["panel"] = self._db.panels.names[values["panel"]]
+        if values.get("params_hash", "") is None:
+            del values["params_hash"]
         if values.get("params") is not None:
             values["params"] = msgspec.Raw(values["params"].encode())
         return values

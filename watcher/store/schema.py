@@ -161,11 +161,8 @@ Index(
 )
 
 LARGE_PARAMS = 2000  # characters; of a settled action, more are cut down
-Index(
-    "actions_large",
-    actions.c.settled_at,
-    sqlite_where=text(f"length(params) > {LARGE_PARAMS}"),
-)
+HAS_LARGE_PARAMS = text(f"length(params) > {LARGE_PARAMS}")
+Index("actions_large", actions.c.settled_at, sqlite_where=HAS_LARGE_PARAMS)
 
 refills = Table(
     "refills",

@@ -18,6 +18,7 @@ from watcher.store.lessons import Lessons
 from watcher.store.news import News
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
+from watcher.store.purge import Purge
 from watcher.store.rates import Rates
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
@@ -42,6 +43,7 @@ class Store(
     News,
     Events,
     Archive,
+    Purge,
     Upkeep,
 ):
     """An open database. What a method of it returns from is committed.

@@ -32,6 +32,7 @@ MORE_AFTER = 5.0  # seconds between runs while there is more: each has a file of
 MOST_AT_ONCE = 10_000  # orders a run, held in memory
 SMALLEST, LARGEST = 10, 1000  # orders a transaction
 READ_AT_ONCE = 200  # orders; other tasks run in between
+TOLD_WITHIN = 3600.0  # seconds in which people are told of what happened to an order
 AIM = 0.05  # seconds that a transaction should take, waiting for its turn included
 _encode = msgspec.json.Encoder().encode
 
@@ -78,7 +79,9 @@ class Retention:
         """How many orders were archived, and whether there are more."""
         settings = self._settings()
         before = now - settings.retain_for
-        keys = await self._store.closed_before(before, after=0, limit=MOST_AT_ONCE)
+        keys = await self._store.closed_before(
+            before, after=0, limit=MOST_AT_ONCE, untold=now - TOLD_WITHIN
+        )
         if not keys:
             return 0, False
         file = beside(self._store.path, settings.archive_dir) / archive_name(now)

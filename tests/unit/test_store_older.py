@@ -1,5 +1,6 @@
 """A database that is older than what was sent from it: refused, until it is set right."""
 
+import resource
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -211,6 +212,32 @@ async def test_a_count_that_can_not_be_noted_stops_what_is_sent(tmp_path: Path) 
         seen.rmdir()
         assert len(await store.claim([actions[1].id], now=4.0)) == 1
         assert int(seen.read_text()) == 2
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_the_file_beside_it_may_go_and_is_written_anew(tmp_path: Path, how: str) -> None:
+    async with opened(tmp_path) as store:
+        await tracked(store, 3)
+        await sent(store, a_plan("1"))
+        seen = tmp_path / f"{NAME}.seen"
+        seen.unlink()
+        if how == "replaced":
+            seen.write_text("")
+        await sent(store, a_plan("2"))
+        assert int(seen.read_text()) == 2
+
+
+async def test_no_further_handle_is_needed_to_note_a_claim(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await tracked(store, 3)
+        action = await store.plan(a_plan("1"), now=3.0)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limit[1]))
+        try:
+            assert len(await store.claim([action.id], now=4.0)) == 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        assert int((tmp_path / f"{NAME}.seen").read_text()) == 1
 
 
 async def test_disown_needs_a_database_that_no_daemon_uses(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class Database:
                 await writer.run_sync(migrate, path)
                 held.know_sides()
                 database = cls(path, held, writer, reading, observe)
+                resources.callback(database.seen.close)
                 await database.read("open", database._look_over)
                 if not disowning:
                     await database._compare_with_seen(is_new)

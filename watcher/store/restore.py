@@ -106,6 +106,7 @@ def _go_on_counting(database: Path, disowned: Disowned) -> None:
     seen = Seen(database)
     seen.note(disowned.claims)
     seen.sync()
+    seen.close()
     _give_to_owner(database, database)
 
 

@@ -23,6 +23,7 @@ class Seen:
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + SEEN)
         self._noted = -1
+        self._handle: int | None = None  # kept open: there may be no further handle later
 
     def read(self) -> int:
         """How many claims were counted; 0 where there is no file."""
@@ -43,15 +44,31 @@ class Seen:
         """Remember that so many were counted."""
         if claims <= self._noted:
             return
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(handle, f"{claims:0{_DIGITS}}\n".encode(), 0)
-        finally:
-            os.close(handle)
+        os.pwrite(self._opened(), f"{claims:0{_DIGITS}}\n".encode(), 0)
         self._noted = claims
 
     def sync(self) -> None:
         """Return when what was noted is on the disk."""
-        if self._noted >= 0:
-            sync(self.path)
+        if self._handle is not None:
+            os.fsync(self._handle)
             sync(self.path.parent)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _opened(self) -> int:
+        """The file that has the name now, made if there is none."""
+        if self._handle is None or not self._is_in_place(self._handle):
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+            self.close()
+            self._handle = handle
+        return self._handle
+
+    def _is_in_place(self, handle: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(handle))
+        except FileNotFoundError:
+            return False

@@ -345,6 +345,7 @@ class Daemon:
         """The book is whole: now the rules see every order, and old ones may be moved away."""
         self._schedule.wake("survey")
         self._schedule.add("retention", self._retention.run_once)
+        self._schedule.add("purge", self._retention.purge)
         self._schedule.add("review", self._review)
 
     def _count_web_fault(self, reason: str) -> None:

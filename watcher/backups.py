@@ -71,6 +71,12 @@ class Backups:
         self._problem = cause
 
 
+def check_room(directory: Path, size: int) -> None:
+    """Raise StoreFull where a copy of this size could fill the disk."""
+    if shutil.disk_usage(directory).free < size + SPARE_ROOM:
+        raise StoreFull(f"too little room for a backup in {directory}: make room, or move it")
+
+
 def scratch(database: Path) -> tempfile.TemporaryDirectory[str]:
     """A directory beside the database for a copy that is on its way to somebody."""
     return tempfile.TemporaryDirectory(prefix=_scratch_prefix(database), dir=database.parent)
@@ -133,8 +139,7 @@ def _make_ready(directory: Path, size: int) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in (directory / _UNCHECKED, *directory.glob(f".{_UNCHECKED}.*")):
         left.unlink(missing_ok=True)
-    if shutil.disk_usage(directory).free < size + SPARE_ROOM:
-        raise StoreFull(f"too little room for a backup in {directory}: make room, or move it")
+    check_room(directory, size)
 
 
 def _take_in(unchecked: Path, keep: int, now: float) -> Path:

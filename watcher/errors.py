@@ -66,6 +66,17 @@ class StoreNewer(StoreError):
     """The database was written by a newer version: install that version."""
 
 
+class StoreOlder(StoreError):
+    """The database was put in place without `watcher restore`: what was sent since is not in it.
+
+    `remedy` are the words of the command that sets it right.
+    """
+
+    def __init__(self, message: str, *remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
 class RequestError(WatcherError):
     """A caller of the API asked for something that can't be done."""
 

@@ -17,8 +17,9 @@ from watcher.survey import Survey
 log = structlog.get_logger()
 
 INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
+FILES_EVERY = 20.0  # seconds; every transaction looks as well
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
-_WHOLE_FILE = frozenset({"integrity", "backup", "retention"})  # take as long as the file is big
+_WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # as long as the file is big
 _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's longest timeout
 
 
@@ -50,6 +51,7 @@ class Health:
         """Begin."""
         self._schedule.add("loop_lag", self._measure_loop)
         self._schedule.add("integrity", self._check_integrity)
+        self._schedule.add("files", self._check_files)
         if self._supervisor.watchdog_every is not None:
             self._schedule.add("watchdog", self._feed_watchdog)
 
@@ -86,6 +88,16 @@ class Health:
         if not self._survey.integrity_ok:
             log.error("database.damaged", database=str(self._store.path))
         return now + INTEGRITY_EVERY
+
+    async def _check_files(self, now: float) -> float:
+        """Log where a file of the database was removed or replaced, or is back."""
+        problem = self._store.check_files()
+        if problem is not None and problem != self._survey.files_problem:
+            log.error("database.lost", cause=problem)
+        elif problem is None and self._survey.files_problem is not None:
+            log.info("database.back", database=str(self._store.path))
+        self._survey.files_problem = problem
+        return now + FILES_EVERY
 
     async def _feed_watchdog(self, now: float) -> float:
         """A sign of life while panels are asked in time; else systemd starts the daemon anew.

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from watcher import logs
 from watcher.app import Daemon
 from watcher.backups import way_out
 from watcher.config import Config, load
-from watcher.errors import StoreCorrupt
+from watcher.errors import StoreCorrupt, StoreOlder
 from watcher.store import beside
 from watcher.supervisor import Supervisor
 
@@ -40,6 +41,9 @@ def run(path: Path) -> int:
     except StoreCorrupt as error:
         backups = beside(config.database, config.daemon.backup_dir)
         raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
+    except StoreOlder as error:
+        command = shlex.join(["watcher", *error.remedy, "--config", str(path)])
+        raise StoreOlder(f"{error}. Run: {command}", *error.remedy) from error
 
 
 def _keep_large_pieces_apart() -> None:

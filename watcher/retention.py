@@ -24,23 +24,28 @@ from watcher.store import Retired, Store, archive_name, beside, sync
 log = structlog.get_logger()
 
 EVERY = 86400.0  # seconds between runs
+PURGE_EVERY = 3600.0  # seconds; each time large parameters are cut down
+_PURGES_A_DAY = 24  # of which one looks through whole tables
+CUT_DOWN_AFTER = 3600.0  # seconds after an action was settled
 RETRY_AFTER = 1800.0  # seconds after a run that failed
 MORE_AFTER = 5.0  # seconds between runs while there is more: each has a file of its own
 MOST_AT_ONCE = 10_000  # orders a run, held in memory
 SMALLEST, LARGEST = 10, 1000  # orders a transaction
 READ_AT_ONCE = 200  # orders; other tasks run in between
+TOLD_WITHIN = 3600.0  # seconds in which people are told of what happened to an order
 AIM = 0.05  # seconds that a transaction should take, waiting for its turn included
 _encode = msgspec.json.Encoder().encode
 
 
 class Retention:
-    """Archives orders that closed longer than `retain_for` ago."""
+    """Archives orders that closed longer than `retain_for` ago, and removes other old rows."""
 
     def __init__(self, *, store: Store, settings: Callable[[], Daemon]) -> None:
         self._store = store
         self._settings = settings
         self._portion = 100
         self._problem: str | None = None
+        self._purges = 0
 
     async def run_once(self, now: float) -> float:
         """Archive what is old enough; returns when to come again."""
@@ -53,11 +58,30 @@ class Retention:
         # As long as nothing could be removed, another look finds the same.
         return now + (MORE_AFTER if is_more and archived else EVERY)
 
+    async def purge(self, now: float) -> float:
+        """Remove rows that no order keeps and nobody needs; returns when to come again."""
+        settings = self._settings()
+        try:
+            await self._store.cut_down(now - CUT_DOWN_AFTER)
+            if self._purges % _PURGES_A_DAY == 0:
+                removed = await self._store.purge(
+                    now, retain_for=settings.retain_for, remember_for=settings.remember_for
+                )
+                if removed:
+                    log.info("rows.removed", **removed)
+        except StoreError as error:
+            log.error("purge.failed", cause=str(error))
+            return now + RETRY_AFTER
+        self._purges += 1
+        return now + PURGE_EVERY
+
     async def _archive(self, now: float) -> tuple[int, bool]:
         """How many orders were archived, and whether there are more."""
         settings = self._settings()
         before = now - settings.retain_for
-        keys = await self._store.closed_before(before, after=0, limit=MOST_AT_ONCE)
+        keys = await self._store.closed_before(
+            before, after=0, limit=MOST_AT_ONCE, untold=now - TOLD_WITHIN
+        )
         if not keys:
             return 0, False
         file = beside(self._store.path, settings.archive_dir) / archive_name(now)

@@ -49,6 +49,7 @@ class Survey:
         self.reload_at = 0.0
         self.backup_at = 0.0
         self.integrity_ok = True
+        self.files_problem: str | None = None  # a file of the database that was removed or replaced
         self.queued: Callable[[], Mapping[str, int]] = dict  # messages that wait, by target
         self.behind: Callable[[], Mapping[str, int]] = dict  # events that wait, by target
 
@@ -96,6 +97,7 @@ class Survey:
             reload_at=self.reload_at,
             backup_at=self.backup_at,
             integrity_ok=self.integrity_ok,
+            files_ok=self.files_problem is None,
             db_bytes=self._sizes[0],
             wal_bytes=self._sizes[1],
             queued={"log": 0, **self.queued()},

@@ -2,18 +2,21 @@
 
 import asyncio
 import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from tests.support.house import House, a_house
+from tests.support.house import KEY, House, a_house
 from tests.support.series import series
 from watcher.app import Daemon
 from watcher.cli import app
+from watcher.errors import StoreError
 from watcher.simulator import Fate
 
 DAY = 86400.0
@@ -28,8 +31,18 @@ SUBMISSION = {"panel": "smmxz", "service": 1, "link": "https://example.com/p", "
 
 
 def restore(*arguments: object) -> Result:
-    env = {"TEST_KEY": None, "STATE_DIRECTORY": None, "COLUMNS": None}
-    return CliRunner().invoke(app, ("restore", *map(str, arguments)), env=env)
+    return watcher("restore", *arguments)
+
+
+def watcher(*arguments: object) -> Result:
+    env = {"TEST_KEY": KEY, "STATE_DIRECTORY": None, "COLUMNS": None}
+    return CliRunner().invoke(app, tuple(map(str, arguments)), env=env)
+
+
+async def at_terminal(*arguments: object) -> Result:
+    """The command, with a loop of its own."""
+    with ThreadPoolExecutor() as pool:
+        return await asyncio.wrap_future(pool.submit(watcher, *arguments))
 
 
 def backup_metric(house: House) -> float:
@@ -42,6 +55,21 @@ async def reload(house: House, key: str) -> None:
     """Take over a key of [daemon]."""
     house.path.write_text(house.path.read_text().replace("[daemon]\n", f"[daemon]\n{key}\n"))
     await house.daemon.reload()
+
+
+async def run_in_spite_of_it(house: House, seconds: float) -> None:
+    """As the schedule does it: a task that fails runs again."""
+    schedule, run_task = house.schedule, house.schedule.run_task
+
+    async def run(name: str) -> None:
+        try:
+            await run_task(name)
+        except StoreError:
+            schedule.due[name] = schedule.clock() + 5.0
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(schedule, "run_task", run)
+        await house.run(seconds)
 
 
 async def a_long_time(house: House) -> None:
@@ -154,6 +182,104 @@ async def test_after_a_restore_no_rule_acts_again_until_its_time_has_come(
         assert house.panel.journal.sent("refill").total() == len(orders), "nothing was sent twice"
         await house.run(7200)
         assert house.panel.journal.sent("refill").total() > len(orders), "and it goes on later"
+
+
+@pytest.mark.parametrize("way", ["backup", "plain"])
+def test_a_copy_in_the_databases_place_is_refused_with_the_command_that_mends_it(
+    tmp_path: Path, way: str
+):
+    async def send_after_a_copy() -> Path:
+        async with a_house(tmp_path, profiles=["smmxz"], rules=RULES) as house:
+            await house.place(3, services=[1], quantity=500, fate=Fate(pending=0.0))
+            if way == "backup":
+                await house.daemon.store.backup(tmp_path / "copy.db")
+            else:
+                await house.close()
+                shutil.copyfile(tmp_path / "watcher.db", tmp_path / "copy.db")
+                await house.crashed()
+            await house.run(3600)
+            assert house.panel.journal.sent("refill").total() == 3
+            return house.path
+
+    path = asyncio.run(send_after_a_copy())
+    database = tmp_path / "watcher.db"
+    shutil.copyfile(tmp_path / "copy.db", database)
+    refused = watcher("run", "--config", path)
+    assert refused.exit_code == 1
+    assert "would be sent again" in refused.stderr
+    remedy = f"restore {database}" if way == "backup" else "disown"
+    assert refused.stderr.endswith(f". Run: watcher {remedy} --config {path}\n")
+    mended = watcher(*remedy.split(), "--config", path)
+    assert mended.exit_code == 0, mended.stderr
+    assert "each counts as having acted now on each of 3 watched orders" in mended.stdout
+
+
+async def test_nothing_is_sent_again_from_a_database_that_was_disowned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_house(tmp_path, profiles=["smmxz"], rules=RULES) as house:
+        await house.place(3, services=[1], quantity=500, fate=Fate(pending=0.0))
+        await house.close()
+        snapshot = [
+            (path, path.read_bytes()) for path in tmp_path.glob("watcher.db*")
+        ]  # of the machine: with what lies beside the database
+        await house.crashed()
+        await house.run(3600)
+        assert house.panel.journal.sent("refill").total() == 3
+        await house.close()
+        for path, content in snapshot:
+            path.write_bytes(content)
+        monkeypatch.setattr(time, "time", house.clock)
+        done = await at_terminal("disown", "--config", house.path)
+        assert done.exit_code == 0, done.stderr
+        assert "1 rule may have acted since" in done.stdout
+        await house.crashed()
+        await house.run(DAY - 3600)
+        assert house.panel.journal.sent("refill").total() == 3, "nothing was sent twice"
+        await house.run(7200)
+        assert house.panel.journal.sent("refill").total() > 3, "and it goes on later"
+
+
+@pytest.mark.parametrize(
+    ("end", "remedy"),
+    [
+        ("", "Put the file back, or stop the daemon, restore a backup and start it"),
+        ("-wal", "Put the file back, or restart the daemon"),
+        (".lock", "Put the file back, or restart the daemon"),
+    ],
+)
+async def test_a_file_that_goes_from_under_the_daemon_is_told_and_nothing_is_sent(
+    tmp_path: Path, end: str, remedy: str
+):
+    async with a_house(tmp_path, profiles=["smmxz"], rules=RULES) as house:
+        (order,) = await house.place(1, services=[1], quantity=500, fate=Fate(pending=0.0))
+        file = tmp_path / f"watcher.db{end}"
+        file.rename(tmp_path / "away")
+        with capture_logs() as logs:
+            await run_in_spite_of_it(house, 3600)
+        assert house.panel.journal.sent("refill").total() == 0
+        lost = [entry for entry in logs if entry["event"] == "database.lost"]
+        assert [entry["cause"] for entry in lost] == [
+            f"{file} was removed while the daemon runs: nothing is written or sent. {remedy}"
+        ]
+        assert await house.metric("db_handle_ok") == 0
+        assert any(f"{file} was removed" in problem for problem in await house.problems())
+        answer = await house.call("GET", f"/v1/orders/smmxz/{order}", status=503)
+        assert "was removed" in answer["error"]["message"]
+        (tmp_path / "away").rename(file)
+        await house.run(3600)
+        assert house.panel.journal.sent("refill").total() == 1
+        assert await house.metric("db_handle_ok") == 1
+        assert await house.problems() == []
+
+
+async def test_within_a_minute_of_which_file_is_gone_even_with_nothing_to_do(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        await house.run(120)
+        (tmp_path / "watcher.db").rename(tmp_path / "away")
+        await run_in_spite_of_it(house, 60)
+        assert await house.metric("db_handle_ok") == 0
+        (tmp_path / "away").rename(tmp_path / "watcher.db")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.house import House, a_house
+from watcher import backups
 from watcher.simulator import Fate, Trait
 from watcher.simulator.catalog import HOSTILE_NAME
 from watcher.web.server import ROUTES
@@ -43,7 +44,7 @@ async def test_every_metric_is_there_from_the_start_as_it_is_documented(tmp_path
         found = await families(house)
         with METRICS.open() as file:
             documented = list(csv.DictReader(file, delimiter="\t"))
-        assert len(documented) == 49
+        assert len(documented) == 50
         for row in documented:
             family = found.get(f"watcher_{row['name'].removesuffix('_total')}")
             assert family is not None, row["name"]
@@ -300,6 +301,16 @@ async def test_a_backup_is_a_whole_database(tmp_path: Path):
         connection.close()
         assert house.daemon.survey.backup_at > 0
         assert not list(tmp_path.glob(".backup-*"))
+
+
+async def test_a_backup_for_which_there_is_no_room_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with a_house(tmp_path) as house:
+        monkeypatch.setattr(backups, "SPARE_ROOM", 2**60)
+        answer = await house.call("GET", "/v1/backup", status=503)
+        assert "too little room for a backup" in answer["error"]["message"]
+        assert not list(tmp_path.glob(".watcher.db.copy-*"))
 
 
 def test_no_label_names_an_order_a_service_or_a_link():

@@ -95,6 +95,14 @@ class House:
                     return sample.value
         raise AssertionError(f"no series {name} with {labels}")
 
+    async def problems(self) -> list[str]:
+        """Why the daemon says that it is not ready."""
+        url = f"http://127.0.0.1:{self.daemon.port}/readyz"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            lines = (await answer.text()).splitlines()
+            assert (answer.status == 200) is (lines == ["ok"])
+            return [] if answer.status == 200 else lines
+
     async def call(self, method: str, path: str, *, status: int | None = None, **more: Any) -> Any:
         """One call of the API: its JSON."""
         url = f"http://127.0.0.1:{self.daemon.port}"

@@ -3,7 +3,9 @@
 import os
 import shutil
 import stat
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,6 +15,7 @@ from watcher import backups
 from watcher.backups import RETRY_AFTER, Backups, clear_scratch, newest_good, scratch, way_out
 from watcher.config import Daemon
 from watcher.config.sections import Duration
+from watcher.errors import StoreCorrupt, StoreFull
 from watcher.store import Store
 
 DAY = 86400.0
@@ -75,6 +78,64 @@ async def test_the_newest_stay_and_files_of_others_are_left_alone(tmp_path: Path
             "watcher-20270119T080000Z.db",
             "watcher-by-hand.db",
         ]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 7])
+async def test_as_many_stay_as_are_to_be_kept_whatever_is_there(tmp_path: Path, keep: int) -> None:
+    """From none to more than there should be, one after another: the newest, the new one first."""
+    async with opened(tmp_path) as store:
+        await tracked(store, 3)
+        kept = Kept(store, backup_keep=keep)
+        for there in range(keep + 3):
+            shutil.rmtree(kept.directory, ignore_errors=True)
+            kept.directory.mkdir(mode=0o700)
+            old = [f"watcher-2026010{day + 1}T080000Z.db" for day in range(there)]
+            for name in old:
+                (kept.directory / name).write_bytes(b"a copy")
+            await kept.backups.run_once(NOON)
+            left = max(0, min(there, keep - 1))
+            assert kept.names() == [*old[there - left :], "watcher-20270115T080000Z.db"]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 7])
+async def test_a_bad_copy_lets_none_go_whatever_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    async with opened(tmp_path) as store:
+        kept = Kept(store, backup_keep=keep)
+
+        def bad(path: Path) -> None:
+            raise StoreCorrupt(f"{path} is damaged")
+
+        monkeypatch.setattr(backups, "check_database", bad)
+        for there in range(keep + 3):
+            shutil.rmtree(kept.directory, ignore_errors=True)
+            kept.directory.mkdir(mode=0o700)
+            old = [f"watcher-2026010{day + 1}T080000Z.db" for day in range(there)]
+            for name in old:
+                (kept.directory / name).write_bytes(b"a copy")
+            assert await kept.backups.run_once(NOON) == NOON + RETRY_AFTER
+            assert kept.names() == old
+
+
+@pytest.mark.parametrize("free", [-1, 0, 1])
+async def test_there_is_room_from_so_many_bytes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    found = SimpleNamespace(free=1000 + backups.SPARE_ROOM + free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda directory: found)
+    with pytest.raises(StoreFull, match="too little room") if free < 0 else nullcontext():
+        backups.check_room(tmp_path, 1000)
+
+
+async def test_a_copy_is_due_from_its_time_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        kept = Kept(store)
+        await kept.backups.run_once(NOON)
+        assert await kept.backups.run_once(NOON + DAY - 1) == NOON + DAY
+        assert len(kept.names()) == 1
+        assert await kept.backups.run_once(NOON + DAY) == NOON + 2 * DAY
+        assert len(kept.names()) == 2
 
 
 async def test_a_file_from_the_future_does_not_put_it_off(tmp_path: Path) -> None:

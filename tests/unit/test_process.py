@@ -1,8 +1,10 @@
 """What the process does before anything else runs in it."""
 
+import configparser
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +39,10 @@ def test_a_column_has_memory_of_its_own_also_after_a_larger_piece_was_given_back
 def test_a_c_library_that_has_no_such_option_is_as_well(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     process._keep_large_pieces_apart()
+
+
+def test_the_unit_leaves_no_core_dump_with_keys_in_it():
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read(Path(__file__).parents[2] / "systemd" / "watcher.service")
+    assert unit["Service"]["LimitCORE"] == "0"
+    assert unit["Service"]["UMask"] == "0077"

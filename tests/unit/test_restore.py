@@ -56,7 +56,7 @@ async def test_the_copy_takes_the_place_of_the_database_which_is_kept(tmp_path: 
     assert backup.read_bytes() == copied
     assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {NAME, f"{NAME}.lock", "copy.db", restored.kept.name}
+    assert names == {NAME, f"{NAME}.lock", f"{NAME}.seen", "copy.db", restored.kept.name}
     async with opened(tmp_path) as store:
         assert len(await loaded(store)) == 3
         assert await store.quick_check()

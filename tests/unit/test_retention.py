@@ -29,7 +29,7 @@ from watcher import retention
 from watcher.config import Daemon
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
-from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, Retention
+from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
 from watcher.store import Store
 
 DAY = 86400.0
@@ -226,6 +226,89 @@ async def test_a_crash_before_the_removal_archives_twice_and_loses_nothing(
     found = [line["order_id"] for line in lines(tmp_path)]
     assert sorted(found) == sorted([str(n) for n in range(1, 26)] * 3)
     assert not list((tmp_path / "archive").glob(".*"))
+
+
+async def test_a_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
+    there = tmp_path / "archive" / "orders-20270115T080000Z.jsonl.gz"
+    there.parent.mkdir()
+    there.write_bytes(b"of earlier")
+    async with opened(tmp_path) as store:
+        await closed(store, 3)
+        with capture_logs() as logs:
+            assert await made(store).run_once(NOW) == NOW + RETRY_AFTER
+        assert f"{there} exists" in logs[0]["cause"]
+        assert there.read_bytes() == b"of earlier"
+        assert len((await store.orders())[0]) == 3, "nothing is removed without a file"
+        await made(store).run_once(NOW + RETRY_AFTER)
+        assert (await store.orders())[0] == []
+    assert there.read_bytes() == b"of earlier"
+    there.unlink()
+    assert len(lines(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(("behind", "stays"), [(0, False), (1, True), (2, True)])
+async def test_an_order_stays_until_each_target_was_told_of_its_last_change(
+    tmp_path: Path, behind: int, stays: bool
+) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 1)
+        lanes = await store.open_lanes(["shop", "other"])
+        assert lanes["shop"].cursor == 2
+        lanes["shop"].cursor -= behind
+        await store.save_lanes("shop", lanes["shop"])
+        await made(store).run_once(NOW)
+        assert bool((await store.orders())[0]) is stays
+        lanes["shop"].cursor = 2
+        await store.save_lanes("shop", lanes["shop"])
+        await made(store).run_once(NOW + 1)
+        assert (await store.orders())[0] == []
+
+
+async def test_an_order_stays_as_long_as_events_wait_in_its_lane(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        first, _ = await closed(store, 2)
+        lanes = (await store.open_lanes(["shop"]))["shop"]
+        lanes.hold(first.key, 0, NOW)
+        await store.save_lanes("shop", lanes)
+        await made(store).run_once(NOW)
+        assert [order.id for order in (await store.orders())[0]] == [first.id]
+        lanes.go_on(first.key, None, NOW)
+        await store.save_lanes("shop", lanes)
+        await made(store).run_once(NOW + 1)
+        assert (await store.orders())[0] == []
+
+
+@pytest.mark.parametrize("what", ["firing", "refill", "action"])
+async def test_an_order_stays_until_people_can_have_been_told(tmp_path: Path, what: str) -> None:
+    since = NOW - TOLD_WITHIN
+    async with opened(tmp_path) as store:
+        await closed(store, 2)
+        for order, at in (("1", since - 1), ("2", since)):
+            if what == "firing":
+                await store.record([], [a_firing(order, at=at)], now=at)
+            elif what == "refill":
+                await acted(store, order)
+                task = await ended(store, order)
+                await sql(store, f"UPDATE refills SET finished_at = {at} WHERE key = {task.key}")
+            else:
+                refused = await sent(store, a_plan(order))
+                await store.settle([outcome(refused, ActionState.REJECTED)], now=at)
+        await store.know_targets(["phone"], now=1.0)
+        await made(store, retain_for=1.0).run_once(NOW)
+        assert [order.id for order in (await store.orders())[0]] == ["2"]
+        await store.forget_targets([])
+        await made(store, retain_for=1.0).run_once(NOW + 1)
+        assert (await store.orders())[0] == [], "nobody is to be told"
+
+
+@pytest.mark.parametrize(("at", "stays"), [(-1.0, False), (0.0, True), (1.0, True)])
+async def test_it_goes_when_it_is_older_than_is_retained(
+    tmp_path: Path, at: float, stays: bool
+) -> None:
+    async with opened(tmp_path) as store:
+        await closed(store, 1, NOW - 90 * DAY + at)
+        await made(store).run_once(NOW)
+        assert bool((await store.orders())[0]) is stays
 
 
 async def test_no_place_for_the_archive_removes_nothing(tmp_path: Path) -> None:

@@ -227,6 +227,7 @@ def a_state(panels: int) -> DaemonState:
         reload_at=1.75e9,
         backup_at=0.0,
         integrity_ok=False,
+        files_ok=True,
         db_bytes=12_345_678,
         wal_bytes=0,
         queued={"log": 0},

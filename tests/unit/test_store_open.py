@@ -31,9 +31,13 @@ async def test_makes_files_that_only_their_owner_reads(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store)
         files = sorted(path.name for path in tmp_path.iterdir())
-        assert files == [NAME, f"{NAME}-shm", f"{NAME}-wal", f"{NAME}.lock"]
+        assert files == [NAME, f"{NAME}-shm", f"{NAME}-wal", f"{NAME}.lock", f"{NAME}.seen"]
         assert {mode(path) for path in tmp_path.iterdir()} == {0o600}
-    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, f"{NAME}.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        NAME,
+        f"{NAME}.lock",
+        f"{NAME}.seen",
+    ]
 
 
 async def test_finds_again_what_was_written(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def test_a_backup_is_a_whole_store(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
         needs_no_log = (tmp_path / "copy.db").read_bytes()[18:20] == b"\1\1"
         assert needs_no_log, "it could not be read from a medium that can't be written"
-        copy = await Store.open(tmp_path / "copy.db", now=0.0)
+        copy = await Store.open(tmp_path / "copy.db", now=0.0, disowning=True)
         assert await loaded(copy) == expected
         assert await copy.quick_check()
         await copy.close()
@@ -96,7 +96,7 @@ async def test_a_backup_that_can_not_be_made_leaves_nothing(tmp_path: Path) -> N
                 await store.backup(tmp_path / "copy.db")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    assert sorted(os.listdir(tmp_path)) == [NAME, f"{NAME}.lock"]
+    assert sorted(os.listdir(tmp_path)) == [NAME, f"{NAME}.lock", f"{NAME}.seen"]
 
 
 async def test_tells_the_sizes_of_the_files(tmp_path: Path) -> None:

@@ -57,7 +57,14 @@ _COMMANDS = {
         actions.cancel,
     ),
     "Decisions": (actions.actions, actions.resolve, rules.rules),
-    "Surroundings": (top.top, panels.panels, panels.services, backup.backup, restore.restore),
+    "Surroundings": (
+        top.top,
+        panels.panels,
+        panels.services,
+        backup.backup,
+        restore.restore,
+        restore.disown,
+    ),
     "Shell": (completion.completion,),
 }
 

@@ -1,4 +1,4 @@
-"""`watcher restore`: a backup in the database's place, while no daemon runs."""
+"""`watcher restore`, `watcher disown`: a backup in the database's place, while no daemon runs."""
 
 import time
 from pathlib import Path
@@ -10,12 +10,15 @@ from watcher.cli.output import counted, say
 
 if TYPE_CHECKING:  # imported late: it takes a second that no other command should wait
     from watcher.config import Place
-    from watcher.store import Hold, Restored
+    from watcher.store import Disowned, Hold, Restored
+
+
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")]
 
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it is only read.")],
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")],
+    config: _Config,
 ) -> None:
     """Put a backup in the database's place; the present one is kept under another name."""
     from watcher.config import locate
@@ -25,6 +28,18 @@ def restore(
     holds = _holds(place)
     restored = put_in_place(file, place.database, holds, now=time.time())
     _tell(file, restored, len(holds))
+
+
+def disown(config: _Config) -> None:
+    """Set a database right that was put back without `restore`, as by a snapshot."""
+    from watcher.config import locate
+    from watcher.store import disown as set_right
+
+    place = locate(config)
+    holds = _holds(place)
+    disowned = set_right(place.database, holds, now=time.time())
+    say(f"{place.database} counts as a copy that is older than what was done since")
+    _tell_unknown("copy", disowned, len(holds))
 
 
 def _holds(place: "Place") -> "list[Hold]":
@@ -45,10 +60,14 @@ def _tell(file: Path, restored: "Restored", rules: int) -> None:
     else:
         say(f"the database as it was is kept: {restored.kept}")
     say(f"{restored.database} is a copy of {file} now")
-    say("", "What was done after the backup was made is not in it:")
+    _tell_unknown("backup", restored.disowned, rules)
+
+
+def _tell_unknown(copy: str, disowned: "Disowned", rules: int) -> None:
+    say("", f"What was done after the {copy} was made is not in it:")
     say("- orders tracked or submitted since are unknown: track them again")
     say("- refills, cancels and submissions since are unknown: look before you repeat one")
-    unresolved, orders = restored.disowned.unresolved, restored.disowned.orders
+    unresolved, orders = disowned.unresolved, disowned.orders
     if unresolved:
         actions = counted(unresolved, "action")
         say(

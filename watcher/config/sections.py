@@ -65,6 +65,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     backup_keep: Annotated[int, Meta(ge=1)] = 7
     retain_for: Duration = Duration(90 * 86400)
     archive_dir: str = "archive"
+    remember_for: Duration = Duration(365 * 86400)
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -52,6 +52,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     reload_at: float
     backup_at: float
     integrity_ok: bool
+    files_ok: bool
     db_bytes: int
     wal_bytes: int
     queued: dict[str, int]
@@ -108,6 +109,11 @@ def _daemon(state: DaemonState) -> Iterator[Family]:
             state.backup_at,
         ),
         ("db_integrity_ok", "1 if the last integrity check passed.", state.integrity_ok),
+        (
+            "db_handle_ok",
+            "1 if the database's files are still those that were opened.",
+            state.files_ok,
+        ),
     ):
         yield _gauge(name, text, {(): value})
 

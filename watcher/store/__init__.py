@@ -1,19 +1,20 @@
 """What is on record: schema, migrations and queries. The only SQL."""
 
 from watcher.store.archive import Retired, archive_name
-from watcher.store.disown import Hold
+from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent, OrderEvent
 from watcher.store.files import beside, check_database, sync
 from watcher.store.glance import Spent
 from watcher.store.intents import Settled
 from watcher.store.news import Moment
 from watcher.store.outbox import Message
-from watcher.store.restore import Restored, restore
+from watcher.store.restore import Restored, disown, restore
 from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
 
 __all__ = [
     "DeadEvent",
+    "Disowned",
     "Hold",
     "Message",
     "Moment",
@@ -28,6 +29,7 @@ __all__ = [
     "archive_name",
     "beside",
     "check_database",
+    "disown",
     "restore",
     "sync",
 ]

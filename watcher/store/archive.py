@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.model import REFILL_FINAL, Phase, RefillStatus
+from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
 from watcher.store.actions import UNSETTLED_STATE
 from watcher.store.part import Part, batched, compiled
 from watcher.store.schema import (
@@ -27,6 +27,7 @@ from watcher.store.schema import (
     event_targets,
     firings,
     history,
+    notify_targets,
     order_states,
     orders,
     refills,
@@ -81,14 +82,21 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
 class Archive(Part):
     """The table `archived_orders`, and what goes from the others."""
 
-    async def closed_before(self, at: float, *, after: int, limit: int) -> list[int]:
-        """The keys of orders that closed before then and that nothing keeps, `after` a key."""
+    async def closed_before(
+        self, at: float, *, after: int, limit: int, untold: float | None = None
+    ) -> list[int]:
+        """The keys of orders that closed before then and that nothing keeps, `after` a key.
+
+        What came on record since `untold` may have to be told to people yet; that keeps its order.
+        """
         statement = (
             _eligible(select(orders.c.key), at)
             .where(orders.c.key > after)
             .order_by(orders.c.key)
             .limit(limit)
         )
+        if untold is not None:
+            statement = statement.where(~_may_be_untold(untold))
 
         async def fetch(connection: AsyncConnection) -> list[int]:
             return list((await connection.execute(statement)).scalars())
@@ -206,6 +214,8 @@ class Archive(Part):
         values = {str(name): value for name, value in row.items() if name not in left_out}
         if "panel" in values:
             values["panel"] = self._db.panels.names[values["panel"]]
+        if values.get("params_hash", "") is None:
+            del values["params_hash"]
         if values.get("params") is not None:
             values["params"] = msgspec.Raw(values["params"].encode())
         return values
@@ -230,6 +240,18 @@ def _idle(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     running = select(refills.c.key).where(_OF_ORDER[refills], _RUNNING).exists()
     states = statement.join(order_states, order_states.c.key == orders.c.key)
     return states.where(~unsettled, ~running, ~waits, ~untold)
+
+
+def _may_be_untold(since: float) -> ColumnElement[bool]:
+    """Whether there is news of the order, and somebody to be told: see `watcher.store.news`."""
+    refused = actions.c.state == ActionState.REJECTED.value
+    return select(notify_targets.c.name).exists() & or_(
+        select(firings.c.id).where(firings.c.key == orders.c.key, firings.c.at >= since).exists(),
+        select(refills.c.key).where(_OF_ORDER[refills], refills.c.finished_at >= since).exists(),
+        select(actions.c.id)
+        .where(_OF_ORDER[actions], refused, actions.c.settled_at >= since)
+        .exists(),
+    )
 
 
 async def _fingerprints(

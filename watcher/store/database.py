@@ -6,26 +6,26 @@ caller is cancelled, so that no cancelled request can tear a transaction.
 """
 
 import asyncio
-import fcntl
 import glob
-import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from watcher.errors import StoreBusy, StoreError
+from watcher.errors import StoreError, StoreOlder
+from watcher.store import claims
 from watcher.store.faults import translated
 from watcher.store.files import PUT_ASIDE
+from watcher.store.lock import Held
 from watcher.store.migrate import migrate
 from watcher.store.panels import PanelNames
-from watcher.store.schema import APPLICATION_ID, metadata
+from watcher.store.schema import BACKUP_ID, OUR_IDS, metadata
+from watcher.store.seen import Seen
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -51,11 +51,20 @@ class Database:
     """An open database. `edge` is where its errors get their names and its times are taken."""
 
     def __init__(
-        self, path: Path, writer: AsyncConnection, readers: AsyncEngine, observe: Observer
+        self,
+        path: Path,
+        held: Held,
+        writer: AsyncConnection,
+        readers: AsyncEngine,
+        observe: Observer,
     ) -> None:
         self.path = path
+        self.seen = Seen(path)
         self.writing = asyncio.Lock()
         self.panels = PanelNames()
+        self._held = held
+        self._claims = 0
+        self._lost: str | None = None  # what became of the files, as last looked
         self._writer = writer
         self._readers = readers
         self._observe = observe
@@ -65,14 +74,26 @@ class Database:
 
     @classmethod
     async def open(
-        cls, path: Path, *, now: float, observe: Observer, busy_timeout: float
+        cls,
+        path: Path,
+        *,
+        now: float,
+        observe: Observer,
+        busy_timeout: float,
+        disowning: bool = False,
     ) -> "Database":
-        """Lock the file, make it if there is none, bring its tables up to date, look it over."""
+        """Lock the file, make it if there is none, bring its tables up to date, look it over.
+
+        A database that is older than what was sent is refused, but for `disowning` it.
+        """
         path = await asyncio.to_thread(path.resolve)
         with translated(path):
             async with AsyncExitStack() as resources:
-                resources.callback(os.close, _lock(path, now))
-                await asyncio.to_thread(_inspect, path, busy_timeout)
+                held = Held.take(path, now)
+                resources.callback(held.close)
+                is_new = await asyncio.to_thread(
+                    _inspect, path, held, busy_timeout, disowning=disowning
+                )
                 writing = _engine(path, busy_timeout, pool_size=1, pragmas=_WRITING)
                 resources.push_async_callback(writing.dispose)
                 event.listen(writing.sync_engine, "begin", _begin)
@@ -80,8 +101,12 @@ class Database:
                 resources.push_async_callback(reading.dispose)
                 writer = await resources.enter_async_context(writing.connect())
                 await writer.run_sync(migrate, path)
-                database = cls(path, writer, reading, observe)
+                held.know_sides()
+                database = cls(path, held, writer, reading, observe)
+                resources.callback(database.seen.close)
                 await database.read("open", database._look_over)
+                if not disowning:
+                    await database._compare_with_seen(is_new)
                 database._resources = resources.pop_all()
         return database
 
@@ -91,7 +116,19 @@ class Database:
         while self._tasks:
             await asyncio.wait(self._tasks)
         with translated(self.path):
+            with suppress(OSError):  # the system does it within seconds anyway
+                await asyncio.to_thread(self.seen.sync)
             await self._resources.aclose()
+
+    def check_files(self) -> str | None:
+        """What became of the database's files behind its back; None where all are in place."""
+        self._lost = self._held.problem() or self._unnoted()
+        return self._lost
+
+    def note_claims(self, count: int) -> None:
+        """So many claims are committed; `<database>.seen` is to know before anything is sent."""
+        self._claims = max(self._claims, count)
+        self.check_files()
 
     async def read(self, operation: str, work: Work[T]) -> T:
         """Do the work on a connection that can't write."""
@@ -105,6 +142,7 @@ class Database:
 
     async def transaction(self, work: Work[T]) -> T:
         """The same for a caller that holds `writing`."""
+        self._refuse_lost()
         async with self._writer.begin():
             return await work(self._writer)
 
@@ -130,6 +168,8 @@ class Database:
         started = time.perf_counter()
         failed = False
         try:
+            if self._lost is not None:
+                self._refuse_lost()
             with translated(self.path):
                 yield
         except StoreError:
@@ -146,6 +186,38 @@ class Database:
         async with self.writing:
             return await self.transaction(work)
 
+    def _unnoted(self) -> str | None:
+        """Note the claims; why that can't be done."""
+        try:
+            self.seen.note(self._claims)
+        except OSError as error:
+            return (
+                f"{self.seen.path} can't be written ({error.strerror}): check its rights and disk"
+            )
+        return None
+
+    def _refuse_lost(self) -> None:
+        """What is written to a file that is gone would be lost."""
+        lost = self.check_files()
+        if lost is not None:
+            raise StoreError(lost)
+
+    async def _compare_with_seen(self, is_new: bool) -> None:
+        """Refuse an older database; a new one goes on counting."""
+        seen = await asyncio.to_thread(self.seen.read)
+        if is_new and seen:
+            await self.write("open", lambda connection: claims.reach(connection, seen))
+        counted = await self.read("open", claims.counted)
+        if counted < seen:
+            raise StoreOlder(
+                f"{self.path} is older than what was sent from it: it was put back without"
+                " `watcher restore`, and what was sent since would be sent again",
+                "disown",
+            )
+        self._claims = counted
+        self.seen.note(counted)
+        await asyncio.to_thread(self.seen.sync)
+
     async def _look_over(self, connection: AsyncConnection) -> None:
         """The panels' names, and the last row of every table: a cheap look for damage."""
         await self.panels.load(connection)
@@ -154,45 +226,23 @@ class Database:
             await connection.execute(last)
 
 
-@contextmanager
-def locked(path: Path, now: float) -> Iterator[None]:
-    """No daemon runs on the database meanwhile: raises StoreBusy where one does."""
-    lock = _lock(path, now)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(path: Path, now: float) -> int:
-    """Hold `<database>.lock`: two daemons on one database would both send its actions."""
-    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 200).decode(errors="replace").strip()
-        os.close(lock)
-        raise StoreBusy(
-            f"{path} is in use by another watcher ({holder}): stop that one first"
-        ) from None
-    except OSError:
-        os.close(lock)
-        raise
-    since = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"process {os.getpid()} since {since}\n".encode(), 0)
-    return lock
-
-
-def _inspect(path: Path, busy_timeout: float) -> None:
-    """Make the file, readable by its owner alone; refuse one that another program wrote."""
+def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
+    """Lock the file, made if there is none; whether it is new. Refuse one that is not ours."""
     _refuse_half_restored(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    held.lock_database(create=True)
+    if held.application_id() == BACKUP_ID and not disowning:
+        raise StoreOlder(
+            f"{path} is a backup that was copied into place: what was sent since it was made would"
+            " be sent again",
+            "restore",
+            str(path),
+        )
     with closing(sqlite3.connect(path, timeout=busy_timeout)) as connection:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
-    if tables and owner != APPLICATION_ID:
+    if tables and owner not in OUR_IDS:
         raise StoreError(f"{path} is another program's database: name another file")
+    return not tables
 
 
 def _refuse_half_restored(path: Path) -> None:
@@ -208,7 +258,7 @@ def _refuse_half_restored(path: Path) -> None:
 def reading_engine(path: Path, *, pool_size: int, busy_timeout: float = 5.0) -> Engine:
     """Connections that can't write, for threads of their own."""
     engine = create_engine(
-        URL.create("sqlite", database=str(path)),
+        _url("sqlite", path),
         connect_args={
             "isolation_level": None,
             "timeout": busy_timeout,
@@ -226,7 +276,7 @@ def _engine(
 ) -> AsyncEngine:
     """The driver begins no transaction by itself, so that DDL is transactional too."""
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
+        _url("sqlite+aiosqlite", path),
         connect_args={"isolation_level": None, "timeout": busy_timeout},
         pool_size=pool_size,
         max_overflow=0,
@@ -234,6 +284,11 @@ def _engine(
     )
     _prepare(engine.sync_engine, path, pragmas)
     return engine
+
+
+def _url(driver: str, path: Path) -> URL:
+    """A connection to a file that is there: it makes none in the place of one that was removed."""
+    return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
 
 
 def _prepare(engine: Engine, path: Path, pragmas: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""Sets a restored copy right: what was done since it was made is not in it.
+"""Sets a copy of the database right: what was done since it was made is not in it.
 
 Planned actions may have been sent since, and rules may have fired: both count as having happened,
 since not acting can be made good by a person and acting twice can't.
@@ -12,8 +12,9 @@ from sqlalchemy import func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import ActionState, RuleAction
+from watcher.store import claims
 from watcher.store.intents import Intents
-from watcher.store.schema import NOT_CLOSED, RESTORED, firings, order_states, orders
+from watcher.store.schema import APPLICATION_ID, NOT_CLOSED, RESTORED, firings, order_states, orders
 
 _ANSWER = "restored from a backup: what became of it since is not on record"
 
@@ -27,17 +28,24 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disowned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was set right: how many actions are unresolved now, and how many orders are watched."""
+    """What was set right: how many actions are unresolved now, and how many orders are watched.
+
+    `claims` is the count from which it goes on, above all that was counted before.
+    """
 
     unresolved: int
     orders: int
+    claims: int
 
 
 class Disowning(Intents):
     """The tables `actions` and `firings`, in a copy that is older than reality."""
 
-    async def disown(self, holds: Sequence[Hold], *, now: float) -> Disowned:
-        """Make every action that is not settled unresolved, and every rule have fired just now."""
+    async def disown(self, holds: Sequence[Hold], *, seen: int, now: float) -> Disowned:
+        """Make every action that is not settled unresolved, and every rule have fired just now.
+
+        In the same transaction the mark of a backup goes, and the count of claims passes `seen`.
+        """
 
         async def work(connection: AsyncConnection) -> Disowned:
             unresolved = 0
@@ -48,7 +56,10 @@ class Disowning(Intents):
                 await self._note_firing(connection, hold, now)
             watched = select(func.count()).select_from(order_states).where(NOT_CLOSED)
             count = (await connection.execute(watched)).scalar_one()
-            return Disowned(unresolved=unresolved, orders=count)
+            await connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+            await claims.reach(connection, seen)
+            passed = await claims.count(connection)
+            return Disowned(unresolved=unresolved, orders=count, claims=passed)
 
         return await self._db.write("disown", work)
 

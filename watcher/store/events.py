@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.store.changes import last_history_id
-from watcher.store.part import Part, batched
+from watcher.store.part import Part, batched, from_then_on
 from watcher.store.schema import (
     dead_events,
     event_lanes,
@@ -125,7 +125,12 @@ class Events(Part):
 
     async def first_change_since(self, at: float) -> int | None:
         """The number of the first change since then. Reads what is older."""
-        statement = select(history.c.id).where(history.c.at >= at).order_by(history.c.id).limit(1)
+        statement = (
+            select(history.c.id)
+            .where(from_then_on(history.c.at, at))
+            .order_by(history.c.id)
+            .limit(1)
+        )
 
         async def fetch(connection: AsyncConnection) -> int | None:
             return (await connection.execute(statement)).scalar()

@@ -10,15 +10,19 @@ from pathlib import Path
 
 from watcher.errors import Conflict, StoreCorrupt, StoreError
 from watcher.store.faults import translated
-from watcher.store.schema import APPLICATION_ID
+from watcher.store.schema import BACKUP_ID, OUR_IDS
 
 SIDES = ("-wal", "-shm")  # what SQLite keeps beside a database
+_ID_AT = 68  # where the header has the application's id
 PUT_ASIDE = ".before-restore-"  # in the name of a database that a restore has replaced
 
 
-def copy_database(source: Path, target: Path, *, at_rest: bool = False) -> None:
-    """A consistent copy, whole or not there at all; an existing file is not replaced.
+def copy_database(
+    source: Path, target: Path, *, at_rest: bool = False, owner: int = BACKUP_ID
+) -> None:
+    """Make a consistent copy, whole or not there at all; an existing file is not replaced.
 
+    It is marked as a backup, on which no daemon starts, unless it gets another `owner`.
     `at_rest` is for a source that nothing has open.
     """
     target = target.absolute()
@@ -30,6 +34,7 @@ def copy_database(source: Path, target: Path, *, at_rest: bool = False) -> None:
             copy.execute("PRAGMA synchronous=OFF")  # it is synced whole, below
             with translated(target):
                 original.backup(copy)
+            copy.execute(f"PRAGMA application_id={owner}")
             copy.execute("PRAGMA journal_mode=DELETE")
         sync(partial)
         _refuse_existing(target)
@@ -44,10 +49,21 @@ def check_database(path: Path) -> None:
     with translated(path), closing(_open_at_rest(path)) as connection:
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if owner != APPLICATION_ID:
+    if owner not in OUR_IDS:
         raise StoreError(f"{path} is no database of watcher")
     if found != "ok":
         raise StoreCorrupt(f"{path} is damaged ({' '.join(str(found).split())})")
+
+
+def is_backup(path: Path) -> bool:
+    """Whether the file is marked as a backup. The caller must have no connection to it."""
+    with path.open("rb") as file:
+        return application_id(file.read(_ID_AT + 4)) == BACKUP_ID
+
+
+def application_id(header: bytes) -> int:
+    """The application's id in a database's header; 0 in an empty file."""
+    return int.from_bytes(header[_ID_AT : _ID_AT + 4], "big")
 
 
 def beside(database: Path, directory: str) -> Path:
@@ -73,8 +89,12 @@ def size_of(path: Path) -> int:
 
 
 def _open_at_rest(path: Path) -> sqlite3.Connection:
-    """Read it as it stands, with what a killed process left beside it, and make nothing there."""
-    has_more = any(size_of(Path(f"{path}{side}")) for side in ("-wal", "-journal"))
+    """Read it as it stands, with what a killed process left beside it, and make nothing there.
+
+    A backup has no log: one beside it is of the database whose place it took.
+    """
+    sides = ("-journal",) if is_backup(path) else ("-wal", "-journal")
+    has_more = any(size_of(Path(f"{path}{side}")) for side in sides)
     mode = "mode=ro" if has_more else "immutable=1"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
 

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.store.part import Part
+from watcher.store.part import Part, from_then_on
 from watcher.store.schema import history, orders
 
 # A row's time is when its order was observed, its id when it was written: these differ a little.
@@ -48,7 +48,7 @@ class History(Part):
         if panel is not None:
             statement = statement.where(orders.c.panel == self._panel(panel))
         if since is not None:
-            statement = statement.where(history.c.at >= since)
+            statement = statement.where(from_then_on(history.c.at, since))
         statement = statement.order_by(ids.desc() if newest else ids).limit(limit + 1)
 
         async def fetch(connection: AsyncConnection) -> list[Change]:

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import Conflict, LifecycleError, NotFound
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
+from watcher.store import claims
 from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
 from watcher.store.consequences import note_refills, track_placed
 from watcher.store.moves import check_move, check_resolvable, moved, sorted_out
 from watcher.store.part import Part, batched
+from watcher.store.purge import params_hash
 from watcher.store.schema import actions
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
@@ -85,7 +87,15 @@ class Intents(Part):
         """
         move = ActionState.PLANNED, ActionState.SENDING
         values = {"sent_at": now}
-        return await self._db.write("claim", lambda c: self._move(c, ids, *move, values))
+
+        async def work(connection: AsyncConnection) -> tuple[list[Action], int]:
+            claimed = await self._move(connection, ids, *move, values)
+            return claimed, await claims.count(connection) if claimed else 0
+
+        claimed, count = await self._db.write("claim", work)
+        if claimed:
+            self._db.note_claims(count)
+        return claimed
 
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
         """Give up those of the actions that are still planned; `answer` says why."""
@@ -194,14 +204,14 @@ class Intents(Part):
         if plan.idempotency_key is None:
             return None
         statement = ACTION.where(actions.c.idempotency_key == plan.idempotency_key)
-        found = await fetch_actions(connection, self._db.panels.names, statement)
-        if not found:
+        row = (await connection.execute(statement)).mappings().first()
+        if row is None:
             return None
-        action = found[0]
+        action = to_action(row, self._db.panels.names)
         # An accepted submission has an order, its plan had none.
         same_order = plan.kind is Kind.SUBMIT or action.order == plan.order
-        same = (action.kind, action.panel, action.params) == (plan.kind, plan.panel, plan.params)
-        if same and same_order:
+        same = (action.kind, action.panel) == (plan.kind, plan.panel)
+        if same and same_order and _same_params(row, action, plan):
             return action
         raise Conflict(f"the idempotency key was used for something else: action {action.id}")
 
@@ -228,6 +238,13 @@ class Intents(Part):
             f"a {plan.kind} of order {plan.order} at {plan.panel} is {action.state}:"
             f" action {action.id}"
         )
+
+
+def _same_params(row: Mapping[Any, Any], action: Action, plan: ActionPlan) -> bool:
+    """Large ones are cut down once the action is settled; a hash stays."""
+    if row["params_hash"] is None:
+        return action.params == plan.params
+    return plan.params is not None and row["params_hash"] == params_hash(plan.params)
 
 
 def _stands(action: Action, since: float, planned_at: float) -> bool:

@@ -1,11 +1,12 @@
 """What happened lately that people may be told of, once: found where it is on record anyway."""
 
+from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
@@ -22,7 +23,7 @@ from watcher.store.schema import (
 )
 from watcher.telling.notices import Event, Trouble
 
-_MOST = 1000  # of a kind at once
+_PAGE = 1000  # of a kind at once
 _FIRED = (
     select(firings, orders.c.panel, orders.c.order_id)
     .join(orders, orders.c.key == firings.c.key)
@@ -78,18 +79,18 @@ class News(Part):
         async def fetch(connection: AsyncConnection) -> list[Moment]:
             found: list[Moment] = []
 
-            async def add(statement: Select[Any], at: Any, moment: Any) -> None:
-                rows = statement.where(at >= since).order_by(at).limit(_MOST)
-                moments = [moment(row) for row in (await connection.execute(rows)).mappings()]
+            async def add(statement: Select[Any], at: Any, key: Any, moment: Any) -> None:
+                rows = _since(connection, statement, at, key, since)
+                moments = [moment(row) async for row in rows]
                 found.extend(one for one in moments if one is not None)
 
             if Event.RULE_FIRED in wanted:
-                await add(_FIRED, firings.c.at, self._fired)
+                await add(_FIRED, firings.c.at, firings.c.id, self._fired)
             if Event.REFILL_REJECTED in wanted:
-                await add(_REJECTED, refills.c.finished_at, self._rejected)
-                await add(_REFUSED, actions.c.settled_at, self._refused)
+                await add(_REJECTED, refills.c.finished_at, refills.c.key, self._rejected)
+                await add(_REFUSED, actions.c.settled_at, actions.c.id, self._refused)
             if wanted & {Event.PRICE_RISE, Event.SERVICE_GONE}:
-                await add(_CHANGED, service_changes.c.at, self._changed)
+                await add(_CHANGED, service_changes.c.at, service_changes.c.id, self._changed)
             return [moment for moment in found if moment.trouble.event in wanted]
 
         return await self._db.read("moments", fetch)
@@ -136,6 +137,21 @@ class News(Part):
 
     def _moment(self, row: Any, at: float, event: Event, text: str, subject: str) -> Moment:
         return Moment(at, Trouble(event, self._db.panels.names[row["panel"]], text, subject))
+
+
+async def _since(
+    connection: AsyncConnection, statement: Select[Any], at: Any, key: Any, since: float
+) -> AsyncIterator[Any]:
+    """The rows from then on, page by page: many may have come at one moment."""
+    page = statement.where(at >= since)
+    while True:
+        found = await connection.execute(page.order_by(at, key).limit(_PAGE))
+        rows = found.mappings().all()
+        for row in rows:
+            yield row
+        if len(rows) < _PAGE:
+            return
+        page = statement.where(tuple_(at, key) > tuple_(rows[-1][at.name], rows[-1][key.name]))
 
 
 def _has_risen(old: str | None, new: str | None) -> bool:

@@ -17,7 +17,7 @@ from watcher.store.order_rows import (
     OrderReader,
     add_orders,
 )
-from watcher.store.part import Part, compiled, driver_of
+from watcher.store.part import Part, compiled, driver_of, from_then_on
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _PART = 16_000  # orders that are read at once
@@ -142,7 +142,7 @@ class Orders(Part):
             has_none = order_states.c.problem.is_(None)
             statement = statement.where(~has_none if problem else has_none)
         if submitted_since is not None:
-            statement = statement.where(orders.c.submitted_at >= submitted_since)
+            statement = statement.where(from_then_on(orders.c.submitted_at, submitted_since))
         if progressed_before is not None:
             limits = {self._panel(name): at for name, at in progressed_before.items()}
             statement = _stalled(statement, limits)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
 import aiosqlite
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,6 +33,11 @@ async def driver_of(connection: AsyncConnection) -> aiosqlite.Connection:
     """The driver's own connection, for very many rows as plain tuples."""
     raw = await connection.get_raw_connection()
     return cast(aiosqlite.Connection, raw.driver_connection)
+
+
+def from_then_on(at: ColumnElement[float], since: float) -> ColumnElement[bool]:
+    """Whether a row is of then or later. Times are told rounded to a microsecond."""
+    return at >= since - 1e-6
 
 
 def batched(items: Sequence[T], size: int = 1000) -> Iterator[Sequence[T]]:

@@ -5,8 +5,9 @@
 3. In the copy, one transaction sets right what may have happened since it was made.
 4. The present database is renamed, with its side files; it is never deleted. Its log goes after
    it: a new file would otherwise take the old one's log for its own.
-5. The copy gets the database's name. A crash between 4 and 5 leaves no database at all; a daemon
-   does not start on that (see `database`), and the restore can be run again.
+5. The copy gets the database's name, and `<database>.seen` its count of claims. A crash between 4
+   and 5 leaves no database at all; a daemon does not start on that (see `database`), and the
+   restore can be run again.
 """
 
 import asyncio
@@ -20,11 +21,13 @@ from pathlib import Path
 
 import msgspec
 
-from watcher.errors import Conflict, StoreError
-from watcher.store.database import locked
+from watcher.errors import Conflict, StoreError, StoreOlder
 from watcher.store.disown import Disowned, Hold
 from watcher.store.faults import translated
 from watcher.store.files import PUT_ASIDE, SIDES, check_database, copy_database, sync
+from watcher.store.lock import LOCK, locked
+from watcher.store.schema import APPLICATION_ID, BACKUP_ID
+from watcher.store.seen import SEEN, Seen
 from watcher.store.store import Store
 
 _COPY = ".restore-"  # a directory beside the database, for as long as a restore takes
@@ -41,42 +44,78 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) -> Restored:
     """Replace the database by a copy of the file; `holds` are the rules that must not refire."""
     database = database.resolve()
-    with translated(database), locked(database, now):
-        if file.exists() and database.exists() and file.samefile(database):
-            raise Conflict(f"{file} is the database itself: name a backup")
+    with translated(database), locked(database, now) as held:
+        itself = file.exists() and database.exists() and file.samefile(database)
+        if itself and held.application_id() != BACKUP_ID:
+            raise Conflict(
+                f"{file} is the database itself: name a backup. If it was put there without"
+                " `watcher restore`, run `watcher disown`"
+            )
         check_database(file)
         for left in database.parent.glob(f"{_COPY}*"):  # by a restore that was killed
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_COPY, dir=database.parent) as directory:
             copy = Path(directory) / "watcher.db"
-            copy_database(file, copy, at_rest=True)
+            copy_database(file, copy, at_rest=True, owner=APPLICATION_ID)
             try:
-                disowned = asyncio.run(_set_right(copy, holds, now))
+                disowned = asyncio.run(_set_right(copy, holds, _seen(database), now))
             except StoreError as error:
                 raise type(error)(str(error).replace(str(copy), str(file))) from None
             _give_to_owner(copy, database)
             sync(copy)
             kept = _put_aside(database, now)
             copy.rename(database)
-            sync(database.parent)
+            _go_on_counting(database, disowned)
     return Restored(database=database, kept=kept, disowned=disowned)
 
 
-async def _set_right(copy: Path, holds: Sequence[Hold], now: float) -> Disowned:
+def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
+    """Set a database right that was put in place by other means than `restore`."""
+    database = database.resolve()
+    if not database.exists():
+        raise StoreError(f"{database}: there is no such file")
+    with locked(database, now) as held:
+        is_backup = held.application_id() == BACKUP_ID
+    if is_backup:  # a log of another database may lie beside it
+        return restore(database, database, holds, now=now).disowned
+    disowned = asyncio.run(_set_right(database, holds, _seen(database), now))
+    _give_to_owner(database, database)
+    _go_on_counting(database, disowned)
+    return disowned
+
+
+async def _set_right(copy: Path, holds: Sequence[Hold], seen: int, now: float) -> Disowned:
     """By the store itself: it refuses what it can't read, and brings the tables up to date."""
-    store = await Store.open(copy, now=now)
+    store = await Store.open(copy, now=now, disowning=True)
     try:
-        return await store.disown(holds, now=now)
+        return await store.disown(holds, seen=seen, now=now)
     finally:
         await store.close()
+
+
+def _seen(database: Path) -> int:
+    """What was counted; a file that can't be read is written anew."""
+    try:
+        return Seen(database).read()
+    except StoreOlder:
+        return 0
+
+
+def _go_on_counting(database: Path, disowned: Disowned) -> None:
+    """From now on an older copy is known by its count."""
+    seen = Seen(database)
+    seen.note(disowned.claims)
+    seen.sync()
+    seen.close()
+    _give_to_owner(database, database)
 
 
 def _give_to_owner(copy: Path, database: Path) -> None:
     """Whoever restores as root must not lock the daemon out of its database."""
     present = database if database.exists() else database.parent
     owner = present.stat()
-    for path in (copy, database.with_name(database.name + ".lock")):
-        with suppress(PermissionError):
+    for path in (copy, *(database.with_name(database.name + end) for end in (LOCK, SEEN))):
+        with suppress(PermissionError, FileNotFoundError):
             os.chown(path, owner.st_uid, owner.st_gid)
 
 

@@ -24,6 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 APPLICATION_ID = 0x57415443  # "WATC": tells our files from other programs'
+BACKUP_ID = 0x57415442  # "WATB": a copy that was made as a backup; no daemon runs on it
+OUR_IDS = (APPLICATION_ID, BACKUP_ID)
 
 
 def money_text(value: Decimal) -> str:
@@ -139,6 +141,7 @@ actions = Table(
     Column("settled_at", Float),
     Column("result", Text),
     Column("answer", Text),
+    Column("params_hash", Text),  # of params that were large and are cut down
     CheckConstraint("kind IN ('submit', 'refill', 'cancel')", name="actions_kind"),
     CheckConstraint(
         "state IN ('planned', 'sending', 'accepted', 'rejected', 'unresolved')",
@@ -157,6 +160,10 @@ Index(
     unique=True,
     sqlite_where=text("state IN ('planned', 'sending', 'unresolved') AND order_id IS NOT NULL"),
 )
+
+LARGE_PARAMS = 2000  # characters; of a settled action, more are cut down
+HAS_LARGE_PARAMS = text(f"length(params) > {LARGE_PARAMS}")
+Index("actions_large", actions.c.settled_at, sqlite_where=HAS_LARGE_PARAMS)
 
 refills = Table(
     "refills",
@@ -359,6 +366,15 @@ dead_events = Table(
     Column("at", Float, nullable=False),
     Column("error", Text, nullable=False),
     Index("dead_events_key", "key"),
+    sqlite_with_rowid=False,
+)
+
+# What is counted over the database's whole life.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

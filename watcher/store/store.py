@@ -18,6 +18,7 @@ from watcher.store.lessons import Lessons
 from watcher.store.news import News
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
+from watcher.store.purge import Purge
 from watcher.store.rates import Rates
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
@@ -44,6 +45,7 @@ class Store(
     Events,
     Archive,
     Sessions,
+    Purge,
     Upkeep,
 ):
     """An open database. What a method of it returns from is committed.
@@ -59,13 +61,19 @@ class Store(
         now: float,
         observe: Observer = ignore,
         busy_timeout: float = 5.0,
+        disowning: bool = False,
     ) -> Self:
         """Open the database, made anew or brought up to date where need be.
 
         `observe` hears of every operation: its name, its seconds (queueing included), and
-        whether the database failed it.
+        whether the database failed it. A database that is older than what was sent raises
+        StoreOlder, but for `disowning` it.
         """
-        return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
+        return cls(
+            await Database.open(
+                path, now=now, observe=observe, busy_timeout=busy_timeout, disowning=disowning
+            )
+        )
 
     @cached_property
     def aside(self) -> Aside:

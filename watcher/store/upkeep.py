@@ -27,6 +27,10 @@ class Upkeep(Part):
         """The bytes of the file and of its write-ahead log."""
         return size_of(self._db.path), size_of(Path(f"{self._db.path}-wal"))
 
+    def check_files(self) -> str | None:
+        """What became of the files behind the daemon's back; None where all are in place."""
+        return self._db.check_files()
+
     async def check_writable(self) -> None:
         """Commit a page with nothing new: raises what a change would."""
 

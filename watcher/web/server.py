@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.backups import scratch
+from watcher.backups import check_room, scratch
 from watcher.errors import RequestError
 from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
@@ -107,9 +107,11 @@ def _backup(seats: Seats) -> Respond:
 async def _send_backup(request: web.Request) -> web.StreamResponse:
     """A consistent copy of the database, made beside it and removed once sent."""
     backend = request.app[BACKEND]
-    with scratch(backend.store.path) as directory:
+    store = backend.store
+    await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))
+    with scratch(store.path) as directory:
         copy = Path(directory) / "watcher.db"
-        await backend.store.backup(copy)
+        await store.backup(copy)
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/octet-stream",

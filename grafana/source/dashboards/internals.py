@@ -67,8 +67,8 @@ def _verdict() -> list[Panel]:
         ),
         stat(
             "Database",
-            "What SQLite's last integrity check found.",
-            f"min(watcher_db_integrity_ok{_ALL})",
+            "What SQLite's last integrity check found, and whether the files are in place.",
+            f"min(watcher_db_integrity_ok{_ALL}) * min(watcher_db_handle_ok{_ALL})",
             steps=IS_UP,
             mappings=words(_0=("damaged", RED), _1=("sound", GREEN)),
         ),

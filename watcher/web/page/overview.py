@@ -151,6 +151,15 @@ def _of_daemon(backend: Backend) -> Iterator[Need]:
             href="/healthz",
             todo="Health",
         )
+    if survey.files_problem is not None:
+        yield Need(
+            tone="bad",
+            what="A file of the database was removed or replaced",
+            where="",
+            detail=survey.files_problem,
+            href="/readyz",
+            todo="Readiness",
+        )
     if not survey.reload_ok:
         yield Need(
             tone="bad",

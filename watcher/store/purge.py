@@ -1,0 +1,207 @@
+"""Removes old rows, and says of every table what bounds it.
+
+Rows go in slices. Each is found by a reading connection and removed in a transaction of its own, so
+that no other write waits for long. Whoever has to be told of something reads rows of the last hours
+(see `watcher.outlets.reporter`); nothing that is younger than LEAST goes.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from watcher.model import REFILL_FINAL, ActionState
+from watcher.store.part import Part
+from watcher.store.schema import (
+    HAS_LARGE_PARAMS,
+    LARGE_PARAMS,
+    actions,
+    archived_orders,
+    balances,
+    lessons,
+    orders,
+    refills,
+    service_changes,
+    services,
+)
+
+LEAST = 7 * 86400.0  # seconds that rows stay, however short the settings are
+LESSONS_FOR = 100 * 86400.0  # seconds: twenty half-lives, a millionth is left
+SLICE = 500  # rows a transaction
+_LARGE_AT_ONCE = 20  # actions a transaction
+_SHOWN = 100  # characters that stay of a large value
+_ARCHIVED = "goes with its order, `retain_for` after that closed"
+_TARGETS = "goes when its target is no longer configured"
+
+# Each table of the schema, and what keeps it from growing for ever.
+BOUNDS = {
+    "panels": "stays: one row for each panel that was ever configured",
+    "orders": "archived `retain_for` after it closed",
+    "order_states": _ARCHIVED,
+    "history": _ARCHIVED,
+    "firings": _ARCHIVED,
+    "actions": "goes with its order, or `retain_for` after it was settled; an accepted one with"
+    " an idempotency key after `remember_for`. Large parameters are cut down after an hour",
+    "refills": f"{_ARCHIVED}; without an order, `retain_for` after it was over",
+    "archived_orders": "goes after `remember_for`",
+    "services": "goes `remember_for` after it left its list, when no order has it",
+    "service_changes": "goes after `retain_for`",
+    "balances": "goes after `retain_for`, but for each panel's last",
+    "rates": "stays: one row a panel",
+    "ended_sessions": "goes once the session would be over, at the next logout",
+    "lessons": "goes when nothing was learnt for 100 days",
+    "asked_pages": "written anew as a whole, for the orders that are watched",
+    "notify_targets": _TARGETS,
+    "troubles": "goes when it is over and told, or with its target",
+    "outbox": "goes 30 days after it was queued, once told or given up, or with its target",
+    "event_targets": _TARGETS,
+    "event_lanes": "goes when its events have arrived, or with its target",
+    "dead_events": "goes with its order, when it is told again, or with its target",
+    "counters": "stays: one row for each thing that is counted",
+}
+
+
+class Purge(Part):
+    """Old rows of all tables but those of orders that are not archived."""
+
+    async def purge(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:
+        """Remove what is older; how many rows of which table."""
+        old = now - max(retain_for, LEAST)
+        forgotten = min(old, now - remember_for)
+        removed: dict[str, int] = {}
+        for table, condition in _conditions(now, old, forgotten):
+            gone = await self._purge(table, condition)
+            if gone:
+                removed[table.name] = gone
+        return removed
+
+    async def cut_down(self, before: float) -> int:
+        """Of actions settled before then, keep of large parameters a hash and their beginnings."""
+        found = (
+            select(actions.c.id, actions.c.params)
+            .where(
+                HAS_LARGE_PARAMS,
+                _is_settled(actions.c.state),
+                actions.c.settled_at < before,
+            )
+            .limit(_LARGE_AT_ONCE)
+        )
+        smaller = update(actions).where(actions.c.id == bindparam("_id"))
+
+        async def work(connection: AsyncConnection) -> int:
+            rows = [_cut_down(row.id, row.params) for row in await connection.execute(found)]
+            if rows:
+                await connection.execute(smaller, rows)
+            return len(rows)
+
+        count = 0
+        while some := await self._db.write("cut_down", work):
+            count += some
+            await asyncio.sleep(0)
+        return count
+
+    async def _purge(self, table: Table, condition: ColumnElement[bool]) -> int:
+        key: list[Column[Any]] = list(table.primary_key)
+        row_of = tuple_(*key)
+        found = select(*key).where(condition).order_by(*key).limit(SLICE)
+        # The condition once more: what came to a row since it was read keeps it.
+        one = delete(table).where(*(c == bindparam(f"_{c.name}") for c in key), condition)
+        removed, after = 0, None
+        while True:
+            statement = found if after is None else found.where(row_of > tuple_(*after))
+            rows = await self._db.read("purge", partial(_fetch, statement))
+            if not rows:
+                return removed
+            removed += await self._db.write("purge", partial(_remove, one, key, rows))
+            after = rows[-1]
+            await asyncio.sleep(0)
+
+
+def params_hash(params: Mapping[str, str]) -> str:
+    """By which large parameters are known again."""
+    return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()
+
+
+def _conditions(
+    now: float, old: float, forgotten: float
+) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Which rows of which table go; refills name their actions, so they go first."""
+    yield (
+        refills,
+        refills.c.status.in_([status.value for status in REFILL_FINAL])
+        & (func.coalesce(refills.c.finished_at, refills.c.requested_at) < old)
+        & ~_has_order(refills),
+    )
+    key = actions.c.idempotency_key
+    yield (
+        actions,
+        or_(
+            (actions.c.state == ActionState.REJECTED.value) & (actions.c.settled_at < old),
+            (actions.c.state == ActionState.ACCEPTED.value)
+            & key.is_(None)
+            & (actions.c.settled_at < old),
+            (actions.c.state == ActionState.ACCEPTED.value) & (actions.c.settled_at < forgotten),
+        )
+        & ~_has_order(actions)
+        & ~select(refills.c.key).where(refills.c.action == actions.c.id).exists(),
+    )
+    yield archived_orders, archived_orders.c.at < forgotten
+    yield service_changes, service_changes.c.at < old
+    later = balances.alias()
+    newer = (later.c.panel == balances.c.panel) & (later.c.id > balances.c.id)
+    yield balances, (balances.c.at < old) & select(later.c.id).where(newer).exists()
+    of_it = (orders.c.panel == services.c.panel) & (orders.c.service == services.c.id)
+    yield services, (services.c.gone_at < forgotten) & ~select(orders.c.key).where(of_it).exists()
+    yield lessons, lessons.c.at < now - LESSONS_FOR
+
+
+def _has_order(table: Table) -> ColumnElement[bool]:
+    mine = (orders.c.panel == table.c.panel) & (orders.c.order_id == table.c.order_id)
+    return select(orders.c.key).where(mine).exists()
+
+
+def _is_settled(state: Column[Any]) -> ColumnElement[bool]:
+    return state.in_([ActionState.ACCEPTED.value, ActionState.REJECTED.value])
+
+
+def _cut_down(number: int, text: str) -> dict[str, Any]:
+    params = msgspec.json.decode(text, type=dict[str, str])
+    shown = {_clipped(name): _clipped(value) for name, value in params.items()}
+    small = msgspec.json.encode(shown).decode()
+    return {
+        "_id": number,
+        "params": small if len(small) <= LARGE_PARAMS else None,
+        "params_hash": params_hash(params),
+    }
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+async def _fetch(statement: Any, connection: AsyncConnection) -> list[Any]:
+    return list((await connection.execute(statement)).all())
+
+
+async def _remove(
+    statement: Any, key: Sequence[Column[Any]], rows: Sequence[Any], connection: AsyncConnection
+) -> int:
+    names = [f"_{column.name}" for column in key]
+    values = [dict(zip(names, row, strict=True)) for row in rows]
+    return (await connection.execute(statement, values)).rowcount

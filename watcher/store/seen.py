@@ -1,0 +1,74 @@
+"""`<database>.seen`: how often the database has claimed actions, kept outside of it.
+
+Every request that may act is claimed first, and each claim is counted, in the database and here. A
+database that has counted less than this file was put back from an older copy: what was sent since
+would be sent again.
+
+It is not synced at each claim: a killed process loses nothing, a power failure the last seconds.
+"""
+
+import os
+from pathlib import Path
+
+from watcher.errors import StoreOlder
+from watcher.store.files import sync
+
+SEEN = ".seen"
+_DIGITS = 20  # as many each time: one write in place, within a sector
+
+
+class Seen:
+    """The file of one database."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + SEEN)
+        self._noted = -1
+        self._handle: int | None = None  # kept open: there may be no further handle later
+
+    def read(self) -> int:
+        """How many claims were counted; 0 where there is no file."""
+        try:
+            text = self.path.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return 0
+        if not text:
+            return 0
+        if not (text.isascii() and text.isdecimal()):
+            raise StoreOlder(
+                f"{self.path} can't be read: nobody can tell whether the database is an older one",
+                "disown",
+            )
+        return int(text)
+
+    def note(self, claims: int) -> None:
+        """Remember that so many were counted."""
+        if claims <= self._noted:
+            return
+        os.pwrite(self._opened(), f"{claims:0{_DIGITS}}\n".encode(), 0)
+        self._noted = claims
+
+    def sync(self) -> None:
+        """Return when what was noted is on the disk."""
+        if self._handle is not None:
+            os.fsync(self._handle)
+            sync(self.path.parent)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _opened(self) -> int:
+        """The file that has the name now, made if there is none."""
+        if self._handle is None or not self._is_in_place(self._handle):
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+            self.close()
+            self._handle = handle
+        return self._handle
+
+    def _is_in_place(self, handle: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(handle))
+        except FileNotFoundError:
+            return False

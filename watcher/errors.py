@@ -138,6 +138,10 @@ class RemoteFault(PanelError):
     reason = "unreadable"
 
 
+class Unreadable(RemoteFault):
+    """The panel answered, whole and well-formed, in a form that can't be read: it lives."""
+
+
 class TimedOut(RemoteFault):
     """No whole answer in time."""
 

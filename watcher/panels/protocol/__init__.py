@@ -7,7 +7,7 @@ from watcher.panels.protocol.actions import (
     decode_refill,
     decode_refills,
 )
-from watcher.panels.protocol.answers import Unmatched, refusal
+from watcher.panels.protocol.answers import Unmatched, as_unreadable, refusal
 from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
 from watcher.panels.protocol.statuses import (
     News,
@@ -22,6 +22,7 @@ from watcher.panels.protocol.values import clean, is_id
 from watcher.panels.protocol.words import (
     ErrorKind,
     error_kind,
+    is_about_an_id,
     is_refill_disabled,
     refill_status_of,
     status_of,
@@ -34,6 +35,7 @@ __all__ = [
     "Parameters",
     "RefillObservation",
     "Unmatched",
+    "as_unreadable",
     "check_add",
     "clean",
     "decode_add",
@@ -49,6 +51,7 @@ __all__ = [
     "decode_statuses",
     "encode_form",
     "error_kind",
+    "is_about_an_id",
     "is_id",
     "is_refill_disabled",
     "refill_status_of",

@@ -22,6 +22,7 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
+_CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
 UNNAMED = "the panel's answer does not name this order"
 
 
@@ -42,6 +43,7 @@ class ActionWorker:
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
+        self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm
 
     def add(self, actions: Iterable[Action]) -> None:
         """Planned actions of this panel, to be sent in turn."""
@@ -92,10 +94,12 @@ class ActionWorker:
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
         """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
         try:
-            rows = await self._line.ask(self._request(actions))
-        except (NotSent, RateLimited, BadKey) as error:
+            rows = await self._line.ask(_CALLS[actions[0].kind], self._request(actions))
+        except (NotSent, RateLimited) as error:
             return [_planned_again(action, error) for action in actions]
         except Refused as error:
+            if isinstance(error, BadKey) and self._may_be_the_panel(actions):
+                return [_planned_again(action, error) for action in actions]
             return self._refused(actions, error)
         except Exception as error:  # whatever it was, the panel may have acted
             if not isinstance(error, PanelError):
@@ -114,6 +118,17 @@ class ActionWorker:
     async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
         return {"": await self._line.client.add(action.params or {})}
 
+    def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
+        """Whether a bad key is not yet known to be these actions' own fault.
+
+        A read that follows tells; where it is answered, the actions are sent once more.
+        """
+        ids = {action.id for action in actions}
+        if self._line.health.refuses or not ids <= self._keyless:
+            self._keyless |= ids
+            return True
+        return False
+
     def _refused(self, actions: Sequence[Action], error: Refused) -> list[Outcome]:
         """A refusal of the whole request is proof that nothing was done."""
         if len(actions) == 1:
@@ -128,6 +143,7 @@ class ActionWorker:
             return
         self._planned.pop(action.id, None)
         self._alone.discard(action.id)
+        self._keyless.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(
                 action.panel, action.order, self._line.clock() + MIN_GAP, self._line.clock()

@@ -7,11 +7,12 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import after_problem
-from watcher.errors import BadKey, PanelError, RateLimited, Refused, RemoteFault
+from watcher.errors import PanelError, RateLimited, Refused, RemoteFault
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.lifecycle import observe_refill
 from watcher.model import REFILL_FINAL, Refill, RowError
+from watcher.panels.health import REFILL_STATUS
 from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
 from watcher.store import Store
@@ -78,10 +79,12 @@ class RefillWatcher:
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
         """The panel's rows; none where it did not answer, to be asked again."""
         try:
-            return await self._line.ask(self._line.client.refill_statuses(ids))
-        except (BadKey, RateLimited):
+            return await self._line.ask(REFILL_STATUS, self._line.client.refill_statuses(ids))
+        except RateLimited:
             return {}
         except (Refused, RemoteFault) as error:
+            if self._line.is_undecided:  # it may be about the panel
+                return {}
             if len(ids) == 1:
                 return {ids[0]: RowError(str(error))}
             self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR

@@ -55,9 +55,10 @@ _COMMANDS = {
         actions.cancel,
     ),
     "Decisions": (actions.actions, actions.resolve, rules.rules),
-    "Surroundings": (top.top, panels.panels, panels.services, backup.backup, restore.restore),
+    "Surroundings": (top.top, panels.services, backup.backup, restore.restore),
     "Shell": (completion.completion,),
 }
+_GROUPS = {"Surroundings": panels.GROUPS, "Messages": outgoing.GROUPS}
 
 
 def main() -> None:
@@ -118,12 +119,13 @@ def _build() -> typer.Typer:
     for title, commands in _COMMANDS.items():
         for command in commands:
             built.command(rich_help_panel=title)(_with_no_color(command))
-    for name, (alone, below) in outgoing.GROUPS.items():
-        group = typer.Typer(invoke_without_command=True)
-        group.callback()(_with_no_color(alone))
-        for word, command in below.items():
-            group.command(word)(_with_no_color(command))
-        built.add_typer(group, name=name, rich_help_panel="Messages")
+    for title, groups in _GROUPS.items():
+        for name, (alone, below) in groups.items():
+            group = typer.Typer(invoke_without_command=True)
+            group.callback()(_with_no_color(alone))
+            for word, command in below.items():
+                group.command(word)(_with_no_color(command))
+            built.add_typer(group, name=name, rich_help_panel=title)
     return built
 
 

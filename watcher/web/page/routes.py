@@ -42,6 +42,7 @@ def add_pages(app: web.Application) -> None:
     post("/orders/{panel}/{order}/refill", _act(Kind.REFILL))
     post("/orders/{panel}/{order}/cancel", _act(Kind.CANCEL))
     post("/actions/{id}/resolve", _resolve)
+    post("/panels/{panel}/retry", _retry)
 
 
 async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
@@ -87,6 +88,14 @@ async def _resolve(request: web.Request) -> web.Response:
         raise RequestError("that is no id of a panel's")
     await request.app[BACKEND].intake.resolve(int(text), ActionState(state), result)
     return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{text}")
+
+
+async def _retry(request: web.Request) -> web.Response:
+    form, backend = await _form(request), request.app[BACKEND]
+    panel = request.match_info["panel"]
+    backend.intake.check_panel(panel)
+    backend.stations[panel].retry()
+    return _see(_own_path(form.get("back", ""), look.panel_url(panel)))
 
 
 async def _ask(request: web.Request) -> web.Response:

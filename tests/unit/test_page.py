@@ -18,7 +18,10 @@ from watcher.web.page.overview import Account, Acted, Check, Need, Overview, par
 from watcher.web.shapes import PanelView, RuleView
 
 TAGS = set(
-    "div table thead tbody tr th td ul li p a span bdi time details summary code".split(),
+    (
+        "div table thead tbody tr th td ul li p a span bdi time details summary code"
+        " form input button"
+    ).split(),
 )
 ATTRIBUTES = {
     *("class", "href", "role", "scope", "id", "datetime", "data-tell", "data-name"),

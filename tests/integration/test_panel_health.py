@@ -266,7 +266,7 @@ async def test_a_wrong_key_told_to_an_action_pauses_nobody(tmp_path: Path):
 
 @pytest.mark.parametrize("how", ["call", "reload"])
 async def test_a_mended_panel_is_asked_at_once(tmp_path: Path, how: str):
-    async with a_talker(tmp_path, defaults=OFTEN) as (house, panel):
+    async with a_house(tmp_path, defaults=OFTEN) as house:
         ids = await house.place(20, fate=SLOW)
         await house.run(5 * MINUTE)
         house.panel.change_key("another")
@@ -285,7 +285,7 @@ async def test_a_mended_panel_is_asked_at_once(tmp_path: Path, how: str):
 
 
 async def test_a_panel_that_was_down_is_asked_at_once(tmp_path: Path):
-    async with a_talker(tmp_path, defaults=OFTEN) as (house, panel):
+    async with a_house(tmp_path, defaults=OFTEN) as house:
         await house.place(5, fate=SLOW)
         house.panel.switches.on(Trait.HTML_503)
         await house.run(2 * HOUR)

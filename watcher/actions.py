@@ -23,6 +23,7 @@ from watcher.store import Store
 log = structlog.get_logger()
 
 _AGAIN = (10.0, 600.0)  # seconds until what was not done is sent again: the first, the longest
+_CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
 UNNAMED = "the panel's answer does not name this order"
 
 
@@ -44,6 +45,7 @@ class ActionWorker:
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._patience: Patience[int] = Patience(_AGAIN)
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
+        self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm
 
     def add(self, actions: Iterable[Action]) -> None:
         """Planned actions of this panel, to be sent in turn."""
@@ -99,12 +101,12 @@ class ActionWorker:
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
         """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
         try:
-            rows = await self._line.ask(self._request(actions))
-        except (NotSent, RateLimited, BadKey) as error:
-            for action in actions:
-                self._patience.learnt_nothing(action.id, self._line.clock())
-            return [_planned_again(action, error) for action in actions]
+            rows = await self._line.ask(_CALLS[actions[0].kind], self._request(actions))
+        except (NotSent, RateLimited) as error:
+            return self._again(actions, error)
         except (Refused, Unsendable) as error:
+            if isinstance(error, BadKey) and self._may_be_the_panel(actions):
+                return self._again(actions, error)
             return self._refused(actions, error)
         except Exception as error:  # whatever it was, the panel may have acted
             if not isinstance(error, PanelError):
@@ -123,6 +125,23 @@ class ActionWorker:
     async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
         return {"": await self._line.client.add(action.params or {})}
 
+    def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
+        """Nothing was done: each waits for its pause, and is sent again."""
+        for action in actions:
+            self._patience.learnt_nothing(action.id, self._line.clock())
+        return [_planned_again(action, error) for action in actions]
+
+    def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
+        """Whether a bad key is not yet known to be these actions' own fault.
+
+        A read that follows tells; where it is answered, the actions are sent once more.
+        """
+        ids = {action.id for action in actions}
+        if self._line.health.refuses or not ids <= self._keyless:
+            self._keyless |= ids
+            return True
+        return False
+
     def _refused(self, actions: Sequence[Action], error: Refused | Unsendable) -> list[Outcome]:
         """A refusal of the whole request, or one that can't be sent: proof of nothing done."""
         if len(actions) == 1:
@@ -138,6 +157,7 @@ class ActionWorker:
         self._planned.pop(action.id, None)
         self._patience.forget(action.id)
         self._alone.discard(action.id)
+        self._keyless.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
             self._book.hasten(
                 action.panel, action.order, self._line.clock() + MIN_GAP, self._line.clock()

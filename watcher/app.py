@@ -306,6 +306,7 @@ class Daemon:
         outlets = await self.outlets.prepare(config.notify, config.events)
         self.book.keeps_links |= wants_links  # until the next start: they are there anyway
         await self._fleet.take_over(config.panels.values(), in_force, anew=anew)
+        self._fleet.retry_unwell()
         await self.outlets.exchange(outlets)
         self._schedule.wake("backup")
         self._schedule.wake("retention")

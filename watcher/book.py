@@ -172,6 +172,12 @@ class Book:
         if found:
             found[0].agenda.hasten(found[1], due, now)
 
+    def recall(self, panel: str, now: float) -> None:
+        """Ask at once about all orders that the panel refused to tell of."""
+        shelf = self._shelves.get(panel)
+        if shelf is not None:
+            shelf.agenda.recall(now)
+
     def next_refill_check(self, refill: Refill, now: float) -> float:
         """When to ask about the refill task again."""
         agenda, learnt = self._shelves[refill.panel].agenda, self._shelves[refill.panel].learnt

@@ -173,6 +173,10 @@ class Redirected(RemoteFault):
         super().__init__(message)
 
 
+class Unreadable(RemoteFault):
+    """The panel answered, whole and well-formed, in a form that can't be read: it lives."""
+
+
 class TimedOut(RemoteFault):
     """No whole answer in time."""
 

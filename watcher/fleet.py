@@ -14,6 +14,7 @@ from watcher.ledger import Ledger
 from watcher.loading import Loading
 from watcher.metrics import Metrics
 from watcher.model import Action, Refill
+from watcher.panels.health import HealthState
 from watcher.records.asked import Asked
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
@@ -148,6 +149,12 @@ class Fleet:
     async def close(self) -> None:
         """End all connections."""
         await _close(self.stations.values())
+
+    def retry_unwell(self) -> None:
+        """Ask every panel at once that is not well."""
+        for station in self.stations.values():
+            if station.line.health.state is not HealthState.UP:
+                station.retry()
 
     # --- who tells whom ---
 

@@ -68,10 +68,14 @@ class Health:
 
     def status(self) -> str:
         """One line, for `systemctl status`."""
-        down = [name for name, station in self._stations.items() if station.line.problem]
+        healths = {name: station.line.health for name, station in self._stations.items()}
+        down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
+        refusing = [name for name, health in healths.items() if health.refuses]
         status = [f"{len(self._stations)} panels, {self._survey.orders()} orders"]
         if down:
             status.append(f"no answer from {', '.join(down)}")
+        if refusing:
+            status.append(f"everything is refused by {', '.join(refusing)}")
         if not self._survey.reload_ok:
             status.append("the configuration on disk was refused")
         return "; ".join(status)

@@ -4,6 +4,8 @@
 2. Ask, several requests at once where answers take longer than the pace. Of a batch that is
    refused or fails as a whole, `suspects` says what to ask next.
 3. Each id's observation, or the panel's refusal of it, goes to the ledger; the rest is put back.
+4. A refusal that may be the panel's tells nothing of the ids: they are asked again once `line`
+   knows. One id that is refused alone, while no other is answered, is held until another was asked.
 """
 
 import asyncio
@@ -18,21 +20,22 @@ import structlog
 from watcher.book import Book
 from watcher.cadence import Patience, after_problem
 from watcher.errors import (
-    BadKey,
     LifecycleError,
     NotSent,
     PanelError,
     RateLimited,
     Refused,
     StoreRefused,
+    Unreadable,
 )
 from watcher.ledger import Ledger
 from watcher.lifecycle import observe, set_aside
 from watcher.metrics import Metrics
-from watcher.model import Observation, Order, RowError, Transition
+from watcher.model import Observation, Order, RowError, Status, Transition
 from watcher.panels.breaker import BreakerState
+from watcher.panels.health import STATUS
 from watcher.panels.line import Line
-from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind
+from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind, is_about_an_id
 from watcher.shelf import Batch
 from watcher.strangers import Strangers
 from watcher.suspects import Ask, Suspects
@@ -49,9 +52,10 @@ _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
 # Refusals that say nothing of the order: the panel could not tell.
 _COULD_NOT_TELL = frozenset({ErrorKind.BAD_KEY, ErrorKind.RATE_LIMIT, ErrorKind.BREAKDOWN})
 _AFTER_CRASH = (5.0, 60.0)  # seconds: the first and the longest
-_REFUSES_ALL_PAUSE = (5.0, 60.0)
 _FAILS_ALL_PAUSE = (5.0, 60.0)
 _MAY_FAIL = 4  # requests in a row, until there are pauses: halving a batch needs some
+_UNPROVEN_PAUSE = (5.0, 60.0)
+_OTHERS_TRIED = 5  # orders among which one is sought that may be answered
 
 Row = Observation | RowError
 
@@ -98,10 +102,13 @@ class Poller:
         self.strangers = Strangers()
         self._strangers_last = False
         self._met = asyncio.Event()  # something was learnt of a stranger
-        self._unproven = 0  # verdicts in a row while the panel told of no order
-        self._quiet_until = 0.0
         self._failed_in_a_row = 0
         self._crashes: Patience[None] = Patience(_AFTER_CRASH)
+        self._unproven = 0  # requests in a row that the panel answered and told of no order
+        self._quiet_until = 0.0
+        self._held: dict[str, RowError] = {}  # refused alone, while no other was answered
+        self._doubted: set[str] = set()  # refused, maybe for the pace
+        self._doubt_text = ""
 
     async def run_once(self, now: float) -> float | None:
         """Ask for what is due, as fast as the pace allows; returns when to come again."""
@@ -120,6 +127,13 @@ class Poller:
             async with asyncio.timeout(seconds):
                 while any(order_id in self.strangers for order_id in ids):
                     await self._met.wait()
+
+    def begin_anew(self) -> None:
+        """Wait for nothing because of earlier refusals, and conclude nothing from them."""
+        self._quiet_until = 0.0
+        self._unproven = self._failed_in_a_row = 0
+        self._doubted.clear()
+        self._release()
 
     async def _run(self, ask: Ask, batch: Batch | None) -> None:
         try:
@@ -172,7 +186,8 @@ class Poller:
     def _next(self, now: float) -> tuple[Ask, Batch | None]:
         if self._suspects and not self._asks_others(now):
             return self._suspects.take(), None
-        limit = 1 if now < self._one_by_one_until else self._suspects.size
+        alone = now < self._one_by_one_until or bool(self._held)
+        limit = 1 if alone else self._suspects.size
         if self._asks_strangers(now):
             return Ask(ids=self.strangers.take(limit)), None
         self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
@@ -203,10 +218,10 @@ class Poller:
             news = await self._ask(ask.ids, marks)
         except Unmatched as error:
             await self._unmatched([*ask.ids, *ask.rest], error)
-        except (BadKey, RateLimited, NotSent):
+        except (RateLimited, NotSent):
             self._not_asked(ask)
         except Refused as error:
-            await self._refused(ask, error)
+            await (self._in_doubt if self._line.is_undecided else self._refused)(ask, error)
         except PanelError as error:
             await self._failed(ask, error)
         except BaseException:
@@ -216,11 +231,33 @@ class Poller:
             await self._answered(ask, news, batch)
 
     async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+        order = ids[0] if len(ids) == 1 else None
         try:
-            return await self._line.ask(self._line.client.news(ids, marks))
+            return await self._line.ask(
+                STATUS,
+                self._line.client.news(ids, marks),
+                order=order,
+                was_known=order is not None and self._is_known(order),
+            )
         finally:  # what it told is put on record while the next one is under way
             self._under_way -= 1
             self._go_on()
+
+    def _is_known(self, order_id: str) -> bool:
+        """Whether the panel has told of the order before."""
+        order = self._book.order(self._line.name, order_id)
+        return order is not None and order.status is not Status.UNKNOWN
+
+    async def _in_doubt(self, ask: Ask, error: Refused) -> None:
+        """It may be about the panel: nothing is learnt of the ids."""
+        if not self._line.health.refuses and not self._doubted:
+            self._doubted, self._doubt_text = {*ask.ids}, str(error)
+        self._not_asked(ask)
+
+    def _release(self) -> None:
+        """Whatever is held goes back: the panel refuses everything."""
+        held, self._held = self._held, {}
+        self._put_back(held)
 
     def _not_asked(self, ask: Ask) -> None:
         if ask.is_fresh:
@@ -239,11 +276,16 @@ class Poller:
 
     async def _answered(self, ask: Ask, news: News, batch: Batch | None) -> None:
         self._line.last_success = self._line.clock()
+        self._note_answered(ask.ids)
         if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
             self._put_back(self._suspects.refused(ask).free)
             await self._learn(ask.ids, news, spoils=self._suspects.has_found_any)
-            return
-        self._unproven = self._failed_in_a_row = 0
+        else:
+            await self._told_of(ask, news, batch)
+        if self._held:  # it is about these orders: others are answered
+            await self._learn_held()
+
+    async def _told_of(self, ask: Ask, news: News, batch: Batch | None) -> None:
         self._suspects.answered(ask)
         ids = ask.ids
         if batch is not None:
@@ -256,28 +298,58 @@ class Poller:
         if ids:
             await self._learn(ids, news)
 
+    def _note_answered(self, ids: Sequence[str]) -> None:
+        """The panel told of these; what it refused before was about its pace if all are told of."""
+        self._unproven = self._failed_in_a_row = 0
+        if self._doubted:
+            self._doubted.difference_update(ids)
+            if not self._doubted:
+                self._line.was_pace(self._doubt_text)
+
+    async def _learn_held(self) -> None:
+        held, self._held = self._held, {}
+        await self._learn([*held], News({**held}))
+
     async def _refused(self, ask: Ask, error: Refused) -> None:
         proven = self._suspects.is_proven(ask)
+        is_odd = not is_about_an_id(str(error))
         finding = self._suspects.refused(ask)
         self._put_back(finding.free)
-        if finding.bad is not None:
-            proven = proven or self._may_be_about_one()
+        if is_odd and not proven:
+            self._rest_unproven()
+        if finding.bad is None:
+            return
+        row = RowError(str(error))
+        self._doubted.discard(finding.bad)
+        if is_odd and proven:
+            self._line.health.clear(str(error), self._line.clock(), long=True)
+        if proven or not is_odd:
             spoils = proven and self._suspects.has_found_any
-            if not proven:  # it may be said of all that is asked
-                self.strangers.leave([finding.bad])
-            news = News({finding.bad: RowError(str(error))})
-            await self._learn(ask.ids, news, spoils=spoils)
+            await self._learn(ask.ids, News({finding.bad: row}), spoils=spoils)
+            return
+        self._held[finding.bad] = row
+        if len(self._held) > 1 or not (self._suspects or self._hasten_other()):
+            await self._learn_held()
 
-    def _may_be_about_one(self) -> bool:
-        """Whether an unknown refusal is about one order: not so if all that was asked got it."""
+    def _rest_unproven(self) -> None:
+        """Nothing that was asked is answered: it may be about the pace, so ask ever more seldom."""
         self._unproven += 1
         if self._unproven == 1:
-            return True
-        first, longest = _REFUSES_ALL_PAUSE
+            return
+        first, longest = _UNPROVEN_PAUSE
         pause = min(longest, first * 2.0 ** min(self._unproven - 2, 30))
         self._quiet_until = self._line.clock() + pause
         if self._unproven == 2:
             log.warning("poller.all_refused", panel=self._line.name)
+
+    def _hasten_other(self) -> bool:
+        """Have an order asked about next that is not known to be bad; False if there is none."""
+        name, now = self._line.name, self._line.clock()
+        for order_id, _ in self._book.upcoming(name, _OTHERS_TRIED, now):
+            order = self._book.order(name, order_id)
+            if order is not None and order.problem is None and order_id not in self._held:
+                self._book.hasten(name, order_id, now, now)
+                return True
         return False
 
     def _pause_after_failures(self) -> None:
@@ -292,7 +364,10 @@ class Poller:
             self._quiet_until = max(self._quiet_until, until)
 
     async def _failed(self, ask: Ask, error: PanelError) -> None:
-        self._pause_after_failures()
+        if isinstance(error, Unreadable):
+            self._rest_unproven()
+        else:
+            self._pause_after_failures()
         is_down = self._line.breaker.state is not BreakerState.CLOSED
         if ask.is_fresh and is_down and self._suspects:
             self._put_back(ask.ids)
@@ -410,7 +485,7 @@ class Poller:
 
     def _nothing_due(self) -> None:
         """A poll that has nothing to ask of a panel that answers is a success."""
-        if self._line.problem is None:
+        if self._line.health.is_up:
             self._line.last_success = self._line.clock()
 
 

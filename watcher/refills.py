@@ -19,6 +19,7 @@ from watcher.ledger import Ledger
 from watcher.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
 from watcher.panels.breaker import BreakerState
+from watcher.panels.health import REFILL_STATUS
 from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
 from watcher.store import Store
@@ -184,10 +185,12 @@ class RefillWatcher:
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
         """What the panel's answer says of each task; nothing where it gave none."""
         try:
-            found = await self._line.ask(self._line.client.refill_statuses(ids))
+            found = await self._line.ask(REFILL_STATUS, self._line.client.refill_statuses(ids))
         except (BadKey, RateLimited, NotSent):
             return {}
         except PanelError as error:
+            if self._line.is_undecided:  # it may be about the panel
+                return {}
             return self._failed(ids, error)
         if len(ids) > 1 and not found:
             self._ask_one_by_one()

@@ -17,6 +17,7 @@ from watcher.model import Kind
 from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
+from watcher.panels.health import SERVICES
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
@@ -38,6 +39,8 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     worker: ActionWorker
     refills: RefillWatcher
     upkeep: Upkeep
+    book: Book
+    wake: Callable[[str], None]
 
     @property
     def name(self) -> str:
@@ -63,12 +66,31 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
             # Where the panel does not tell of refills, tasks are given up in time.
             f"refills:{self.name}": self.refills.run_once,
             f"rate:{self.name}": self.upkeep.rate,
+            f"probe:{self.name}": self.upkeep.probe,
         }
         if can("balance"):
             tasks[f"balance:{self.name}"] = self.upkeep.balance
         if can("services"):
             tasks[f"services:{self.name}"] = self.upkeep.services
         return tasks
+
+    def retry(self) -> None:
+        """Ask the panel at once, whatever it has failed at or refused; end every pause."""
+        self.upkeep.retry()
+        self._ask_all()
+
+    def recovered(self) -> None:
+        """The panel no longer refuses everything: ask about every order that waits for that."""
+        self._ask_all()
+
+    def _ask_all(self) -> None:
+        self.poller.begin_anew()
+        self.book.recall(self.name, self.line.clock())
+        unread = {fault.call for fault in self.line.health.faults}
+        for task in self.tasks():
+            # The price list is large, and panels limit how often it is read.
+            if not task.startswith(f"{SERVICES}:") or SERVICES in unread:
+                self.wake(task)
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,9 +110,11 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         """A station that is ready to work; nothing is asked of the panel yet."""
         line = await self._line(panel)
         settings = panel.settings
-        return Station(
+        station = Station(
             config=panel,
             line=line,
+            book=self.book,
+            wake=self.schedule.wake,
             poller=Poller(
                 line=line,
                 book=self.book,
@@ -124,6 +148,9 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 services_every=settings.services_every,
             ),
         )
+        line.on_probe = partial(self.schedule.wake, f"probe:{panel.name}")
+        line.on_recovered = station.recovered
+        return station
 
     async def _line(self, panel: PanelConfig) -> Line:
         name, settings = panel.name, panel.settings

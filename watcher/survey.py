@@ -130,7 +130,10 @@ class Survey:
         threshold = settings.low_balance
         return PanelState(
             name=name,
-            up=line.problem is None and line.last_success > 0,
+            up=line.health.is_up and line.last_success > 0,
+            health=line.health.state,
+            faults=line.health.faults,
+            problem=line.problem,
             last_success=line.last_success,
             poll_interval=60.0 / line.pace.rate.per_minute,
             backoff_until=line.paused_until(self._clock()) or 0.0,

@@ -1,6 +1,7 @@
-"""A panel's balance and price list, each read on its own interval."""
+"""A panel's balance and price list, each read on its own interval, and what shows how it is."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -9,6 +10,9 @@ from watcher.cadence import Patience
 from watcher.errors import PanelError, RateLimited
 from watcher.judge import Judge
 from watcher.ledger import Ledger
+from watcher.model import Status
+from watcher.panels.health import BALANCE, SERVICES, STATUS
+from watcher.panels.limits import Lane
 from watcher.panels.line import Line
 from watcher.panels.rate import Learnt
 from watcher.store import Store
@@ -20,6 +24,7 @@ log = structlog.get_logger()
 _BALANCE_AGAIN, _SERVICES_AGAIN = 60.0, 600.0
 _LONGEST_AGAIN = 3600.0  # after many failures in a row; the interval where that is shorter
 _REMEMBER_EVERY = 60.0
+_ORDERS_TRIED = 10  # one by one, while the panel refuses everything
 
 
 class Upkeep:
@@ -46,6 +51,8 @@ class Upkeep:
         self.balance_at = 0.0
         self._remembered: Learnt | None = None
         self._to_review = False
+        self._is_wanted = False  # someone has asked to try the panel at once
+        self._probed = 0
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
@@ -54,6 +61,56 @@ class Upkeep:
     async def services(self, now: float) -> float | None:
         """Read the price list; rules that name services look at every order if it changed."""
         return await self._paced(now, self._read_services, self._services)
+
+    async def probe(self, now: float) -> float | None:
+        """Send the one request that shows how the panel is, where one is wanted.
+
+        It is a request of another kind, after a refusal that may be the panel's, or of any kind
+        while the panel refuses everything. What it tells is used, too, but for statuses: these
+        are the poller's.
+        """
+        order = self._some_order(now)
+        call = self._line.health.probe(now, has_orders=order is not None)
+        if call is None and self._is_wanted:
+            call = self._any_call(has_orders=order is not None)
+        self._is_wanted = False
+        if call is None:
+            return None
+        again_at = self._line.take(now, Lane.PROBE)
+        if again_at is not None:
+            return again_at
+        self._probed += 1
+        with suppress(PanelError):  # the line knows, and wakes this where another is wanted
+            await self._read(call, order, now)
+        return self._line.breaker.open_until()
+
+    def retry(self) -> None:
+        """Try the panel at once: the next `probe` asks it something in any case."""
+        self._line.resume()
+        self._is_wanted = True
+
+    async def _read(self, call: str, order: str | None, now: float) -> None:
+        if call == BALANCE:
+            await self._read_balance(now)
+        elif call == SERVICES:
+            await self._read_services(now)
+        elif order is not None:
+            known = self._book.order(self._line.name, order)
+            was_known = known is not None and known.status is not Status.UNKNOWN
+            asked = self._line.client.statuses([order])
+            await self._line.ask(STATUS, asked, order=order, was_known=was_known)
+
+    def _some_order(self, now: float) -> str | None:
+        """An order that is checked soon, another one each time."""
+        soon = self._book.upcoming(self._line.name, _ORDERS_TRIED, now)
+        return soon[self._probed % len(soon)][0] if soon else None
+
+    def _any_call(self, *, has_orders: bool) -> str | None:
+        """The cheapest call that the panel can be asked."""
+        limit = self._line.client.limit
+        if limit(BALANCE):
+            return BALANCE
+        return STATUS if has_orders else SERVICES if limit(SERVICES) else None
 
     async def rate(self, now: float) -> float | None:
         """Remember how fast the panel may be asked."""
@@ -82,7 +139,7 @@ class Upkeep:
 
     async def _read_balance(self, now: float) -> None:
         name = self._line.name
-        balance = await self._line.ask(self._line.client.balance(), is_side=True)
+        balance = await self._line.ask(BALANCE, self._line.client.balance())
         await self._store.save_balance(name, balance, now=now)
         changed = self._judge.balances.get(name) != balance
         self._judge.balances[name] = balance
@@ -98,7 +155,7 @@ class Upkeep:
 
     async def _read_services(self, now: float) -> None:
         name = self._line.name
-        services, problems = await self._line.ask(self._line.client.services(), is_side=True)
+        services, problems = await self._line.ask(SERVICES, self._line.client.services())
         if not services:  # what panels answer to a bad key; nothing is gone because of it
             log.warning("services.empty", panel=name)
             return

@@ -85,6 +85,26 @@ ALERTS = (
         "panel",
     ),
     Alert(
+        "WatcherPanelRefusing",
+        "critical",
+        'min_over_time(watcher_panel_state{state="refusing"}[2m]) == 1',
+        60,
+        "{{ $labels.panel }} refuses everything",
+        "Panel {{ $labels.panel }} refuses every request in the same words: the key, the account "
+        "or this machine's address.",
+        "panel",
+    ),
+    Alert(
+        "WatcherPanelDegraded",
+        "warning",
+        'min_over_time(watcher_panel_state{state="degraded"}[5m]) == 1',
+        300,
+        "Something of {{ $labels.panel }} can't be read",
+        "Panel {{ $labels.panel }} works, but refuses one kind of call or answers it in a form "
+        "that watcher can't read.",
+        "panel",
+    ),
+    Alert(
         "WatcherPanelErrorBudgetBurn",
         "critical",
         _burn("1h", "5m", at.FAST_BURN),

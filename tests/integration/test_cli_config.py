@@ -154,7 +154,7 @@ def test_panels_are_asked(tmp_path: Path) -> None:
     services = len(one.world.services)
     refill = sum(service.refill for service in one.world.services.values())
     row = next(line for line in result.stdout.splitlines() if "1000.00000 USD" in line)
-    assert row.split() == ["smmgenie", "1000.00000", "USD", str(services), str(refill), "0"]
+    assert row.split() == ["smmgenie", "up", "1000.00000", "USD", str(services), str(refill), "0"]
     assert {entry.action for entry in one.journal.requests()} == {"balance", "services"}
 
 
@@ -179,6 +179,8 @@ def test_a_panel_that_fails_is_named_and_the_others_are_asked(tmp_path: Path) ->
     assert result.exit_code == 1
     assert result.stderr.splitlines()[0].startswith("smmgenie: balance: ")
     assert "another" not in result.stderr
+    *_, row = (line for line in result.stdout.splitlines() if line.startswith("smmgenie "))
+    assert row.split()[1] == "refusing"
     assert any(line.startswith("other ") for line in result.stdout.splitlines())
 
 

@@ -26,6 +26,7 @@ from watcher.errors import (
     RemoteFault,
     ServerFault,
     TimedOut,
+    Unreadable,
 )
 from watcher.model import Balance, Observation, RefillStatus, RowError, Status
 from watcher.panels.client import PanelClient
@@ -398,7 +399,7 @@ class TestBrokenAnswers:
     @pytest.mark.parametrize("how", BROKEN)
     async def test_unreadable(self, how: str) -> None:
         error = await failure(sending(BROKEN[how]))
-        assert type(error) is RemoteFault
+        assert type(error) is (Unreadable if how in ("null", "no id") else RemoteFault)
 
     async def test_the_connection_is_reset(self) -> None:
         async def respond(request: Request, writer: asyncio.StreamWriter) -> None:

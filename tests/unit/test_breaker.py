@@ -6,7 +6,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from watcher.panels.breaker import (
     ACT_WAITS,
-    BAD_KEY_PAUSE,
     FAILURES,
     JITTER,
     PAUSE,
@@ -85,16 +84,16 @@ def test_where_nothing_is_read_an_action_tries():
     assert now == PAUSE[0] + ACT_WAITS[1]
 
 
-def test_a_wrong_key_opens_at_once_and_is_tried_slowly():
+def test_a_panel_that_refuses_everything_opens_at_once():
     breaker, now, pauses = Breaker(lambda: 0.0), 0.0, []
     for _ in range(6):
-        breaker.bad_key(now)
+        breaker.refuses(now)
         until = breaker.open_until()
         assert until is not None
         pauses.append(until - now)
         now = until
         breaker.sent(now)
-    assert pauses == [60, 120, 240, 480, 900, 900]
+    assert pauses == [5, 10, 20, 40, 80, 120]
 
 
 def test_answers_of_requests_that_were_under_way_count():
@@ -144,13 +143,13 @@ class Machine(RuleBasedStateMachine):
         assert self.breaker.state is BreakerState.CLOSED
 
     @precondition(lambda self: self.under_way)
-    @rule(bad_key=st.booleans())
-    def one_fails(self, bad_key: bool) -> None:
+    @rule(refuses=st.booleans())
+    def one_fails(self, refuses: bool) -> None:
         self.under_way -= 1
         self.in_a_row += 1
         before = self.breaker.state
-        (self.breaker.bad_key if bad_key else self.breaker.failed)(self.now)
-        if bad_key or self.in_a_row >= FAILURES or before is not BreakerState.CLOSED:
+        (self.breaker.refuses if refuses else self.breaker.failed)(self.now)
+        if refuses or self.in_a_row >= FAILURES or before is not BreakerState.CLOSED:
             assert self.breaker.state is BreakerState.OPEN
         else:
             assert self.breaker.state is BreakerState.CLOSED
@@ -160,7 +159,7 @@ class Machine(RuleBasedStateMachine):
         until = self.breaker.open_until()
         assert (until is not None) == (self.breaker.state is BreakerState.OPEN)
         if until is not None:
-            assert until - self.now <= BAD_KEY_PAUSE[1] * (1 + JITTER)
+            assert until - self.now <= PAUSE[1] * (1 + JITTER)
             assert self.breaker.wait(until, acts=False) is None
             assert self.breaker.wait(until + ACT_WAITS[1], acts=True) is None
 

@@ -18,11 +18,15 @@ from watcher.web.page.overview import Account, Acted, Check, Need, Overview, par
 from watcher.web.shapes import PanelView, RuleView
 
 TAGS = set(
-    "div table thead tbody tr th td ul li p a span bdi time details summary code".split(),
+    (
+        "div table thead tbody tr th td ul li p a span bdi time details summary code"
+        " form input button"
+    ).split(),
 )
 ATTRIBUTES = {
     *("class", "href", "role", "scope", "id", "datetime", "data-tell", "data-name"),
     *("aria-label", "aria-labelledby"),
+    *("method", "action", "type", "name", "value"),  # of the button that tries a panel at once
 }
 HOSTILE = st.sampled_from(
     [
@@ -212,6 +216,8 @@ def test_no_text_becomes_anything_else(overview: Overview):
     assert all(
         (value or "").startswith(("/", "#")) for name, value in page.attributes if name == "href"
     )
+    actions = [value or "" for name, value in page.attributes if name == "action"]
+    assert all(value.startswith("/panels/") and value.endswith("/retry") for value in actions)
     expected = [account.view.panel for account in overview.accounts]
     expected += [rule.view.name for rule in overview.rules]
     expected += [rule.view.when for rule in overview.rules]

@@ -122,6 +122,14 @@ class Agenda:
         if self.records.state[slot] != _ASKED and expected is not None and at < expected:
             self.appoint(slot, at)
 
+    def recall(self, now: float) -> None:
+        """Ask at once about all orders that are set aside until later."""
+        records = self.records
+        is_later = (np.asarray(records.state) == _APPOINTED) & (np.asarray(records.turn) > now)
+        is_later &= np.asarray(records.failures) != 0
+        for slot in np.flatnonzero(is_later):
+            self.appoint(int(slot), now)
+
     def leave(self, slot: int) -> None:
         """The order is no longer watched."""
         if self.records.state[slot] != _OUT:

@@ -59,7 +59,6 @@ _COMMANDS = {
     "Decisions": (actions.actions, actions.resolve, rules.rules),
     "Surroundings": (
         top.top,
-        panels.panels,
         panels.services,
         backup.backup,
         restore.restore,
@@ -67,6 +66,7 @@ _COMMANDS = {
     ),
     "Shell": (completion.completion,),
 }
+_GROUPS = {"Surroundings": panels.GROUPS, "Messages": outgoing.GROUPS}
 
 
 def main() -> None:
@@ -127,12 +127,13 @@ def _build() -> typer.Typer:
     for title, commands in _COMMANDS.items():
         for command in commands:
             built.command(rich_help_panel=title)(_with_no_color(command))
-    for name, (alone, below) in outgoing.GROUPS.items():
-        group = typer.Typer(invoke_without_command=True)
-        group.callback()(_with_no_color(alone))
-        for word, command in below.items():
-            group.command(word)(_with_no_color(command))
-        built.add_typer(group, name=name, rich_help_panel="Messages")
+    for title, groups in _GROUPS.items():
+        for name, (alone, below) in groups.items():
+            group = typer.Typer(invoke_without_command=True)
+            group.callback()(_with_no_color(alone))
+            for word, command in below.items():
+                group.command(word)(_with_no_color(command))
+            built.add_typer(group, name=name, rich_help_panel=title)
     return built
 
 

@@ -1,11 +1,12 @@
 """`watcher check-config`: every problem of a configuration at once, or what it comes to."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,7 +19,9 @@ from watcher.errors import ConfigError, PanelError
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
     from watcher.model import Service
-    from watcher.panels.client import PanelClient
+    from watcher.panels.health import Health
+
+Answer = TypeVar("Answer")
 
 _SHOWN_ROWS = 3
 
@@ -27,6 +30,8 @@ class Finding(msgspec.Struct, kw_only=True):
     """What a panel answered; `problems` of what it did not."""
 
     panel: str
+    state: str = "up"
+    state_detail: list[str] = []
     balance: str | None = None
     services: int | None = None
     refill: int | None = None
@@ -186,13 +191,15 @@ def _check_online(config: "Config") -> bool:
     findings = _findings(config)
     columns = (
         Column("panel"),
+        Column("state"),
         Column("balance", right=True),
         Column("services", drop=1, right=True),
         Column("with refill", drop=2, right=True),
         Column("with cancel", drop=3, right=True),
     )
     say("")
-    show_table(columns, [(f.panel, f.balance, f.services, f.refill, f.cancel) for f in findings])
+    rows = [(f.panel, f.state, f.balance, f.services, f.refill, f.cancel) for f in findings]
+    show_table(columns, rows)
     for finding in findings:
         warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
         warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))
@@ -214,8 +221,9 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
 async def _ask(panel: "PanelConfig") -> Finding:
     from watcher.cli.detect import is_wall
     from watcher.panels.client import PanelClient
+    from watcher.panels.health import BALANCE, READS, SERVICES, Health
 
-    finding = Finding(panel=panel.name)
+    finding, health = Finding(panel=panel.name), Health(filter(panel.profile.can, READS))
     async with PanelClient(
         name=panel.name,
         url=panel.url,
@@ -225,32 +233,40 @@ async def _ask(panel: "PanelConfig") -> Finding:
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,
     ) as client:
-        if panel.profile.can("balance"):
-            await _ask_balance(client, finding)
-        if panel.profile.can("services"):
-            await _ask_services(client, panel, finding)
+        if panel.profile.can(BALANCE):
+            balance = await _heard(BALANCE, client.balance(), health, finding)
+            if balance is not None:
+                finding.balance = f"{_plain(balance.amount)} {balance.currency}"
+        if panel.profile.can(SERVICES):
+            listed = await _heard(SERVICES, client.services(), health, finding)
+            if listed is not None:
+                _note_services(panel, *listed, finding)
     if any(map(is_wall, finding.problems)):
         cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
         table = f"set user_agent in [panels.{panel.name}.request]"
         finding.remarks.append(f"{cause} machine's address, or {table}")
+    finding.state = health.verdict()
+    finding.state_detail = [f"{fault.call}: {fault.text}" for fault in health.faults]
     return finding
 
 
-async def _ask_balance(client: "PanelClient", finding: Finding) -> None:
+async def _heard(
+    call: str, request: Awaitable[Answer], health: "Health", finding: Finding
+) -> Answer | None:
+    """The answer; what it came to is told to the panel's health."""
     try:
-        balance = await client.balance()
+        answer = await request
     except PanelError as error:
-        finding.problems.append(f"balance: {error}")
-        return
-    finding.balance = f"{_plain(balance.amount)} {balance.currency}"
+        health.ended(call, error, time.time())
+        finding.problems.append(f"{call}: {error}")
+        return None
+    health.ended(call, None, time.time())
+    return answer
 
 
-async def _ask_services(client: "PanelClient", panel: "PanelConfig", finding: Finding) -> None:
-    try:
-        services, unread = await client.services()
-    except PanelError as error:
-        finding.problems.append(f"services: {error}")
-        return
+def _note_services(
+    panel: "PanelConfig", services: list["Service"], unread: list[str], finding: Finding
+) -> None:
     finding.services = len(services)
     finding.refill = sum(service.refill is True for service in services)
     finding.cancel = sum(service.cancel is True for service in services)

@@ -1,10 +1,18 @@
 """Panels and their price lists."""
 
-from watcher.cli.client import path_of
+import time
+from collections.abc import Callable
+
+import typer
+
+from watcher.cli.client import Client, path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_table
+from watcher.panels.health import HealthState
 from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
+
+_PATIENCE, _LOOK_EVERY = 10.0, 0.5  # seconds that the panel has to answer
 
 _PANELS = (
     Column("panel"),
@@ -38,8 +46,15 @@ _SERVICES = (
 )
 
 
-def panels(json: Json = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
-    """List panels: health, balance, lag."""
+def panels(
+    ctx: typer.Context,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """List panels: health, balance, lag; `retry` asks one at once."""
+    if ctx.invoked_subcommand is not None:
+        return
     client = connect(url, token_file)
     raw = client.get(path_of("panels"))
     if json:
@@ -48,10 +63,52 @@ def panels(json: Json = False, url: Url = DEFAULT_URL, token_file: TokenFile = N
     show_table(_PANELS, [_panel_row(panel) for panel in client.shaped(raw, PanelList).panels])
 
 
+def retry(
+    panel: PanelArgument,
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Ask a panel at once, whatever it has failed at; exit 1 if it is still not up."""
+    client = connect(url, token_file)
+    client.post(path_of("panels", panel, "retry"), {})
+    view = _after_retry(client, panel)
+    if json:
+        show_json(view)
+    else:
+        say(f"{panel}: {' · '.join([state_word(view), *details(view)])}")
+    if not view.up:
+        raise typer.Exit(1)
+
+
+def _after_retry(client: Client, panel: str) -> PanelView:
+    """The panel once it is up, or has had time to answer."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        view = next(view for view in client.panels() if view.panel == panel)
+        if view.state == HealthState.UP or time.monotonic() > until:
+            return view
+        time.sleep(_LOOK_EVERY)
+
+
+def state_word(panel: PanelView) -> str:
+    """The panel's state in one word; one that was never answered is not up yet."""
+    return "down" if panel.state == HealthState.UP and not panel.up else str(panel.state)
+
+
+def details(panel: PanelView) -> list[str]:
+    """What is wrong, in the panel's words."""
+    if panel.state == HealthState.REFUSING and panel.problem:
+        return [f"refuses everything: {panel.problem}"]
+    if panel.state == HealthState.DEGRADED:
+        return [f"{fault.call}: {fault.text}" for fault in panel.state_detail]
+    return [panel.problem] if panel.problem else []
+
+
 def _panel_row(panel: PanelView) -> tuple[object, ...]:
     return (
         panel.panel,
-        "up" if panel.up else "down",
+        state_word(panel),
         _balance(panel),
         panel.orders_open,
         panel.orders_stalled,
@@ -60,8 +117,13 @@ def _panel_row(panel: PanelView) -> tuple[object, ...]:
         panel.actions_unresolved,
         ago(panel.last_success_at) or "never",
         panel.profile,
-        panel.problem or (f"pauses, goes on {ago(panel.paused_until)}" if _pauses(panel) else None),
+        _remark(panel),
     )
+
+
+def _remark(panel: PanelView) -> str | None:
+    wrong = "; ".join(details(panel))
+    return wrong or (f"pauses, goes on {ago(panel.paused_until)}" if _pauses(panel) else None)
 
 
 def _pauses(panel: PanelView) -> bool:
@@ -116,3 +178,8 @@ def _learnt(lesson: LessonView | None) -> tuple[str | None, ...]:
     times = [None if seconds is None else span(seconds) for seconds in (lesson.start_delay, lasts)]
     ends = (lesson.completed, lesson.partial, lesson.canceled)
     return (*times, *(None if share is None else f"{share:.0%}" for share in ends))
+
+
+GROUPS: dict[str, tuple[Callable[..., None], dict[str, Callable[..., None]]]] = {
+    "panels": (panels, {"retry": retry}),
+}

@@ -17,8 +17,10 @@ import typer
 from watcher.cli.client import Client, Query, Unreachable, path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
 from watcher.cli.output import ago, clean, counted, output, show_json, span
+from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
 from watcher.cli.tables import Column, table_lines
+from watcher.panels.health import HealthState
 from watcher.web.shapes import ChangeView, HistoryList, PanelView
 
 if TYPE_CHECKING:  # imported late, as in output.py
@@ -84,7 +86,9 @@ def top(
 
 def attention(panels: Sequence[PanelView]) -> list[str]:
     """What somebody ought to look at, the worst first."""
-    down = [f"{p.panel} is down: {p.problem or 'no answer'}" for p in panels if not p.up]
+    down = [f"{p.panel} is down: {p.problem or 'no answer'}" for p in panels if _is_down(p)]
+    refusing = [f"{p.panel} {text}" for p in panels if _refuses(p) for text in details(p)]
+    degraded = [f"{p.panel}: {text}" for p in panels if _is_degraded(p) for text in details(p)]
     unresolved = [
         f"{p.panel}: {counted(p.actions_unresolved, 'action')} unresolved, see `watcher actions`"
         for p in panels
@@ -97,7 +101,19 @@ def attention(panels: Sequence[PanelView]) -> list[str]:
         for p in panels
         if p.orders_stalled
     ]
-    return down + unresolved + low + late + stalled
+    return down + refusing + unresolved + degraded + low + late + stalled
+
+
+def _is_down(panel: PanelView) -> bool:
+    return not panel.up and not _refuses(panel)
+
+
+def _refuses(panel: PanelView) -> bool:
+    return panel.state == HealthState.REFUSING
+
+
+def _is_degraded(panel: PanelView) -> bool:
+    return panel.state == HealthState.DEGRADED and panel.up
 
 
 def _low(panel: PanelView) -> bool:
@@ -148,7 +164,7 @@ def _shortened(lines: list["Text"], most: int) -> list["Text"]:
 def _panel_row(panel: PanelView) -> tuple[object, ...]:
     return (
         panel.panel,
-        "up" if panel.up else "down",
+        state_word(panel),
         None if panel.lag is None else span(panel.lag),
         panel.orders_due,
         panel.orders_open,
@@ -158,7 +174,7 @@ def _panel_row(panel: PanelView) -> tuple[object, ...]:
         panel.actions_unresolved,
         panel.orders_guarded,
         ago(panel.last_success_at) or "never",
-        panel.problem,
+        "; ".join(details(panel)) or None,
     )
 
 

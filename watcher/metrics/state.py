@@ -9,6 +9,7 @@ import msgspec
 from watcher import __version__
 from watcher.metrics.spelling import Family, Labels, Value
 from watcher.model import Kind, Status
+from watcher.panels.health import Fault, HealthState
 
 _STATUSES = [(status, status.value) for status in Status]
 _KINDS = [(kind, kind.value) for kind in Kind]
@@ -19,6 +20,9 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     up: bool
+    health: HealthState = HealthState.UP
+    faults: Sequence[Fault] = ()
+    problem: str | None = None
     last_success: float
     poll_interval: float
     backoff_until: float
@@ -66,6 +70,7 @@ def told(state: DaemonState) -> Iterator[Family]:
     yield from _daemon(state)
     yield from _rules(state.rules)
     yield from _panels(state.panels)
+    yield from _health(state.panels)
     yield from _orders(state.panels)
     yield from _balances(state.panels)
 
@@ -167,6 +172,15 @@ def _panels(panels: Sequence[PanelState]) -> Iterator[Family]:
         yield _gauge(
             name, text, {(panel.name,): getattr(panel, field) for panel in panels}, "panel"
         )
+
+
+def _health(panels: Sequence[PanelState]) -> Iterator[Family]:
+    yield _gauge(
+        "panel_state",
+        "1 for the state that the panel is in, 0 for the others.",
+        {(p.name, state.value): p.health is state for p in panels for state in HealthState},
+        "panel", "state",
+    )  # fmt: skip
 
 
 def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:

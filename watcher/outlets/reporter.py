@@ -10,7 +10,7 @@ from watcher.judge import Judge
 from watcher.outlets.troubles import found, is_low
 from watcher.store import Moment, Spent, Store
 from watcher.survey import Survey
-from watcher.telling.notices import MOMENTS, Event, Known, Notice, Trouble, Watch
+from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
@@ -102,12 +102,14 @@ class Reporter:
         return list(found(panels, held, lasting, now, since=since, down=down))
 
     def _down(self) -> Collection[str]:
-        """Panels that were down when they were last thought of."""
+        """Panels that were told to be down, and not for refusing everything."""
         return {
             known.trouble.panel
             for watch in self._watches.values()
             for known in watch.known.values()
-            if known.trouble.event is Event.PANEL_DOWN and known.told_at is not None
+            if known.trouble.event is Event.PANEL_DOWN
+            and known.trouble.subject != REFUSES
+            and known.told_at is not None
         }
 
     async def _lasting(self, low: dict[str, float], now: float) -> dict[str, float | None]:

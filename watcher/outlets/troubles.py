@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from watcher.metrics.state import PanelState
-from watcher.telling.notices import Event, Trouble
+from watcher.panels.health import HealthState
+from watcher.telling.notices import REFUSES, Event, Trouble
 
 # As the alert WatcherPanelStale: an idle panel is thought of once a minute.
 _POLLS_MISSED, _IDLE_POLL = 3, 60.0
@@ -26,7 +27,12 @@ def found(
     """
     for panel in panels:
         answered = panel.last_success or (now if since is None else since)
-        yield from _silence(panel, answered, now, was_down=panel.name in down)
+        if panel.health is HealthState.REFUSING:
+            text = f"it refuses everything: {panel.problem}"
+            yield Trouble(Event.PANEL_DOWN, panel.name, text, REFUSES)
+        else:
+            yield from _silence(panel, answered, now, was_down=panel.name in down)
+        yield from _degraded(panel)
         yield from _of_panel(panel, lasting.get(panel.name))
     for rule, name, cause in held:
         yield Trouble(Event.RULE_PAUSED, name, f"rule {rule!r} pauses: {cause}", rule)
@@ -37,6 +43,12 @@ def _silence(panel: PanelState, since: float, now: float, *, was_down: bool) -> 
     if now - since > limit or (was_down and not panel.up):
         text = f"no check has succeeded for {(now - since) / 60:.0f} minutes"
         yield Trouble(Event.PANEL_DOWN, panel.name, text)
+
+
+def _degraded(panel: PanelState) -> Iterator[Trouble]:
+    if panel.health is HealthState.DEGRADED:
+        faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
+        yield Trouble(Event.PANEL_DEGRADED, panel.name, f"it works, but for {faults}")
 
 
 def is_low(panel: PanelState) -> bool:

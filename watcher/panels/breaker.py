@@ -4,9 +4,9 @@
 2. Open: nothing is sent until a pause is over; each pause is twice the last, and jittered.
 3. Half-open: one request, the probe, is under way. Its answer closes, its failure opens again.
 
-A wrong key opens at once, with longer pauses: only another configuration mends it. A refusal
-for being asked too fast is an answer: the panel is alive. Times are seconds of the caller's
-clock. Pattern: M. Nygard, "Release It!" (2007), chapter 5.
+A panel that refuses everything opens it at once, with shorter pauses: it lives, and one request in
+two minutes shows soon that somebody has mended the key or the account. Any other answer closes it.
+Times are seconds of the caller's clock. Pattern: M. Nygard, "Release It!" (2007), chapter 5.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 FAILURES = 3  # in a row: a stray one is no reason to stop
 PAUSE = (5.0, 300.0)  # seconds: the first pause and the longest
-BAD_KEY_PAUSE = (60.0, 900.0)
+REFUSES_PAUSE = (5.0, 120.0)
 JITTER = 0.2  # share of a pause that is added at random: panels that fell together rise apart
 PROBE_LASTS = 60.0  # seconds after which a probe of which nothing was heard is given up
 ACT_WAITS = (5.0, 60.0)  # seconds that actions leave to reads, after a failure and while open
@@ -83,12 +83,18 @@ class Breaker:
         if probed or (self.state is BreakerState.CLOSED and self.failures >= FAILURES):
             self._open(now, PAUSE)
 
-    def bad_key(self, now: float) -> None:
-        """The panel does not know the key."""
+    def refuses(self, now: float) -> None:
+        """The panel refuses everything."""
         self.failures += 1
         self._failed_at = now
         if self.state is not BreakerState.OPEN:
-            self._open(now, BAD_KEY_PAUSE)
+            self._open(now, REFUSES_PAUSE)
+
+    def resume(self, now: float) -> None:
+        """End the pause: someone wants the panel tried at once."""
+        if self.state is BreakerState.OPEN:
+            self._until = min(self._until, now)
+            self._openings = 0
 
     def _open(self, now: float, pause: tuple[float, float]) -> None:
         first, longest = pause

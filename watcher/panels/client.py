@@ -270,7 +270,11 @@ class PanelClient:
         raise told or RemoteFault(f"HTTP {status} with an answer that tells of no error")
 
     def _decoded(self, body: bytes, decode: Decode[Answer]) -> Answer:
-        answer = decode(self._secret.without(body))
+        body = self._secret.without(body)
+        try:
+            answer = decode(body)
+        except RemoteFault as error:
+            raise protocol.as_unreadable(error, body) from None
         rows = answer.rows if isinstance(answer, News) else answer
         if isinstance(rows, dict):
             for name, row in rows.items():

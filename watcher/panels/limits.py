@@ -13,10 +13,11 @@ _TIMER_DELAY = 0.25  # seconds; a loop that is busy comes late as well
 
 
 class Lane(Enum):
-    """Who asks: reads, or what costs or changes something."""
+    """Who asks: reads, what costs or changes something, or what finds out how the panel is."""
 
     READ = "read"
     ACT = "act"
+    PROBE = "probe"
 
 
 class Pace:
@@ -33,7 +34,7 @@ class Pace:
         """None where one request may be sent now (and is counted), else the time to come again."""
         if self.pause_until > now:
             return self.pause_until
-        if self._next > now and (lane is Lane.READ or not self._spend_credit(now)):
+        if self._next > now and (lane is not Lane.ACT or not self._spend_credit(now)):
             return self._next
         # A late timer's delay is caught up with; longer gaps are not.
         late = now - self._next
@@ -52,6 +53,10 @@ class Pace:
     def failed(self) -> None:
         """The panel failed at a request."""
         self.rate.failed()
+
+    def resume(self) -> None:
+        """Forget a pause that the panel asked for: someone wants it tried at once."""
+        self.pause_until = 0.0
 
     @property
     def _interval(self) -> float:

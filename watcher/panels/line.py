@@ -7,19 +7,27 @@ from typing import TypeVar
 
 import structlog
 
-from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
+from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
+from watcher.panels.health import GENERAL, READS, Health, HealthState
 from watcher.panels.limits import Lane, Pace
-from watcher.panels.protocol import Unmatched
 
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
+_ANSWERS = (RateLimited, Refused, Unreadable)  # the panel lives
+_NOT_SLOW = (*_ANSWERS, NotSent)
+_LOOK_AGAIN = 1.0  # seconds until those look again that wait for a probe's end
+
 
 class Line:
-    """One panel's client, pace, breaker and health. `problem` is None while the panel answers."""
+    """One panel's client, pace, breaker and health.
+
+    `on_probe` is called when a request is wanted that shows how the panel is, `on_recovered` when
+    it no longer refuses everything.
+    """
 
     def __init__(
         self,
@@ -34,19 +42,35 @@ class Line:
         self.pace = pace
         self.breaker = breaker
         self.clock = clock
-        self.problem: str | None = None
+        self.health = Health(call for call in READS if client.limit(call))
         self.last_success = 0.0  # of a status poll, or of one that had nothing to ask
-        self._reason: str | None = None
+        self.on_probe: Callable[[], None] = lambda: None
+        self.on_recovered: Callable[[], None] = lambda: None
         self._told = BreakerState.CLOSED
+        self._told_health = HealthState.UP
+        self._told_problem: str | None = None
+        self._reason: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, in one sentence; None while the panel is well."""
+        return self.health.problem
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a refusal may be the panel's, or is: then it tells nothing of what was asked."""
+        return self.health.refuses or self.health.doubts(self.clock())
 
     def take(self, now: float, lane: Lane = Lane.READ) -> float | None:
         """None where one request may be sent now (and is counted), else when to come again."""
         again_at = self.breaker.wait(now, acts=lane is Lane.ACT)
+        if again_at is None and lane is not Lane.PROBE and self.is_undecided:
+            again_at = now + _LOOK_AGAIN  # the probe's turn
         if again_at is None:
             again_at = self.pace.take(now, lane)
         if again_at is None:
             self.breaker.sent(now)
-            self._tell_state()
+            self._tell_breaker()
         return again_at
 
     def paused_until(self, now: float) -> float | None:
@@ -54,54 +78,112 @@ class Line:
         until = max(self.pace.pause_until, self.breaker.open_until() or 0.0)
         return until if until > now else None
 
-    async def ask(self, call: Awaitable[Answer], *, is_side: bool = False) -> Answer:
+    def resume(self) -> None:
+        """Try the panel at once, whatever it has failed at."""
+        self.breaker.resume(self.clock())
+        self.pace.resume()
+        self.health.settled()
+
+    def was_pace(self, text: str) -> None:
+        """A refusal in these words went away by waiting: from now on it slows down."""
+        log.info("panel.limit_words", panel=self.name, words=text)
+        self.health.was_pace(text)
+        now = self.clock()
+        self.pace.refused(now, None, sent_at=now)
+
+    async def ask(
+        self,
+        call: str,
+        request: Awaitable[Answer],
+        *,
+        order: str | None = None,
+        was_known: bool = False,
+    ) -> Answer:
         """Await one request that `take` has granted. Its PanelError passes through.
 
-        `is_side`: of a kind that panels limit by itself, so that a refusal says nothing of others.
+        `call` is its kind; `order` the only order that it is about, `was_known` if the panel has
+        told of that before.
         """
         sent_at = self.clock()
         try:
-            answer = await call
-        except RateLimited as error:  # it answers: slow down, but it is not down
-            self.breaker.answered()
-            if not is_side:
-                self.pace.refused(self.clock(), error.retry_after, sent_at=sent_at)
-                self._failing(error)
-            raise
-        except BadKey as error:
-            self.breaker.bad_key(self.clock())
-            self._failing(error)
-            raise
-        except (Refused, Unmatched):  # an answer, if not the one hoped for
-            self._well()
-            raise
+            answer = await request
         except PanelError as error:
-            # One that no byte reached was not too slow; one that is down, not slower for us.
-            if not isinstance(error, NotSent) and self.breaker.state is BreakerState.CLOSED:
-                self.pace.failed()
-            self.breaker.failed(self.clock())
-            self._failing(error)
-            raise
-        self._well()
+            failure = self._seen(call, error)
+            self._failed(call, failure, sent_at, order, was_known=was_known)
+            raise failure from None
+        self.pace.succeeded(self.clock())
+        self._ended(call, None, sent_at)
         return answer
 
-    def _well(self) -> None:
-        self.pace.succeeded(self.clock())
-        self.breaker.answered()
-        if self.problem is not None:
-            log.info("panel.recovered", panel=self.name, after=self.problem)
-        self.problem = self._reason = None
-        self._tell_state()
+    def _seen(self, call: str, error: PanelError) -> PanelError:
+        """The failure; a refusal in words that have shown to be a limit's, as a limit."""
+        if call in READS and isinstance(error, Refused):
+            now = self.clock()
+            if self.health.is_limit(str(error), now, self.pace.rate.passed(now)):
+                return RateLimited(str(error))
+        return error
 
-    def _failing(self, error: PanelError) -> None:
-        """Log a failure when its kind changes, not at every request."""
-        if error.reason != self._reason:
-            log.warning("panel.failing", panel=self.name, reason=error.reason, cause=str(error))
-        self._reason = error.reason
-        self.problem = str(error)
-        self._tell_state()
+    def _failed(
+        self, call: str, error: PanelError, sent_at: float, order: str | None, *, was_known: bool
+    ) -> None:
+        now, passed = self.clock(), self.pace.rate.passed(self.clock())
+        if isinstance(error, RateLimited):
+            if call not in GENERAL:  # these have limits of their own
+                self.pace.refused(now, error.retry_after, sent_at=sent_at)
+        elif self.breaker.state is BreakerState.CLOSED and not isinstance(error, _NOT_SLOW):
+            # One that no byte reached was not too slow; one that is down, not slower for us.
+            self.pace.failed()
+        self._ended(call, error, sent_at, order, was_known=was_known, passed=passed)
+        if isinstance(error, (Refused, Unreadable)) and not self.is_undecided:
+            self.pace.succeeded(now)
 
-    def _tell_state(self) -> None:
+    def _ended(
+        self,
+        call: str,
+        error: PanelError | None,
+        sent_at: float,
+        order: str | None = None,
+        *,
+        was_known: bool = False,
+        passed: int = 0,
+    ) -> None:
+        now, health = self.clock(), self.health
+        refused = health.refuses
+        health.ended(
+            call, error, now, sent_at=sent_at, order=order, was_known=was_known, passed=passed
+        )
+        if error is not None and not isinstance(error, _ANSWERS):
+            self.breaker.failed(now)
+        elif health.refuses:
+            self.breaker.refuses(now)
+        else:
+            self.breaker.answered()
+        self._tell(error)
+        if health.refuses or health.doubts(now):
+            self.on_probe()
+        if refused and not health.refuses:
+            self.on_recovered()
+
+    def _tell(self, error: PanelError | None) -> None:
+        """Log what changes, not every request."""
+        health, state = self.health, self.health.state
+        problem = health.problem
+        before, self._told_health = self._told_health, state
+        was, self._told_problem = self._told_problem, problem
+        if problem is None:
+            if was is not None:
+                log.info("panel.recovered", panel=self.name, after=was)
+            self._reason = None
+        elif state is HealthState.DEGRADED and health.is_up:
+            if problem != was:
+                log.warning("panel.degraded", panel=self.name, cause=problem)
+            self._reason = None
+        elif error is not None and (error.reason != self._reason or state is not before):
+            self._reason = error.reason
+            log.warning("panel.failing", panel=self.name, reason=self._reason, cause=problem)
+        self._tell_breaker()
+
+    def _tell_breaker(self) -> None:
         """Log where the breaker begins and ends to be open; its probes are no news."""
         state = self.breaker.state
         if state is BreakerState.HALF_OPEN or state is self._told:

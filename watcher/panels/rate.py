@@ -73,6 +73,11 @@ class Rate:
         """What to remember."""
         return Learnt(rate=self._rate, ceiling=self._ceiling, punishes_until=self._punishes_until)
 
+    def passed(self, now: float) -> int:
+        """How many requests were answered in the last minute."""
+        self._forget(now)
+        return len(self._passed)
+
     def succeeded(self, now: float) -> None:
         """The panel answered."""
         self._refused_at = None

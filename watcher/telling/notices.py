@@ -17,6 +17,7 @@ class Event(StrEnum):
     ORDER_STALLED = "order_stalled"
     ACTION_UNRESOLVED = "action_unresolved"
     PANEL_DOWN = "panel_down"
+    PANEL_DEGRADED = "panel_degraded"
     RULE_PAUSED = "rule_paused"
     PRICE_RISE = "price_rise"
     SERVICE_GONE = "service_gone"
@@ -38,7 +39,13 @@ class Stage(StrEnum):
 
 
 # Seconds that a trouble has to last before anybody is told: panels hiccup.
-_LASTS_FOR = {Event.PANEL_DOWN: 300.0, Event.ORDER_STALLED: 60.0}
+_LASTS_FOR = {
+    Event.PANEL_DOWN: 300.0,
+    Event.PANEL_DEGRADED: 90.0,
+    Event.ORDER_STALLED: 60.0,
+}
+REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answers so
+_REFUSES_FOR = 90.0  # it was proven by then: waiting tells only a limit from a refusal
 _OVER_FOR = 60.0  # seconds that it has to be gone for, before its end is told
 MOMENT_KEPT = 6 * 3600.0  # seconds for which it is known that a moment was told of
 
@@ -115,7 +122,7 @@ class Watch:
         if known.trouble.event in MOMENTS:
             return Stage.ONCE if known.told_at is None else None
         if known.told_at is None:
-            lasts_for = _LASTS_FOR.get(known.trouble.event, 0.0)
+            lasts_for = _lasts_for(known.trouble)
             return Stage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
         told_at = self._past(known.told_at, now)
         return Stage.LASTS if now - told_at >= self._repeat_every else None
@@ -134,3 +141,9 @@ class Watch:
             return None
         del self.known[key]
         return Notice(known.trouble, Stage.OVER, now, known.began_at)
+
+
+def _lasts_for(trouble: Trouble) -> float:
+    if trouble.event is Event.PANEL_DOWN and trouble.subject == REFUSES:
+        return _REFUSES_FOR
+    return _LASTS_FOR.get(trouble.event, 0.0)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from watcher.panels.breaker import BreakerState
+from watcher.panels.health import HealthState
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
@@ -239,13 +240,28 @@ class ActionAnswer(msgspec.Struct, frozen=True):
     order: OrderView | None = None
 
 
+class PanelFault(msgspec.Struct, frozen=True):
+    """What is wrong with one kind of call, in the panel's words or with the value."""
+
+    call: str
+    text: str
+    since: Time
+
+
 class PanelView(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel's health."""
+    """A panel's health.
+
+    `state` is `up`; `degraded`: it works, but something of it is refused or can't be read;
+    `limited`: it refuses for being asked too fast; `refusing`: it refuses everything; `down`: it
+    does not answer. `state_detail` says what is wrong, `problem` the main thing.
+    """
 
     panel: str
     profile: str
     can: list[str]
-    up: bool
+    up: bool  # it was answered last, and does not refuse everything
+    state: HealthState = HealthState.UP
+    state_detail: list[PanelFault] = []
     problem: str | None
     breaker: BreakerState  # open: it failed and is left alone; half_open: one request tries it
     paused_until: Time | None
@@ -262,6 +278,12 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     lag: float | None  # seconds by which the longest waiting order is late
     actions_pending: int
     actions_unresolved: int
+
+
+class PanelAnswer(msgspec.Struct, frozen=True):
+    """One panel, as it is at this moment."""
+
+    panel: PanelView
 
 
 class PanelList(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ from watcher.web.shapes import (
     ActionView,
     Explanation,
     FaultAnswer,
+    PanelAnswer,
+    PanelFault,
     PanelList,
     PanelView,
     ResolveRequest,
@@ -85,6 +87,14 @@ async def list_panels(backend: Backend, request: web.Request) -> tuple[int, Pane
     return 200, PanelList(panel_views(backend))
 
 
+async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswer]:
+    panel = request.match_info["panel"]
+    backend.intake.check_panel(panel)
+    station = backend.stations[panel]
+    station.retry()
+    return 202, PanelAnswer(_panel_view(backend, station))
+
+
 async def list_services(backend: Backend, request: web.Request) -> tuple[int, ServiceList]:
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
@@ -134,7 +144,9 @@ def _panel_view(backend: Backend, station: Station) -> PanelView:
         profile=station.config.profile.name,
         can=sorted(station.config.profile.has),
         up=state.up,
-        problem=station.line.problem,
+        state=state.health,
+        state_detail=[PanelFault(f.call, f.text, moment(f.since)) for f in state.faults],
+        problem=state.problem,
         breaker=station.line.breaker.state,
         paused_until=moment_or_none(state.backoff_until or None),
         requests_per_minute=round(station.line.pace.rate.per_minute, 2),
@@ -209,6 +221,13 @@ ROUTES = (
         handler=list_panels,
         summary="Every panel's health, balance and lag.",
         gives={200: PanelList},
+    ),
+    Route(
+        method="POST",
+        path="/v1/panels/{panel}/retry",
+        handler=retry,
+        summary="Ask the panel at once, and end every pause that its failures or refusals caused.",
+        gives={202: PanelAnswer, 404: FaultAnswer},
     ),
     Route(
         method="GET",

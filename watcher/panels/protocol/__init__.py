@@ -7,7 +7,7 @@ from watcher.panels.protocol.actions import (
     decode_refill,
     decode_refills,
 )
-from watcher.panels.protocol.answers import PAGE, Unmatched, load, refusal
+from watcher.panels.protocol.answers import PAGE, Unmatched, as_unreadable, load, refusal
 from watcher.panels.protocol.encode import (
     ADD_PARAMETERS,
     Parameters,
@@ -30,6 +30,7 @@ from watcher.panels.protocol.values import clean, is_id
 from watcher.panels.protocol.words import (
     ErrorKind,
     error_kind,
+    is_about_an_id,
     is_refill_disabled,
     refill_status_of,
     status_of,
@@ -43,6 +44,7 @@ __all__ = [
     "Parameters",
     "RefillObservation",
     "Unmatched",
+    "as_unreadable",
     "check_add",
     "check_parameters",
     "clean",
@@ -60,6 +62,7 @@ __all__ = [
     "encode_form",
     "encode_json",
     "error_kind",
+    "is_about_an_id",
     "is_id",
     "is_refill_disabled",
     "load",

@@ -15,13 +15,16 @@ from watcher.panels.protocol.values import (
     word,
 )
 
+_NO_BALANCE = "an answer without a balance"
+
 
 def decode_balance(body: bytes) -> Balance:
     """What is left in the account; the currency is "" where the panel does not say."""
     answer = _whole(body)
     amount = money(answer.get("balance")) if isinstance(answer, dict) else None
     if amount is None:
-        raise RemoteFault("an answer without a balance")
+        said = word(answer.get("balance")) if isinstance(answer, dict) else None
+        raise RemoteFault(f"a balance that can't be read: {said}" if said else _NO_BALANCE)
     return Balance(amount, currency(answer.get("currency")) or "")
 
 

@@ -7,7 +7,15 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from watcher.errors import BadKey, PanelError, RateLimited, Refused, RemoteFault, ServerFault
+from watcher.errors import (
+    BadKey,
+    PanelError,
+    RateLimited,
+    Refused,
+    RemoteFault,
+    ServerFault,
+    Unreadable,
+)
 from watcher.panels.protocol.values import clean, id_text, money, word
 from watcher.panels.protocol.words import (
     ABOUT_AN_ID,
@@ -18,7 +26,7 @@ from watcher.panels.protocol.words import (
 )
 
 
-class Unmatched(RemoteFault):
+class Unmatched(Unreadable):
     """The answer does not say which order each row is about: ask one by one."""
 
 
@@ -70,6 +78,17 @@ def _integer(digits: str) -> int | None:
 
 def _absurd(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
+    """The fault, as Unreadable where the answer is whole JSON and only its form is unexpected."""
+    if type(error) is not RemoteFault:
+        return error
+    try:
+        load(body)
+    except RemoteFault:
+        return error
+    return Unreadable(str(error))
 
 
 def refusal(body: bytes) -> PanelError | None:

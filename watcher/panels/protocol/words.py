@@ -188,6 +188,11 @@ def error_kind(text: str) -> ErrorKind:
     return ErrorKind.OTHER
 
 
+def is_about_an_id(text: str) -> bool:
+    """Whether a refusal is known to be about one order or refill."""
+    return error_kind(text) in ABOUT_AN_ID
+
+
 def is_refill_disabled(text: str) -> bool:
     """Whether a refusal means that its service refuses every refill."""
     return error_kind(text) is ErrorKind.REFILL_DISABLED

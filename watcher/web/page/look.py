@@ -37,6 +37,9 @@ TONES = {
     "canceled": "dead",
     "refunded": "dead",
     "failed": "bad",
+    "refusing": "bad",
+    "degraded": "warn",
+    "limited": "warn",
 }
 
 

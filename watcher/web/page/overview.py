@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from watcher.cadence import Prospect
+from watcher.panels.health import HealthState
 from watcher.store.glance import Fired, Glimpse, Spent
 from watcher.web.backend import Backend
 from watcher.web.page import look
@@ -172,14 +173,28 @@ def _of_daemon(backend: Backend) -> Iterator[Need]:
 
 
 def _down(view: PanelView) -> Iterator[Need]:
+    if view.state == HealthState.DEGRADED and view.up:
+        yield _degraded(view)
     if view.up or (view.problem is None and view.last_success_at is None):
         return
+    refuses = view.state == HealthState.REFUSING
     until = f"; left alone until {_clock(view.paused_until)}" if view.paused_until else ""
     yield Need(
         tone="bad",
-        what="Panel down",
+        what="Panel refuses everything" if refuses else "Panel down",
         where=view.panel,
         detail=f"{view.problem or 'it does not answer'}{until}",
+        href=look.panel_url(view.panel),
+        todo="Look at it",
+    )
+
+
+def _degraded(view: PanelView) -> Need:
+    return Need(
+        tone="warn",
+        what="Panel degraded",
+        where=view.panel,
+        detail="; ".join(f"{fault.call}: {fault.text}" for fault in view.state_detail),
         href=look.panel_url(view.panel),
         todo="Look at it",
     )

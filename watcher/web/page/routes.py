@@ -44,6 +44,7 @@ def add_pages(app: web.Application) -> None:
     post("/orders/{panel}/{order}/service", _set_service)
     post("/orders/{panel}/{order}/untrack", _untrack)
     post("/actions/{id}/resolve", _resolve)
+    post("/panels/{panel}/retry", _retry)
 
 
 async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
@@ -137,6 +138,14 @@ async def _resolve_again(request: web.Request, action: str, error: RequestError)
         problem=str(error),
     )
     return _filled(request, "actions.html", context, error.status)
+
+
+async def _retry(request: web.Request) -> web.Response:
+    form, backend = await _form(request), request.app[BACKEND]
+    panel = request.match_info["panel"]
+    backend.intake.check_panel(panel)
+    backend.stations[panel].retry()
+    return _see(_own_path(form.get("back", ""), look.panel_url(panel)))
 
 
 async def _ask(request: web.Request) -> web.Response:

@@ -14,15 +14,25 @@ import structlog
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
-from watcher.model import Action, ActionState, Kind, Outcome, RowError
+from watcher.model import (
+    Accepted,
+    Action,
+    ActionState,
+    Kind,
+    Outcome,
+    RowError,
+    Unclear,
+    Verdict,
+)
 from watcher.outcomes import Outcomes
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
+from watcher.panels.protocol.actions import NOT_NAMED
 from watcher.store import Store
 
 log = structlog.get_logger()
 
-UNNAMED = "the panel's answer does not name this order"
+_ONE_BY_ONE_FOR = 30 * 86400.0  # seconds, after a batch whose answer can't be matched
 
 
 class ActionWorker:
@@ -41,6 +51,7 @@ class ActionWorker:
         self._book = book
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
+        self._one_by_one_until: dict[Kind, float] = {}
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
 
     def add(self, actions: Iterable[Action]) -> None:
@@ -79,7 +90,9 @@ class ActionWorker:
         return [action for action, _ in zip(same, range(limit), strict=False)]
 
     def _limit(self, kind: Kind) -> int:
-        return 1 if kind is Kind.SUBMIT else max(1, self._line.client.limit(kind.value))
+        if kind is Kind.SUBMIT or self._line.clock() < self._one_by_one_until.get(kind, 0.0):
+            return 1
+        return max(1, self._line.client.limit(kind.value))
 
     async def _send(self, batch: Sequence[Action], now: float) -> None:
         claimed = await self._store.claim([action.id for action in batch], now=now)
@@ -101,9 +114,19 @@ class ActionWorker:
             if not isinstance(error, PanelError):
                 log.exception("action.bug", panel=self._line.name)
             return [_outcome(action, ActionState.UNRESOLVED, str(error)) for action in actions]
-        return [_read(action, rows.get(action.order or "")) for action in actions]
+        verdicts = [rows.get(_key(action)) for action in actions]
+        if len(actions) > 1 and any(map(_is_unmatched, verdicts)):
+            self._ask_one_by_one(actions[0].kind)
+        return [_read(action, row) for action, row in zip(actions, verdicts, strict=True)]
 
-    def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, str | RowError]]:
+    def _ask_one_by_one(self, kind: Kind) -> None:
+        """Answers of this panel to batches of the kind do not tell what became of each."""
+        until = self._line.clock() + _ONE_BY_ONE_FOR
+        if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
+            log.warning("actions.one_by_one", panel=self._line.name, kind=kind.value)
+        self._one_by_one_until[kind] = until
+
+    def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, Verdict]]:
         first = actions[0]
         if first.kind is Kind.SUBMIT:
             return self._submit(first)
@@ -111,8 +134,8 @@ class ActionWorker:
         client = self._line.client
         return client.refill(ids) if first.kind is Kind.REFILL else client.cancel(ids)
 
-    async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
-        return {"": await self._line.client.add(action.params or {})}
+    async def _submit(self, action: Action) -> Mapping[str, Verdict]:
+        return {_key(action): await self._line.client.add(action.params or {})}
 
     def _refused(self, actions: Sequence[Action], error: Refused) -> list[Outcome]:
         """A refusal of the whole request is proof that nothing was done."""
@@ -135,11 +158,25 @@ class ActionWorker:
         _log(action)
 
 
-def _read(action: Action, row: str | RowError | None) -> Outcome:
+def _key(action: Action) -> str:
+    """What the client's answer has the action's verdict under."""
+    return action.order or ""
+
+
+def _is_unmatched(row: Verdict | None) -> bool:
+    return row is None or isinstance(row, Unclear) or (isinstance(row, Accepted) and row.whole)
+
+
+def _read(action: Action, row: Verdict | None) -> Outcome:
+    """Only a refusal in the panel's words is a rejection; what is left out is not."""
     if row is None:
-        return _outcome(action, ActionState.UNRESOLVED, UNNAMED)
+        return _outcome(action, ActionState.UNRESOLVED, NOT_NAMED)
+    if isinstance(row, Unclear):
+        return _outcome(action, ActionState.UNRESOLVED, row.text)
     if isinstance(row, RowError):
         return _outcome(action, ActionState.REJECTED, row.text)
+    if isinstance(row, Accepted):
+        return _outcome(action, ActionState.ACCEPTED, row.text)
     return Outcome(action=action, state=ActionState.ACCEPTED, result=row, answer=row)
 
 

@@ -1,6 +1,6 @@
 """All that works for one panel: its line, and the tasks that use it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -20,6 +20,7 @@ from watcher.panels.client import PanelClient
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
+from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
 from watcher.records import Records
 from watcher.refills import RefillWatcher
@@ -126,6 +127,11 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _line(self, panel: PanelConfig) -> Line:
         name, settings = panel.name, panel.settings
+        unread = UnreadValues(
+            name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
+        )
+        # Whoever else wants to hear of values that can't be read is added here.
+        hearers = (unread.note,)
         client = PanelClient(
             name=name,
             url=panel.url,
@@ -135,6 +141,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             on_request=lambda action, seconds, reason: self.metrics.count_request(
                 name, action, seconds, reason
             ),
+            on_unread=lambda *said: _tell_all(hearers, *said),
             turns=self.turns,
         )
         await client.open()
@@ -145,6 +152,13 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         start = start_of(most, stated=panel.states_rate, remembered=remembered)
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
         return Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
+
+
+def _tell_all(
+    hearers: Sequence[Callable[[str, str, str], None]], action: str, field: str, value: str
+) -> None:
+    for hear in hearers:
+        hear(action, field, value)
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -180,6 +180,11 @@ async def _ask(panel: "PanelConfig") -> Finding:
     from watcher.panels.client import PanelClient
 
     finding = Finding(panel=panel.name)
+    unread: dict[tuple[str, str], str] = {}
+
+    def note(action: str, field: str, value: str) -> None:
+        unread.setdefault((action, field), value)
+
     async with PanelClient(
         name=panel.name,
         url=panel.url,
@@ -187,11 +192,15 @@ async def _ask(panel: "PanelConfig") -> Finding:
         profile=panel.profile,
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,
+        on_unread=note,
     ) as client:
         if panel.profile.can("balance"):
             await _ask_balance(client, finding)
         if panel.profile.can("services"):
             await _ask_services(client, panel, finding)
+    finding.remarks.extend(
+        f"{action}: {field} can't be read: {value!r}" for (action, field), value in unread.items()
+    )
     return finding
 
 

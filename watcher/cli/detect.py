@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, TimedOut
-from watcher.model import Balance, RowError
+from watcher.model import Balance, RowError, Unclear
 from watcher.panels.client import PanelClient
 from watcher.panels.protocol import ErrorKind, Unmatched, error_kind
+from watcher.panels.protocol.actions import NOT_NAMED
 
 # No panel has counted so far; and an order of the account it would have to be.
 INVENTED = ("999999999998", "999999999999")
@@ -68,7 +69,7 @@ def _stop_at(error: PanelError) -> None:
 async def _knows(asking: Awaitable[dict[str, Any]]) -> bool:
     """Whether the panel knows a call, by what it answers for ids that it does not know."""
     try:
-        await asking
+        answer = await asking
     except Unmatched:
         return True  # rows that don't name their orders, but rows
     except Refused as refused:
@@ -77,7 +78,11 @@ async def _knows(asking: Awaitable[dict[str, Any]]) -> bool:
     except PanelError as error:
         _stop_at(error)
         return False
-    return True
+    return not any(map(_is_not_understood, answer.values()))
+
+
+def _is_not_understood(row: object) -> bool:
+    return isinstance(row, Unclear) and not row.text.startswith(NOT_NAMED)
 
 
 async def _is_unknown(client: PanelClient) -> bool:

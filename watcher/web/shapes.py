@@ -152,7 +152,7 @@ class RefillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
-    """An action with its record."""
+    """An action with its record; `outcome` tells people what came of it."""
 
     id: int
     kind: str
@@ -167,6 +167,7 @@ class ActionView(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: Time
     sent_at: Time | None
     settled_at: Time | None
+    outcome: str = ""
 
 
 class FiringView(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,10 +206,14 @@ class ActionList(msgspec.Struct, frozen=True):
 
 
 class ActionAnswer(msgspec.Struct, frozen=True):
-    """The action that was planned or settled; `order` once a submission was accepted."""
+    """The action that was planned, settled or withdrawn; `order` once a submission was accepted.
+
+    `message` tells what will become of a submission that could not be sent yet.
+    """
 
     action: ActionView
     order: OrderView | None = None
+    message: str | None = None
 
 
 class PanelView(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from watcher.cadence import lesson
-from watcher.errors import NotFound
 from watcher.model import ActionState
 from watcher.rules import Rule
 from watcher.station import Station
@@ -16,6 +15,7 @@ from watcher.web.backend import (
     Backend,
     Param,
     Route,
+    action_id,
     one_of,
     page_of,
     read_body,
@@ -59,12 +59,15 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
 
 async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
-    text = request.match_info["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise NotFound(f"there is no action {text[:20]!r}")
     result = None if body.result is None else str(body.result)
-    action, order = await backend.intake.resolve(int(text), ActionState(body.state), result)
+    settled = await backend.intake.resolve(action_id(request), ActionState(body.state), result)
+    action, order = settled
     return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
+
+
+async def withdraw(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+    action = await backend.intake.take_back(action_id(request))
+    return 200, ActionAnswer(action_view(action))
 
 
 async def list_panels(backend: Backend, request: web.Request) -> tuple[int, PanelList]:
@@ -173,6 +176,13 @@ ROUTES = (
         handler=resolve,
         summary="Say what became of an unresolved action, having looked at the panel.",
         takes=ResolveRequest,
+        gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="POST",
+        path="/v1/actions/{id}/withdraw",
+        handler=withdraw,
+        summary="Give up an action that is planned and not sent yet.",
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(

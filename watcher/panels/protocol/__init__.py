@@ -9,16 +9,18 @@ from watcher.panels.protocol.actions import (
 )
 from watcher.panels.protocol.answers import Unmatched, refusal
 from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
+from watcher.panels.protocol.failed import TOO_MANY_REQUESTS, read_failed
 from watcher.panels.protocol.statuses import (
     News,
     RefillObservation,
     decode_news,
+    decode_one,
     decode_refill_status,
     decode_refill_statuses,
     decode_status,
     decode_statuses,
 )
-from watcher.panels.protocol.values import clean, is_id
+from watcher.panels.protocol.values import Reading, Unread, clean, is_id
 from watcher.panels.protocol.words import (
     ErrorKind,
     error_kind,
@@ -29,17 +31,21 @@ from watcher.panels.protocol.words import (
 
 __all__ = [
     "ADD_PARAMETERS",
+    "TOO_MANY_REQUESTS",
     "ErrorKind",
     "News",
     "Parameters",
+    "Reading",
     "RefillObservation",
     "Unmatched",
+    "Unread",
     "check_add",
     "clean",
     "decode_add",
     "decode_balance",
     "decode_cancels",
     "decode_news",
+    "decode_one",
     "decode_refill",
     "decode_refill_status",
     "decode_refill_statuses",
@@ -51,6 +57,7 @@ __all__ = [
     "error_kind",
     "is_id",
     "is_refill_disabled",
+    "read_failed",
     "refill_status_of",
     "refusal",
     "status_of",

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
-from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, whole_body
+from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, action_id, whole_body
 from watcher.web.guard import FORM, BadBody, is_page
 from watcher.web.page import actions, listing, look, order, panels
 from watcher.web.page.answer import html_answer
@@ -42,6 +42,7 @@ def add_pages(app: web.Application) -> None:
     post("/orders/{panel}/{order}/refill", _act(Kind.REFILL))
     post("/orders/{panel}/{order}/cancel", _act(Kind.CANCEL))
     post("/actions/{id}/resolve", _resolve)
+    post("/actions/{id}/withdraw", _withdraw)
 
 
 async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
@@ -77,16 +78,25 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 async def _resolve(request: web.Request) -> web.Response:
     form = await _form(request)
-    text, state = request.match_info["id"], form.get("state", "")
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise NotFound(f"there is no action {text[:20]!r}")
+    number, state = action_id(request), form.get("state", "")
     if state not in ("accepted", "rejected"):
         raise RequestError("say whether the panel accepted or rejected it")
     result = form.get("result", "").strip() or None
     if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
         raise RequestError("that is no id of a panel's")
-    await request.app[BACKEND].intake.resolve(int(text), ActionState(state), result)
-    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{text}")
+    await request.app[BACKEND].intake.resolve(number, ActionState(state), result)
+    return _back(form, number)
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    form = await _form(request)
+    number = action_id(request)
+    await request.app[BACKEND].intake.take_back(number)
+    return _back(form, number)
+
+
+def _back(form: dict[str, str], number: int) -> web.Response:
+    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{number}")
 
 
 async def _ask(request: web.Request) -> web.Response:

@@ -111,9 +111,13 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unclear(msgspec.Struct, frozen=True, gc=False):
-    """An answer to an action that tells neither that it was accepted nor that it was refused."""
+    """An answer to an action that tells neither that it was accepted nor that it was refused.
+
+    `contradicts`: it tells both.
+    """
 
     text: str
+    contradicts: bool = False
 
 
 # What became of one id of an action: its id at the panel, or what the panel said instead.

@@ -88,6 +88,8 @@ class TestRefills:
             {"refill": "It was already requested"},
             {"success": "Order is not eligible"},
             {"success": True, "message": "Refill failed"},
+            {"success": True, "message": "the rate limit is reached"},
+            {"status": "success", "error": "Too early"},
             {"status": 5},
             {"status": "Pending", "remains": 5},
             {"refill": 12, "error": "something else"},

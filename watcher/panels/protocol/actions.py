@@ -7,7 +7,9 @@ nobody knows what the panel did: that is `Unclear`, with what the panel said.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from watcher.errors import RemoteFault, ServerFault
+import msgspec
+
+from watcher.errors import RateLimited, Refused, RemoteFault, ServerFault
 from watcher.model import Accepted, RowError, Unclear, Verdict
 from watcher.panels.protocol.answers import (
     MEASURES,
@@ -24,6 +26,7 @@ from watcher.panels.protocol.bodies import load
 from watcher.panels.protocol.values import clean, id_text, is_id, shown, word
 from watcher.panels.protocol.words import (
     FAILURE_WORDS,
+    SUCCESS_WORDS,
     ErrorKind,
     error_kind,
     fold,
@@ -37,6 +40,7 @@ NOT_NAMED = "the panel's answer does not name this order"
 _NOT_UNDERSTOOD = "the panel's answer is not understood"
 _ORDER, _REFILL, _CANCEL = ("order", "order_id"), ("refill", "refill_id"), ("cancel", "cancel_id")
 _TELLS = ("success", "status", "result", "message", "msg", "detail")
+_WELL = SUCCESS_WORDS | {"1"}
 _SHOWN = 120  # characters of an answer; with a sentence before it they fit an error's message
 # An order's own status may stand beside a verdict: these words are none.
 _OWN_STATUSES = frozenset("pending queued inqueue awaiting waiting processing inprogress".split())
@@ -67,10 +71,14 @@ def decode_add(body: bytes) -> Verdict:
     order = _id_in(answer, _ORDER)
     text = problem(answer) or failure(answer)
     if order is None and text is not None:
+        if says_success(answer):
+            return _both(answer)
         refuse(text, answer)
     if order is None:
         order = _wrapped_order(answer)
-    return _unclear(answer) if order is None or text is not None else order
+    if text is not None:
+        return _both(answer)
+    return order or _unclear(answer)
 
 
 def _wrapped_order(answer: Mapping[str, Any]) -> str | None:
@@ -89,6 +97,10 @@ def _verdicts(body: bytes, ids: Collection[str], slots: tuple[str, ...]) -> dict
     facts = frozenset((*slots, *_TELLS))
     try:
         found = rows(answer, wanted, by="order", slot=slots[0], facts=facts)
+    except (Refused, RateLimited):
+        if isinstance(answer, dict) and says_success(answer):
+            return dict.fromkeys(wanted, _both(answer))
+        raise
     except ServerFault:
         raise
     except RemoteFault:  # no order is named, or the form is not known
@@ -124,8 +136,9 @@ def _verdict(row: Any, slots: tuple[str, ...]) -> Verdict:
     done = _acceptance(row, value, slots)
     if text is None:
         return done or _unclear(row)
-    unsure = done is not None or error_kind(text) is ErrorKind.BREAKDOWN
-    return _unclear(row) if unsure else RowError(text)
+    if done is not None or (isinstance(row, dict) and says_success(row)):
+        return _both(row)
+    return _unclear(row) if error_kind(text) is ErrorKind.BREAKDOWN else RowError(text)
 
 
 def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted | None:
@@ -191,6 +204,16 @@ def new_id(value: Any) -> str | None:
     if text is None or not is_id(text) or text.startswith("-") or not text.strip("0."):
         return None
     return None if is_word(text) else text
+
+
+def says_success(answer: Mapping[str, Any]) -> bool:
+    """Whether an object has a word of success, whatever else it says."""
+    said = (word(answer.get(field)) for field in ("success", "status", "result"))
+    return any(text is not None and fold(text) in _WELL for text in said)
+
+
+def _both(answer: Any) -> Unclear:
+    return msgspec.structs.replace(_unclear(answer), contradicts=True)
 
 
 def _unclear(answer: Any) -> Unclear:

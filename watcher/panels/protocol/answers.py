@@ -194,7 +194,7 @@ def rows(
             return rows(inner, ids, by=by, slot=slot, facts=facts, depth=depth - 1)
         return _unnamed(answer, ids, facts, by, named)
     if len(ids) == 1 and error_kind(text) in ABOUT_AN_ID:
-        return {id_: {"error": text} for id_ in ids}
+        return dict.fromkeys(ids, answer)
     refuse(text, answer)
 
 

@@ -32,18 +32,20 @@ def read_failed(
     rows = {} if isinstance(found, PanelError) else dict(found)
     if any(isinstance(row, str) for row in rows.values()):
         return {id_: _sure(status, row) for id_, row in rows.items()}
+    if any(_is_both(row) for row in rows.values()):
+        raise (ServerFault if status >= 500 else RemoteFault)(_text(status, body, found))
     refused = bool(rows) and all(isinstance(row, RowError) for row in rows.values())
     if status == TOO_MANY_REQUESTS:
         raise _of_too_many(body, found, refused=refused)
     told = refusal(body)
     if status >= 500:
-        raise ServerFault(f"HTTP {status}: {told or _words(found)}")
+        raise ServerFault(_text(status, body, told or found))
     if status >= 400:
         if refused:
             return rows
         if told is not None and not any(isinstance(row, Accepted) for row in rows.values()):
             raise told
-    raise RemoteFault(f"HTTP {status}: {_words(found)}")
+    raise RemoteFault(_text(status, body, found))
 
 
 def _sure(status: int, row: Verdict) -> Verdict:
@@ -53,14 +55,18 @@ def _sure(status: int, row: Verdict) -> Verdict:
     return Unclear(f"HTTP {status}: {row.text}")
 
 
+def _is_both(row: Verdict) -> bool:
+    return isinstance(row, Unclear) and row.contradicts
+
+
 def _of_too_many(
     body: bytes, found: Mapping[str, Verdict] | PanelError, *, refused: bool
 ) -> PanelError:
     told = refusal(body)
-    text = f"HTTP {TOO_MANY_REQUESTS}"
     if refused or _is_no_more_than_a_limit(body, found, told):
+        text = f"HTTP {TOO_MANY_REQUESTS}"
         return RateLimited(f"{text}: {told}" if told else text)
-    return RemoteFault(f"{text}: {_words(found)}")
+    return RemoteFault(_text(TOO_MANY_REQUESTS, body, told or found))
 
 
 def _is_no_more_than_a_limit(
@@ -73,6 +79,10 @@ def _is_no_more_than_a_limit(
     if not isinstance(found, PanelError) and any(isinstance(r, Accepted) for r in found.values()):
         return False
     return _LIMIT.search(body[:_READ]) is not None
+
+
+def _text(status: int, body: bytes, found: Mapping[str, Verdict] | PanelError) -> str:
+    return f"HTTP {status}: {_words(found)}" if body.strip() else f"HTTP {status}"
 
 
 def _words(found: Mapping[str, Verdict] | PanelError) -> str:

@@ -124,7 +124,10 @@ SPOILT: dict[str, tuple[Respond, ActionState]] = {
     "429 with a word of success": (saying({"success": True}, "429 Many"), UNRESOLVED),
     "429 that breaks off": (sending(lambda u: http(u, "429 Many")[:-3]), UNRESOLVED),
     "429 that stalls": (sending(lambda u: http(u, "429 Many")[:-3], stall=True), UNRESOLVED),
-    "429 with other rows": (saying([{"order": 98}, {"order": 99, "refill": 5}], "429 Many"), UNRESOLVED),
+    "429 with other rows": (
+        saying([{"order": 98}, {"order": 99, "refill": 5}], "429 Many"),
+        UNRESOLVED,
+    ),
     "429 with nothing": (saying(b"", "429 Many"), PLANNED),
     "429 with a page": (saying(b"<html>429 Too Many Requests</html>", "429 Many"), PLANNED),
     "429 with an error": (saying({"error": "slow down"}, "429 Many"), PLANNED),

@@ -90,7 +90,7 @@ def _row(action: ActionView) -> tuple[object, ...]:
         action.planned_at,
         action.settled_at,
         action.rule or "hand",
-        action.outcome,
+        action.outcome or action.answer,  # a daemon of before does not tell the outcome
     )
 
 

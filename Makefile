@@ -1,5 +1,6 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
 # make test    everything that this machine can check
+# make lowest  the unit tests with the lowest versions that pyproject.toml allows
 # make coverage  the branches that the unit and integration tests leave out
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests coverage pythons fuzz torture wheel api site grafana pictures lock clean
+.PHONY: demo test lint types imports tests coverage pythons lowest fuzz torture wheel api site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-report
 
@@ -53,6 +54,10 @@ coverage: $(VENV)/.dev
 # The unit tests on every other Python from 3.11 to 3.13 that the machine has.
 pythons: $(VENV)/.dev
 	@tests/other_pythons $(BIN)/python
+
+# The unit tests with the oldest dependencies that pyproject.toml allows.
+lowest: $(VENV)/.dev
+	@tests/lowest_versions $(BIN)/python tests/unit
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

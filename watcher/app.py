@@ -13,7 +13,7 @@ from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
 from watcher.config import Config
-from watcher.errors import ConfigError, StartError, StoreCorrupt, StoreError
+from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
 from watcher.health import Health
 from watcher.intake import Intake
@@ -37,6 +37,8 @@ from watcher.web.server import make_server
 
 log = structlog.get_logger()
 
+CLOSE_WITHIN = 5.0  # seconds beyond `stop_timeout`
+
 
 class Daemon:
     """Everything together. `reread` gives the configuration anew, for a reload."""
@@ -49,8 +51,10 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         schedule: Schedule | None = None,
         supervisor: Supervisor | None = None,
+        address_setting: str = "`listen` in [daemon]",
     ) -> None:
         self.config = config
+        self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
         self.book = Book()
         self.judge = Judge(config.rules)
@@ -98,12 +102,21 @@ class Daemon:
         )
 
     async def stop(self) -> None:
-        """Finish what is under way, within `stop_timeout`, and close everything."""
+        """Finish what is under way, within `stop_timeout`, and close everything.
+
+        All of it ends within CLOSE_WITHIN seconds more, whatever clients, panels and receivers do.
+        """
         self._supervisor.stopping()
         log.info("daemon.stopping")
+        within = self.config.daemon.stop_timeout
+        ends_at = asyncio.get_running_loop().time() + within + CLOSE_WITHIN
         await self._stop_listening()
-        drained = await self._schedule.drain(self.config.daemon.stop_timeout)
-        await self._opened.aclose()
+        drained = await self._schedule.drain(within)
+        try:
+            async with asyncio.timeout_at(ends_at):
+                await self._opened.aclose()
+        except TimeoutError:
+            drained = False
         log.info("daemon.stopped", drained=drained)
 
     async def reload(self) -> None:
@@ -263,15 +276,16 @@ class Daemon:
             hosts=lambda: self.config.hosts,
             not_ready=self._health.problems,
         )
-        runner = make_runner(make_server(backend))
+        count = self._count_web_fault
+        runner = make_runner(make_server(backend), count)
         await runner.setup()
         self._runner = runner
         self._opened.push_async_callback(self._stop_listening)
         try:
-            await Door(runner, self.config.host, self.config.port).start()
+            await Door(runner, self.config.host, self.config.port, count).start()
         except OSError as error:
             where = f"{_host(self.config.host)}:{self.config.port}"
-            raise StartError(f"can't listen on {where}: {os.strerror(error.errno or 0)}") from None
+            raise cant_listen(where, error, self._address_setting) from None
         self.port = runner.addresses[0][1]
 
     # --- reloading and closing ---
@@ -330,6 +344,9 @@ class Daemon:
         self._schedule.add("retention", self._retention.run_once)
         self._schedule.add("review", self._review)
 
+    def _count_web_fault(self, reason: str) -> None:
+        self.metrics.web_faults.labels(reason).inc()
+
     def _on_jump(self, seconds: float) -> None:
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
@@ -360,7 +377,8 @@ def _secrets(config: Config) -> list[str]:
     keys = [panel.key for panel in config.panels.values()] + [shop.key for shop in config.shops]
     told = [secret for one in config.notify for secret in (one.url, one.secret)]
     told += [secret for one in config.events for secret in (one.url, one.secret)]
-    return [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
+    sent = [one for panel in config.panels.values() for one in panel.request.secrets(panel.url)]
+    return sent + [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
 
 
 def _check_reloadable(old: Config, new: Config) -> None:

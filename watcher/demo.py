@@ -69,7 +69,8 @@ async def _run(directory: Path, host: str, port: int, speed: float) -> int:
         panels = {name: await _start_panel(stack, name, speed) for name in PANELS}
         path = directory / "config.toml"
         path.write_text("".join(_config(panels, host, port)), "utf-8")
-        daemon = Daemon(load(path, {**os.environ, "DEMO_KEY": KEY}))
+        config = load(path, {**os.environ, "DEMO_KEY": KEY})
+        daemon = Daemon(config, address_setting="--port, or `make demo DEMO_PORT=…`")
         await daemon.start()
         stack.push_async_callback(daemon.stop)
         url = f"http://{host}:{daemon.port}"

@@ -1,5 +1,7 @@
 """The tree of errors, each named by what the caller does about it."""
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -24,6 +26,20 @@ class ConfigError(WatcherError):
 
 class StartError(WatcherError):
     """The daemon can't start here: mend the surroundings (port, disk, rights) and try again."""
+
+
+def cant_listen(where: str, error: OSError, setting: str) -> StartError:
+    """Return why nothing can listen at `where` ("host:port"), and what to do.
+
+    `setting` is what chooses the address.
+    """
+    way_out = {
+        errno.EADDRINUSE: f"stop the program that uses it, or choose another port with {setting}",
+        errno.EACCES: f"choose a port from 1024 on with {setting}",
+        errno.EADDRNOTAVAIL: f"choose an address of this machine with {setting}",
+    }.get(error.errno or 0, f"choose another address with {setting}")
+    cause = os.strerror(error.errno) if error.errno else str(error)
+    return StartError(f"can't listen on {where}: {cause}: {way_out}")
 
 
 class StoreError(WatcherError):
@@ -136,6 +152,14 @@ class RemoteFault(PanelError):
     """What the panel did can't be known (cut, timeout, unreadable): read again, never act again."""
 
     reason = "unreadable"
+
+
+class Redirected(RemoteFault):
+    """The panel is elsewhere. `url` is where, None unless it is surely the same panel's."""
+
+    def __init__(self, message: str, url: str | None) -> None:
+        self.url = url
+        super().__init__(message)
 
 
 class TimedOut(RemoteFault):

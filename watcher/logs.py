@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 from urllib.parse import quote, quote_plus
@@ -22,6 +23,9 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SHORTEST_SECRET = 6  # characters: shorter ones would cut up ordinary words
 _DEEPEST = 8
+# Lines of one event: at once, and a second from then on. What others cause may fill no disk.
+MOST_LINES, LINES_A_SECOND = 500.0, 20.0
+_MOST_EVENTS = 1000  # whose lines are counted: libraries' events are free texts
 _MANY_LINES = ("exception", "stack")
 
 
@@ -70,6 +74,31 @@ def _spellings(secret: str) -> set[str]:
 
 
 redaction = Redaction()
+
+
+class LineLimit:
+    """Drops lines of an event of which there are too many.
+
+    The next line of the event that is written has their number as `lines_dropped`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._events: dict[str, tuple[float, float, int]] = {}  # lines left, at, dropped
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
+        name, now = str(event.get("event"))[:100], self._clock()
+        left, at, dropped = self._events.pop(name, (MOST_LINES, now, 0))
+        left = min(MOST_LINES, left + (now - at) * LINES_A_SECOND)
+        if left < 1.0:
+            self._events[name] = (left, now, dropped + 1)
+            raise structlog.DropEvent
+        self._events[name] = (left - 1.0, now, 0)
+        if len(self._events) > _MOST_EVENTS:
+            del self._events[next(iter(self._events))]  # the one that came least lately
+        if dropped:
+            event["lines_dropped"] = dropped
+        return event
 
 
 def unforgeable(logger: Any, method: str, event: EventDict) -> EventDict:
@@ -148,6 +177,7 @@ def configure(level: str, style: str) -> None:
     """Set up structlog, and send what libraries log the same way, from warnings on."""
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
+        LineLimit(),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

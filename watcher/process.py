@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from watcher.supervisor import Supervisor
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _LARGE = 128 * 1024  # bytes
+_LOOK_AGAIN = 1.0  # seconds
 
 
 def run(path: Path) -> int:
@@ -71,12 +73,43 @@ async def _run(config: Config, path: Path) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, _on_hang_up(partial(_settle, stop), reload))
     try:
         await stop
     finally:
         await daemon.stop()
     return 0
+
+
+def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callable[[], None]:
+    """Return what a SIGHUP does: reload, or stop where it says that the terminal is gone.
+
+    A daemon that lives on without its terminal is seen by nobody. Under nohup it is meant to.
+    """
+    has_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+
+    def stop_if_alone() -> None:
+        if not _has_terminal():
+            stop()
+
+    def on_hang_up() -> None:
+        if has_terminal and not _has_terminal():
+            stop()
+            return
+        reload()
+        if has_terminal:  # a shell that dies may pass the signal on before its terminal is gone
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, stop_if_alone)
+
+    return on_hang_up
+
+
+def _has_terminal() -> bool:
+    """Return whether the process has a controlling terminal, tty(4)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _settle(stop: asyncio.Future[None], error: StoreCorrupt | None = None) -> None:

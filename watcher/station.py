@@ -136,6 +136,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             name=name,
             url=panel.url,
             key=panel.key.reveal(),
+            dialect=panel.request,
             profile=panel.profile,
             timeout=settings.timeout,
             on_request=lambda action, seconds, reason: self.metrics.count_request(

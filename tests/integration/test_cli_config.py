@@ -53,6 +53,59 @@ def test_a_good_one_is_summed_up(tmp_path: Path) -> None:
         assert text in result.stdout
 
 
+def test_how_a_panel_is_asked_is_summed_up_without_its_secrets(tmp_path: Path) -> None:
+    text = GOOD.replace('profile = "smmgenie"', 'url = "https://x.example/api?t=s3cret-query"')
+    text += """
+[panels.smmgenie.request]
+body = "json"
+user_agent = "Mozilla/5.0"
+headers = { X-Token = "s3cret-header", X-Other = { env = "TOKEN" } }
+fields = { source = "s3cret-field" }
+proxy = { env = "PROXY" }
+"""
+    env = {"TOKEN": "s3cret-token", "PROXY": "http://somebody:s3cret-pw@p.example:3128"}
+    file = written(tmp_path, text)
+    result = watcher("check-config", file, **env)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (
+        "smmgenie is asked with: body json; user_agent Mozilla/5.0; headers X-Other, X-Token;"
+        " fields source; proxy p.example:3128" in result.stdout
+    )
+    assert "https://x.example/api?…" in result.stdout
+    as_json = watcher("check-config", file, "--json", **env)
+    [panel] = json.loads(as_json.stdout)["panels"]
+    assert panel["request"] == {
+        "body": "json",
+        "user_agent": "Mozilla/5.0",
+        "headers": ["X-Other", "X-Token"],
+        "fields": ["source"],
+        "proxy": "p.example:3128",
+    }
+    assert "s3cret" not in result.stdout + as_json.stdout
+
+
+def test_a_redirection_says_which_url_to_use(tmp_path: Path) -> None:
+    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=[Trait.REDIRECTS_SLASH])
+    with in_thread(panel):
+        text = GOOD.replace('profile = "smmgenie"', f'profile = "smmgenie"\nurl = "{panel.url}"')
+        result = watcher("check-config", written(tmp_path, text), "--online")
+        assert result.exit_code == 1
+        assert f"it redirects to {panel.url}/: use that as url" in result.stderr
+        file = written(tmp_path, text.replace(panel.url, f"{panel.url}/"))
+        assert watcher("check-config", file, "--online").exit_code == 0
+
+
+def test_a_web_firewall_is_named_with_what_helps(tmp_path: Path) -> None:
+    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=[Trait.WANTS_USER_AGENT])
+    with in_thread(panel):
+        text = GOOD.replace('profile = "smmgenie"', f'profile = "smmgenie"\nurl = "{panel.url}"')
+        result = watcher("check-config", written(tmp_path, text), "--online")
+        assert result.exit_code == 1
+        assert "set user_agent in [panels.smmgenie.request]" in result.stderr
+        text += '[panels.smmgenie.request]\nuser_agent = "Mozilla/5.0"\n'
+        assert watcher("check-config", written(tmp_path, text), "--online").exit_code == 0
+
+
 def test_every_problem_is_a_line(tmp_path: Path) -> None:
     text = GOOD.replace('low_balance = "25.00"', "low_balnce = 5").replace("order.status", "ordr")
     file = written(tmp_path, text + "[daemon]\nlisten = 5\n")

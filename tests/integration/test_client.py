@@ -507,7 +507,7 @@ class TestStatuses:
     async def test_redirections_are_not_followed(self, status: str) -> None:
         headers = "location: https://user:pw@other.example/login?key=private\r\n"
         error = await failure(answering(b"", status, headers))
-        assert type(error) is RemoteFault
+        assert isinstance(error, RemoteFault)
         assert str(error) == f"HTTP {status[:3]}, pointing to other.example"
 
     async def test_a_redirection_to_nowhere(self) -> None:

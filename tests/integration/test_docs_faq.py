@@ -135,6 +135,15 @@ def an_empty_price_list(path: Path) -> str:
         return watcher("check-config", file, "--online", KEY="k")
 
 
+def asked_online(path: Path, *traits: Trait, key: str = "k", scheme: str = "http") -> str:
+    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=traits)
+    file = path / "watcher.toml"
+    with in_thread(panel):
+        url = panel.url.replace("http", scheme, 1)
+        file.write_text(f'{PANEL}url = "{url}"\n')
+        return watcher("check-config", file, "--online", KEY=key)
+
+
 def a_list(text: bytes) -> str:
     problems = [row for row in read(BytesIO(text), "a") if isinstance(row, Problem)]
     return "\n".join(problem.cause for problem in problems)
@@ -157,6 +166,10 @@ SITUATIONS: dict[str, Callable[[Path], str]] = {
     "the panel has not told": a_value_that_is_not_told,
     "action … is unresolved": lambda path: canned("submit", "mypanel", "--service", "1"),
     "the price list is empty": an_empty_price_list,
+    "it redirects": lambda path: asked_online(path, Trait.REDIRECTS_SLASH),
+    "a web firewall": lambda path: asked_online(path, Trait.WANTS_USER_AGENT),
+    "… does not speak TLS": lambda path: asked_online(path, scheme="https"),
+    "… (the key stands": lambda path: asked_online(path, key='"k"'),
     "submitted_at": lambda path: a_list(b"id,date\n1,05/06/2024\n"),
     "… is an id that": lambda path: a_list(b"id,qty\n1.23457E+11,5\n"),
     "no column is named": lambda path: a_list(b"number,qty\n1,5\n"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.support.house import House, a_house, config_text
-from watcher.simulator import Fate
+from watcher.simulator import Fate, Trait
 
 HOUR = 3600.0
 RULE = """
@@ -104,3 +104,18 @@ async def test_a_new_rule_on_links_knows_the_links_that_were_not_kept(tmp_path: 
         await house.daemon.reload()
         await house.run(10.0)
         assert house.panel.journal.sent("cancel") == {int(wanted): 1}
+
+
+async def test_a_changed_way_of_asking_is_taken_over(tmp_path: Path):
+    async with a_house(tmp_path, traits=[Trait.WANTS_FIELD]) as house:
+        (order,) = await house.place(1, services=[1], quantity=100, fate=Fate(pending=1e9))
+        await house.run(HOUR)
+        assert house.order(order).checked_at is None
+        rewrite(house, defaults='[defaults.request]\nfields = { source = "api" }\n')
+        await house.daemon.reload()
+        await house.run(HOUR)
+        assert house.order(order).checked_at is not None
+        station = house.daemon.stations["standard"]
+        rewrite(house, defaults='[defaults.request]\nfields = { source = "api" }\n')
+        await house.daemon.reload()
+        assert house.daemon.stations["standard"] is station, "nothing changed"

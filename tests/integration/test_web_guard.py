@@ -249,7 +249,7 @@ async def test_wrong_tokens_slow_down_and_the_page_still_asks(tmp_path: Path):
         found = [(await ask(house, "/v1/orders", headers=wrong))[0] for _ in range(30)]
         assert found.count(401) == WRONG_A_MINUTE
         assert found.count(429) == 30 - WRONG_A_MINUTE
-        assert (await ask(house, "/v1/orders", headers=right))[0] == 429
+        assert (await ask(house, "/v1/orders", headers=right))[0] == 200
         assert (await ask(house, "/metrics"))[0] == 200
 
 

@@ -16,6 +16,7 @@ from watcher.config.sections import (
     EventsSection,
     NotifySection,
     PanelSection,
+    RequestSection,
     RuleSection,
     Secret,
     ShopSection,
@@ -124,6 +125,15 @@ when = "true"
         (GOOD + "[rules]\n", "write [[rules]]"),
         (GOOD + "[[notify]]\nurl_env = 'X'\non = ['fire']", "there is no 'fire'"),
         (GOOD + "[[rules]]\nname='r'\naction='refill'\nwhen='true'\n" * 2, "used twice"),
+        (
+            GOOD + "[[rules]]\nname='r'\naction='refil'\nwhen='true'\n",
+            "there is no 'refil'; did you mean 'refill'? there are: refill, cancel, notify",
+        ),
+        (GOOD + "[[shops]]\nrights=['read', 'all']\n", "there is no 'all'; there are: read, order"),
+        (
+            GOOD + "[[rules]]\nname='r'\naction='refill'\nwhen='true'\ndry_run='true'\n",
+            "Expected `bool`, got `str`: write it without quotes",
+        ),
         (
             "[panels.a]\nprofile='genzsmm'\n"
             "[[rules]]\nname='r'\naction='cancel'\nwhen='order.age > duration(\"1h\")'",
@@ -342,6 +352,7 @@ def test_the_example_names_every_key():
     for section in (
         Daemon,
         PanelSection,
+        RequestSection,
         RuleSection,
         NotifySection,
         EventsSection,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -170,3 +171,31 @@ def test_a_stream_that_is_not_the_journal_gets_none(
     logs.configure("info", "json")
     structlog.get_logger().info("an.event")
     assert json.loads(capfd.readouterr().err)["event"] == "an.event"
+
+
+def test_lines_of_one_event_are_limited_and_the_rest_counted() -> None:
+    now = [0.0]
+    limit = logs.LineLimit(clock=lambda: now[0])
+
+    def write(event: str) -> dict[str, Any] | None:
+        try:
+            return dict(limit(None, "error", {"event": event}))
+        except structlog.DropEvent:
+            return None
+
+    written = [write("web.failed") for _ in range(int(logs.MOST_LINES) + 30)]
+    assert sum(line is not None for line in written) == logs.MOST_LINES
+    assert write("another") == {"event": "another"}
+    now[0] = 1 / logs.LINES_A_SECOND
+    assert write("web.failed") == {"event": "web.failed", "lines_dropped": 30}
+    assert write("web.failed") is None
+    now[0] = 3600.0
+    assert write("web.failed") == {"event": "web.failed", "lines_dropped": 1}
+    assert write("web.failed") == {"event": "web.failed"}
+
+
+def test_the_events_that_are_counted_are_limited() -> None:
+    limit = logs.LineLimit(clock=lambda: 0.0)
+    for number in range(5000):
+        limit(None, "error", {"event": f"a text of a library {number}"})
+    assert len(limit._events) == 1000

@@ -1,12 +1,13 @@
 """Requests: the form, and what is checked of an order before it is sent."""
 
+import json
 from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.panels.protocol import ADD_PARAMETERS, check_add, encode_form
+from watcher.panels.protocol import ADD_PARAMETERS, check_add, encode_form, encode_json
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -94,3 +95,24 @@ def test_an_unknown_type_may_take_anything_but_not_the_watchers_own_parameters()
 def test_text_that_can_not_be_sent_is_told() -> None:
     params = {"service": "1", "link": "l", "comments": "half a pair: \ud83d"}
     assert check_add("Custom Comments", params) == ["comments is not valid text"]
+
+
+NAMES = st.from_regex(r"x_[a-z0-9_]{0,20}", fullmatch=True)
+LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50)
+
+
+@given(st.dictionaries(NAMES, LINES, max_size=5), st.dictionaries(NAMES, LINES, max_size=3))
+def test_a_form_and_json_say_the_same(params: dict[str, str], fields: dict[str, str]) -> None:
+    """Fixed fields go before an order's own."""
+    params |= {"service": "1"}
+    told = {"key": "k", "action": "add", **params, **fields}
+    assert json.loads(encode_json("k", "add", params, fields)) == told
+    form = encode_form("k", "add", params, fields).decode("ascii")
+    assert dict(parse_qsl(form, keep_blank_values=True, errors="strict")) == told
+
+
+def test_no_field_replaces_the_key_or_the_action_in_json() -> None:
+    assert json.loads(encode_json("k", "balance", {}, {"key": "x", "action": "y"})) == {
+        "key": "k",
+        "action": "balance",
+    }

@@ -262,6 +262,74 @@ async def test_a_trait_shows_for_one_action_and_some_requests(panel: SimulatedPa
     assert not panel.switches.is_on(Trait.ERRORS_400)
 
 
+async def send(panel: SimulatedPanel, trait: Trait, **options: object) -> tuple[int, str]:
+    """One request as `options` have it, to a panel with this trait alone."""
+    panel.switches.off()
+    panel.switches.on(trait)
+    options = {"data": {"key": "demo", "action": "balance"}} | options
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(panel.url, allow_redirects=False, **options) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("trait", "refused", "wanted"),
+    [
+        (
+            Trait.WANTS_JSON,
+            (400, "The key field is required."),
+            {"data": None, "json": {"key": "demo", "action": "balance"}},
+        ),
+        (
+            Trait.WANTS_USER_AGENT,
+            (403, "Just a moment..."),
+            {"headers": {"User-Agent": "Mozilla/5.0 (X11)"}},
+        ),
+        (
+            Trait.WANTS_HEADER,
+            (401, "X-Panel-Token is missing"),
+            {"headers": {"X-Panel-Token": "any"}},
+        ),
+        (
+            Trait.WANTS_FIELD,
+            (422, "The source field is required."),
+            {"data": {"key": "demo", "action": "balance", "source": "api"}},
+        ),
+    ],
+)
+async def test_what_panels_want_of_requests(
+    panel: SimulatedPanel, trait: Trait, refused: tuple[int, str], wanted: dict[str, object]
+) -> None:
+    status, text = await send(panel, trait)
+    assert status == refused[0]
+    assert refused[1] in text
+    assert panel.journal.requests()[-1].outcome == trait.value
+    status, text = await send(panel, trait, **wanted)
+    assert (status, "balance" in text) == (200, True)
+
+
+async def test_a_redirection_to_the_slash(panel: SimulatedPanel) -> None:
+    panel.switches.on(Trait.REDIRECTS_SLASH)
+    form = {"key": "demo", "action": "balance"}
+    async with aiohttp.ClientSession() as session:
+        async with session.post(panel.url, data=form, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (301, f"{panel.url}/")
+        async with session.post(f"{panel.url}/", data=form) as answer:
+            assert "balance" in await answer.json()
+
+
+async def test_json_is_read_only_where_it_is_wanted(panel: SimulatedPanel) -> None:
+    sent = {"data": None, "json": {"key": "demo", "action": "balance"}}
+    _, text = await send(panel, Trait.JSON_AS_HTML, **sent)
+    assert "Invalid API key" in text
+    for odd in ("[1]", "{", '"x"'):
+        headers = {"Content-Type": "application/json"}
+        _, text = await send(panel, Trait.WANTS_JSON, data=odd, headers=headers)
+        assert "Incorrect request" in text
+
+
 async def test_a_trait_may_show_now_and_then(panel: SimulatedPanel) -> None:
     panel.switches.on(Trait.OTHER_CURRENCY, every=3)
     shown = [Trait.OTHER_CURRENCY in panel.switches.show("balance") for _ in range(6)]

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -64,6 +65,8 @@ def check_config(
 
 def _document(config: "Config", findings: list[Finding] | None) -> dict[str, object]:
     """What a configuration comes to; no secret is in it."""
+    from watcher.panels.dialect import shown_url
+
     return {
         "good": True,
         "database": str(config.database),
@@ -75,7 +78,8 @@ def _document(config: "Config", findings: list[Finding] | None) -> dict[str, obj
                 "profile": panel.profile.name,
                 "batch": panel.profile.batch,
                 "can": sorted(panel.profile.has),
-                "url": panel.url,
+                "url": shown_url(panel.url),
+                "request": _request(panel),
             }
             for panel in config.panels.values()
         ],
@@ -132,6 +136,8 @@ def _show_targets(config: "Config") -> None:
 
 
 def _show_panels(panels: Sequence["PanelConfig"]) -> None:
+    from watcher.panels.dialect import shown_url
+
     columns = (
         Column("panel"),
         Column("profile", drop=2),
@@ -140,10 +146,39 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
         Column("url", drop=1, flexible=True),
     )
     rows = [
-        (panel.name, panel.profile.name, panel.profile.batch, sorted(panel.profile.has), panel.url)
+        (
+            panel.name,
+            panel.profile.name,
+            panel.profile.batch,
+            sorted(panel.profile.has),
+            shown_url(panel.url),
+        )
         for panel in panels
     ]
     show_table(columns, rows)
+    for panel in panels:
+        told = [f"{name} {_listed(value)}" for name, value in _request(panel).items()]
+        if told:
+            say(f"{panel.name} is asked with: {'; '.join(told)}")
+
+
+def _request(panel: "PanelConfig") -> dict[str, object]:
+    """What differs in how a panel is asked: names only, as values may be secret."""
+    dialect = panel.request
+    proxy = urlsplit(dialect.proxy or "")
+    told: dict[str, object] = {
+        "body": dialect.body if dialect.body != "form" else None,
+        "user_agent": dialect.user_agent,
+        "headers": sorted(dialect.headers),
+        "fields": sorted(dialect.fields),
+        "ca_file": "of its own" if dialect.ca else None,
+        "proxy": proxy.netloc.rpartition("@")[2],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _listed(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _check_online(config: "Config") -> bool:
@@ -177,6 +212,7 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
 
 
 async def _ask(panel: "PanelConfig") -> Finding:
+    from watcher.cli.detect import is_wall
     from watcher.panels.client import PanelClient
 
     finding = Finding(panel=panel.name)
@@ -189,6 +225,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
         name=panel.name,
         url=panel.url,
         key=panel.key.reveal(),
+        dialect=panel.request,
         profile=panel.profile,
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,
@@ -201,6 +238,10 @@ async def _ask(panel: "PanelConfig") -> Finding:
     finding.remarks.extend(
         f"{action}: {field} can't be read: {value!r}" for (action, field), value in unread.items()
     )
+    if any(map(is_wall, finding.problems)):
+        cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
+        table = f"set user_agent in [panels.{panel.name}.request]"
+        finding.remarks.append(f"{cause} machine's address, or {table}")
     return finding
 
 

@@ -11,6 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+import typer
 
 from watcher.errors import WatcherError, no_such
 from watcher.web.shapes import FaultAnswer, PanelList, PanelView
@@ -181,6 +182,10 @@ class Client:
             return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
         if isinstance(cause, TimeoutError):
             return Unreachable(f"{self.url} does not answer in time")
+        if isinstance(cause, OSError):
+            from watcher.transport import failure  # with aiohttp, which takes a while
+
+            return Unreachable(f"{self.url} does not answer: {failure(cause)}")
         return Unreachable(f"{self.url} does not answer: {cause or type(cause).__name__}")
 
 
@@ -198,7 +203,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def path_of(*parts: str) -> str:
-    """The path of a thing in the API, its names quoted."""
+    """Return the path of a thing in the API, its names quoted. BadParameter where one is empty."""
+    if not all(part.strip() for part in parts):
+        raise typer.BadParameter("a name or an id is empty: give one")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 

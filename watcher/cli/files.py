@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,33 +15,42 @@ class NotWritten(WatcherError):
 
 
 @contextmanager
-def whole_file(file: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+def whole_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterator[BinaryIO]:
     """What is written gets the file's name only once it is whole and on the disk.
 
-    Only its owner can read it. NotWritten where there is one already and `force` is not given.
+    Only its owner can read it, or with `keep` who could read the one before. NotWritten where
+    there is one already and neither is given.
     """
     if file.exists() and not file.is_file():
         raise NotWritten(f"{file} is {'a directory' if file.is_dir() else 'no ordinary file'}")
-    if file.exists() and not force:
+    if file.exists() and not force and not keep:
         raise NotWritten(f"{file} is there already: --force replaces it")
     try:
-        yield from _written(file)
+        yield from _written(file, file.stat() if keep else None)
     except OSError as error:
         raise NotWritten(f"{file}: {error.strerror or error}") from None
 
 
-def _written(file: Path) -> Iterator[BinaryIO]:
+def _written(file: Path, like: os.stat_result | None) -> Iterator[BinaryIO]:
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream
             stream.flush()
+            if like is not None:
+                _liken(descriptor, like)
             os.fsync(descriptor)
         os.replace(name, file)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_directory(file.parent)
+
+
+def _liken(descriptor: int, like: os.stat_result) -> None:
+    with suppress(PermissionError):  # only root gives files away; the mode matters more
+        os.fchown(descriptor, like.st_uid, like.st_gid)
+    os.fchmod(descriptor, like.st_mode & 0o777)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -12,39 +13,42 @@ import msgspec
 import typer
 
 from watcher.cli.files import NotWritten, whole_file
+from watcher.cli.init_file import Choice, added_text, key_path, panels_in, whole_text
 from watcher.cli.options import Force
-from watcher.cli.output import counted, say
+from watcher.cli.output import counted, say, warn
 from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
 from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import Found
-    from watcher.config import PanelConfig
 
 _FALLBACK = "standard"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
+_URL = "The panel's API URL"
 
 
 class Unanswered(WatcherError):
     """The panel could not be asked; nothing was written."""
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known before the panel is asked."""
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user gave, beside the URL and the key."""
 
-    name: str
-    url: str
-    profile: Profile
-    key: str
+    file: Path
+    before: str | None  # the configuration that one more panel is added to
+    profile: str | None
+    name: str | None
     key_env: str | None
-    is_guess: bool  # the profile was not named, nor found by its URL
+    user_agent: str | None
+    force: bool
 
 
 def init(
     file: Annotated[
         Path, typer.Argument(metavar="PATH", help="Where the configuration is to be.")
     ] = Path("watcher.toml"),
-    url: Annotated[str | None, typer.Option(help="The panel's API, as its page tells.")] = None,
+    url: Annotated[str | None, typer.Option(help="The API URL from the panel's API page.")] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="A panel that watcher knows.")
     ] = None,
@@ -56,51 +60,140 @@ def init(
         bool | None,
         typer.Option(
             "--try-cancel/--no-try-cancel",
-            help="Whether to ask it to cancel an order that it can't have. Default: it is asked.",
+            help="Whether to ask the panel to cancel an order that it can't have."
+            " Default: on a terminal you are asked.",
         ),
     ] = None,
+    user_agent: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The User-Agent that a firewall there lets through."),
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add a panel to PATH, which is there.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Write a configuration for a panel, having asked it what it can do. Changes nothing there."""
-    if file.exists() and not force:
-        raise NotWritten(f"{file} is there already: --force replaces it")
-    choice = _choose(url, profile, name, key_env)
-    panel = _checked(_written(choice, None, file.name), choice, file)
-    if try_cancel is None:
-        try_cancel = choice.is_guess and sys.stdin.isatty() and typer.confirm(_TRY_CANCEL)
-    found = _ask(panel, try_cancel=try_cancel)
-    if found.cancel is None and not choice.is_guess and choice.profile.can("cancel"):
-        found.has.add("cancel")
-    text = _written(choice, found, file.name)
-    _checked(text, choice, file)
+    options = Options(
+        file=file,
+        before=_before(file, add=add, force=force),
+        profile=profile,
+        name=name,
+        key_env=key_env,
+        user_agent=user_agent,
+        force=force,
+    )
+    choice, found = _learn(url, options)
+    _learn_cancel(choice, found, try_cancel)
+    # Questions take a while, in which the file may have been edited.
+    before = _before(file, add=add, force=force)
+    text = _final(choice, found, msgspec.structs.replace(options, before=before))
     if choice.key_env is None:
-        _write(file.parent / _key_file(choice.name), f"{choice.key}\n", force=force)
-    _write(file, text, force=force)
-    _tell(file, choice, found)
+        with whole_file(key_path(file, choice), force=force) as stream:
+            stream.write(f"{choice.key}\n".encode())
+    target = file.resolve() if add else file
+    with whole_file(target, force=force, keep=add) as stream:
+        stream.write(text.encode())
+    _tell(choice, found, options)
 
 
-def _choose(url: str | None, profile: str | None, name: str | None, key_env: str | None) -> Choice:
+def _before(file: Path, *, add: bool, force: bool) -> str | None:
+    if not add:
+        if file.exists() and not force:
+            raise NotWritten(
+                f"{file} is there already: --add adds a panel to it, --force replaces it"
+            )
+        return None
+    try:
+        text = file.read_bytes().decode()  # with its line breaks as they are
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NotWritten(f"{file}: {error}: mend it first") from None
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "is not text"
+        raise NotWritten(f"{file}: {cause}: without --add a new one is written") from None
+    return text
+
+
+def _learn(url: str | None, options: Options) -> tuple[Choice, "Found"]:
+    """Ask for what is missing, then the panel; on a terminal ask again for what was wrong."""
+    from watcher.cli.init_search import find
+
+    url, named = _start(url, options.profile)
+    key: str | None = None
+    while True:
+        choice = _choice(_good_url(url, named), named, key or "", options)
+        if key is None:
+            key = _key(options.key_env)
+            choice = msgspec.structs.replace(choice, key=key)
+        try:
+            return asyncio.run(find(choice))
+        except BadKey as error:
+            told = f"the panel does not take this key: {error}"
+            if options.key_env is not None or not sys.stdin.isatty():
+                raise Unanswered(f"{told}; nothing was written") from None
+            warn(told)
+            key = None
+        except WatcherError as error:
+            if isinstance(error, ConfigError):
+                raise
+            if not sys.stdin.isatty():
+                raise Unanswered(f"{choice.url}: {error}; nothing was written") from None
+            warn(f"{choice.url}: {error}")
+            url = _asked(_URL, "--url", default=choice.url)
+
+
+def _start(url: str | None, profile: str | None) -> tuple[str | None, Profile | None]:
     known = shipped()
     if url is None and profile is None:
-        answer = _asked("The panel's API URL, or one of " + ", ".join(known), "--url or --profile")
+        answer = _asked(f"{_URL}, or one of " + ", ".join(known), "--url or --profile")
         url, profile = (None, answer) if answer in known else (answer, None)
     if profile is not None and profile not in known:
         cause = f"there is no {profile!r}; there are: {', '.join(known)}"
         raise typer.BadParameter(cause, param_hint="--profile")
-    named = known[profile] if profile else _by_url(url)
-    url = url or named.url
-    if url is None:
-        url = _asked("The panel's API URL", "--url")
-    is_guess = profile is None and named.name == _FALLBACK
-    name = name or (_name_of(url) if named.name == _FALLBACK else named.name)
-    return Choice(
-        name=name,
+    return url, known[profile] if profile else None
+
+
+def _good_url(url: str | None, named: Profile | None) -> str:
+    """A URL that can be asked, before anything else is; on a terminal it is asked for."""
+    from watcher.cli import addresses
+
+    while True:
+        url = addresses.typed(url or (named.url if named else None) or _asked(_URL, "--url"))
+        problem = addresses.problem(url)
+        if problem is None:
+            break
+        if not sys.stdin.isatty():
+            raise Unanswered(f"{url}: {problem}; nothing was written")
+        warn(f"{url}: {problem}")
+        url = _asked(_URL, "--url")
+    if addresses.safe(url) != url:
+        warn("http:// would show the key to the network: trying https://")
+    return addresses.safe(url)
+
+
+def _choice(url: str, named: Profile | None, key: str, options: Options) -> Choice:
+    profile = named or _by_url(url)
+    usual = _name_of(url) if profile.name == _FALLBACK else profile.name
+    choice = Choice(
+        name=options.name or usual,
         url=url,
-        profile=named,
-        key=_key(key_env),
-        key_env=key_env,
-        is_guess=is_guess,
+        profile=profile,
+        key=key,
+        key_env=options.key_env,
+        is_guess=named is None and profile.name == _FALLBACK,
+        request={"user_agent": options.user_agent} if options.user_agent else {},
     )
+    if options.before is not None and choice.name in panels_in(options.before):
+        cause = f"has a panel {choice.name!r} already: give this one another name with --name"
+        raise NotWritten(f"{options.file} {cause}")
+    if not _NAME.fullmatch(choice.name):
+        cause = "a panel's name is letters, digits, - and _, 40 at most"
+        raise typer.BadParameter(cause, param_hint="--name")
+    path = key_path(options.file, choice)
+    if choice.key_env is None and path.exists() and not options.force:
+        raise NotWritten(f"{path} is there already: --name gives the panel another name")
+    return choice
 
 
 def _by_url(url: str | None) -> Profile:
@@ -129,133 +222,82 @@ def _key(variable: str | None) -> str:
     return _asked("The API key (it is not shown)", "--key-env", hidden=True)
 
 
-def _asked(question: str, option: str, *, hidden: bool = False) -> str:
+def _asked(question: str, option: str, *, hidden: bool = False, default: str | None = None) -> str:
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"nobody is there to ask: give {option}")
-    return str(typer.prompt(question, hide_input=hidden, err=True)).strip()
+    answer = typer.prompt(question, default=default, hide_input=hidden, err=True)
+    return str(answer).strip()
 
 
-def _checked(text: str, choice: Choice, file: Path) -> "PanelConfig":
-    """The configuration as the daemon reads it; ConfigError where it would not."""
-    from watcher.config import Secrets, parse
+def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
+    """Whether it can cancel, if that may be tried; else as its profile says."""
+    from watcher.cli.init_search import cancels
 
-    variable = choice.key_env or "WATCHER_INIT_KEY"
-    if choice.key_env is None:
-        text = text.replace(
-            f"key_file = {_quoted(_key_file(choice.name))}", f'key_env = "{variable}"'
-        )
-    base = file.resolve().parent
-    try:
-        return parse(text, Secrets({variable: choice.key}, base), base).panels[choice.name]
-    except ConfigError as error:
+    if found.same_words is not None:
+        found.has |= choice.profile.has
+        return
+    can = choice.profile.can("cancel")
+    if wanted is None:
+        wanted = choice.is_guess and sys.stdin.isatty() and typer.confirm(_TRY_CANCEL, err=True)
+    if wanted:
+        try:
+            found.cancel = asyncio.run(cancels(choice))
+        except PanelError as error:
+            warn(f"whether it can cancel could not be found out: {error}")
+    if found.cancel or (found.cancel is None and can):
+        found.has.add("cancel")
+
+
+def _final(choice: Choice, found: "Found", options: Options) -> str:
+    """The text to write; ConfigError where the daemon would not take it."""
+    from watcher.cli.init_search import read
+
+    base = options.file.resolve().parent
+    if options.before is None:
+        text = whole_text(choice, found, options.file.name)
+        read(text, choice, base)
+        return text
+    text = added_text(options.before, choice, found)
+    before, after = _problems(options.before, choice, base), _problems(text, choice, base)
+    if new := [problem for problem in after if problem not in before]:
+        raise ConfigError([f"nothing was written: {problem}" for problem in new])
+    if choice.name not in panels_in(text):
         raise ConfigError(
-            [f"nothing was written: {problem}" for problem in error.problems]
-        ) from None
+            [f"nothing was written: in {options.file} no [panels.<name>] can be added"]
+        )
+    for problem in before:  # keys of other panels may be out of this shell's reach
+        warn(f"{options.file} has a problem of before: {problem}")
+    return text
 
 
-def _ask(panel: "PanelConfig", *, try_cancel: bool) -> "Found":
+def _problems(text: str, choice: Choice, base: Path) -> list[str]:
+    from watcher.cli.init_search import read
+
     try:
-        found = asyncio.run(_detected(panel, try_cancel=try_cancel))
-    except BadKey as error:
-        raise Unanswered(
-            f"the panel does not take this key: {error}; nothing was written"
-        ) from None
-    except PanelError as error:
-        raise Unanswered(f"{panel.url}: {error}; nothing was written") from None
-    if "status" not in found.has:
-        cause = "it does not answer as a panel does: is this its API's URL, with its path?"
-        raise Unanswered(f"{panel.url}: {cause}; nothing was written")
-    return found
-
-
-async def _detected(panel: "PanelConfig", *, try_cancel: bool) -> "Found":
-    from watcher.cli.detect import detect
-    from watcher.panels.client import PanelClient
-
-    async with PanelClient(
-        name=panel.name,
-        url=panel.url,
-        key=panel.key.reveal(),
-        profile=shipped()[_FALLBACK],  # which can do all, so that all can be tried
-        timeout=panel.settings.timeout,
-        on_request=lambda action, seconds, reason: None,
-    ) as client:
-        return await detect(client, try_cancel=try_cancel)
-
-
-def _written(choice: Choice, found: "Found | None", name: str) -> str:
-    """The configuration's text; `found` None is before the panel was asked."""
-    has = choice.profile.has if found is None else found.has
-    secret = (
-        f"key_env = {_quoted(choice.key_env)}"
-        if choice.key_env
-        else f"key_file = {_quoted(_key_file(choice.name))}"
-    )
-    more, less = sorted(has - choice.profile.has), sorted(choice.profile.has - has)
-    lines = [
-        f"# watcher's configuration. Check it with: watcher check-config {name}",
-        "# Durations are 90s, 30m, 24h, 30d; keys and tokens never stand in this file.",
-        "",
-        "[daemon]",
-        '# database = "watcher.db"          # beside this file',
-        '# listen = "127.0.0.1:9466"        # anything but this machine needs a token_file',
-        "",
-        f"[panels.{choice.name}]",
-        f"profile = {_quoted(choice.profile.name)}",
-        f"url = {_quoted(choice.url)}",
-        secret,
-        *([f"has = {_list(more)}   # beyond its profile"] if more else []),
-        *([f"lacks = {_list(less)}   # of its profile"] if less else []),
-        *_remarks(choice, found),
-        '# low_balance = "25.00"            # in the panel\'s currency: be told below it',
-        "# requests_per_minute = 60         # a ceiling; below it the watcher adapts",
-        "",
-        "# [[notify]]                       # see docs/notifications.md",
-        '# name = "phone"                   # its URL is in $PHONE_URL',
-        '# format = "text"',
-        "",
-        "# [[rules]]                        # see docs/rules.md",
-        '# name = "refill daily for a month"',
-        '# action = "refill"',
-        "# when = \"order.status == 'completed' && service.refill"
-        " && order.finished_ago > duration('24h')\"",
-        "# attempts = 30",
-        "# dry_run = true                   # look at `watcher rules` before you trust it",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _remarks(choice: Choice, found: "Found | None") -> list[str]:
-    if found is not None and found.cancel is None and choice.is_guess:
-        return ['# Whether it can cancel was not tried: if its page says so, take "cancel" out.']
+        read(text, choice, base)
+    except ConfigError as error:
+        return [problem.removeprefix("nothing was written: ") for problem in error.problems]
     return []
 
 
-def _list(words: list[str]) -> str:
-    return "[" + ", ".join(map(_quoted, words)) + "]"
-
-
-def _quoted(text: str) -> str:
-    """As TOML and JSON both write text."""
-    return msgspec.json.encode(text).decode()
-
-
-def _key_file(name: str) -> str:
-    return f"{name}.key"
-
-
-def _write(file: Path, text: str, *, force: bool) -> None:
-    with whole_file(file, force=force) as stream:
-        stream.write(text.encode())
-
-
-def _tell(file: Path, choice: Choice, found: "Found") -> None:
+def _tell(choice: Choice, found: "Found", options: Options) -> None:
     balance = found.balance
     money = f"balance {balance.amount:f} {balance.currency}" if balance else "no balance"
     services = "no price list" if found.services is None else counted(found.services, "service")
+    lacks = sorted(shipped()[_FALLBACK].has - found.has)
     say(f"{choice.name}: {money}, {services}", f"can: {', '.join(sorted(found.has))}")
-    if found.cancel is None and choice.is_guess:
-        say("whether it can cancel was not tried: see --try-cancel")
+    if lacks:
+        say(f"can't, as far as it tells: {', '.join(lacks)}")
+    if found.same_words is not None:
+        say(
+            f"it answers unknown orders and unknown actions alike ({found.same_words}): all assumed"
+        )
+    elif found.cancel is None and "cancel" in found.has and choice.is_guess:
+        say("not tested: whether it can cancel; --try-cancel finds out")
+    file = options.file
     if choice.key_env is None:
-        say(f"the key is in {file.parent / _key_file(choice.name)}, which you alone can read")
-    say(f"{file} is written; next: watcher run --config {file}")
+        say(f"the key is in {key_path(file, choice)}, which you alone can read")
+    if options.before is None:
+        say(f"{file} is written; next: watcher run --config {file}")
+    else:
+        say(f"{file} has panel {choice.name} now; a running daemon takes it at a reload (SIGHUP)")

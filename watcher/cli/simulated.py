@@ -3,13 +3,14 @@
 import asyncio
 import signal
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from watcher.cli.options import Port, Speed
 from watcher.cli.output import counted, say
 from watcher.cli.tables import Column, show_table
-from watcher.errors import StartError
+from watcher.errors import cant_listen
 from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: a web server takes a second that no other command should wait
@@ -77,7 +78,7 @@ async def _serve(simulated: "SimulatedPanel", key: str, seeded: range) -> None:
     try:
         await simulated.start()
     except OSError as error:
-        raise StartError(f"{simulated.url}: {error.strerror or error}") from None
+        raise cant_listen(urlsplit(simulated.url).netloc, error, "--port") from None
     try:
         say(f"{simulated.profile.name} at {simulated.url}, key {key}")
         if seeded:

@@ -15,6 +15,7 @@ import msgspec
 
 from watcher.conditions import Condition
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
+from watcher.config.requests import merged, read_request
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     Config,
@@ -29,10 +30,12 @@ from watcher.config.tables import Tables
 from watcher.config.targets import read_events, read_notify
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
+from watcher.panels.dialect import is_own, query_of, shown_url
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
 from watcher.rules import Rule
 
 _HEADER_TOKEN = re.compile(r"[!-~]+")
+_BELOW = ("request",)  # tables in that of a panel
 SHORTEST_TOKEN = 16  # characters, where others than this machine can try
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -132,7 +135,8 @@ class _Reader(Tables):
 
     def _panels(self, raw: dict[str, Any]) -> dict[str, PanelConfig | None]:
         defaults = self.table(raw, "defaults")
-        self.section(PanelSection, defaults, "defaults")
+        self.section(PanelSection, defaults, "defaults", below=_BELOW)
+        read_request(self, self._secrets, defaults.get("request", {}), "defaults.request")
         good = {key: value for key, value in defaults.items() if self._is_good(key, value)}
         tables = self.table(raw, "panels")
         if not tables:
@@ -149,11 +153,14 @@ class _Reader(Tables):
         if not isinstance(table, dict):
             self.note(path, f"write [panels.{name}] and keys below it")
             return None
-        section = self.section(PanelSection, table, path, {**defaults, **table})
+        section = self.section(PanelSection, table, path, {**defaults, **table}, below=_BELOW)
         if section is None:
             return None
         profile = self._profile(section, path)
         url = self._url(section, profile, path)
+        base = merged(profile and profile.request, defaults.get("request"))
+        given = table.get("request", {})
+        request = read_request(self, self._secrets, given, f"{path}.request", base)
         try:
             key = self._secrets.panel_key(name, section)
         except ValueError as error:
@@ -167,6 +174,7 @@ class _Reader(Tables):
             url=url,
             key=key,
             settings=section,
+            request=request,
             states_rate="requests_per_minute" in {**defaults, **table},
         )
 
@@ -257,17 +265,27 @@ class _Reader(Tables):
         """A bad default is told of once, at [defaults], not again at each panel."""
         fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
         quiet = Tables()
+        if key == "request":
+            read_request(quiet, self._secrets, value, key)
+            return not quiet.problems
         if key in fields:
             quiet.value(fields[key], value, key)
         return key in fields and not quiet.problems
 
 
 def _url_problem(url: str, allow_http: bool) -> str | None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return f"{url!r} is not an http(s) URL"
-    if parts.username or parts.password or parts.query:
-        return "a URL with a user, a password or a query may hold a secret: leave them out"
-    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        return f"{shown_url(url)!r} is not an http(s) URL"
+    if parts.username or parts.password:
+        return "a URL with a user or a password may hold a secret: leave them out"
+    for name in query_of(url):
+        if is_own(name):
+            return f"{name!r} can't stand in the URL: watcher sends it itself"
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         return "http:// would show the key to the network: use https://, or allow_http = true"
     return None

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from watcher.config.sections import PanelSection, Secret
+from watcher.config.sections import PanelSection, Secret, Source
 
 
 class Secrets:
@@ -53,6 +53,27 @@ class Secrets:
         if not found and variable:
             raise ValueError(f"no secret: set ${variable}, or credential {name}.secret")
         return Secret(found) if found else None
+
+    def value(self, source: Source) -> str:
+        """What a Source names; ValueError tells why it is not there, without the value."""
+        if (source.env is None) == (source.file is None):
+            raise ValueError('write { env = "VARIABLE" } or { file = "name" }')
+        if source.file is not None:
+            return self._credential(Path(source.file).name) or self._file(source.file)
+        found = self._env.get(source.env or "", "").strip()
+        if not found:
+            raise ValueError(f"${source.env} is not set: put the value into it")
+        return found
+
+    def text(self, name: str) -> str:
+        """A file that is no secret, such as a certificate; ValueError tells what is wrong."""
+        path = self._base / Path(name).expanduser()
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not text") from None
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
 
     def _credential(self, name: str) -> str | None:
         directory = self._env.get("CREDENTIALS_DIRECTORY")

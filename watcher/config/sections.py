@@ -3,12 +3,13 @@
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from watcher.config.hosts import Hosts
+from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules import Rule
@@ -89,6 +90,27 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     guard_for: Duration = Duration(30 * 86400)
     balance_every: Duration = Duration(300)
     services_every: Duration = Duration(6 * 3600)
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a secret value is, in place of the value: { env = "NAME" } or { file = "name" }."""
+
+    env: str | None = None
+    file: str | None = None
+
+
+class RequestSection(msgspec.Struct, frozen=True, kw_only=True):
+    """[panels.<name>.request], and [defaults.request] for all of them.
+
+    The values of headers and fields, and the proxy, are texts or Sources.
+    """
+
+    body: Literal["form", "json"] = "form"
+    user_agent: str | None = None
+    headers: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    ca_file: str | None = None
+    proxy: Any = None
 
 
 class RuleSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +233,7 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     key: Secret
     settings: PanelSection
+    request: Dialect = PLAIN
     states_rate: bool = False  # requests_per_minute is the user's word, not the default
 
 

@@ -1,8 +1,9 @@
 """Reads TOML tables as sections: a fault is noted with its place, and the reading goes on."""
 
 import difflib
-from collections.abc import Callable
-from typing import Any, TypeVar
+import re
+from collections.abc import Callable, Collection
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -19,17 +20,23 @@ class Tables:
         self.problems: list[str] = []
 
     def section(
-        self, kind: type[Section], table: Any, path: str, merged: dict[str, Any] | None = None
+        self,
+        kind: type[Section],
+        table: Any,
+        path: str,
+        merged: dict[str, Any] | None = None,
+        below: tuple[str, ...] = (),
     ) -> Section | None:
         """The table's good keys as a section; None where one that it can't do without is missing.
 
-        What is wrong is noted, and what is right is still looked at.
+        What is wrong is noted, and what is right is still looked at. `below` are tables in it that
+        are read by themselves.
         """
         if not isinstance(table, dict):
             self.note(path, "a table is wanted here")
             return None
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
-        self.unknown(table, tuple(fields), path)
+        self.unknown(table, (*fields, *below), path)
         given = {name: value for name, value in (merged or table).items() if name in fields}
         values = {
             name: self.value(fields[name].type, value, f"{path}.{name}")
@@ -47,7 +54,7 @@ class Tables:
         try:
             return msgspec.convert(value, kind, dec_hook=_decode)
         except (msgspec.ValidationError, ValueError) as error:
-            self.note(path, str(error))
+            self.note(path, _plain(str(error), kind))
             return BAD
 
     def table(self, raw: dict[str, Any], name: str) -> dict[str, Any]:
@@ -76,6 +83,29 @@ class Tables:
     def note(self, path: str, problem: str) -> None:
         """Keep a fault."""
         self.problems.append(f"{path}: {problem}")
+
+
+def _plain(problem: str, kind: Any) -> str:
+    """Return msgspec's message with what could be written instead."""
+    if found := re.match(r"Invalid enum value '(.*)'", problem):
+        return none_of(found[1], _choices(kind))
+    if "got `str`" in problem and re.match(r"Expected `(bool|int|float)", problem):
+        return f"{problem}: write it without quotes"
+    return problem
+
+
+def none_of(value: str, choices: Collection[str]) -> str:
+    """Return that there is no such word, the one that may be meant, and all that there are."""
+    near = difflib.get_close_matches(value, choices, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"there is no {value!r}; {hint}there are: {', '.join(choices)}"
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return the words that a Literal names, wherever it stands in the type."""
+    if get_origin(kind) is Literal:
+        return [str(word) for word in get_args(kind)]
+    return [word for part in get_args(kind) for word in _choices(part)]
 
 
 def _decode(kind: type, value: Any) -> Any:

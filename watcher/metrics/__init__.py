@@ -125,6 +125,13 @@ class Metrics:
         self.shop_failures = self._counter(
             "shop_request_failures", "Requests of shops answered by an error.", "shop", "action"
         )
+        self.web_faults = self._counter(
+            "web_client_faults",
+            "Requests that broke off or can't be decoded, connections refused or silent.",
+            "reason",
+        )
+        for reason in ("broken", "crowded", "silent"):
+            self.web_faults.labels(reason)
         self.notifications = self._counter("notifications", "Notifications attempted.", "notifier")
         self.notification_failures = self._counter(
             "notification_failures", "Notification attempts that failed.", "notifier"

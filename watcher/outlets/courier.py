@@ -65,8 +65,9 @@ class Courier:
         await self._attempt(f"test_{self.target.name}_{now:.3f}", trial(self.target.name, now))
 
     async def close(self) -> None:
-        """End the connections, once nothing is under way."""
-        async with self._sending:
+        """End the connections; a message under way fails, and is sent again after a start."""
+        await self._way.close()
+        async with self._sending:  # its failure is recorded
             await self._way.close()
 
     async def _deliver(self, message: Message) -> bool:

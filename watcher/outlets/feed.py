@@ -68,9 +68,10 @@ class Feed:
         return self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
 
     async def close(self) -> None:
-        """End the connections, once nothing is under way; what has not begun waits."""
+        """End the connections; events under way fail, and are sent again after a start."""
         self._until = 0.0
-        async with self._turn:
+        await self._webhook.close()
+        async with self._turn:  # their failure is recorded
             await self._webhook.close()
 
     # --- telling again ---

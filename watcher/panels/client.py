@@ -12,6 +12,7 @@ import msgspec
 
 from watcher import __version__
 from watcher.errors import (
+    BadKey,
     NotSent,
     PanelError,
     RateLimited,
@@ -29,9 +30,10 @@ from watcher.model import (
     Verdict,
 )
 from watcher.panels import protocol
+from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, Reading, RefillObservation
-from watcher.panels.wire import MIB, Secret, best_effort, cause, pointing_to, retry_after, whole
+from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
 from watcher.turns import Turns
 
 _LARGEST_ANSWER = 4 * MIB
@@ -39,7 +41,6 @@ _LARGEST_PRICE_LIST = 32 * MIB
 _TEXT_LIMIT = 200
 _HEADERS = {
     "User-Agent": f"watcher/{__version__}",
-    "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
 }
 
@@ -72,6 +73,7 @@ class PanelClient:
         on_request: Callable[[str, float, str | None], None],
         on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
         turns: Turns | None = None,
+        dialect: Dialect = PLAIN,
     ) -> None:
         self.name = name
         self._url = url
@@ -81,7 +83,8 @@ class PanelClient:
         self._on_request = on_request
         self._on_unread = on_unread
         self._turns = turns or Turns()
-        self._secret = Secret(key)
+        self._dialect = dialect
+        self._secret = Secret(key, *dialect.secrets(url))
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
 
@@ -195,6 +198,10 @@ class PanelClient:
         for field, value in unread:
             self._on_unread(action, field, self._secret.redact(value))
 
+    async def probe(self, action: str, params: Mapping[str, str]) -> object:
+        """Send a request that changes nothing, known to the panel or not; return its JSON."""
+        return await self._request(self._reading, action, params, protocol.load)
+
     def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
         # What is spent on connecting is known not to have sent anything; half of the time is
         # left for the answer. The whole is bounded around it.
@@ -203,10 +210,13 @@ class PanelClient:
         )
         return aiohttp.ClientSession(
             # No limit here, the callers keep one: who waits for a connection would time out.
-            connector=aiohttp.TCPConnector(limit=0, force_close=force_close, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=0, force_close=force_close, ttl_dns_cache=300, ssl=self._dialect.trusted()
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
+            headers=self._dialect.all_headers(_HEADERS),
             timeout=timeout,
+            proxy=self._dialect.proxy,
         )
 
     def _params(self, action: str, word: str, ids: Sequence[str]) -> dict[str, str]:
@@ -228,11 +238,11 @@ class PanelClient:
     ) -> Answer:
         if session is None:
             raise RuntimeError("the client is not open")
-        form = protocol.encode_form(self._key, action, params)
+        body = self._dialect.encode(self._key, action, params)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._exchange(session, form, decode, largest)
+                answer = await self._exchange(session, body, decode, largest)
         except TimeoutError:
             failure: PanelError = TimedOut(f"no whole answer within {self._timeout:g} s")
         except PanelError as error:
@@ -241,11 +251,17 @@ class PanelClient:
             self._on_request(action, time.perf_counter() - started, None)
             return answer
         self._on_request(action, time.perf_counter() - started, failure.reason)
-        failure.args = (self._secret.redact(str(failure))[:_TEXT_LIMIT],)
+        told = self._secret.redact(str(failure))[:_TEXT_LIMIT]
+        failure.args = (told + self._key_hint() if isinstance(failure, BadKey) else told,)
         raise failure from None
 
+    def _key_hint(self) -> str:
+        """What is odd about a key that the panel does not take: it is sent as it stands."""
+        ends = self._key[:1] + self._key[-1:]
+        return " (the key stands in quotes: take them off)" if ends in ("''", '""') else ""
+
     async def _exchange(
-        self, session: aiohttp.ClientSession, form: bytes, decode: Decode[Answer], largest: int
+        self, session: aiohttp.ClientSession, sent: bytes, decode: Decode[Answer], largest: int
     ) -> Answer:
         """One request and its answer.
 
@@ -253,7 +269,7 @@ class PanelClient:
         idempotent; a POST never is.
         """
         try:
-            async with session.post(self._url, data=form, allow_redirects=False) as response:
+            async with session.post(self._url, data=sent, allow_redirects=False) as response:
                 acts = session is self._acting
                 reply = await (_of_action if acts else _of_question)(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
@@ -272,8 +288,8 @@ class PanelClient:
         host = urlsplit(self._url).hostname
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return NotSent(f"no connection to {host} within {self._timeout / 2:g} s")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return NotSent(f"no connection to {host}: {cause(error.os_error)}")
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+            return NotSent(f"no connection to {host}: {cause(error)}")
         if isinstance(error, _UNUSABLE_URL) and not isinstance(error, UnicodeDecodeError):
             return NotSent("its URL can't be used")
         return error if isinstance(error, TimeoutError) else RemoteFault(_BROKE + cause(error))
@@ -307,8 +323,9 @@ class PanelClient:
         except RateLimited as error:
             error.retry_after = error.retry_after if reply.wait is None else reply.wait
             raise
-        except RemoteFault as error:
-            error.args = (f"{error}{reply.pointing_to}",)
+        except RemoteFault:
+            if 300 <= reply.status < 400 and type(found) is RemoteFault:
+                raise redirected(reply.status, reply.location, self._url) from None
             raise
         return cast("Answer", verdicts)
 
@@ -328,7 +345,7 @@ class _Reply(NamedTuple):
     status: int
     body: bytes
     wait: float | None = None  # seconds for which the panel wants to be left alone
-    pointing_to: str = ""
+    location: str | None = None
 
     @property
     def is_good(self) -> bool:
@@ -341,7 +358,7 @@ async def _of_question(response: aiohttp.ClientResponse, largest: int) -> _Reply
     if status == protocol.TOO_MANY_REQUESTS:
         raise RateLimited(f"HTTP {status}", _wait(response))
     if 300 <= status < 400:
-        raise RemoteFault(f"HTTP {status}{pointing_to(response.headers.get('Location'))}")
+        raise redirected(status, response.headers.get("Location"), str(response.request_info.url))
     body = await (whole(response, largest) if status < 300 else best_effort(response))
     return _Reply(status, body)
 
@@ -356,8 +373,7 @@ async def _of_action(response: aiohttp.ClientResponse, largest: int) -> _Reply:
     except (RemoteFault, aiohttp.ClientError):
         kind = ServerFault if status >= 500 else RemoteFault
         raise kind(f"HTTP {status} with a body that breaks off") from None
-    to = pointing_to(response.headers.get("Location")) if status < 400 else ""
-    return _Reply(status, body, _wait(response), to)
+    return _Reply(status, body, _wait(response), response.headers.get("Location"))
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:

@@ -3,6 +3,7 @@
 import tomllib
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What a panel's API can do.
 
     `has` holds words of CAPABILITIES; `batch` is the most ids a request may carry;
-    `service_fields` are the columns of a price list row beyond those that every panel sends.
+    `service_fields` are the columns of a price list row beyond those that every panel sends;
+    `request` is how it wants to be asked, as [panels.<name>.request] in a configuration.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     url: str | None = None
     batch: int = 100
     service_fields: frozenset[str] = frozenset()
+    request: dict[str, Any] = {}
 
     def can(self, capability: str) -> bool:
         return capability in self.has

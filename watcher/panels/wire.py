@@ -3,14 +3,16 @@
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
 
-from watcher.errors import RemoteFault
+from watcher.errors import Redirected, RemoteFault
+from watcher.panels.dialect import shown_url
 from watcher.panels.protocol import clean
 from watcher.panels.protocol.answers import pause
+from watcher.transport import failure
 
 MIB = 1024 * 1024
 _LARGEST_ERROR = MIB
@@ -19,19 +21,19 @@ _REAL_KEY, _SHORTEST_SECRET = 16, 4
 
 
 class Secret:
-    """A key, and the ways in which an answer may repeat it."""
+    """A key and what else requests carry that may be secret, however an answer repeats it."""
 
-    def __init__(self, key: str) -> None:
-        in_json = msgspec.json.encode(key).decode()[1:-1]
-        spellings = {key, quote_plus(key), in_json, in_json.replace("/", r"\/")}
-        self._spellings = list(spellings) if len(key) >= _SHORTEST_SECRET else []
-        self._is_real = len(key) >= _REAL_KEY
+    def __init__(self, key: str, *others: str) -> None:
+        secrets = [one for one in (key, *others) if len(one) >= _SHORTEST_SECRET]
+        secrets.sort(key=len, reverse=True)  # one may be a part of another
+        self._spellings = [spelling for secret in secrets for spelling in _spellings(secret)]
+        real = [secret for secret in secrets if len(secret) >= _REAL_KEY]
+        self._in_bodies = [one.encode() for secret in real for one in _spellings(secret)]
 
     def without(self, body: bytes) -> bytes:
         """An answer without the key; before it is decoded, so that no clipping leaves a part."""
-        if self._is_real:
-            for spelling in self._spellings:
-                body = body.replace(spelling.encode(), b"[key]")
+        for spelling in self._in_bodies:
+            body = body.replace(spelling, b"[key]")
         return body
 
     def redact(self, text: str) -> str:
@@ -39,6 +41,11 @@ class Secret:
         for spelling in self._spellings:
             text = text.replace(spelling, "[key]")
         return text
+
+
+def _spellings(secret: str) -> set[str]:
+    in_json = msgspec.json.encode(secret).decode()[1:-1]
+    return {secret, quote_plus(secret), in_json, in_json.replace("/", r"\/")}
 
 
 async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
@@ -84,15 +91,50 @@ def _timestamp(text: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def pointing_to(location: str | None) -> str:
-    """A redirection's host; what else stands in it may be private."""
+def redirected(status: int, location: str | None, asked: str) -> Redirected:
+    """Return what to raise for a redirection: where it leads, as far as that may be shown.
+
+    Nothing is sent on by itself: the key would go wherever an answer says. The whole URL is shown
+    only where it is the one that was asked for, with another scheme, "www." or slash at the end.
+    """
+    target = _target(location, asked)
+    if target is None:
+        return Redirected(f"HTTP {status}", None)
+    host = target.hostname
+    if not _is_alike(target, urlsplit(asked)):
+        return Redirected(f"HTTP {status}, pointing to {host}", None)
+    url = urlunsplit(target)
+    return Redirected(f"HTTP {status}: it redirects to {shown_url(url)}: use that as url", url)
+
+
+def _target(location: str | None, asked: str) -> SplitResult | None:
     try:
-        host = urlsplit(location or "").hostname
+        target = urlsplit(urljoin(asked, location or ""))
+        return target._replace(fragment="") if location and target.hostname else None
     except ValueError:
-        host = None
-    return f", pointing to {host}" if host else ""
+        return None
+
+
+def _is_alike(target: SplitResult, asked: SplitResult) -> bool:
+    try:
+        same_port = target.scheme != asked.scheme or target.port == asked.port
+    except ValueError:
+        return False
+    return (
+        same_port
+        and target.scheme in ("http", "https")
+        and "@" not in target.netloc
+        and _bare(target.hostname) == _bare(asked.hostname)
+        and target.path.rstrip("/") == asked.path.rstrip("/")
+        and target.query in ("", asked.query)
+        and target != asked
+    )
+
+
+def _bare(host: str | None) -> str:
+    return (host or "").removeprefix("www.")
 
 
 def cause(error: BaseException) -> str:
     """What a library says of a failure."""
-    return clean(str(error) or type(error).__name__)
+    return clean(failure(error))

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.refusals import Refusal
-from watcher.panels.protocol.serve import decode_form
+from watcher.simulator import gate
 from watcher.simulator.control import Control
 from watcher.simulator.delivery import Delivery, hang_up
 from watcher.simulator.desk import Desk, Reply
@@ -20,8 +20,6 @@ from watcher.simulator.traits import FAULTS, Trait
 from watcher.simulator.world import World
 
 PATH = "/api/v2"
-
-Sent = dict[str, str]
 
 
 class SimulatedPanel:
@@ -80,7 +78,8 @@ class SimulatedPanel:
 
     async def start(self) -> None:
         app = web.Application()
-        app.router.add_route("*", PATH, self._serve)
+        for path in (PATH, f"{PATH}/"):
+            app.router.add_route("*", path, self._serve)
         if self._control is not None:
             app.add_routes(self._control.routes())
         self._delivery = Delivery()
@@ -116,7 +115,7 @@ class SimulatedPanel:
         return Control(self.world, self.journal, self.switches, self.limits, self.now, self.advance)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        sent = await _parameters(request)
+        sent = await _parameters(request, as_json=self.switches.is_on(Trait.WANTS_JSON))
         entry = self.journal.arrived(self.now(), sent or {})
         shown = self.switches.show(entry.action)
         entry.fault = next((trait.value for trait in shown if trait in FAULTS), "")
@@ -126,7 +125,14 @@ class SimulatedPanel:
         reply = self._reply(request, sent, entry, shown)
         return await self._deliver(request, reply, entry, shown)
 
-    def _reply(self, request: web.Request, sent: Sent | None, entry: Entry, shown: Shown) -> Reply:
+    def _reply(
+        self, request: web.Request, sent: gate.Sent | None, entry: Entry, shown: Shown
+    ) -> Reply:
+        stopped = gate.stopped(gate.Arrived(request.path, request.headers, sent), shown)
+        if stopped is not None:
+            trait, reply = stopped
+            entry.outcome = trait.value
+            return reply
         if request.method != "POST" or sent is None:
             return self._desk.refuse(Refusal.REQUEST, entry, shown)
         return self._desk.reply(sent, entry, shown, self.now(), self._clock())
@@ -140,11 +146,11 @@ class SimulatedPanel:
         return response
 
 
-async def _parameters(request: web.Request) -> Sent | None:
-    """The parameters, of the form and of the URL, as PHP clients send them; None if unreadable."""
-    sent = dict(request.query)
+async def _parameters(request: web.Request, *, as_json: bool) -> gate.Sent | None:
+    """The parameters, of the body and of the URL, as PHP clients send them; None if unreadable."""
+    content_type = request.headers.get("Content-Type", "")
     try:
-        form = decode_form(await request.read(), request.headers.get("Content-Type", ""))
+        body = gate.read(await request.read(), content_type, as_json=as_json)
     except ValueError:
         return None
-    return sent | form
+    return {**request.query, **body}

@@ -15,6 +15,13 @@ class Trait(StrEnum):
         trait.description = description
         return trait
 
+    # What requests have to be like, else nothing is carried out.
+    WANTS_JSON = "wants_json", "bodies have to be JSON; a form is answered as if it were empty"
+    WANTS_USER_AGENT = "wants_user_agent", "a page with HTTP 403 for all but browsers' User-Agents"
+    WANTS_HEADER = "wants_header", "requests have to have a header X-Panel-Token"
+    WANTS_FIELD = "wants_field", "requests have to have a field source"
+    REDIRECTS_SLASH = "redirects_slash", "HTTP 301 to the same URL with a slash at its end"
+
     # Transport, nothing is carried out.
     RATE_LIMITED = "rate_limited", "every request is refused as one too many"
     HTML_200 = "html_200", "a browser challenge page with HTTP 200 in place of the answer"

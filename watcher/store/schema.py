@@ -255,6 +255,14 @@ rates = Table(
     Column("punishes_until", Float, nullable=False),
 )
 
+# Sessions of the page that somebody has ended before their time, by the digest of their cookie.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("until", Float, nullable=False),  # it would have been over then
+)
+
 # What a panel's orders have taught of a service: of a stage (changes, exposure, logarithms of
 # durations), of how long a quantity takes, of how orders end. It weighs as much as it did `at`.
 lessons = Table(

@@ -22,6 +22,7 @@ from watcher.store.rates import Rates
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
 from watcher.store.services import Services
+from watcher.store.sessions import Sessions
 from watcher.store.upkeep import Upkeep
 
 
@@ -42,6 +43,7 @@ class Store(
     News,
     Events,
     Archive,
+    Sessions,
     Upkeep,
 ):
     """An open database. What a method of it returns from is committed.

@@ -3,12 +3,14 @@
 import asyncio
 import importlib.util
 import logging
+import threading
 from typing import Any
 
 from watcher.errors import Undelivered
 from watcher.telling.letters import Letter
 
 _WITHIN = 45.0  # seconds: Apprise has its own limits for each connection
+_MOST_UNDER_WAY = 2  # a receiver that never ends its answer keeps a thread for as long
 
 
 def is_there() -> bool:
@@ -26,23 +28,67 @@ class Messenger:
         logging.getLogger("apprise").disabled = True  # its lines may hold parts of the URL
         self._apprise: Any = apprise.Apprise()
         self._format = apprise.NotifyFormat.TEXT
+        self._waiting: set[asyncio.Future[bool]] = set()
+        self._under_way = 0  # threads
         if not self._apprise.add(url):
             raise ValueError("Apprise does not understand the URL")
 
     async def send(self, message_id: str, letter: Letter, now: float) -> None:
         """Deliver the message; Undelivered: it may not have arrived."""
-        telling = asyncio.to_thread(self._tell, letter.title, letter.text)
+        if self._under_way >= _MOST_UNDER_WAY:
+            raise Undelivered("earlier messages are still under way")
+        arriving = asyncio.get_running_loop().create_future()
+        self._waiting.add(arriving)
         try:
-            arrived = await asyncio.wait_for(telling, timeout=_WITHIN)
+            self._begin(arriving, letter)
+            async with asyncio.timeout(_WITHIN):
+                arrived = await arriving
         except TimeoutError:
             raise Undelivered("no answer in time") from None
+        except Undelivered:
+            raise
         except Exception as error:  # noqa: BLE001  whatever a plug-in of Apprise may raise
             raise Undelivered(type(error).__name__) from None
+        finally:
+            self._waiting.discard(arriving)
         if not arrived:
             raise Undelivered("Apprise could not deliver it")
 
     async def close(self) -> None:
-        """Nothing is left open."""
+        """Give up what is under way: the receiver decides when its thread ends."""
+        for arriving in self._waiting:
+            if not arriving.done():
+                arriving.set_exception(Undelivered("the daemon stops"))
 
-    def _tell(self, title: str, text: str) -> bool:
-        return bool(self._apprise.notify(title=title, body=text, body_format=self._format))
+    def _begin(self, arriving: asyncio.Future[bool], letter: Letter) -> None:
+        """Let Apprise work in a thread that the end of the process does not wait for.
+
+        A thread of an executor would be waited for, and a receiver can keep it for ever.
+        """
+        loop = asyncio.get_running_loop()
+        self._under_way += 1
+
+        def end(result: bool | BaseException) -> None:
+            self._under_way -= 1
+            if arriving.done():
+                return
+            if isinstance(result, BaseException):
+                arriving.set_exception(result)
+            else:
+                arriving.set_result(result)
+
+        def work() -> None:
+            result: bool | BaseException
+            try:
+                result = bool(self._tell(letter))
+            except Exception as error:  # noqa: BLE001  raised where the message is awaited
+                result = error
+            try:
+                loop.call_soon_threadsafe(end, result)
+            except RuntimeError:
+                return  # the daemon has stopped meanwhile
+
+        threading.Thread(target=work, name="apprise", daemon=True).start()
+
+    def _tell(self, letter: Letter) -> Any:
+        return self._apprise.notify(title=letter.title, body=letter.text, body_format=self._format)

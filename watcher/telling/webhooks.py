@@ -7,6 +7,7 @@ import aiohttp
 from watcher.errors import Undelivered
 from watcher.telling.retries import LONGEST
 from watcher.telling.signatures import headers
+from watcher.transport import failure
 
 JSON = {"content-type": "application/json"}
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)
@@ -37,7 +38,7 @@ class Webhook:
         except TimeoutError:
             raise Undelivered("no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Undelivered(type(error).__name__) from None
+            raise Undelivered(failure(error)) from None
         if not 200 <= status < 300:
             after = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
             after = min(LONGEST, max(after, _SLOWER if status == _TOO_MANY else 0.0))

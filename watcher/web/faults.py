@@ -1,13 +1,17 @@
 """Every refusal of the web in one form; what nobody foresaw is logged, not shown."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
+from watcher.web.backend import BACKEND
+from watcher.web.door import ARRIVALS, CLIENT_FAULTS
 from watcher.web.guard import DROP_IN, Respond, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.rate import TooMany
@@ -20,28 +24,50 @@ log = structlog.get_logger()
 @web.middleware
 async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
     """Answer what is raised below."""
-    fault = _fault
-    if request.path == DROP_IN:
-        fault = _panels_fault
-    elif is_page(request):
-        fault = _page_fault
+    request.app[ARRIVALS].arrived(request.protocol)
     try:
         return await handler(request)
-    except RequestError as error:
-        if is_page(request) and isinstance(error, Unauthorized):
-            return _login(request, error)
-        return fault(error.status, error.code, str(error), _headers(error))
-    except StoreError as error:
-        return fault(503, "database", str(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return fault(error.status, "http", error.reason, _allowed(error))
-    except TimeoutError:
-        return fault(408, "too_slow", "the client did not read or send in time")
-    except Exception:
-        log.exception("web.failed", method=request.method, path=request.path)
-        return fault(500, "internal", "the daemon's log has the cause")
+        return _form_of(request)(error.status, "http", error.reason, _allowed(error))
+    except RequestError as error:
+        if is_page(request) and isinstance(error, Unauthorized):
+            return _login(request, error)
+        return _form_of(request)(error.status, error.code, str(error), _headers(error))
+    except Exception as error:  # noqa: BLE001  what nobody foresaw is among them
+        return _form_of(request)(*_failure(request, error))
+
+
+def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
+    """Return the status, the code and the message for what is no refusal of ours."""
+    if isinstance(error, StoreError):
+        return 503, "database", str(error)
+    if isinstance(error, TimeoutError):
+        return 408, "too_slow", "the client did not read or send in time"
+    if isinstance(error, CLIENT_FAULTS):
+        request.app[BACKEND].metrics.web_faults.labels("broken").inc()
+        return 400, "broken", "the request was cut off, or its body can't be decoded"
+    log.error("web.failed", method=request.method, path=request.path, exc_info=error)
+    return 500, "internal", "the daemon's log has the cause"
+
+
+def _form_of(request: web.Request) -> Callable[..., web.Response]:
+    """Return what makes an answer of the form that the caller reads."""
+    if request.path == DROP_IN:
+        return _panels_fault
+    return partial(_page_fault, _back(request)) if is_page(request) else _fault
+
+
+def _back(request: web.Request) -> str:
+    """Return the page of ours from which the request came; nothing where it is not known."""
+    try:
+        came_from = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    if came_from.netloc != request.host or not came_from.path.startswith("/"):
+        return ""
+    return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
 
 
 def json_answer(
@@ -65,9 +91,9 @@ def _login(request: web.Request, error: Unauthorized) -> web.Response:
 
 
 def _page_fault(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    back: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    answer = html_answer("fault.html", status, message=message)
+    answer = html_answer("fault.html", status, message=message, back=back)
     answer.headers.update(headers or {})
     return answer
 

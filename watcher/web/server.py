@@ -11,6 +11,7 @@ from watcher.backups import scratch
 from watcher.errors import RequestError
 from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
+from watcher.web.door import ARRIVALS, Arrivals
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.faults import json_answer, told
 from watcher.web.guard import DROP_IN, Respond, guard
@@ -32,7 +33,9 @@ def make_server(backend: Backend) -> web.Application:
     app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
     app[BACKEND] = backend
     app[LARGE_BODIES] = large_bodies()
-    app[KEEPER] = Doorkeeper()
+    app[ARRIVALS] = Arrivals()
+    app[KEEPER] = keeper = Doorkeeper()
+    app.on_startup.append(keeper.load)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _serve(route))

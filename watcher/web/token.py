@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from aiohttp import web
@@ -23,7 +22,6 @@ from watcher.web.rate import Buckets, TooMany, client_of
 
 WRONG_A_MINUTE = 20.0
 SESSION = 30 * 86400  # seconds
-_MOST_ENDED = 10_000  # sessions that were ended by hand, kept in mind
 
 
 class Unauthorized(RequestError):
@@ -45,7 +43,11 @@ class Doorkeeper:
     ) -> None:
         self._wrong = wrong or Buckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
         self._clock = clock
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended: set[str] = set()  # digests of sessions that somebody has ended
+
+    async def load(self, app: web.Application) -> None:
+        """Read which sessions were ended before this start."""
+        self._ended = await app[BACKEND].store.ended_sessions()
 
     def lets_in(self, request: web.Request) -> bool:
         """Whether the request may be answered. TooMany, Wrong where a token was given in vain."""
@@ -67,35 +69,41 @@ class Doorkeeper:
         name = f"{int(self._clock()) + SESSION}.{secrets.token_urlsafe(16)}"
         return f"{name}.{_signature(name, token)}"
 
-    def end(self, request: web.Request) -> None:
-        """The request's session is none any more."""
-        session = request.cookies.get(cookie_name(request))
-        if session and self.has_session(request):
-            self._ended[session] = None
-            if len(self._ended) > _MOST_ENDED:
-                self._ended.popitem(last=False)
+    async def end(self, request: web.Request) -> None:
+        """End the request's session for good. Raises StoreError."""
+        session = request.cookies.get(cookie_name(request), "")
+        if self.has_session(request):
+            digest, until = _digest(session), _until(session)
+            await request.app[BACKEND].store.end_session(digest, until, now=self._clock())
+            self._ended.add(digest)
 
     def has_session(self, request: web.Request) -> bool:
         """Whether its cookie is a session made with the token as it is now, and not over."""
         session, token = request.cookies.get(cookie_name(request), ""), _token(request)
         name, _, signature = session.rpartition(".")
-        if token is None or session in self._ended or not session.isascii():
+        if token is None or not session.isascii():
             return False
         if not hmac.compare_digest(signature, _signature(name, token)):
             return False
-        return int(name.partition(".")[0]) > self._clock()
+        return _until(session) > self._clock() and _digest(session) not in self._ended
 
     def _compare(self, request: web.Request, given: str | None, token: str) -> None:
-        client = client_of(request.remote)
-        wait = self._wrong.wait(client)
-        if wait:  # even a right one is not looked at, or guesses would cost nothing
-            raise TooMany("too many wrong tokens: wait", wait)
+        """Raise Wrong, or TooMany for a client that was wrong too often; the right one passes.
+
+        A token is too long to be guessed at the rate at which requests are let in; the limit
+        keeps those who try from costing much, and never locks out who has the right one.
+        """
         right = given is not None and hmac.compare_digest(
             given.strip().encode(errors="replace"), token.encode()
         )
-        if not right:
-            self._wrong.take(client)
-            raise Wrong
+        if right:
+            return
+        client = client_of(request.remote)
+        wait = self._wrong.wait(client)
+        if wait:
+            raise TooMany("too many wrong tokens: wait", wait)
+        self._wrong.take(client)
+        raise Wrong
 
 
 KEEPER = web.AppKey("keeper", Doorkeeper)
@@ -133,6 +141,15 @@ def _token(request: web.Request) -> str | None:
 def _signature(name: str, token: str) -> str:
     key = hashlib.sha256(b"watcher session\0" + token.encode()).digest()
     return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
+
+
+def _until(session: str) -> float:
+    """When a session that we have signed is over."""
+    return float(session.partition(".")[0])
+
+
+def _digest(session: str) -> str:
+    return hashlib.sha256(session.encode()).hexdigest()
 
 
 def _given(header: str, *, may_be_basic: bool) -> str | None:

@@ -8,7 +8,14 @@ from watcher.panels.protocol.actions import (
     decode_refills,
 )
 from watcher.panels.protocol.answers import Unmatched, refusal
-from watcher.panels.protocol.encode import ADD_PARAMETERS, Parameters, check_add, encode_form
+from watcher.panels.protocol.bodies import PAGE, load
+from watcher.panels.protocol.encode import (
+    ADD_PARAMETERS,
+    Parameters,
+    check_add,
+    encode_form,
+    encode_json,
+)
 from watcher.panels.protocol.failed import TOO_MANY_REQUESTS, read_failed
 from watcher.panels.protocol.statuses import (
     News,
@@ -31,6 +38,7 @@ from watcher.panels.protocol.words import (
 
 __all__ = [
     "ADD_PARAMETERS",
+    "PAGE",
     "TOO_MANY_REQUESTS",
     "ErrorKind",
     "News",
@@ -54,9 +62,11 @@ __all__ = [
     "decode_status",
     "decode_statuses",
     "encode_form",
+    "encode_json",
     "error_kind",
     "is_id",
     "is_refill_disabled",
+    "load",
     "read_failed",
     "refill_status_of",
     "refusal",

@@ -9,6 +9,7 @@ import msgspec
 from watcher.errors import RemoteFault
 from watcher.panels.protocol.values import clean, exact
 
+PAGE = "a page in place of JSON"
 # A value takes some 100 bytes of memory, however few the wire has for it. No price list comes near.
 _MOST_VALUES = 1_000_000
 _LONGEST_INTEGER = 64  # digits; Python reads long ones in quadratic time
@@ -42,7 +43,7 @@ def _load_leniently(body: bytes) -> Any:
         return found
     if text.startswith("<"):
         title = _TITLE.search(text[:4096])
-        raise RemoteFault(f"a page in place of JSON: {clean(title[1] if title else text[:80])}")
+        raise RemoteFault(f"{PAGE}: {clean(title[1] if title else text[:80])}")
     raise RemoteFault(f"an answer that is not JSON: {clean(text[:80])}")
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound
 from watcher.model import ActionState
-from watcher.web.backend import BACKEND, one_of, page_of
+from watcher.web.backend import BACKEND, Backend, one_of, page_of
 from watcher.web.page.live import Live
 from watcher.web.page.look import query
 
@@ -21,6 +21,18 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     if panel and panel not in backend.stations:
         raise NotFound(f"there is no panel {panel!r}")
     wanted = {"state": one_of(request, "state", ActionState) or "", "panel": panel}
+    asked = request.query.get("resolve", "")
+    return await listed(backend, wanted, after=after, asked=asked)
+
+
+async def listed(
+    backend: Backend, wanted: dict[str, str], *, after: int = 0, asked: str = "", problem: str = ""
+) -> dict[str, Any]:
+    """Return what the template wants for the actions of a state and a panel.
+
+    The form of the action `asked` is open, and says the `problem` with what was sent by it.
+    """
+    panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None
     found, cursor = await backend.store.aside.read(
         lambda look: look.actions(
@@ -35,5 +47,6 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "panels": sorted(backend.stations),
         "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,
         "back": query("/actions", wanted),
-        "asked": request.query.get("resolve", ""),
+        "asked": asked,
+        "problem": problem,
     }

@@ -52,17 +52,26 @@ async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
 
 def _page(template: str, page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        live = request.app[LIVE]
-        context = {"events": "/events/page", **await page(request, live)}
-        return html_answer(
-            template,
-            needs=live.needs(),
-            unresolved=live.unresolved(),
-            session=request.app[KEEPER].has_session(request),
-            **context,
-        )
+        return _filled(request, template, await page(request, request.app[LIVE]))
 
     return respond
+
+
+def _filled(
+    request: web.Request, template: str, context: dict[str, Any], status: int = 200
+) -> web.Response:
+    live = request.app[LIVE]
+    return html_answer(
+        template,
+        status,
+        **{
+            "events": "/events/page",
+            "needs": live.needs(),
+            "unresolved": live.unresolved(),
+            "session": request.app[KEEPER].has_session(request),
+            **context,
+        },
+    )
 
 
 def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -78,13 +87,13 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 async def _resolve(request: web.Request) -> web.Response:
     form = await _form(request)
-    number, state = action_id(request), form.get("state", "")
-    if state not in ("accepted", "rejected"):
-        raise RequestError("say whether the panel accepted or rejected it")
-    result = form.get("result", "").strip() or None
-    if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
-        raise RequestError("that is no id of a panel's")
-    await request.app[BACKEND].intake.resolve(number, ActionState(state), result)
+    number = action_id(request)
+    try:
+        await _resolve_as(request, number, form)
+    except NotFound:
+        raise
+    except RequestError as error:
+        return await _resolve_again(request, number, error)
     return _back(form, number)
 
 
@@ -97,6 +106,28 @@ async def _withdraw(request: web.Request) -> web.Response:
 
 def _back(form: dict[str, str], number: int) -> web.Response:
     return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{number}")
+
+
+async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -> None:
+    state = form.get("state", "")
+    if state not in ("accepted", "rejected"):
+        raise RequestError("say whether the panel accepted or rejected it")
+    result = form.get("result", "").strip() or None
+    if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
+        raise RequestError("that is no id of a panel's")
+    await request.app[BACKEND].intake.resolve(action, ActionState(state), result)
+
+
+async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
+    """Show the form once more, with what was wrong."""
+    context = await actions.listed(
+        request.app[BACKEND],
+        {"state": ActionState.UNRESOLVED.value, "panel": ""},
+        after=action + 1,
+        asked=str(action),
+        problem=str(error),
+    )
+    return _filled(request, "actions.html", context, error.status)
 
 
 async def _ask(request: web.Request) -> web.Response:
@@ -130,7 +161,7 @@ async def _login(request: web.Request) -> web.Response:
 
 async def _logout(request: web.Request) -> web.Response:
     await _form(request)
-    request.app[KEEPER].end(request)
+    await request.app[KEEPER].end(request)
     answer = _see("/login")
     answer.del_cookie(cookie_name(request), path="/")
     return answer

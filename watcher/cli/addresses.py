@@ -1,0 +1,61 @@
+"""A panel's URL as people type it, and where else its API may be. Nothing here asks anybody."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+from watcher.config.hosts import is_loopback
+
+_USUAL_PATH = "/api/v2"
+_BEFORE_IT = ("", "/api", "/api/v1", "/api/docs", "/docs")  # what people copy from a panel's pages
+
+
+def typed(text: str) -> str:
+    """The URL that was meant: without quotes and blanks, with a scheme."""
+    url = text.strip().strip("\"'<>").strip()
+    if "://" in url or not url:
+        return url
+    try:
+        host = urlsplit(f"//{url}").hostname or ""
+    except ValueError:
+        return url
+    return f"{'http' if is_loopback(host) else 'https'}://{url}"
+
+
+def problem(url: str) -> str | None:
+    """Why no request can go there, before anything else is asked of the user."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or " " in url:
+        return "this is not an http(s) URL, such as https://panel.example/api/v2"
+    if "@" in parts.netloc:
+        return "a URL with a user or a password may hold a secret: leave them out"
+    return None
+
+
+def other_paths(url: str) -> Iterator[str]:
+    """The same panel's API elsewhere, likely places first."""
+    parts = urlsplit(url)
+    bare = parts.path.rstrip("/")
+    if bare in _BEFORE_IT:
+        yield urlunsplit(parts._replace(path=_USUAL_PATH))
+        yield urlunsplit(parts._replace(path=f"{_USUAL_PATH}/"))
+    else:
+        yield urlunsplit(parts._replace(path=bare if parts.path.endswith("/") else f"{bare}/"))
+
+
+def other_scheme(url: str) -> str | None:
+    """The same by TLS or, on this machine only, without it."""
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        return urlunsplit(parts._replace(scheme="https"))
+    return urlunsplit(parts._replace(scheme="http")) if is_loopback(parts.hostname or "") else None
+
+
+def safe(url: str) -> str:
+    """The URL by TLS where the key would else be shown to the network."""
+    parts = urlsplit(url)
+    shows = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    return urlunsplit(parts._replace(scheme="https")) if shows else url

@@ -1,0 +1,120 @@
+"""The text that `watcher init` writes: a whole configuration, or one more panel for it."""
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from watcher.panels.profiles import Profile
+
+if TYPE_CHECKING:  # imported late: aiohttp takes a second that no other command should wait
+    from watcher.cli.detect import Found
+
+_HEAD = """\
+# watcher's configuration. Check it with: watcher check-config {name}
+# Durations are 90s, 30m, 24h, 30d; keys and tokens never stand in this file.
+
+[daemon]
+# database = "watcher.db"          # beside this file
+# listen = "127.0.0.1:9466"        # anything but this machine needs a token_file
+
+"""
+_TAIL = """
+# [[notify]]                       # see docs/notifications.md
+# name = "phone"                   # its URL is in $PHONE_URL
+# format = "text"
+
+# [[rules]]                        # see docs/rules.md
+# name = "refill daily for a month"
+# action = "refill"
+# when = "order.status == 'completed' && service.refill && order.finished_ago > duration('24h')"
+# attempts = 30
+# dry_run = true                   # look at `watcher rules` before you trust it
+"""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a panel before it is asked."""
+
+    name: str
+    url: str
+    profile: Profile
+    key: str
+    key_env: str | None
+    is_guess: bool  # the profile was not named, nor found by its URL
+    request: dict[str, str] = {}  # what differs in [panels.<name>.request]
+
+    @property
+    def key_file(self) -> str:
+        return f"{self.name}.key"
+
+
+def whole_text(choice: Choice, found: "Found | None", name: str) -> str:
+    """A configuration for one panel; `found` None is before the panel was asked."""
+    return _HEAD.format(name=name) + panel_text(choice, found) + _TAIL
+
+
+def added_text(before: str, choice: Choice, found: "Found | None") -> str:
+    """A configuration with one more panel at its end; all else stays as it is."""
+    end = "" if before.endswith("\n") or not before else "\n"
+    return f"{before}{end}\n{panel_text(choice, found)}"
+
+
+def panel_text(choice: Choice, found: "Found | None") -> str:
+    """The panel's tables."""
+    has = choice.profile.has if found is None else found.has
+    more, less = sorted(has - choice.profile.has), sorted(choice.profile.has - has)
+    secret = ("key_env", choice.key_env) if choice.key_env else ("key_file", choice.key_file)
+    lines = [
+        f"[panels.{choice.name}]",
+        f"profile = {quoted(choice.profile.name)}",
+        f"url = {quoted(choice.url)}",
+        f"{secret[0]} = {quoted(secret[1])}",
+        *([f"has = {_list(more)}   # beyond its profile"] if more else []),
+        *([f"lacks = {_list(less)}   # of its profile"] if less else []),
+        *remarks(choice, found),
+        '# low_balance = "25.00"            # in the panel\'s currency: be told below it',
+        "# requests_per_minute = 60         # a ceiling; below it the watcher adapts",
+    ]
+    if choice.request:
+        lines += ["", f"[panels.{choice.name}.request]"]
+        lines += [f"{name} = {quoted(value)}" for name, value in choice.request.items()]
+    return "\n".join(lines) + "\n"
+
+
+def remarks(choice: Choice, found: "Found | None") -> list[str]:
+    """Comments on what was assumed, as no answer told it."""
+    if found is None:
+        return []
+    told = []
+    if found.same_words is not None:
+        told.append("# It answers unknown orders as it answers unknown actions: all is assumed.")
+    if found.cancel is None and choice.is_guess and "cancel" in found.has:
+        told.append('# Not tested: cancel. If it can\'t cancel orders, write lacks = ["cancel"].')
+    return told
+
+
+def panels_in(text: str) -> dict[str, Any]:
+    """The tables of a configuration's panels."""
+    panels = tomllib.loads(text).get("panels", {})
+    return panels if isinstance(panels, dict) else {}
+
+
+def with_key(text: str, choice: Choice, variable: str) -> str:
+    """The text with the key in a variable, as it is before its file is written."""
+    return text.replace(f"key_file = {quoted(choice.key_file)}", f"key_env = {quoted(variable)}")
+
+
+def quoted(text: str | None) -> str:
+    """As TOML and JSON both write text."""
+    return msgspec.json.encode(text or "").decode()
+
+
+def _list(words: list[str]) -> str:
+    return "[" + ", ".join(map(quoted, words)) + "]"
+
+
+def key_path(file: Path, choice: Choice) -> Path:
+    """Where the panel's key is kept: beside the file, where the daemon looks for it."""
+    return (file.resolve() if file.is_symlink() else file).parent / choice.key_file

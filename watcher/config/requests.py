@@ -1,0 +1,131 @@
+"""Reads [panels.<name>.request]: how a panel wants requests to be written and sent."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from watcher.config.secrets import Secrets
+from watcher.config.sections import RequestSection, Source
+from watcher.config.tables import Tables
+from watcher.panels.dialect import (
+    PLAIN,
+    Dialect,
+    field_problem,
+    header_problem,
+    proxy_problem,
+    trusting,
+)
+
+Problem = Callable[[str, str], str | None]
+_LISTED = ("headers", "fields")
+
+
+def merged(*tables: object) -> dict[str, Any]:
+    """One table of several, of which the later ones go first; headers and fields add up."""
+    result: dict[str, Any] = {}
+    for table in tables:
+        for name, value in table.items() if isinstance(table, dict) else ():
+            before = result.get(name)
+            adds_up = name in _LISTED and isinstance(before, dict) and isinstance(value, dict)
+            result[name] = _added(before, value) if adds_up else value
+    return result
+
+
+def _added(before: Any, more: dict[str, Any]) -> dict[str, Any]:
+    """Names differ by more than their case: that of a header means nothing."""
+    again = {name.casefold() for name in more}
+    return {name: before[name] for name in before if name.casefold() not in again} | more
+
+
+def read_request(
+    tables: Tables,
+    secrets: Secrets,
+    given: object,
+    path: str,
+    base: Mapping[str, Any] | None = None,
+) -> Dialect:
+    """The table as a Dialect, with what `base` says where it says nothing; faults are noted."""
+    if given == {} and not base:
+        return PLAIN
+    section = tables.section(RequestSection, given, path, merged(base, given))
+    if section is None:
+        return PLAIN
+    return Dialect(
+        body=section.body,
+        user_agent=_user_agent(tables, section, path),
+        headers=_texts(tables, secrets, section.headers, f"{path}.headers", header_problem),
+        fields=_texts(tables, secrets, section.fields, f"{path}.fields", field_problem),
+        ca=_certificates(tables, secrets, section, path),
+        proxy=_proxy(tables, secrets, section, path),
+    )
+
+
+def _user_agent(tables: Tables, section: RequestSection, path: str) -> str | None:
+    text = section.user_agent
+    if text is not None and (not text.strip() or header_problem("X", text)):
+        tables.note(f"{path}.user_agent", "a User-Agent is one line of visible ASCII characters")
+    return text
+
+
+def _texts(
+    tables: Tables, secrets: Secrets, given: dict[str, Any], path: str, problem_of: Problem
+) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, value in given.items():
+        text = _text(tables, secrets, value, f"{path}.{name}")
+        problem = problem_of(name, text or "")
+        if name.casefold() in taken:
+            problem = "is given twice: case does not count"
+        taken.add(name.casefold())
+        if problem:
+            tables.note(f"{path}.{name}", problem)
+        elif text is not None:
+            texts[name] = text
+    return texts
+
+
+def _text(tables: Tables, secrets: Secrets, value: object, path: str) -> str | None:
+    """A text or what its Source names, None (and a note) where there is none."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        tables.note(path, 'write a text in quotes, { env = "VARIABLE" } or { file = "name" }')
+        return None
+    before = len(tables.problems)
+    source = tables.section(Source, value, path)
+    if source is None or len(tables.problems) > before:
+        return None
+    try:
+        return secrets.value(source)
+    except ValueError as error:
+        tables.note(path, str(error))
+        return None
+
+
+def _certificates(
+    tables: Tables, secrets: Secrets, section: RequestSection, path: str
+) -> str | None:
+    if section.ca_file is None:
+        return None
+    try:
+        text = secrets.text(section.ca_file)
+        trusting(text)
+    except ValueError as error:
+        tables.note(f"{path}.ca_file", str(error))
+        return None
+    return text
+
+
+def _proxy(tables: Tables, secrets: Secrets, section: RequestSection, path: str) -> str | None:
+    if section.proxy is None:
+        return None
+    proxy = _text(tables, secrets, section.proxy, f"{path}.proxy")
+    problem = None if proxy is None else proxy_problem(proxy)
+    if problem is None and isinstance(section.proxy, str) and "@" in urlsplit(proxy).netloc:
+        problem = "a user and a password are secrets: put the URL into a variable and write"
+        problem += ' proxy = { env = "VARIABLE" }, or { file = "name" }'
+    if problem:
+        tables.note(f"{path}.proxy", problem)
+        return None
+    return proxy

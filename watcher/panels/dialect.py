@@ -1,0 +1,154 @@
+"""How a panel wants requests to be written and sent."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from watcher.panels.protocol import ADD_PARAMETERS, encode_form, encode_json
+
+_CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+# Characters: these values need not be secret, as "v2" and "json", which are parts of any text.
+_SHORTEST_SECRET = 8
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
+_HEADER_VALUE = re.compile(r"[\t -~]{0,4096}")
+
+# What the protocol sends itself. PHP reads `old-posts` and `Old_Posts` for other names, but no
+# panel should have to: a field that differs by case or separators alone is a mistake.
+_OWN_FIELDS = {
+    "".join(name.split("_"))
+    for table in ADD_PARAMETERS.values()
+    for name in (*table.required, *table.optional)
+} | {"key", "action", "service", "order", "orders", "refill", "refills"}
+# What aiohttp or another setting decides; a value of the user's would break requests or answers.
+_OWN_HEADERS = {
+    "user-agent": "use user_agent",
+    "content-type": "use body",
+    "proxy-authorization": "put user and password into proxy",
+} | dict.fromkeys(
+    (
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ),
+    "watcher sets it",
+)
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of one panel's requests. Its headers, fields and proxy may be secret."""
+
+    body: Literal["form", "json"] = "form"
+    user_agent: str | None = None
+    headers: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    ca: str | None = None  # certificates as PEM, in place of the system's
+    proxy: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Dialect(body={self.body!r}, …)"
+
+    def encode(self, key: str, action: str, params: Mapping[str, str]) -> bytes:
+        """A request's body."""
+        encode = encode_json if self.body == "json" else encode_form
+        return encode(key, action, params, self.fields)
+
+    def all_headers(self, usual: Mapping[str, str]) -> dict[str, str]:
+        """The headers of every request: `usual` where nothing else is given."""
+        base = {**usual, "Content-Type": _CONTENT_TYPES[self.body]}
+        if self.user_agent is not None:
+            base["User-Agent"] = self.user_agent
+        given = {name.lower() for name in self.headers}
+        return {name: base[name] for name in base if name.lower() not in given} | self.headers
+
+    def secrets(self, url: str) -> list[str]:
+        """What no message may repeat of this, and of the query of the panel's URL."""
+        proxy = urlsplit(self.proxy or "")
+        words = [unquote(word) for word in (proxy.password, proxy.username) if word]
+        values = [*self.headers.values(), *self.fields.values(), *query_of(url).values(), *words]
+        return [value for value in values if len(value) >= _SHORTEST_SECRET]
+
+    def trusted(self) -> ssl.SSLContext | bool:
+        """The certificates that a panel's own is checked against; True is the system's."""
+        return True if self.ca is None else trusting(self.ca)
+
+
+PLAIN = Dialect()
+
+
+def trusting(pem: str) -> ssl.SSLContext:
+    """A context that trusts these certificates only; ValueError where there is none."""
+    try:
+        context = ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise ValueError("it holds no certificate as PEM") from None
+    return context
+
+
+def header_problem(name: str, value: str) -> str | None:
+    """Why a header can't be sent; the value, which may be secret, does not stand in it."""
+    if not _HEADER.fullmatch(name):
+        return "this is not a header's name"
+    if name.lower() in _OWN_HEADERS:
+        return f"this header can't be set: {_OWN_HEADERS[name.lower()]}"
+    if not _HEADER_VALUE.fullmatch(value):
+        return "a header's value is one line of visible ASCII characters"
+    return None
+
+
+def field_problem(name: str, value: str) -> str | None:
+    """Why a field can't be sent in every request."""
+    if not _FIELD.fullmatch(name):
+        return "a field's name is letters, digits, - and _, and begins with a letter"
+    if is_own(name):
+        return "this field can't be set: watcher sends it itself"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "its value is not valid text"
+    return None
+
+
+def proxy_problem(proxy: str) -> str | None:
+    """Why this can't be the proxy; it may hold a password, which does not stand in it."""
+    try:
+        parts = urlsplit(proxy)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        return 'a proxy is written "http://host:port"'
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return 'nothing comes after the port: a proxy is written "http://host:port"'
+    return None
+
+
+def is_own(name: str) -> bool:
+    """Whether the protocol has a parameter of this name, or of one that may be read as it."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold()) in _OWN_FIELDS
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters that stand in a panel's URL."""
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+
+
+def shown_url(url: str) -> str:
+    """A panel's URL for people: a user, a password and a query may be private."""
+    before, mark, _ = url.partition("?")
+    scheme, slashes, rest = before.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}" + ("?…" if mark else "")

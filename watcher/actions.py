@@ -14,17 +14,27 @@ import structlog
 from watcher.book import Book
 from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
-from watcher.model import Action, ActionState, Kind, Outcome, RowError
+from watcher.model import (
+    Accepted,
+    Action,
+    ActionState,
+    Kind,
+    Outcome,
+    RowError,
+    Unclear,
+    Verdict,
+)
 from watcher.outcomes import Outcomes
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
+from watcher.panels.protocol.actions import NOT_NAMED
 from watcher.store import Store
 
 log = structlog.get_logger()
 
 _AGAIN = (10.0, 600.0)  # seconds until what was not done is sent again: the first, the longest
 _CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
-UNNAMED = "the panel's answer does not name this order"
+_ONE_BY_ONE_FOR = 30 * 86400.0  # seconds, after a batch whose answer can't be matched
 
 
 class ActionWorker:
@@ -44,6 +54,7 @@ class ActionWorker:
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._patience: Patience[int] = Patience(_AGAIN)
+        self._one_by_one_until: dict[Kind, float] = {}
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
         self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm
 
@@ -88,7 +99,9 @@ class ActionWorker:
         return [action for action, _ in zip(same, range(limit), strict=False)]
 
     def _limit(self, kind: Kind) -> int:
-        return 1 if kind is Kind.SUBMIT else max(1, self._line.client.limit(kind.value))
+        if kind is Kind.SUBMIT or self._line.clock() < self._one_by_one_until.get(kind, 0.0):
+            return 1
+        return max(1, self._line.client.limit(kind.value))
 
     async def _send(self, batch: Sequence[Action], now: float) -> None:
         claimed = await self._store.claim([action.id for action in batch], now=now)
@@ -112,9 +125,19 @@ class ActionWorker:
             if not isinstance(error, PanelError):
                 log.exception("action.bug", panel=self._line.name)
             return [_outcome(action, ActionState.UNRESOLVED, str(error)) for action in actions]
-        return [_read(action, rows.get(action.order or "")) for action in actions]
+        verdicts = [rows.get(_key(action)) for action in actions]
+        if len(actions) > 1 and any(map(_is_unmatched, verdicts)):
+            self._ask_one_by_one(actions[0].kind)
+        return [_read(action, row) for action, row in zip(actions, verdicts, strict=True)]
 
-    def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, str | RowError]]:
+    def _ask_one_by_one(self, kind: Kind) -> None:
+        """Answers of this panel to batches of the kind do not tell what became of each."""
+        until = self._line.clock() + _ONE_BY_ONE_FOR
+        if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
+            log.warning("actions.one_by_one", panel=self._line.name, kind=kind.value)
+        self._one_by_one_until[kind] = until
+
+    def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, Verdict]]:
         first = actions[0]
         if first.kind is Kind.SUBMIT:
             return self._submit(first)
@@ -122,8 +145,8 @@ class ActionWorker:
         client = self._line.client
         return client.refill(ids) if first.kind is Kind.REFILL else client.cancel(ids)
 
-    async def _submit(self, action: Action) -> Mapping[str, str | RowError]:
-        return {"": await self._line.client.add(action.params or {})}
+    async def _submit(self, action: Action) -> Mapping[str, Verdict]:
+        return {_key(action): await self._line.client.add(action.params or {})}
 
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
         """Nothing was done: each waits for its pause, and is sent again."""
@@ -165,11 +188,25 @@ class ActionWorker:
         _log(action)
 
 
-def _read(action: Action, row: str | RowError | None) -> Outcome:
+def _key(action: Action) -> str:
+    """What the client's answer has the action's verdict under."""
+    return action.order or ""
+
+
+def _is_unmatched(row: Verdict | None) -> bool:
+    return row is None or isinstance(row, Unclear) or (isinstance(row, Accepted) and row.whole)
+
+
+def _read(action: Action, row: Verdict | None) -> Outcome:
+    """Only a refusal in the panel's words is a rejection; what is left out is not."""
     if row is None:
-        return _outcome(action, ActionState.UNRESOLVED, UNNAMED)
+        return _outcome(action, ActionState.UNRESOLVED, NOT_NAMED)
+    if isinstance(row, Unclear):
+        return _outcome(action, ActionState.UNRESOLVED, row.text)
     if isinstance(row, RowError):
         return _outcome(action, ActionState.REJECTED, row.text)
+    if isinstance(row, Accepted):
+        return _outcome(action, ActionState.ACCEPTED, row.text)
     return Outcome(action=action, state=ActionState.ACCEPTED, result=row, answer=row)
 
 

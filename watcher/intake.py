@@ -1,4 +1,4 @@
-"""What people and programs ask of the daemon: track, submit, refill, cancel, count, resolve.
+"""What people and programs ask of the daemon: track, submit, refill, cancel, withdraw, resolve.
 
 Everything is checked here; what is refused raises a RequestError that says why.
 """
@@ -33,6 +33,8 @@ from watcher.store import Settled, Store, archive_name
 _MOST_TOLD = 10  # problems of one order
 CLOCK_SKEW = 300.0  # seconds by which another clock may differ from ours
 _DAY = 86400.0
+WITHDRAWN = "withdrawn by hand"
+_TOO_LATE = "action {} is {}: only what is planned can be withdrawn"
 
 
 class Intake:
@@ -173,6 +175,18 @@ class Intake:
             withdrawn = await self._store.withdraw([action.id], why, now=now)
             self._ledger.enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
         return await self._store.action(action.id) or action
+
+    async def take_back(self, action_id: int) -> Action:
+        """Withdraw an action by hand; Conflict where it is not planned any more."""
+        planned = await self._store.action(action_id)
+        if planned is None:
+            raise NotFound(f"there is no action {action_id}")
+        if planned.state is not ActionState.PLANNED:
+            raise Conflict(_TOO_LATE.format(planned.id, planned.state))
+        action = await self.withdraw(planned, WITHDRAWN)
+        if action.state is not ActionState.REJECTED:
+            raise Conflict(_TOO_LATE.format(action.id, action.state))
+        return action
 
     async def act(self, kind: Kind, panel: str, order_id: str) -> Action:
         """Plan a refill or a cancel by hand."""

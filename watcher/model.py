@@ -109,6 +109,30 @@ class RowError(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """A panel's acceptance in words, without an id of what it accepted.
+
+    `whole`: one word for all that a request asked for.
+    """
+
+    text: str
+    whole: bool = False
+
+
+class Unclear(msgspec.Struct, frozen=True, gc=False):
+    """An answer to an action that tells neither that it was accepted nor that it was refused.
+
+    `contradicts`: it tells both.
+    """
+
+    text: str
+    contradicts: bool = False
+
+
+# What became of one id of an action: its id at the panel, or what the panel said instead.
+Verdict = str | Accepted | RowError | Unclear
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order's change: `changes` has the old and the new value of each field that differs."""
 

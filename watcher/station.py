@@ -21,6 +21,7 @@ from watcher.panels.health import SERVICES
 from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
+from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
 from watcher.records import Records
 from watcher.refills import RefillWatcher
@@ -154,6 +155,14 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _line(self, panel: PanelConfig) -> Line:
         name, settings = panel.name, panel.settings
+        unread = UnreadValues(
+            name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
+        )
+
+        def note_unread(action: str, field: str, value: str) -> None:
+            unread.note(action, field, value)
+            line.health.unread(action, field, value, self.clock())
+
         client = PanelClient(
             name=name,
             url=panel.url,
@@ -164,6 +173,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             on_request=lambda action, seconds, reason: self.metrics.count_request(
                 name, action, seconds, reason
             ),
+            on_unread=note_unread,
             turns=self.turns,
         )
         await client.open()
@@ -173,7 +183,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         remembered = await self.store.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        return Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        line = Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        return line
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

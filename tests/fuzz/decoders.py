@@ -21,6 +21,10 @@ SEEDS = (
     '{"balance": "100.84292", "currency": "USD"}',
     '{"order": 23501, "success": false, "message": {"text": ["Too many requests"]}}',
     '{"error": "neworder.error.not_enough_funds", "retry_after": 1e400}',
+    '{"1": {"charge": "$1.234,50", "start_count": "12,345", "status": "Partial",'
+    ' "remains": "1.000"}}',
+    '<br /><b>Warning</b>: x in <b>y</b><br />{"orders": [{"order": "1", "status": "Partial"}]}',
+    '{"success": "Your order is going to be cancelled soon", "data": {"refill": {"id": "bVJizQ"}}}',
     "<html><title>Just a moment...</title></html>",
     '\ufeff{"order_id": "1", "status": "\\ud83d\u0130n progress", "errors": [[["x"]]]}',
 )

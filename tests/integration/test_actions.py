@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import House, a_house
+from watcher.model import Action, ActionState, Kind
 from watcher.simulator import Fate, Trait
+from watcher.web.views import outcome
 
 HOUR = 3600.0
 DONE = Fate(pending=30.0, per_minute=1000.0, refill_takes=2 * HOUR)
@@ -205,6 +207,90 @@ async def test_an_ambiguous_submission_is_202_and_resolved_by_its_order_id(tmp_p
         assert settled["order"]["order"] == "23501"
         await house.run(HOUR)
         assert house.order("23501").status.value != "unknown"
+
+
+async def test_a_planned_submission_can_be_withdrawn_and_is_never_placed(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        await house.run(30.0)
+        await house.panel.stop()
+        body = {"panel": "standard", "service": 3, "link": "https://example.com", "quantity": 100}
+        asked = house.call(
+            "POST", "/v1/submit", json=body, headers={"Idempotency-Key": "k"}, status=202
+        )
+        task = asyncio.ensure_future(asked)
+        while (await house.call("GET", "/v1/actions"))["actions"] == []:
+            await asyncio.sleep(0.01)
+        (planned,) = (await house.call("GET", "/v1/actions"))["actions"]
+        assert planned["outcome"].startswith("not sent yet")
+        path = f"/v1/actions/{planned['id']}/withdraw"
+        withdrawn = await house.call("POST", path)
+        assert withdrawn["action"]["state"] == "rejected"
+        assert withdrawn["action"]["outcome"] == "not sent: withdrawn by hand"
+        task.cancel()
+        refused = await house.call("POST", path, status=409)
+        assert refused["error"]["message"] == (
+            f"action {planned['id']} is rejected: only what is planned can be withdrawn"
+        )
+        await house.call("POST", "/v1/actions/99/withdraw", status=404)
+        await house.call("POST", "/v1/actions/x/withdraw", status=404)
+        await house.panel.start()
+        await house.run(24 * HOUR)
+        assert house.panel.journal.links(carried_out=True).total() == 0
+        await house.restart()
+        await house.run(HOUR)
+        assert house.panel.journal.links(carried_out=True).total() == 0
+
+
+async def test_a_planned_submission_says_that_it_will_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("watcher.web.orders.SUBMIT_WAIT", 0.05)
+    async with a_house(tmp_path) as house:
+        await house.run(30.0)
+        await house.panel.stop()
+        body = {"panel": "standard", "service": 3, "link": "https://example.com", "quantity": 100}
+        headers = {"Idempotency-Key": "k"}
+        answer = await house.call("POST", "/v1/submit", json=body, headers=headers, status=202)
+        assert answer["action"]["state"] == "planned"
+        assert "will be placed as soon as the panel can be asked" in answer["message"]
+        assert f"/v1/actions/{answer['action']['id']}/withdraw" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "sent", "result", "answer", "told"),
+    [
+        ("refill", "accepted", 1.0, "200", "200", "accepted as refill 200"),
+        ("refill", "accepted", 1.0, None, "It was sent", "accepted: It was sent"),
+        ("submit", "accepted", 1.0, "23501", "23501", "accepted as order 23501"),
+        ("cancel", "accepted", 1.0, "1", "1", "accepted"),
+        ("cancel", "accepted", 1.0, None, "true", "accepted"),
+        ("cancel", "accepted", 1.0, None, "In the queue", "accepted: In the queue"),
+        ("cancel", "rejected", 1.0, None, "Too late", "refused: Too late"),
+        ("cancel", "rejected", None, None, "withdrawn by hand", "not sent: withdrawn by hand"),
+        ("cancel", "unresolved", 1.0, None, "HTTP 503", "unknown: HTTP 503"),
+        ("cancel", "planned", None, None, None, "not sent yet"),
+        ("cancel", "sending", 1.0, None, None, "being sent"),
+    ],
+)
+def test_actions_tell_in_words_what_came_of_them(
+    kind: str,
+    state: str,
+    sent: float | None,
+    result: str | None,
+    answer: str | None,
+    told: str,
+):
+    action = Action(
+        id=1,
+        kind=Kind(kind),
+        panel="p",
+        state=ActionState(state),
+        planned_at=0.0,
+        sent_at=sent,
+        result=result,
+        answer=answer,
+    )
+    assert outcome(action) == told
 
 
 async def test_what_a_panel_can_not_do_is_refused_at_once(tmp_path: Path):

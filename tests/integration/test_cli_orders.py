@@ -1,4 +1,4 @@
-"""`watcher orders`, `show`, `submit`, `refill`, `cancel`, `actions`, `resolve` over real HTTP."""
+"""`watcher orders`, `show`, `submit`, `refill`, `cancel`, `actions`, `resolve`, `withdraw`."""
 
 import json
 import re
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -308,7 +309,13 @@ def test_submit_makes_and_tells_a_key(daemon: CannedDaemon) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "hint"), [("unresolved", "watcher resolve 17"), ("sending", "watcher actions")]
+    ("state", "hint"),
+    [
+        ("unresolved", "watcher resolve 17"),
+        ("sending", "watcher actions"),
+        ("planned", "watcher withdraw 17"),
+        ("planned", "will be placed as soon as the panel can be asked"),
+    ],
 )
 def test_submit_that_is_not_settled(daemon: CannedDaemon, state: str, hint: str) -> None:
     daemon.put("POST /v1/submit", ActionAnswer(action_view(kind="submit", state=state)), 202)
@@ -374,6 +381,30 @@ def test_resolve(daemon: CannedDaemon) -> None:
     daemon.refuse("POST /v1/actions/17/resolve", 409, "conflict", "action 17 is accepted already")
     assert watcher(daemon, "resolve", "17", "rejected").exit_code == 1
     assert watcher(daemon, "resolve", "17", "perhaps").exit_code == 2
+
+
+def test_withdraw(daemon: CannedDaemon) -> None:
+    withdrawn = action_view(17, kind="submit", state="rejected")
+    daemon.put("POST /v1/actions/17/withdraw", ActionAnswer(withdrawn))
+    result = watcher(daemon, "withdraw", "17")
+    assert (result.exit_code, result.stdout) == (0, "action 17 is withdrawn: nothing was sent\n")
+    raw = json.loads(watcher(daemon, "withdraw", "17", "--json").stdout)
+    assert raw["action"]["id"] == 17
+    told = "action 17 is sending: only what is planned can be withdrawn"
+    daemon.refuse("POST /v1/actions/17/withdraw", 409, "conflict", told)
+    result = watcher(daemon, "withdraw", "17")
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert watcher(daemon, "withdraw", "x").exit_code == 2
+
+
+def test_actions_tell_in_words_what_came_of_them(daemon: CannedDaemon) -> None:
+    view = action_view(17, state="accepted", result="200", answer="200")
+    told = msgspec.structs.replace(view, outcome="accepted as refill 200")
+    daemon.put("GET /v1/actions", ActionList([told], None))
+    result = watcher(daemon, "actions")
+    assert "accepted as refill 200" in result.stdout
+    assert result.stdout.count("200") == 1
 
 
 def test_what_was_asked_for_as_json(daemon: CannedDaemon) -> None:

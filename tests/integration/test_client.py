@@ -28,7 +28,7 @@ from watcher.errors import (
     TimedOut,
     Unreadable,
 )
-from watcher.model import Balance, Observation, RefillStatus, RowError, Status
+from watcher.model import Balance, Observation, RefillStatus, RowError, Status, Unclear
 from watcher.panels.client import PanelClient
 from watcher.panels.profiles import Profile, shipped
 from watcher.panels.protocol import RefillObservation, Unmatched
@@ -115,11 +115,22 @@ class Line(NamedTuple):
 
 @asynccontextmanager
 async def client_of(
-    url: str, *, profile: Profile = STANDARD, key: str = KEY, within: float = 5.0
+    url: str,
+    *,
+    profile: Profile = STANDARD,
+    key: str = KEY,
+    within: float = 5.0,
+    on_unread: Callable[[str, str, str], None] = lambda *said: None,
 ) -> AsyncIterator[tuple[PanelClient, Calls]]:
     calls = Calls()
     client = PanelClient(
-        name="p", url=url, key=key, profile=profile, timeout=within, on_request=calls.note
+        name="p",
+        url=url,
+        key=key,
+        profile=profile,
+        timeout=within,
+        on_request=calls.note,
+        on_unread=on_unread,
     )
     async with client:
         yield client, calls
@@ -387,9 +398,15 @@ BROKEN = {
     "cut JSON": http(b'{"refill": "5"'),
     "nothing": http(b""),
     "a page": http(b"<html><title>Just a moment...</title>"),
-    "null": http(b"null"),
     "204": http(b"", "204 No Content"),
-    "no id": http({"refill": "soon"}),
+}
+UNCLEAR: dict[str, Any] = {
+    "null": b"null",
+    "nothing": {},
+    "no rows": [],
+    "no id": {"refill": "soon"},
+    "another order": {"order": 8, "refill": 5},
+    "both": {"refill": 5, "error": "but"},
 }
 
 
@@ -400,6 +417,13 @@ class TestBrokenAnswers:
     async def test_unreadable(self, how: str) -> None:
         error = await failure(sending(BROKEN[how]))
         assert type(error) is (Unreadable if how in ("null", "no id") else RemoteFault)
+
+    @pytest.mark.parametrize("how", UNCLEAR)
+    async def test_unclear(self, how: str) -> None:
+        async with connected(answering(UNCLEAR[how])) as line:
+            found = await line.client.refill(["7"])
+            assert isinstance(found["7"], Unclear)
+            assert line.calls.outcomes == [("refill", None)], "it is a whole answer"
 
     async def test_the_connection_is_reset(self) -> None:
         async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -525,11 +549,85 @@ class TestStatuses:
         assert isinstance(error, RateLimited)
         assert error.retry_after == 90.0
 
-    async def test_429_counts_though_its_body_stalls(self) -> None:
+    async def test_429_whose_body_stalls_proves_nothing_for_an_action(self) -> None:
         raw = b"HTTP/1.1 429 No\r\ncontent-length: 5\r\nretry-after: 7\r\n\r\n"
-        error = await failure(sending(raw, stall=30), within=2)
-        assert isinstance(error, RateLimited)
+        assert type(await failure(sending(raw, stall=30), within=0.3)) is TimedOut
+        assert type(await failure(sending(raw))) is RemoteFault
+        async with connected(sending(raw, stall=30), within=2) as line:
+            with pytest.raises(RateLimited) as caught:
+                await line.client.statuses(["7"])
+            assert caught.value.retry_after == 7.0, "a question needs no body"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"  \n",
+            b"<html><title>429 Too Many Requests</title></html>",
+            b"<!DOCTYPE html><title>Just a moment...</title>",
+            b"Too many requests",
+            b"error code: 1015",
+            {"error": "no"},
+            {"error": "Rate limit exceeded"},
+            {"status": "error", "message": "slow down"},
+            {"message": "Too Many Attempts."},
+            {"detail": "Request was throttled. Expected available in 30 seconds."},
+            {"retry_after": 30},
+            [{"order": 7, "refill": {"error": "limit"}}],
+        ],
+    )
+    async def test_429_that_says_no_more_is_proof(self, body: Any) -> None:
+        error = await failure(answering(body, "429 No", "retry-after: 7\r\n"))
+        assert type(error) is RateLimited
         assert error.retry_after == 7.0
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"null",
+            b"OK",
+            b"23501",
+            b'{"refill": "5"',
+            {},
+            [],
+            {"success": True},
+            {"success": True, "message": "one more and the rate limit is reached"},
+            {"message": "Refill request received"},
+            {"refill": "success"},
+            {"refill": 5, "error": "Rate limit exceeded"},
+            {"error": "Internal server error"},
+            [{"order": 8, "refill": 5}],
+        ],
+    )
+    async def test_429_that_is_unclear_is_no_proof(self, body: Any) -> None:
+        error = await failure(answering(body, "429 No"))
+        assert type(error) is RemoteFault
+        assert str(error).startswith("HTTP 429: ")
+
+    @pytest.mark.parametrize(
+        "status", ["301 Moved", "302 Found", "403 No", "422 What", "429 Many", "500 Oops", "503 No"]
+    )
+    async def test_an_id_is_acceptance_whatever_the_status(self, status: str) -> None:
+        async with connected(answering({"refill": 5}, status)) as line:
+            assert await line.client.refill(["7"]) == {"7": "5"}
+        async with connected(answering({"order": "bVJizQKZab"}, status)) as line:
+            assert await line.client.add({}) == "bVJizQKZab"
+        rows = [{"order": 7, "refill": 5}, {"order": 8, "refill": {"error": "Too early"}}]
+        async with connected(answering(rows, status)) as line:
+            found = await line.client.refill(["7", "8", "9"])
+            assert found["7"] == "5"
+            is_refusal = status[0] == "4"
+            assert isinstance(found["8"], RowError if is_refusal else Unclear)
+            assert isinstance(found["9"], Unclear)
+
+    @pytest.mark.parametrize("status", ["302 Found", "403 No", "429 Many", "503 No"])
+    @pytest.mark.parametrize("body", [{"status": "success"}, {"message": "Order created"}])
+    async def test_words_alone_are_none(self, status: str, body: Any) -> None:
+        async with connected(answering(body, status)) as line:
+            with pytest.raises(RemoteFault, match=f"^HTTP {status[:3]}"):
+                await line.client.cancel(["7"])
+            with pytest.raises(RemoteFault, match=f"^HTTP {status[:3]}"):
+                await line.client.add({})
 
     async def test_a_rate_limit_in_an_answer(self) -> None:
         error = await failure(answering({"error": "Rate limit exceeded"}))
@@ -537,12 +635,17 @@ class TestStatuses:
 
     @pytest.mark.parametrize("status", ["500 Oops", "502 Bad Gateway", "503 Busy", "504 Late"])
     @pytest.mark.parametrize(
-        "body", [b"", b"<html>", {"error": "Incorrect order ID"}, {"refill": 1}]
+        ("body", "said"),
+        [
+            (b"", ""),
+            (b"<html>", ": a page in place of JSON: <html>"),
+            ({"error": "Incorrect order ID"}, ": Incorrect order ID"),
+            ({"success": True}, ": true"),
+        ],
     )
-    async def test_5xx_tells_nothing_whatever_it_says(self, status: str, body: Any) -> None:
+    async def test_5xx_without_an_id_tells_nothing(self, status: str, body: Any, said: str) -> None:
         error = await failure(answering(body, status))
         assert type(error) is ServerFault
-        said = ": Incorrect order ID" if isinstance(body, dict) and "error" in body else ""
         assert str(error) == f"HTTP {status[:3]}{said}"
 
     async def test_5xx_with_a_body_that_breaks_off(self) -> None:
@@ -558,9 +661,9 @@ class TestStatuses:
             ({"error": "Invalid API key"}, BadKey, "Invalid API key"),
             ({"message": "Unauthenticated."}, BadKey, "Unauthenticated."),
             ({"error": "Rate limit exceeded"}, RateLimited, "Rate limit exceeded"),
-            (b"", RemoteFault, "HTTP 4..: an empty answer"),
+            (b"", RemoteFault, "HTTP 4.."),
             (b"<title>Blocked</title>", RemoteFault, "HTTP 4..: a page in place of JSON: Blocked"),
-            ({"refill": 5}, RemoteFault, "HTTP 4.. with an answer that tells of no error"),
+            ({"refill": "?"}, RemoteFault, "HTTP 4..: the panel's answer is not understood: .*"),
         ],
     )
     async def test_4xx(self, status: str, body: Any, kind: type[PanelError], text: str) -> None:
@@ -588,6 +691,33 @@ class TestStatuses:
                 await line.client.statuses(["7", "8"])
 
 
+class TestUnreadValues:
+    """What is there and can't be read is told, without the key."""
+
+    async def test_told(self) -> None:
+        told: list[tuple[str, str, str]] = []
+
+        async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+            bodies: dict[str, Any] = {
+                "status": ROW | {"charge": "1,234", "remains": f"left {KEY}"},
+                "services": [{"service": 1, "name": "a", "rate": "1,234", "min": "N/A"}],
+                "balance": {"balance": "1,234"},
+            }
+            writer.write(http(bodies[request.form["action"]]))
+
+        async with connected(respond, on_unread=lambda *said: told.append(said)) as line:
+            await line.client.statuses(["7"])
+            await line.client.services()
+            with pytest.raises(RemoteFault, match="a balance that can't be read: 1,234"):
+                await line.client.balance()
+        assert told == [
+            ("status", "charge", "1,234"),
+            ("status", "remains", "left [key]"),
+            ("services", "rate", "1,234"),
+            ("balance", "balance", "1,234"),
+        ]
+
+
 class TestSecrets:
     @pytest.mark.parametrize("key", [KEY, "a/b+c d&é\"'" * 3])
     @pytest.mark.parametrize(
@@ -609,6 +739,12 @@ class TestSecrets:
                 return value.replace(b"KEY", key.encode())
             return json.loads(json.dumps(value).replace("KEY", json.dumps(key)[1:-1]))
 
+        if status == "200 OK" and body in ({"message": "KEY"}, {"KEY": 1}):
+            async with connected(answering(echo(body), status), key=key) as line:
+                found = await line.client.refill(["7"])
+            assert isinstance(found["7"], Unclear)
+            assert key[:12] not in found["7"].text
+            return
         error = await failure(answering(echo(body), status), key=key)
         assert key not in str(error) + repr(error)
         assert key[:12] not in str(error)

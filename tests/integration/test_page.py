@@ -166,6 +166,29 @@ async def test_a_service_that_is_not_known_can_be_set_once(tmp_path: Path):
         assert (await send(session, "/orders/standard/99/service", {"service": "2"}))[0] == 404
 
 
+async def test_what_is_planned_can_be_withdrawn_once(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        (order,) = await house.place(1, quantity=1000, services=[2], fate=SLOW)
+        await house.run(120.0)
+        await send(session, f"/orders/standard/{order}/cancel")
+        for page in ("/actions", f"/orders/standard/{order}"):
+            assert 'action="/actions/1/withdraw"' in (await get(session, page))[1]
+        path, form = "/actions/1/withdraw", {"back": "/actions?panel=standard"}
+        status, _, headers = await send(session, path, form)
+        assert (status, headers["Location"]) == (303, "/actions?panel=standard#action-1")
+        await house.run(3600.0)
+        assert house.panel.journal.sent("cancel") == {}
+        assert await actions(house) == [("cancel", "rejected")]
+        _, html = await get(session, "/actions")
+        assert "withdrawn by hand" in html
+        assert "/withdraw" not in html
+        status, html, _ = await send(session, path, form)
+        assert status == 409
+        assert "only what is planned can be withdrawn" in html
+        assert (await send(session, "/actions/9/withdraw", form))[0] == 404
+        assert (await send(session, "/actions/x/withdraw", form))[0] == 404
+
+
 async def test_odd_resolutions_are_refused(tmp_path: Path):
     async with a_house(tmp_path) as house, a_browser(house) as session:
         for path, form, status in (
@@ -194,7 +217,13 @@ async def test_forms_of_others_are_refused(tmp_path: Path, headers: dict[str, st
     async with a_house(tmp_path) as house, a_browser(house) as session:
         (order,) = await house.place(1, quantity=1000, services=[2], fate=SLOW)
         await house.run(120.0)
-        for path in (f"/orders/standard/{order}/cancel", "/login", "/logout", "/actions/1/resolve"):
+        for path in (
+            f"/orders/standard/{order}/cancel",
+            "/login",
+            "/logout",
+            "/actions/1/resolve",
+            "/actions/1/withdraw",
+        ):
             assert (await send(session, path, headers=headers))[0] in (403, 421)
         assert await actions(house) == []
 

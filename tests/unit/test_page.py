@@ -16,6 +16,7 @@ from watcher.web.page import look
 from watcher.web.page.charts import course, steps
 from watcher.web.page.overview import Account, Acted, Check, Need, Overview, parts
 from watcher.web.shapes import PanelView, RuleView
+from watcher.web.views import outcome
 
 TAGS = set(
     (
@@ -223,7 +224,7 @@ def test_no_text_becomes_anything_else(overview: Overview):
     expected += [rule.view.when for rule in overview.rules]
     expected += [need.detail for need in overview.needs]
     expected += [check.order for check in overview.checks]
-    expected += [action.answer or "" for action in overview.last.latest]
+    expected += [outcome(action) for action in overview.last.latest]
     expected += [action.reason for action in overview.last.latest]
     expected += [named.name for named in overview.last.changes]
     for text in expected:

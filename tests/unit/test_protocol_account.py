@@ -1,6 +1,7 @@
 """The balance and the price list."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from watcher.errors import BadKey, Refused, RemoteFault
 from watcher.model import Balance, Service
-from watcher.panels.protocol import decode_balance, decode_services
+from watcher.panels.protocol import Reading, Unread, decode_balance, decode_services
 
 ROW = {"service": 1, "name": "Followers"}
 
@@ -31,11 +32,49 @@ def test_balances(body: bytes, balance: Balance) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, [], None, {"balance": None}, {"balance": ""}, {"balance": "1,000.5"}, {"funds": 1}]
+    "body", [{}, [], None, {"balance": None}, {"balance": ""}, {"balance": "1,000"}, {"funds": 1}]
 )
 def test_no_balance(body: Any) -> None:
     with pytest.raises(RemoteFault):
         decode_balance(answer(body))
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "code"),
+    [
+        ("1,234.56", "1234.56", ""),
+        ("$1234.56", "1234.56", ""),
+        ("1234,56", "1234.56", ""),
+        ("1 234.56", "1234.56", ""),
+        ("1\u00a0234,56", "1234.56", ""),
+        ("1.234,56", "1234.56", ""),
+        ("1'234.56", "1234.56", ""),
+        ("1,234,567", "1234567", ""),
+        ("\u20b91,00,000.00", "100000", ""),
+        ("0.90 USD", "0.90", "USD"),
+        ("EUR 1.234,50", "1234.50", "EUR"),
+        ("-$5", "-5", ""),
+        ("1.234", "1.234", ""),
+        ("0,123", "0.123", ""),
+    ],
+)
+def test_balances_as_people_print_them(text: str, amount: str, code: str) -> None:
+    assert decode_balance(answer({"balance": text})) == Balance(Decimal(amount), code)
+    told = decode_balance(answer({"balance": text, "currency": " INR"}))
+    assert told == Balance(Decimal(amount), "INR")
+
+
+@pytest.mark.parametrize("text", ["1,234", "$1,234", "2.5 MIO", "1,23,4", "about 5", "5 / 3"])
+def test_a_balance_that_is_ambiguous_is_told_and_not_guessed(text: str) -> None:
+    reading = Reading()
+    with pytest.raises(RemoteFault, match="can't be read: " + re.escape(text)):
+        decode_balance(answer({"balance": text}), reading)
+    assert reading.unread == [Unread("balance", text)]
+
+
+def test_a_wrapped_balance() -> None:
+    body = answer({"status": "success", "data": {"balance": "5", "currency": "EUR"}})
+    assert decode_balance(body) == Balance(Decimal(5), "EUR")
 
 
 def test_an_absurd_balance() -> None:
@@ -81,6 +120,31 @@ def test_a_bare_service() -> None:
 def test_fields(fields: dict[str, Any], seen: dict[str, Any]) -> None:
     service = one_service(**fields)
     assert {name: getattr(service, name) for name in seen} == seen
+
+
+def test_numbers_as_people_print_them() -> None:
+    service = one_service(rate="$0.90", min="1,000", max="1.000.000")
+    assert (service.rate, service.min, service.max) == (Decimal("0.90"), 1000, 1_000_000)
+    service = one_service(rate="2,5", min="1.000", max="1 000")
+    assert (service.rate, service.min, service.max) == (Decimal("2.5"), 1000, 1000)
+
+
+def test_what_can_not_be_read_is_told_a_few_times() -> None:
+    rows = [{"service": n, "name": "a", "rate": "1,234", "max": "N/A"} for n in range(100)]
+    reading = Reading()
+    services, faults = decode_services(answer(rows), reading)
+    assert {service.rate for service in services} == {None}
+    assert faults == []
+    assert reading.unread == [Unread("rate", "1,234")] * 8
+
+
+def test_ids_under_another_name() -> None:
+    row = {"id": 1, "name": "Followers", "rate": "1"}
+    seen = ([Service(id="1", name="Followers", rate=Decimal(1))], [])
+    for body in ([row], {"data": [row]}, {"result": {"services": [row]}}, {"1": row}):
+        assert decode_services(answer(body)) == seen
+    services, _ = decode_services(answer([{"service": 5, "id": 1, "name": "a"}]))
+    assert services[0].id == "5"
 
 
 @pytest.mark.parametrize("wrap", ["services", "data"])

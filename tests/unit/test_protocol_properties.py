@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 
 from tests.support.decoders import DECODERS, IDS
 from watcher.errors import PanelError
-from watcher.model import Balance, Observation, RowError
+from watcher.model import Accepted, Balance, Observation, RowError, Unclear
 from watcher.panels.protocol import (
     ErrorKind,
+    Reading,
     RefillObservation,
     check_add,
+    decode_add,
+    decode_news,
     decode_statuses,
     error_kind,
 )
 from watcher.panels.protocol.statuses import decode_statuses_leniently
+from watcher.panels.protocol.values import integer, money
 
 WORDS = """order orders order_id refill refill_id status cancel error errors message msg data
 services service name rate min max charge start_count start_counter remains currency balance
@@ -62,7 +66,7 @@ def checked(decode: Callable[[bytes], Any], body: bytes) -> None:
 
 
 def check_row(row: Any) -> None:
-    assert isinstance(row, str | RowError | Observation | RefillObservation)
+    assert isinstance(row, str | Accepted | RowError | Unclear | Observation | RefillObservation)
     text = row if isinstance(row, str) else row.text
     if text is not None:
         assert 0 < len(text) <= 200
@@ -106,7 +110,25 @@ COUNTS = (
     st.integers(-(2**70), 2**70)
     | st.integers(-9999, 9999).map(str)
     | st.integers(-9999, 9999).map(float)
-    | st.sampled_from([None, "", "n/a", "1,000", "1.5", 1.5, True, "null", "-0", "1e3", "+1"])
+    | st.sampled_from(
+        [
+            None,
+            "",
+            "n/a",
+            "1,000",
+            "1.000",
+            "12,5",
+            "$3",
+            "1_0",
+            "1.5",
+            1.5,
+            True,
+            "null",
+            "-0",
+            "1e3",
+            "+1",
+        ]
+    )
 )
 CHARGES = (
     COUNTS
@@ -127,7 +149,74 @@ ROWS = st.fixed_dictionaries(
 @given(rows=st.dictionaries(st.sampled_from(IDS), ROWS))
 def test_both_ways_to_decode_statuses_agree(rows: dict[str, Any]) -> None:
     body = json.dumps(rows).encode()
-    assert decode_statuses(body, IDS) == decode_statuses_leniently(body, IDS)
+    seen, leniently = Reading(), Reading()
+    found = decode_statuses(body, IDS, seen)
+    assert found == decode_statuses_leniently(body, IDS, leniently)
+    assert set(seen.unread) == set(leniently.unread)
+    news = decode_news(body, IDS, [0] * len(IDS))
+    assert news.rows == found
+    assert set(news.unread) == set(leniently.unread)
+
+
+def english(number: Decimal) -> str:
+    return f"{number:,f}"
+
+
+def german(number: Decimal) -> str:
+    return english(number).translate({ord(","): ".", ord("."): ","})
+
+
+STYLES: dict[str, Callable[[Decimal], str]] = {
+    "plain": lambda number: f"{number:f}",
+    "1,234.50": english,
+    "1.234,50": german,
+    "1234,50": lambda number: f"{number:f}".replace(".", ","),
+    "1 234.50": lambda number: english(number).replace(",", " "),
+    "1 234,50": lambda number: english(number).replace(",", "\u00a0").replace(".", ","),
+    "1'234.50": lambda number: english(number).replace(",", "\u2019"),
+}
+AROUND = ("{}", "${}", "{} USD", "\u20ac {}", "R$ {}", " {} ", "TRY {}", "{}\u00a0\u20bd")
+SUMS = st.decimals(-(10**12), 10**12, allow_nan=False, places=2) | st.decimals(
+    -(10**12), 10**12, allow_nan=False, places=4
+)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("around", AROUND)
+@given(number=SUMS)
+def test_a_sum_is_read_as_it_was_meant_or_not_at_all(style: str, around: str, number: Decimal):
+    text = around.format(STYLES[style](number))
+    assert money(text) == number
+
+
+@given(number=st.integers(-(10**15), 10**15), style=st.sampled_from(sorted(STYLES)))
+def test_a_count_is_read_as_it_was_meant(number: int, style: str) -> None:
+    text = STYLES[style](Decimal(number))
+    assert integer(text) == number
+    row = {"status": "Partial", "remains": text, "start_count": text, "charge": "1.000"}
+    for found in (
+        decode_statuses(json.dumps({"1": row}).encode(), ["1"]),
+        decode_news(json.dumps({"1": row}).encode(), ["1"], [0]).rows,
+    ):
+        assert found["1"].remains == found["1"].start_count == number
+        assert found["1"].charge == 1
+
+
+@given(text=st.text(alphabet="0123456789.,' -+$USD\u00a0\u20ac%eE_", max_size=14))
+def test_any_print_is_read_in_one_way_or_not_at_all(text: str) -> None:
+    """Whatever is read has the digits of the text in their order, and nothing else."""
+    for found in (money(text), integer(text)):
+        if found is not None and not set("eE_") & set(text):
+            digits = "".join(filter(str.isdecimal, text)).lstrip("0")
+            read = "".join(filter(str.isdecimal, f"{Decimal(found):f}"))
+            assert digits.startswith(read.lstrip("0")) or not found
+
+
+@given(number=st.integers(1, 10**60))
+def test_ids_lose_no_digit(number: int) -> None:
+    for given_id in (number, str(number)):
+        body = json.dumps({"order": given_id}).encode()
+        assert decode_add(body) == str(number)
 
 
 @given(text=st.text())

@@ -11,6 +11,8 @@ from watcher.model import Observation, RefillStatus, RowError, Status
 from watcher.panels.protocol import (
     RefillObservation,
     Unmatched,
+    Unread,
+    decode_news,
     decode_refill_status,
     decode_refill_statuses,
     decode_status,
@@ -25,6 +27,11 @@ ROW = {
     "remains": "157",
     "currency": "USD",
 }
+WARNINGS = (
+    '<br />\n<b>Warning</b>:  Undefined array key "refill" in <b>/home/x/api.php</b><br />\n',
+    "\nDeprecated: Optional parameter in /x.php on line 3\n",
+    "PHP Notice:  Undefined index: a in [php shell code] on line 1 \ufeff",
+)
 SEEN = Observation(
     status=Status.IN_PROGRESS,
     text="In progress",
@@ -58,7 +65,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("field", ["charge", "start_count", "remains"])
     @pytest.mark.parametrize(
-        "text", ["null", '""', '"n/a"', '"1,570"', "true", "[]", "{}", "1e400"]
+        "text", ["null", '""', '"n/a"', '"1,5,70"', "true", "[]", "{}", "1e400"]
     )
     def test_what_is_no_number_is_not_said(self, field: str, text: str) -> None:
         seen = observed(json.dumps(ROW | {field: "@"}).replace('"@"', text))
@@ -72,9 +79,63 @@ class TestNumbers:
         assert seen.remains is None
         assert seen.charge == SEEN.charge
 
-    @pytest.mark.parametrize("text", ['"NaN"', '"Infinity"', '"1e400"', '"$0.27"', '"0,27"'])
+    @pytest.mark.parametrize("text", ['"NaN"', '"Infinity"', '"1e400"', '"1,234"', '"about 1"'])
     def test_garbage_is_no_charge(self, text: str) -> None:
         assert observed(f'{{"status": "Partial", "charge": {text}}}').charge is None
+
+    @pytest.mark.parametrize(
+        ("text", "count"),
+        [
+            ("12,345", 12345),
+            ("1,234,567", 1234567),
+            ("1.000", 1000),
+            ("157.000", 157_000),
+            ("-1.000", -1000),
+            ("1.000.000", 1_000_000),
+            ("1 234", 1234),
+            ("1\u202f234", 1234),
+            ("12,00,000", 1_200_000),
+            ("0.000", 0),
+            ("1234.000", 1234),
+        ],
+    )
+    def test_counts_as_people_print_them(self, text: str, count: int) -> None:
+        for field in ("start_count", "remains"):
+            assert getattr(observed(json.dumps(ROW | {field: text})), field) == count
+        seen = decode_news(answer({"7": ROW | {"remains": text}, "8": ROW}), ["7", "8"], [0, 0])
+        assert seen.rows["7"].remains == count
+        assert seen.rows["8"] == SEEN
+        assert seen.marks.keys() == {"7", "8"}
+        assert seen.unread == []
+
+    @pytest.mark.parametrize(
+        ("text", "charge"),
+        [
+            ("$0.27", "0.27"),
+            ("0,27", "0.27"),
+            ("1,234.5", "1234.5"),
+            ("1.234", "1.234"),
+            ("2.000", "2"),
+        ],
+    )
+    def test_charges_as_people_print_them(self, text: str, charge: str) -> None:
+        seen = observed(json.dumps(ROW | {"charge": text}))
+        assert (seen.charge, seen.currency) == (Decimal(charge), "USD")
+
+    def test_a_charge_tells_its_currency_where_nothing_else_does(self) -> None:
+        assert observed('{"status": "Partial", "charge": "0.90 EUR"}').currency == "EUR"
+        assert observed('{"status": "Partial", "charge": "$0.90"}').currency is None
+
+    def test_what_can_not_be_read_is_told(self) -> None:
+        body = answer({"7": ROW | {"charge": "1,234", "remains": "many"}, "8": ROW})
+        news = decode_news(body, ["7", "8"], [0, 0])
+        assert news.unread == [Unread("charge", "1,234"), Unread("remains", "many")]
+        assert news.rows["8"] == SEEN
+        blank = {"charge": "N/A", "start_count": "-", "remains": None}
+        assert decode_news(answer({"7": ROW | blank}), ["7"], [0]).unread == []
+        assert decode_news(answer({"7": ROW | {"charge": "NaN"}}), ["7"], [0]).unread == [
+            Unread("charge", "NaN")
+        ]
 
     def test_a_float_is_read_from_its_digits(self) -> None:
         text = "0.10000000000000000555111512312578270211815834045410156"
@@ -158,8 +219,8 @@ class TestWords:
         assert observed('{"status": "success", "remains": 0}').status is Status.COMPLETED
         with pytest.raises(RemoteFault):
             decode_status(b'{"status": "success", "order": 7, "data": {}}', "7")
-        with pytest.raises(RemoteFault):
-            decode_status(b'{"status": true, "data": {"status": "Completed"}}', "7")
+        body = b'{"status": true, "data": {"status": "Completed"}}'
+        assert decode_status(body, "7") == Observation(status=Status.COMPLETED, text="Completed")
 
     def test_subscriptions_and_drip_feeds(self) -> None:
         row = '{"status": "Active", "expiry": "", "posts": "10", "orders": ["8", "9"]}'
@@ -226,11 +287,47 @@ class TestBatches:
             decode_status(answer([ROW, ROW]), "7")
         assert not isinstance(caught.value, Unmatched)
 
-    def test_a_row_under_one_id_that_names_another_is_nobodys(self) -> None:
+    def test_a_row_under_one_id_that_names_another_says_so(self) -> None:
+        other = RowError("the panel's answer for this order names order 9")
         body = answer({"7": {"order": 9, **ROW}, "8": {"order": 8, **ROW}})
-        assert decode_statuses(body, ["7", "8"]) == {"8": SEEN}
+        assert decode_statuses(body, ["7", "8"]) == {"7": other, "8": SEEN}
+        assert decode_news(body, ["7", "8"], [0, 0]).rows == {"7": other, "8": SEEN}
+        assert decode_status(answer({"order": 9, **ROW}), "7") == other
+        assert decode_status(answer([{"order": 9, **ROW}]), "7") == other
+
+    @pytest.mark.parametrize("wrap", ["orders", "data", "result", "statuses"])
+    def test_what_only_wraps_is_taken_off(self, wrap: str) -> None:
+        named = [{"order": 7, **ROW}, {"order": "8", **ROW}]
+        for inner in (named, {"7": ROW, "8": ROW}):
+            for body in (
+                {wrap: inner},
+                {"status": "success", wrap: inner},
+                {"data": {wrap: inner}},
+            ):
+                assert decode_statuses(answer(body), ["7", "8"]) == {"7": SEEN, "8": SEEN}
+        with pytest.raises(Unmatched):
+            decode_statuses(answer({wrap: [ROW, ROW]}), ["7", "8"])
+        assert decode_status(answer({"success": True, wrap: ROW}), "7") == SEEN
+
+    def test_two_wrappers_are_one_too_many(self) -> None:
         with pytest.raises(RemoteFault):
-            decode_status(answer({"order": 9, **ROW}), "7")
+            decode_statuses(answer({"data": {"7": ROW}, "orders": {"7": ROW}}), ["7", "8"])
+
+    @pytest.mark.parametrize("before", WARNINGS)
+    def test_a_warning_before_the_answer(self, before: str) -> None:
+        body = before.encode() + answer({"7": ROW, "8": ROW})
+        assert decode_statuses(body, ["7", "8"]) == {"7": SEEN, "8": SEEN}
+        cut = before.encode() + b'[\n{"order": 7, "status": "Partial"},\n{"order": 8}'
+        with pytest.raises(RemoteFault):
+            decode_statuses(cut, ["7", "8"])
+
+    def test_a_page_after_the_answer(self) -> None:
+        body = answer({"7": ROW}) + b"\n<!-- Analytics --><script src='https://e.x/a.js'></script>"
+        assert decode_status(body, "7") == SEEN
+        with pytest.raises(RemoteFault):
+            decode_status(answer({"7": ROW}) + b"<script>x = {};</script>", "7")
+        with pytest.raises(RemoteFault):
+            decode_status(b"<html><p>" + answer({"7": ROW}) + b"</html>", "7")
 
     def test_unusual_extras_change_nothing(self) -> None:
         body = answer({"7": {**ROW, "link": "x", "service": 5, "message": "", "error": None}})
@@ -334,7 +431,6 @@ class TestRefusals:
         (b"5", "unexpected form"),
         (b'"hello"', "unexpected form"),
         (b'{"message": "hello"}', "without what was asked for; it has message"),
-        (b'{"orders": {"7": {"status": "Completed"}}}', "it has orders"),
         (b"\xff\xfe\x00", "not JSON"),
     ],
 )
@@ -399,5 +495,6 @@ class TestRefillStatuses:
             decode_refill_status(b'{"error": "Invalid API key"}', "1")
         with pytest.raises(Refused, match="nope"):
             decode_refill_status(b'{"status": "error", "message": "nope"}', "1")
-        with pytest.raises(RemoteFault):
-            decode_refill_status(b'{"refill": 2, "status": "Completed"}', "1")
+        assert decode_refill_status(b'{"refill": 2, "status": "Completed"}', "1") == RowError(
+            "the panel's answer for this refill names refill 2"
+        )

@@ -56,7 +56,7 @@ _COMMANDS = {
         actions.refill,
         actions.cancel,
     ),
-    "Decisions": (actions.actions, actions.resolve, rules.rules),
+    "Decisions": (actions.actions, actions.resolve, actions.withdraw, rules.rules),
     "Surroundings": (
         top.top,
         panels.services,

@@ -1,4 +1,4 @@
-"""Actions: the list, a refill or a cancel by hand, and settling what is unresolved."""
+"""Actions: the list, a refill or a cancel by hand, and what a person settles or withdraws."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -65,7 +65,7 @@ def actions(
 
 
 def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
-    """Actions as a table; with `wraps` nothing of the panel's answer is cut."""
+    """Show actions as a table; with `wraps` nothing of what came of them is cut."""
     columns = (
         Column("action", right=True),
         Column("kind"),
@@ -75,8 +75,7 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
         Column("planned", drop=4, right=True),
         Column("settled", drop=7, right=True),
         Column("by", drop=6, flexible=True),
-        Column("result", drop=8, flexible=True),
-        Column("answer", drop=3, flexible=not wraps, wraps=wraps),
+        Column("outcome", drop=3, flexible=not wraps, wraps=wraps),
     )
     show_table(columns, [_row(view) for view in views])
 
@@ -91,8 +90,7 @@ def _row(action: ActionView) -> tuple[object, ...]:
         action.planned_at,
         action.settled_at,
         action.rule or "hand",
-        action.result,
-        action.answer,
+        action.outcome or action.answer,  # a daemon of before does not tell the outcome
     )
 
 
@@ -117,6 +115,22 @@ def resolve(
     say(f"action {settled.action.id} is {settled.action.state}")
     if settled.order is not None:
         say(f"order {settled.order.order} at {settled.order.panel} is tracked")
+
+
+def withdraw(
+    action: Annotated[int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")],
+    json: Json = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Take back an action that is planned and not sent yet."""
+    client = connect(url, token_file)
+    answer = client.post(path_of("actions", str(action), "withdraw"))[1]
+    withdrawn = client.shaped(answer, ActionAnswer).action
+    if json:
+        show_json(answer)
+        return
+    say(f"action {withdrawn.id} is withdrawn: nothing was sent")
 
 
 def refill(

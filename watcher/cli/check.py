@@ -224,6 +224,10 @@ async def _ask(panel: "PanelConfig") -> Finding:
     from watcher.panels.health import BALANCE, READS, SERVICES, Health
 
     finding, health = Finding(panel=panel.name), Health(filter(panel.profile.can, READS))
+
+    def note(action: str, field: str, value: str) -> None:
+        health.unread(action, field, value, time.time())
+
     async with PanelClient(
         name=panel.name,
         url=panel.url,
@@ -232,6 +236,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
         profile=panel.profile,
         timeout=panel.settings.timeout,
         on_request=lambda action, seconds, reason: None,
+        on_unread=note,
     ) as client:
         if panel.profile.can(BALANCE):
             balance = await _heard(BALANCE, client.balance(), health, finding)

@@ -79,8 +79,16 @@ def _say_unsettled(answer: ActionAnswer) -> None:
     if action.state == "unresolved":
         warn(
             f"action {action.id} is unresolved: the panel may have taken the order or not",
+            *([action.answer] if action.answer else []),
             f"look at the panel, then `watcher resolve {action.id} accepted --result ID` or "
             f"`watcher resolve {action.id} rejected`",
+        )
+    elif action.state == "planned":
+        warn(
+            f"action {action.id} is still planned: the order will be placed as soon as the panel"
+            " can be asked",
+            *([f"why it waits: {action.answer}"] if action.answer else []),
+            f"to take it back: `watcher withdraw {action.id}`",
         )
     else:
         warn(f"action {action.id} is still {action.state}: see `watcher actions`")

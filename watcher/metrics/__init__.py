@@ -38,6 +38,11 @@ _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 864
 
 # Actions of the API that a panel is asked for, the label `action` of its requests.
 REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
+_NUMBERS = {  # that an answer has
+    "status": ("charge", "start_count", "remains"),
+    "balance": ("balance",),
+    "services": ("rate", "min", "max"),
+}
 _FAILURES = (NotSent, RateLimited, Refused, BadKey, RemoteFault, TimedOut, ServerFault)
 _MOST_CURRENCIES = 8  # a panel; what else it calls its money counts under "other"
 _SLICE = 0.002  # seconds that a scrape may hold up the loop at a time
@@ -65,6 +70,11 @@ class Metrics:
         self.request_failures = self._counter(
             "panel_request_failures", "API requests that failed.", "panel", "action", "reason"
         )
+        self.unread = self._counter(
+            "panel_unread_values",
+            "Values in answers that can't be read as the numbers they should be.",
+            "panel", "action", "field",
+        )  # fmt: skip
         self.request_seconds = self._histogram(
             "panel_request_duration_seconds",
             "API request latency.",
@@ -185,6 +195,8 @@ class Metrics:
             self.requests.labels(panel, request)
             for failure in _FAILURES:
                 self.request_failures.labels(panel, request, failure.reason)
+            for field in _NUMBERS.get(request, ()):
+                self.unread.labels(panel, request, field)
         for kind in actions:
             self.actions.labels(panel, kind)
             for outcome in _OUTCOMES:

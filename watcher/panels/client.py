@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,11 +20,19 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
-from watcher.model import Balance, Observation, RowError, Service
+from watcher.model import (
+    Accepted,
+    Balance,
+    Observation,
+    RowError,
+    Service,
+    Unclear,
+    Verdict,
+)
 from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
-from watcher.panels.protocol import News, RefillObservation
+from watcher.panels.protocol import News, Reading, RefillObservation
 from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
 from watcher.turns import Turns
 
@@ -50,7 +58,8 @@ class PanelClient:
 
     `on_request(action, seconds, reason)` is told of each request that ended; `reason` is that of
     the PanelError, or None. A cancelled request has no end. Clients that share `turns` read their
-    answers in turn.
+    answers in turn. `on_unread(action, field, value)` is told of values that are there and can't be
+    read, a few an answer.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class PanelClient:
         profile: Profile,
         timeout: float,
         on_request: Callable[[str, float, str | None], None],
+        on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
         turns: Turns | None = None,
         dialect: Dialect = PLAIN,
     ) -> None:
@@ -71,6 +81,7 @@ class PanelClient:
         self._profile = profile
         self._timeout = timeout
         self._on_request = on_request
+        self._on_unread = on_unread
         self._turns = turns or Turns()
         self._dialect = dialect
         self._secret = Secret(key, *dialect.secrets(url))
@@ -124,12 +135,14 @@ class PanelClient:
         def decode(body: bytes) -> News:
             if len(ids) > 1:
                 return protocol.decode_news(body, ids, marks)
-            return News({ids[0]: protocol.decode_status(body, ids[0])})
+            return protocol.decode_one(body, ids[0])
 
-        return await self._request(self._reading, "status", params, decode)
+        news = await self._request(self._reading, "status", params, decode)
+        self._tell_unread("status", news.unread)
+        return news
 
-    async def refill(self, ids: Sequence[str]) -> dict[str, str | RowError]:
-        """Ask for refills: their ids, or the refusals. What is left out may have been accepted."""
+    async def refill(self, ids: Sequence[str]) -> dict[str, Verdict]:
+        """Ask for refills: their ids, or what the panel said. What is left out is unclear, too."""
         params = self._params("refill", "order", ids)
         decode = _one_or_many(ids, protocol.decode_refill, protocol.decode_refills)
         return await self._request(self._acting, "refill", params, decode)
@@ -140,8 +153,8 @@ class PanelClient:
         decode = _one_or_many(ids, protocol.decode_refill_status, protocol.decode_refill_statuses)
         return await self._request(self._reading, "refill_status", params, decode)
 
-    async def cancel(self, ids: Sequence[str]) -> dict[str, str | RowError]:
-        """Ask to cancel orders: the panel's words. What is left out may have been accepted."""
+    async def cancel(self, ids: Sequence[str]) -> dict[str, Verdict]:
+        """Ask to cancel orders: what the panel said. What is left out is unclear, too."""
         self._check("cancel", ids)
         return await self._request(
             self._acting,
@@ -150,19 +163,40 @@ class PanelClient:
             lambda body: protocol.decode_cancels(body, ids),
         )
 
-    async def add(self, params: Mapping[str, str]) -> str:
-        """Place an order: its id."""
-        return await self._request(self._acting, "add", params, protocol.decode_add)
+    async def add(self, params: Mapping[str, str]) -> Verdict:
+        """Place an order: its id, or what else the panel said."""
+
+        def decode(body: bytes) -> dict[str, Verdict]:
+            return {"": protocol.decode_add(body)}
+
+        return (await self._request(self._acting, "add", params, decode))[""]
 
     async def services(self) -> tuple[list[Service], list[str]]:
         """The price list, and a line for each row of it that can't be read."""
-        return await self._request(
-            self._reading, "services", {}, protocol.decode_services, _LARGEST_PRICE_LIST
-        )
+        return await self._read("services", protocol.decode_services, _LARGEST_PRICE_LIST)
 
     async def balance(self) -> Balance:
         """What is left in the account."""
-        return await self._request(self._reading, "balance", {}, protocol.decode_balance)
+        return await self._read("balance", protocol.decode_balance)
+
+    async def _read(
+        self,
+        action: str,
+        decode: Callable[[bytes, Reading], Answer],
+        largest: int = _LARGEST_ANSWER,
+    ) -> Answer:
+        """Ask for what has no ids."""
+        reading = Reading()
+        try:
+            return await self._request(
+                self._reading, action, {}, lambda body: decode(body, reading), largest
+            )
+        finally:
+            self._tell_unread(action, reading.unread)
+
+    def _tell_unread(self, action: str, unread: Sequence[protocol.Unread]) -> None:
+        for field, value in unread:
+            self._on_unread(action, field, self._secret.redact(value))
 
     async def probe(self, action: str, params: Mapping[str, str]) -> object:
         """Send a request that changes nothing, known to the panel or not; return its JSON."""
@@ -236,13 +270,18 @@ class PanelClient:
         """
         try:
             async with session.post(self._url, data=sent, allow_redirects=False) as response:
-                status = response.status
-                body = await _body(response, largest)
+                acts = session is self._acting
+                reply = await (_of_action if acts else _of_question)(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise self._fault(error) from None
-        if session is self._reading:  # what an action came to waits for nothing
-            await self._turns.take()
-        return self._decoded(body, decode) if status < 300 else self._failed(status, body, decode)
+        if acts:
+            return (
+                self._decoded(reply.body, decode) if reply.is_good else self._acted(reply, decode)
+            )
+        await self._turns.take()  # what an action came to waits for nothing
+        if reply.is_good:
+            return self._decoded(reply.body, decode)
+        return self._failed(reply, decode)
 
     def _fault(self, error: Exception) -> Exception:
         """What a library's error says of a request: never sent, or nobody knows."""
@@ -255,8 +294,9 @@ class PanelClient:
             return NotSent("its URL can't be used")
         return error if isinstance(error, TimeoutError) else RemoteFault(_BROKE + cause(error))
 
-    def _failed(self, status: int, body: bytes, decode: Decode[Answer]) -> Answer:
-        """What an answer with an error's status tells; rows only where each is a refusal."""
+    def _failed(self, reply: "_Reply", decode: Decode[Answer]) -> Answer:
+        """What an error's answer tells a reader; rows only where each is a refusal."""
+        status, body = reply.status, reply.body
         told = protocol.refusal(self._secret.without(body))
         if status >= 500:
             raise ServerFault(f"HTTP {status}" + (f": {told}" if told else ""))
@@ -269,29 +309,80 @@ class PanelClient:
             return answer
         raise told or RemoteFault(f"HTTP {status} with an answer that tells of no error")
 
+    def _acted(self, reply: "_Reply", decode: Decode[Answer]) -> Answer:
+        """What an error's answer tells of an action: what it may have done decides the body."""
+        found: Any
+        try:
+            found = self._decoded(reply.body, decode)
+        except PanelError as error:
+            found = error
+        try:
+            verdicts: Any = protocol.read_failed(
+                reply.status, self._secret.without(reply.body), found
+            )
+        except RateLimited as error:
+            error.retry_after = error.retry_after if reply.wait is None else reply.wait
+            raise
+        except RemoteFault:
+            if 300 <= reply.status < 400 and type(found) is RemoteFault:
+                raise redirected(reply.status, reply.location, self._url) from None
+            raise
+        return cast("Answer", verdicts)
+
     def _decoded(self, body: bytes, decode: Decode[Answer]) -> Answer:
         body = self._secret.without(body)
         try:
             answer = decode(body)
         except RemoteFault as error:
             raise protocol.as_unreadable(error, body) from None
-        rows = answer.rows if isinstance(answer, News) else answer
+        rows: Any = answer.rows if isinstance(answer, News) else answer
         if isinstance(rows, dict):
             for name, row in rows.items():
-                if isinstance(row, RowError):
+                if isinstance(row, RowError | Accepted | Unclear):
                     rows[name] = msgspec.structs.replace(row, text=self._secret.redact(row.text))
         return answer
 
 
-async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    if response.status == 429:
-        headers = response.headers
-        wait = retry_after(headers.get("Retry-After"), headers.get("Date"))
-        raise RateLimited("HTTP 429", wait)
-    if 300 <= response.status < 400:
-        location = response.headers.get("Location")
-        raise redirected(response.status, location, str(response.request_info.url))
-    return await (whole(response, largest) if response.status < 300 else best_effort(response))
+class _Reply(NamedTuple):
+    """An answer as HTTP brings it."""
+
+    status: int
+    body: bytes
+    wait: float | None = None  # seconds for which the panel wants to be left alone
+    location: str | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.status < 300
+
+
+async def _of_question(response: aiohttp.ClientResponse, largest: int) -> _Reply:
+    """The answer to a question: a limit and a redirection need no body."""
+    status = response.status
+    if status == protocol.TOO_MANY_REQUESTS:
+        raise RateLimited(f"HTTP {status}", _wait(response))
+    if 300 <= status < 400:
+        raise redirected(status, response.headers.get("Location"), str(response.request_info.url))
+    body = await (whole(response, largest) if status < 300 else best_effort(response))
+    return _Reply(status, body)
+
+
+async def _of_action(response: aiohttp.ClientResponse, largest: int) -> _Reply:
+    """The answer to an action, whose body counts whatever its status is."""
+    status = response.status
+    if status < 300:
+        return _Reply(status, await whole(response, largest))
+    try:
+        body = await whole(response, MIB)
+    except (RemoteFault, aiohttp.ClientError):
+        kind = ServerFault if status >= 500 else RemoteFault
+        raise kind(f"HTTP {status} with a body that breaks off") from None
+    return _Reply(status, body, _wait(response), response.headers.get("Location"))
+
+
+def _wait(response: aiohttp.ClientResponse) -> float | None:
+    headers = response.headers
+    return retry_after(headers.get("Retry-After"), headers.get("Date"))
 
 
 def _is_refused(row: object) -> bool:

@@ -117,7 +117,8 @@ def _id(shop: Shop, result: Action | Fault) -> str | Fault:
     """What the shop knows the result of an accepted action by."""
     if isinstance(result, Fault):
         return result
-    return (result.result or "") if shop.panel else str(result.id)
+    # A refill that the panel accepted without an id has none that could be asked about.
+    return (result.result or "1") if shop.panel else str(result.id)
 
 
 def _likeness(shop: Shop, panel: str, params: Mapping[str, str]) -> str:

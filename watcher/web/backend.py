@@ -12,7 +12,7 @@ from aiohttp import web
 from watcher.book import Book
 from watcher.cadence import Prospect
 from watcher.config import Hosts, Secret, Shop
-from watcher.errors import RequestError
+from watcher.errors import NotFound, RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.metrics import Metrics
@@ -178,6 +178,14 @@ def flag(request: web.Request, name: str) -> bool:
     if text not in ("true", "false", "1", "0", ""):
         raise RequestError(f"{name}: true or false")
     return text in ("true", "1")
+
+
+def action_id(request: web.Request) -> int:
+    """The action's number in the path."""
+    text = request.match_info["id"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise NotFound(f"there is no action {text[:20]!r}")
+    return int(text)
 
 
 def one_of(request: web.Request, name: str, words: Any) -> Any:

@@ -45,6 +45,10 @@ from watcher.web.shapes import (
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
 SUBMIT_WAIT = 25.0  # seconds that a submission's answer waits for the panel's
+WILL_BE_SENT = (
+    "the order will be placed as soon as the panel can be asked;"
+    " to take it back: POST /v1/actions/{id}/withdraw"
+)
 SUBMISSIONS = 128  # that wait at once: the other connections are for those who only look
 
 
@@ -176,6 +180,8 @@ async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int,
 
 
 async def _submitted(backend: Backend, action: Action) -> tuple[int, ActionAnswer]:
+    if action.state is ActionState.PLANNED:
+        return 202, ActionAnswer(action_view(action), message=WILL_BE_SENT.format(id=action.id))
     if action.state is not ActionState.ACCEPTED or action.order is None:
         return 202, ActionAnswer(action_view(action))
     try:

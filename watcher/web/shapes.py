@@ -177,7 +177,7 @@ class RefillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
-    """An action with its record.
+    """An action with its record; `outcome` tells people what came of it.
 
     In lists, long `params` are cut and `params_cut` is true: `GET /v1/actions/{id}` has the whole.
     """
@@ -196,6 +196,7 @@ class ActionView(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: Time | None
     settled_at: Time | None
     params_cut: bool = False
+    outcome: str = ""
 
 
 class FiringView(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,10 +235,14 @@ class ActionList(msgspec.Struct, frozen=True):
 
 
 class ActionAnswer(msgspec.Struct, frozen=True):
-    """The action that was planned or settled; `order` once a submission was accepted."""
+    """The action that was planned, settled or withdrawn; `order` once a submission was accepted.
+
+    `message` tells what will become of a submission that could not be sent yet.
+    """
 
     action: ActionView
     order: OrderView | None = None
+    message: str | None = None
 
 
 class PanelFault(msgspec.Struct, frozen=True):

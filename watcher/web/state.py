@@ -16,6 +16,7 @@ from watcher.web.backend import (
     Backend,
     Param,
     Route,
+    action_id,
     one_of,
     page_of,
     read_body,
@@ -66,7 +67,7 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
 
 
 async def show_action(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
-    number = _action_id(request)
+    number = action_id(request)
     action = await backend.store.action(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
@@ -77,10 +78,14 @@ async def show_action(backend: Backend, request: web.Request) -> tuple[int, Acti
 async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
     result = None if body.result is None else str(body.result)
-    action, order = await backend.intake.resolve(
-        _action_id(request), ActionState(body.state), result
-    )
+    settled = await backend.intake.resolve(action_id(request), ActionState(body.state), result)
+    action, order = settled
     return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
+
+
+async def withdraw(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+    action = await backend.intake.take_back(action_id(request))
+    return 200, ActionAnswer(action_view(action))
 
 
 async def list_panels(backend: Backend, request: web.Request) -> tuple[int, PanelList]:
@@ -112,13 +117,6 @@ async def explain(backend: Backend, request: web.Request) -> tuple[int, Explanat
     order = await backend.intake.order(panel, order_id)
     decisions = backend.judge.decisions(order, backend.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
-
-
-def _action_id(request: web.Request) -> int:
-    text = request.match_info["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise NotFound(f"there is no action {text[:20]!r}")
-    return int(text)
 
 
 def _service_view(backend: Backend, row: StoredService) -> ServiceView:
@@ -213,6 +211,13 @@ ROUTES = (
         handler=resolve,
         summary="Say what became of an unresolved action, having looked at the panel.",
         takes=ResolveRequest,
+        gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="POST",
+        path="/v1/actions/{id}/withdraw",
+        handler=withdraw,
+        summary="Give up an action that is planned and not sent yet.",
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(

@@ -9,8 +9,10 @@ from watcher.cadence import Entry, Lesson, Prospect
 from watcher.model import (
     REFILL_FINAL,
     Action,
+    ActionState,
     Decision,
     Firing,
+    Kind,
     Order,
     Origin,
     Phase,
@@ -175,7 +177,33 @@ def action_view(action: Action) -> ActionView:
         planned_at=moment(action.planned_at),
         sent_at=moment_or_none(action.sent_at),
         settled_at=moment_or_none(action.settled_at),
+        outcome=outcome(action),
     )
+
+
+def outcome(action: Action) -> str:
+    """What came of an action, for people."""
+    told = f": {action.answer}" if action.answer else ""
+    match action.state:
+        case ActionState.PLANNED:
+            return f"not sent yet{told}"
+        case ActionState.SENDING:
+            return "being sent"
+        case ActionState.ACCEPTED:
+            return _accepted(action)
+        case ActionState.REJECTED:
+            return f"{'not sent' if action.sent_at is None else 'refused'}{told}"
+        case ActionState.UNRESOLVED:
+            return f"unknown{told}"
+
+
+def _accepted(action: Action) -> str:
+    result, answer = action.result, action.answer
+    if action.kind is Kind.CANCEL or result is None:
+        words = None if answer in (None, "1", "true", result) else answer
+        return f"accepted: {words}" if words else "accepted"
+    what = "order" if action.kind is Kind.SUBMIT else "refill"
+    return f"accepted as {what} {result}"
 
 
 def firing_view(firing: Firing) -> FiringView:

@@ -128,6 +128,17 @@ def _answers() -> list[Panel]:
             stacked=True,
         ),
         graph(
+            "Unread values a minute",
+            "Numbers in answers that could mean two things, or are none; by action and field. "
+            "They count as unknown.",
+            {
+                "{{action}} {{field}}": per_minute(
+                    "watcher_panel_unread_values_total", "action, field", _THIS
+                )
+            },
+            "short",
+        ),
+        graph(
             "Answers take",
             "How long requests take: the middle, the slow and the slowest.",
             quantiles("watcher_panel_request_duration_seconds", _THIS),

@@ -7,7 +7,8 @@ from watcher.panels.protocol.actions import (
     decode_refill,
     decode_refills,
 )
-from watcher.panels.protocol.answers import PAGE, Unmatched, as_unreadable, load, refusal
+from watcher.panels.protocol.answers import Unmatched, as_unreadable, refusal
+from watcher.panels.protocol.bodies import PAGE, load
 from watcher.panels.protocol.encode import (
     ADD_PARAMETERS,
     Parameters,
@@ -17,16 +18,18 @@ from watcher.panels.protocol.encode import (
     encode_json,
     name_problem,
 )
+from watcher.panels.protocol.failed import TOO_MANY_REQUESTS, read_failed
 from watcher.panels.protocol.statuses import (
     News,
     RefillObservation,
     decode_news,
+    decode_one,
     decode_refill_status,
     decode_refill_statuses,
     decode_status,
     decode_statuses,
 )
-from watcher.panels.protocol.values import clean, is_id
+from watcher.panels.protocol.values import Reading, Unread, clean, is_id
 from watcher.panels.protocol.words import (
     ErrorKind,
     error_kind,
@@ -39,11 +42,14 @@ from watcher.panels.protocol.words import (
 __all__ = [
     "ADD_PARAMETERS",
     "PAGE",
+    "TOO_MANY_REQUESTS",
     "ErrorKind",
     "News",
     "Parameters",
+    "Reading",
     "RefillObservation",
     "Unmatched",
+    "Unread",
     "as_unreadable",
     "check_add",
     "check_parameters",
@@ -52,6 +58,7 @@ __all__ = [
     "decode_balance",
     "decode_cancels",
     "decode_news",
+    "decode_one",
     "decode_refill",
     "decode_refill_status",
     "decode_refill_statuses",
@@ -67,6 +74,7 @@ __all__ = [
     "is_refill_disabled",
     "load",
     "name_problem",
+    "read_failed",
     "refill_status_of",
     "refusal",
     "status_of",

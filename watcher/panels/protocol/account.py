@@ -4,28 +4,32 @@ from typing import Any
 
 from watcher.errors import RemoteFault
 from watcher.model import Balance, Service
-from watcher.panels.protocol.answers import MOST_ROWS, as_error, failure, load, problem, refuse
-from watcher.panels.protocol.values import (
-    clean,
-    currency,
-    flag,
-    id_text,
-    integer,
-    money,
-    word,
+from watcher.panels.protocol.answers import (
+    MOST_ROWS,
+    as_error,
+    failure,
+    problem,
+    refuse,
+    wrapped,
 )
+from watcher.panels.protocol.bodies import load
+from watcher.panels.protocol.values import Reading, clean, currency, flag, id_text, word
 
-_NO_BALANCE = "an answer without a balance"
 
-
-def decode_balance(body: bytes) -> Balance:
+def decode_balance(body: bytes, reading: Reading | None = None) -> Balance:
     """What is left in the account; the currency is "" where the panel does not say."""
+    reading = reading or Reading()
     answer = _whole(body)
-    amount = money(answer.get("balance")) if isinstance(answer, dict) else None
-    if amount is None:
-        said = word(answer.get("balance")) if isinstance(answer, dict) else None
-        raise RemoteFault(f"a balance that can't be read: {said}" if said else _NO_BALANCE)
-    return Balance(amount, currency(answer.get("currency")) or "")
+    if isinstance(answer, dict) and "balance" not in answer:
+        answer = wrapped(answer, frozenset()) or answer
+    if not isinstance(answer, dict):
+        raise RemoteFault("an answer without a balance")
+    amount, code = reading.money(answer, "balance")
+    if amount is not None:
+        return Balance(amount, currency(answer.get("currency")) or code or "")
+    if reading.unread:
+        raise RemoteFault(f"a balance that can't be read: {reading.unread[-1].value}")
+    raise RemoteFault("an answer without a balance")
 
 
 def _whole(body: bytes) -> Any:
@@ -42,14 +46,16 @@ _MOST_FAULTS = 100
 _ID_LIMIT, _NAME_LIMIT, _DESC_LIMIT = 64, 500, 2000
 
 
-def decode_services(body: bytes) -> tuple[list[Service], list[str]]:
+def decode_services(body: bytes, reading: Reading | None = None) -> tuple[list[Service], list[str]]:
     """The price list's good rows, and a line for each bad one."""
+    reading = reading or Reading()
     listed = _service_rows(_whole(body))
+    by = _id_field(listed)
     services: dict[str, Service] = {}
     faults: list[str] = []
     bad = 0
     for number, row in enumerate(listed, 1):
-        service = _service(row)
+        service = _service(row, by, reading)
         if isinstance(service, Service) and service.id not in services:
             services[service.id] = service
             continue
@@ -67,9 +73,9 @@ def _service_rows(answer: Any) -> list[Any]:
     for _ in range(3):  # {"data": {"services": […]}} is the deepest
         if isinstance(answer, dict):
             keyed = list(answer.values())
-            if keyed and all(isinstance(row, dict) and "service" in row for row in keyed):
+            if keyed and all(map(_is_service, keyed)):
                 return keyed
-            answer = answer.get("services", answer.get("data"))
+            answer = answer["services"] if "services" in answer else wrapped(answer, frozenset())
         if isinstance(answer, list):
             if len(answer) > MOST_ROWS:
                 raise RemoteFault(f"a price list of {len(answer):,} rows")
@@ -77,11 +83,22 @@ def _service_rows(answer: Any) -> list[Any]:
     raise RemoteFault("an answer without a list of services")
 
 
-def _service(row: Any) -> Service | str:
+def _is_service(row: Any) -> bool:
+    return isinstance(row, dict) and ("service" in row or {"id", "name", "rate"} <= row.keys())
+
+
+def _id_field(listed: list[Any]) -> str:
+    """The column of the services' ids: some price lists call it "id"."""
+    dicts = [row for row in listed if isinstance(row, dict)]
+    has_ids = any("id" in row for row in dicts) and not any("service" in row for row in dicts)
+    return "id" if has_ids else "service"
+
+
+def _service(row: Any, by: str, reading: Reading) -> Service | str:
     """A row's service, or what is wrong with it."""
     if not isinstance(row, dict):
         return "not a service"
-    service_id, name = id_text(row.get("service")), word(row.get("name"), _NAME_LIMIT)
+    service_id, name = id_text(row.get(by)), word(row.get("name"), _NAME_LIMIT)
     if service_id is None or len(service_id) > _ID_LIMIT:
         return "a service without a usable id"
     if name is None:
@@ -91,9 +108,9 @@ def _service(row: Any) -> Service | str:
         name=name,
         type=word(row.get("type")) or "Default",
         category=word(row.get("category")) or "",
-        rate=money(row.get("rate")),
-        min=integer(row.get("min")),
-        max=integer(row.get("max")),
+        rate=reading.money(row, "rate")[0],
+        min=reading.count(row, "min"),
+        max=reading.count(row, "max"),
         refill=flag(row.get("refill")),
         cancel=flag(row.get("cancel")),
         dripfeed=flag(row.get("dripfeed")),

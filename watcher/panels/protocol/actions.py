@@ -1,62 +1,130 @@
 """Answers to what costs or changes something: refills, cancels and new orders.
 
-Only a clear word is taken for accepted or refused. Whatever else comes, nobody knows what the
-panel did: the id is left out, or it is a `RemoteFault`.
+Only an id or a clear word is taken for accepted, only an error for refused. Whatever else comes,
+nobody knows what the panel did: that is `Unclear`, with what the panel said.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from watcher.errors import RemoteFault
-from watcher.model import RowError
+import msgspec
+
+from watcher.errors import RateLimited, Refused, RemoteFault, ServerFault
+from watcher.model import Accepted, RowError, Unclear, Verdict
 from watcher.panels.protocol.answers import (
+    MEASURES,
+    Misnamed,
     as_error,
     failure,
-    load,
     message,
     problem,
     refuse,
     rows,
+    wrapped,
 )
-from watcher.panels.protocol.values import clean, new_id, word
-from watcher.panels.protocol.words import SUCCESS_WORDS, ErrorKind, error_kind, fold
+from watcher.panels.protocol.bodies import load
+from watcher.panels.protocol.values import clean, id_text, is_id, shown, word
+from watcher.panels.protocol.words import (
+    FAILURE_WORDS,
+    SUCCESS_WORDS,
+    ErrorKind,
+    error_kind,
+    fold,
+    is_bad_news,
+    is_good_news,
+    is_taken,
+    is_word,
+)
+
+NOT_NAMED = "the panel's answer does not name this order"
+_NOT_UNDERSTOOD = "the panel's answer is not understood"
+_ORDER, _REFILL, _CANCEL = ("order", "order_id"), ("refill", "refill_id"), ("cancel", "cancel_id")
+_TELLS = ("success", "status", "result", "message", "msg", "detail")
+_WELL = SUCCESS_WORDS | {"1"}
+_SHOWN = 120  # characters of an answer; with a sentence before it they fit an error's message
+# An order's own status may stand beside a verdict: these words are none.
+_OWN_STATUSES = frozenset("pending queued inqueue awaiting waiting processing inprogress".split())
 
 
-def decode_refill(body: bytes, order_id: str) -> str | RowError:
-    """The id of one order's new refill."""
-    found = decode_refills(body, [order_id]).get(order_id)
-    if found is None:
-        raise RemoteFault("an answer that does not tell whether the refill was accepted")
-    return found
+def decode_refill(body: bytes, order_id: str) -> Verdict:
+    """The id of one order's new refill, or what else the panel said."""
+    return decode_refills(body, [order_id])[order_id]
 
 
-def decode_refills(body: bytes, ids: Collection[str]) -> dict[str, str | RowError]:
-    """The ids of many orders' new refills."""
-    return _verdicts(body, ids, ("refill", "refill_id"), new_id, frozenset({"refill", "refill_id"}))
+def decode_refills(body: bytes, ids: Collection[str]) -> dict[str, Verdict]:
+    """The ids of many orders' new refills, or what else the panel said of each."""
+    return _verdicts(body, ids, _REFILL)
 
 
-def decode_cancels(body: bytes, ids: Collection[str]) -> dict[str, str | RowError]:
-    """How a panel took cancels: its own word or id for each that it accepted."""
-    facts = frozenset({"cancel", "status", "message"})
-    return _verdicts(body, ids, ("cancel",), _cancel_accepted, facts)
+def decode_cancels(body: bytes, ids: Collection[str]) -> dict[str, Verdict]:
+    """How a panel took the cancel of each order."""
+    return _verdicts(body, ids, _CANCEL)
 
 
-def _verdicts(
-    body: bytes,
-    ids: Collection[str],
-    slots: tuple[str, ...],
-    accepted: Callable[[Any], str | None],
-    facts: frozenset[str],
-) -> dict[str, str | RowError]:
-    found = rows(load(body), dict.fromkeys(ids), by="order", slot=slots[0], facts=facts)
-    verdicts = {order: _verdict(row, slots, accepted) for order, row in found.items()}
-    return {order: verdict for order, verdict in verdicts.items() if verdict is not None}
+def decode_add(body: bytes) -> Verdict:
+    """The id of a new order."""
+    answer = as_error(load(body))
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if not isinstance(answer, dict):
+        return _unclear(answer)
+    order = _id_in(answer, _ORDER)
+    text = problem(answer) or failure(answer)
+    if order is None and text is not None:
+        if says_success(answer):
+            return _both(answer)
+        refuse(text, answer)
+    if order is None:
+        order = _wrapped_order(answer)
+    if text is not None:
+        return _both(answer)
+    return order or _unclear(answer)
 
 
-def _verdict(
-    row: Any, slots: tuple[str, ...], accepted: Callable[[Any], str | None]
-) -> str | RowError | None:
-    """Accepted, refused, or None where a row tells neither, or both: then nobody knows."""
+def _wrapped_order(answer: Mapping[str, Any]) -> str | None:
+    inner = wrapped(answer, frozenset(_ORDER))
+    if isinstance(inner, list) and len(inner) == 1:
+        inner = inner[0]
+    if not isinstance(inner, dict) or problem(inner) or failure(inner):
+        return None
+    return _id_in(inner, _ORDER)
+
+
+def _verdicts(body: bytes, ids: Collection[str], slots: tuple[str, ...]) -> dict[str, Verdict]:
+    """A verdict on each id."""
+    answer = load(body)
+    wanted = dict.fromkeys(ids)
+    facts = frozenset((*slots, *_TELLS))
+    try:
+        found = rows(answer, wanted, by="order", slot=slots[0], facts=facts)
+    except (Refused, RateLimited):
+        if isinstance(answer, dict) and says_success(answer):
+            return dict.fromkeys(wanted, _both(answer))
+        raise
+    except ServerFault:
+        raise
+    except RemoteFault:  # no order is named, or the form is not known
+        return dict.fromkeys(wanted, _of_all(answer, slots, is_one=len(wanted) == 1))
+    left_out = Unclear(f"{NOT_NAMED}: {shown(answer, _SHOWN)}")
+    return {id_: _verdict(found[id_], slots) if id_ in found else left_out for id_ in wanted}
+
+
+def _of_all(answer: Any, slots: tuple[str, ...], *, is_one: bool) -> Verdict:
+    """What one answer says of all that was asked for: an id is of one of them at the most."""
+    verdict = _verdict(answer, slots)
+    if isinstance(verdict, str):
+        if is_one and isinstance(answer, dict):
+            return verdict
+        verdict = Accepted(verdict) if verdict == "1" else _unclear(answer)
+    if isinstance(verdict, Accepted):
+        return Accepted(verdict.text, whole=not is_one)
+    return verdict if isinstance(verdict, Unclear) else _unclear(answer)
+
+
+def _verdict(row: Any, slots: tuple[str, ...]) -> Verdict:
+    """Accepted, refused, or unclear where a row tells neither, or both."""
+    if isinstance(row, Misnamed):
+        return Unclear(str(row))
     value, text = row, None
     if isinstance(row, dict):
         text = problem(row) or failure(row)
@@ -65,38 +133,88 @@ def _verdict(
         text = text or problem(value) or failure(value)
     elif isinstance(value, str) and error_kind(value) is not ErrorKind.OTHER:
         text = text or clean(value)
-    done = accepted(value)
+    done = _acceptance(row, value, slots)
     if text is None:
-        return done
-    unsure = done is not None or error_kind(text) is ErrorKind.BREAKDOWN
-    return None if unsure else RowError(text)
+        return done or _unclear(row)
+    if done is not None or (isinstance(row, dict) and says_success(row)):
+        return _both(row)
+    return _unclear(row) if error_kind(text) is ErrorKind.BREAKDOWN else RowError(text)
 
 
-_ACCEPTED_WORDS = SUCCESS_WORDS | {"accepted", "done", "canceled", "cancelled"}
-
-
-def _cancel_accepted(value: Any) -> str | None:
-    """A panel's word for an accepted cancel; that the order is canceled, its status tells."""
+def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted | None:
+    if value is not row and isinstance(value, dict):
+        given = _id_in(value, ("id", *slots))
+        if given is not None:
+            return given
+    cancel = slots is _CANCEL
     if isinstance(value, dict):
-        status = word(value.get("status"))
-        well = status is None or fold(status) in _ACCEPTED_WORDS
-        return (message(value) or status) if well and problem(value) is None else None
+        return _in_words(value, cancel=cancel)
+    if value is True:
+        return Accepted("true")
+    given = new_id(value)
+    if cancel and given is not None and not any(map(str.isdecimal, given)):
+        given = None  # what has only letters there is hardly an id: a cancel needs none
+    if given is not None or not isinstance(value, str):
+        return given
+    is_good = is_taken(value, cancel=cancel) or is_good_news(value)
+    return Accepted(clean(value)) if is_good else None
+
+
+def _in_words(row: Mapping[str, Any], *, cancel: bool) -> Accepted | None:
+    """An acceptance without an id: a word of success, or a sentence that can't mean else."""
+    told = message(row)
+    said = [_said_well(field, row[field], cancel=cancel) for field in _TELLS[:3] if field in row]
+    words = [text for text in said if text]
+    if not words:
+        alone = told if told and not said and MEASURES.isdisjoint(row) else None
+        return Accepted(alone) if alone and is_good_news(alone) else None
+    if len(words) < len(said) or (told and is_bad_news(told)) or not MEASURES.isdisjoint(row):
+        return None
+    return Accepted(told or words[0])
+
+
+def _said_well(field: str, value: Any, *, cancel: bool) -> str | None:
+    """What a field says, where that is that all went well."""
     text = word(value)
-    return text if text is not None and fold(text) in _ACCEPTED_WORDS else new_id(value)
+    if text is None or isinstance(value, dict | list):
+        return None
+    if is_taken(text, cancel=cancel):
+        return None if fold(text) in _OWN_STATUSES else text
+    if field != "success" or fold(text) in FAILURE_WORDS:
+        return None
+    is_sentence = isinstance(value, str) and " " in text and not is_bad_news(text)
+    return text if is_sentence or text == "1" else None
 
 
-def decode_add(body: bytes) -> str:
-    """The id of a new order."""
-    answer = as_error(load(body))
-    if not isinstance(answer, dict):
-        raise RemoteFault("an answer of an unexpected form, without an order's id")
-    order = new_id(answer.get("order")) or new_id(answer.get("order_id"))
-    text = problem(answer) or failure(answer)
-    if order is None and text is not None:
-        refuse(text, answer)
-    if order is None or text is not None:
-        fields = clean(", ".join(list(answer)[:8]))
-        raise RemoteFault(
-            f"an answer that does not tell whether there is an order; it has {fields}"
-        )
-    return order
+def _id_in(row: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
+    """The id in the first of the fields that has one, also in an object of its own."""
+    for field in fields:
+        value = row.get(field)
+        if isinstance(value, dict):
+            value = value.get("id")
+        given = new_id(value)
+        if given is not None:
+            return given
+    return None
+
+
+def new_id(value: Any) -> str | None:
+    """The id of something that a panel accepted; words like "success" are none, nor is 0."""
+    text = id_text(value)
+    if text is None or not is_id(text) or text.startswith("-") or not text.strip("0."):
+        return None
+    return None if is_word(text) else text
+
+
+def says_success(answer: Mapping[str, Any]) -> bool:
+    """Whether an object has a word of success, whatever else it says."""
+    said = (word(answer.get(field)) for field in ("success", "status", "result"))
+    return any(text is not None and fold(text) in _WELL for text in said)
+
+
+def _both(answer: Any) -> Unclear:
+    return msgspec.structs.replace(_unclear(answer), contradicts=True)
+
+
+def _unclear(answer: Any) -> Unclear:
+    return Unclear(f"{_NOT_UNDERSTOOD}: {shown(answer, _SHOWN) or 'nothing'}")

@@ -1,11 +1,7 @@
-"""Answers as plain JSON: what can be read of them, what refuses, which part is about which id."""
+"""Answers as plain JSON: what refuses in them, and which part is about which id."""
 
-import json
-import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NoReturn
-
-import msgspec
+from typing import Any, NamedTuple, NoReturn
 
 from watcher.errors import (
     BadKey,
@@ -16,13 +12,16 @@ from watcher.errors import (
     ServerFault,
     Unreadable,
 )
-from watcher.panels.protocol.values import clean, id_text, money, word
+from watcher.panels.protocol.bodies import load
+from watcher.panels.protocol.values import clean, id_text, money, shown, word
 from watcher.panels.protocol.words import (
     ABOUT_AN_ID,
     FAILURE_WORDS,
+    SUCCESS_WORDS,
     ErrorKind,
     error_kind,
     fold,
+    is_good_news,
 )
 
 
@@ -30,54 +29,12 @@ class Unmatched(Unreadable):
     """The answer does not say which order each row is about: ask one by one."""
 
 
-PAGE = "a page in place of JSON"
+_NO_ERRORS = frozenset({"0", "false", "null", "none"})
+_FLAGS = FAILURE_WORDS | {"1", "true", "yes"}
 LONGEST_PAUSE = 86400.0  # seconds
-_LOADER = msgspec.json.Decoder(float_hook=money)
-_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 _MESSAGES = ("message", "msg", "detail")
 MEASURES = frozenset({"charge", "start_count", "start_counter", "remains"})
-# A value takes some 100 bytes of memory, however few the wire has for it. No price list comes near.
-_MOST_VALUES = 1_000_000
 MOST_ROWS = 100_000  # several times any panel's price list; more hold up all that is watched
-_LONGEST_INTEGER = 40  # digits; Python reads longer ones in quadratic time
-
-
-def load(body: bytes) -> Any:
-    """An answer's JSON, with every float as its exact Decimal, or None where it is absurd."""
-    if len(body) > _MOST_VALUES and body.count(b",") + body.count(b"[") > _MOST_VALUES:
-        raise RemoteFault("an answer of too many values")
-    try:
-        return _LOADER.decode(body)
-    except RecursionError:
-        raise RemoteFault("an answer nested too deeply") from None
-    except (ValueError, msgspec.MsgspecError):
-        return _load_leniently(body)
-
-
-def _load_leniently(body: bytes) -> Any:
-    """The same for a byte order mark, bytes that are not UTF-8 and halves of surrogate pairs."""
-    text = body.decode("utf-8-sig", "replace").strip()
-    if not text:
-        raise RemoteFault("an empty answer")
-    if text.startswith("<"):
-        title = _TITLE.search(text[:4096])
-        raise RemoteFault(f"{PAGE}: {clean(title[1] if title else text[:80])}")
-    try:
-        return json.loads(
-            text, strict=False, parse_float=money, parse_int=_integer, parse_constant=_absurd
-        )
-    except RecursionError:
-        raise RemoteFault("an answer nested too deeply") from None
-    except ValueError:
-        raise RemoteFault(f"an answer that is not JSON: {clean(text[:80])}") from None
-
-
-def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
-
-
-def _absurd(constant: str) -> NoReturn:
-    raise ValueError(constant)
 
 
 def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
@@ -99,7 +56,11 @@ def refusal(body: bytes) -> PanelError | None:
         return None
     if not isinstance(answer, dict):
         return None
-    text = problem(answer) or message(answer)
+    text = problem(answer)
+    if text is None:
+        text = message(answer)
+        if text is not None and is_good_news(text):
+            return None
     return _refusal(text, answer) if text else None
 
 
@@ -128,14 +89,25 @@ def problem(answer: Mapping[str, Any]) -> str | None:
     """The words of an error in an answer or a row, in whatever shape panels send one."""
     for field in ("error", "errors"):
         value = answer.get(field)
-        if value:
-            words = _words(value) if isinstance(value, str | dict | list) else None
-            return words or message(answer) or f"error {word(value)}"
+        if value and fold(word(value) or "") not in _NO_ERRORS:
+            return _told(value, message(answer))
     if failed(answer):
         return message(answer)
     text = message(answer)
     # A message alone can also be good news: only one that is known to be bad is an error.
     return text if text and error_kind(text) is not ErrorKind.OTHER else None
+
+
+def _told(value: Any, text: str | None) -> str:
+    """An error; where it is but a code, with what people are told beside it."""
+    is_flag = not isinstance(value, str | int | dict | list) or value is True
+    words = None if is_flag else _words(value)
+    if words is None or (text and fold(words) in _FLAGS):
+        return text or f"error {word(value)}"
+    is_code = isinstance(value, int) or " " not in words
+    if not text or not is_code or text == words:
+        return f"error {words}" if isinstance(value, int) else words
+    return clean(f"{text} ({words})")
 
 
 def as_error(answer: Any) -> Any:
@@ -183,8 +155,33 @@ def _first_words(values: Sequence[Any], depth: int) -> str | None:
     return next(filter(None, (_words(value, depth - 1) for value in values)), None)
 
 
+class Misnamed(NamedTuple):
+    """What stands in the place of an id's row and names another."""
+
+    by: str
+    name: str
+
+    def __str__(self) -> str:
+        name = clean(self.name, 64)
+        return f"the panel's answer for this {self.by} names {self.by} {name}"
+
+
+_WRAPPERS = tuple(
+    "data result results response orders refills cancels statuses items list rows".split()
+)
+_DEEPEST = 3  # wrappers in each other
+_WELL = SUCCESS_WORDS | {"1", "200", "201"}
+_ABOUT_THE_REQUEST = frozenset({"status", "success", "result", *_MESSAGES})
+
+
 def rows(
-    answer: Any, ids: Collection[str], *, by: str, slot: str, facts: frozenset[str]
+    answer: Any,
+    ids: Collection[str],
+    *,
+    by: str,
+    slot: str,
+    facts: frozenset[str],
+    depth: int = _DEEPEST,
 ) -> dict[str, Any]:
     """The part of an answer that is about each of `ids`; ids that it leaves out are left out.
 
@@ -193,31 +190,58 @@ def rows(
        where one id was asked for and it has one of `facts`, of that one.
     3. An object that only tells of an error refuses the request. That is raised, unless it is
        about the one id that was asked for: then it is that id's row.
+    4. An object around one of these, as `{"data": …}`, counts for nothing.
 
-    Nothing is ever matched by position. `slot` is the field with a row's own verdict.
+    Nothing is ever matched by position. A row that names another id than the one in whose place
+    it stands is `Misnamed`. `slot` is the field with a row's own verdict.
     """
     if isinstance(answer, list):
         return _listed(answer, ids, by=by, slot=slot, facts=facts)
     answer = as_error(answer)
     if not isinstance(answer, dict):
-        raise RemoteFault(f"an answer of an unexpected form: {word(answer)}")
+        raise RemoteFault(f"an answer of an unexpected form: {shown(answer, 80)}")
     keyed = [id_ for id_ in ids if id_ in answer]
     if keyed or not answer:
-        return {id_: answer[id_] for id_ in keyed if _is_of(answer[id_], id_, by)}
+        return {id_: checked(answer[id_], id_, by) for id_ in keyed}
     named = row_name(answer, by)
     if named is not None and named in ids:
         return {named: answer}
     text = _whole_problem(answer, slot)
     if text is None:
-        return _unnamed(answer, ids, facts, named)
+        inner = wrapped(answer, facts) if depth and named is None else None
+        if inner is not None:
+            return rows(inner, ids, by=by, slot=slot, facts=facts, depth=depth - 1)
+        return _unnamed(answer, ids, facts, by, named)
     if len(ids) == 1 and error_kind(text) in ABOUT_AN_ID:
-        return {id_: {"error": text} for id_ in ids}
+        return dict.fromkeys(ids, answer)
     refuse(text, answer)
 
 
-def _is_of(row: Any, id_: str, by: str) -> bool:
-    """Whether what stands under an id is about it: a row may name another."""
-    return not isinstance(row, dict) or row_name(row, by) in (None, id_)
+def checked(row: Any, id_: str, by: str) -> Any:
+    """Return what stands under an id, as `Misnamed` where it names another."""
+    name = row_name(row, by) if isinstance(row, dict) else None
+    return row if name in (None, id_) else Misnamed(by, str(name))
+
+
+def wrapped(answer: Mapping[str, Any], facts: frozenset[str]) -> Any | None:
+    """What an object only wraps, None where it tells something itself or wraps several things."""
+    if facts.intersection(answer) - _ABOUT_THE_REQUEST or not _says_well(answer):
+        return None
+    inner = [answer[name] for name in _WRAPPERS if _is_of_rows(answer.get(name))]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _says_well(answer: Mapping[str, Any]) -> bool:
+    """Whether what an object says of the request, if anything, is that it went well."""
+    said = [answer.get(field) for field in ("status", "success", "result")]
+    words = [word(value) for value in said if value is not None and not _is_of_rows(value)]
+    return all(fold(text or "") in _WELL for text in words)
+
+
+def _is_of_rows(value: Any) -> bool:
+    if isinstance(value, list):
+        return not value or isinstance(value[0], dict)
+    return isinstance(value, dict) and bool(value)
 
 
 def _whole_problem(answer: dict[str, Any], slot: str) -> str | None:
@@ -227,13 +251,19 @@ def _whole_problem(answer: dict[str, Any], slot: str) -> str | None:
 
 
 def _unnamed(
-    answer: dict[str, Any], ids: Collection[str], facts: frozenset[str], named: str | None
+    answer: dict[str, Any],
+    ids: Collection[str],
+    facts: frozenset[str],
+    by: str,
+    named: str | None,
 ) -> dict[str, Any]:
-    if named is None and not facts.isdisjoint(answer):
+    if named is not None:
+        return {id_: Misnamed(by, named) for id_ in ids} if len(ids) == 1 else {}
+    if not facts.isdisjoint(answer):
         if len(ids) > 1:
-            raise Unmatched
+            raise Unmatched(f"an answer that names no {by}: {shown(answer, 120)}")
         return dict.fromkeys(ids, answer)
-    if named is not None or any(_looks_like_a_row(row, facts) for row in answer.values()):
+    if any(_looks_like_a_row(row, facts) for row in answer.values()):
         return {}  # rows that nobody asked for
     fields = ", ".join(list(answer)[:8])
     raise RemoteFault(f"an answer without what was asked for; it has {clean(fields)}")
@@ -249,12 +279,14 @@ def _listed(
     if len(answer) > MOST_ROWS:
         raise RemoteFault(f"an answer of {len(answer):,} rows")
     named = [(row_name(row, by), row) for row in answer if isinstance(row, dict)]
+    if len(answer) == 1 and len(ids) == 1 and isinstance(answer[0], dict | str):
+        return rows(answer[0], ids, by=by, slot=slot, facts=facts, depth=0)
     if not answer or any(id_ is not None for id_, _ in named):
         return {id_: row for id_, row in named if id_ is not None and id_ in ids}
     if len(answer) == 1 and isinstance(answer[0], dict | str):
-        return rows(answer[0], ids, by=by, slot=slot, facts=facts)
+        return rows(answer[0], ids, by=by, slot=slot, facts=facts, depth=0)
     if len(ids) > 1:
-        raise Unmatched
+        raise Unmatched(f"an answer whose rows name no {by}: {shown(answer[:3], 120)}")
     raise RemoteFault("several rows for one id")
 
 

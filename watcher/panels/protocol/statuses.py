@@ -4,6 +4,7 @@ Any bytes decode or raise a `PanelError`: `Refused` and its kin where the panel 
 `RemoteFault`. One odd row spoils only itself; an id that is left out was not observed.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from operator import eq, ne
@@ -14,8 +15,9 @@ from msgspec import UNSET
 
 from watcher.errors import RemoteFault
 from watcher.model import Observation, RefillStatus, RowError, Status
-from watcher.panels.protocol.answers import MEASURES, load, problem, rows
-from watcher.panels.protocol.values import currency, integer, is_sane, money, word
+from watcher.panels.protocol.answers import MEASURES, Misnamed, checked, problem, rows
+from watcher.panels.protocol.bodies import load
+from watcher.panels.protocol.values import Reading, Unread, currency, is_sane, word
 from watcher.panels.protocol.words import (
     FAILURE_WORDS,
     SUCCESS_WORDS,
@@ -36,10 +38,7 @@ class RefillObservation(msgspec.Struct, frozen=True, gc=False):
 
 def decode_status(body: bytes, order_id: str) -> Observation | RowError:
     """One order's status."""
-    found = decode_statuses(body, [order_id]).get(order_id)
-    if found is None:
-        raise RemoteFault("an answer without the order's status")
-    return found
+    return decode_one(body, order_id).rows[order_id]
 
 
 class News(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +51,15 @@ class News(msgspec.Struct, frozen=True, gc=False):
     rows: dict[str, Observation | RowError]
     old: list[int] = []
     marks: dict[str, int] = {}
+    unread: list[Unread] = []  # values that are there and can't be read; the first few
+
+
+def decode_one(body: bytes, order_id: str) -> News:
+    """What is told of one order; RemoteFault where that is nothing."""
+    news = _news(body, [order_id])
+    if not news.rows:
+        raise RemoteFault("an answer without the order's status")
+    return news
 
 
 def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
@@ -64,7 +72,12 @@ def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
         else:
             if news is not None:
                 return news
-    return News(decode_statuses(body, ids))
+    return _news(body, ids)
+
+
+def _news(body: bytes, ids: Collection[str]) -> News:
+    reading = Reading()
+    return News(decode_statuses(body, ids, reading), unread=reading.unread)
 
 
 def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | None:
@@ -75,40 +88,68 @@ def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | 
     old = [at for at, is_same in enumerate(map(eq, found, marks)) if is_same and raws[at]]
     rows: dict[str, Observation | RowError] = {}
     changed: dict[str, int] = {}
+    reading = Reading()
+    has_groups = len(old) < len(ids) and _may_have_groups(body)
     for at, is_new in enumerate(map(ne, found, marks)):
         raw = raws[at]
         if not is_new or raw is None:
             continue
-        seen = _observe_usual(_USUAL_ROW.decode(raw))
+        try:
+            if has_groups and _GROUPED_COUNT.search(raw):
+                seen = _read_oddly(raw, ids[at], reading)
+            else:
+                seen = _observe_usual(_USUAL_ROW.decode(raw), reading)
+        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
+            seen = _read_oddly(raw, ids[at], reading)
         if seen is not None:
             rows[ids[at]] = seen
             changed[ids[at]] = found[at]
     left = len(batch) - len(ids) + raws.count(None)
-    return News(rows, old, changed) if not left and (old or rows) else None
+    return News(rows, old, changed, reading.unread) if not left and (old or rows) else None
 
 
-def decode_statuses(body: bytes, ids: Collection[str]) -> dict[str, Observation | RowError]:
+def _read_oddly(raw: msgspec.Raw, order_id: str, reading: Reading) -> Observation | RowError | None:
+    """Read one row of an unusual form; the others of its batch are decoded at the usual price."""
+    return _observe(checked(load(bytes(raw)), order_id, "order"), reading)
+
+
+def decode_statuses(
+    body: bytes, ids: Collection[str], reading: Reading | None = None
+) -> dict[str, Observation | RowError]:
     """The statuses of many orders: in one go where the answer has the usual form."""
-    if len(body) <= _USUAL_SIZE * (1 + len(ids)):
+    reading = reading or Reading()
+    if len(body) <= _USUAL_SIZE * (1 + len(ids)) and not _has_grouped_counts(body):
         try:
             batch = _USUAL_BATCH.decode(body)
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
             pass
         else:
-            seen = {i: _observe_usual(row) for i in ids if (row := batch.get(i)) is not None}
+            seen = {
+                i: _observe_usual(row, reading) for i in ids if (row := batch.get(i)) is not None
+            }
             found = {order_id: row for order_id, row in seen.items() if row is not None}
             if found:
                 return found
-    return decode_statuses_leniently(body, ids)
+    return decode_statuses_leniently(body, ids, reading)
+
+
+def _has_grouped_counts(body: bytes) -> bool:
+    return _may_have_groups(body) and _GROUPED_COUNT.search(body) is not None
+
+
+def _may_have_groups(body: bytes) -> bool:
+    """Whether it is worth looking for `"1.000"` as a count, which the decoder takes for 1."""
+    return _ENDS_IN_ZEROS.search(body) is not None
 
 
 def decode_statuses_leniently(
-    body: bytes, ids: Collection[str]
+    body: bytes, ids: Collection[str], reading: Reading | None = None
 ) -> dict[str, Observation | RowError]:
-    """The same for every form that panels are known to send, at three times the price."""
+    """Decode every form that panels are known to send, at three times the price."""
+    reading = reading or Reading()
     wanted = dict.fromkeys(ids)
     found = rows(load(body), wanted, by="order", slot="status", facts=_OF_AN_ORDER)
-    seen = {order: _observe(row) for order, row in found.items()}
+    seen = {order: _observe(row, reading) for order, row in found.items()}
     return {order: observation for order, observation in seen.items() if observation is not None}
 
 
@@ -130,18 +171,24 @@ class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _USUAL_BATCH = msgspec.json.Decoder(dict[str, _UsualRow], strict=False)
 _USUAL_ROW = msgspec.json.Decoder(_UsualRow, strict=False)
 _RAW_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENDS_IN_ZEROS = re.compile(rb'\.000"')  # five times as fast as `in`, where quotes are many
+_GROUPED_COUNT = re.compile(
+    rb'"(?:start_count|start_counter|remains)"\s*:\s*"-?[1-9][0-9]{0,2}\.000"'
+)
 _USUAL_SIZE = 1000  # bytes a row; numbers of endless length are none
 
 
-def _observe_usual(row: _UsualRow) -> Observation | RowError | None:
+def _observe_usual(row: _UsualRow, reading: Reading) -> Observation | RowError | None:
     usual = USUAL_STATUSES.get(row.status)
     if usual is None or row.error is not UNSET:
-        return _observe_odd(_told(row))
+        return _observe_odd(_told(row), reading)
     charge, start_count, remains = row.charge, row.start_count, row.remains
+    if isinstance(charge, Decimal) and not is_sane(charge):
+        return _observe_odd(_told(row), reading)
     return Observation(
         status=usual[0],
         text=usual[1],
-        charge=charge if isinstance(charge, Decimal) and is_sane(charge) else None,
+        charge=charge if isinstance(charge, Decimal) else None,
         currency=currency(row.currency),
         start_count=start_count if isinstance(start_count, int) else None,
         remains=remains if isinstance(remains, int) else None,
@@ -158,19 +205,21 @@ _TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"
 _ODD_FIELDS = frozenset("error errors message msg detail success data".split())
 
 
-def _observe(row: Any) -> Observation | RowError | None:
+def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
     if isinstance(row, str):
         row = {"error": row}
+    if isinstance(row, Misnamed):
+        return RowError(str(row))
     if not isinstance(row, dict):
         return None
     status = row.get("status")
     usual = USUAL_STATUSES.get(status) if isinstance(status, str) else None
     if usual is None or not _ODD_FIELDS.isdisjoint(row):
-        return _observe_odd(row)
-    return _observation(row, *usual)
+        return _observe_odd(row, reading)
+    return _observation(row, *usual, reading)
 
 
-def _observe_odd(row: dict[str, Any]) -> Observation | RowError | None:
+def _observe_odd(row: dict[str, Any], reading: Reading) -> Observation | RowError | None:
     """A row with an error, an unusual word, or anything else that has to be looked at."""
     status = row.get("status")
     text = problem(row) or (problem(status) if isinstance(status, dict) else None)
@@ -182,20 +231,20 @@ def _observe_odd(row: dict[str, Any]) -> Observation | RowError | None:
             return None  # the request went well, but nothing is said of the order
         if fold(said) in FAILURE_WORDS:
             return RowError(said)
-    return _observation(row, Status.UNKNOWN if said is None else status_of(said), said)
+    return _observation(row, Status.UNKNOWN if said is None else status_of(said), said, reading)
 
 
-def _observation(row: dict[str, Any], status: Status, text: str | None) -> Observation:
-    start_count = integer(row.get("start_count"))
-    if start_count is None:
-        start_count = integer(row.get("start_counter"))
+def _observation(
+    row: dict[str, Any], status: Status, text: str | None, reading: Reading
+) -> Observation:
+    charge, code = reading.money(row, "charge")
     return Observation(
         status=status,
         text=text,
-        charge=money(row.get("charge")),
-        currency=currency(row.get("currency")),
-        start_count=start_count,
-        remains=integer(row.get("remains")),
+        charge=charge,
+        currency=currency(row.get("currency")) or code,
+        start_count=reading.count(row, "start_count", "start_counter"),
+        remains=reading.count(row, "remains"),
     )
 
 
@@ -221,6 +270,8 @@ _USUAL_REFILL_FIELDS = {"refill", "status", "order"}
 
 
 def _observe_refill(row: Any) -> RefillObservation | RowError | None:
+    if isinstance(row, Misnamed):
+        return RowError(str(row))
     value = row
     if isinstance(row, dict):
         value = row.get("status")

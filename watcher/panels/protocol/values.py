@@ -1,16 +1,27 @@
 """Numbers, texts and ids as panels send them: exact and bounded, None where they make no sense."""
 
+import json
 import re
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from watcher.panels.protocol import numbers
 
 TEXT_LIMIT = 200
 _LARGEST = 2**63 - 1
-_LONGEST_NUMBER = 100  # characters; floats printed to their last binary digit take some 60
+MOST_UNREAD = 8  # an answer; more of them say nothing new
+_UNREAD_LIMIT = 60
+_SHOWN_ITEMS = 20
+_LARGEST_EXPONENT = 1000
+_LONGEST_ID, _LARGEST_ID_BITS = 64, 212  # digits, and as many bits
 _UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+Number = TypeVar("Number", int, Decimal)
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -29,18 +40,79 @@ def word(value: Any, limit: int = TEXT_LIMIT) -> str | None:
     return None
 
 
+class Unread(NamedTuple):
+    """A value that is there and can't be read, by the name that we have for its field."""
+
+    field: str
+    value: str
+
+
+class Reading:
+    """Reads the fields of rows, and keeps the first few values that can't be read."""
+
+    def __init__(self) -> None:
+        self.unread: list[Unread] = []
+
+    def money(self, row: Mapping[str, Any], field: str) -> tuple[Decimal | None, str | None]:
+        """A sum, and the currency's code that is printed beside it."""
+        value = row.get(field)
+        found = self._kept(field, value, money(value))
+        return found, money_code(value) if isinstance(value, str) and found is not None else None
+
+    def count(self, row: Mapping[str, Any], field: str, other: str = "") -> int | None:
+        """A count; a panel may call it by an `other` name, too."""
+        value = row.get(field)
+        if other and integer(value) is None and row.get(other) is not None:
+            value = row[other]
+        return self._kept(field, value, integer(value))
+
+    def _kept(self, field: str, value: Any, found: Number | None) -> Number | None:
+        is_missed = found is None and not numbers.is_blank(value)
+        if is_missed and len(self.unread) < MOST_UNREAD:
+            self.unread.append(Unread(field, shown(value, _UNREAD_LIMIT)))
+        return found
+
+
+def shown(value: Any, limit: int = TEXT_LIMIT) -> str:
+    """Any value of an answer as people can read it, clipped."""
+    if isinstance(value, str | Decimal):
+        return clean(str(value), limit)
+    if isinstance(value, list | dict):
+        value = _beginning(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__}"
+    return clean(text, limit)
+
+
+def _beginning(value: Any) -> Any:
+    """As much of a list or an object as can be shown of it."""
+    if isinstance(value, list):
+        return value[:_SHOWN_ITEMS]
+    return dict(islice(value.items(), _SHOWN_ITEMS))
+
+
 def money(value: Any) -> Decimal | None:
-    """A number to its last digit; JSON's floats arrive here as their literal text."""
+    """A sum, to its last digit; JSON's floats arrive here as they were written."""
     if isinstance(value, str):
-        if len(value) > _LONGEST_NUMBER:
-            return None
-        try:
-            value = Decimal(value)
-        except InvalidOperation:
-            return None
+        printed = numbers.amount(value)
+        value = None if printed is None else printed.number
     elif isinstance(value, int) and not isinstance(value, bool):
         value = Decimal(value)
     return value if isinstance(value, Decimal) and is_sane(value) else None
+
+
+def money_code(value: str) -> str | None:
+    """The currency's code that is printed beside a sum."""
+    printed = numbers.amount(value)
+    return printed.code if printed else None
+
+
+def exact(literal: str) -> Decimal | None:
+    """A float of JSON as it is written, None where it is absurd."""
+    number = numbers.plain(literal)
+    return number if number is not None and abs(number.adjusted()) < _LARGEST_EXPONENT else None
 
 
 def is_sane(number: Decimal) -> bool:
@@ -50,8 +122,10 @@ def is_sane(number: Decimal) -> bool:
 
 def integer(value: Any) -> int | None:
     """A whole number, however it is written."""
-    if type(value) is str and value.isdecimal() and len(value) < 19:
-        return int(value)
+    if type(value) is str:
+        if value.isdecimal() and len(value) < 19:
+            return int(value)
+        value = numbers.count(value)
     if type(value) is not int:
         number = money(value)
         if number is None or number != number.to_integral_value():
@@ -72,23 +146,17 @@ def id_text(value: Any) -> str | None:
     """What an answer calls a thing by, to be compared with the ids that were asked for."""
     if isinstance(value, str):
         return value.strip() or None
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, Decimal):
+        is_whole = value.adjusted() < _LONGEST_ID and value == value.to_integral_value()
+        return format(value.to_integral_value(), "f") if is_whole else None
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    number = integer(value)
-    return str(number) if number is not None else None
+    return str(value) if value.bit_length() <= _LARGEST_ID_BITS else None
 
 
 def is_id(text: str) -> bool:
     """Whether a text can be an id: one that a request can carry and a panel would give out."""
     return _ID.fullmatch(text) is not None
-
-
-def new_id(value: Any) -> str | None:
-    """The id of something that a panel accepted; words like "success" are none, nor is 0."""
-    text = id_text(value)
-    if text is None or not is_id(text) or text.startswith("-"):
-        return None
-    return text if any(digit in text for digit in "123456789") else None
 
 
 # The usual codes, each as one text that a million orders can share.

@@ -45,6 +45,21 @@ _REFILL_WORDS = {
 FAILURE_WORDS = frozenset({"error", "fail", "failed", "false"})
 SUCCESS_WORDS = frozenset({"success", "successful", "ok", "true"})
 
+# What panels answer in place of an id.
+_OTHER_WORDS = """true false yes no on off null none nil undefined nan inf infinity empty void
+accepted requested received submitted created placed added sent queued scheduled started approved
+confirmed registered canceling cancelling refilling refilled refill cancel order orders service
+status message data result id soon later wait now today thanks thank you please again already
+unavailable denied declined rejected refused forbidden unauthorized unauthorised unauthenticated
+blocked banned suspended limited maintenance offline timeout duplicate duplicated missing required
+insufficient exceeded closed stopped ended unknown test demo todo perhaps maybe possible impossible
+berhasil sukses gagal sucesso exito succes erfolg basarili thanhcong erro erreur fehler fallo falha
+fallido echec hata basarisiz thatbai oui non ja nein si sim evet tak da ya""".split()
+_ERROR_WORDS = frozenset(
+    """error errors err fail failed failure invalid incorrect wrong bad exception fault notfound
+not denied forbidden missing disabled insufficient exceeded unauthorized""".split()
+)
+
 _SEPARATORS = re.compile(r"[\s_\u0307-]+")  # and the dot that folding leaves of a Turkish İ
 
 
@@ -62,6 +77,66 @@ _STATUSES = {
 _REFILL_STATUSES = {
     fold(word): status for status, words in _REFILL_WORDS.items() for word in words.split(", ")
 }
+
+
+_WORDS = (
+    frozenset(map(fold, _OTHER_WORDS))
+    | FAILURE_WORDS
+    | SUCCESS_WORDS
+    | _ERROR_WORDS
+    | _STATUSES.keys()
+    | _REFILL_STATUSES.keys()
+)
+_PARTS = re.compile(r"[_.:-]+")
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is a word or a code that panels answer with, and so no id."""
+    if fold(text) in _WORDS or not any(character.isalnum() for character in text):
+        return True
+    parts = _PARTS.split(text.casefold())
+    is_code = any(part.rstrip("0123456789") in _ERROR_WORDS for part in parts)
+    return is_code or _WORDS.issuperset(parts)
+
+
+# How a panel's answer says that it took on what was asked of it.
+_TAKEN = SUCCESS_WORDS | frozenset(
+    """yes accepted done requested pending queued inqueue awaiting waiting processing inprogress
+submitted created received sent scheduled started approved confirmed placed registered""".split()
+)
+_CANCELED = frozenset("canceled cancelled canceling cancelling".split())
+_GOOD_NEWS = re.compile(
+    r"\b(?:success\w*|succeeded|accepted|requested|received|submitted|sent|queued|scheduled|started"
+    r"|created|placed|registered|approved|confirmed|in (?:the )?queue|ok|done"
+    r"|(?:will|going to|has been|is being) (?:be |been )?(?:soon )?\w+ed)\b"
+)
+_BAD_NEWS = re.compile(
+    r"\b(?:not|cannot|can ?t|unable|fail\w*|error\w*|denied|declined|reject\w*|refus\w*|invalid"
+    r"|incorrect|impossible|forbidden|unsuccessful\w*|disabled|unavailable|insufficient|never)\b"
+)
+_DOUBTFUL = re.compile(
+    r"\b(?:no|nothing|too|must|only|again|already|wait|before|limit\w*|expired|missing|unknown"
+    r"|without|blocked|wrong|if|unless|less|more|minimum|maximum|than)\b"
+)
+
+
+def is_taken(text: str, *, cancel: bool = False) -> bool:
+    """Whether a word means that what was asked for was accepted."""
+    folded = fold(text)
+    return folded in _TAKEN or (cancel and folded in _CANCELED)
+
+
+def is_good_news(text: str) -> bool:
+    """Whether a sentence clearly tells that what was asked for was accepted."""
+    plain = _plain(text)
+    return bool(_GOOD_NEWS.search(plain)) and not (
+        _BAD_NEWS.search(plain) or _DOUBTFUL.search(plain)
+    )
+
+
+def is_bad_news(text: str) -> bool:
+    """Whether a sentence contradicts a word of success beside it."""
+    return bool(_BAD_NEWS.search(_plain(text))) or error_kind(text) is not ErrorKind.OTHER
 
 
 def status_of(text: str) -> Status:
@@ -177,20 +252,34 @@ _KINDS = (
 )
 _PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)
 _NOT_LETTERS = re.compile(r"[\W_]+")
+_SENTENCE_AND_CODE = re.compile(r"(.+) \((\S+)\)")
 
 
 def error_kind(text: str) -> ErrorKind:
     """What a refusal is about, by its words or its code."""
-    plain = _NOT_LETTERS.sub(" ", text[:TEXT_LIMIT].casefold().replace("n't", " not")).strip()
-    for kind, pattern in _PATTERNS:
-        if pattern.search(plain):
-            return kind
+    for part in (text, *_with_code(text)):
+        plain = _plain(part)
+        for kind, pattern in _PATTERNS:
+            if pattern.search(plain):
+                return kind
     return ErrorKind.OTHER
 
 
 def is_about_an_id(text: str) -> bool:
     """Whether a refusal is known to be about one order or refill."""
     return error_kind(text) in ABOUT_AN_ID
+
+
+def _with_code(text: str) -> tuple[str, ...]:
+    """The sentence and the code of a refusal that has both."""
+    found = _SENTENCE_AND_CODE.fullmatch(text[:TEXT_LIMIT])
+    return found.groups() if found else ()
+
+
+def _plain(text: str) -> str:
+    """A sentence's words, small and with one space between them."""
+    folded = text[:TEXT_LIMIT].casefold().replace("\u2019", "'").replace("n't", " not")
+    return _NOT_LETTERS.sub(" ", folded).strip()
 
 
 def is_refill_disabled(text: str) -> bool:

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from watcher import __version__
+from watcher.web.views import outcome
 
 STATIC = Path(__file__).parents[1] / "static"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -195,6 +196,7 @@ def _environment() -> Environment:
         n=number,
         words=words,
         pill=pill,
+        outcome=outcome,
     )
     environment.globals.update(
         asset=asset, order_url=order_url, panel_url=panel_url, query=query, version=__version__

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
-from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, whole_body
+from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, action_id, whole_body
 from watcher.web.guard import FORM, BadBody, is_page
 from watcher.web.page import actions, listing, look, order, panels
 from watcher.web.page.answer import html_answer
@@ -45,6 +45,7 @@ def add_pages(app: web.Application) -> None:
     post("/orders/{panel}/{order}/untrack", _untrack)
     post("/actions/{id}/resolve", _resolve)
     post("/panels/{panel}/retry", _retry)
+    post("/actions/{id}/withdraw", _withdraw)
 
 
 async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
@@ -106,16 +107,25 @@ async def _untrack(request: web.Request) -> web.Response:
 
 async def _resolve(request: web.Request) -> web.Response:
     form = await _form(request)
-    text = request.match_info["id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise NotFound(f"there is no action {text[:20]!r}")
+    number = action_id(request)
     try:
-        await _resolve_as(request, int(text), form)
+        await _resolve_as(request, number, form)
     except NotFound:
         raise
     except RequestError as error:
-        return await _resolve_again(request, text, error)
-    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{text}")
+        return await _resolve_again(request, number, error)
+    return _back(form, number)
+
+
+async def _withdraw(request: web.Request) -> web.Response:
+    form = await _form(request)
+    number = action_id(request)
+    await request.app[BACKEND].intake.take_back(number)
+    return _back(form, number)
+
+
+def _back(form: dict[str, str], number: int) -> web.Response:
+    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{number}")
 
 
 async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -> None:
@@ -128,13 +138,13 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     await request.app[BACKEND].intake.resolve(action, ActionState(state), result)
 
 
-async def _resolve_again(request: web.Request, action: str, error: RequestError) -> web.Response:
+async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
     """Show the form once more, with what was wrong."""
     context = await actions.listed(
         request.app[BACKEND],
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
-        after=int(action) + 1,
-        asked=action,
+        after=action + 1,
+        asked=str(action),
         problem=str(error),
     )
     return _filled(request, "actions.html", context, error.status)

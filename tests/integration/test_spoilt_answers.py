@@ -1,0 +1,361 @@
+"""What becomes of an action at each way to spoil an answer: one state is right, never a second try.
+
+Real HTTP to a small server, single and in batches, for submissions, refills and cancels.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from watcher.actions import ActionWorker
+from watcher.model import Action, ActionState, Kind, Outcome
+from watcher.panels.breaker import Breaker
+from watcher.panels.client import PanelClient
+from watcher.panels.limits import Pace
+from watcher.panels.line import Line
+from watcher.panels.profiles import shipped
+from watcher.panels.rate import Rate, start_of
+
+TIMEOUT = 0.2
+ACCEPTED, REJECTED = ActionState.ACCEPTED, ActionState.REJECTED
+PLANNED, UNRESOLVED = ActionState.PLANNED, ActionState.UNRESOLVED
+KINDS = [Kind.SUBMIT, Kind.REFILL, Kind.CANCEL]
+
+Respond = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
+"""Answers a request, of which the usual answer is given."""
+
+
+def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+    return head.encode() + body
+
+
+def sending(make: Callable[[bytes], bytes], *, stall: bool = False) -> Respond:
+    """Sends what it makes of the usual answer; then it stalls or hangs up."""
+
+    async def respond(writer: asyncio.StreamWriter, usual: bytes) -> None:
+        writer.write(make(usual))
+        await writer.drain()
+        if stall:
+            await asyncio.sleep(60)
+        writer.close()
+
+    return respond
+
+
+def saying(body: Any, status: str = "200 OK", headers: str = "") -> Respond:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return sending(lambda usual: http(raw, status, headers))
+
+
+def with_status(status: str, headers: str = "") -> Respond:
+    """The panel acts, and its answer has an error's status."""
+    return sending(lambda usual: http(usual, status, headers))
+
+
+async def reset(writer: asyncio.StreamWriter, usual: bytes) -> None:
+    writer.transport.abort()
+
+
+async def endless(writer: asyncio.StreamWriter, usual: bytes) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + usual[:-1])
+    while not writer.is_closing():
+        writer.write(b" " * 1000)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+def too_long(usual: bytes) -> bytes:
+    return http(usual + b" " * (5 * 2**20))
+
+
+# What is spoilt, and the one state that is right afterwards.
+SPOILT: dict[str, tuple[Respond, ActionState]] = {
+    "as usual": (sending(http), ACCEPTED),
+    "a stall before the answer": (sending(lambda usual: b"", stall=True), UNRESOLVED),
+    "a stall after the head": (
+        sending(lambda usual: http(usual)[: -len(usual)], stall=True),
+        UNRESOLVED,
+    ),
+    "a stall amid the body": (sending(lambda usual: http(usual)[:-3], stall=True), UNRESOLVED),
+    "a stall after the whole answer": (sending(http, stall=True), ACCEPTED),
+    "closed before the answer": (sending(lambda usual: b""), UNRESOLVED),
+    "closed amid the body": (sending(lambda usual: http(usual)[:-3]), UNRESOLVED),
+    "reset": (reset, UNRESOLVED),
+    "endless": (endless, UNRESOLVED),
+    "too long": (sending(too_long), UNRESOLVED),
+    "cut JSON": (sending(lambda usual: http(usual[:-1])), UNRESOLVED),
+    "not JSON": (saying(b"OK"), UNRESOLVED),
+    "a page": (saying(b"<html><title>Just a moment...</title></html>"), UNRESOLVED),
+    "empty": (saying(b""), UNRESOLVED),
+    "204": (saying(b"", "204 No Content"), UNRESOLVED),
+    "null": (saying(b"null"), UNRESOLVED),
+    "an empty object": (saying({}), UNRESOLVED),
+    "an empty list": (saying([]), UNRESOLVED),
+    "a number": (saying(4711), UNRESOLVED),
+    "wrong types": (saying({"order": [], "refill": {}, "cancel": 1.5}), UNRESOLVED),
+    "no word of it": (saying({"foo": 1}), UNRESOLVED),
+    "other orders": (
+        saying([{"order": 98, "refill": 5, "cancel": 1}, {"order": 99, "refill": 6}]),
+        UNRESOLVED,
+    ),
+    "a warning before": (sending(lambda u: http(b"<br>\nWarning: x\n" + u)), ACCEPTED),
+    "a warning before what is cut": (
+        sending(lambda u: http(b"<br>\nWarning: x\n" + u[:-1])),
+        UNRESOLVED,
+    ),
+    "a breakdown": (saying({"error": "Internal server error"}), UNRESOLVED),
+    "a redirect": (saying(b"", "302 Found", "location: /login\r\n"), UNRESOLVED),
+    "a redirect after acting": (with_status("302 Found", "location: /\r\n"), ACCEPTED),
+    "403 after acting": (with_status("403 Forbidden"), ACCEPTED),
+    "403 without a word": (saying(b"", "403 Forbidden"), UNRESOLVED),
+    "403 with a page": (saying(b"<html>Blocked</html>", "403 Forbidden"), UNRESOLVED),
+    "5xx after acting": (with_status("503 Busy"), ACCEPTED),
+    "5xx without a word": (saying(b"", "500 Oops"), UNRESOLVED),
+    "5xx with a refusal": (saying({"error": "Too early"}, "500 Oops"), UNRESOLVED),
+    "5xx with a page": (saying(b"<html>Bad gateway</html>", "502 Bad Gateway"), UNRESOLVED),
+    "429 after acting": (with_status("429 Too Many Requests"), ACCEPTED),
+    "429 with a word of success": (saying({"success": True}, "429 Many"), UNRESOLVED),
+    "429 that breaks off": (sending(lambda u: http(u, "429 Many")[:-3]), UNRESOLVED),
+    "429 that stalls": (sending(lambda u: http(u, "429 Many")[:-3], stall=True), UNRESOLVED),
+    "429 with other rows": (
+        saying([{"order": 98}, {"order": 99, "refill": 5}], "429 Many"),
+        UNRESOLVED,
+    ),
+    "429 with nothing": (saying(b"", "429 Many"), PLANNED),
+    "429 with a page": (saying(b"<html>429 Too Many Requests</html>", "429 Many"), PLANNED),
+    "429 with an error": (saying({"error": "slow down"}, "429 Many"), PLANNED),
+    "a rate limit in a 200": (saying({"error": "Rate limit exceeded"}), PLANNED),
+    "a bad key": (saying({"error": "Invalid API key"}), PLANNED),
+    "402 with a refusal": (saying({"error": "Not enough funds"}, "402 Pay"), REJECTED),
+    "a refusal": (saying({"error": "Not enough funds"}), REJECTED),
+}
+
+
+class Panel:
+    """A server that answers each request in the same way."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self.forms: list[dict[str, str]] = []
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"(?i)content-length: (\d+)", head)
+            assert length is not None
+            form = dict(parse_qsl((await reader.readexactly(int(length[1]))).decode()))
+            self.forms.append(form)
+            await self._respond(writer, json.dumps(usual(form)).encode())
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    def hang_up(self) -> None:
+        for writer in self._connections:
+            writer.transport.abort()
+
+
+def usual(form: dict[str, str]) -> Any:
+    """What a panel answers that does what it is asked."""
+    action = form["action"]
+    if action == "add":
+        return {"order": "bVJizQKZab"}
+    if action == "refill" and "order" in form:
+        return {"refill": 200}
+    ids = form["orders"].split(",")
+    return [{"order": int(id_), action: 200 + int(id_)} for id_ in ids]
+
+
+class Log:
+    """The intent log of this test: it lets all be sent, and keeps what came of it."""
+
+    def __init__(self) -> None:
+        self.claimable: list[Action] = []
+        self.outcomes: list[Outcome] = []
+
+    async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
+        return [action for action in self.claimable if action.id in ids]
+
+    async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
+        self.outcomes.extend(learnt)
+
+
+class Bench:
+    """A worker at a panel; `now` is its clock."""
+
+    def __init__(self, panel: Panel, client: PanelClient) -> None:
+        self.panel = panel
+        self.now = 1000.0
+        self.log = Log()
+        breaker = Breaker(lambda: 0.5)
+        line = Line(
+            "p",
+            client,
+            Pace(Rate(6000, start_of(6000, stated=True, remembered=None))),
+            breaker,
+            lambda: self.now,
+        )
+        self.worker = ActionWorker(
+            line=line,
+            store=self.log,  # type: ignore[arg-type]
+            book=None,  # type: ignore[arg-type]
+            outcomes=self.log,  # type: ignore[arg-type]
+        )
+
+    async def send(self, kind: Kind, count: int) -> list[Outcome]:
+        """What becomes of so many actions that are sent once."""
+        first = 1 + len(self.log.claimable)
+        new = [
+            Action(
+                id=number,
+                kind=kind,
+                panel="p",
+                order=None if kind is Kind.SUBMIT else str(number),
+                params={"service": "1"} if kind is Kind.SUBMIT else None,
+                planned_at=0.0,
+            )
+            for number in range(first, first + count)
+        ]
+        self.log.claimable = [*self.log.claimable, *new]
+        self.worker.add(new)
+        known = len(self.log.outcomes)
+        await self.worker.run_once(self.now)
+        return self.log.outcomes[known:]
+
+
+@asynccontextmanager
+async def a_bench(respond: Respond) -> AsyncIterator[Bench]:
+    panel = Panel(respond)
+    server = await asyncio.start_server(panel.serve, "127.0.0.1", 0)
+    client = PanelClient(
+        name="p",
+        url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/",
+        key="0123456789abcdef0123456789abcdef",
+        profile=shipped()["standard"],
+        timeout=TIMEOUT,
+        on_request=lambda action, seconds, reason: None,
+    )
+    try:
+        async with client:
+            yield Bench(panel, client)
+    finally:
+        server.close()
+        panel.hang_up()
+
+
+def states(outcomes: Sequence[Outcome]) -> list[ActionState]:
+    return [outcome.state for outcome in outcomes]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_one_alone(how: str, kind: Kind) -> None:
+    respond, right = SPOILT[how]
+    async with a_bench(respond) as bench:
+        (outcome,) = await bench.send(kind, 1)
+        assert outcome.state is right, outcome.answer
+        assert outcome.answer, "what the panel said is kept"
+        assert len(bench.panel.forms) == 1
+        await bench.worker.run_once(bench.now + 1e6)
+        assert len(bench.panel.forms) == 1, "nothing is sent again by itself"
+
+
+@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("kind", [Kind.REFILL, Kind.CANCEL])
+async def test_several_at_once(how: str, kind: Kind) -> None:
+    respond, right = SPOILT[how]
+    if how in ("a refusal", "402 with a refusal"):
+        right = PLANNED  # alone, to learn which one it was
+    async with a_bench(respond) as bench:
+        outcomes = await bench.send(kind, 3)
+        assert states(outcomes) == [right] * 3, outcomes[0].answer
+        assert [form.get("orders") for form in bench.panel.forms] == ["1,2,3"]
+        assert all(outcome.answer for outcome in outcomes)
+
+
+@pytest.mark.parametrize("kind", [Kind.REFILL, Kind.CANCEL])
+@pytest.mark.parametrize("status", ["200 OK", "429 Many", "503 Busy", "302 Found"])
+async def test_an_id_that_is_left_out_is_unresolved(kind: Kind, status: str) -> None:
+    rows = [{"order": 1, kind.value: 201}, {"order": 3, kind.value: 203}]
+    async with a_bench(saying(rows, status)) as bench:
+        outcomes = await bench.send(kind, 3)
+        assert states(outcomes) == [ACCEPTED, UNRESOLVED, ACCEPTED]
+        assert "does not name this order" in (outcomes[1].answer or "")
+
+
+@pytest.mark.parametrize("kind", [Kind.REFILL, Kind.CANCEL])
+async def test_each_row_of_a_batch_is_its_own(kind: Kind) -> None:
+    rows = [
+        {"order": 1, kind.value: 201},
+        {"order": 2, kind.value: {"error": "Too early"}},
+        {"order": 3, kind.value: {"error": "Internal server error"}},
+        {"order": 4, kind.value: "Wer weiss"},
+        {"order": 5, kind.value: 205, "error": "but"},
+        {"order": 6, kind.value: "requested"},
+    ]
+    async with a_bench(saying(rows)) as bench:
+        outcomes = await bench.send(kind, 6)
+    assert states(outcomes) == [ACCEPTED, REJECTED, UNRESOLVED, UNRESOLVED, UNRESOLVED, ACCEPTED]
+    assert [outcome.result for outcome in outcomes] == ["201", None, None, None, None, None]
+    assert "Wer weiss" in (outcomes[3].answer or "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_reaches_the_panel(kind: Kind) -> None:
+    async with a_bench(sending(http)) as bench:
+        pass
+    async with bench.worker._line.client:
+        outcomes = await bench.send(kind, 1)
+    assert states(outcomes) == [PLANNED]
+    assert bench.panel.forms == []
+
+
+class TestOneByOne:
+    """A panel whose answers to batches can't be matched is asked one by one from then on."""
+
+    @pytest.mark.parametrize(
+        ("body", "state"),
+        [
+            ({"refill": "1"}, ACCEPTED),
+            ({"success": "All will be refilled"}, ACCEPTED),
+            ({"refill": 4711}, UNRESOLVED),
+            ([{"refill": 1}, {"refill": 2}, {"refill": 3}], UNRESOLVED),
+            ([{"order": 2, "refill": 4711}], None),
+            ({}, UNRESOLVED),
+        ],
+    )
+    async def test_learnt_and_kept(self, body: Any, state: ActionState | None) -> None:
+        async with a_bench(saying(body)) as bench:
+            outcomes = await bench.send(Kind.REFILL, 3)
+            assert state is None or states(outcomes) == [state] * 3
+            bench.now += 86_400.0  # the next day
+            await bench.send(Kind.REFILL, 2)
+            asked = [form.get("orders") or form["order"] for form in bench.panel.forms]
+            assert asked == ["1,2,3", "4", "5"]
+            await bench.send(Kind.CANCEL, 2)
+            assert bench.panel.forms[-1]["orders"] == "6,7", "cancels may be answered otherwise"
+            bench.now += 40 * 86_400.0
+            await bench.send(Kind.REFILL, 2)
+            assert bench.panel.forms[-1]["orders"] == "8,9", "it is tried again some day"
+
+    async def test_not_learnt_from_what_says_nothing_of_the_form(self) -> None:
+        for how in (
+            "empty",
+            "a stall before the answer",
+            "a page",
+            "429 with nothing",
+            "a refusal",
+        ):
+            async with a_bench(SPOILT[how][0]) as bench:
+                await bench.send(Kind.CANCEL, 2)
+                assert not bench.worker._one_by_one_until

@@ -1,0 +1,92 @@
+"""What an answer with an error's HTTP status tells of an action.
+
+A status proves nothing by itself: panels place an order and answer with 429 or 503. An id in the
+body is acceptance, and only what clearly says that nothing was done is a refusal.
+"""
+
+import re
+from collections.abc import Mapping
+
+from watcher.errors import PanelError, RateLimited, RemoteFault, ServerFault
+from watcher.model import Accepted, RowError, Unclear, Verdict
+from watcher.panels.protocol.answers import refusal
+
+TOO_MANY_REQUESTS = 429
+_READ = 2000  # bytes of a body in which words are looked for
+# A page never comes from what places orders: it stands before that.
+_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|title|center|h1)\b", re.IGNORECASE)
+_LIMIT = re.compile(
+    rb"too many|rate.?limit|throttl|slow.?down|too fast|quota|retry.?after"
+    rb"|(?:limit|requests?)\W{1,3}(?:\w+\W{1,3}){0,2}(?:exceeded|reached)|error code: 10(?:15|27)",
+    re.IGNORECASE,
+)
+
+
+def read_failed(
+    status: int, body: bytes, found: Mapping[str, Verdict] | PanelError
+) -> dict[str, Verdict]:
+    """The verdicts that count, of those (or the error) that the body alone would give.
+
+    Raises RateLimited or a Refused where nothing was done, else a RemoteFault.
+    """
+    rows = {} if isinstance(found, PanelError) else dict(found)
+    if any(isinstance(row, str) for row in rows.values()):
+        return {id_: _sure(status, row) for id_, row in rows.items()}
+    if any(_is_both(row) for row in rows.values()):
+        raise (ServerFault if status >= 500 else RemoteFault)(_text(status, body, found))
+    refused = bool(rows) and all(isinstance(row, RowError) for row in rows.values())
+    if status == TOO_MANY_REQUESTS:
+        raise _of_too_many(body, found, refused=refused)
+    told = refusal(body)
+    if status >= 500:
+        raise ServerFault(_text(status, body, told or found))
+    if status >= 400:
+        if refused:
+            return rows
+        if told is not None and not any(isinstance(row, Accepted) for row in rows.values()):
+            raise told
+    raise RemoteFault(_text(status, body, found))
+
+
+def _sure(status: int, row: Verdict) -> Verdict:
+    """A row beside one that was accepted: such an answer's refusals count only with a 4xx."""
+    if isinstance(row, str) or (isinstance(row, RowError) and 400 <= status < 500):
+        return row
+    return Unclear(f"HTTP {status}: {row.text}")
+
+
+def _is_both(row: Verdict) -> bool:
+    return isinstance(row, Unclear) and row.contradicts
+
+
+def _of_too_many(
+    body: bytes, found: Mapping[str, Verdict] | PanelError, *, refused: bool
+) -> PanelError:
+    told = refusal(body)
+    if refused or _is_no_more_than_a_limit(body, found, told):
+        text = f"HTTP {TOO_MANY_REQUESTS}"
+        return RateLimited(f"{text}: {told}" if told else text)
+    return RemoteFault(_text(TOO_MANY_REQUESTS, body, told or found))
+
+
+def _is_no_more_than_a_limit(
+    body: bytes, found: Mapping[str, Verdict] | PanelError, told: PanelError | None
+) -> bool:
+    if not body.strip() or _PAGE.match(body):
+        return True
+    if told is not None:
+        return not isinstance(told, ServerFault)
+    if not isinstance(found, PanelError) and any(isinstance(r, Accepted) for r in found.values()):
+        return False
+    return _LIMIT.search(body[:_READ]) is not None
+
+
+def _text(status: int, body: bytes, found: Mapping[str, Verdict] | PanelError) -> str:
+    return f"HTTP {status}: {_words(found)}" if body.strip() else f"HTTP {status}"
+
+
+def _words(found: Mapping[str, Verdict] | PanelError) -> str:
+    if isinstance(found, PanelError):
+        return str(found)
+    texts = [row if isinstance(row, str) else row.text for row in found.values()]
+    return texts[0] if texts else "an answer that tells nothing"

@@ -1,0 +1,25 @@
+"""Values that a panel sends and that can't be read: each is counted, each field told once."""
+
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class UnreadValues:
+    """One panel's; `count(action, field)` counts a value."""
+
+    def __init__(self, panel: str, count: Callable[[str, str], None]) -> None:
+        self._panel = panel
+        self._count = count
+        self._told: set[tuple[str, str]] = set()
+
+    def note(self, action: str, field: str, value: str) -> None:
+        """The field of an answer to the action has a value that can't be read."""
+        self._count(action, field)
+        if (action, field) not in self._told:
+            self._told.add((action, field))
+            log.warning(
+                "panel.value_unread", panel=self._panel, action=action, field=field, value=value
+            )

@@ -106,6 +106,13 @@ async def test_a_gateway_times_out_after_it_is_done(panel: SimulatedPanel) -> No
     assert panel.journal.requests("add")[0].http == 504
 
 
+async def test_a_limit_is_told_after_it_is_done(panel: SimulatedPanel) -> None:
+    panel.switches.on(Trait.LIMIT_429_AFTER, times=1)
+    status, _, body = await add(panel)
+    assert (status, body[:8]) == (429, b'{"order"')
+    assert carried_out(panel) == 1
+
+
 async def test_an_empty_body(panel: SimulatedPanel) -> None:
     panel.switches.on(Trait.EMPTY_BODY, times=1)
     assert (await add(panel))[::2] == (200, b"")

@@ -42,18 +42,8 @@ class Delivery:
             return hang_up(request, abort=True)
         if Trait.CLOSE_BEFORE in shown or Trait.CLOSE_AFTER in shown:
             return hang_up(request)
-        if Trait.HTML_504_AFTER in shown:
-            reply = GATEWAY_TIMEOUT
-        if Trait.EMPTY_BODY in shown:
-            reply = Reply(b"")
-        if Trait.BROKEN_JSON in shown:
-            reply = reply._replace(body=reply.body[: len(reply.body) // 2])
-        if Trait.WRONG_TYPES in shown:
-            reply = reply._replace(body=_in_lists(reply.body))
-        if Trait.JSON_AS_HTML in shown:
-            reply = reply._replace(content_type="text/html")
         try:
-            return await self._send(request, reply, shown)
+            return await self._send(request, _spoilt(reply, shown), shown)
         except ConnectionError:
             # The client has gone, which is what these faults are for.
             return hang_up(request)
@@ -134,3 +124,20 @@ def _stream(reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.http, headers=reply.headers)
     response.content_type = reply.content_type
     return response
+
+
+def _spoilt(reply: Reply, shown: Shown) -> Reply:
+    """The reply as it leaves, where something else leaves in its place."""
+    if Trait.HTML_504_AFTER in shown:
+        reply = GATEWAY_TIMEOUT
+    if Trait.LIMIT_429_AFTER in shown:
+        reply = reply._replace(http=429)
+    if Trait.EMPTY_BODY in shown:
+        reply = Reply(b"")
+    if Trait.BROKEN_JSON in shown:
+        reply = reply._replace(body=reply.body[: len(reply.body) // 2])
+    if Trait.WRONG_TYPES in shown:
+        reply = reply._replace(body=_in_lists(reply.body))
+    if Trait.JSON_AS_HTML in shown:
+        reply = reply._replace(content_type="text/html")
+    return reply

@@ -34,6 +34,7 @@ class Trait(StrEnum):
     # Transport, the request is carried out first.
     CLOSE_AFTER = "close_after", "carries out, then closes the connection without an answer"
     HTML_504_AFTER = "html_504_after", "carries out, then answers a gateway timeout page"
+    LIMIT_429_AFTER = "limit_429_after", "carries out, then answers with HTTP 429"
     EMPTY_BODY = "empty_body", "carries out, then answers HTTP 200 with nothing in it"
     CUT_ANSWER = "cut_answer", "carries out, then closes the connection amid the answer"
     BROKEN_JSON = "broken_json", "carries out, then answers half of the JSON as if it were whole"
@@ -126,6 +127,7 @@ FAULTS = frozenset(
         Trait.STALL_BEFORE,
         Trait.CLOSE_AFTER,
         Trait.HTML_504_AFTER,
+        Trait.LIMIT_429_AFTER,
         Trait.EMPTY_BODY,
         Trait.CUT_ANSWER,
         Trait.BROKEN_JSON,

@@ -6,8 +6,10 @@ panel, which then keeps its answer back; all others at a drawn time.
 
 import asyncio
 import contextlib
+import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 from pathlib import Path
@@ -32,9 +34,27 @@ SPOILS = (
     Trait.EMPTY_BODY,
     Trait.HTML_503,
     Trait.HTML_504_AFTER,
+    Trait.LIMIT_429_AFTER,
     Trait.STALL,
     Trait.RATE_LIMITED,
     Trait.ENDLESS_ANSWER,
+)
+# What PHP reads as the watcher's own parameters, and what no panel documents.
+FORGED = (
+    " service",
+    "service ",
+    "service\0",
+    "service[",
+    "service[]",
+    "action[",
+    "action.x",
+    "key\0",
+    " key",
+    "Key",
+    "link[0]",
+    "quantity\n",
+    "ser vice",
+    "ѕervice",
 )
 # What the second migration made: without it, a database is as the first has left it.
 _SECOND = """
@@ -95,6 +115,10 @@ BLOWS = (
     Blow("spoilt_answers"),
     Blow("spoilt_answers"),
     Blow("dates_to_wait_for"),
+    Blow("limits_after_acting"),
+    Blow("copy_put_in_place"),
+    Blow("wal_removed"),
+    Blow("forged_names"),
 )
 
 
@@ -260,9 +284,111 @@ async def _dates_to_wait_for(siege: Siege) -> None:
     siege.calm()
 
 
-async def _fetch(url: str) -> None:
+async def _limits_after_acting(siege: Siege) -> None:
+    """HTTP 429 with an id in it: accepted. Sent again, the oracle sees two."""
+    for panel in siege.panels.values():
+        for action in ("add", "refill", "cancel"):
+            panel.switches.on(Trait.LIMIT_429_AFTER, action=action, times=5)
+    await siege.work(3.0)
+    siege.calm()
+    await siege.work(1.0)
+
+
+async def _copy_put_in_place(siege: Siege) -> None:
+    """A backup that somebody puts in place by `cp` is refused at the start, with what to do."""
+    copy = siege.daemon.directory / "copy.db"
+    await _fetch(f"http://127.0.0.1:{siege.daemon.port}/v1/backup", copy)
+    await siege.work(1.0)
+    await siege.stop()
+    place = siege.daemon.database
+    beside = [path for path in place.parent.glob(f"{place.name}*") if path.suffix != ".lock"]
+    kept = {path: path.read_bytes() for path in beside}
+    for path in beside:
+        path.unlink()
+    shutil.copyfile(copy, place)
+    sent = sum(len(panel.journal) for panel in siege.panels.values())
+    await siege.daemon.start(ready=False)
+    if not await siege.has_ended(10.0):
+        siege.found.append("a copy was put in place of the database: the daemon runs on it")
+        await siege.die()
+    elif "restore" not in siege.daemon.text()[-2000:]:
+        siege.found.append("a copy is refused without the command that restores it")
+    if sum(len(panel.journal) for panel in siege.panels.values()) != sent:
+        siege.found.append("a copy was put in place of the database: panels were asked by it")
+    for path in place.parent.glob(f"{place.name}*"):
+        if path.suffix != ".lock":
+            path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+    await siege.rise()
+
+
+async def _wal_removed(siege: Siege) -> None:
+    """Within a minute the daemon is not ready, and claims nothing any more."""
+    await siege.work(0.5)
+    wal = siege.daemon.database.with_name(f"{siege.daemon.database.name}-wal")
+    if not wal.exists():
+        siege.found.append("there is no WAL to remove")
+        return
+    # What is in it stays in the daemon's hands: it is put back once the daemon is gone.
+    kept = siege.daemon.directory / "kept-wal"
+    os.link(wal, kept)
+    wal.unlink()
+    if not await _not_ready_within(siege, 70.0):
+        siege.found.append("the WAL is gone: the daemon says that it is ready")
+    acted = _acted(siege)
+    await siege.work(3.0)
+    if _acted(siege) != acted:
+        siege.found.append("the WAL is gone: panels were told to act")
+    with contextlib.suppress(ProcessLookupError):
+        await siege.daemon.kill()
+    os.replace(kept, wal)
+    await siege.rise()
+
+
+async def _forged_names(siege: Siege) -> None:
+    """What PHP would read as the watcher's own parameters reaches no panel."""
+    url = f"http://127.0.0.1:{siege.daemon.port}/v1/submit"
+    panel = siege.chance.choice(sorted(siege.panels))
+    async with aiohttp.ClientSession() as session:
+        for number, name in enumerate(FORGED):
+            body = {"panel": panel, "service": 3, "link": f"https://example.com/forged/{number}"}
+            body |= {"quantity": 100, "params": {name: "forged"}}
+            headers = {"Idempotency-Key": f"forged-{siege.chance.random()}"}
+            async with session.post(url, json=body, headers=headers) as answer:
+                if answer.status < 400:
+                    siege.found.append(f"a parameter named {name!r} was taken ({answer.status})")
+    await siege.work(1.0)
+    for panel_name, simulated in siege.panels.items():
+        if any("forged" in entry.parameters.values() for entry in simulated.journal.requests()):
+            siege.found.append(f"{panel_name}: a forged parameter arrived")
+
+
+def _acted(siege: Siege) -> int:
+    return sum(
+        len(panel.journal.requests(action))
+        for panel in siege.panels.values()
+        for action in ("add", "refill", "cancel")
+    )
+
+
+async def _not_ready_within(siege: Siege, seconds: float) -> bool:
+    url = f"http://127.0.0.1:{siege.daemon.port}/readyz"
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(url) as answer:
+                    if answer.status != 200:
+                        return True
+                await asyncio.sleep(0.5)
+    return False
+
+
+async def _fetch(url: str, to: Path | None = None) -> None:
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        await answer.read()
+        body = await answer.read()
+    if to is not None:
+        to.write_bytes(body)
 
 
 _OTHERS = {

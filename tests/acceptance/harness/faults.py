@@ -160,6 +160,9 @@ class Faults:
         self._stage.set_clock(fault.amount)
         self._later(_call(lambda: self._stage.set_clock(-fault.amount)))
 
+    async def _clock_a_month_ahead_and_back(self, fault: Fault) -> None:
+        await self._clock_forth_and_back(fault)
+
     # --- disk ---
 
     async def _locked(self, fault: Fault) -> None:

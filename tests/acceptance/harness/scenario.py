@@ -219,6 +219,7 @@ SPOILS = (
     (Trait.HTML_BLOCKED, 0.0),
     (Trait.HTML_503, 0.0),
     (Trait.HTML_504_AFTER, 0.0),
+    (Trait.LIMIT_429_AFTER, 0.0),
     (Trait.HUGE_ANSWER, 200.0 * 2**20),
     (Trait.ENDLESS_ANSWER, 0.0),
     (Trait.STALL, 1.0),
@@ -271,6 +272,11 @@ def _clock(chance: random.Random, kind: str, panel: str) -> Fault:
     return Fault(kind, amount=chance.choice([1.0, MINUTE, HOUR, DAY]) * chance.uniform(0.1, 1.0))
 
 
+def _month(chance: random.Random, kind: str, panel: str) -> Fault:
+    """What waits by the wrong time must not wait for as long by the right one."""
+    return Fault(kind, amount=30 * DAY)
+
+
 def _crash(chance: random.Random, kind: str, panel: str) -> Fault:
     operation, moment = chance.choice(CRASH_POINTS)
     passes = chance.randint(0, 60) if not operation else chance.choice([0, 0, 0, 1, 3])
@@ -293,10 +299,11 @@ _MAKERS = {
     "clock_forward": _clock,
     "clock_back": _clock,
     "clock_forth_and_back": _clock,
+    "clock_a_month_ahead_and_back": _month,
     "locked": _plain,
     "disk_full": _plain,
     "crash": _crash,
     "restart": _plain,
     "backup": _plain,
 }
-_WEIGHTS = [12, 4, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 1, 2, 2, 10, 1, 1]
+_WEIGHTS = [12, 4, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 2, 10, 1, 1]

@@ -21,6 +21,7 @@ from tests.acceptance.harness.fuse import Moment
 from tests.acceptance.harness.siege import Siege
 from tests.support.process import DaemonProcess
 from watcher.simulator import Trait
+from watcher.store.seen import Seen
 
 SCENARIOS = 5  # of a hundred seeds, together dealt each blow once
 MORTAL = "tests.acceptance.harness.mortal"
@@ -78,6 +79,11 @@ DROP TABLE rates;
 DROP TABLE archived_orders;
 DROP INDEX refills_by_action;
 ALTER TABLE refills DROP COLUMN silent_since;
+ALTER TABLE orders DROP COLUMN origin;
+DROP INDEX actions_large;
+ALTER TABLE actions DROP COLUMN params_hash;
+DROP TABLE counters;
+DROP TABLE ended_sessions;
 UPDATE alembic_version SET version_num = '0001';
 """
 
@@ -196,9 +202,10 @@ async def _kill_during_a_migration(siege: Siege) -> None:
     await siege.die()
     with contextlib.closing(sqlite3.connect(siege.daemon.database)) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0011",)
+            ("0014",)
         ], "undo the newer migrations, too"
         database.executescript(_SECOND)
+    Seen(siege.daemon.database).path.unlink()  # which an older version does not write
     before = siege.remember()
     await siege.daemon.start(ready=False, program=(MORTAL, "migration", Moment.DURING, "0"))
     siege.seen["killed in a migration"] += await siege.has_ended(10.0)

@@ -84,7 +84,7 @@ class House(RuleBasedStateMachine):
         self.tracked: set[str] = set()
         self.resolved: set[int] = set()
         self.keys: dict[str, int] = {}
-        self.firings: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        self.firings: defaultdict[tuple[str, bool, int], list[float]] = defaultdict(list)
         self.checked: Any = None
         self.run(self.start())
         self.moment = remember(self)
@@ -350,9 +350,11 @@ class House(RuleBasedStateMachine):
         agreed(violations(self, {}, {}))
         before, self.moment = self.moment, remember(self)
         agreed(gone_since(before, self, self.resolved))
-        new = self.rows(f"SELECT rule, key, at FROM firings WHERE id > {before.last_firing}")
-        for name, order, at in new:
-            self.fired(name, order, at)
+        new = self.rows(
+            f"SELECT rule, dry_run, key, at FROM firings WHERE id > {before.last_firing}"
+        )
+        for name, is_dry, order, at in new:
+            self.fired(name, bool(is_dry), order, at)
         unsettled = Counter(
             self.rows(
                 "SELECT kind, order_id FROM actions WHERE order_id IS NOT NULL"
@@ -365,9 +367,9 @@ class House(RuleBasedStateMachine):
         known = {order for (order,) in self.rows("SELECT order_id FROM orders")}
         assert self.tracked <= known
 
-    def fired(self, name: str, order: int, at: float) -> None:
+    def fired(self, name: str, is_dry: bool, order: int, at: float) -> None:
         """`every` and `attempts`, by the mildest of the configurations that it may have gone by."""
-        earlier = self.firings[name, order]
+        earlier = self.firings[name, is_dry, order]  # what was tried leaves what is done alone
         rules = [rule for config in self.in_force for rule in config.rules if rule.name == name]
         every = min(rule.every for rule in rules)
         attempts = max(rule.attempts or 1000 for rule in rules)

@@ -71,10 +71,20 @@ class TestRefusing:
         health.ended(STATUS, BLOCKED, 100.0)
         assert health.probe(100.0, has_orders=True) == BALANCE
 
-    @pytest.mark.parametrize("call", [STATUS, BALANCE, SERVICES])
+    @pytest.mark.parametrize("call", [STATUS, BALANCE])
     def test_an_answer_ends_it(self, call: str):
         health = told((STATUS, BLOCKED), (BALANCE, BLOCKED))
         health.ended(call, None, 5.0, sent_at=4.0)
+        assert health.state is not HealthState.REFUSING
+
+    def test_a_price_list_ends_it_only_where_no_balance_can_be_asked(self):
+        """It may be public: ending on it, the panel would be asked everything again and again."""
+        health = told((STATUS, BLOCKED), (BALANCE, BLOCKED), (SERVICES, None))
+        assert health.state is HealthState.REFUSING
+        assert SERVICES not in {health.probe(9.0, has_orders=True) for _ in range(9)}
+        health = Health([STATUS, SERVICES])
+        for call, error in ((STATUS, BLOCKED), (SERVICES, BLOCKED), (SERVICES, None)):
+            health.ended(call, error, 1.0, sent_at=1.0)
         assert health.state is not HealthState.REFUSING
 
     def test_an_answer_that_was_under_way_ends_it_only_if_it_tells_of_orders(self):
@@ -276,7 +286,7 @@ ENDS = st.lists(
 
 
 @settings(max_examples=400, deadline=None)
-@given(ends=ENDS, calls=st.sets(st.sampled_from(READS), min_size=1))
+@given(ends=ENDS, calls=st.sets(st.sampled_from(READS)).map(lambda some: some | {STATUS}))
 def test_refusing_needs_two_kinds_of_call_or_all_orders(ends, calls):
     """And one answer about orders ends it, as one answer of any kind ends being down."""
     health, now = Health(calls), 0.0

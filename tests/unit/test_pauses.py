@@ -75,7 +75,7 @@ async def test_a_panel_that_answers_so_about_refills_only(odd: str, tmp_path: Pa
         assert len(house.panel.requests["status"]) > 30, "and orders are checked meanwhile"
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.dictionaries(st.sampled_from(ACTIONS), st.sampled_from(sorted(ODD)), min_size=1))
 def test_whatever_a_panel_answers_to_whichever_call(odd: dict[str, str]):
     async def play() -> None:

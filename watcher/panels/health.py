@@ -271,6 +271,8 @@ class Health:
         """A read was answered: the panel does not refuse everything."""
         if call not in GENERAL:
             self._limited = None
+        if self._is_weak(call):
+            return
         if call in (STATUS, *GENERAL):
             self._answered_at = now
         doubt = self._doubt
@@ -283,6 +285,10 @@ class Health:
             return
         if call == STATUS or (not refusing.by_orders and sent_at >= refusing.since):
             self._end_refusing(refusing, now)
+
+    def _is_weak(self, call: str) -> bool:
+        """Whether the call proves nothing: a price list may be public, where a balance is not."""
+        return call == SERVICES and BALANCE in self._calls
 
     def _end_refusing(self, refusing: _Refusing, now: float) -> None:
         self._refusing = None
@@ -422,6 +428,7 @@ class Health:
         general = [way for way in GENERAL if way in self._calls]
         status = [STATUS] if has_orders and STATUS in self._calls else []
         if refuses:
+            general = [way for way in general if not self._is_weak(way)]
             by_orders = self._refusing is not None and self._refusing.by_orders
             return status if by_orders and status else status + general
         if call == STATUS:

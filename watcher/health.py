@@ -13,6 +13,7 @@ from watcher.station import Station
 from watcher.store import Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
+from watcher.wording import counted
 
 log = structlog.get_logger()
 
@@ -71,7 +72,9 @@ class Health:
         healths = {name: station.line.health for name, station in self._stations.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
-        status = [f"{len(self._stations)} panels, {self._survey.orders()} orders"]
+        status = [
+            f"{counted(len(self._stations), 'panel')}, {counted(self._survey.orders(), 'order')}"
+        ]
         if down:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:

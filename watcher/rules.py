@@ -14,6 +14,7 @@ from watcher.model import (
     Reason,
     RuleAction,
 )
+from watcher.wording import times
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,16 +106,12 @@ def _cancel_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] 
     return None
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
 def _limit(
     rule: Rule, past: Past, now: float, held_until: float | None
 ) -> tuple[Reason, str, float | None] | None:
     acted = "would have acted" if rule.dry_run else "has acted"
     if rule.attempts is not None and past.count >= rule.attempts:
-        return Reason.ATTEMPTS, f"it {acted} {_times(past.count)} on this order", None
+        return Reason.ATTEMPTS, f"it {acted} {times(past.count)} on this order", None
     if past.count and past.last + rule.every > now:
         return Reason.EVERY, f"it {acted} on this order not long ago", past.last + rule.every
     if held_until is not None and held_until > now:

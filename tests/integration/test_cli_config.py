@@ -44,7 +44,7 @@ def test_a_good_one_is_summed_up(tmp_path: Path) -> None:
     for text in (
         f"{file} is good",
         str(tmp_path / "watcher.db"),
-        "127.0.0.1:9466, without a token",
+        "127.0.0.1:9466, no token",
         "smmgenie",
         "https://smmgenie.com/api/v2",
         "refill_status",

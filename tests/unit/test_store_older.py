@@ -128,7 +128,9 @@ async def test_a_plain_copy_that_was_put_back_is_refused(tmp_path: Path) -> None
     assert disowned(database).unresolved == 1
     async with opened(tmp_path) as store:
         assert await store.planned("p") == []
-        assert await store.firing_counts() == {("r", False, "p", str(n)): (1, NOW) for n in (1, 2, 3)}
+        assert await store.firing_counts() == {
+            ("r", False, "p", str(n)): (1, NOW) for n in (1, 2, 3)
+        }
     shutil.copyfile(copy, database)
     await refused(database)
 

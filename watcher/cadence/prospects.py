@@ -9,6 +9,7 @@ from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, standing
 from watcher.cadence.stages import STILL, Stage
 from watcher.model import Order, Status
+from watcher.wording import times
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
@@ -53,7 +54,9 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
     """What follows from what is known now."""
     at, order = agenda.expected_at(entry.slot, now), entry.order
     if entry.failures:
-        return Prospect(at=at, reason=f"the panel did not tell of it {entry.failures} times")
+        return Prospect(
+            at=at, reason=f"the panel did not tell of it, {times(entry.failures)} in a row"
+        )
     if entry.is_new:
         return Prospect(at=at, reason="the panel has not told of it yet")
     record = learnt.of(order.service)

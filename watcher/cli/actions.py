@@ -20,10 +20,11 @@ from watcher.cli.options import (
     Url,
     connect,
 )
-from watcher.cli.output import counted, say, show_json, show_json_pages, warn
+from watcher.cli.output import say, show_json, show_json_pages, warn
 from watcher.cli.tables import Column, show_table
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
+from watcher.wording import counted
 
 
 class Verdict(StrEnum):

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
-from watcher.cli.output import counted, errors, say, show_json, span, warn
+from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.errors import ConfigError, PanelError
+from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
@@ -96,7 +97,7 @@ def _document(config: "Config", findings: list[Finding] | None) -> dict[str, obj
 
 
 def _show_config(config: "Config") -> None:
-    token = "with a token" if config.token else "without a token"
+    token = "with a token" if config.token else "no token"
     say("")
     show_facts([("database", config.database), ("listen", f"{config.host}:{config.port}, {token}")])
     say("")

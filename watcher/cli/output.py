@@ -102,11 +102,6 @@ def span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 order", "2,000 orders"."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watcher.cli.output import counted, say
+from watcher.cli.output import say
+from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late: it takes a second that no other command should wait
     from watcher.config import Place

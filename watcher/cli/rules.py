@@ -9,6 +9,7 @@ from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.web.shapes import DecisionView, Explanation, RuleList, RuleView
+from watcher.wording import counted, times
 
 _DECISIONS = (
     Column("rule", wraps=True),
@@ -54,9 +55,9 @@ def _show_rules(listed: list[RuleView]) -> None:
 
 
 def _show_rule(rule: RuleView) -> None:
-    attempts = f", {rule.attempts} times at most" if rule.attempts else ""
+    attempts = f", {times(rule.attempts)} at most" if rule.attempts else ""
     held = [f"{panel} (goes on {ago(until)})" for panel, until in rule.held.items()]
-    failures = f", {rule.failures:,} failures" if rule.failures else ""
+    failures = f", {counted(rule.failures, 'failure')}" if rule.failures else ""
     say(rule.name, style="bold")
     show_facts(
         [
@@ -65,7 +66,10 @@ def _show_rule(rule: RuleView) -> None:
             ("  panels", rule.panels or "none"),
             ("  an order", f"once in {span(rule.every)}{attempts}"),
             ("  a panel", f"{rule.per_hour:,} an hour"),
-            ("  so far", f"{rule.evaluations:,} looks, fired {rule.firings:,} times{failures}"),
+            (
+                "  so far",
+                f"{counted(rule.evaluations, 'look')}, fired {times(rule.firings)}{failures}",
+            ),
             ("  held at", held),
             ("  switched off", rule.switched_off),
         ]

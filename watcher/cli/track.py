@@ -22,11 +22,12 @@ from watcher.cli.order_fields import track_item
 from watcher.cli.order_files import FIELDS, Layout, Row, read
 from watcher.cli.order_lines import Problem
 from watcher.cli.order_notes import Notes
-from watcher.cli.output import counted, errors, say, show_json, warn
+from watcher.cli.output import errors, say, show_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import CsvFile
 from watcher.cli.track_notes import track_notes
 from watcher.web.shapes import ServiceList, TrackAnswer
+from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

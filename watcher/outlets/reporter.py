@@ -11,6 +11,7 @@ from watcher.outlets.troubles import found, is_low
 from watcher.store import Moment, Spent, Store
 from watcher.survey import Survey
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
+from watcher.wording import counted
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
@@ -125,7 +126,11 @@ class Reporter:
             for panel in panels:
                 until = self._judge.held_until(rule, panel)
                 if until is not None and until > now:
-                    yield rule.name, panel, f"it wanted more than {rule.per_hour} orders an hour"
+                    yield (
+                        rule.name,
+                        panel,
+                        f"it wanted more than {counted(rule.per_hour, 'order')} an hour",
+                    )
         for name, cause in self._judge.switched_off.items():
             yield name, "", f"it fails, until a reload: {cause}"
 

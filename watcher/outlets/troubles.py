@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from watcher.metrics.state import PanelState
 from watcher.panels.health import HealthState
 from watcher.telling.notices import REFUSES, Event, Trouble
+from watcher.wording import counted
 
 # As the alert WatcherPanelStale: an idle panel is thought of once a minute.
 _POLLS_MISSED, _IDLE_POLL = 3, 60.0
@@ -41,7 +42,7 @@ def found(
 def _silence(panel: PanelState, since: float, now: float, *, was_down: bool) -> Iterator[Trouble]:
     limit = _POLLS_MISSED * max(_IDLE_POLL, panel.poll_interval)
     if now - since > limit or (was_down and not panel.up):
-        text = f"no check has succeeded for {(now - since) / 60:.0f} minutes"
+        text = f"no check has succeeded for {counted(round((now - since) / 60), 'minute')}"
         yield Trouble(Event.PANEL_DOWN, panel.name, text)
 
 
@@ -60,10 +61,12 @@ def _of_panel(panel: PanelState, lasts: float | None) -> Iterator[Trouble]:
     name = panel.name
     if is_low(panel):
         left = f"{panel.balance:g} {panel.currency}".strip()
-        enough = "" if lasts is None else f", enough for {lasts / 3600:.0f} hours"
+        enough = "" if lasts is None else f", enough for {counted(round(lasts / 3600), 'hour')}"
         yield Trouble(Event.BALANCE_LOW, name, f"{left} left{enough}")
     if panel.stalled:
-        yield Trouble(Event.ORDER_STALLED, name, f"{panel.stalled} orders make no progress")
+        yield Trouble(
+            Event.ORDER_STALLED, name, f"{counted(panel.stalled, 'order')} without progress"
+        )
     for kind, count in panel.unresolved.items():
         if count:
             text = f"{count} {kind} whose outcome nobody knows: watcher resolve"

@@ -229,6 +229,7 @@ class Health:
             self._refused(call, text, now, order, was_known, passed, is_bad_key=is_bad_key)
         else:
             self._was_silent(call, text, now)
+        self._try(call)  # whatever it came to, it is not asked again for the same doubt
 
     def unread(self, call: str, field: str, value: str, now: float) -> None:
         """A field of an answer is there and can't be read."""
@@ -298,7 +299,6 @@ class Health:
 
     def _was_limited(self, call: str, text: str, now: float) -> None:
         self._heard()
-        self._try(call)
         if call not in GENERAL:  # these have limits of their own
             since = now if self._limited is None else self._limited.since
             self._limited = Fault(call, text, since)
@@ -307,7 +307,6 @@ class Health:
         self._silences += 1
         since = now if self._silence is None else self._silence.since
         self._silence = Fault(call, text, since)
-        self._try(call)
 
     def _heard(self) -> None:
         self._silences = 0
@@ -350,7 +349,6 @@ class Health:
             more = self._refusing.probes + 1
             self._refusing = msgspec.structs.replace(self._refusing, probes=more)
             return
-        self._try(call)
         self._judge(call, words, text, now, passed, is_new=is_new)
 
     def _note_alone(self, order: str, was_known: bool, *, is_new: bool) -> None:
@@ -404,7 +402,7 @@ class Health:
             self._doubt = _Doubt(call, words, text, now)
 
     def _try(self, call: str) -> None:
-        """A call that was to settle the doubt did not."""
+        """A call that could settle the doubt did not, if there still is one."""
         doubt = self._doubt
         if doubt is not None:
             self._doubt = msgspec.structs.replace(doubt, tried=doubt.tried | {call})

@@ -12,6 +12,7 @@ from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
 from watcher.panels.health import GENERAL, READS, Health, HealthState
 from watcher.panels.limits import Lane, Pace
+from watcher.wording import utc
 
 log = structlog.get_logger()
 
@@ -191,6 +192,11 @@ class Line:
         self._told = state
         if state is BreakerState.OPEN:
             until = self.breaker.open_until()
-            log.warning("panel.breaker_open", panel=self.name, until=until, cause=self.problem)
+            log.warning(
+                "panel.breaker_open",
+                panel=self.name,
+                until=None if until is None else utc(until),
+                cause=self.problem,
+            )
         else:
             log.info("panel.breaker_closed", panel=self.name)

@@ -13,6 +13,7 @@ from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.shapes import PanelView, RuleView
 from watcher.web.state import panel_views, rule_views
+from watcher.wording import counted
 
 CHECKS, PANELS = 8, 24  # shown on the first page
 _SHORT = 2 * 86400.0  # seconds: an account that lasts no longer is told of
@@ -244,7 +245,7 @@ def _of_rule(rule: RuleView) -> Iterator[Need]:
             tone="warn",
             what="Rule paused",
             where=rule.name,
-            detail=f"it wanted more than {rule.per_hour} orders an hour at {many};"
+            detail=f"it wanted more than {counted(rule.per_hour, 'order')} an hour at {many};"
             f" it goes on at {_clock(max(rule.held.values()))}",
             href="#rules",
             todo="Rules",

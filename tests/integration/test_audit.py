@@ -300,7 +300,7 @@ def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
     yield "unresolved", lambda d: d.judge.unresolved.update({9: key}), "the judge knows"
     yield "open", lambda d: d.judge._open_actions.update({key: {"cancel"}}), "the judge knows"
     yield "refill", lambda d: d.stations["smmxz"].refills._refills.clear(), "nothing follows refill"
-    yield "running", lambda d: d.judge._refills_running.clear(), "the judge does not know"
+    yield "running", lambda d: d.judge._refills_running.clear(), "the judge is told otherwise"
 
 
 IN_MIND = {name: (plant, words) for name, plant, words in _in_mind()}

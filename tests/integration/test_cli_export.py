@@ -56,7 +56,7 @@ def test_orders_as_csv_that_can_be_tracked_again(daemon: CannedDaemon) -> None:
     result = watcher(daemon, "orders")
     assert (result.exit_code, result.stderr) == (0, "2,500 orders written\n")
     table = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert [*table[0], "next_check_at"] == list(OrderView.__struct_fields__)
+    assert [*table[0]] == [f for f in OrderView.__struct_fields__ if f != "next_check_at"]
     assert [row["order"] for row in table] == [str(n) for n in range(2500)]
     assert (table[0]["charge"], table[0]["count"], table[0]["stalled"]) == ("0.27819", "", "false")
     assert len(daemon.asked("GET /v1/orders")) == 3

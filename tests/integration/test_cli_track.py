@@ -80,10 +80,12 @@ def test_what_is_not_known_of_orders_is_told_with_what_it_means_for_rules(
     daemon.answers[CALL] = lambda request: (200, TrackAnswer(3, 0, [], undated=1, finish_unknown=2))
     result = watcher(daemon, "1", "2", "3")
     assert (result.exit_code, result.stdout) == (0, "3 orders tracked, 0 known already\n")
-    undated, unfinished = result.stderr.splitlines()
+    undated, unfinished, without_service = result.stderr.splitlines()
     assert undated.startswith("1 order without a date: rules count order.age from now")
     assert unfinished.startswith("2 orders without a time of completion")
-    assert watcher(daemon, "1", "--json").stderr == ""
+    assert without_service.startswith("3 orders have no service")
+    told = json.loads(watcher(daemon, "1", "--json").stdout)
+    assert (told["undated"], told["finish_unknown"]) == (1, 2)
 
 
 @pytest.mark.parametrize("args", [(), ("1 2",), ("--file", "/nowhere/at/all"), ("--file", "/")])
@@ -121,6 +123,8 @@ def test_what_is_not_taken_goes_to_a_file(daemon: CannedDaemon, tmp_path: Path) 
         "known": 0,
         "rejected": 2,
         "updated": 0,
+        "undated": 0,
+        "finish_unknown": 0,
         "without_service": 2,
         "unlisted_services": {},
         "layout": {

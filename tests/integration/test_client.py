@@ -267,7 +267,7 @@ class TestRequests:
 
     async def test_201_is_an_answer_too(self) -> None:
         async with connected(answering({"order": 1}, "201 Created")) as line:
-            assert await line.client.add({}) == "1"
+            assert await line.client.add({"service": "1"}) == "1"
 
     async def test_a_compressed_answer(self) -> None:
         body = gzip.compress(json.dumps({"refill": 5}).encode())
@@ -611,7 +611,7 @@ class TestStatuses:
         async with connected(answering({"refill": 5}, status)) as line:
             assert await line.client.refill(["7"]) == {"7": "5"}
         async with connected(answering({"order": "bVJizQKZab"}, status)) as line:
-            assert await line.client.add({}) == "bVJizQKZab"
+            assert await line.client.add({"service": "1"}) == "bVJizQKZab"
         rows = [{"order": 7, "refill": 5}, {"order": 8, "refill": {"error": "Too early"}}]
         async with connected(answering(rows, status)) as line:
             found = await line.client.refill(["7", "8", "9"])
@@ -627,7 +627,7 @@ class TestStatuses:
             with pytest.raises(RemoteFault, match=f"^HTTP {status[:3]}"):
                 await line.client.cancel(["7"])
             with pytest.raises(RemoteFault, match=f"^HTTP {status[:3]}"):
-                await line.client.add({})
+                await line.client.add({"service": "1"})
 
     async def test_a_rate_limit_in_an_answer(self) -> None:
         error = await failure(answering({"error": "Rate limit exceeded"}))

@@ -6,10 +6,12 @@ import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -31,7 +33,7 @@ from watcher.facts import Panel, Past, Situation
 from watcher.model import Order, Phase, RuleAction, Status
 from watcher.panels.profiles import shipped
 from watcher.rules import Rule, decide
-from watcher.simulator import SimulatedPanel, Trait
+from watcher.simulator import PRICE_LIST, SimulatedPanel, Trait, World
 from watcher.store import Store
 from watcher.web.shapes import ActionAnswer, OrderList, PanelList
 
@@ -99,12 +101,12 @@ def a_database_in_use(path: Path) -> str:
     return asyncio.run(held())
 
 
-def canned(*args: str) -> str:
+def canned(*args: str, state: str = "unresolved") -> str:
     with CannedDaemon() as daemon:
         daemon.put("GET /v1/orders", OrderList([order_view()], "7"))
         daemon.put("GET /v1/panels", PanelList([panel_view("mypanel")]))
-        unresolved = action_view(17, kind="submit", state="unresolved")
-        daemon.put("POST /v1/submit", ActionAnswer(unresolved), 202)
+        action = action_view(17, kind="submit", state=state)
+        daemon.put("POST /v1/submit", ActionAnswer(action), 202)
         return watcher(*args, "--url", daemon.url)
 
 
@@ -144,8 +146,26 @@ def an_empty_price_list(path: Path) -> str:
         return watcher("check-config", file, "--online", KEY="k")
 
 
-def asked_online(path: Path, *traits: Trait, key: str = "k", scheme: str = "http") -> str:
-    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=traits)
+class AsPhpPrints(Decimal):
+    """A price as PHP's number_format prints it."""
+
+    def __format__(self, form: str) -> str:
+        return f"{self:,}" if form == "f" else super().__format__(form)
+
+
+def a_price_that_can_not_be_read(path: Path) -> str:
+    world = World((msgspec.structs.replace(PRICE_LIST[0], rate=AsPhpPrints(1234)),))
+    return asked_online(path, world=world)
+
+
+def asked_online(
+    path: Path,
+    *traits: Trait,
+    key: str = "k",
+    scheme: str = "http",
+    world: World | None = None,
+) -> str:
+    panel = SimulatedPanel(shipped()["smmgenie"], key="k", traits=traits, world=world)
     file = path / "watcher.toml"
     with in_thread(panel):
         url = panel.url.replace("http", scheme, 1)
@@ -177,6 +197,10 @@ SITUATIONS: dict[str, Callable[[Path], str]] = {
     "the finish of this order": a_finish_that_is_not_known,
     "…: rule …: takes too long": a_slow_condition,
     "action … is unresolved": lambda path: canned("submit", "mypanel", "--service", "1"),
+    "action … is still planned": lambda path: canned(
+        "submit", "mypanel", "--service", "1", state="planned"
+    ),
+    "… can't be read": a_price_that_can_not_be_read,
     "the price list is empty": an_empty_price_list,
     "it redirects": lambda path: asked_online(path, Trait.REDIRECTS_SLASH),
     "a web firewall": lambda path: asked_online(path, Trait.WANTS_USER_AGENT),

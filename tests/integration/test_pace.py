@@ -230,8 +230,9 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
         plain = house.daemon.judge.judge
 
         def judge(orders: Any, now: float) -> Any:
-            rounds.note(orders[0].panel)
-            return plain(orders, now)
+            some = list(orders)
+            rounds.note(some[0].panel)
+            return plain(some, now)
 
         house.daemon.judge.judge = judge
         async with ledger.hold(NAMES):  # all of them wait

@@ -218,7 +218,7 @@ when = "order.status == 'completed' && service.refill"
             {"panel": "standard", "order": ids[1], "service": 1},
         ]
         answer = await house.call("POST", "/v1/orders", json={"orders": items})
-        assert answer == {"tracked": 0, "known": 2, "rejected": [], "updated": 1}
+        assert (answer["tracked"], answer["known"], answer["updated"]) == (0, 2, 1)
         await house.run(5.0)
         assert [house.order(i).service for i in ids] == ["1", "1", None]
         assert house.panel.journal.sent("refill") == {int(ids[0]): 1, int(ids[1]): 1}

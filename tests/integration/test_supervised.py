@@ -64,7 +64,7 @@ async def test_a_life_as_systemd_hears_of_it(
         daemon = DaemonProcess(tmp_path, {"p": panel})
         await daemon.start(ready=False)
         first = await listener.next()
-        assert first == ["READY=1", "STATUS=1 panels, 0 orders"]
+        assert first == ["READY=1", "STATUS=1 panel, 0 orders"]
         # Ready means ready: migrated, and the configuration in force.
         assert daemon.rows("SELECT count(*) FROM alembic_version") == [(1,)]
         assert [p["panel"] for p in (await daemon.call("GET", "/v1/panels"))["panels"]] == ["p"]
@@ -93,7 +93,7 @@ async def test_the_watchdog_is_fed(
         await daemon.start(ready=False)
         assert (await listener.next(but="WATCHDOG=1"))[0] == "READY=1"
         for _ in range(3):
-            assert await listener.next() == ["WATCHDOG=1", "STATUS=1 panels, 0 orders"]
+            assert await listener.next() == ["WATCHDOG=1", "STATUS=1 panel, 0 orders"]
         await daemon.stop()
 
 

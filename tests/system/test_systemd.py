@@ -176,7 +176,7 @@ def test_a_start_is_over_when_the_daemon_is_ready(machine: Machine):
     machine.run("systemctl", "restart", "watcher")
     assert fetch(machine, "/readyz").strip() == "ok"
     assert state(machine)["ActiveState"] == "active"
-    assert status_text(machine).startswith("1 panels, ")
+    assert status_text(machine).startswith("1 panel, ")
     database = machine.run("stat", "-L", "-c", "%a", "/var/lib/watcher").stdout.strip()
     assert database == "700"
 

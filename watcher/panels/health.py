@@ -179,7 +179,8 @@ class Health:
             for call, end in self._ends.items()
             if end.words is not None and self._is_fault(call, end)
         ]
-        return found + [fault for fault, _ in self._unread.values()]
+        told = {fault.call for fault in found}
+        return found + [fault for fault, _ in self._unread.values() if fault.call not in told]
 
     def _has_faults(self) -> bool:
         return bool(self._unread) or any(

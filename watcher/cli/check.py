@@ -260,13 +260,14 @@ async def _heard(
     call: str, request: Awaitable[Answer], health: "Health", finding: Finding
 ) -> Answer | None:
     """The answer; what it came to is told to the panel's health."""
+    sent_at = time.time()
     try:
         answer = await request
     except PanelError as error:
         health.ended(call, error, time.time())
         finding.problems.append(f"{call}: {error}")
         return None
-    health.ended(call, None, time.time())
+    health.ended(call, None, time.time(), sent_at=sent_at)
     return answer
 
 

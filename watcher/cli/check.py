@@ -253,6 +253,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
         finding.remarks.append(f"{cause} machine's address, or {table}")
     finding.state = health.verdict()
     finding.state_detail = [f"{fault.call}: {fault.text}" for fault in health.faults]
+    finding.remarks += [told for told in finding.state_detail if told not in finding.problems]
     return finding
 
 

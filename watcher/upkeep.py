@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _BALANCE_AGAIN, _SERVICES_AGAIN = 60.0, 600.0
 _LONGEST_AGAIN = 3600.0  # after many failures in a row; the interval where that is shorter
 _REMEMBER_EVERY = 60.0
+_AFTER_CRASH = (5.0, 300.0)  # seconds: the first and the longest
 _ORDERS_TRIED = 10  # one by one, while the panel refuses everything
 
 
@@ -53,6 +54,7 @@ class Upkeep:
         self._to_review = False
         self._is_wanted = False  # someone has asked to try the panel at once
         self._probed = 0
+        self._crashes: Patience[None] = Patience(_AFTER_CRASH)
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
@@ -69,6 +71,9 @@ class Upkeep:
         while the panel refuses everything. What it tells is used, too, but for statuses: these
         are the poller's.
         """
+        until = self._crashes.until(None, now)
+        if until > now:
+            return until
         order = self._some_order(now)
         call = self._line.health.probe(now, has_orders=order is not None)
         if call is None and self._is_wanted:
@@ -80,8 +85,13 @@ class Upkeep:
         if again_at is not None:
             return again_at
         self._probed += 1
-        with suppress(PanelError):  # the line knows, and wakes this where another is wanted
-            await self._read(call, order, now)
+        try:
+            with suppress(PanelError):  # the line knows, and wakes this where another is wanted
+                await self._read(call, order, now)
+        except Exception:  # nobody foresaw it, and no health knows of it
+            self._crashes.learnt_nothing(None, now)
+            raise
+        self._crashes.forget(None)
         return self._line.breaker.open_until()
 
     def retry(self) -> None:

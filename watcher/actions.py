@@ -62,6 +62,10 @@ class ActionWorker:
         """Planned actions of this panel, to be sent in turn."""
         self._planned.update({action.id: action for action in actions})
 
+    def begin_anew(self) -> None:
+        """Send at once what waits for a pause to be over."""
+        self._patience.forget_all()
+
     def pending(self, kind: Kind) -> int:
         """How many actions of the kind wait to be sent."""
         return sum(action.kind is kind for action in self._planned.values())

@@ -98,6 +98,9 @@ class Upkeep:
         """Try the panel at once: the next `probe` asks it something in any case."""
         self._line.resume()
         self._is_wanted = True
+        self._crashes.forget_all()
+        for interval in (self._balance, self._services):
+            interval.begin_anew()
 
     async def _read(self, call: str, order: str | None, now: float) -> None:
         if call == BALANCE:
@@ -204,6 +207,9 @@ class _Interval:
         """Until when not to ask again, because the last time told nothing."""
         until = self._patience.until(None, now)
         return until if until > now else None
+
+    def begin_anew(self) -> None:
+        self._patience.forget_all()
 
     def failed(self, now: float) -> float:
         return self._patience.learnt_nothing(None, now)

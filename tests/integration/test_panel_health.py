@@ -284,6 +284,21 @@ async def test_a_mended_panel_is_asked_at_once(tmp_path: Path, how: str):
         assert all(house.clock() - checked_at(house, order) < 5.0 for order in ids)
 
 
+async def test_an_action_that_waits_goes_out_at_once_when_somebody_tries_the_panel(tmp_path: Path):
+    async with a_house(tmp_path, defaults=OFTEN) as house:
+        (order,) = await house.place(1, fate=SLOW)
+        await house.run(5 * MINUTE)
+        worker = house.daemon.stations["standard"].worker
+        await house.call("POST", f"/v1/orders/standard/{order}/cancel", status=202)
+        for _ in range(20):  # as if the panel had put it off as often
+            worker._patience.learnt_nothing(1, house.clock())
+        await house.run(MINUTE)
+        assert house.panel.journal.sent("cancel") == {}
+        await house.call("POST", "/v1/panels/standard/retry", status=202)
+        await house.run(10.0)
+        assert house.panel.journal.sent("cancel") == {int(order): 1}
+
+
 async def test_a_panel_that_was_down_is_asked_at_once(tmp_path: Path):
     async with a_house(tmp_path, defaults=OFTEN) as house:
         await house.place(5, fate=SLOW)

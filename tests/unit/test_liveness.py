@@ -12,6 +12,8 @@ from tests.support.odd_house import PANEL, OddHouse, an_odd_house
 from watcher.errors import StoreBusy, StoreFull
 from watcher.model import Kind
 
+pytestmark = pytest.mark.long
+
 HOUR = 3600.0
 CONFIG = """
 [panels.p]

@@ -57,6 +57,8 @@ from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.recall import recall
 from watcher.store import orders as orders_module
 
+pytestmark = pytest.mark.long
+
 T = TypeVar("T")
 # `make` and CI play these; each night more are played, and other ones.
 EXAMPLES = int(os.environ.get("WATCHER_TEST_EXAMPLES", "60"))

@@ -17,6 +17,8 @@ from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import StoreFull
 from watcher.model import Kind
 
+pytestmark = pytest.mark.long
+
 HOUR = 3600.0
 ACTIONS = ("status", "refill_status", "refill", "cancel", "balance", "services")
 CONFIG = """

@@ -30,6 +30,11 @@ class Patience(Generic[Key]):
         self._counts.pop(key, None)
         self._until.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Somebody wants everything tried at once."""
+        self._counts.clear()
+        self._until.clear()
+
     def count(self, key: Key) -> int:
         """How many answers in a row told nothing of it."""
         return self._counts.get(key, 0)

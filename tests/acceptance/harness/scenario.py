@@ -9,7 +9,7 @@ from tests.acceptance.harness.fuse import Moment
 from watcher.panels.profiles import shipped
 from watcher.simulator import Trait
 from watcher.simulator.limits import LimitKind
-from watcher.simulator.traits import FAULTS
+from watcher.simulator.traits import FAULTS, WANTS
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
@@ -65,12 +65,13 @@ LIMITS: dict[str, tuple[float, int | None]] = {
     "tell": (DAY, None),
 }
 
-# A trait that panels have for good. Not benign here: what makes each order a request of its own,
-# and what tells the date to wait for, since time is simulated.
+# A trait that panels have for good. Not benign here: what wants another configuration, what makes
+# each order a request of its own, and what tells the date to wait for, since time is simulated.
 BENIGN = tuple(
     sorted(
         set(Trait)
         - FAULTS
+        - WANTS
         - {Trait.LIST_WITHOUT_IDS, Trait.RETRY_AFTER_DATE, Trait.ERRORS_500, Trait.ERRORS_429}
     )
 )

@@ -26,6 +26,8 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
+_AFTER_NO_ANSWER = (MIN_GAP, 60.0)  # seconds: the first and the longest
+_LOOK_AGAIN = 60.0  # seconds, for a task that is to be given up once the panel answers
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or told of no task
 _ANSWERED_WITHIN = 3600.0  # seconds: a panel that told of an order in them is not down
 
@@ -56,9 +58,13 @@ class RefillWatcher:
         self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
         self._patience: Patience[str] = Patience()
+        self._unasked: Patience[None] = Patience(_AFTER_NO_ANSWER)
         self._asked: dict[str, float] = {}  # when each was last answered
         self._missed: set[str] = set()  # whose last answer, in this run, did not say how far
-        self._heap: list[tuple[float, str]] = []
+        self._heap: list[tuple[float, str]] = []  # when to ask about each
+        self._due: dict[str, float] = {}  # the entry of the heap that counts
+        self._ends: list[tuple[float, str]] = []  # when to look whether to give each up
+        self._ending: set[str] = set()
         self._one_by_one_until = 0.0  # the panel refuses batches that hold one unknown id
 
     @property
@@ -86,31 +92,40 @@ class RefillWatcher:
                 break
             await self._round(ids, now)
             now = self._line.clock()
-        return self._heap[0][0] if self._heap else None
+        return min((heap[0][0] for heap in (self._heap, self._ends) if heap), default=None)
 
     # --- giving up ---
 
     async def _give_up(self, now: float) -> None:
-        """End the tasks that nothing was learnt of for too long; others that are due stay so."""
-        due = list(self._pop_due(now))
-        over = [refill for refill in due if self._is_lost(refill, now)]
-        waiting = {refill.id: refill for refill in due}
+        """End the tasks that nothing was learnt of for too long."""
+        due = list(self._pop_ends(now))
         try:
-            if over:
-                changed = [lost for refill in over if (lost := lose_refill(refill, now))]
+            over = [lose_refill(refill, now) for refill in due if self._is_lost(refill, now)]
+            changed = [refill for refill in over if refill is not None]
+            if changed:
                 await self._store.record_refills(changed)
-                for refill in changed:
-                    self._lost(refill, now)
-                    del waiting[refill.id]
+            for refill in changed:
+                self._lost(refill, now)
         finally:
-            for refill in waiting.values():
-                self._wait(refill, now, now)
+            for refill in due:
+                if refill.id in self._refills:
+                    self._look_again(refill, now)
 
-    def _pop_due(self, now: float) -> Iterator[Refill]:
-        while self._heap and self._heap[0][0] <= now:
-            refill_id = heapq.heappop(self._heap)[1]
+    def _pop_ends(self, now: float) -> Iterator[Refill]:
+        while self._ends and self._ends[0][0] <= now:
+            refill_id = heapq.heappop(self._ends)[1]
+            self._ending.discard(refill_id)
             if refill_id in self._refills:
                 yield self._refills[refill_id]
+
+    def _look_again(self, refill: Refill, now: float) -> None:
+        """Look whether to give the task up when that may be so, if it may."""
+        lost_at = self._lost_at(refill, now)
+        if lost_at is None or refill.id in self._ending:
+            return
+        self._ending.add(refill.id)
+        at = lost_at if lost_at > now else now + _LOOK_AGAIN
+        heapq.heappush(self._ends, (at, refill.id))
 
     def _is_lost(self, refill: Refill, now: float) -> bool:
         """Whether to give it up: not before it was asked about in this run, not while the panel
@@ -153,7 +168,10 @@ class RefillWatcher:
         left: list[tuple[float, str]] = []
         while self._heap and len(taken) < limit and len(left) < limit:
             at, refill_id = heapq.heappop(self._heap)
-            if self._may_be_asked(refill_id, at, now):
+            if self._due.get(refill_id) != at:
+                continue  # it is over, or waits for another time
+            if at <= now or self._may_be_early(refill_id, now):
+                del self._due[refill_id]
                 taken.append(refill_id)
             else:
                 left.append((at, refill_id))
@@ -161,9 +179,7 @@ class RefillWatcher:
             heapq.heappush(self._heap, entry)
         return taken
 
-    def _may_be_asked(self, refill_id: str, at: float, now: float) -> bool:
-        if at <= now:  # else it is due to be given up
-            return self._patience.until(refill_id, now) <= now
+    def _may_be_early(self, refill_id: str, now: float) -> bool:
         return not self._patience.count(refill_id) and self._asked[refill_id] + MIN_GAP <= now
 
     async def _round(self, ids: list[str], now: float) -> None:
@@ -176,11 +192,14 @@ class RefillWatcher:
             for refill_id, row in rows.items():
                 self._answered(changed.get(refill_id, self._refills[refill_id]), row, now)
                 del waiting[refill_id]
-        finally:
+            if rows:
+                self._unasked.forget(None)
+        finally:  # what no answer speaks of is no fault of the tasks: they wait together
+            again_at = self._unasked.learnt_nothing(None, now) if waiting else now
             for refill_id in waiting:
                 self._missed.discard(refill_id)
                 if refill_id in self._refills:
-                    self._learnt_nothing(refill_id, now)
+                    self._wait(self._refills[refill_id], again_at, now)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
         """What the panel's answer says of each task; nothing where it gave none."""
@@ -242,14 +261,12 @@ class RefillWatcher:
         self._wait(self._refills[refill_id], at, now)
 
     def _wait(self, refill: Refill, at: float, now: float) -> None:
-        """Look at the task again at that time, not before its pause is over; or to give it up."""
-        at = max(at, self._patience.until(refill.id, now))
-        lost_at = self._lost_at(refill, now)
-        if not self._limit:
-            at = lost_at or at
-        elif lost_at is not None and lost_at > now:
-            at = min(at, lost_at)
-        heapq.heappush(self._heap, (at, refill.id))
+        """Ask about the task at that time, not before its pause is over; or give it up."""
+        if self._limit:
+            at = max(at, self._patience.until(refill.id, now))
+            self._due[refill.id] = at
+            heapq.heappush(self._heap, (at, refill.id))
+        self._look_again(refill, now)
 
     def _enter(self, refill: Refill, now: float) -> None:
         """The task is so, which is on record."""
@@ -262,6 +279,7 @@ class RefillWatcher:
             self._patience.forget(refill.id)
             self._missed.discard(refill.id)
             del self._asked[refill.id]
+            self._due.pop(refill.id, None)
 
     def _take_over(self, refill: Refill) -> None:
         self._refills[refill.id] = refill

@@ -31,7 +31,8 @@ TOLD = {
 }
 # Refusals of a whole request that have nothing to do with the orders in it.
 _PROOFS = frozenset({Trait.RATE_LIMITED.value, Refusal.KEY.text, Refusal.REQUEST.text})
-_HARMLESS_FAULTS = frozenset({"", Trait.RATE_LIMITED.value})
+# These leave a refusal's words as they are, or in a list.
+_HARMLESS_FAULTS = frozenset({"", Trait.RATE_LIMITED.value, Trait.WRONG_TYPES.value})
 
 _ACTIONS = """
 SELECT actions.kind, actions.state, actions.order_id FROM actions

@@ -28,7 +28,8 @@ def _orders(daemon: Daemon, station: Station, at_rest: bool) -> Iterator[str]:
 
 
 def _refills(station: Station, at_rest: bool) -> Iterator[str]:
-    waiting = {refill for _, refill in station.refills._heap}
+    refills = station.refills
+    waiting = refills._due if refills._limit else refills._ending
     for refill in station.refills._refills:
         if at_rest and refill not in waiting:
             yield f"{station.name}: refill {refill} waits nowhere"

@@ -320,6 +320,7 @@ async def _copy_put_in_place(siege: Siege) -> None:
         await siege.die()
     elif "restore" not in siege.daemon.text()[-2000:]:
         siege.found.append("a copy is refused without the command that restores it")
+    siege.overlook_refusal()
     if sum(len(panel.journal) for panel in siege.panels.values()) != sent:
         siege.found.append("a copy was put in place of the database: panels were asked by it")
     for path in place.parent.glob(f"{place.name}*"):

@@ -189,6 +189,10 @@ class Siege:
         ]
         self._read = len(said)
 
+    def overlook_refusal(self) -> None:
+        """The last line in the log is how a start is refused that should be."""
+        self._read = len(self.daemon.text().splitlines())
+
     async def finish(self) -> None:
         """Nothing is wrong until every open order was asked about; the end, and the last look.
 

@@ -82,6 +82,9 @@ class TestFound:
             "action_unresolved: 2 refill whose outcome nobody knows: watcher resolve",
         ]
 
+    def test_one_of_a_kind_is_told_as_one(self):
+        assert self.texts(a_panel(stalled=1)) == ["order_stalled: 1 order makes no progress"]
+
     def test_a_rule_that_pauses(self):
         (trouble,) = found([], [("r", "p", "more than per_hour wanted")], {}, 0.0)
         assert trouble.event is Event.RULE_PAUSED

@@ -64,9 +64,9 @@ def _of_panel(panel: PanelState, lasts: float | None) -> Iterator[Trouble]:
         enough = "" if lasts is None else f", enough for {counted(round(lasts / 3600), 'hour')}"
         yield Trouble(Event.BALANCE_LOW, name, f"{left} left{enough}")
     if panel.stalled:
-        yield Trouble(
-            Event.ORDER_STALLED, name, f"{counted(panel.stalled, 'order')} without progress"
-        )
+        make = "makes" if panel.stalled == 1 else "make"
+        text = f"{counted(panel.stalled, 'order')} {make} no progress"
+        yield Trouble(Event.ORDER_STALLED, name, text)
     for kind, count in panel.unresolved.items():
         if count:
             text = f"{count} {kind} whose outcome nobody knows: watcher resolve"

@@ -223,6 +223,12 @@ def _shops() -> list[Panel]:
             "short",
         ),
         graph(
+            "Broken off a minute",
+            "Requests that broke off or can't be decoded, connections refused or silent.",
+            {"{{reason}}": per_minute("watcher_web_client_faults_total", "reason")},
+            "short",
+        ),
+        graph(
             "Answered by an error a minute",
             "What was refused, by the panel or here.",
             {

@@ -6,7 +6,7 @@ Each check yields a sentence for each breach that it finds.
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from watcher.panels.protocol.refusals import Refusal
@@ -89,8 +89,16 @@ def left_sending(daemon: Rows) -> list[str]:
     ]
 
 
-def fired_too_often(daemon: Rows, limits: Mapping[str, tuple[float, int | None]]) -> list[str]:
-    """By rule: its `every` and its `attempts`, against its firings in the order of their ids."""
+def fired_too_often(
+    daemon: Rows,
+    limits: Mapping[str, tuple[float, int | None]],
+    set_back: Sequence[float] = (),
+) -> list[str]:
+    """By rule: its `every` and its `attempts`, against its firings in the order of their ids.
+
+    A firing that lies in the future counts as of when the clock was `set_back`: these are the times
+    that it showed then.
+    """
     found = []
     last: dict[tuple[str, int], float] = {}
     count: Counter[tuple[str, int]] = Counter()
@@ -100,9 +108,12 @@ def fired_too_often(daemon: Rows, limits: Mapping[str, tuple[float, int | None]]
         count[key] += 1
         if attempts is not None and count[key] > attempts:
             found.append(f"order {order}: {rule} fired {count[key]} times, {attempts} is the limit")
-        if key in last and at < last[key] + every:
-            found.append(f"order {order}: {rule} fired again after {at - last[key]:.0f} s")
-        last[key] = max(at, last.get(key, at))
+        since = last.get(key, at - every)
+        if at < since:
+            since = max((back for back in set_back if back <= at), default=since)
+        if at < since + every:
+            found.append(f"order {order}: {rule} fired again after {at - since:.0f} s")
+        last[key] = at
     return found
 
 

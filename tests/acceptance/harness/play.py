@@ -174,7 +174,7 @@ class Performance:
     def _breaches(self, when: str) -> list[str]:
         stage, crowd = self.stage, self.crowd
         found = violations(stage, stage.all_panels, crowd.tracked, crowd.keys)
-        found += fired_too_often(stage, LIMITS)
+        found += fired_too_often(stage, LIMITS, stage.set_back)
         known = {number for (number,) in stage.rows("SELECT id FROM actions")}
         found += [f"action {n} was confirmed and is lost" for n in crowd.confirmed - known]
         return [f"{when}: {breach}" for breach in found]

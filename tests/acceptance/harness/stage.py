@@ -65,6 +65,7 @@ class Stage(House):
         self.all_panels = {plan.name: self._panel(plan) for plan in scenario.panels}
         self.bugs: list[str] = []
         self.crashes = 0
+        self.set_back: list[float] = []  # what the clock showed after it was set back
         self.up = False
         super().__init__(directory / "config.toml", dict(self.all_panels), SkewedClock(self.true))
         self._new_schedule()
@@ -114,6 +115,8 @@ class Stage(House):
             self.schedule.set_clock(seconds)
         else:
             self.clock.skew += seconds
+        if seconds < 0:
+            self.set_back.append(self.clock())
 
     async def rise(self) -> None:
         """Start a daemon on the database as it is; raises Crash where it ends at once."""

@@ -76,7 +76,7 @@ async def test_the_hours_that_are_left_at_what_was_spent(tmp_path: Path):
             set_balance(house, amount)
             await house.run(30 * MINUTE)
         (message,) = receiver.arrived
-        assert message["text"] == "balance low at standard: 20 USD left, enough for 1 hours"
+        assert message["text"] == "balance low at standard: 20 USD left, enough for 1 hour"
 
 
 async def test_what_lasts_is_told_again_and_a_restart_tells_nothing_anew(tmp_path: Path):

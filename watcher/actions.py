@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import structlog
 
@@ -90,17 +91,13 @@ class ActionWorker:
 
     def _next_batch(self, now: float) -> list[Action]:
         """The first action and those that can go with it; they stay in the queue."""
-        ready = [a for a in self._planned.values() if self._patience.until(a.id, now) <= now]
-        first = next(iter(ready), None)
+        ready = (a for a in self._planned.values() if self._patience.until(a.id, now) <= now)
+        first = next(ready, None)
         if first is None:
             return []
         limit = 1 if first.id in self._alone else self._limit(first.kind)
-        same = (
-            action
-            for action in ready
-            if action is first or (action.kind is first.kind and action.id not in self._alone)
-        )
-        return [action for action, _ in zip(same, range(limit), strict=False)]
+        same = (a for a in ready if a.kind is first.kind and a.id not in self._alone)
+        return [first, *islice(same, limit - 1)]
 
     def _limit(self, kind: Kind) -> int:
         if kind is Kind.SUBMIT or self._line.clock() < self._one_by_one_until.get(kind, 0.0):

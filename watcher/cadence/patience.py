@@ -26,7 +26,7 @@ class Patience(Generic[Key]):
         return self._until[key]
 
     def forget(self, key: Key) -> None:
-        """An answer told of the key, or nobody asks about it any more."""
+        """Reset the key: it was answered, or is not asked about any more."""
         self._counts.pop(key, None)
         self._until.pop(key, None)
 

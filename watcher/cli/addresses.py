@@ -36,7 +36,7 @@ def problem(url: str) -> str | None:
 
 
 def other_paths(url: str) -> Iterator[str]:
-    """The same panel's API elsewhere, likely places first."""
+    """Yield other URLs that the panel's API may have, the likeliest first."""
     parts = urlsplit(url)
     bare = parts.path.rstrip("/")
     if bare in _BEFORE_IT:
@@ -47,7 +47,7 @@ def other_paths(url: str) -> Iterator[str]:
 
 
 def other_scheme(url: str) -> str | None:
-    """The same by TLS or, on this machine only, without it."""
+    """Return the URL with https instead of http, or on this machine the other way round."""
     parts = urlsplit(url)
     if parts.scheme == "http":
         return urlunsplit(parts._replace(scheme="https"))

@@ -260,7 +260,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
 async def _heard(
     call: str, request: Awaitable[Answer], health: "Health", finding: Finding
 ) -> Answer | None:
-    """The answer; what it came to is told to the panel's health."""
+    """Return the answer, None where there is none; record the outcome in `health`."""
     sent_at = time.time()
     try:
         answer = await request

@@ -84,3 +84,4 @@ _GATES: Mapping[Trait, Callable[[Arrived], Reply | None]] = {
     Trait.WANTS_HEADER: _header,
     Trait.WANTS_FIELD: _field,
 }
+WANTS = frozenset(_GATES)  # those of which a client has to be told

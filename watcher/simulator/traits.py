@@ -138,17 +138,6 @@ FAULTS = frozenset(
     }
 )
 
-# Those that want requests of another form: a client has to be told of each.
-WANTS = frozenset(
-    {
-        Trait.WANTS_JSON,
-        Trait.WANTS_USER_AGENT,
-        Trait.WANTS_HEADER,
-        Trait.WANTS_FIELD,
-        Trait.REDIRECTS_SLASH,
-    }
-)
-
 # What a trait's amount is unless its switch says otherwise: seconds or bytes.
 AMOUNTS = {
     Trait.RATE_LIMITED: 30.0,

@@ -8,8 +8,9 @@ import msgspec
 from tests.acceptance.harness.fuse import Moment
 from watcher.panels.profiles import shipped
 from watcher.simulator import Trait
+from watcher.simulator.gate import WANTS
 from watcher.simulator.limits import LimitKind
-from watcher.simulator.traits import FAULTS, WANTS
+from watcher.simulator.traits import FAULTS
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE

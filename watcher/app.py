@@ -13,6 +13,7 @@ from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
 from watcher.clocks import Hindsight
+from watcher.common.round_robin import RoundRobin
 from watcher.config import Config
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
@@ -31,7 +32,6 @@ from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
-from watcher.turns import Turns
 from watcher.web.backend import Backend
 from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
@@ -169,7 +169,7 @@ class Daemon:
             clock=self._clock,
             is_loading=lambda: self._fleet.is_loading,
         )
-        turns = Turns()
+        turns = RoundRobin()
         self.ledger = Ledger(
             store=self.store,
             book=self.book,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from watcher.common.wording import counted
 from watcher.errors import StoreError
 from watcher.metrics import Metrics
 from watcher.schedule import Schedule, kind_of
@@ -13,7 +14,6 @@ from watcher.station import Station
 from watcher.store import Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
-from watcher.wording import counted
 
 log = structlog.get_logger()
 

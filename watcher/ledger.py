@@ -15,6 +15,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import MIN_GAP
+from watcher.common.round_robin import RoundRobin
 from watcher.errors import LifecycleError, StoreRefused
 from watcher.judge import Judge, Verdict
 from watcher.lifecycle import close, guard_ends_at
@@ -30,7 +31,6 @@ from watcher.model import (
     Transition,
 )
 from watcher.store import Settled, Store
-from watcher.turns import Turns
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Ledger:
         book: Book,
         judge: Judge,
         metrics: Metrics,
-        turns: Turns,
+        turns: RoundRobin,
         guard_for: Callable[[str], float | None],
         on_planned: Callable[[Sequence[Action]], None],
         on_look: Callable[[float], None],

@@ -19,6 +19,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import Patience, after_problem
+from watcher.common.round_robin import RoundRobin
 from watcher.errors import (
     LifecycleError,
     NotSent,
@@ -39,7 +40,6 @@ from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind, is_a
 from watcher.shelf import Batch
 from watcher.strangers import Strangers
 from watcher.suspects import Ask, Suspects
-from watcher.turns import Turns
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Poller:
         book: Book,
         ledger: Ledger,
         metrics: Metrics,
-        turns: Turns,
+        turns: RoundRobin,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wake: Callable[[], None],
     ) -> None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from watcher.common.wording import times
 from watcher.conditions import Condition, ConditionFailed, UnknownValue
 from watcher.facts import Past, Situation, why_unknown
 from watcher.model import (
@@ -14,7 +15,6 @@ from watcher.model import (
     Reason,
     RuleAction,
 )
-from watcher.wording import times
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import msgspec
 from watcher.actions import ActionWorker
 from watcher.book import Book
 from watcher.cadence import Agenda
+from watcher.common.round_robin import RoundRobin
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -27,7 +28,6 @@ from watcher.records import Records
 from watcher.refills import RefillWatcher
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
-from watcher.turns import Turns
 from watcher.upkeep import Upkeep
 
 
@@ -106,7 +106,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     schedule: Schedule
     clock: Callable[[], float]
-    turns: Turns
+    turns: RoundRobin
 
     async def build(self, panel: PanelConfig) -> Station:
         """A station that is ready to work; nothing is asked of the panel yet."""

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from watcher.cli.output import ago, clean, moment, show_json, show_json_pages, span, stamp
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.wording import counted
+from watcher.common.wording import counted
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 COLUMNS = (

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from tests.support.process import free_port
 from tests.support.tls import OTHER, SERVER, context
 from watcher.cli import app
+from watcher.common.transport import failure
 from watcher.errors import Undelivered
 from watcher.telling.webhooks import Webhook
-from watcher.transport import failure
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _OF_A_LIBRARY = re.compile(r"\[|\]|_|Errno|Error\b|ssl\.c|127\.0\.0\.1|localhost|private")

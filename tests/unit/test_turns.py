@@ -2,11 +2,11 @@
 
 import asyncio
 
-from watcher.turns import Turns
+from watcher.common.round_robin import RoundRobin
 
 
 async def test_one_in_each_round_of_the_loop_in_the_order_they_came():
-    turns, told = Turns(), list[str]()
+    turns, told = RoundRobin(), list[str]()
 
     async def answer(name: str) -> None:
         await turns.take()
@@ -24,7 +24,7 @@ async def test_one_in_each_round_of_the_loop_in_the_order_they_came():
 
 
 async def test_who_gives_up_holds_up_nobody():
-    turns = Turns()
+    turns = RoundRobin()
     waiting = [asyncio.create_task(turns.take()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()

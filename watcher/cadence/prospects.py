@@ -8,8 +8,8 @@ from watcher.cadence.agenda import Agenda
 from watcher.cadence.entries import Entry, State
 from watcher.cadence.learnt import Learnt, standing
 from watcher.cadence.stages import STILL, Stage
+from watcher.common.wording import times
 from watcher.model import Order, Status
-from watcher.wording import times
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told

@@ -22,9 +22,9 @@ from watcher.cli.options import (
 )
 from watcher.cli.output import say, show_json, show_json_pages, warn
 from watcher.cli.tables import Column, show_table
+from watcher.common.wording import counted
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
-from watcher.wording import counted
 
 
 class Verdict(StrEnum):

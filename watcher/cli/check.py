@@ -14,8 +14,8 @@ import typer
 
 from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
+from watcher.common.wording import counted
 from watcher.errors import ConfigError, PanelError
-from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig

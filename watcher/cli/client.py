@@ -188,7 +188,7 @@ class Client:
         if isinstance(cause, TimeoutError):
             return Unreachable(f"{self.url} does not answer in time")
         if isinstance(cause, OSError):
-            from watcher.transport import failure  # with aiohttp, which takes a while
+            from watcher.common.transport import failure  # with aiohttp, which takes a while
 
             return Unreachable(f"{self.url} does not answer: {failure(cause)}")
         return Unreachable(f"{self.url} does not answer: {cause or type(cause).__name__}")

@@ -27,9 +27,9 @@ from watcher.cli.output import clean, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
 from watcher.cli.xlsx import xlsx_writer
+from watcher.common.wording import counted
 from watcher.model import Status
 from watcher.web.shapes import ChangeView, OrderView
-from watcher.wording import counted
 
 Write = Callable[[list[Any]], None]
 

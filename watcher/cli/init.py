@@ -16,9 +16,9 @@ from watcher.cli.files import NotWritten, whole_file
 from watcher.cli.init_file import Choice, added_text, key_path, panels_in, whole_text
 from watcher.cli.options import Force
 from watcher.cli.output import say, warn
+from watcher.common.wording import counted
 from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
 from watcher.panels.profiles import Profile, shipped
-from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import Found

@@ -10,8 +10,8 @@ from watcher.cli.client import Client, Declined, path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect, read_since
 from watcher.cli.output import ago, moment, say, show_json, warn
 from watcher.cli.tables import Column, show_table
+from watcher.common.wording import counted
 from watcher.web.outlet_shapes import DeadList, EventsList, NotifyList, ReplayAnswer
-from watcher.wording import counted
 
 _PATIENCE = 90.0  # seconds: a chat's server may take its time
 

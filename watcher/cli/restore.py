@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watcher.cli.output import say
-from watcher.wording import counted
+from watcher.common.wording import counted
 
 if TYPE_CHECKING:  # imported late: it takes a second that no other command should wait
     from watcher.config import Place

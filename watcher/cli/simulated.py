@@ -10,9 +10,9 @@ import typer
 from watcher.cli.options import Port, Speed
 from watcher.cli.output import say
 from watcher.cli.tables import Column, show_table
+from watcher.common.wording import counted
 from watcher.errors import cant_listen
 from watcher.panels.profiles import Profile, shipped
-from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late: a web server takes a second that no other command should wait
     from watcher.simulator import SimulatedPanel, Trait

@@ -20,9 +20,9 @@ from watcher.cli.output import ago, clean, output, show_json, span
 from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
 from watcher.cli.tables import Column, table_lines
+from watcher.common.wording import counted
 from watcher.panels.health import HealthState
 from watcher.web.shapes import ChangeView, HistoryList, PanelView
-from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

@@ -26,8 +26,8 @@ from watcher.cli.output import errors, say, show_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import CsvFile
 from watcher.cli.track_notes import track_notes
+from watcher.common.wording import counted
 from watcher.web.shapes import ServiceList, TrackAnswer
-from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

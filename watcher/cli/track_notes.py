@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from watcher.wording import counted
+from watcher.common.wording import counted
 
 
 def track_notes(undated: int, finish_unknown: int) -> Iterator[str]:

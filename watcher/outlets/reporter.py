@@ -5,13 +5,13 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from watcher.common.wording import counted
 from watcher.config import NotifyTarget
 from watcher.judge import Judge
 from watcher.outlets.troubles import found, is_low
 from watcher.store import Moment, Spent, Store
 from watcher.survey import Survey
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
-from watcher.wording import counted
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from watcher.common.wording import counted
 from watcher.metrics.state import PanelState
 from watcher.panels.health import HealthState
 from watcher.telling.notices import REFUSES, Event, Trouble
-from watcher.wording import counted
 
 # As the alert WatcherPanelStale: an idle panel is thought of once a minute.
 _POLLS_MISSED, _IDLE_POLL = 3, 60.0

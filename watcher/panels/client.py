@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from watcher import __version__
+from watcher.common.round_robin import RoundRobin
 from watcher.errors import (
     BadKey,
     NotSent,
@@ -34,7 +35,6 @@ from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, Reading, RefillObservation
 from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
-from watcher.turns import Turns
 
 _LARGEST_ANSWER = 4 * MIB
 _LARGEST_PRICE_LIST = 32 * MIB
@@ -72,7 +72,7 @@ class PanelClient:
         timeout: float,
         on_request: Callable[[str, float, str | None], None],
         on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
-        turns: Turns | None = None,
+        turns: RoundRobin | None = None,
         dialect: Dialect = PLAIN,
     ) -> None:
         self.name = name
@@ -82,7 +82,7 @@ class PanelClient:
         self._timeout = timeout
         self._on_request = on_request
         self._on_unread = on_unread
-        self._turns = turns or Turns()
+        self._turns = turns or RoundRobin()
         self._dialect = dialect
         self._secret = Secret(key, *dialect.secrets(url))
         self._reading: aiohttp.ClientSession | None = None

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import structlog
 
+from watcher.common.wording import utc
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
 from watcher.panels.health import GENERAL, READS, Health, HealthState
 from watcher.panels.limits import Lane, Pace
-from watcher.wording import utc
 
 log = structlog.get_logger()
 

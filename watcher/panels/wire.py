@@ -8,11 +8,11 @@ from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
+from watcher.common.transport import failure
 from watcher.errors import Redirected, RemoteFault
 from watcher.panels.dialect import shown_url
 from watcher.panels.protocol import clean
 from watcher.panels.protocol.answers import pause
-from watcher.transport import failure
 
 MIB = 1024 * 1024
 _LARGEST_ERROR = MIB

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from watcher.common.transport import failure
 from watcher.errors import Undelivered
 from watcher.telling.retries import LONGEST
 from watcher.telling.signatures import headers
-from watcher.transport import failure
 
 JSON = {"content-type": "application/json"}
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)

@@ -7,13 +7,13 @@ from datetime import datetime
 import msgspec
 
 from watcher.cadence import Prospect
+from watcher.common.wording import counted
 from watcher.panels.health import HealthState
 from watcher.store.glance import Fired, Glimpse, Spent
 from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.shapes import PanelView, RuleView
 from watcher.web.state import panel_views, rule_views
-from watcher.wording import counted
 
 CHECKS, PANELS = 8, 24  # shown on the first page
 _SHORT = 2 * 86400.0  # seconds: an account that lasts no longer is told of

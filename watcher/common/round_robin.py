@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 
 
-class Turns:
+class RoundRobin:
     """One turn in each round of the event loop, first come, first served."""
 
     def __init__(self) -> None:

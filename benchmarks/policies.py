@@ -26,10 +26,10 @@ from benchmarks.world import (
     WITHIN,
     Fate,
 )
-from watcher.book import Book
-from watcher.cadence import Agenda, Learnt
 from watcher.model import Order, Phase, Status
-from watcher.records import OrderRows, Records
+from watcher.orders.columns.table import OrderRows, OrderTable
+from watcher.orders.schedule import HazardModel, PollQueue
+from watcher.orders.watchlist import Watchlist
 
 STATUSES = {
     PENDING: Status.PENDING,
@@ -207,17 +207,17 @@ class Ours:
 
     def __init__(self, ids_per_minute: float, rng: Random) -> None:
         self._rng = rng
-        self._book = Book()
-        self._learnt = Learnt(0.0)
-        agenda = Agenda(
-            Records("p"), 0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001
+        self._book = Watchlist()
+        self._learnt = HazardModel(0.0)
+        agenda = PollQueue(
+            OrderTable("p"), 0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001
         )
         self._book.open("p", agenda, self._learnt)
         self._fates: dict[str, Fate] = {}
         self._forgot = 0.0
 
     def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
-        loading = Book()
+        loading = Watchlist()
         agenda = self._book.agenda("p")
         assert agenda is not None
         loading.open("p", agenda, self._learnt)

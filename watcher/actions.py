@@ -12,8 +12,6 @@ from itertools import islice
 
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import (
     Accepted,
@@ -25,6 +23,8 @@ from watcher.model import (
     Unclear,
     Verdict,
 )
+from watcher.orders.schedule import MIN_GAP, RetryDelay
+from watcher.orders.watchlist import Watchlist
 from watcher.outcomes import Outcomes
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
@@ -46,7 +46,7 @@ class ActionWorker:
         *,
         line: Line,
         store: Store,
-        book: Book,
+        book: Watchlist,
         outcomes: Outcomes,
     ) -> None:
         self._line = line
@@ -54,7 +54,7 @@ class ActionWorker:
         self._book = book
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
-        self._patience: Patience[int] = Patience(_AGAIN)
+        self._patience: RetryDelay[int] = RetryDelay(_AGAIN)
         self._one_by_one_until: dict[Kind, float] = {}
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
         self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm

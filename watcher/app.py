@@ -11,7 +11,6 @@ from aiohttp import web
 
 from watcher import logs
 from watcher.backups import Backups, clear_scratch
-from watcher.book import Book
 from watcher.clocks import Hindsight
 from watcher.common.round_robin import RoundRobin
 from watcher.config import Config
@@ -22,6 +21,7 @@ from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
+from watcher.orders.watchlist import Watchlist
 from watcher.outcomes import Outcomes
 from watcher.outlets import Outlets
 from watcher.recall import recall
@@ -57,7 +57,7 @@ class Daemon:
         self.config = config
         self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
-        self.book = Book()
+        self.book = Watchlist()
         self.hindsight = Hindsight(clock())
         self.judge = Judge(config.rules, self.hindsight)
         self.book.keeps_links = self.judge.wants_links()

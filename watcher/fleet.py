@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import Learnt
 from watcher.config import PanelConfig
 from watcher.errors import StoreCorrupt
 from watcher.ledger import Ledger
 from watcher.loading import Loading
 from watcher.metrics import Metrics
 from watcher.model import Action, Refill
+from watcher.orders.columns.check_times import CheckTimes
+from watcher.orders.schedule import HazardModel
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.health import HealthState
-from watcher.records.asked import Asked
 from watcher.schedule import Schedule
 from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
@@ -29,7 +29,7 @@ ASKED_EVERY = 60.0  # and between two times that it is written when orders were 
 class _Load(msgspec.Struct, frozen=True):
     """What the database holds for some panels, and their orders, which may not all be there yet."""
 
-    book: Book
+    book: Watchlist
     orders: Loading
     refills: list[Refill]
     planned: list[Action]
@@ -42,7 +42,7 @@ class Fleet:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         ledger: Ledger,
         metrics: Metrics,
         schedule: Schedule,
@@ -137,7 +137,7 @@ class Fleet:
         """Put on record when orders were asked about last; returns when to come again."""
         if self.is_loading:  # what is not in the book yet would be lost
             return now + ASKED_EVERY
-        asked = Asked()
+        asked = CheckTimes()
         for keys, times in self._book.asked():
             asked.note(keys, times)
             await asyncio.sleep(0)
@@ -218,7 +218,7 @@ class Fleet:
 
     async def _load(self, fresh: Mapping[str, Station]) -> _Load:
         orders = Loading(self._store, fresh, links=self._book.keeps_links)
-        load = _Load(Book(), orders, [], [])
+        load = _Load(Watchlist(), orders, [], [])
         if not fresh:
             return load
         now = self._clock()
@@ -226,7 +226,7 @@ class Fleet:
         for name, station in fresh.items():
             known = self._book.learnt(name)
             if known is None:
-                known = Learnt(now)
+                known = HazardModel(now)
                 known.load(learnt.get(name, ()))
             load.book.open(name, station.agenda(now), known)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)

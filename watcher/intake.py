@@ -9,11 +9,9 @@ from contextlib import suppress
 
 import msgspec
 
-from watcher.book import Book
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
 from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.lifecycle import count
 from watcher.metrics import Metrics
 from watcher.model import (
     FINAL,
@@ -26,6 +24,8 @@ from watcher.model import (
     Phase,
     Transition,
 )
+from watcher.orders.lifecycle import count
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add, check_parameters
 from watcher.store import Settled, Store, archive_name
@@ -44,7 +44,7 @@ class Intake:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         judge: Judge,
         ledger: Ledger,
         metrics: Metrics,

@@ -13,12 +13,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import MIN_GAP
 from watcher.common.round_robin import RoundRobin
 from watcher.errors import LifecycleError, StoreRefused
 from watcher.judge import Judge, Verdict
-from watcher.lifecycle import close, guard_ends_at
 from watcher.metrics import Metrics
 from watcher.model import (
     FINAL,
@@ -30,6 +27,9 @@ from watcher.model import (
     RuleAction,
     Transition,
 )
+from watcher.orders.lifecycle import close, guard_ends_at
+from watcher.orders.schedule import MIN_GAP
+from watcher.orders.watchlist import Watchlist
 from watcher.store import Settled, Store
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class Ledger:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         judge: Judge,
         metrics: Metrics,
         turns: RoundRobin,

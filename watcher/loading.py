@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 from random import Random
 
-from watcher.book import Book
+from watcher.orders.watchlist import Watchlist
 from watcher.store import Store
 
 
@@ -24,7 +24,7 @@ class Loading:
         """Whether all of them are in the book."""
         return self._after is None
 
-    async def part(self, book: Book, now: float) -> None:
+    async def part(self, book: Watchlist, now: float) -> None:
         """Bring the next part. Whoever calls sees to it that nobody changes these orders."""
         if self._after is None:
             return

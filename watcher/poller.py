@@ -17,8 +17,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import Patience, after_problem
 from watcher.common.round_robin import RoundRobin
 from watcher.errors import (
     LifecycleError,
@@ -30,14 +28,16 @@ from watcher.errors import (
     Unreadable,
 )
 from watcher.ledger import Ledger
-from watcher.lifecycle import observe, set_aside
 from watcher.metrics import Metrics
 from watcher.model import Observation, Order, RowError, Status, Transition
+from watcher.orders.lifecycle import observe, set_aside
+from watcher.orders.panel_orders import Batch
+from watcher.orders.schedule import RetryDelay, after_problem
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import STATUS
 from watcher.panels.line import Line
 from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind, is_about_an_id
-from watcher.shelf import Batch
 from watcher.strangers import Strangers
 from watcher.suspects import Ask, Suspects
 
@@ -78,7 +78,7 @@ class Poller:
         self,
         *,
         line: Line,
-        book: Book,
+        book: Watchlist,
         ledger: Ledger,
         metrics: Metrics,
         turns: RoundRobin,
@@ -103,7 +103,7 @@ class Poller:
         self._strangers_last = False
         self._met = asyncio.Event()  # something was learnt of a stranger
         self._failed_in_a_row = 0
-        self._crashes: Patience[None] = Patience(_AFTER_CRASH)
+        self._crashes: RetryDelay[None] = RetryDelay(_AFTER_CRASH)
         self._unproven = 0  # requests in a row that the panel answered and told of no order
         self._quiet_until = 0.0
         self._held: dict[str, RowError] = {}  # refused alone, while no other was answered

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
+from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
+from watcher.orders.schedule import MIN_GAP, RetryDelay
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import REFILL_STATUS
 from watcher.panels.line import Line
@@ -45,7 +45,7 @@ class RefillWatcher:
         *,
         line: Line,
         store: Store,
-        book: Book,
+        book: Watchlist,
         ledger: Ledger,
         judge: Judge,
         gives_up_after: float,
@@ -57,8 +57,8 @@ class RefillWatcher:
         self._judge = judge
         self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
-        self._patience: Patience[str] = Patience()
-        self._unasked: Patience[None] = Patience(_AFTER_NO_ANSWER)
+        self._patience: RetryDelay[str] = RetryDelay()
+        self._unasked: RetryDelay[None] = RetryDelay(_AFTER_NO_ANSWER)
         self._asked: dict[str, float] = {}  # when each was last answered
         self._missed: set[str] = set()  # whose last answer, in this run, did not say how far
         self._heap: list[tuple[float, str]] = []  # when to ask about each

@@ -7,14 +7,15 @@ from random import Random
 import msgspec
 
 from watcher.actions import ActionWorker
-from watcher.book import Book
-from watcher.cadence import Agenda
 from watcher.common.round_robin import RoundRobin
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule import PollQueue
+from watcher.orders.watchlist import Watchlist
 from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
@@ -24,7 +25,6 @@ from watcher.panels.line import Line
 from watcher.panels.rate import Rate, start_of
 from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
-from watcher.records import Records
 from watcher.refills import RefillWatcher
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
@@ -40,18 +40,18 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     worker: ActionWorker
     refills: RefillWatcher
     upkeep: Upkeep
-    book: Book
+    book: Watchlist
     wake: Callable[[str], None]
 
     @property
     def name(self) -> str:
         return self.config.name
 
-    def agenda(self, now: float) -> Agenda:
+    def agenda(self, now: float) -> PollQueue:
         """An empty schedule, as the panel's limits and the configuration want it."""
         settings = self.config.settings
-        return Agenda(
-            Records(self.name),
+        return PollQueue(
+            OrderTable(self.name),
             now,
             within=settings.check_within,
             ids_per_minute=settings.requests_per_minute * max(1, self.line.client.limit("status")),
@@ -99,7 +99,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """What all stations share, for building one."""
 
     store: Store
-    book: Book
+    book: Watchlist
     judge: Judge
     ledger: Ledger
     outcomes: Outcomes

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from watcher.book import Book
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
-from watcher.shelf import Census
+from watcher.orders.panel_orders import PanelCounts
+from watcher.orders.watchlist import Watchlist
 from watcher.station import Station
 from watcher.store import Store
 
@@ -30,7 +30,7 @@ class Survey:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         judge: Judge,
         stations: Mapping[str, Station],
         clock: Callable[[], float],
@@ -42,7 +42,7 @@ class Survey:
         self._stations = stations
         self._clock = clock
         self._revision = revision
-        self._census: dict[str, Census] = {}
+        self._census: dict[str, PanelCounts] = {}
         self._sizes = (0, 0)
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`
         self.reload_ok = True
@@ -56,7 +56,7 @@ class Survey:
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""
         began, spent = self._clock(), 0.0
-        census: dict[str, Census] = {}
+        census: dict[str, PanelCounts] = {}
         for name, station in list(self._stations.items()):
             stalled_after = station.config.settings.stalled_after
             for so_far in self._book.census(name, now, stalled_after):
@@ -81,9 +81,9 @@ class Survey:
                 log.info("panel.budget_suffices", panel=name)
             (self._short.add if is_short else self._short.discard)(name)
 
-    def census(self, panel: str) -> Census:
+    def census(self, panel: str) -> PanelCounts:
         """The panel's counts, some seconds old."""
-        return self._census.get(panel, Census())
+        return self._census.get(panel, PanelCounts())
 
     def orders(self) -> int:
         """All that are watched."""

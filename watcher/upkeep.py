@@ -5,12 +5,12 @@ from contextlib import suppress
 
 import structlog
 
-from watcher.book import Book
-from watcher.cadence import Patience
 from watcher.errors import PanelError, RateLimited
 from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.model import Status
+from watcher.orders.schedule import RetryDelay
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.health import BALANCE, SERVICES, STATUS
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
@@ -36,7 +36,7 @@ class Upkeep:
         *,
         line: Line,
         store: Store,
-        book: Book,
+        book: Watchlist,
         ledger: Ledger,
         judge: Judge,
         balance_every: float,
@@ -54,7 +54,7 @@ class Upkeep:
         self._to_review = False
         self._is_wanted = False  # someone has asked to try the panel at once
         self._probed = 0
-        self._crashes: Patience[None] = Patience(_AFTER_CRASH)
+        self._crashes: RetryDelay[None] = RetryDelay(_AFTER_CRASH)
 
     async def balance(self, now: float) -> float | None:
         """Read the balance; rules that name it look at every order when it has changed."""
@@ -201,7 +201,9 @@ class _Interval:
         self._every = every
         self.again = again
         first = min(every, again)
-        self._patience: Patience[None] = Patience((first, max(first, min(every, _LONGEST_AGAIN))))
+        self._patience: RetryDelay[None] = RetryDelay(
+            (first, max(first, min(every, _LONGEST_AGAIN)))
+        )
 
     def paused_until(self, now: float) -> float | None:
         """Until when not to ask again, because the last time told nothing."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from watcher.app import Daemon
-from watcher.cadence import State
+from watcher.orders.schedule import EntryState
 from watcher.station import Station
 
 
@@ -21,9 +21,9 @@ def _orders(daemon: Daemon, station: Station, at_rest: bool) -> Iterator[str]:
     for order in daemon.book.orders(station.name):
         entry = daemon.book.entry(station.name, order.id)
         assert entry is not None
-        if entry.state is State.OUT:
+        if entry.state is EntryState.OUT:
             yield f"{station.name}: order {order.id} is in no agenda"
-        elif at_rest and entry.state is State.ASKED and order.id not in suspects:
+        elif at_rest and entry.state is EntryState.ASKED and order.id not in suspects:
             yield f"{station.name}: order {order.id} is taken for asked, no request is under way"
 
 

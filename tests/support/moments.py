@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from tests.support.audit import Rows
-from watcher.lifecycle import ACTION_MOVES
 from watcher.model import ActionState
+from watcher.orders.lifecycle import ACTION_MOVES
 
 _HISTORY = "SELECT id, previous, key, at, changes FROM history WHERE id <= {} ORDER BY id"
 _ACTIONS = "SELECT id, kind, panel, rule, params, idempotency_key, planned_at, state FROM actions"

@@ -7,7 +7,7 @@ from typing import Any
 from watcher.conditions import Condition
 from watcher.facts import Panel, Situation
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
-from watcher.records import OrderRows
+from watcher.orders.columns.table import OrderRows
 from watcher.rules import Rule
 
 HOUR = 3600.0

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.lifecycle import observe
 from watcher.model import (
     Action,
     ActionPlan,
@@ -25,7 +24,8 @@ from watcher.model import (
     Status,
     Transition,
 )
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.lifecycle import observe
 from watcher.store import Store
 
 NAME = "watcher.db"
@@ -124,6 +124,6 @@ async def loaded(store: Store, **options: bool) -> list[Order]:
     while after is not None:
         part, after = await store.load(after, await store.last_key(), **options)
         for rows in part:
-            records = Records(rows.panel)
+            records = OrderTable(rows.panel)
             orders.extend(records.order(slot) for slot in records.extend(rows))
     return sorted(orders, key=lambda order: order.key)

@@ -8,23 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.factories import an_order, rows_of
-from watcher.book import Book
-from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage, State
-from watcher.lifecycle import observe
 from watcher.model import Observation, Order, Phase, RowError, Status
-from watcher.records import Records
-from watcher.shelf import Batch
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.lifecycle import observe
+from watcher.orders.panel_orders import Batch
+from watcher.orders.schedule import MIN_GAP, EntryState, HazardModel, PollQueue, Stage
+from watcher.orders.watchlist import Watchlist
 
 
-def a_panel(book: Book, name: str = "p") -> Book:
-    agenda = Agenda(Records(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
-    book.open(name, agenda, Learnt(0.0))
+def a_panel(book: Watchlist, name: str = "p") -> Watchlist:
+    agenda = PollQueue(OrderTable(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
+    book.open(name, agenda, HazardModel(0.0))
     book.begin(name)
     return book
 
 
-def a_book(dues: list[float], **fields: object) -> Book:
-    book = a_panel(Book())
+def a_book(dues: list[float], **fields: object) -> Watchlist:
+    book = a_panel(Watchlist())
     for number, due in enumerate(dues):
         book.add(an_order(id=str(number), checked_at=None, **fields), due)
     return book
@@ -34,7 +34,7 @@ def ids(batch: Batch) -> list[str]:
     return batch.ids
 
 
-def check(book: Book, order_id: str, now: float, **changes: object) -> None:
+def check(book: Watchlist, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
     sight = book.sights("p", [order_id])[order_id]
     after = sight.order
@@ -48,7 +48,7 @@ def test_nothing_is_taken_before_it_is_due():
     assert a_book([10.0, 20.0]).take("p", 100, 5.0).ids == []
     assert a_book([]).take("p", 100, 5.0).ids == []
     assert a_book([]).next_due("p", 0.0) is None
-    assert Book().next_due("p", 0.0) is None
+    assert Watchlist().next_due("p", 0.0) is None
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
@@ -91,7 +91,7 @@ observations = st.builds(
 
 @given(orders, observations)
 def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: Observation):
-    book = a_panel(Book())
+    book = a_panel(Watchlist())
     book.add(order, 1.0)
     batch = book.take("p", 100, 1.0)
     is_news = observe(order, seen, 5.0) is not None
@@ -101,7 +101,7 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
     entry = book.entry("p", order.id)
     assert entry is not None
     assert entry.checked_at == (None if is_news else 5.0)
-    assert entry.state is (State.ASKED if is_news else State.WAITING)
+    assert entry.state is (EntryState.ASKED if is_news else EntryState.WAITING)
     assert entry.order == order
 
 
@@ -174,7 +174,7 @@ def test_hasten_brings_forward_only():
 
 
 def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
-    book = a_panel(Book())
+    book = a_panel(Watchlist())
     orders = [an_order(id=str(number), checked_at=5.0) for number in range(100)]
     shares = iter(number / 100 for number in range(100))
     book.fill(rows_of(orders), 1000.0, lambda: next(shares))
@@ -185,7 +185,7 @@ def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
 
 
 def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
-    book = a_panel(Book())
+    book = a_panel(Watchlist())
     book.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
     assert book.next_due("p", 1000.0) == 1000.0
 

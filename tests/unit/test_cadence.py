@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
-from watcher.cadence import MIN_GAP, Agenda, Entry, State, after_problem, caps
 from watcher.model import Phase
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule import MIN_GAP, Entry, EntryState, PollQueue, after_problem, deadlines
 
 WITHIN = 1800.0
 NOW = 1_800_000_000.0
@@ -23,8 +23,8 @@ NOW = 1_800_000_000.0
 
 def an_agenda(
     count: int = 0, *, units: float = 1.0, ids: float = 600.0, idle: float = 0.001, **order: object
-) -> tuple[Agenda, list[int]]:
-    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
+) -> tuple[PollQueue, list[int]]:
+    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
     entries = [new(agenda, str(n), **order) for n in range(count)]
     for entry in entries:
         agenda.join([entry], [units], [1.0], NOW)
@@ -32,12 +32,12 @@ def an_agenda(
     return agenda, entries
 
 
-def new(agenda: Agenda, order_id: str = "1", **order: object) -> int:
+def new(agenda: PollQueue, order_id: str = "1", **order: object) -> int:
     """The slot of an order that has not joined yet."""
     return agenda.records.add(an_order(id=order_id, **order))
 
 
-def ids(agenda: Agenda, slots: list[int]) -> list[str]:
+def ids(agenda: PollQueue, slots: list[int]) -> list[str]:
     return [agenda.records.id(slot) for slot in slots]
 
 
@@ -69,7 +69,7 @@ def test_a_check_is_followed_by_a_rest():
 
 
 def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
-    agenda = Agenda(Records("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
+    agenda = PollQueue(OrderTable("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
     entry = new(agenda)
     agenda.join([entry], [0.01], [1.0], NOW)
     agenda.begin()
@@ -78,9 +78,9 @@ def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     assert agenda.next_at(NOW + 1) == NOW + 2
 
 
-def joining(**slots: float) -> tuple[Agenda, list[int]]:
+def joining(**slots: float) -> tuple[PollQueue, list[int]]:
     """An agenda that awaits more than these orders, last asked about so many seconds ago."""
-    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
+    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
     entries = [new(agenda, order_id) for order_id in slots]
     for slot, ago in zip(entries, slots.values(), strict=True):
         agenda.records.checked_at[slot] = NOW - ago
@@ -120,7 +120,7 @@ def test_who_is_late_or_new_waits_for_nobody_while_others_are_awaited():
 
 
 def test_the_turns_before_all_have_joined_say_nothing_of_how_long_a_unit_is():
-    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=10.0, idle_every=0.001)
+    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=10.0, idle_every=0.001)
     agenda.join([new(agenda, str(n)) for n in range(600)], [1.0] * 600, [0.5] * 600, NOW)
     for _ in follow(agenda, 100, until=NOW + 599.0):
         pass
@@ -213,7 +213,7 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
     while now < NOW + cap:
         now += 600.0
         agenda.next_at(now)
-        late.append(sum(agenda.records.state[slot] == State.APPOINTED for slot in entries))
+        late.append(sum(agenda.records.state[slot] == EntryState.APPOINTED for slot in entries))
     assert late[-1] >= 590
     steps = [after - before for before, after in pairwise(late)]
     assert max(steps) < 20
@@ -229,9 +229,9 @@ def test_after_a_start_all_are_asked_about_soon_where_the_budget_allows_it():
     assert sorted(asked) == entries
 
 
-def joined_again(ago: list[float], *, ids: float) -> tuple[Agenda, list[int]]:
+def joined_again(ago: list[float], *, ids: float) -> tuple[PollQueue, list[int]]:
     """After a start: orders that were asked about so many seconds before it; NaN: not known."""
-    agenda = Agenda(Records("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=60.0)
+    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=60.0)
     entries = [new(agenda, str(number)) for number in range(len(ago))]
     for slot, seconds in zip(entries, ago, strict=True):
         agenda.records.checked_at[slot] = NOW - seconds
@@ -268,7 +268,7 @@ def test_orders_over_their_caps_are_called_up_a_few_at_a_time():
     agenda, entries = joined_again([2 * WITHIN] * 20_000, ids=1e5)
     now = NOW + WITHIN
     assert agenda.next_at(now) == now
-    called = sum(agenda.records.state[slot] == State.APPOINTED for slot in entries)
+    called = sum(agenda.records.state[slot] == EntryState.APPOINTED for slot in entries)
     assert called < 2000, "a heap of all of them takes 100 bytes each"
     taken = set[int]()
     while some := agenda.take(100, now):
@@ -287,7 +287,7 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
         assert sum(map(ne, before, filed)) <= 500
         now, looks = max(now, due), looks + 1
     assert 50 < looks < 200
-    assert not any(records.state[slot] == State.APPOINTED for slot in entries)
+    assert not any(records.state[slot] == EntryState.APPOINTED for slot in entries)
 
 
 def test_what_was_filed_twice_for_its_cap_is_filed_once_again():
@@ -316,7 +316,7 @@ def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
 
 @pytest.mark.parametrize("within", [MIN_GAP, 2 * MIN_GAP, WITHIN])
 def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: float):
-    agenda = Agenda(Records("p"), NOW, within=within, ids_per_minute=1e5, idle_every=60.0)
+    agenda = PollQueue(OrderTable("p"), NOW, within=within, ids_per_minute=1e5, idle_every=60.0)
     entries = [new(agenda, str(number)) for number in range(600)]
     agenda.join(entries, [1e6] * 600, [number / 600 for number in range(600)], NOW)
     agenda.begin()
@@ -332,7 +332,7 @@ def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: 
 
 
 def follow(
-    agenda: Agenda, limit: int, *, until: float, every: float = 0.1
+    agenda: PollQueue, limit: int, *, until: float, every: float = 0.1
 ) -> Iterator[tuple[float, list[int]]]:
     """The requests, each answered at once: when, and which orders; no sooner one after another."""
     now = NOW
@@ -346,7 +346,7 @@ def follow(
 
 
 def test_a_cap_as_short_as_the_rest_is_held():
-    agenda = Agenda(Records("p"), NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
+    agenda = PollQueue(OrderTable("p"), NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
     entry = new(agenda)
     agenda.appoint(entry, NOW)
     now = NOW
@@ -355,7 +355,7 @@ def test_a_cap_as_short_as_the_rest_is_held():
         agenda.answered(entry, 50.0, now)
         due = agenda.next_at(now)
         while due is not None and not (
-            Entry(agenda.records, entry).state is State.APPOINTED and due <= now
+            Entry(agenda.records, entry).state is EntryState.APPOINTED and due <= now
         ):
             now = due
             due = agenda.next_at(now)
@@ -420,10 +420,14 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
 
     No order waits longer than its cap and a tenth of it, as long as requests succeed.
     """
-    with patch.object(caps, "_OVERDUE_AT_ONCE", at_once):
+    with patch.object(deadlines, "_OVERDUE_AT_ONCE", at_once):
         rng = Random(seed)
-        agenda = Agenda(
-            Records("p"), NOW, within=WITHIN, ids_per_minute=60.0 / every * limit, idle_every=0.001
+        agenda = PollQueue(
+            OrderTable("p"),
+            NOW,
+            within=WITHIN,
+            ids_per_minute=60.0 / every * limit,
+            idle_every=0.001,
         )
         entries = {}
         checked_at = agenda.records.checked_at

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
-from watcher.cadence import Learnt, Row, Stage, stage_of, units
-from watcher.cadence.learnt import ENDS, HALF_LIFE, LASTS, RATE
 from watcher.model import Order, Status
+from watcher.orders.schedule import HazardModel, ModelRow, Stage, stage_of, units
+from watcher.orders.schedule.hazard_model import ENDS, HALF_LIFE, LASTS, RATE
 
 NOW = 1_800_000_000.0
 MINUTE = 60.0
@@ -45,7 +45,7 @@ def test_an_order_that_moves_seldom_has_not_stopped_soon():
 
 
 def wait(order: Order, now: float, started: float | None = 0.0) -> float:
-    return units(Learnt(0.0), order, started, now)
+    return units(HazardModel(0.0), order, started, now)
 
 
 def test_the_wait_grows_with_the_square_root_of_the_time_that_nothing_happened():
@@ -76,11 +76,11 @@ def test_every_order_has_a_wait(
     started: float | None,
 ):
     order = an_order(status=status, remains=remains, quantity=quantity, submitted_at=NOW - age)
-    assert 0.1 < units(Learnt(0.0), order, started, NOW) < 1e6
+    assert 0.1 < units(HazardModel(0.0), order, started, NOW) < 1e6
 
 
 def test_a_service_that_starts_at_once_is_asked_about_sooner():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     for _ in range(50):
         teach_a_start(learnt, "fast", 2 * MINUTE)
         teach_a_start(learnt, "slow", 600 * MINUTE)
@@ -93,7 +93,7 @@ def test_a_service_that_starts_at_once_is_asked_about_sooner():
     assert learnt.of("slow").lasts[Stage.PENDING] > 400.0
 
 
-def teach_a_start(learnt: Learnt, service: str, after: float, every: float = MINUTE) -> None:
+def teach_a_start(learnt: HazardModel, service: str, after: float, every: float = MINUTE) -> None:
     """An order that is checked every minute and starts in the middle between two checks."""
     order = an_order(service=service)
     now = 0.0
@@ -105,7 +105,7 @@ def teach_a_start(learnt: Learnt, service: str, after: float, every: float = MIN
 
 
 def test_an_answer_adds_exposure_and_a_change_lies_in_the_middle():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     order, began = an_order(), an_order(status=Status.IN_PROGRESS)
     learnt.answered(order, order, None, 0.0, 10 * MINUTE)
     record = learnt.of("7")
@@ -119,14 +119,14 @@ def test_an_answer_adds_exposure_and_a_change_lies_in_the_middle():
 
 
 def test_moving_within_progress_is_no_change():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     learnt.answered(in_progress(1000), in_progress(0), 0.0, 0.0, HOUR)
     assert sum(learnt.of("7").changes) == 0
     assert learnt.of("7").exposure[Stage.STARTING] > 0
 
 
 def test_a_completed_order_teaches_how_long_its_quantity_takes():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     for _ in range(200):
         learnt.answered(
             in_progress(0, progressed_at=99 * MINUTE),
@@ -141,14 +141,14 @@ def test_a_completed_order_teaches_how_long_its_quantity_takes():
 
 
 def test_a_start_that_nobody_saw_teaches_no_duration():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     learnt.answered(in_progress(0), a_finished_order(), None, HOUR, 2 * HOUR)
     assert learnt.of("7").completions == 0
     assert learnt.of("7").ends == {"completed": 1.0}
 
 
 def test_a_guarded_order_teaches_by_time_alone():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     guarded = a_finished_order()
     learnt.answered(guarded, guarded, None, 0.0, DAY)
     assert learnt.of("7").exposure[Stage.GUARDED] == DAY / MINUTE
@@ -159,7 +159,7 @@ def test_a_guarded_order_teaches_by_time_alone():
 
 
 def test_refill_tasks_teach_too():
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     learnt.refill_answered("7", 0.0, 0.0, 10 * MINUTE, changed=False)
     learnt.refill_answered("7", 0.0, 10 * MINUTE, 30 * MINUTE, changed=True)
     assert learnt.of("7").changes[Stage.REFILL] == 1
@@ -167,7 +167,7 @@ def test_refill_tasks_teach_too():
 
 
 def test_the_past_is_forgotten_by_halves():
-    learnt = Learnt(NOW)
+    learnt = HazardModel(NOW)
     for _ in range(10):
         teach_a_start(learnt, "7", 5 * MINUTE)
     record = learnt.of("7")
@@ -184,7 +184,7 @@ def test_the_past_is_forgotten_by_halves():
 numbers = st.floats(0, 1e5)
 rows = st.lists(
     st.builds(
-        lambda service, what, n, e, mean: Row(service, what, n, e, n * mean),
+        lambda service, what, n, e, mean: ModelRow(service, what, n, e, n * mean),
         st.sampled_from(["", "1", "2"]),
         st.sampled_from([*(stage.name.lower() for stage in Stage), "duration", *ENDS.values()]),
         numbers,
@@ -196,9 +196,9 @@ rows = st.lists(
 
 
 @given(rows, rows)
-def test_what_is_stored_is_what_was_learnt(some: list[Row], more: list[Row]):
+def test_what_is_stored_is_what_was_learnt(some: list[ModelRow], more: list[ModelRow]):
     """Loading adds up, in any order and any parts; storing and loading changes nothing."""
-    together, apart, again = Learnt(NOW), Learnt(NOW), Learnt(NOW)
+    together, apart, again = HazardModel(NOW), HazardModel(NOW), HazardModel(NOW)
     together.load([*some, *more])
     apart.load(more)
     apart.load(some)
@@ -214,7 +214,7 @@ def test_what_is_stored_is_what_was_learnt(some: list[Row], more: list[Row]):
 
 @given(st.lists(st.tuples(st.floats(1, 1e5), st.booleans()), max_size=30))
 def test_the_panels_average_is_what_its_services_sum_up_to(answers: list[tuple[float, bool]]):
-    learnt = Learnt(0.0)
+    learnt = HazardModel(0.0)
     now = 0.0
     for number, (gap, changed) in enumerate([*answers, (1.0, True)]):
         order = an_order(service=str(number % 3), submitted_at=now)
@@ -227,8 +227,8 @@ def test_the_panels_average_is_what_its_services_sum_up_to(answers: list[tuple[f
 
 
 def test_a_lone_service_leans_on_three_pseudo_events():
-    learnt = Learnt(0.0)
-    learnt.load([Row("7", "pending", 3.0, 1.0, 3 * log(10))])
+    learnt = HazardModel(0.0)
+    learnt.load([ModelRow("7", "pending", 3.0, 1.0, 3 * log(10))])
     usual = (3 + 2) / (1 + 2 / 0.4)
     assert isclose(learnt.rate("7", Stage.PENDING), 6 / (1 + 3 / usual))
     lasts = exp((3 * log(10) + 3 * log(30)) / 6)

@@ -9,19 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.factories import DAY, an_order, rows_of
-from watcher.cadence import Agenda, Learnt, Row, Stage, State, stage_of, unchanged, units, waits
-from watcher.cadence.buckets import FINE
-from watcher.cadence.learnt import started_of
 from watcher.model import FINAL, Order, Phase, Status
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule import (
+    EntryState,
+    HazardModel,
+    ModelRow,
+    PollQueue,
+    Stage,
+    stage_of,
+    unchanged,
+    units,
+    waits,
+)
+from watcher.orders.schedule.bucket_queue import FINE
+from watcher.orders.schedule.hazard_model import started_of
 
 NOW = 1_800_000_000.0
 LESSONS = [
-    Row("1", "pending", 5.0, 2.0, 7.0),
-    Row("1", "stopped", 9.0, 1.0, 30.0),
-    Row("1", "duration", 4.0, 0.0, 9.0),
-    Row("2", "moving", 3.0, 100.0),
-    Row("2", "ending", 3.0, 1.0, 1.0),
+    ModelRow("1", "pending", 5.0, 2.0, 7.0),
+    ModelRow("1", "stopped", 9.0, 1.0, 30.0),
+    ModelRow("1", "duration", 4.0, 0.0, 9.0),
+    ModelRow("2", "moving", 3.0, 100.0),
+    ModelRow("2", "ending", 3.0, 1.0, 1.0),
 ]
 
 
@@ -55,21 +65,21 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(order, began, draw(st.sampled_from([5.0, 60.0, 3600.0])))
 
 
-def lessons() -> Learnt:
-    learnt = Learnt(NOW)
+def lessons() -> HazardModel:
+    learnt = HazardModel(NOW)
     learnt.load(LESSONS)
     return learnt
 
 
-def asked(cases: list[Case]) -> tuple[Agenda, "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
+def asked(cases: list[Case]) -> tuple[PollQueue, "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
     """These orders, each under way after it was asked about before."""
-    agenda = Agenda(Records("p"), NOW, within=1800.0, ids_per_minute=6000.0)
+    agenda = PollQueue(OrderTable("p"), NOW, within=1800.0, ids_per_minute=6000.0)
     records = agenda.records
     slots = np.array(records.extend(rows_of([case.order for case in cases])), dtype=np.intp)
     for slot, case in zip(slots, cases, strict=True):
         records.started[slot] = np.nan if case.started is None else case.started
         records.checked_at[slot] = NOW - case.asked_ago
-        records.state[slot] = State.ASKED
+        records.state[slot] = EntryState.ASKED
         records.failures[slot] = 3
     return agenda, slots
 
@@ -114,8 +124,8 @@ def test_who_is_no_longer_under_way_is_left_alone():
     learnt, (agenda, slots) = lessons(), asked([Case(an_order(), None, 60.0)] * 2)
     agenda.leave(int(slots[0]))
     unchanged(agenda, learnt, slots, NOW)
-    assert agenda.records.state[0] == State.OUT
-    assert agenda.records.state[1] == State.WAITING
+    assert agenda.records.state[0] == EntryState.OUT
+    assert agenda.records.state[1] == EntryState.WAITING
     unchanged(agenda, learnt, slots, NOW)
     assert sum(learnt.exposure) == pytest.approx(sum(lessons().exposure) + log1p(1 / 30), abs=1.0)
 
@@ -134,7 +144,7 @@ def test_an_order_that_came_twice_into_a_bucket_is_asked_about_once():
 def test_services_beyond_the_room_of_the_tables_keep_their_numbers(count: int):
     learnt = lessons()
     for number in range(count):
-        learnt.load([Row(f"new {number}", "pending", float(number), 1.0, 2.0)])
+        learnt.load([ModelRow(f"new {number}", "pending", float(number), 1.0, 2.0)])
     assert [learnt.of(f"new {n}").changes[Stage.PENDING] for n in range(count)] == [*range(count)]
     assert learnt.of("1").changes[Stage.STOPPED] == 9.0
     assert learnt.of("1").row == 0

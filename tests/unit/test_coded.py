@@ -6,15 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.records.coded import Coded, Coding
+from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCoding
 
 COLUMNS = st.lists(st.none() | st.text(max_size=2))
 
 
 @given(COLUMNS)
 def test_a_column_stays_what_it_was(column: list[str | None]):
-    coded = Coded.of(column)
-    assert Coded.of(coded) is coded
+    coded = DictionaryColumn.of(column)
+    assert DictionaryColumn.of(coded) is coded
     assert [*coded] == column
     assert len(coded) == len(column)
     assert [coded[row] for row in range(len(column))] == column
@@ -25,14 +25,14 @@ def test_a_column_stays_what_it_was(column: list[str | None]):
 @given(COLUMNS, st.lists(st.integers(0, 1000)))
 def test_some_rows_have_their_values_and_no_others(column: list[str | None], which: list[int]):
     rows = [number % len(column) for number in which if column]
-    taken = Coded.of(column).taken(np.array(rows, np.intp))
+    taken = DictionaryColumn.of(column).taken(np.array(rows, np.intp))
     assert [*taken] == [column[row] for row in rows]
     assert set(taken.values) == set(taken)
 
 
 @given(st.lists(COLUMNS))
 def test_a_column_that_becomes_longer(parts: list[list[str | None]]):
-    coding = Coding[str | None]()
+    coding = ValueCoding[str | None]()
     for part in parts:
         coding.extend(part)
     whole = [value for part in parts for value in part]
@@ -41,7 +41,7 @@ def test_a_column_that_becomes_longer(parts: list[list[str | None]]):
 
 
 def test_codes_from_elsewhere():
-    coded = Coded.of(["a", "b", "a"])
+    coded = DictionaryColumn.of(["a", "b", "a"])
     assert (
         coded.translated({"a": 7, "b": 300}.__getitem__, "I")
         == np.array([7, 300, 7], "I").tobytes()

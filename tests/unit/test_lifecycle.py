@@ -8,17 +8,6 @@ from hypothesis import strategies as st
 
 from tests.unit.factories import a_finished_order, an_order, seen
 from watcher.errors import LifecycleError
-from watcher.lifecycle import (
-    ACTION_MOVES,
-    PHASES,
-    close,
-    count,
-    guard_ends_at,
-    kind_of,
-    observe,
-    observe_refill,
-    set_aside,
-)
 from watcher.model import (
     FINAL,
     REFILL_FINAL,
@@ -30,6 +19,17 @@ from watcher.model import (
     Refill,
     RefillStatus,
     Status,
+)
+from watcher.orders.lifecycle import (
+    ACTION_MOVES,
+    PHASES,
+    close,
+    count,
+    guard_ends_at,
+    kind_of,
+    observe,
+    observe_refill,
+    set_aside,
 )
 
 

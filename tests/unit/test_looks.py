@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.looks import Looks
+from watcher.orders.review_times import ReviewTimes
 
 _WISHES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20) | st.none()), max_size=60)
 
@@ -12,7 +12,7 @@ _WISHES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20) | st.none()),
 def test_each_order_is_looked_at_once_at_the_second_it_wanted_last(wishes, now):
     """Orders change their mind; what they wanted before stands in nobody's way."""
     wanted: dict[int, int] = {}
-    looks = Looks(lambda order, second: wanted.get(order) == second)
+    looks = ReviewTimes(lambda order, second: wanted.get(order) == second)
     for order, second in wishes:
         wanted.pop(order, None)
         if second is not None:
@@ -33,4 +33,4 @@ def test_each_order_is_looked_at_once_at_the_second_it_wanted_last(wishes, now):
 
 
 def test_without_wishes_there_is_no_look():
-    assert Looks(lambda order, second: True).next() is None
+    assert ReviewTimes(lambda order, second: True).next() is None

@@ -52,8 +52,8 @@ from watcher.config import Config
 from watcher.errors import RequestError, StoreError
 from watcher.intake import new_order
 from watcher.judge import Judge
-from watcher.lifecycle import is_running
 from watcher.model import ActionState, Kind, Observation, RefillStatus
+from watcher.orders.lifecycle import is_running
 from watcher.recall import recall
 from watcher.store import orders as orders_module
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.cadence import Prospect
 from watcher.model import Action, ActionState, Kind
+from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
 from watcher.store import ServiceChange
 from watcher.store.glance import Fired, Glimpse, Named
@@ -172,7 +172,7 @@ NEEDS = st.builds(
     todo=st.just("Show"),
 )
 PROSPECTS = st.builds(
-    Prospect,
+    Forecast,
     at=st.none() | st.floats(0, 1e9),
     reason=TEXTS,
     within_hour=st.none() | st.floats(0, 1),

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.odd_answers import ODD, usual
 from tests.support.odd_house import PANEL, OddHouse, an_odd_house
-from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import StoreFull
 from watcher.model import Kind
+from watcher.orders.schedule import MIN_GAP, RetryDelay
 
 pytestmark = pytest.mark.long
 
@@ -130,7 +130,7 @@ async def test_a_database_that_can_not_write_does_not_make_it_ask_more(
 
 
 def test_patience_grows_up_to_its_longest_and_forgets():
-    patience: Patience[str] = Patience((10.0, 60.0))
+    patience: RetryDelay[str] = RetryDelay((10.0, 60.0))
     assert patience.until("a", 5.0) == 5.0
     pauses = [patience.learnt_nothing("a", 100.0) - 100.0 for _ in range(6)]
     assert pauses == [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]

@@ -3,16 +3,16 @@
 import pytest
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
-from watcher.book import Book
-from watcher.cadence import Agenda, Learnt
 from watcher.model import Order, Status
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule import HazardModel, PollQueue
+from watcher.orders.watchlist import Watchlist
 
 
 def reason(order: Order, now: float) -> str:
-    book = Book()
-    records = Records("p")
-    book.open("p", Agenda(records, 0.0, within=HOUR, ids_per_minute=100.0), Learnt(0.0))
+    book = Watchlist()
+    records = OrderTable("p")
+    book.open("p", PollQueue(records, 0.0, within=HOUR, ids_per_minute=100.0), HazardModel(0.0))
     book.add(order, 0.0)
     found = book.prospect("p", order.id, now)
     assert found is not None

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.unit.factories import an_order, rows_of
 from watcher.model import Order, Phase, Status
-from watcher.records import Records, index
+from watcher.orders.columns import id_index
+from watcher.orders.columns.table import OrderTable
 
 WHOLE = st.none() | st.integers(1 - 2**63, 2**63 - 1)
 TIMES = st.floats(0, 1e12)
@@ -47,7 +48,7 @@ ORDERS = st.builds(
 
 @given(st.lists(ORDERS, max_size=30, unique_by=lambda order: order.id))
 def test_orders_come_back_as_they_were_however_they_came(orders: list[Order]):
-    one_by_one, together = Records("p"), Records("p")
+    one_by_one, together = OrderTable("p"), OrderTable("p")
     for order in orders:
         one_by_one.add(order)
     if orders:
@@ -66,7 +67,7 @@ class Ids(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.records = Records("p")
+        self.records = OrderTable("p")
         self.slots: dict[str, int] = {}
 
     @rule(order_id=IDS)
@@ -100,7 +101,7 @@ class ChunkedIds(Ids):
     def __init__(self) -> None:
         super().__init__()
         self.patched = pytest.MonkeyPatch()
-        self.patched.setattr(index, "_MOST", 2)
+        self.patched.setattr(id_index, "_MOST", 2)
 
     def teardown(self) -> None:
         self.patched.undo()
@@ -115,8 +116,8 @@ TestIds.settings = TestChunkedIds.settings = settings(
 @given(st.lists(IDS | st.text("0123456789-+,. \n[]e\u0663", max_size=4), min_size=1, unique=True))
 def test_ids_that_come_together_are_numbers_where_they_are_one_by_one(ids: list[str]):
     together, one_by_one = array("q"), array("q")
-    index.Index(together).extend(ids, 0)
-    ids_of = index.Index(one_by_one)
+    id_index.IdIndex(together).extend(ids, 0)
+    ids_of = id_index.IdIndex(one_by_one)
     for slot, order_id in enumerate(ids):
         ids_of.add(order_id, slot)
     assert together == one_by_one
@@ -125,17 +126,17 @@ def test_ids_that_come_together_are_numbers_where_they_are_one_by_one(ids: list[
 @pytest.mark.parametrize("step", [1, -1, 7])
 def test_however_many_there_are_only_few_ids_stand_together(step: int):
     """What one more moves is bounded by that."""
-    ids, count = index.Index(array("q")), 50_000
+    ids, count = id_index.IdIndex(array("q")), 50_000
     numbers = [number * step % count for number in range(0, count * 3, 3)]
     for slot, number in enumerate(numbers):
         ids.add(str(number), slot)
     assert [ids.find(str(number)) for number in numbers] == [*range(count)]
-    assert max(map(len, ids._sorted)) <= index._MOST
-    assert len(ids._sorted) <= 1 + 2 * count // index._MOST
+    assert max(map(len, ids._sorted)) <= id_index._MOST
+    assert len(ids._sorted) <= 1 + 2 * count // id_index._MOST
 
 
 def test_what_was_removed_takes_no_room():
-    ids = index.Index(array("q"))
+    ids = id_index.IdIndex(array("q"))
     ids.extend([str(number) for number in range(50_000)], 0)
     for slot in range(50_000):
         ids.remove(slot)
@@ -147,7 +148,7 @@ def test_what_was_removed_takes_no_room():
 
 @pytest.mark.parametrize("together", [True, False])
 def test_large_numbers_are_found_after_small_ones(together: bool):
-    records = Records("p")
+    records = OrderTable("p")
     orders = [an_order(id=str(number)) for number in (7, 2**32 - 1, 2**32, 10**18 - 1, 10**18)]
     if together:
         records.extend(rows_of(orders[:2]))
@@ -160,8 +161,8 @@ def test_large_numbers_are_found_after_small_ones(together: bool):
 
 
 def test_words_that_nobody_uses_any_more_are_forgotten(monkeypatch):
-    monkeypatch.setattr("watcher.records.words._MOST_UNUSED", 50)
-    records = Records("p")
+    monkeypatch.setattr("watcher.orders.columns.string_pool._MOST_UNUSED", 50)
+    records = OrderTable("p")
     kept = an_order(id="kept", charge=Decimal("0.5"), status_text="In progress")
     slot = records.add(kept)
     other = records.add(an_order(id="other"))

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from tests.unit.store_kit import NAME, an_order, finished, loaded, moved, opened, query, tracked
 from watcher.errors import StoreError
 from watcher.model import Order, Phase, Status
-from watcher.records.asked import Asked
+from watcher.orders.columns.check_times import CheckTimes
 from watcher.store import Store
 from watcher.store import orders as orders_module
 from watcher.store.order_rows import OrderReader
@@ -62,7 +62,7 @@ async def test_when_orders_were_asked_about_is_loaded_with_them(tmp_path: Path) 
     async with opened(tmp_path) as store:
         added = await store.track([an_order("1"), an_order("2"), an_order("3", "q")], now=2.0)
         assert all(map(isnan, await times(store)))
-        first, second = Asked(), Asked()
+        first, second = CheckTimes(), CheckTimes()
         first.note([order.key for order in added], [5.9, 6.0, 7.0])
         await store.save_asked(first)
         assert await times(store) == [5.0, 6.0, 7.0]
@@ -70,7 +70,7 @@ async def test_when_orders_were_asked_about_is_loaded_with_them(tmp_path: Path) 
         await store.save_asked(second)
     async with opened(tmp_path) as store:
         assert [0.0 if isnan(at) else at for at in await times(store)] == [0.0, 9.0, 0.0]
-        await store.save_asked(Asked())
+        await store.save_asked(CheckTimes())
         assert all(map(isnan, await times(store)))
 
 

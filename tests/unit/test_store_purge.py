@@ -19,10 +19,10 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.cadence import Row
 from watcher.config import Daemon
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
+from watcher.orders.schedule import ModelRow
 from watcher.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
 from watcher.store import Store
 from watcher.store.purge import BOUNDS, LEAST, LESSONS_FOR, SLICE
@@ -125,8 +125,8 @@ async def test_prices_balances_and_what_was_learnt(tmp_path: Path) -> None:
             await store.save_services("p", kept, now=at)
             await store.save_balance("p", Balance(Decimal(rate), "USD"), now=at)
         await store.save_balance("quiet", Balance(Decimal(5), "USD"), now=1.0)
-        await store.save_learnt("p", [Row("1", "w", 1, 1, 1)], now=NOW - LESSONS_FOR - 1)
-        await store.save_learnt("p", [Row("2", "w", 1, 1, 1)], now=NOW - LESSONS_FOR)
+        await store.save_learnt("p", [ModelRow("1", "w", 1, 1, 1)], now=NOW - LESSONS_FOR - 1)
+        await store.save_learnt("p", [ModelRow("2", "w", 1, 1, 1)], now=NOW - LESSONS_FOR)
         await sql(store, f"UPDATE services SET gone_at = {REMEMBERED - 1} WHERE gone_at NOTNULL")
         gone = await purged(store)
         assert gone == {"service_changes": 3, "balances": 2, "services": 1, "lessons": 1}

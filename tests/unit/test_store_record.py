@@ -23,8 +23,8 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher.errors import LifecycleError, StoreBusy, StoreError, StoreFull, StoreRefused
-from watcher.lifecycle import count
 from watcher.model import Kind, Status, Transition
+from watcher.orders.lifecycle import count
 from watcher.store import Store
 
 

@@ -14,8 +14,8 @@ from tests.unit.store_kit import (
     opened,
     tracked,
 )
-from watcher.lifecycle import count, observe, set_aside
 from watcher.model import Observation, Order, Status, Transition
+from watcher.orders.lifecycle import count, observe, set_aside
 
 step = st.tuples(
     st.integers(0, 3),

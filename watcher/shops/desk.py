@@ -6,12 +6,12 @@ What is read is answered from what the watcher knows, and costs the panels nothi
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
-from watcher.book import Book
 from watcher.config import Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.model import Balance, Kind
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.panels.protocol.serve import identity, listed
 from watcher.shops import spelling
@@ -43,7 +43,7 @@ class Desk:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         judge: Judge,
         intake: Intake,
         stations: Mapping[str, Station],

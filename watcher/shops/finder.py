@@ -11,10 +11,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from watcher.book import Book
 from watcher.config import Shop
 from watcher.intake import Intake, new_order
 from watcher.model import Action, Kind, Order, Refill
+from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import whole
@@ -37,7 +37,7 @@ class Finder:
         self,
         *,
         store: Store,
-        book: Book,
+        book: Watchlist,
         intake: Intake,
         stations: Mapping[str, Station],
         shops: Callable[[], Sequence[Shop]],

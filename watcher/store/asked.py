@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.records.asked import Asked, pages_of
+from watcher.orders.columns.check_times import CheckTimes, pages_of
 from watcher.store.part import Part, compiled, driver_of
 from watcher.store.schema import asked_pages
 
@@ -15,7 +15,7 @@ _PAGES = f"{compiled(select(asked_pages))} WHERE page BETWEEN ? AND ?"
 class AskedPages(Part):
     """The table `asked_pages`."""
 
-    async def save_asked(self, asked: Asked) -> None:
+    async def save_asked(self, asked: CheckTimes) -> None:
         """Write this in the place of all that was there."""
         packed = await asyncio.to_thread(asked.packed)
         rows = [{"page": number, "seconds": seconds} for number, seconds in packed]
@@ -28,8 +28,8 @@ class AskedPages(Part):
         await self._db.write("save_asked", write)
 
 
-async def asked_between(connection: AsyncConnection, first: int, last: int) -> Asked:
+async def asked_between(connection: AsyncConnection, first: int, last: int) -> CheckTimes:
     """What is known of the orders with keys from `first` to `last`, and of some others."""
     driver = await driver_of(connection)
     rows = await driver.execute_fetchall(_PAGES, pages_of(first, last))
-    return Asked.unpacked((page, seconds) for page, seconds in rows)
+    return CheckTimes.unpacked((page, seconds) for page, seconds in rows)

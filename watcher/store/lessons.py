@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.cadence import Row, faded
+from watcher.orders.schedule import ModelRow, faded
 from watcher.store.part import Part
 from watcher.store.schema import lessons
 
@@ -20,7 +20,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
 class Lessons(Part):
     """The table `lessons`."""
 
-    async def save_learnt(self, panel: str, rows: Sequence[Row], *, now: float) -> None:
+    async def save_learnt(self, panel: str, rows: Sequence[ModelRow], *, now: float) -> None:
         """Write these rows, as of now, in the place of older ones of the same name."""
         if not rows:
             return
@@ -39,16 +39,16 @@ class Lessons(Part):
         ]
         await self._db.write("save_learnt", lambda c: c.execute(_UPSERT, values))
 
-    async def learnt(self, *, now: float) -> dict[str, list[Row]]:
+    async def learnt(self, *, now: float) -> dict[str, list[ModelRow]]:
         """Each panel's rows, weighing as much as they do now."""
         names = self._db.panels.names
 
-        async def fetch(connection: AsyncConnection) -> dict[str, list[Row]]:
-            found: dict[str, list[Row]] = defaultdict(list)
+        async def fetch(connection: AsyncConnection) -> dict[str, list[ModelRow]]:
+            found: dict[str, list[ModelRow]] = defaultdict(list)
             for panel, service, what, changes, exposure, logs, at in await connection.execute(
                 select(lessons)
             ):
-                row = Row(service, what, changes, exposure, logs)
+                row = ModelRow(service, what, changes, exposure, logs)
                 found[names[panel]].append(faded(row, now - at))
             return found
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from watcher.errors import Conflict, LifecycleError, RequestError
-from watcher.lifecycle import ACTION_MOVES
 from watcher.model import Action, ActionState, Kind, Outcome
+from watcher.orders.lifecycle import ACTION_MOVES
 
 _FINAL = frozenset({ActionState.ACCEPTED, ActionState.REJECTED})
 

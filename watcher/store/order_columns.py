@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, func, select
 
-from watcher.records import OrderRows
-from watcher.records.asked import Asked
-from watcher.records.coded import Coded, Coding
-from watcher.records.columns import times, whole
+from watcher.orders.columns.check_times import CheckTimes
+from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCoding
+from watcher.orders.columns.growth import times, whole
+from watcher.orders.columns.table import OrderRows
 from watcher.store.order_rows import COLUMNS
 from watcher.store.schema import order_states, orders
 
@@ -38,7 +38,7 @@ class OrderColumns:
         self._whole = {name: array("q") for name in _WHOLE}
         self._times = {name: array("d") for name in _TIMES}
         self._texts: dict[str, list[Any]] = {name: [] for name in _TEXTS[links]}
-        self._charges, self._kinds = Coding[str | None](), Coding[str]()
+        self._charges, self._kinds = ValueCoding[str | None](), ValueCoding[str]()
 
     @property
     def keys(self) -> "array[int]":
@@ -57,7 +57,9 @@ class OrderColumns:
         self._charges.extend(next(columns))
         self._kinds.extend(next(columns))
 
-    def by_panel(self, panels: Mapping[int, str], asked: Asked, most: int) -> Iterator[OrderRows]:
+    def by_panel(
+        self, panels: Mapping[int, str], asked: CheckTimes, most: int
+    ) -> Iterator[OrderRows]:
         """All of them, no more than `most` of a panel at once."""
         charges, kinds = self._charges.coded(), self._kinds.coded(msgspec.json.decode)
         numbers = np.array(self._whole["panel"])
@@ -73,9 +75,9 @@ class OrderColumns:
         self,
         panel: str,
         rows: NDArray[np.intp],
-        charge: Coded[str | None],
-        kind: Coded[Any],
-        asked: Asked,
+        charge: DictionaryColumn[str | None],
+        kind: DictionaryColumn[Any],
+        asked: CheckTimes,
     ) -> OrderRows:
         places = rows.tolist()
         parted = zip(_KIND, zip(*kind.values, strict=True), strict=True)
@@ -84,7 +86,7 @@ class OrderColumns:
             **{name: _taken(column, rows) for name, column in self._whole.items()},
             **{name: _taken(column, rows) for name, column in self._times.items()},
             **{name: [*map(texts.__getitem__, places)] for name, texts in self._texts.items()},
-            **{name: Coded(values, kind.codes) for name, values in parted},
+            **{name: DictionaryColumn(values, kind.codes) for name, values in parted},
             "charge": charge,
             "panel": panel,
         }

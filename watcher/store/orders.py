@@ -8,7 +8,7 @@ from sqlalchemy import CTE, Select, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
-from watcher.records import OrderRows
+from watcher.orders.columns.table import OrderRows
 from watcher.store.asked import asked_between
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import (

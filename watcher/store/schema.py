@@ -287,7 +287,7 @@ lessons = Table(
     sqlite_with_rowid=False,
 )
 
-# When orders were asked about last, by their keys: see `watcher.records.asked`.
+# When orders were asked about last, by their keys: see `watcher.orders.columns.check_times`.
 asked_pages = Table(
     "asked_pages",
     metadata,

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.book import Book
-from watcher.cadence import Prospect
 from watcher.config import Hosts, Secret, Shop
 from watcher.errors import NotFound, RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.model import Order
+from watcher.orders.schedule import Forecast
+from watcher.orders.watchlist import Watchlist
 from watcher.outlets import Outlets
 from watcher.shops import Desk
 from watcher.station import Station
@@ -30,7 +30,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
 
     store: Store
-    book: Book
+    book: Watchlist
     judge: Judge
     intake: Intake
     survey: Survey
@@ -57,7 +57,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         station = self.stations.get(panel)
         return station is not None and station.config.profile.can("refill_status")
 
-    def prospect(self, order: Order) -> Prospect | None:
+    def prospect(self, order: Order) -> Forecast | None:
         """The order's next check, None where it is closed."""
         return self.book.prospect(order.panel, order.id, self.clock())
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from watcher.cadence import lesson
 from watcher.errors import NotFound
 from watcher.model import ActionState
+from watcher.orders.schedule import lesson
 from watcher.rules import Rule
 from watcher.station import Station
 from watcher.store import StoredService

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import msgspec
 
-from watcher.cadence import Entry, Lesson, Prospect
 from watcher.model import (
     REFILL_FINAL,
     Action,
@@ -20,6 +19,7 @@ from watcher.model import (
     RefillStatus,
     Service,
 )
+from watcher.orders.schedule import Entry, Forecast, ServiceStats
 from watcher.web.shapes import (
     ActionView,
     DecisionView,
@@ -84,7 +84,7 @@ def order_view(
     )
 
 
-def next_check_view(prospect: Prospect) -> NextCheckView:
+def next_check_view(prospect: Forecast) -> NextCheckView:
     return NextCheckView(
         at=moment_or_none(prospect.at),
         reason=prospect.reason,
@@ -96,7 +96,7 @@ def next_check_view(prospect: Prospect) -> NextCheckView:
     )
 
 
-def lesson_view(lesson: Lesson) -> LessonView:
+def lesson_view(lesson: ServiceStats) -> LessonView:
     return LessonView(
         start_delay=_rounded(lesson.start_delay, 0),
         duration={str(quantity): round(lasts) for quantity, lasts in lesson.duration.items()},
@@ -217,7 +217,7 @@ def firing_view(firing: Firing) -> FiringView:
 
 
 def service_view(
-    service: Service, disabled: str | None, gone_at: float | None, lesson: Lesson | None
+    service: Service, disabled: str | None, gone_at: float | None, lesson: ServiceStats | None
 ) -> ServiceView:
     return ServiceView(
         service=service.id,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from watcher.cadence import Prospect
 from watcher.common.wording import counted
+from watcher.orders.schedule import Forecast
 from watcher.panels.health import HealthState
 from watcher.store.glance import Fired, Glimpse, Spent
 from watcher.web.backend import Backend
@@ -48,7 +48,7 @@ class Check(msgspec.Struct, frozen=True):
 
     panel: str
     order: str
-    prospect: Prospect
+    prospect: Forecast
 
 
 class Acted(msgspec.Struct, frozen=True):

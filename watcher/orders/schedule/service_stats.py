@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.cadence.stages import Stage
+from watcher.orders.schedule.stages import Stage
 
 USUAL_QUANTITY = 1000  # where nobody has told
 COMPLETIONS, LOGS, A_ROOT = range(3)  # columns of `Tables.finished`
@@ -24,7 +24,7 @@ class ServiceRecord:
         self.row = row
         self.ends: dict[str, float] = {}
 
-    def see(self, tables: "Tables") -> None:
+    def see(self, tables: "ServiceTables") -> None:
         """Read and write there from now on."""
         row = self.row
         self.changes = _numbers(tables.changes[row])
@@ -43,7 +43,7 @@ class ServiceRecord:
         return self.finished[A_ROOT] * sqrt(quantity or USUAL_QUANTITY)
 
 
-class Tables:
+class ServiceTables:
     """A row for each service, a column for each stage. `lasts`: minutes that it typically lasts.
 
     `finished` has other columns: completed orders, the sum of their
@@ -55,9 +55,9 @@ class Tables:
         self.finished = np.zeros((rows, 3))
         self.touched = np.zeros(rows, dtype=bool)  # since it was last written
 
-    def longer(self) -> "Tables":
+    def longer(self) -> "ServiceTables":
         """The same, with room for as many services more."""
-        more = Tables(2 * len(self.touched))
+        more = ServiceTables(2 * len(self.touched))
         for name, table in vars(self).items():
             getattr(more, name)[: len(table)] = table
         return more

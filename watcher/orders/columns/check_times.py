@@ -13,7 +13,7 @@ _PAGE = 1 << _BITS  # orders
 _SIZE = 4 * _PAGE  # bytes
 
 
-class Asked:
+class CheckTimes:
     """By the orders' keys, to the second: pages of so many keys each, those without orders not."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Asked:
         return [(number, zlib.compress(self._pages[at], 1)) for number, at in self._at.items()]
 
     @classmethod
-    def unpacked(cls, pages: Iterable[tuple[int, bytes]]) -> "Asked":
+    def unpacked(cls, pages: Iterable[tuple[int, bytes]]) -> "CheckTimes":
         """The same again. What can't be read is left out: its orders are asked about once more."""
         asked = cls()
         for number, packed in pages:

@@ -3,12 +3,12 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from watcher.cadence.agenda import PROBLEM_PAUSE, after_problem
+from watcher.orders.schedule.poll_queue import PROBLEM_PAUSE, after_problem
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Patience(Generic[Key]):
+class RetryDelay(Generic[Key]):
     """Counts the answers in a row that told nothing of a key; each makes the next pause longer.
 
     `pause` is the first and the longest one, in seconds.

@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 
 from watcher.model import Observation, Order, Origin, Phase, Status
-from watcher.records import columns
-from watcher.records.coded import Coded
-from watcher.records.index import Index
-from watcher.records.words import Words
+from watcher.orders.columns import growth
+from watcher.orders.columns.dictionary_column import DictionaryColumn
+from watcher.orders.columns.id_index import IdIndex
+from watcher.orders.columns.string_pool import StringPool
 
-NONE = columns.NONE  # in a column of whole numbers; NaN is it in one of times
+NONE = growth.NONE  # in a column of whole numbers; NaN is it in one of times
 STATUSES, PHASES, ORIGINS = tuple(Status), tuple(Phase), tuple(Origin)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
 _ORIGIN_CODES: dict[str | None, int] = {o.value: code for code, o in enumerate(ORIGINS)}
@@ -57,16 +57,16 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     asked_at: Sequence[float]  # as far as it was written; NaN where that is not known
 
 
-class Records:
+class OrderTable:
     """Orders of one panel. A slot whose order was removed is given to another one later.
 
-    The second half of the columns is its schedule's: see `watcher.cadence`. They begin as 0 and
+    The second half of the columns is its schedule's: see `watcher.orders.schedule`. They begin as 0 and
     as NaN.
     """
 
     def __init__(self, panel: str) -> None:
         self.panel = panel
-        self.words = Words()
+        self.words = StringPool()
         self.links: dict[int, str] = {}
         self._whole, self._times = [array("q") for _ in range(7)], [array("d") for _ in range(7)]
         self._words = [array("I") for _ in range(5)]
@@ -79,7 +79,7 @@ class Records:
         self.status, self.phase, self.origin, self.state, self.alone = self._small
         self.refills, self.failures = array("I"), array("H")
         self.filed, self.look = array("q"), array("q")
-        self._ids = Index(self.number)
+        self._ids = IdIndex(self.number)
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -121,24 +121,30 @@ class Records:
         word, amount = self.words.code.__getitem__, self.words.amount.__getitem__
         self._ids.extend(rows.id, first)
         self.key.extend(rows.key)
-        self.quantity.extend(columns.whole(rows.quantity))
-        self.start_count.extend(columns.whole(rows.start_count))
-        self.remains.extend(columns.whole(rows.remains))
-        self.count.extend(columns.whole(rows.count))
+        self.quantity.extend(growth.whole(rows.quantity))
+        self.start_count.extend(growth.whole(rows.start_count))
+        self.remains.extend(growth.whole(rows.remains))
+        self.count.extend(growth.whole(rows.count))
         self.submitted_at.extend(rows.submitted_at)
         self.progressed_at.extend(rows.progressed_at)
-        self.finished_at.extend(columns.times(rows.finished_at))
-        self.told_at.extend(columns.times(rows.checked_at))
-        self.service.frombytes(Coded.of(rows.service).translated(word, "I"))
-        self.status_text.frombytes(Coded.of(rows.status_text).translated(word, "I"))
-        self.charge.frombytes(Coded.of(rows.charge).translated(amount, "I"))
-        self.currency.frombytes(Coded.of(rows.currency).translated(word, "I"))
-        self.problem.frombytes(Coded.of(rows.problem).translated(word, "I"))
-        self.status.frombytes(Coded.of(rows.status).translated(_STATUS_CODES.__getitem__, "B"))
-        self.phase.frombytes(Coded.of(rows.phase).translated(_PHASE_CODES.__getitem__, "B"))
-        self.origin.frombytes(Coded.of(rows.origin).translated(_ORIGIN_CODES.__getitem__, "B"))
-        self.refills.frombytes(Coded.of(rows.refills).translated(int, "I"))
-        if not columns.is_none(rows.link):
+        self.finished_at.extend(growth.times(rows.finished_at))
+        self.told_at.extend(growth.times(rows.checked_at))
+        self.service.frombytes(DictionaryColumn.of(rows.service).translated(word, "I"))
+        self.status_text.frombytes(DictionaryColumn.of(rows.status_text).translated(word, "I"))
+        self.charge.frombytes(DictionaryColumn.of(rows.charge).translated(amount, "I"))
+        self.currency.frombytes(DictionaryColumn.of(rows.currency).translated(word, "I"))
+        self.problem.frombytes(DictionaryColumn.of(rows.problem).translated(word, "I"))
+        self.status.frombytes(
+            DictionaryColumn.of(rows.status).translated(_STATUS_CODES.__getitem__, "B")
+        )
+        self.phase.frombytes(
+            DictionaryColumn.of(rows.phase).translated(_PHASE_CODES.__getitem__, "B")
+        )
+        self.origin.frombytes(
+            DictionaryColumn.of(rows.origin).translated(_ORIGIN_CODES.__getitem__, "B")
+        )
+        self.refills.frombytes(DictionaryColumn.of(rows.refills).translated(int, "I"))
+        if not growth.is_none(rows.link):
             links = enumerate(rows.link, first)
             self.links.update((slot, link) for slot, link in links if link is not None)
         self._lengthen_schedule(more)
@@ -235,16 +241,16 @@ class Records:
         for column in (*self._whole[1:6], *self._words, *self._small[:3], self.refills):
             column.extend([0] * more)
         for times in self._times[:4]:
-            times.extend(columns.NANS * more)
+            times.extend(growth.NANS * more)
         self._lengthen_schedule(more)
 
     def _lengthen_schedule(self, more: int) -> None:
         for column in (self.mark, *self._small[3:], self.failures):
             column.frombytes(bytes(column.itemsize * more))
         for times in self._times[4:]:
-            times.extend(columns.NANS * more)
+            times.extend(growth.NANS * more)
         for column in (self.filed, self.look):
-            column.extend(columns.NONES * more)
+            column.extend(growth.NONES * more)
 
     def _clear(self, slot: int) -> None:
         for column in (*self._small[3:], self.failures):

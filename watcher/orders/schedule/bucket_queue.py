@@ -10,19 +10,19 @@ from math import inf
 
 import numpy as np
 
-from watcher.cadence.entries import Floats, Slots, State
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule.entries import EntryState, Floats, Slots
 
 FINE = 20.0  # buckets a unit of virtual time
 _STALE_AT_ONCE = 1000  # slots: a millisecond
 _NOT_TAKEN_AT_ONCE = 2000  # slots, between those that are taken
-_ASKED, _WAITING = int(State.ASKED), int(State.WAITING)
+_ASKED, _WAITING = int(EntryState.ASKED), int(EntryState.WAITING)
 
 
-class Buckets:
+class BucketQueue:
     """Slots by numbers, lowest first."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: OrderTable) -> None:
         self.early: list[int] = []  # taken out: their turn was there before they had rested
         self._state, self._turn = records.state, records.turn
         self._checked_at = records.checked_at

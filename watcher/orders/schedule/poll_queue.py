@@ -19,19 +19,19 @@ from math import inf
 import numpy as np
 from numpy.typing import ArrayLike
 
-from watcher.cadence.appointments import Appointments
-from watcher.cadence.buckets import FINE, Buckets
-from watcher.cadence.caps import GO_ON_AFTER, Caps
-from watcher.cadence.entries import Floats, Slots, State
-from watcher.cadence.virtual import VirtualTime
 from watcher.model import Phase
-from watcher.records import PHASES, Records
+from watcher.orders.columns.table import PHASES, OrderTable
+from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
+from watcher.orders.schedule.deadlines import GO_ON_AFTER, Deadlines
+from watcher.orders.schedule.entries import EntryState, Floats, Slots
+from watcher.orders.schedule.timed_queue import TimedQueue
+from watcher.orders.schedule.virtual_time import VirtualTime
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
 PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
 
-_OUT, _ASKED, _RESTING = int(State.OUT), int(State.ASKED), int(State.RESTING)
-_WAITING, _APPOINTED = int(State.WAITING), int(State.APPOINTED)
+_OUT, _ASKED, _RESTING = int(EntryState.OUT), int(EntryState.ASKED), int(EntryState.RESTING)
+_WAITING, _APPOINTED = int(EntryState.WAITING), int(EntryState.APPOINTED)
 
 
 def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
@@ -40,12 +40,12 @@ def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLE
     return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 
-class Agenda:
+class PollQueue:
     """The schedule of one panel's orders, which are told by their slots. Times: Unix seconds."""
 
     def __init__(
         self,
-        records: Records,
+        records: OrderTable,
         now: float,
         *,
         within: float,
@@ -57,12 +57,14 @@ class Agenda:
         self.within = within
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
-        self._keys = Buckets(records)
-        self._caps = Caps(records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute)
+        self._keys = BucketQueue(records)
+        self._caps = Deadlines(
+            records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute
+        )
         self.watched = self._caps.watched
         self._promises = np.array([self._caps.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
-        self._appointments = Appointments(records)
+        self._appointments = TimedQueue(records)
         self._is_whole = False  # before, the loading of the others goes before turns
         self._in_turn_at = -inf  # when orders were last taken in their turn
 
@@ -253,7 +255,7 @@ class Agenda:
             self._await_turns(slots, np.asarray(self.records.turn)[slots])
         self._caps.call_up(now)
 
-    def _soonest(self) -> Appointments:
+    def _soonest(self) -> TimedQueue:
         """Those of which the first is due next."""
         own, overdue = self._appointments, self._caps.overdue
         return overdue if overdue.next_at() < own.next_at() else own

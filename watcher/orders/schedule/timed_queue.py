@@ -3,16 +3,16 @@
 import heapq
 from math import inf
 
-from watcher.cadence.entries import State
-from watcher.records import Records
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.schedule.entries import EntryState
 
-_APPOINTED = int(State.APPOINTED)
+_APPOINTED = int(EntryState.APPOINTED)
 
 
-class Appointments:
+class TimedQueue:
     """Some may be stale, as state and turn of the order tell: they stay until they are first."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: OrderTable) -> None:
         self._state, self._turn = records.state, records.turn
         self._heap: list[tuple[float, int, int]] = []  # Unix time, serial number, slot
         self._serial = 0

@@ -8,26 +8,26 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.cadence import (
-    Agenda,
+from watcher.model import Observation, Order, RowError
+from watcher.orders.columns.table import OPEN, OrderRows, OrderTable
+from watcher.orders.lifecycle import says_nothing_new
+from watcher.orders.schedule import (
     Entry,
-    Learnt,
-    Prospect,
+    Forecast,
+    HazardModel,
+    PollQueue,
     prospect,
     status_class,
     unchanged,
     units,
     waits,
 )
-from watcher.lifecycle import says_nothing_new
-from watcher.model import Observation, Order, RowError
-from watcher.records import OPEN, OrderRows, Records
 
 _COUNTED_AT_ONCE = 2_000  # orders in one slice of a census: some milliseconds
 MOST_STALLED = 10_000  # whose keys a census has
 
 
-class Census(msgspec.Struct, frozen=True, kw_only=True):
+class PanelCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What one panel's shelf holds at a moment."""
 
     due: int = 0
@@ -57,7 +57,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 NOTHING = Batch([], np.zeros(0, np.intp), np.zeros(0, np.int64), [], 0.0)
 
 
-class Sight(msgspec.Struct, frozen=True, gc=False):
+class OrderGlimpse(msgspec.Struct, frozen=True, gc=False):
     """An order as it was when something was learnt of it, and what its schedule said then."""
 
     order: Order
@@ -67,15 +67,15 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
     alone: bool
 
 
-class Shelf:
+class PanelOrders:
     """One panel's orders."""
 
     number = -1  # until the book gives it one
 
-    def __init__(self, agenda: Agenda, learnt: Learnt) -> None:
+    def __init__(self, agenda: PollQueue, learnt: HazardModel) -> None:
         self.agenda = agenda
         self.learnt = learnt
-        self.records: Records = agenda.records
+        self.records: OrderTable = agenda.records
 
     def is_watched(self, slot: int) -> bool:
         return self.records.state[slot] != 0
@@ -134,11 +134,13 @@ class Shelf:
         is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
         unchanged(self.agenda, self.learnt, slots[is_same], now)
 
-    def sight(self, slot: int) -> Sight:
+    def sight(self, slot: int) -> OrderGlimpse:
         entry = Entry(self.records, slot)
-        return Sight(entry.order, entry.checked_at, entry.started, entry.failures, entry.alone)
+        return OrderGlimpse(
+            entry.order, entry.checked_at, entry.started, entry.failures, entry.alone
+        )
 
-    def checked(self, slot: int, sight: Sight, after: Order, now: float) -> None:
+    def checked(self, slot: int, sight: OrderGlimpse, after: Order, now: float) -> None:
         records = self.records
         if after is not sight.order:
             started = _started(sight, after, now)
@@ -154,18 +156,18 @@ class Shelf:
             end = start + _COUNTED_AT_ONCE
             yield keys[start:end], times[start:end]
 
-    def prospect(self, slot: int, now: float) -> Prospect:
+    def prospect(self, slot: int, now: float) -> Forecast:
         return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
 
-    def census(self, now: float, stalled_before: float) -> Iterator[Census]:
-        census = Census()
+    def census(self, now: float, stalled_before: float) -> Iterator[PanelCounts]:
+        census = PanelCounts()
         for start in range(0, max(1, len(self.records.number)), _COUNTED_AT_ONCE):
             end = min(start + _COUNTED_AT_ONCE, len(self.records.number))
             census = _count(census, self.agenda, np.arange(start, end), now, stalled_before)
             yield census
 
 
-def _started(sight: Sight, after: Order, now: float) -> float | None:
+def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
     """Since when the order is seen in progress, as was learnt at `now`."""
     if status_class(after.status) != 1:
         return None
@@ -177,8 +179,12 @@ def _started(sight: Sight, after: Order, now: float) -> float | None:
 
 
 def _count(
-    so_far: Census, agenda: Agenda, slots: NDArray[np.intp], now: float, stalled_before: float
-) -> Census:
+    so_far: PanelCounts,
+    agenda: PollQueue,
+    slots: NDArray[np.intp],
+    now: float,
+    stalled_before: float,
+) -> PanelCounts:
     records = agenda.records
     slots = slots[np.asarray(records.state)[slots] != 0]  # the others are not watched
     promised = agenda.promised(slots)
@@ -187,7 +193,7 @@ def _count(
     stalled = still_open[np.asarray(records.progressed_at)[still_open] < stalled_before]
     keys = so_far.stalled_keys
     keys.extend(np.asarray(records.key)[stalled][: MOST_STALLED - len(keys)].tolist())
-    return Census(
+    return PanelCounts(
         due=so_far.due + len(due),
         oldest_due=_oldest(so_far.oldest_due, due),
         oldest_open=_oldest(so_far.oldest_open, np.asarray(records.submitted_at)[still_open]),

@@ -6,11 +6,11 @@ from math import inf
 import msgspec
 import numpy as np
 
-from watcher.cadence.appointments import Appointments
-from watcher.cadence.buckets import Buckets
-from watcher.cadence.entries import Floats, Slots, State
 from watcher.model import Phase
-from watcher.records import GUARDED, NONE, OPEN, PHASES, Records
+from watcher.orders.columns.table import GUARDED, NONE, OPEN, PHASES, OrderTable
+from watcher.orders.schedule.bucket_queue import BucketQueue
+from watcher.orders.schedule.entries import EntryState, Floats, Slots
+from watcher.orders.schedule.timed_queue import TimedQueue
 
 GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
 # Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
@@ -23,11 +23,11 @@ _LOOKED_AT_ONCE = 500  # at so many is looked whether they are over: a milliseco
 GO_ON_AFTER = 0.01  # seconds; others run meanwhile
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
 
-_OUT, _WAITING = int(State.OUT), int(State.WAITING)
+_OUT, _WAITING = int(EntryState.OUT), int(EntryState.WAITING)
 _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
-class Limits(msgspec.Struct, frozen=True, gc=False):
+class DeadlineRules(msgspec.Struct, frozen=True, gc=False):
     """Of the orders of one phase at one panel. All in seconds; `began` and `calm_at` Unix time."""
 
     began: float  # the start
@@ -53,24 +53,24 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
         return np.where(asked >= self.calm_at, self.cap, apart)
 
 
-class Caps:
+class Deadlines:
     """One panel's orders in buckets of real time: who has waited for as long as it may?
 
     An order that is asked about is not filed anew: it is looked at when its time has come.
     """
 
     def __init__(
-        self, records: Records, began: float, *, within: float, gap: float, ids_per_minute: float
+        self, records: OrderTable, began: float, *, within: float, gap: float, ids_per_minute: float
     ) -> None:
         self.ids_per_minute = ids_per_minute  # what the panel's limit allows
         self.watched = {Phase.OPEN: 0, Phase.GUARDED: 0}
-        self.overdue = Appointments(records)
+        self.overdue = TimedQueue(records)
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
         # That joined at the start, and of these had waited for too long or nobody knows how long.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
-        self._buckets = Buckets(records)
+        self._buckets = BucketQueue(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
     def cap(self, phase: Phase) -> float:
@@ -78,12 +78,12 @@ class Caps:
         needed = self._seconds(self.watched[phase], SHARES[phase])
         return max(self.promise(PHASES.index(phase)), needed)
 
-    def limits(self, phase: Phase) -> Limits:
+    def limits(self, phase: Phase) -> DeadlineRules:
         """What holds for one of these orders now."""
         cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
         late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
         is_rush = is_open and 2 * late > self._joined[phase]
-        return Limits(
+        return DeadlineRules(
             began=self._began,
             cap=cap,
             late_within=late_within,
@@ -164,7 +164,7 @@ class Caps:
             if len(some):
                 self._hold(some, self.limits(phase), now)
 
-    def _hold(self, slots: Slots, limits: Limits, now: float) -> None:
+    def _hold(self, slots: Slots, limits: DeadlineRules, now: float) -> None:
         """Call up the orders that are over their caps, and look at each again."""
         checked_at = np.asarray(self._records.checked_at)[slots]
         latest = limits.latest(slots, checked_at)

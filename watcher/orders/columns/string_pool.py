@@ -8,7 +8,7 @@ from typing import Any
 _MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
 
 
-class Words:
+class StringPool:
     """Texts, and amounts by their texts."""
 
     def __init__(self) -> None:

@@ -6,26 +6,26 @@ little more than one over a single order.
 
 import numpy as np
 
-from watcher.cadence.agenda import Agenda
-from watcher.cadence.entries import Floats, Slots, State
-from watcher.cadence.learnt import (
+from watcher.orders.columns.table import GUARDED, NONE, STATUSES, OrderTable
+from watcher.orders.schedule.entries import EntryState, Floats, Slots
+from watcher.orders.schedule.hazard_model import (
     LEAST,
     SHORTEST_LEFT,
     SMOOTHING,
-    Learnt,
+    HazardModel,
 )
-from watcher.cadence.stages import IS_PENDING, STILL, STILL_GAPS, Stage
-from watcher.cadence.tables import A_ROOT, USUAL_QUANTITY
-from watcher.records import GUARDED, NONE, STATUSES, Records
+from watcher.orders.schedule.poll_queue import PollQueue
+from watcher.orders.schedule.service_stats import A_ROOT, USUAL_QUANTITY
+from watcher.orders.schedule.stages import IS_PENDING, STILL, STILL_GAPS, Stage
 
 _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
 _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
 _WAITS_TO_START = np.array([status in IS_PENDING for status in STATUSES])  # by a status's code
 _IS_CONSTANT = np.array([stage in (_MOVING, _GUARDED) for stage in Stage])  # its hazard
-_ASKED = int(State.ASKED)
+_ASKED = int(EntryState.ASKED)
 
 
-def unchanged(agenda: Agenda, learnt: Learnt, slots: Slots, now: float) -> None:
+def unchanged(agenda: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
     """The panel told at `now` of those of these orders that are under way, and no news.
 
     An order that has stopped moving since it was asked about counts as stopped all the time.
@@ -43,21 +43,21 @@ def unchanged(agenda: Agenda, learnt: Learnt, slots: Slots, now: float) -> None:
     agenda.answered_all(asked, _units(learnt, rows, stages, minutes), now)
 
 
-def waits(learnt: Learnt, records: Records, slots: Slots, now: float) -> Floats:
+def waits(learnt: HazardModel, records: OrderTable, slots: Slots, now: float) -> Floats:
     """The waits until the orders' next checks, in virtual time: sqrt(T / r)."""
     rows = _rows(learnt, records, slots)
     stages, minutes, _ = _standing_all(learnt, records, slots, rows, now)
     return _units(learnt, rows, stages, minutes)
 
 
-def _rows(learnt: Learnt, records: Records, slots: Slots) -> Slots:
+def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
     """The orders' services, by their rows in what was learnt."""
     of, words = learnt.of, records.words.values
     services = np.asarray(records.service)[slots].tolist()
     return np.array([of(words[service]).row for service in services], dtype=np.intp)
 
 
-def _units(learnt: Learnt, rows: Slots, stages: Slots, minutes: Floats) -> Floats:
+def _units(learnt: HazardModel, rows: Slots, stages: Slots, minutes: Floats) -> Floats:
     tables, borrowed = learnt.tables, np.array(learnt.borrowed)[stages]
     exposure, changes = tables.exposure[rows, stages], tables.changes[rows, stages]
     units: Floats = np.sqrt(minutes * (exposure + borrowed) / (changes + SMOOTHING))
@@ -65,7 +65,7 @@ def _units(learnt: Learnt, rows: Slots, stages: Slots, minutes: Floats) -> Float
 
 
 def _standing_all(
-    learnt: Learnt, records: Records, slots: Slots, rows: Slots, now: float
+    learnt: HazardModel, records: OrderTable, slots: Slots, rows: Slots, now: float
 ) -> tuple[Slots, Floats, Floats]:
     """The orders' stages, their T in minutes, and how many minutes T grows in one."""
     status, phase = np.asarray(records.status)[slots], np.asarray(records.phase)[slots]
@@ -85,7 +85,7 @@ def _standing_all(
 
 
 def _in_progress(
-    records: Records, slots: Slots, lasts: Floats, a_root: Floats, submitted: Floats, now: float
+    records: OrderTable, slots: Slots, lasts: Floats, a_root: Floats, submitted: Floats, now: float
 ) -> tuple[Slots, Floats, Floats]:
     """The same as if all were in progress: what `stages` and `learnt` say of one order."""
     remains, quantity = np.asarray(records.remains)[slots], np.asarray(records.quantity)[slots]

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.model import Order
-from watcher.records import NONE, Records
+from watcher.orders.columns.table import NONE, OrderTable
 
 Slots = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 
-class State(IntEnum):
+class EntryState(IntEnum):
     """Where an order stands."""
 
     OUT = 0  # not, or no longer, in the agenda
@@ -30,7 +30,7 @@ class Entry:
 
     __slots__ = ("_records", "slot")
 
-    def __init__(self, records: Records, slot: int) -> None:
+    def __init__(self, records: OrderTable, slot: int) -> None:
         self._records = records
         self.slot = slot
 
@@ -39,8 +39,8 @@ class Entry:
         return self._records.order(self.slot)
 
     @property
-    def state(self) -> State:
-        return State(self._records.state[self.slot])
+    def state(self) -> EntryState:
+        return EntryState(self._records.state[self.slot])
 
     @property
     def turn(self) -> float:

@@ -4,12 +4,12 @@ from math import exp, inf, log, sqrt
 
 import msgspec
 
-from watcher.cadence.agenda import Agenda
-from watcher.cadence.entries import Entry, State
-from watcher.cadence.learnt import Learnt, standing
-from watcher.cadence.stages import STILL, Stage
 from watcher.common.wording import times
 from watcher.model import Order, Status
+from watcher.orders.schedule.entries import Entry, EntryState
+from watcher.orders.schedule.hazard_model import HazardModel, standing
+from watcher.orders.schedule.poll_queue import PollQueue
+from watcher.orders.schedule.stages import STILL, Stage
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
@@ -24,7 +24,7 @@ WORDS = {
 }
 
 
-class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """An order's next check. `stage` is None where the panel does not tell of the order."""
 
     at: float | None
@@ -36,7 +36,7 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
     every: float | None = None  # seconds between two checks, as things stand
 
 
-class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
     """What was learnt of a service; durations in seconds, shares from 0 to 1.
 
     `orders` is how many ends the shares rest on, old ones weighing less.
@@ -50,21 +50,21 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     canceled: float | None
 
 
-def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospect:
+def prospect(agenda: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
     """What follows from what is known now."""
     at, order = agenda.expected_at(entry.slot, now), entry.order
     if entry.failures:
-        return Prospect(
+        return Forecast(
             at=at, reason=f"the panel did not tell of it, {times(entry.failures)} in a row"
         )
     if entry.is_new:
-        return Prospect(at=at, reason="the panel has not told of it yet")
+        return Forecast(at=at, reason="the panel has not told of it yet")
     record = learnt.of(order.service)
     stage, minutes = standing(record, order, entry.started, now)
     rate = learnt.rate(order.service, stage)
     median = _median(stage, minutes, rate)
     every = 60.0 * agenda.time.minutes_a_unit * sqrt(minutes / rate)
-    return Prospect(
+    return Forecast(
         at=at,
         reason=_reason(entry, _words(order, stage, now)),
         stage=stage,
@@ -75,14 +75,14 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
     )
 
 
-def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson | None:
+def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> ServiceStats | None:
     """What the service's orders have taught; None where that is nothing."""
     record = learnt.services.get(service)
     if record is None or not any(record.exposure):
         return None
     total = sum(record.ends.values())
     shares = {end: count / total for end, count in record.ends.items()}
-    return Lesson(
+    return ServiceStats(
         start_delay=60.0 * record.lasts[Stage.PENDING] if record.changes[Stage.PENDING] else None,
         duration={
             quantity: 60.0 * record.minutes_in_progress(quantity)
@@ -110,9 +110,9 @@ def _words(order: Order, stage: Stage, now: float) -> str:
 
 
 def _reason(entry: Entry, words: str) -> str:
-    if entry.state is State.ASKED:
+    if entry.state is EntryState.ASKED:
         return f"{words}: a check is under way"
-    if entry.state is State.APPOINTED:
+    if entry.state is EntryState.APPOINTED:
         return f"{words}: its check is due at this time, whatever else waits"
     return words
 

@@ -10,30 +10,30 @@ from math import ceil
 
 import msgspec
 
-from watcher.cadence import Agenda, Entry, Learnt, Prospect, refill_units
-from watcher.looks import Looks
 from watcher.model import REFILL_FINAL, Observation, Order, Phase, Refill, RowError
-from watcher.records import NONE, STATUSES, OrderRows
-from watcher.records.coded import Coded
-from watcher.shelf import NOTHING, Batch, Census, Shelf, Sight
+from watcher.orders.columns.dictionary_column import DictionaryColumn
+from watcher.orders.columns.table import NONE, STATUSES, OrderRows
+from watcher.orders.panel_orders import NOTHING, Batch, OrderGlimpse, PanelCounts, PanelOrders
+from watcher.orders.review_times import ReviewTimes
+from watcher.orders.schedule import Entry, Forecast, HazardModel, PollQueue, refill_units
 
 _SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
 
 
-class Book:
+class Watchlist:
     """Open and guarded orders of all panels."""
 
     def __init__(self) -> None:
         self.keeps_links = True  # without them an order takes a fifth less memory
-        self._shelves: dict[str, Shelf] = {}
-        self._by_number: dict[int, Shelf] = {}
+        self._shelves: dict[str, PanelOrders] = {}
+        self._by_number: dict[int, PanelOrders] = {}
         self._numbers = count()
-        self._looks = Looks(self._wants_look)
+        self._looks = ReviewTimes(self._wants_look)
         self.counts: Counter[tuple[str, str]] = Counter()  # (panel, status) -> watched orders
 
-    def open(self, panel: str, agenda: Agenda, learnt: Learnt) -> None:
+    def open(self, panel: str, agenda: PollQueue, learnt: HazardModel) -> None:
         """Take up a panel: its schedule, and what its orders have taught."""
-        self._shelve(panel, Shelf(agenda, learnt))
+        self._shelve(panel, PanelOrders(agenda, learnt))
 
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
@@ -53,14 +53,14 @@ class Book:
         """
         shelf = self._shelves[rows.panel]
         shelf.fill(rows, now, random)
-        for status, number in Coded.of(rows.status).counts():
+        for status, number in DictionaryColumn.of(rows.status).counts():
             self.counts[rows.panel, status] += number
 
     def begin(self, panel: str) -> None:
         """All of the panel's orders that there were are here: now each has its turn."""
         self._shelves[panel].agenda.begin()
 
-    def take_over(self, other: "Book") -> None:
+    def take_over(self, other: "Watchlist") -> None:
         """Have the other book's panels, in the place of what was known of them, all at once."""
         for panel, shelf in other._shelves.items():
             self.drop_panel(panel)
@@ -135,13 +135,13 @@ class Book:
             found = (shelf.records.find(order_id) for order_id in ids)
             shelf.agenda.put_back([slot for slot in found if slot is not None])
 
-    def sights(self, panel: str, ids: Iterable[str]) -> dict[str, Sight]:
+    def sights(self, panel: str, ids: Iterable[str]) -> dict[str, OrderGlimpse]:
         """Those of the orders that are watched."""
         shelf = self._shelves.get(panel)
         found = ((order_id, shelf.records.find(order_id)) for order_id in ids) if shelf else ()
         return {i: shelf.sight(slot) for i, slot in found if shelf and slot is not None}
 
-    def checked(self, sight: Sight, after: Order, now: float, mark: int = 0) -> None:
+    def checked(self, sight: OrderGlimpse, after: Order, now: float, mark: int = 0) -> None:
         """The panel told at `now` of the order that was seen so; it is as `after` now.
 
         `mark` stands for the answer that said so.
@@ -199,12 +199,12 @@ class Book:
         found = self._find(panel, order_id)
         return found[0].agenda.expected_at(found[1], now) if found else None
 
-    def prospect(self, panel: str, order_id: str, now: float) -> Prospect | None:
+    def prospect(self, panel: str, order_id: str, now: float) -> Forecast | None:
         """When the order will be checked next, and why then; None where it is not watched."""
         found = self._find(panel, order_id)
         return found[0].prospect(found[1], now) if found else None
 
-    def upcoming(self, panel: str, count: int, now: float) -> list[tuple[str, Prospect]]:
+    def upcoming(self, panel: str, count: int, now: float) -> list[tuple[str, Forecast]]:
         """The ids of the panel's orders that are checked first, and when and why that is."""
         shelf = self._shelves.get(panel)
         if shelf is None:
@@ -212,12 +212,12 @@ class Book:
         slots = shelf.agenda.upcoming(count, now)
         return [(shelf.records.id(slot), shelf.prospect(slot, now)) for slot in slots]
 
-    def agenda(self, panel: str) -> Agenda | None:
+    def agenda(self, panel: str) -> PollQueue | None:
         """The panel's schedule; None where it is not opened."""
         shelf = self._shelves.get(panel)
         return shelf.agenda if shelf else None
 
-    def learnt(self, panel: str) -> Learnt | None:
+    def learnt(self, panel: str) -> HazardModel | None:
         """What the panel's orders have taught; None where it is not opened."""
         shelf = self._shelves.get(panel)
         return shelf.learnt if shelf else None
@@ -288,24 +288,24 @@ class Book:
         for key in [key for key in self.counts if key[0] == panel]:
             del self.counts[key]
 
-    def census(self, panel: str, now: float, stalled_after: float) -> Iterator[Census]:
+    def census(self, panel: str, now: float, stalled_after: float) -> Iterator[PanelCounts]:
         """Counted by going through the panel's orders: what it comes to slice by slice.
 
         The last one is the whole panel. Between two the loop may do other things.
         """
         shelf = self._shelves.get(panel)
-        return shelf.census(now, now - stalled_after) if shelf else iter([Census()])
+        return shelf.census(now, now - stalled_after) if shelf else iter([PanelCounts()])
 
-    def _shelve(self, panel: str, shelf: Shelf) -> None:
+    def _shelve(self, panel: str, shelf: PanelOrders) -> None:
         shelf.number = next(self._numbers)
         self._shelves[panel] = self._by_number[shelf.number] = shelf
 
-    def _find(self, panel: str, order_id: str) -> tuple[Shelf, int] | None:
+    def _find(self, panel: str, order_id: str) -> tuple[PanelOrders, int] | None:
         shelf = self._shelves.get(panel)
         slot = shelf.records.find(order_id) if shelf else None
         return None if shelf is None or slot is None else (shelf, slot)
 
-    def _remove(self, shelf: Shelf, slot: int) -> None:
+    def _remove(self, shelf: PanelOrders, slot: int) -> None:
         records = shelf.records
         self.counts[records.panel, STATUSES[records.status[slot]]] -= 1
         shelf.agenda.leave(slot)

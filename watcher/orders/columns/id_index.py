@@ -13,7 +13,7 @@ _MOST_DIGITS = 18  # longer numbers are kept as texts
 _NARROW = 2**32  # below it a number takes four bytes, else eight
 
 
-class Index:
+class IdIndex:
     """The slots of ids: numbers in order, 8 bytes an order with slots, 12 where they are large.
 
     Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable
 
 
-class Looks:
+class ReviewTimes:
     """Orders, each a number, by the second at which they are to be looked at.
 
     `is_wanted` tells of an order and a second whether the order is still to be looked at then.

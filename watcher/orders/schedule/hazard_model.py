@@ -13,9 +13,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.cadence.stages import IS_PENDING, Stage, stage_in_progress, status_class
-from watcher.cadence.tables import A_ROOT, COMPLETIONS, LOGS, USUAL_QUANTITY, ServiceRecord, Tables
 from watcher.model import Order, Phase, Status
+from watcher.orders.schedule.service_stats import (
+    A_ROOT,
+    COMPLETIONS,
+    LOGS,
+    USUAL_QUANTITY,
+    ServiceRecord,
+    ServiceTables,
+)
+from watcher.orders.schedule.stages import IS_PENDING, Stage, stage_in_progress, status_class
 
 HALF_LIFE = 5 * 1440.0  # minutes
 SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
@@ -41,7 +48,7 @@ _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
 _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
 
 
-class Row(msgspec.Struct, frozen=True):
+class ModelRow(msgspec.Struct, frozen=True):
     """One line of what was learnt, as it is stored: `what` is a stage, "duration" or an end."""
 
     service: str
@@ -51,11 +58,11 @@ class Row(msgspec.Struct, frozen=True):
     logs: float = 0.0
 
 
-class Learnt:
+class HazardModel:
     """One panel's statistics, by service."""
 
     def __init__(self, now: float) -> None:
-        self.tables = Tables(_SERVICES)
+        self.tables = ServiceTables(_SERVICES)
         self.services: dict[str | None, ServiceRecord] = {}
         self._n = [0.0] * _STAGES
         self.exposure = [0.0] * _STAGES
@@ -127,14 +134,14 @@ class Learnt:
             record.ends = {end: count * keep for end, count in record.ends.items()}
         self._sum_up()
 
-    def news(self) -> list[Row]:
+    def news(self) -> list[ModelRow]:
         """The rows of all services of which something was learnt since this was last asked."""
         touched = self.tables.touched
         services = [service for service, record in self.services.items() if touched[record.row]]
         touched[:] = False
         return list(self.rows(services))
 
-    def rows(self, services: Iterable[str | None]) -> Iterator[Row]:
+    def rows(self, services: Iterable[str | None]) -> Iterator[ModelRow]:
         """What is to be stored of these services; `load` takes it back."""
         for service in services:
             record = self.of(service)
@@ -142,13 +149,13 @@ class Learnt:
             for stage in Stage:
                 if record.exposure[stage] or record.changes[stage]:
                     numbers = (record.changes[stage], record.exposure[stage], record.logs[stage])
-                    yield Row(name, stage.name.lower(), *numbers)
+                    yield ModelRow(name, stage.name.lower(), *numbers)
             if record.completions:
-                yield Row(name, "duration", record.completions, 0.0, record.finished[LOGS])
+                yield ModelRow(name, "duration", record.completions, 0.0, record.finished[LOGS])
             for end, count in record.ends.items():
-                yield Row(name, end, count)
+                yield ModelRow(name, end, count)
 
-    def load(self, rows: Iterable[Row]) -> None:
+    def load(self, rows: Iterable[ModelRow]) -> None:
         """Add what was stored, as of now, to what is known."""
         for row in rows:
             record = self.of(row.service or None)
@@ -238,10 +245,10 @@ class Learnt:
         self._derive(slice(None))
 
 
-def faded(row: Row, seconds: float) -> Row:
+def faded(row: ModelRow, seconds: float) -> ModelRow:
     """What is left of it after so long."""
     keep = _kept(seconds)
-    return Row(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
+    return ModelRow(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
 
 
 def standing(
@@ -279,14 +286,14 @@ def started_of(record: ServiceRecord, order: Order, started: float | None) -> fl
     return min(order.progressed_at, order.submitted_at + 60.0 * record.lasts[_PENDING])
 
 
-def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
+def units(learnt: HazardModel, order: Order, started: float | None, now: float) -> float:
     """The wait until the order's next check, in virtual time: sqrt(T / r)."""
     record = learnt.of(order.service)
     stage, minutes = standing(record, order, started, now)
     return sqrt(learnt.scale(record, stage, minutes))
 
 
-def refill_units(learnt: Learnt, service: str | None, requested: float, now: float) -> float:
+def refill_units(learnt: HazardModel, service: str | None, requested: float, now: float) -> float:
     """The same for a refill task that was requested then."""
     record = learnt.of(service)
     minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 
-class Coded(Sequence[T], Generic[T]):
+class DictionaryColumn(Sequence[T], Generic[T]):
     """Each value once or some times, and of every row which of them it has."""
 
     def __init__(self, values: Sequence[T], codes: NDArray[np.uint32]) -> None:
@@ -18,11 +18,11 @@ class Coded(Sequence[T], Generic[T]):
         self.codes = codes
 
     @classmethod
-    def of(cls, column: Sequence[T]) -> "Coded[T]":
+    def of(cls, column: Sequence[T]) -> "DictionaryColumn[T]":
         """The same column."""
-        if isinstance(column, Coded):
+        if isinstance(column, DictionaryColumn):
             return column
-        coding = Coding[T]()
+        coding = ValueCoding[T]()
         coding.extend(column)
         return coding.coded()
 
@@ -32,22 +32,22 @@ class Coded(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, row: int) -> T: ...
     @overload
-    def __getitem__(self, row: slice) -> "Coded[T]": ...
-    def __getitem__(self, row: int | slice) -> "T | Coded[T]":
+    def __getitem__(self, row: slice) -> "DictionaryColumn[T]": ...
+    def __getitem__(self, row: int | slice) -> "T | DictionaryColumn[T]":
         if isinstance(row, slice):
-            return Coded(self.values, self.codes[row])
+            return DictionaryColumn(self.values, self.codes[row])
         return self.values[int(self.codes[row])]
 
     def __iter__(self) -> Iterator[T]:
         return map(self.values.__getitem__, self.codes.tolist())
 
-    def taken(self, rows: NDArray[np.intp]) -> "Coded[T]":
+    def taken(self, rows: NDArray[np.intp]) -> "DictionaryColumn[T]":
         """A column of these rows, and of no value that none of them has."""
         codes = self.codes[rows]
         used = np.flatnonzero(np.bincount(codes))
         numbers = np.zeros(len(self.values), np.uint32)
         numbers[used] = np.arange(len(used))
-        return Coded([self.values[code] for code in used.tolist()], numbers[codes])
+        return DictionaryColumn([self.values[code] for code in used.tolist()], numbers[codes])
 
     def translated(self, code: Callable[[T], int], kind: str) -> bytes:
         """As a column of this typecode, with the codes that the values have elsewhere."""
@@ -59,7 +59,7 @@ class Coded(Sequence[T], Generic[T]):
         return [*zip(self.values, many.tolist(), strict=True)]
 
 
-class Coding(Generic[T]):
+class ValueCoding(Generic[T]):
     """Such a column as it becomes longer."""
 
     def __init__(self) -> None:
@@ -69,9 +69,9 @@ class Coding(Generic[T]):
     def extend(self, column: Iterable[T]) -> None:
         self._codes.extend(map(self._numbers.__getitem__, column))
 
-    def coded(self, read: Callable[[T], Any] = lambda value: value) -> "Coded[Any]":
+    def coded(self, read: Callable[[T], Any] = lambda value: value) -> "DictionaryColumn[Any]":
         """The column, of what `read` makes of the values."""
-        return Coded([*map(read, self._numbers)], np.array(self._codes))
+        return DictionaryColumn([*map(read, self._numbers)], np.array(self._codes))
 
 
 class _Numbers(dict[T, int], Generic[T]):

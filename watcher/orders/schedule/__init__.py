@@ -7,25 +7,25 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
 """
 
-from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
-from watcher.cadence.entries import Entry, State
-from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
-from watcher.cadence.patience import Patience
-from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
-from watcher.cadence.stages import Stage, stage_of, status_class
-from watcher.cadence.unchanged import unchanged, waits
+from watcher.orders.schedule.entries import Entry, EntryState
+from watcher.orders.schedule.forecast import Forecast, ServiceStats, lesson, prospect
+from watcher.orders.schedule.hazard_model import HazardModel, ModelRow, faded, refill_units, units
+from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue, after_problem
+from watcher.orders.schedule.retry_delay import RetryDelay
+from watcher.orders.schedule.stages import Stage, stage_of, status_class
+from watcher.orders.schedule.unchanged import unchanged, waits
 
 __all__ = [
     "MIN_GAP",
-    "Agenda",
     "Entry",
-    "Learnt",
-    "Lesson",
-    "Patience",
-    "Prospect",
-    "Row",
+    "EntryState",
+    "Forecast",
+    "HazardModel",
+    "ModelRow",
+    "PollQueue",
+    "RetryDelay",
+    "ServiceStats",
     "Stage",
-    "State",
     "after_problem",
     "faded",
     "lesson",

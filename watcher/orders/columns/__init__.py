@@ -1,0 +1,1 @@
+"""Column store: very many orders in little memory. Pure."""

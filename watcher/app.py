@@ -11,14 +11,12 @@ from aiohttp import web
 
 from watcher import logs
 from watcher.backups import Backups, clear_scratch
-from watcher.clocks import Hindsight
 from watcher.common.round_robin import RoundRobin
 from watcher.config import Config
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
 from watcher.health import Health
 from watcher.intake import Intake
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.orders.watchlist import Watchlist
@@ -26,6 +24,8 @@ from watcher.outcomes import Outcomes
 from watcher.outlets import Outlets
 from watcher.recall import recall
 from watcher.retention import Retention
+from watcher.rules.engine import RuleEngine
+from watcher.rules.hindsight import Hindsight
 from watcher.schedule import Schedule, kind_of
 from watcher.shops import ACTIONS, Desk
 from watcher.station import Station, Workshop
@@ -59,7 +59,7 @@ class Daemon:
         self.stations: dict[str, Station] = {}
         self.book = Watchlist()
         self.hindsight = Hindsight(clock())
-        self.judge = Judge(config.rules, self.hindsight)
+        self.judge = RuleEngine(config.rules, self.hindsight)
         self.book.keeps_links = self.judge.wants_links()
         self.metrics = Metrics()
         self.port = 0
@@ -301,7 +301,7 @@ class Daemon:
             self.judge.take_rules(config.rules)
             self._know_shops()
 
-        wants_links = Judge(config.rules).wants_links()
+        wants_links = RuleEngine(config.rules).wants_links()
         anew = wants_links and not self.book.keeps_links
         outlets = await self.outlets.prepare(config.notify, config.events)
         self.book.keeps_links |= wants_links  # until the next start: they are there anyway

@@ -10,7 +10,6 @@ from contextlib import suppress
 import msgspec
 
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import (
@@ -28,6 +27,7 @@ from watcher.orders.lifecycle import count
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add, check_parameters
+from watcher.rules.engine import RuleEngine
 from watcher.store import Settled, Store, archive_name
 
 _MOST_TOLD = 10  # problems of one order
@@ -45,7 +45,7 @@ class Intake:
         *,
         store: Store,
         book: Watchlist,
-        judge: Judge,
+        judge: RuleEngine,
         ledger: Ledger,
         metrics: Metrics,
         clock: Callable[[], float],

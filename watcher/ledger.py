@@ -15,7 +15,6 @@ import structlog
 
 from watcher.common.round_robin import RoundRobin
 from watcher.errors import LifecycleError, StoreRefused
-from watcher.judge import Judge, Verdict
 from watcher.metrics import Metrics
 from watcher.model import (
     FINAL,
@@ -30,6 +29,7 @@ from watcher.model import (
 from watcher.orders.lifecycle import close, guard_ends_at
 from watcher.orders.schedule import MIN_GAP
 from watcher.orders.watchlist import Watchlist
+from watcher.rules.engine import RuleEngine, RuleOutcome
 from watcher.store import Settled, Store
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Ledger:
         *,
         store: Store,
         book: Watchlist,
-        judge: Judge,
+        judge: RuleEngine,
         metrics: Metrics,
         turns: RoundRobin,
         guard_for: Callable[[str], float | None],
@@ -183,7 +183,7 @@ class Ledger:
             self._book.look_at(orders[0], now + _BAD_ROW_AFTER)
 
     async def _record(
-        self, transitions: Sequence[Transition], verdict: Verdict, now: float
+        self, transitions: Sequence[Transition], verdict: RuleOutcome, now: float
     ) -> None:
         try:
             planned = await self._store.record(transitions, verdict.firings, verdict.plans, now=now)
@@ -201,7 +201,7 @@ class Ledger:
         if order is not None:
             self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
-    def _release_unplanned(self, verdict: Verdict, planned: Sequence[Action]) -> None:
+    def _release_unplanned(self, verdict: RuleOutcome, planned: Sequence[Action]) -> None:
         """An action of the same kind was under way for the order: the firing was not kept."""
         kept = {(action.rule, action.panel, action.order) for action in planned}
         wanted = {(plan.rule, plan.panel, plan.order) for plan in verdict.plans}
@@ -219,7 +219,7 @@ class Ledger:
         if after.status in FINAL and before.status not in FINAL:
             self._metrics.count_finish(after)
 
-    def _plan_looks(self, verdict: Verdict, now: float) -> None:
+    def _plan_looks(self, verdict: RuleOutcome, now: float) -> None:
         for order, look in verdict.looks:
             self._book.look_at(order, _earliest(look, self._guard_end(order, now)))
         next_look = self._book.next_look()
@@ -235,7 +235,7 @@ class Ledger:
         order = self._judge.hindsight.order(order, now)
         return guard_ends_at(order, self._guard_for(order.panel) or 0.0)
 
-    def _tell(self, verdict: Verdict) -> None:
+    def _tell(self, verdict: RuleOutcome) -> None:
         for rule, panel in verdict.held:
             log.warning("rule.held", rule=rule, panel=panel, cause="more than per_hour wanted")
         for rule, cause in verdict.switched_off:

@@ -7,10 +7,10 @@ take it, whatever becomes of the worker that learnt it.
 from collections.abc import Callable, Sequence
 
 from watcher.errors import LifecycleError
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.model import Kind, Outcome
 from watcher.panels.protocol import is_refill_disabled
+from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
@@ -21,7 +21,7 @@ class Outcomes:
         self,
         *,
         store: Store,
-        judge: Judge,
+        judge: RuleEngine,
         ledger: Ledger,
         clock: Callable[[], float],
     ) -> None:

@@ -1,12 +1,12 @@
 """What the rules must know of the time before a start."""
 
-from watcher.brake import BRAKE_WINDOW
-from watcher.judge import Judge
 from watcher.model import Kind
+from watcher.rules.brake import BRAKE_WINDOW
+from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
-async def recall(store: Store, judge: Judge, now: float) -> None:
+async def recall(store: Store, judge: RuleEngine, now: float) -> None:
     """Tell the judge what the database remembers."""
     judge.remember_past(await store.firing_counts())
     judge.remember(await store.firings_since(now - BRAKE_WINDOW), now)

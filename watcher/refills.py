@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import structlog
 
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
 from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
@@ -22,6 +21,7 @@ from watcher.panels.breaker import BreakerState
 from watcher.panels.health import REFILL_STATUS
 from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
+from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class RefillWatcher:
         store: Store,
         book: Watchlist,
         ledger: Ledger,
-        judge: Judge,
+        judge: RuleEngine,
         gives_up_after: float,
     ) -> None:
         self._line = line

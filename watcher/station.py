@@ -9,7 +9,6 @@ import msgspec
 from watcher.actions import ActionWorker
 from watcher.common.round_robin import RoundRobin
 from watcher.config import PanelConfig
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind
@@ -26,6 +25,7 @@ from watcher.panels.rate import Rate, start_of
 from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
 from watcher.refills import RefillWatcher
+from watcher.rules.engine import RuleEngine
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
 from watcher.upkeep import Upkeep
@@ -100,7 +100,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     store: Store
     book: Watchlist
-    judge: Judge
+    judge: RuleEngine
     ledger: Ledger
     outcomes: Outcomes
     metrics: Metrics

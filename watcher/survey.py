@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
 from watcher.orders.panel_orders import PanelCounts
 from watcher.orders.watchlist import Watchlist
+from watcher.rules.engine import RuleEngine
 from watcher.station import Station
 from watcher.store import Store
 
@@ -31,7 +31,7 @@ class Survey:
         *,
         store: Store,
         book: Watchlist,
-        judge: Judge,
+        judge: RuleEngine,
         stations: Mapping[str, Station],
         clock: Callable[[], float],
         revision: str,

@@ -6,7 +6,6 @@ from contextlib import suppress
 import structlog
 
 from watcher.errors import PanelError, RateLimited
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.model import Status
 from watcher.orders.schedule import RetryDelay
@@ -15,6 +14,7 @@ from watcher.panels.health import BALANCE, SERVICES, STATUS
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
 from watcher.panels.rate import Learnt
+from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Upkeep:
         store: Store,
         book: Watchlist,
         ledger: Ledger,
-        judge: Judge,
+        judge: RuleEngine,
         balance_every: float,
         services_every: float,
     ) -> None:

@@ -26,13 +26,13 @@ from tests.support.house import a_house
 from watcher.cli import app
 from watcher.cli.order_files import read
 from watcher.cli.order_lines import Problem
-from watcher.conditions import Condition
 from watcher.config import Secrets, parse
 from watcher.errors import ConfigError, StoreBusy
-from watcher.facts import Panel, Past, Situation
 from watcher.model import Order, Phase, RuleAction, Status
 from watcher.panels.profiles import shipped
-from watcher.rules import Rule, decide
+from watcher.rules.condition import Condition
+from watcher.rules.rule import Rule, decide
+from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 from watcher.simulator import PRICE_LIST, SimulatedPanel, Trait, World
 from watcher.store import Store
 from watcher.web.shapes import ActionAnswer, OrderList, PanelList
@@ -125,7 +125,9 @@ def explained(when: str, **fields: Any) -> str:
     made = Rule(
         name="r", action=RuleAction.NOTIFY, condition=Condition(when), every=1.0, per_hour=1
     )
-    return decide(made, order, Situation(panel=Panel("a")), Past(), 2.0, None).detail
+    return decide(
+        made, order, RuleContext(panel=PanelVariables("a")), FiringHistory(), 2.0, None
+    ).detail
 
 
 def a_finish_that_is_not_known(path: Path) -> str:

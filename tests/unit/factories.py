@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from math import nan
 from typing import Any
 
-from watcher.conditions import Condition
-from watcher.facts import Panel, Situation
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
 from watcher.orders.columns.table import OrderRows
-from watcher.rules import Rule
+from watcher.rules.condition import Condition
+from watcher.rules.rule import Rule
+from watcher.rules.variables import PanelVariables, RuleContext
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -61,5 +61,5 @@ def a_service(**fields: Any) -> Service:
     return Service(**{"id": "7", "name": "Followers", "refill": True, "cancel": True, **fields})
 
 
-def a_situation(**fields: Any) -> Situation:
-    return Situation(**{"panel": Panel("p"), "service": a_service(), **fields})
+def a_situation(**fields: Any) -> RuleContext:
+    return RuleContext(**{"panel": PanelVariables("p"), "service": a_service(), **fields})

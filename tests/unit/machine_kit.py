@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.model_panel import Fate
 from watcher.config import Config, Secrets, parse
-from watcher.judge import Judge
 from watcher.model import Observation, RefillStatus, Status
+from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 ORDERS = ("1", "2", "3")
@@ -127,7 +127,7 @@ def agreed(breaches: list[str]) -> None:
     assert not breaches, "; ".join(breaches)
 
 
-def memory(judge: Judge, watched: set[tuple[str, str]]) -> dict[str, Any]:
+def memory(judge: RuleEngine, watched: set[tuple[str, str]]) -> dict[str, Any]:
     """All that the judge goes by."""
     return {
         "open": {key: frozenset(kinds) for key, kinds in judge._open_actions.items()},

@@ -1,6 +1,6 @@
 """The brake of a rule at a panel."""
 
-from watcher.brake import BRAKE_WINDOW, Brake
+from watcher.rules.brake import BRAKE_WINDOW, Brake
 
 
 def test_it_is_full_for_as_long_as_the_firings_are_within_an_hour():

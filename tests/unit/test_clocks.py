@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
-from watcher.clocks import Hindsight
+from watcher.rules.hindsight import Hindsight
 
 times = st.floats(0, 1e9)
 

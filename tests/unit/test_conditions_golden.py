@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.factories import DAY, a_finished_order, a_service, an_order
-from watcher.conditions import Condition, ConditionFailed, UnknownValue
-from watcher.facts import Panel, Past, Situation
 from watcher.model import Order, Status
+from watcher.rules.condition import Condition, ConditionFailed, UnknownValue
+from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
 GOLDEN = Path(__file__).parent / "golden" / "conditions.json"
 NOW = 10 * DAY
@@ -27,15 +27,19 @@ ORDERS: dict[str, Order] = {
     "partial": a_finished_order(9 * DAY, status=Status.PARTIAL, remains=100, link="https://x.y/z"),
     "unknown word": an_order(status=Status.UNKNOWN, status_text="На паузе", service=None),
 }
-SITUATIONS: dict[str, Situation] = {
-    "all known": Situation(panel=Panel("p", 12.5, "USD"), service=a_service(refill=True)),
-    "little known": Situation(panel=Panel("p")),
+SITUATIONS: dict[str, RuleContext] = {
+    "all known": RuleContext(
+        panel=PanelVariables("p", 12.5, "USD"), service=a_service(refill=True)
+    ),
+    "little known": RuleContext(panel=PanelVariables("p")),
 }
 
 
-def outcome(text: str, order: Order, situation: Situation) -> str:
+def outcome(text: str, order: Order, situation: RuleContext) -> str:
     try:
-        return str(Condition(text).holds(order, situation, Past(3, NOW - DAY), NOW)).lower()
+        return str(
+            Condition(text).holds(order, situation, FiringHistory(3, NOW - DAY), NOW)
+        ).lower()
     except UnknownValue as unknown:
         return f"unknown: {unknown}"
     except ConditionFailed:

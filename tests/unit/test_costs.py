@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from watcher.conditions import Condition
-from watcher.costs import LONGEST, check_cost
+from watcher.rules.condition import Condition
+from watcher.rules.condition_cost import LONGEST, check_cost
 
 TEN = "[1,2,3,4,5,6,7,8,9,10]"
 

@@ -10,9 +10,9 @@ import typer.main
 from docs.source import __main__ as reference
 from watcher.cli import app
 from watcher.config import Secrets, parse
-from watcher.facts import FIELDS
 from watcher.panels.profiles import shipped
 from watcher.panels.protocol import ADD_PARAMETERS
+from watcher.rules.variables import FIELDS
 from watcher.telling.notices import Event
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from watcher.config import Secrets, parse
-from watcher.facts import Panel, Past, Situation
 from watcher.model import Order, Phase, Reason, Service, Status
-from watcher.rules import Rule, decide
+from watcher.rules.rule import Rule, decide
+from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rules.md").read_text()
@@ -123,7 +123,9 @@ def shown() -> dict[str, Rule]:
     return {rule.name: rule for rule in parse(text, Secrets({"KEY": "k"}, ROOT), ROOT).rules}
 
 
-def decision(rule: Rule, facts: Facts, past: Past = Past()) -> tuple[bool, Reason]:  # noqa: B008
+def decision(
+    rule: Rule, facts: Facts, past: FiringHistory = FiringHistory()
+) -> tuple[bool, Reason]:  # noqa: B008
     usual: Facts = {
         "panel": "mypanel", "id": "1", "service": "1", "quantity": 1000, "status": Status.PENDING,
         "submitted_at": NOW - HOUR, "progressed_at": NOW - HOUR, "checked_at": NOW - 60.0,
@@ -133,8 +135,8 @@ def decision(rule: Rule, facts: Facts, past: Past = Past()) -> tuple[bool, Reaso
         for thing in ("service", "panel")
     }
     order = Order(**{**usual, **{k: v for k, v in facts.items() if "." not in k}})
-    situation = Situation(
-        panel=Panel("mypanel", **{"balance": 100.0, "currency": "USD", **of["panel"]}),
+    situation = RuleContext(
+        panel=PanelVariables("mypanel", **{"balance": 100.0, "currency": "USD", **of["panel"]}),
         service=msgspec.structs.replace(SERVICE, **of["service"]),
     )
     made = decide(rule, order, situation, past, NOW, None)
@@ -162,6 +164,6 @@ def test_it_fires_where_it_must_and_nowhere_else(name: str) -> None:
 def test_its_limits_hold(name: str) -> None:
     rule = shown()[name]
     facts = CASES[name][0][0]
-    assert decision(rule, facts, Past(1, NOW - 1.0))[1] in (Reason.EVERY, Reason.ATTEMPTS)
+    assert decision(rule, facts, FiringHistory(1, NOW - 1.0))[1] in (Reason.EVERY, Reason.ATTEMPTS)
     if rule.attempts is not None:
-        assert decision(rule, facts, Past(rule.attempts, 0.0))[1] is Reason.ATTEMPTS
+        assert decision(rule, facts, FiringHistory(rule.attempts, 0.0))[1] is Reason.ATTEMPTS

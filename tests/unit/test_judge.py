@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
-from watcher.clocks import Hindsight
-from watcher.judge import FAILURES_IN_A_ROW, Judge, Verdict
 from watcher.model import Firing, Order, Reason, RuleAction
-from watcher.rules import Rule
+from watcher.rules.engine import FAILURES_IN_A_ROW, RuleEngine, RuleOutcome
+from watcher.rules.hindsight import Hindsight
+from watcher.rules.rule import Rule
 
 # Divides by what happens to be zero in some orders, and in none of the samples.
 ODD = "100 / (order.quantity - 1000) > 1"
 
 
-def a_judge(*rules: Rule) -> Judge:
-    judge = Judge(rules)
+def a_judge(*rules: Rule) -> RuleEngine:
+    judge = RuleEngine(rules)
     judge.know_service("p", a_service(), None)
     return judge
 
@@ -22,11 +22,11 @@ def odd_ones(count: int, start: int = 0) -> list[Order]:
     return [a_finished_order(id=str(start + n), quantity=1000) for n in range(count)]
 
 
-def fired(verdict: Verdict) -> list[tuple[str, str]]:
+def fired(verdict: RuleOutcome) -> list[tuple[str, str]]:
     return [(firing.rule, firing.order) for firing in verdict.firings]
 
 
-def reasons(judge: Judge, order: Order) -> dict[str, Reason]:
+def reasons(judge: RuleEngine, order: Order) -> dict[str, Reason]:
     return {decision.rule: decision.reason for decision in judge.decisions(order, HOUR)}
 
 
@@ -128,9 +128,9 @@ def test_what_did_not_come_on_record_of_a_dry_run_is_undone():
     assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
 
 
-def remembering(at: float, now: float, **fields) -> Judge:
+def remembering(at: float, now: float, **fields) -> RuleEngine:
     """A judge that started at `now`, with a firing on record of that time."""
-    judge = Judge([a_rule(every=DAY, **fields)], Hindsight(now))
+    judge = RuleEngine([a_rule(every=DAY, **fields)], Hindsight(now))
     judge.know_service("p", a_service(), None)
     judge.remember_past({("rule", False, "p", "1"): (1, at)})
     firing = Firing(
@@ -161,7 +161,9 @@ def test_the_brake_counts_firings_of_a_clock_that_was_ahead_for_an_hour():
 
 def test_a_clock_that_is_set_back_holds_a_rule_no_longer_and_lets_it_act_no_sooner():
     ahead, back = 130 * DAY, 100 * DAY
-    judge = Judge([a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], Hindsight(90 * DAY))
+    judge = RuleEngine(
+        [a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], Hindsight(90 * DAY)
+    )
     orders = [a_finished_order(at=0.0, id=str(number), submitted_at=0.0) for number in range(3)]
     assert len(judge.judge(orders, ahead).firings) == 2
     assert reasons_at(judge, orders[0], back) is Reason.EVERY, "before anybody noticed the jump"
@@ -187,13 +189,13 @@ def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
 
 def test_no_time_of_an_order_lies_in_the_future():
     now = 100 * DAY
-    judge = Judge([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
+    judge = RuleEngine([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
     ahead = a_finished_order(at=now + 30 * DAY)
     assert reasons_at(judge, ahead, now) is Reason.CONDITION_FALSE
     assert judge.decisions(ahead, now)[0].again_at == now + DAY + 0.001
     assert reasons_at(judge, ahead, now + DAY + 1) is Reason.FIRES
 
 
-def reasons_at(judge: Judge, order: Order, now: float) -> Reason:
+def reasons_at(judge: RuleEngine, order: Order, now: float) -> Reason:
     (decision,) = judge.decisions(order, now)
     return decision.reason

@@ -51,10 +51,10 @@ from tests.unit.store_kit import loaded
 from watcher.config import Config
 from watcher.errors import RequestError, StoreError
 from watcher.intake import new_order
-from watcher.judge import Judge
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.orders.lifecycle import is_running
 from watcher.recall import recall
+from watcher.rules.engine import RuleEngine
 from watcher.store import orders as orders_module
 
 pytestmark = pytest.mark.long
@@ -408,7 +408,7 @@ class House(RuleBasedStateMachine):
             assert in_book.items() <= on_record.items()
         else:
             assert in_book == on_record
-        fresh = Judge(daemon.judge.rules)
+        fresh = RuleEngine(daemon.judge.rules)
         await recall(daemon.store, fresh, self.clock())
         for refill in await daemon.store.open_refills():
             running = is_running(refill, tells=tells_of_refills(self.config))

@@ -15,17 +15,17 @@ from tests.unit.factories import (
     a_situation,
     an_order,
 )
-from watcher.conditions import Condition
-from watcher.facts import Panel, Past
 from watcher.model import Kind, Order, Origin, Phase, Reason, RuleAction, Status
-from watcher.rules import decide
+from watcher.rules.condition import Condition
+from watcher.rules.rule import decide
+from watcher.rules.variables import FiringHistory, PanelVariables
 
 REFILL_DAILY = (
     "order.status == 'completed' && service.refill && order.finished_ago > duration('24h')"
 )
 
 
-def reason(rule, order, *, situation=None, past=Past(), now=2 * DAY, held_until=None):  # noqa: B008
+def reason(rule, order, *, situation=None, past=FiringHistory(), now=2 * DAY, held_until=None):  # noqa: B008
     return decide(rule, order, situation or a_situation(), past, now, held_until).reason
 
 
@@ -78,7 +78,7 @@ def test_any_text_compiles_or_is_refused(text: str):
 
 def test_it_fires_when_the_condition_holds():
     decision = decide(
-        a_rule(REFILL_DAILY), a_finished_order(), a_situation(), Past(), 2 * DAY, None
+        a_rule(REFILL_DAILY), a_finished_order(), a_situation(), FiringHistory(), 2 * DAY, None
     )
     assert decision.fires
     assert decision.again_at == 3 * DAY
@@ -86,7 +86,7 @@ def test_it_fires_when_the_condition_holds():
 
 def test_time_alone_makes_it_fire_at_the_threshold():
     rule = a_rule(REFILL_DAILY)
-    early = decide(rule, a_finished_order(at=100.0), a_situation(), Past(), HOUR, None)
+    early = decide(rule, a_finished_order(at=100.0), a_situation(), FiringHistory(), HOUR, None)
     assert early.reason is Reason.CONDITION_FALSE
     assert early.again_at is not None
     assert early.again_at == pytest.approx(100.0 + DAY, abs=0.01)
@@ -100,8 +100,8 @@ def test_the_next_look_is_never_too_early(start: float, seconds: int, clock: str
     order = a_finished_order(at=start, submitted_at=start, progressed_at=start)
     at = condition.next_look(order, start)
     assert at is not None
-    assert not condition.holds(order, a_situation(), Past(), start + seconds - 0.5)
-    assert condition.holds(order, a_situation(), Past(), at)
+    assert not condition.holds(order, a_situation(), FiringHistory(), start + seconds - 0.5)
+    assert condition.holds(order, a_situation(), FiringHistory(), at)
 
 
 def test_a_condition_on_now_is_looked_at_again_and_again():
@@ -111,7 +111,7 @@ def test_a_condition_on_now_is_looked_at_again_and_again():
 
 def test_an_unknown_value_is_not_guessed():
     rule = a_rule("order.remains > 0")
-    decision = decide(rule, a_finished_order(), a_situation(), Past(), 1.0, None)
+    decision = decide(rule, a_finished_order(), a_situation(), FiringHistory(), 1.0, None)
     assert decision.reason is Reason.VALUE_UNKNOWN
     assert "order.remains" in decision.detail
     # Unless the condition does not need it.
@@ -158,10 +158,10 @@ def test_what_hinders_a_cancel(order: Order, situation: dict[str, object], expec
 def test_every_and_attempts_limit_it():
     order = a_finished_order()
     rule = a_rule(every=DAY, attempts=3)
-    assert reason(rule, order, past=Past(1, 1.5 * DAY)) is Reason.EVERY
-    assert reason(rule, order, past=Past(1, 0.5 * DAY)) is Reason.FIRES
-    assert reason(rule, order, past=Past(3, 0.5 * DAY)) is Reason.ATTEMPTS
-    again = decide(rule, order, a_situation(), Past(1, 1.5 * DAY), 2 * DAY, None).again_at
+    assert reason(rule, order, past=FiringHistory(1, 1.5 * DAY)) is Reason.EVERY
+    assert reason(rule, order, past=FiringHistory(1, 0.5 * DAY)) is Reason.FIRES
+    assert reason(rule, order, past=FiringHistory(3, 0.5 * DAY)) is Reason.ATTEMPTS
+    again = decide(rule, order, a_situation(), FiringHistory(1, 1.5 * DAY), 2 * DAY, None).again_at
     assert again == 2.5 * DAY
 
 
@@ -176,15 +176,17 @@ def test_brake_dry_run_and_other_panels():
 def test_a_failing_condition_tells_why():
     # Divides by what happens to be zero in this order, and in none of the samples.
     rule = a_rule("100 / (order.quantity - 1000) > 1", action=RuleAction.NOTIFY)
-    decision = decide(rule, an_order(quantity=1000), a_situation(), Past(), 1.0, None)
+    decision = decide(rule, an_order(quantity=1000), a_situation(), FiringHistory(), 1.0, None)
     assert decision.reason is Reason.FAILED
     assert decision.detail
 
 
 def test_money_and_balance_can_be_compared():
     condition = Condition("service.rate < 1.0 && panel.balance > 5.0")
-    situation = a_situation(service=a_service(rate=Decimal("0.9")), panel=Panel("p", 6.0, "USD"))
-    assert condition.holds(an_order(status=Status.PENDING), situation, Past(), 0.0)
+    situation = a_situation(
+        service=a_service(rate=Decimal("0.9")), panel=PanelVariables("p", 6.0, "USD")
+    )
+    assert condition.holds(an_order(status=Status.PENDING), situation, FiringHistory(), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_an_order_without_a_date_may_be_older_than_it_seems(when, hours, wanted)
 
 def explained(when, order, **situation):
     rule = a_rule(when, action=RuleAction.NOTIFY)
-    found = decide(rule, order, a_situation(**situation), Past(), DAY, None)
+    found = decide(rule, order, a_situation(**situation), FiringHistory(), DAY, None)
     assert found.reason is Reason.VALUE_UNKNOWN
     return found.detail
 

@@ -18,8 +18,8 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.brake import BRAKE_WINDOW, Brake
 from watcher.model import ActionState, Kind, Order, RefillStatus, RuleAction
+from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
 from watcher.telling.lanes import Lane, Lanes
 from watcher.telling.notices import MOMENTS, Event

@@ -20,9 +20,9 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.clocks import Hindsight
 from watcher.errors import Conflict, NotFound, RequestError, StoreError
 from watcher.model import ActionState, Kind, Status
+from watcher.rules.hindsight import Hindsight
 from watcher.store import Store
 
 PLANNED, SENDING = ActionState.PLANNED, ActionState.SENDING

@@ -6,10 +6,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.clocks import Hindsight
 from watcher.metrics.state import PanelState
 from watcher.model import Kind
 from watcher.outlets.troubles import found
+from watcher.rules.hindsight import Hindsight
 from watcher.telling.notices import Event, Stage, Trouble, Watch
 
 LOW = Trouble(Event.BALANCE_LOW, "p", "4 USD left")

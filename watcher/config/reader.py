@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from watcher.conditions import Condition
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.requests import merged, read_request
 from watcher.config.secrets import Secrets
@@ -32,7 +31,8 @@ from watcher.errors import ConfigError
 from watcher.model import RuleAction
 from watcher.panels.dialect import is_own, query_of, shown_url
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
-from watcher.rules import Rule
+from watcher.rules.condition import Condition
+from watcher.rules.rule import Rule
 
 _HEADER_TOKEN = re.compile(r"[!-~]+")
 _BELOW = ("request",)  # tables in that of a panel

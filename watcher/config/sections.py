@@ -12,7 +12,7 @@ from watcher.config.hosts import Hosts
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
-from watcher.rules import Rule
+from watcher.rules.rule import Rule
 from watcher.telling.lanes import Change
 from watcher.telling.notices import Event
 

@@ -6,11 +6,11 @@ import msgspec
 
 from watcher.config import EventsTarget, NotifyTarget
 from watcher.errors import NotFound
-from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.outlets.courier import Courier
 from watcher.outlets.feed import Feed
 from watcher.outlets.reporter import Reporter
+from watcher.rules.engine import RuleEngine
 from watcher.schedule import Schedule
 from watcher.store import Store
 from watcher.survey import Survey
@@ -37,7 +37,7 @@ class Outlets:
         self,
         *,
         store: Store,
-        judge: Judge,
+        judge: RuleEngine,
         survey: Survey,
         metrics: Metrics,
         schedule: Schedule,

@@ -7,8 +7,8 @@ import msgspec
 
 from watcher.common.wording import counted
 from watcher.config import NotifyTarget
-from watcher.judge import Judge
 from watcher.outlets.troubles import found, is_low
+from watcher.rules.engine import RuleEngine
 from watcher.store import Moment, Spent, Store
 from watcher.survey import Survey
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
@@ -25,7 +25,7 @@ class Reporter:
         self,
         *,
         store: Store,
-        judge: Judge,
+        judge: RuleEngine,
         survey: Survey,
         on_queued: Callable[[str], None],
         now: float,

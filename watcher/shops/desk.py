@@ -9,11 +9,11 @@ from decimal import Decimal
 from watcher.config import Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
-from watcher.judge import Judge
 from watcher.model import Balance, Kind
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.panels.protocol.serve import identity, listed
+from watcher.rules.engine import RuleEngine
 from watcher.shops import spelling
 from watcher.shops.finder import Finder
 from watcher.shops.spelling import Fault
@@ -44,7 +44,7 @@ class Desk:
         *,
         store: Store,
         book: Watchlist,
-        judge: Judge,
+        judge: RuleEngine,
         intake: Intake,
         stations: Mapping[str, Station],
         shops: Callable[[], Sequence[Shop]],

@@ -12,12 +12,12 @@ from aiohttp import web
 from watcher.config import Hosts, Secret, Shop
 from watcher.errors import NotFound, RequestError
 from watcher.intake import Intake
-from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.outlets import Outlets
+from watcher.rules.engine import RuleEngine
 from watcher.shops import Desk
 from watcher.station import Station
 from watcher.store import Store
@@ -31,7 +31,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     store: Store
     book: Watchlist
-    judge: Judge
+    judge: RuleEngine
     intake: Intake
     survey: Survey
     stations: Mapping[str, Station]

@@ -5,7 +5,7 @@ from aiohttp import web
 from watcher.errors import NotFound
 from watcher.model import ActionState
 from watcher.orders.schedule import lesson
-from watcher.rules import Rule
+from watcher.rules.rule import Rule
 from watcher.station import Station
 from watcher.store import StoredService
 from watcher.web.backend import (

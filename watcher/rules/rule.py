@@ -3,8 +3,6 @@
 import msgspec
 
 from watcher.common.wording import times
-from watcher.conditions import Condition, ConditionFailed, UnknownValue
-from watcher.facts import Past, Situation, why_unknown
 from watcher.model import (
     DELIVERED,
     FINAL,
@@ -15,6 +13,8 @@ from watcher.model import (
     Reason,
     RuleAction,
 )
+from watcher.rules.condition import Condition, ConditionFailed, UnknownValue
+from watcher.rules.variables import FiringHistory, RuleContext, why_unknown
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    rule: Rule, order: Order, situation: Situation, past: Past, now: float, held_until: float | None
+    rule: Rule,
+    order: Order,
+    situation: RuleContext,
+    past: FiringHistory,
+    now: float,
+    held_until: float | None,
 ) -> Decision:
     """Whether the rule fires for the order now, and why, or why not.
 
@@ -44,7 +49,12 @@ def decide(
 
 
 def _weigh(
-    rule: Rule, order: Order, situation: Situation, past: Past, now: float, held_until: float | None
+    rule: Rule,
+    order: Order,
+    situation: RuleContext,
+    past: FiringHistory,
+    now: float,
+    held_until: float | None,
 ) -> tuple[Reason, str, float | None]:
     if rule.panels is not None and order.panel not in rule.panels:
         return Reason.OTHER_PANEL, f"the rule is not for {order.panel}", None
@@ -71,7 +81,7 @@ def _weigh(
     return reason, f"{verb} {rule.action}: {rule.condition.text}", now + rule.every
 
 
-def _hindrance(rule: Rule, order: Order, situation: Situation) -> tuple[Reason, str] | None:
+def _hindrance(rule: Rule, order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
     """What makes the action useless or double, whatever the condition says."""
     if rule.action is RuleAction.REFILL:
         return _refill_hindrance(order, situation)
@@ -80,7 +90,7 @@ def _hindrance(rule: Rule, order: Order, situation: Situation) -> tuple[Reason, 
     return None
 
 
-def _refill_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] | None:
+def _refill_hindrance(order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
     if order.status not in DELIVERED:
         return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be refilled"
     if Kind.REFILL in situation.open_actions:
@@ -94,7 +104,7 @@ def _refill_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] 
     return None
 
 
-def _cancel_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] | None:
+def _cancel_hindrance(order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
     if order.status in FINAL:
         return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be cancelled"
     if Kind.CANCEL in situation.open_actions:
@@ -107,7 +117,7 @@ def _cancel_hindrance(order: Order, situation: Situation) -> tuple[Reason, str] 
 
 
 def _limit(
-    rule: Rule, past: Past, now: float, held_until: float | None
+    rule: Rule, past: FiringHistory, now: float, held_until: float | None
 ) -> tuple[Reason, str, float | None] | None:
     acted = "would have acted" if rule.dry_run else "has acted"
     if rule.attempts is not None and past.count >= rule.attempts:

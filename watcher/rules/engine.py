@@ -9,9 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from watcher.brake import Brake
-from watcher.clocks import Hindsight
-from watcher.facts import Panel, Past, Situation
 from watcher.model import (
     UNSETTLED,
     Action,
@@ -26,7 +23,10 @@ from watcher.model import (
     RuleAction,
     Service,
 )
-from watcher.rules import Rule, decide
+from watcher.rules.brake import Brake
+from watcher.rules.hindsight import Hindsight
+from watcher.rules.rule import Rule, decide
+from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
 FAILURES_IN_A_ROW = 20  # looks at which a condition could not be evaluated, until it is left out
 
@@ -38,19 +38,19 @@ _SAYS_NOTHING = frozenset(
 )
 
 
-class Verdict(msgspec.Struct):
+class RuleOutcome(msgspec.Struct):
     """What the rules want: each firing with the action it plans, if it plans one."""
 
     firings: list[Firing] = []
     plans: list[ActionPlan] = []
-    before: dict[Fired, Past] = {}  # what was known of what has now fired
+    before: dict[Fired, FiringHistory] = {}  # what was known of what has now fired
     looks: list[tuple[Order, float | None]] = []
     held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just taken hold
     failures: list[tuple[Order, Decision]] = []
     switched_off: list[tuple[str, str]] = []  # (rule, why)
 
 
-class Judge:
+class RuleEngine:
     """Every rule, and what it knows.
 
     Real firings and those of dry runs are counted apart: a rule that was tried begins anew.
@@ -67,7 +67,7 @@ class Judge:
         self.failures: Counter[str] = Counter()
         self.switched_off: dict[str, str] = {}  # rule -> why its condition can't be evaluated
         self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
-        self._past: dict[Fired, Past] = {}
+        self._past: dict[Fired, FiringHistory] = {}
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
@@ -90,7 +90,7 @@ class Judge:
 
     def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
         """Firings so far and the time of the last, from the database."""
-        self._past = {key: Past(count, last) for key, (count, last) in counts.items()}
+        self._past = {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
 
     def jumped(self, seconds: float) -> None:
         """The clock was set by so many seconds: set back, nothing is held for longer."""
@@ -151,12 +151,12 @@ class Judge:
         situation = self._situation(order)
         return [self._explain(rule, order, situation, now) for rule in self.rules]
 
-    def judge(self, orders: Iterable[Order], now: float) -> Verdict:
+    def judge(self, orders: Iterable[Order], now: float) -> RuleOutcome:
         """What the rules want for these orders now; it is reserved until `release`."""
-        verdict = Verdict()
+        verdict = RuleOutcome()
         for recorded in orders:
             order = self.hindsight.order(recorded, now)
-            situation: Situation | None = None
+            situation: RuleContext | None = None
             again: list[float] = []
             for rule in self.rules:
                 if rule.name in self.switched_off:
@@ -177,12 +177,12 @@ class Judge:
             verdict.looks.append((order, min(again, default=None)))
         return verdict
 
-    def release(self, verdict: Verdict) -> None:
+    def release(self, verdict: RuleOutcome) -> None:
         """The verdict did not come on record: as if it had not been."""
         for firing in verdict.firings:
             self.release_firing(firing, verdict)
 
-    def release_firing(self, firing: Firing, verdict: Verdict) -> None:
+    def release_firing(self, firing: Firing, verdict: RuleOutcome) -> None:
         """This firing of the verdict did not come on record."""
         key = (firing.rule, firing.dry_run, firing.panel, firing.order)
         self._past[key] = verdict.before[key]
@@ -207,7 +207,7 @@ class Judge:
         return any("balance" in rule.condition.fields["panel"] for rule in self.rules)
 
     def _judge_one(
-        self, rule: Rule, order: Order, situation: Situation, now: float, verdict: Verdict
+        self, rule: Rule, order: Order, situation: RuleContext, now: float, verdict: RuleOutcome
     ) -> Decision:
         self.evaluations[rule.name] += 1
         decision = self._decide(rule, order, situation, now)
@@ -224,7 +224,9 @@ class Judge:
             self._failing.pop(rule.name, None)
         return decision
 
-    def _note_failure(self, rule: Rule, order: Order, decision: Decision, verdict: Verdict) -> None:
+    def _note_failure(
+        self, rule: Rule, order: Order, decision: Decision, verdict: RuleOutcome
+    ) -> None:
         """One odd order can't stop a rule; a rule that fails at every order is left out."""
         self.failures[rule.name] += 1
         self._failing[rule.name] += 1
@@ -233,7 +235,7 @@ class Judge:
             self.switched_off[rule.name] = decision.detail
             verdict.switched_off.append((rule.name, decision.detail))
 
-    def _explain(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
+    def _explain(self, rule: Rule, order: Order, situation: RuleContext, now: float) -> Decision:
         decision = self._decide(rule, order, situation, now)
         cause = self.switched_off.get(rule.name)
         if cause is not None:
@@ -245,21 +247,25 @@ class Judge:
         found = rule.condition.values(order, situation, past, now)
         return msgspec.structs.replace(decision, detail=f"{decision.detail}: {found}")
 
-    def _decide(self, rule: Rule, order: Order, situation: Situation, now: float) -> Decision:
+    def _decide(self, rule: Rule, order: Order, situation: RuleContext, now: float) -> Decision:
         past = self._past_of(rule, order, now)
         held_until = self.held_until(rule, order.panel)
         return decide(rule, order, situation, past, now, held_until)
 
-    def _past_of(self, rule: Rule, order: Order, now: float) -> Past:
+    def _past_of(self, rule: Rule, order: Order, now: float) -> FiringHistory:
         past = self._past.get((rule.name, rule.dry_run, order.panel, order.id))
-        return Past(past.count, self.hindsight.past(past.last, now)) if past else Past()
+        return (
+            FiringHistory(past.count, self.hindsight.past(past.last, now))
+            if past
+            else FiringHistory()
+        )
 
     def _reserve(
-        self, rule: Rule, order: Order, decision: Decision, now: float, verdict: Verdict
+        self, rule: Rule, order: Order, decision: Decision, now: float, verdict: RuleOutcome
     ) -> None:
         key = (rule.name, rule.dry_run, order.panel, order.id)
-        past = verdict.before[key] = self._past.get(key, Past())
-        self._past[key] = Past(past.count + 1, now)
+        past = verdict.before[key] = self._past.get(key, FiringHistory())
+        self._past[key] = FiringHistory(past.count + 1, now)
         self._brakes[rule.name, rule.dry_run, order.panel].count(now)
         self.firings[rule.name] += 1
         verdict.firings.append(
@@ -287,14 +293,14 @@ class Judge:
             )
         )
 
-    def _situation(self, order: Order) -> Situation:
+    def _situation(self, order: Order) -> RuleContext:
         key = (order.panel, order.id)
         balance = self.balances.get(order.panel)
-        panel = Panel(order.panel)
+        panel = PanelVariables(order.panel)
         if balance is not None:
-            panel = Panel(order.panel, float(balance.amount), balance.currency)
+            panel = PanelVariables(order.panel, float(balance.amount), balance.currency)
         service_key = (order.panel, order.service or "")
-        return Situation(
+        return RuleContext(
             panel=panel,
             service=self.services.get(order.panel, {}).get(order.service or ""),
             refill_disabled=self.refill_disabled.get(service_key),

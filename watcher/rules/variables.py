@@ -10,7 +10,7 @@ import msgspec
 from watcher.model import Kind, Order, Origin, Phase, Service, Status
 
 
-class Panel(msgspec.Struct, frozen=True):
+class PanelVariables(msgspec.Struct, frozen=True):
     """What a condition may know of a panel."""
 
     name: str
@@ -18,10 +18,10 @@ class Panel(msgspec.Struct, frozen=True):
     currency: str | None = None
 
 
-class Situation(msgspec.Struct, frozen=True, kw_only=True):
+class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
     """All beyond the order itself that a decision depends on."""
 
-    panel: Panel
+    panel: PanelVariables
     service: Service | None = None
     refill_disabled: str | None = None  # the panel's words, where it refused for the service
     open_actions: frozenset[Kind] = frozenset()
@@ -29,7 +29,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     cancel_accepted: bool = False
 
 
-class Past(msgspec.Struct, frozen=True):
+class FiringHistory(msgspec.Struct, frozen=True):
     """How often a rule has fired for an order, and when last: really, or as a dry run."""
 
     count: int = 0
@@ -50,7 +50,7 @@ def plain(value: Any) -> Any:
     return float(value) if hasattr(value, "as_tuple") else value
 
 
-ORDER: dict[str, Callable[[Order, Past, float], Any]] = {
+ORDER: dict[str, Callable[[Order, FiringHistory, float], Any]] = {
     "panel": lambda order, past, now: order.panel,
     "id": lambda order, past, now: order.id,
     "service": lambda order, past, now: order.service,
@@ -77,7 +77,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "service": frozenset(
         {"id", "name", "type", "category", "rate", "min", "max", "refill", "cancel"}
     ),
-    "panel": frozenset(Panel.__struct_fields__),
+    "panel": frozenset(PanelVariables.__struct_fields__),
 }
 VARIABLES = frozenset(FIELDS) | {"now"}
 CLOCKS: dict[str, Callable[[Order], float | None]] = {
@@ -104,12 +104,12 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
     return [msgspec.structs.replace(order, submitted_at=at) for at in (*earlier, now - _BEFORE_ALL)]
 
 
-def why_unknown(names: Sequence[str], order: Order, situation: Situation) -> str:
+def why_unknown(names: Sequence[str], order: Order, situation: RuleContext) -> str:
     """What is missing for a condition, and what to do about it where that is possible."""
     return "; ".join(dict.fromkeys(_why_unknown(name, order, situation) for name in names))
 
 
-def _why_unknown(name: str, order: Order, situation: Situation) -> str:
+def _why_unknown(name: str, order: Order, situation: RuleContext) -> str:
     of, _, field = name.partition(".")
     if of == "service" or name == "order.service":
         return _why_no_service(name, order, situation)
@@ -128,7 +128,7 @@ def _why_unknown(name: str, order: Order, situation: Situation) -> str:
     return f"the panel has not told {name}"
 
 
-def _why_no_service(name: str, order: Order, situation: Situation) -> str:
+def _why_no_service(name: str, order: Order, situation: RuleContext) -> str:
     if order.service is None:
         return (
             "this order's service is not known: track it from a list with a service column,"
@@ -142,12 +142,12 @@ def _why_no_service(name: str, order: Order, situation: Situation) -> str:
 _MONEY = Decimal("1.5")
 
 
-def samples() -> list[tuple[Order, Situation, float]]:
+def samples() -> list[tuple[Order, RuleContext, float]]:
     """An order of every status with every value known, young and old."""
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )
-    situation = Situation(panel=Panel("p", 10.0, "USD"), service=service)
+    situation = RuleContext(panel=PanelVariables("p", 10.0, "USD"), service=service)
     return [
         (_sample_order(status), situation, now) for status in Status for now in (60.0, 4e6, 4e8)
     ]

@@ -12,21 +12,21 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
-from watcher.costs import check_cost
-from watcher.facts import (
+from watcher.model import Order, Origin, Status
+from watcher.rules.condition_cost import check_cost
+from watcher.rules.variables import (
     CLOCKED,
     CLOCKS,
     FIELDS,
     ORDER,
     VARIABLES,
-    Past,
-    Situation,
+    FiringHistory,
+    RuleContext,
     moment,
     plain,
     samples,
     submissions,
 )
-from watcher.model import Order, Origin, Status
 
 if TYPE_CHECKING:
     import cel
@@ -79,7 +79,7 @@ class Condition:
         """Whether the status alone makes it false, whatever else is or becomes known."""
         return self._statuses is not None and order.status not in self._statuses
 
-    def holds(self, order: Order, situation: Situation, past: Past, now: float) -> bool:
+    def holds(self, order: Order, situation: RuleContext, past: FiringHistory, now: float) -> bool:
         """Whether it is true; raises UnknownValue or ConditionFailed where that can't be told.
 
         An order whose age is not known exactly must fit at every age that it may have.
@@ -92,7 +92,9 @@ class Condition:
                     raise UnknownValue([f"order.{name}" for name in self._needs_age])
         return True
 
-    def _is_true(self, order: Order, situation: Situation, past: Past, now: float) -> bool:
+    def _is_true(
+        self, order: Order, situation: RuleContext, past: FiringHistory, now: float
+    ) -> bool:
         facts = self._facts(order, situation, past, now)
         try:
             result = self._program.execute(facts)
@@ -103,7 +105,7 @@ class Condition:
             raise self._why(facts, cause) if result is None else ConditionFailed(cause)
         return result
 
-    def values(self, order: Order, situation: Situation, past: Past, now: float) -> str:
+    def values(self, order: Order, situation: RuleContext, past: FiringHistory, now: float) -> str:
         """What it looks at and finds, for people: "order.status = partial, …"."""
         facts = self._facts(order, situation, past, now)
         return ", ".join(
@@ -132,7 +134,9 @@ class Condition:
         """Whether it reads `service`, `panel` or `order`."""
         return name in self._variables
 
-    def _facts(self, order: Order, situation: Situation, past: Past, now: float) -> dict[str, Any]:
+    def _facts(
+        self, order: Order, situation: RuleContext, past: FiringHistory, now: float
+    ) -> dict[str, Any]:
         """Just the values that the condition names: turning values into CEL's is what costs."""
         facts: dict[str, Any] = {}
         if self.fields["order"]:
@@ -167,7 +171,7 @@ class Condition:
     def _try_samples(self) -> None:
         for order, situation, now in samples():
             try:
-                self.holds(order, situation, Past(), now)
+                self.holds(order, situation, FiringHistory(), now)
             except ConditionFailed as error:
                 raise ValueError(str(error)) from None
 

@@ -1,0 +1,1 @@
+"""Rules: conditions in CEL, decisions, brakes. Pure."""

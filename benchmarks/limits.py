@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.report import median, table, write
-from watcher.panels.limits import Pace
-from watcher.panels.rate import START, Learnt, Rate
+from watcher.panels.pacing import Pace
+from watcher.panels.rate import START, Rate, RememberedRate
 from watcher.simulator.limits import LimitKind, Limits
 
 HOUR = 3600.0
@@ -48,7 +48,7 @@ class Watcher:
     """The daemon's own."""
 
     def __init__(self) -> None:
-        self.pace = Pace(Rate(MOST, Learnt(rate=START)))
+        self.pace = Pace(Rate(MOST, RememberedRate(rate=START)))
 
     def take(self, now: float) -> float | None:
         return self.pace.take(now)

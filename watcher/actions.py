@@ -26,9 +26,9 @@ from watcher.model import (
 from watcher.orders.schedule import MIN_GAP, RetryDelay
 from watcher.orders.watchlist import Watchlist
 from watcher.outcomes import Outcomes
-from watcher.panels.limits import Lane
-from watcher.panels.line import Line
-from watcher.panels.protocol.actions import NOT_NAMED
+from watcher.panels.gateway import PanelGateway
+from watcher.panels.pacing import RequestLane
+from watcher.panels.protocol.action_answers import NOT_NAMED
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class ActionWorker:
     def __init__(
         self,
         *,
-        line: Line,
+        line: PanelGateway,
         store: Store,
         book: Watchlist,
         outcomes: Outcomes,
@@ -78,7 +78,7 @@ class ActionWorker:
             batch = self._next_batch(now)
             if not batch:
                 return self._next_at(now)
-            again_at = self._line.take(now, Lane.ACT)
+            again_at = self._line.take(now, RequestLane.ACT)
             if again_at is not None:
                 return again_at
             await self._send(batch, now)

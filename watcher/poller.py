@@ -35,9 +35,9 @@ from watcher.orders.panel_orders import Batch
 from watcher.orders.schedule import RetryDelay, after_problem
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.breaker import BreakerState
+from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import STATUS
-from watcher.panels.line import Line
-from watcher.panels.protocol import ErrorKind, News, Unmatched, error_kind, is_about_an_id
+from watcher.panels.protocol import ErrorKind, StatusAnswer, Unmatched, error_kind, is_about_an_id
 from watcher.strangers import Strangers
 from watcher.suspects import Ask, Suspects
 
@@ -64,7 +64,7 @@ class _Lesson(msgspec.Struct, frozen=True, eq=False):
     """What one answer told of these ids."""
 
     ids: Sequence[str]
-    news: News
+    news: StatusAnswer
     spoils: bool
 
 
@@ -77,7 +77,7 @@ class Poller:
     def __init__(
         self,
         *,
-        line: Line,
+        line: PanelGateway,
         book: Watchlist,
         ledger: Ledger,
         metrics: Metrics,
@@ -230,7 +230,7 @@ class Poller:
         else:
             await self._answered(ask, news, batch)
 
-    async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+    async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         order = ids[0] if len(ids) == 1 else None
         try:
             return await self._line.ask(
@@ -272,9 +272,9 @@ class Poller:
             self._put_back(ids)
         else:
             self.strangers.leave(ids)  # no answer is no refusal
-            await self._learn(ids, News({ids[0]: RowError(str(error))}))
+            await self._learn(ids, StatusAnswer({ids[0]: RowError(str(error))}))
 
-    async def _answered(self, ask: Ask, news: News, batch: Batch | None) -> None:
+    async def _answered(self, ask: Ask, news: StatusAnswer, batch: Batch | None) -> None:
         self._line.last_success = self._line.clock()
         self._note_answered(ask.ids)
         if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
@@ -285,7 +285,7 @@ class Poller:
         if self._held:  # it is about these orders: others are answered
             await self._learn_held()
 
-    async def _told_of(self, ask: Ask, news: News, batch: Batch | None) -> None:
+    async def _told_of(self, ask: Ask, news: StatusAnswer, batch: Batch | None) -> None:
         self._suspects.answered(ask)
         ids = ask.ids
         if batch is not None:
@@ -308,7 +308,7 @@ class Poller:
 
     async def _learn_held(self) -> None:
         held, self._held = self._held, {}
-        await self._learn([*held], News({**held}))
+        await self._learn([*held], StatusAnswer({**held}))
 
     async def _refused(self, ask: Ask, error: Refused) -> None:
         proven = self._suspects.is_proven(ask)
@@ -325,7 +325,7 @@ class Poller:
             self._line.health.clear(str(error), self._line.clock(), long=True)
         if proven or not is_odd:
             spoils = proven and self._suspects.has_found_any
-            await self._learn(ask.ids, News({finding.bad: row}), spoils=spoils)
+            await self._learn(ask.ids, StatusAnswer({finding.bad: row}), spoils=spoils)
             return
         self._held[finding.bad] = row
         if len(self._held) > 1 or not (self._suspects or self._hasten_other()):
@@ -376,10 +376,10 @@ class Poller:
         self._put_back(finding.free)
         if finding.bad is not None:
             self.strangers.leave([finding.bad])  # no answer is no refusal
-            news = News({finding.bad: RowError(str(error))})
+            news = StatusAnswer({finding.bad: RowError(str(error))})
             await self._learn(ask.ids, news, spoils=True)
 
-    async def _learn(self, ids: Sequence[str], news: News, *, spoils: bool = False) -> None:
+    async def _learn(self, ids: Sequence[str], news: StatusAnswer, *, spoils: bool = False) -> None:
         """Put on record what the panel told; `spoils` where one id makes a whole batch fail.
 
         What is learnt while a commit is under way waits for the next one, together.

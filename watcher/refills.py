@@ -18,8 +18,8 @@ from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refi
 from watcher.orders.schedule import MIN_GAP, RetryDelay
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.breaker import BreakerState
+from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import REFILL_STATUS
-from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
@@ -43,7 +43,7 @@ class RefillWatcher:
     def __init__(
         self,
         *,
-        line: Line,
+        line: PanelGateway,
         store: Store,
         book: Watchlist,
         ledger: Ledger,

@@ -18,9 +18,9 @@ from watcher.orders.watchlist import Watchlist
 from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
+from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import SERVICES
-from watcher.panels.limits import Pace
-from watcher.panels.line import Line
+from watcher.panels.pacing import Pace
 from watcher.panels.rate import Rate, start_of
 from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
@@ -35,7 +35,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     """One panel's workers."""
 
     config: PanelConfig
-    line: Line
+    line: PanelGateway
     poller: Poller
     worker: ActionWorker
     refills: RefillWatcher
@@ -154,7 +154,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         line.on_recovered = station.recovered
         return station
 
-    async def _line(self, panel: PanelConfig) -> Line:
+    async def _line(self, panel: PanelConfig) -> PanelGateway:
         name, settings = panel.name, panel.settings
         unread = UnreadValues(
             name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
@@ -184,7 +184,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         remembered = await self.store.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        line = Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        line = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.clock)
         return line
 
 

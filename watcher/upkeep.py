@@ -10,10 +10,10 @@ from watcher.ledger import Ledger
 from watcher.model import Status
 from watcher.orders.schedule import RetryDelay
 from watcher.orders.watchlist import Watchlist
+from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import BALANCE, SERVICES, STATUS
-from watcher.panels.limits import Lane
-from watcher.panels.line import Line
-from watcher.panels.rate import Learnt
+from watcher.panels.pacing import RequestLane
+from watcher.panels.rate import RememberedRate
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
@@ -34,7 +34,7 @@ class Upkeep:
     def __init__(
         self,
         *,
-        line: Line,
+        line: PanelGateway,
         store: Store,
         book: Watchlist,
         ledger: Ledger,
@@ -50,7 +50,7 @@ class Upkeep:
         self._balance = _Interval(balance_every, _BALANCE_AGAIN)
         self._services = _Interval(services_every, _SERVICES_AGAIN)
         self.balance_at = 0.0
-        self._remembered: Learnt | None = None
+        self._remembered: RememberedRate | None = None
         self._to_review = False
         self._is_wanted = False  # someone has asked to try the panel at once
         self._probed = 0
@@ -81,7 +81,7 @@ class Upkeep:
         self._is_wanted = False
         if call is None:
             return None
-        again_at = self._line.take(now, Lane.PROBE)
+        again_at = self._line.take(now, RequestLane.PROBE)
         if again_at is not None:
             return again_at
         self._probed += 1

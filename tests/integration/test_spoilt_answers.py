@@ -17,8 +17,8 @@ from watcher.actions import ActionWorker
 from watcher.model import Action, ActionState, Kind, Outcome
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
-from watcher.panels.limits import Pace
-from watcher.panels.line import Line
+from watcher.panels.gateway import PanelGateway
+from watcher.panels.pacing import Pace
 from watcher.panels.profiles import shipped
 from watcher.panels.rate import Rate, start_of
 
@@ -198,7 +198,7 @@ class Bench:
         self.now = 1000.0
         self.log = Log()
         breaker = Breaker(lambda: 0.5)
-        line = Line(
+        line = PanelGateway(
             "p",
             client,
             Pace(Rate(6000, start_of(6000, stated=True, remembered=None))),

@@ -14,9 +14,9 @@ from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
 from watcher.errors import StoreError
 from watcher.panels.breaker import Breaker
-from watcher.panels.limits import Pace
-from watcher.panels.line import Line
-from watcher.panels.rate import Learnt, Rate
+from watcher.panels.gateway import PanelGateway
+from watcher.panels.pacing import Pace
+from watcher.panels.rate import Rate, RememberedRate
 from watcher.schedule import Task
 from watcher.station import Workshop
 
@@ -63,7 +63,7 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
     panels: dict[str, ModelPanel]
     point: Point
 
-    async def _line(self, panel: PanelConfig) -> Line:
+    async def _line(self, panel: PanelConfig) -> PanelGateway:
         client = ModelClient(
             self.panels[panel.name],
             self.point,
@@ -74,8 +74,8 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
             on_request=lambda action, seconds, reason: None,
         )
         most = panel.settings.requests_per_minute
-        pace, breaker = Pace(Rate(most, Learnt(rate=most))), Breaker(Random(1).random)
-        return Line(panel.name, client, pace, breaker, self.clock)
+        pace, breaker = Pace(Rate(most, RememberedRate(rate=most))), Breaker(Random(1).random)
+        return PanelGateway(panel.name, client, pace, breaker, self.clock)
 
 
 class ModelDaemon(Daemon):

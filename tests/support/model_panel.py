@@ -19,7 +19,7 @@ from watcher.model import (
     Status,
 )
 from watcher.panels.client import PanelClient
-from watcher.panels.protocol import News, RefillObservation
+from watcher.panels.protocol import RefillObservation, StatusAnswer
 
 
 class Fate(Enum):
@@ -133,7 +133,7 @@ class ModelClient(PanelClient):
     async def open(self) -> None:
         """There is nothing to open."""
 
-    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         fate = await self._read()
         rows: dict[str, Observation | RowError] = {}
         for number, order in enumerate(ids):
@@ -145,7 +145,9 @@ class ModelClient(PanelClient):
         for at in old:
             del rows[ids[at]]
         await self._point()
-        return News(rows, old, {order: mark for order, mark in found.items() if order in rows})
+        return StatusAnswer(
+            rows, old, {order: mark for order, mark in found.items() if order in rows}
+        )
 
     async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
         fate = await self._read()

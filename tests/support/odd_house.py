@@ -23,9 +23,9 @@ from watcher.intake import new_order
 from watcher.model import Order
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
-from watcher.panels.limits import Pace
-from watcher.panels.line import Line
-from watcher.panels.rate import Learnt, Rate
+from watcher.panels.gateway import PanelGateway
+from watcher.panels.pacing import Pace
+from watcher.panels.rate import Rate, RememberedRate
 from watcher.station import Station, Workshop
 
 PANEL = "p"
@@ -77,7 +77,7 @@ class _Client(PanelClient):
 class _Workshop(Workshop, frozen=True, kw_only=True):
     panel: OddPanel
 
-    async def _line(self, panel: PanelConfig) -> Line:
+    async def _line(self, panel: PanelConfig) -> PanelGateway:
         client = _Client(
             name=panel.name,
             url=panel.url,
@@ -88,8 +88,8 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
         )
         client.panel = self.panel
         most = panel.settings.requests_per_minute
-        pace, breaker = Pace(Rate(most, Learnt(rate=most))), Breaker(Random(1).random)
-        return Line(panel.name, client, pace, breaker, self.clock)
+        pace, breaker = Pace(Rate(most, RememberedRate(rate=most))), Breaker(Random(1).random)
+        return PanelGateway(panel.name, client, pace, breaker, self.clock)
 
 
 class OddDaemon(Daemon):

@@ -24,8 +24,8 @@ from watcher.panels.health import (
     REFILL_STATUS,
     SERVICES,
     STATUS,
-    Health,
     HealthState,
+    PanelHealth,
     fold,
 )
 from watcher.panels.protocol import Unmatched, is_about_an_id
@@ -34,8 +34,8 @@ BLOCKED = Refused("Sua conta foi suspensa")
 ODD = Unreadable("a balance that can't be read: lots")
 
 
-def told(*ends: tuple[str, PanelError | None], health: Health | None = None) -> Health:
-    health = health or Health()
+def told(*ends: tuple[str, PanelError | None], health: PanelHealth | None = None) -> PanelHealth:
+    health = health or PanelHealth()
     for now, (call, error) in enumerate(ends):
         health.ended(call, error, float(now))
     return health
@@ -82,7 +82,7 @@ class TestRefusing:
         health = told((STATUS, BLOCKED), (BALANCE, BLOCKED), (SERVICES, None))
         assert health.state is HealthState.REFUSING
         assert SERVICES not in {health.probe(9.0, has_orders=True) for _ in range(9)}
-        health = Health([STATUS, SERVICES])
+        health = PanelHealth([STATUS, SERVICES])
         for call, error in ((STATUS, BLOCKED), (SERVICES, BLOCKED), (SERVICES, None)):
             health.ended(call, error, 1.0, sent_at=1.0)
         assert health.state is not HealthState.REFUSING
@@ -104,7 +104,7 @@ class TestRefusing:
         assert health.probe(101.0, has_orders=True) == SERVICES
 
     def test_orders_refused_one_by_one_where_no_probe_can_tell(self):
-        health = Health([STATUS])
+        health = PanelHealth([STATUS])
         for number in range(2):
             health.ended(STATUS, BLOCKED, float(number), order=str(number))
             assert health.probe(float(number), has_orders=True) in (None, STATUS)
@@ -170,10 +170,10 @@ class TestDoubt:
         assert not told(("add", BLOCKED), ("refill", BLOCKED)).doubts(1.0)
 
     def test_known_words_decide_only_where_nothing_else_can_be_asked(self):
-        only = told((BALANCE, BadKey("Invalid API key")), health=Health([STATUS, BALANCE]))
+        only = told((BALANCE, BadKey("Invalid API key")), health=PanelHealth([STATUS, BALANCE]))
         assert only.probe(0.0, has_orders=False) is None
         assert only.state is HealthState.REFUSING
-        right = told((BALANCE, BLOCKED), health=Health([STATUS, BALANCE]))
+        right = told((BALANCE, BLOCKED), health=PanelHealth([STATUS, BALANCE]))
         assert right.probe(0.0, has_orders=False) is None
         assert right.state is HealthState.DEGRADED
 
@@ -195,7 +195,7 @@ class TestDegraded:
         assert told((STATUS, Unmatched())).state is HealthState.UP
 
     def test_a_field_that_can_t_be_read(self):
-        health = Health()
+        health = PanelHealth()
         health.unread(BALANCE, "balance", "1,23,4", 5.0)
         health.ended(BALANCE, None, 5.1, sent_at=4.0)
         assert health.state is HealthState.DEGRADED
@@ -204,7 +204,7 @@ class TestDegraded:
         assert health.state is HealthState.UP
 
     def test_a_field_of_orders_is_told_while_other_orders_are_answered(self):
-        health = Health()
+        health = PanelHealth()
         health.unread(STATUS, "remains", "some", 5.0)
         health.ended(STATUS, None, 100.0, sent_at=99.0)
         assert health.state is HealthState.DEGRADED
@@ -212,7 +212,7 @@ class TestDegraded:
         assert health.state is HealthState.UP
 
     def test_fields_are_bounded(self):
-        health = Health()
+        health = PanelHealth()
         for number in range(10_000):
             health.unread(STATUS, f"field {number}", "x" * 10_000, 1.0)
         assert len(health.faults) < 100
@@ -240,13 +240,13 @@ class TestLimits:
     def test_calls_with_limits_of_their_own(self):
         assert told((BALANCE, RateLimited()), (SERVICES, RateLimited())).state is HealthState.UP
 
-    def episode(self, health: Health, at: float, passed: int) -> None:
+    def episode(self, health: PanelHealth, at: float, passed: int) -> None:
         for call in (STATUS, BALANCE):
             health.ended(call, BLOCKED, at, passed=passed)
         assert health.state is HealthState.REFUSING
 
     def test_words_that_go_by_waiting_and_come_back_with_the_pace(self):
-        health = Health()
+        health = PanelHealth()
         self.episode(health, 0.0, passed=20)
         health.ended(STATUS, None, 60.0)
         assert not health.is_limit(str(BLOCKED), 70.0, passed=5), "much slower than before"
@@ -255,7 +255,7 @@ class TestLimits:
         assert health.is_limit(str(BLOCKED), 91.0, passed=0), "known by now"
 
     def test_what_waiting_does_not_end_is_a_refusal_after_all(self):
-        health = Health()
+        health = PanelHealth()
         health.was_pace(str(BLOCKED))
         assert health.is_limit(str(BLOCKED), 0.0, passed=0)
         health.ended(STATUS, RateLimited(str(BLOCKED)), 0.0)
@@ -264,7 +264,7 @@ class TestLimits:
         self.episode(health, 201.0, passed=0)
 
     def test_a_long_refusal_is_no_limit(self):
-        health = Health()
+        health = PanelHealth()
         self.episode(health, 0.0, passed=20)
         health.ended(STATUS, None, 3600.0)
         assert not health.is_limit(str(BLOCKED), 3650.0, passed=20)
@@ -289,7 +289,7 @@ ENDS = st.lists(
 @given(ends=ENDS, calls=st.sets(st.sampled_from(READS)).map(lambda some: some | {STATUS}))
 def test_refusing_needs_two_kinds_of_call_or_all_orders(ends, calls):
     """And one answer about orders ends it, as one answer of any kind ends being down."""
-    health, now = Health(calls), 0.0
+    health, now = PanelHealth(calls), 0.0
     since: dict[str, set[str]] = {}  # calls refused since the last answer about orders, by words
     orders: set[str] = set()
     for call, error, order, was_known, seconds, probes in ends:
@@ -328,7 +328,7 @@ def test_refusing_needs_two_kinds_of_call_or_all_orders(ends, calls):
     calls=st.lists(st.sampled_from(["add", "refill", "cancel", REFILL_STATUS]), min_size=1),
 )
 def test_no_action_makes_a_panel_refusing(errors, calls):
-    health = Health()
+    health = PanelHealth()
     for now, error in enumerate(errors):
         health.ended(calls[now % len(calls)], error, float(now))
         health.probe(float(now), has_orders=True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from benchmarks.limits import Aimd, Cubic, Spaced, Watcher, run
-from watcher.panels.rate import SLOWEST, START, Learnt, Rate, start_of
+from watcher.panels.rate import SLOWEST, START, Rate, RememberedRate, start_of
 from watcher.simulator.limits import LimitKind
 
 DAY = 86400.0
@@ -22,27 +22,27 @@ def used(rate: Rate, now: float, seconds: float) -> float:
 
 
 def test_while_nothing_is_known_it_doubles_a_minute():
-    rate = Rate(1000, Learnt(rate=START))
+    rate = Rate(1000, RememberedRate(rate=START))
     used(rate, 0.0, 60.0)
     assert rate.per_minute == pytest.approx(2 * START, rel=0.05)
 
 
 def test_it_never_exceeds_what_the_user_allows():
-    rate = Rate(60, Learnt(rate=500.0))
+    rate = Rate(60, RememberedRate(rate=500.0))
     assert rate.per_minute == 60
     used(rate, 0.0, 600.0)
     assert rate.per_minute == 60
 
 
 def test_a_rate_that_is_not_used_does_not_grow():
-    rate = Rate(1000, Learnt(rate=START))
+    rate = Rate(1000, RememberedRate(rate=START))
     for minute in range(10):
         rate.succeeded(minute * 60.0)
     assert rate.per_minute < 1.3 * START
 
 
 def test_a_refusal_tells_the_ceiling():
-    rate = Rate(1000, Learnt(rate=60.0, ceiling=60.0))
+    rate = Rate(1000, RememberedRate(rate=60.0, ceiling=60.0))
     now = used(rate, 0.0, 120.0)
     assert rate.refused(now, None, sent_at=now) == 5.0
     assert rate.learnt.ceiling == pytest.approx(60, abs=3)
@@ -50,7 +50,7 @@ def test_a_refusal_tells_the_ceiling():
 
 
 def test_near_the_ceiling_it_grows_slowly_and_beyond_it_fast():
-    rate = Rate(1000, Learnt(rate=98.0, ceiling=100.0))
+    rate = Rate(1000, RememberedRate(rate=98.0, ceiling=100.0))
     now = used(rate, 0.0, 60.0)
     assert rate.per_minute == pytest.approx(98 * 1.015, rel=0.005)
     used(rate, now, 600.0)
@@ -58,7 +58,7 @@ def test_near_the_ceiling_it_grows_slowly_and_beyond_it_fast():
 
 
 def test_a_limit_far_below_is_reached_in_few_steps():
-    rate, now, refusals = Rate(1000, Learnt(rate=600.0)), 1000.0, 0
+    rate, now, refusals = Rate(1000, RememberedRate(rate=600.0)), 1000.0, 0
     while rate.per_minute > 20 and refusals < 20:
         now += 70.0
         rate.succeeded(now)
@@ -76,7 +76,7 @@ def blocked(rate: Rate, now: float) -> float:
 
 
 def test_a_panel_that_blocks_after_a_refusal_is_pressed_less_for_a_day():
-    rate = Rate(60, Learnt(rate=60.0, ceiling=60.0))
+    rate = Rate(60, RememberedRate(rate=60.0, ceiling=60.0))
     now = blocked(rate, 0.0)
     assert rate.learnt.punishes_until == 0.0, "once is no proof"
     now = blocked(rate, now)
@@ -91,7 +91,7 @@ def test_a_panel_that_blocks_after_a_refusal_is_pressed_less_for_a_day():
 
 
 def test_a_limit_that_fell_is_no_punishment():
-    rate = Rate(60, Learnt(rate=60.0, ceiling=60.0))
+    rate = Rate(60, RememberedRate(rate=60.0, ceiling=60.0))
     now = blocked(rate, blocked(rate, 0.0))
     assert rate.learnt.punishes_until > now
     rate.succeeded(now + 80)
@@ -101,14 +101,14 @@ def test_a_limit_that_fell_is_no_punishment():
 
 def test_failures_in_a_row_slow_down_once():
     """An outage, with a probe now and then, tells nothing of the limit."""
-    rate = Rate(100, Learnt(rate=100.0))
+    rate = Rate(100, RememberedRate(rate=100.0))
     for _ in range(20):
         rate.failed()
     assert rate.per_minute == pytest.approx(70)
 
 
 def test_after_an_outage_the_rate_is_soon_what_it_was():
-    rate = Rate(600, Learnt(rate=100.0, ceiling=110.0))
+    rate = Rate(600, RememberedRate(rate=100.0, ceiling=110.0))
     for _ in range(3):
         rate.failed()
         rate.succeeded(0.0)
@@ -125,12 +125,12 @@ def test_after_an_outage_the_rate_is_soon_what_it_was():
     [
         (False, None, START),
         (True, None, 600.0),
-        (True, Learnt(rate=90.0), 600.0),
-        (False, Learnt(rate=90.0), 90.0),
-        (True, Learnt(rate=55.0, ceiling=60.0), 55.0),
+        (True, RememberedRate(rate=90.0), 600.0),
+        (False, RememberedRate(rate=90.0), 90.0),
+        (True, RememberedRate(rate=55.0, ceiling=60.0), 55.0),
     ],
 )
-def test_what_it_starts_with(stated: bool, remembered: Learnt | None, rate: float):
+def test_what_it_starts_with(stated: bool, remembered: RememberedRate | None, rate: float):
     assert start_of(600.0, stated=stated, remembered=remembered).rate == rate
 
 
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.rate = Rate(300.0, Learnt(rate=START))
+        self.rate = Rate(300.0, RememberedRate(rate=START))
 
     @rule(seconds=st.floats(0.0, 100.0))
     def time_passes(self, seconds: float) -> None:

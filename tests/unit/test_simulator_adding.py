@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, HOUR, MINUTE, Fate
 from watcher.simulator.world import World
@@ -19,7 +19,7 @@ STEADY = Fate(pending=60, processing=30, per_minute=60, linger=20, start_count=5
 
 
 def refused(call: Callable[..., object], *arguments: object, **named: object) -> Refusal:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedAnswer) as caught:
         call(*arguments, **named)
     return caught.value.refusal
 
@@ -100,7 +100,7 @@ def test_every_type_has_its_own_parameters(typed: Typed) -> None:
     assert world.balance(T0) == 1000 - Decimal(typed.cost)
     for name in {"link", *typed.sent}:
         missing = {key: value for key, value in sent.items() if key != name}
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedAnswer):
             world.add(missing, T0)
 
 
@@ -173,7 +173,7 @@ def test_a_subscription_expires() -> None:
 )
 def test_a_wrong_subscription_is_refused(change: dict[str, str]) -> None:
     world = World()
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedAnswer):
         world.add({**SUBSCRIPTION, **change}, T0)
     assert world.balance(T0) == 1000
 

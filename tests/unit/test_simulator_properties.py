@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.panels.protocol.refusals import Refused
+from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator.fate import DAY, MINUTE, Ending, Fate
 from watcher.simulator.orders import OrderRow
 from watcher.simulator.world import World
@@ -48,7 +48,7 @@ def follow(
     if cancel_at is None:
         return rows(world, order, times)
     before = rows(world, order, [at for at in times if at < cancel_at])
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(RefusedAnswer):
         world.cancel(order, T0 + cancel_at)
     return before + rows(world, order, [at for at in times if at >= cancel_at])
 
@@ -97,7 +97,7 @@ def test_money_is_neither_made_nor_lost(seed: int, what: list[tuple[str, float, 
     whole = world.balance(now) + world.spent(now)
     for index, (doing, pause, fate) in enumerate(what):
         now += pause
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(RefusedAnswer):
             do(world, doing, orders, index, fate, now)
         assert world.balance(now) + world.spent(now) == whole
         assert world.balance(now) >= 0
@@ -138,7 +138,7 @@ def test_any_parameters_make_an_order_or_are_refused(sent: dict[str, str]) -> No
     world = World()
     try:
         order = world.add(sent, T0)
-    except Refused:
+    except RefusedAnswer:
         assert world.balance(T0) == 1000
     else:
         assert world.status(order, T0 + MINUTE)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, HOUR, MINUTE, NEVER, Ending, Fate, Habits
 from watcher.simulator.world import World
@@ -27,7 +27,7 @@ def status(world: World, order: int, after: float) -> tuple[str, int]:
 
 
 def refused(call: Callable[..., object], *arguments: object, **named: object) -> Refusal:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedAnswer) as caught:
         call(*arguments, **named)
     return caught.value.refusal
 

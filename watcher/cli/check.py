@@ -20,7 +20,7 @@ from watcher.errors import ConfigError, PanelError
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import Config, PanelConfig
     from watcher.model import Service
-    from watcher.panels.health import Health
+    from watcher.panels.health import PanelHealth
 
 Answer = TypeVar("Answer")
 
@@ -222,9 +222,9 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
 async def _ask(panel: "PanelConfig") -> Finding:
     from watcher.cli.detect import is_wall
     from watcher.panels.client import PanelClient
-    from watcher.panels.health import BALANCE, READS, SERVICES, Health
+    from watcher.panels.health import BALANCE, READS, SERVICES, PanelHealth
 
-    finding, health = Finding(panel=panel.name), Health(filter(panel.profile.can, READS))
+    finding, health = Finding(panel=panel.name), PanelHealth(filter(panel.profile.can, READS))
 
     def note(action: str, field: str, value: str) -> None:
         health.unread(action, field, value, time.time())
@@ -258,7 +258,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
 
 
 async def _heard(
-    call: str, request: Awaitable[Answer], health: "Health", finding: Finding
+    call: str, request: Awaitable[Answer], health: "PanelHealth", finding: Finding
 ) -> Answer | None:
     """Return the answer, None where there is none; record the outcome in `health`."""
     sent_at = time.time()

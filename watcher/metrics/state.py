@@ -9,7 +9,7 @@ import msgspec
 from watcher import __version__
 from watcher.metrics.spelling import Family, Labels, Value
 from watcher.model import Kind, Status
-from watcher.panels.health import Fault, HealthState
+from watcher.panels.health import HealthState, PanelProblem
 
 _STATUSES = [(status, status.value) for status in Status]
 _KINDS = [(kind, kind.value) for kind in Kind]
@@ -21,7 +21,7 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     up: bool
     health: HealthState = HealthState.UP
-    faults: Sequence[Fault] = ()
+    faults: Sequence[PanelProblem] = ()
     problem: str | None = None
     last_success: float
     poll_interval: float

@@ -32,9 +32,17 @@ from watcher.model import (
 )
 from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
+from watcher.panels.http_utils import (
+    MIB,
+    SecretText,
+    best_effort,
+    cause,
+    redirected,
+    retry_after,
+    whole,
+)
 from watcher.panels.profiles import Profile
-from watcher.panels.protocol import News, Reading, RefillObservation
-from watcher.panels.wire import MIB, Secret, best_effort, cause, redirected, retry_after, whole
+from watcher.panels.protocol import Reading, RefillObservation, StatusAnswer
 
 _LARGEST_ANSWER = 4 * MIB
 _LARGEST_PRICE_LIST = 32 * MIB
@@ -84,7 +92,7 @@ class PanelClient:
         self._on_unread = on_unread
         self._turns = turns or RoundRobin()
         self._dialect = dialect
-        self._secret = Secret(key, *dialect.secrets(url))
+        self._secret = SecretText(key, *dialect.secrets(url))
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
 
@@ -128,11 +136,11 @@ class PanelClient:
         """The orders' statuses; an order that is left out was not observed."""
         return (await self.news(ids, [0] * len(ids))).rows
 
-    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
+    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         """The same, without what was told before: `marks` stand for that."""
         params = self._params("status", "order", ids)
 
-        def decode(body: bytes) -> News:
+        def decode(body: bytes) -> StatusAnswer:
             if len(ids) > 1:
                 return protocol.decode_news(body, ids, marks)
             return protocol.decode_one(body, ids[0])
@@ -304,7 +312,7 @@ class PanelClient:
             answer = self._decoded(body, decode)
         except RemoteFault as error:
             raise told or RemoteFault(f"HTTP {status}: {error}") from None
-        rows = answer.rows if isinstance(answer, News) else answer
+        rows = answer.rows if isinstance(answer, StatusAnswer) else answer
         if isinstance(rows, dict) and rows and all(map(_is_refused, rows.values())):
             return answer
         raise told or RemoteFault(f"HTTP {status} with an answer that tells of no error")
@@ -335,7 +343,7 @@ class PanelClient:
             answer = decode(body)
         except RemoteFault as error:
             raise protocol.as_unreadable(error, body) from None
-        rows: Any = answer.rows if isinstance(answer, News) else answer
+        rows: Any = answer.rows if isinstance(answer, StatusAnswer) else answer
         if isinstance(rows, dict):
             for name, row in rows.items():
                 if isinstance(row, RowError | Accepted | Unclear):

@@ -55,7 +55,7 @@ class HealthState(StrEnum):
     DOWN = "down"  # does not answer
 
 
-class Fault(msgspec.Struct, frozen=True):
+class PanelProblem(msgspec.Struct, frozen=True):
     """What is wrong with one kind of call, in the panel's words or with its value."""
 
     call: str
@@ -102,16 +102,16 @@ class _Episode(msgspec.Struct, frozen=True):
     passed: int
 
 
-class Health:
+class PanelHealth:
     """One panel's health. `calls` are the reads that the panel can be asked."""
 
     def __init__(self, calls: Iterable[str] = READS) -> None:
         self._calls = frozenset(calls)
         self._ends: dict[str, _End] = {}
-        self._unread: dict[tuple[str, str], tuple[Fault, float]] = {}
-        self._silence: Fault | None = None
+        self._unread: dict[tuple[str, str], tuple[PanelProblem, float]] = {}
+        self._silence: PanelProblem | None = None
         self._silences = 0
-        self._limited: Fault | None = None
+        self._limited: PanelProblem | None = None
         self._doubt: _Doubt | None = None
         self._refusing: _Refusing | None = None
         self._own: dict[str, str] = {}  # refusals that a call had while orders were answered
@@ -167,7 +167,7 @@ class Health:
         return f"{faults[0].call}: {faults[0].text}"
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[PanelProblem]:
         """Everything that is wrong."""
         if self.state is HealthState.DOWN and self._silence is not None:
             return [self._silence]
@@ -175,7 +175,7 @@ class Health:
             return self._refused_calls(self._refusing)
         found = [] if self._limited is None else [self._limited]
         found += [
-            Fault(call, end.text, end.since)
+            PanelProblem(call, end.text, end.since)
             for call, end in self._ends.items()
             if end.words is not None and self._is_fault(call, end)
         ]
@@ -191,13 +191,13 @@ class Health:
         """Whether the call's last end is a fault of the call, not of one order."""
         return not end.is_refusal or call in GENERAL or len(self._alone) >= _ENOUGH_ORDERS
 
-    def _refused_calls(self, refusing: _Refusing) -> list[Fault]:
+    def _refused_calls(self, refusing: _Refusing) -> list[PanelProblem]:
         found = [
-            Fault(call, end.text, end.since)
+            PanelProblem(call, end.text, end.since)
             for call, end in self._ends.items()
             if end.is_refusal and end.words == refusing.words
         ]
-        return found or [Fault(refusing.call, refusing.text, refusing.since)]
+        return found or [PanelProblem(refusing.call, refusing.text, refusing.since)]
 
     # --- what calls came to ---
 
@@ -238,7 +238,7 @@ class Health:
         since = now if before is None else before[0].since
         if before is None and len(self._unread) >= _MOST_FIELDS:
             return
-        fault = Fault(call, f"{field} {value!r} can't be read"[:_LONGEST], since)
+        fault = PanelProblem(call, f"{field} {value!r} can't be read"[:_LONGEST], since)
         self._unread[call, field] = fault, now
 
     def _answered(self, call: str, now: float, sent_at: float) -> None:
@@ -302,12 +302,12 @@ class Health:
         self._heard()
         if call not in GENERAL:  # these have limits of their own
             since = now if self._limited is None else self._limited.since
-            self._limited = Fault(call, text, since)
+            self._limited = PanelProblem(call, text, since)
 
     def _was_silent(self, call: str, text: str, now: float) -> None:
         self._silences += 1
         since = now if self._silence is None else self._silence.since
-        self._silence = Fault(call, text, since)
+        self._silence = PanelProblem(call, text, since)
 
     def _heard(self) -> None:
         self._silences = 0

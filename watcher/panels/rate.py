@@ -28,7 +28,7 @@ _FIRST_PAUSE, _LONG_PAUSE = 5.0, 65.0  # seconds, where the panel does not say h
 _PUNISHES_FOR = 86400.0
 
 
-class Learnt(msgspec.Struct, frozen=True, kw_only=True):
+class RememberedRate(msgspec.Struct, frozen=True, kw_only=True):
     """What is worth remembering: requests a minute; `ceiling` is None before the first refusal."""
 
     rate: float
@@ -37,21 +37,21 @@ class Learnt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_of(
-    most: float, *, stated: bool, remembered: Learnt | None, now: float = float("inf")
-) -> Learnt:
+    most: float, *, stated: bool, remembered: RememberedRate | None, now: float = float("inf")
+) -> RememberedRate:
     """What to begin with: what was learnt, else a rate that a user has stated, else START."""
     if remembered is not None and remembered.ceiling is not None:
         until = min(remembered.punishes_until, now + _PUNISHES_FOR)
         return msgspec.structs.replace(remembered, punishes_until=until)
     if stated:
-        return Learnt(rate=most)
-    return remembered or Learnt(rate=START)
+        return RememberedRate(rate=most)
+    return remembered or RememberedRate(rate=START)
 
 
 class Rate:
     """The rate at which one panel is asked, never above `most`."""
 
-    def __init__(self, most: float, learnt: Learnt) -> None:
+    def __init__(self, most: float, learnt: RememberedRate) -> None:
         self._most = most
         self._rate = max(min(SLOWEST, most), min(most, learnt.rate))
         self._ceiling = learnt.ceiling
@@ -69,9 +69,11 @@ class Rate:
         return self._rate
 
     @property
-    def learnt(self) -> Learnt:
+    def learnt(self) -> RememberedRate:
         """What to remember."""
-        return Learnt(rate=self._rate, ceiling=self._ceiling, punishes_until=self._punishes_until)
+        return RememberedRate(
+            rate=self._rate, ceiling=self._ceiling, punishes_until=self._punishes_until
+        )
 
     def passed(self, now: float) -> int:
         """How many requests were answered in the last minute."""

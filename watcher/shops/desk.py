@@ -11,7 +11,7 @@ from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.model import Balance, Kind
 from watcher.orders.watchlist import Watchlist
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import identity, listed
 from watcher.rules.engine import RuleEngine
 from watcher.shops import spelling
@@ -76,7 +76,7 @@ class Desk:
             return spelling.error(f"This key may not {RIGHTS[action]}")
         try:
             return await self._answers[action](shop, sent)
-        except (Refused, RequestError) as error:
+        except (RefusedAnswer, RequestError) as error:
             return spelling.error(str(error))
 
     async def _services(self, shop: Shop, sent: Sent) -> object:
@@ -143,7 +143,7 @@ class Desk:
         """What no panel behind the key can do is an unknown action, as there."""
         stations = [self._stations[name] for name in shop.panels if name in self._stations]
         if not any(station.config.profile.can(kind) for station in stations):
-            raise Refused(Refusal.REQUEST)
+            raise RefusedAnswer(Refusal.REQUEST)
 
 
 def _ids(sent: Sent, one: str, many: str) -> tuple[list[str], bool]:
@@ -151,5 +151,5 @@ def _ids(sent: Sent, one: str, many: str) -> tuple[list[str], bool]:
     is_list = many in sent
     texts = listed(sent.get(many if is_list else one, ""))
     if not 1 <= len(texts) <= MOST_IDS:
-        raise Refused(Refusal.REQUEST)
+        raise RefusedAnswer(Refusal.REQUEST)
     return list(dict.fromkeys(texts)), is_list or len(texts) > 1

@@ -12,7 +12,7 @@ from watcher.config import Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.model import FINAL, Action, ActionPlan, ActionState, Kind, Order
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.shops.finder import Finder, order_key
 from watcher.shops.spelling import LOOKED_UP, Fault, status_row
 from watcher.station import Station
@@ -45,7 +45,7 @@ class Till:
         """The new order's id; a repetition gives the one that it repeats."""
         place = shop.service(sent.get("service", "").strip())
         if place is None or not place[1]:
-            raise Refused(Refusal.SERVICE)
+            raise RefusedAnswer(Refusal.SERVICE)
         panel, service = place
         params = {name: value for name, value in sent.items() if name not in ("key", "action")}
         params["service"] = service

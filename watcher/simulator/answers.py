@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from watcher.panels.protocol import serve
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.simulator.catalog import Service
 from watcher.simulator.orders import COMPLETED, FINAL, PARTIAL
 from watcher.simulator.switches import Shown
@@ -16,10 +16,10 @@ OTHER_CURRENCY = "INR"
 
 Fields = dict[str, object]
 Writers = Mapping[type, Callable[[Any], object]]
-Results = Sequence[tuple[str, object | Refused]]
+Results = Sequence[tuple[str, object | RefusedAnswer]]
 
 
-def error(refused: Refused, shown: Shown) -> Fields:
+def error(refused: RefusedAnswer, shown: Shown) -> Fields:
     return {"error": refused.refusal.code if Trait.ERROR_CODES in shown else refused.text}
 
 
@@ -132,25 +132,25 @@ def action_batch(results: Results, of: str, column: str, shown: Shown) -> list[o
     flat = column == "refill" and Trait.REFILL_FLAT_FAILURE in shown
     rows: list[object] = []
     for text, result in _kept(results, shown):
-        told = error(result, shown) if flat and isinstance(result, Refused) else None
+        told = error(result, shown) if flat and isinstance(result, RefusedAnswer) else None
         row = told or {column: _told(result, shown)}
         rows.append({key: identity(text, shown), **row})
     return rows
 
 
-def _kept(results: Results, shown: Shown) -> Iterable[tuple[str, object | Refused]]:
+def _kept(results: Results, shown: Shown) -> Iterable[tuple[str, object | RefusedAnswer]]:
     if Trait.UNKNOWN_LEFT_OUT not in shown:
         return results
     return [(text, result) for text, result in results if not _is_unknown(result)]
 
 
-def _is_unknown(result: object | Refused) -> bool:
+def _is_unknown(result: object | RefusedAnswer) -> bool:
     unknown = (Refusal.ORDER, Refusal.REFILL_UNKNOWN)
-    return isinstance(result, Refused) and result.refusal in unknown
+    return isinstance(result, RefusedAnswer) and result.refusal in unknown
 
 
-def _told(result: object | Refused, shown: Shown) -> object:
-    if not isinstance(result, Refused):
+def _told(result: object | RefusedAnswer, shown: Shown) -> object:
+    if not isinstance(result, RefusedAnswer):
         return result
     told = error(result, shown)
     bare = Trait.UNKNOWN_AS_STRING in shown and _is_unknown(result)

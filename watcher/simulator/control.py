@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 from aiohttp import web
 
-from watcher.panels.protocol.refusals import Refused
+from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator.journal import Journal
 from watcher.simulator.limits import Limits
 from watcher.simulator.switches import Switch, Switchboard
@@ -64,7 +64,7 @@ class Control:
         try:
             command = msgspec.json.decode(await request.read(), type=Command)
             seeded = self._carry_out(command)
-        except (msgspec.DecodeError, Refused) as error:
+        except (msgspec.DecodeError, RefusedAnswer) as error:
             return _json({"error": str(error)}, 400)
         now = self._now()
         balance = format(self._world.balance(now), "f")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from watcher.panels.profiles import Profile
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import several, whole
 from watcher.simulator import answers
 from watcher.simulator.journal import Entry
@@ -89,7 +89,7 @@ class Desk:
         asked = Asked(sent, entry, shown, now)
         try:
             body = self._act(asked)
-        except Refused as refused:
+        except RefusedAnswer as refused:
             return _refusal(refused, asked)
         entry.outcome = "answered"
         created = Trait.ACCEPTED_201 in shown and entry.action in ("add", "refill")
@@ -98,7 +98,7 @@ class Desk:
 
     def refuse(self, refusal: Refusal, entry: Entry, shown: Shown) -> Reply:
         """The answer to a request that is none."""
-        return _refusal(Refused(refusal), Asked({}, entry, shown, 0.0))
+        return _refusal(RefusedAnswer(refusal), Asked({}, entry, shown, 0.0))
 
     def _between(self, entry: Entry, shown: Shown, wall: float) -> Reply | None:
         """What the request meets before it gets to the desk."""
@@ -118,14 +118,14 @@ class Desk:
         if asked.sent.get("key") != self.key:
             if action == "services" and Trait.EMPTY_FOR_BAD_KEY in asked.shown:
                 return []
-            raise Refused(Refusal.KEY)
+            raise RefusedAnswer(Refusal.KEY)
         if action not in self._actions:
-            raise Refused(Refusal.REQUEST)
+            raise RefusedAnswer(Refusal.REQUEST)
         return self._actions[action](asked)
 
     def _need(self, capability: str) -> None:
         if not self._profile.can(capability):
-            raise Refused(Refusal.REQUEST)
+            raise RefusedAnswer(Refusal.REQUEST)
 
     def _services(self, asked: Asked) -> object:
         self._need("services")
@@ -175,7 +175,7 @@ class Desk:
 
     def _create_refill(self, order: int, asked: Asked) -> int:
         if Trait.REFILL_PROMISED in asked.shown and self._world.knows(order, asked.now):
-            raise Refused(Refusal.REFILL_DISABLED)
+            raise RefusedAnswer(Refusal.REFILL_DISABLED)
         refill = self._world.refill(order, asked.now)
         asked.entry.carried_out += (order,)
         return refill
@@ -217,7 +217,7 @@ class Desk:
         if len(texts) > self._profile.batch and Trait.BATCH_CUT in asked.shown:
             return texts[: self._profile.batch]
         if not 1 <= len(texts) <= self._profile.batch:
-            raise Refused(Refusal.REQUEST)
+            raise RefusedAnswer(Refusal.REQUEST)
         return texts
 
     def _check_batch(self, asked: Asked, texts: list[str], unknown: Refusal) -> None:
@@ -227,9 +227,9 @@ class Desk:
             return
         known = [self._knows(text, unknown, asked.now) for text in texts]
         if empty in asked.shown and not any(known):
-            raise Refused(unknown, http=400)
+            raise RefusedAnswer(unknown, http=400)
         if fails in asked.shown and not all(known):
-            raise Refused(unknown)
+            raise RefusedAnswer(unknown)
 
     def _knows(self, text: str, unknown: Refusal, now: float) -> bool:
         number = whole(text)
@@ -242,13 +242,13 @@ class Desk:
 
 def _each(
     texts: list[str], act: Callable[[int], object], unknown: Refusal
-) -> list[tuple[str, object | Refused]]:
+) -> list[tuple[str, object | RefusedAnswer]]:
     """What comes of each id; one that is refused does not spoil the others."""
-    results: list[tuple[str, object | Refused]] = []
+    results: list[tuple[str, object | RefusedAnswer]] = []
     for text in texts:
         try:
             results.append((text, act(_number(text, unknown))))
-        except Refused as refused:
+        except RefusedAnswer as refused:
             results.append((text, refused))
     return results
 
@@ -256,18 +256,18 @@ def _each(
 def _one(asked: Asked, name: str) -> str:
     text = asked.sent.get(name, "").strip()
     if not text:
-        raise Refused(Refusal.REQUEST)
+        raise RefusedAnswer(Refusal.REQUEST)
     return text
 
 
 def _number(text: str, unknown: Refusal) -> int:
     number = whole(text)
     if number is None:
-        raise Refused(unknown)
+        raise RefusedAnswer(unknown)
     return number
 
 
-def _refusal(refused: Refused, asked: Asked) -> Reply:
+def _refusal(refused: RefusedAnswer, asked: Asked) -> Reply:
     asked.entry.outcome = refused.text
     codes = [ERROR_HTTP[trait] for trait in asked.shown if trait in ERROR_HTTP]
     body = msgspec.json.encode(answers.error(refused, asked.shown))
@@ -275,7 +275,7 @@ def _refusal(refused: Refused, asked: Asked) -> Reply:
 
 
 def _limited(wait: float, shown: Shown, wall: float) -> Reply:
-    body = msgspec.json.encode(answers.error(Refused(Refusal.RATE), shown))
+    body = msgspec.json.encode(answers.error(RefusedAnswer(Refusal.RATE), shown))
     if Trait.RATE_LIMIT_IN_200 in shown:
         return Reply(body)
     seconds, headers = ceil(wait), {}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PACKAGES, Service
 from watcher.simulator.fate import NEVER
@@ -79,13 +79,13 @@ def _text(sent: Parameters, name: str) -> str:
     text = sent.get(name, "").strip()
     if text:
         return text
-    raise Refused(Refusal.LINK) if name == "link" else Refused(Refusal.PARAMETER, name)
+    raise RefusedAnswer(Refusal.LINK) if name == "link" else RefusedAnswer(Refusal.PARAMETER, name)
 
 
 def _number(sent: Parameters, name: str, refusal: Refusal = Refusal.PARAMETER) -> int:
     number = whole(sent.get(name, ""))
     if number is None:
-        raise Refused(refusal, name if refusal is Refusal.PARAMETER else "")
+        raise RefusedAnswer(refusal, name if refusal is Refusal.PARAMETER else "")
     return number
 
 
@@ -101,9 +101,9 @@ def _within(service: Service, quantity: int) -> int:
     if service.type in PACKAGES:
         return quantity
     if quantity < service.min:
-        raise Refused(Refusal.LEAST, service.min)
+        raise RefusedAnswer(Refusal.LEAST, service.min)
     if quantity > service.max:
-        raise Refused(Refusal.MOST, service.max)
+        raise RefusedAnswer(Refusal.MOST, service.max)
     return quantity
 
 
@@ -112,7 +112,7 @@ def _drip(service: Service, sent: Parameters) -> tuple[int, float]:
         return 1, 0.0
     runs = _number(sent, "runs")
     if not 1 <= runs <= MOST_PARTS or (runs > 1 and not service.dripfeed):
-        raise Refused(Refusal.PARAMETER, "runs")
+        raise RefusedAnswer(Refusal.PARAMETER, "runs")
     return runs, _number(sent, "interval") * 60.0 if runs > 1 else 0.0
 
 
@@ -123,12 +123,12 @@ def _subscription(service: Service, sent: Parameters) -> WantedPosts:
     posts = _number(sent, "posts")
     old = _number(sent, "old_posts") if sent.get("old_posts", "").strip() else 0
     if least > most:
-        raise Refused(Refusal.QUANTITY)
+        raise RefusedAnswer(Refusal.QUANTITY)
     if not 1 <= posts + old <= MOST_PARTS:
-        raise Refused(Refusal.PARAMETER, "posts")
+        raise RefusedAnswer(Refusal.PARAMETER, "posts")
     delay = _number(sent, "delay")
     if delay not in DELAYS:
-        raise Refused(Refusal.PARAMETER, "delay")
+        raise RefusedAnswer(Refusal.PARAMETER, "delay")
     expiry = sent.get("expiry", "").strip()
     return WantedPosts(
         username=username, least=least, most=most, posts=posts, old_posts=old,
@@ -143,5 +143,5 @@ def _expires(expiry: str) -> float:
     try:
         day = datetime.strptime(expiry, "%d/%m/%Y").replace(tzinfo=UTC)
     except ValueError:
-        raise Refused(Refusal.PARAMETER, "expiry") from None
+        raise RefusedAnswer(Refusal.PARAMETER, "expiry") from None
     return day.timestamp() + timedelta(days=1).total_seconds()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from heapq import heappop, heappush
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 
 
 class Ledger:
@@ -30,7 +30,7 @@ class Ledger:
 
     def spend(self, amount: Decimal, now: float) -> None:
         if amount > self.balance(now):
-            raise Refused(Refusal.FUNDS)
+            raise RefusedAnswer(Refusal.FUNDS)
         self._balance -= amount
 
     def expect(self, order: int, at: float) -> None:

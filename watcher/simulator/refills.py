@@ -2,7 +2,7 @@
 
 import msgspec
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.simulator.catalog import Service
 from watcher.simulator.fate import DAY, Fate
 from watcher.simulator.orders import COMPLETED, IN_PROGRESS, PARTIAL, PENDING
@@ -46,25 +46,25 @@ class Refills:
     def status(self, refill: int, now: float) -> str:
         task = self._tasks.get(refill)
         if task is None:
-            raise Refused(Refusal.REFILL_UNKNOWN)
+            raise RefusedAnswer(Refusal.REFILL_UNKNOWN)
         return task.status(now)
 
     def check(self, order: int, service: Service, status: str, ended: float, now: float) -> None:
         """Refused if a refill of this order is not to be had now."""
         if not service.refill:
-            raise Refused(Refusal.REFILL_DISABLED)
+            raise RefusedAnswer(Refusal.REFILL_DISABLED)
         if status != COMPLETED and not (service.refills_partial and status == PARTIAL):
-            raise Refused(Refusal.NOT_COMPLETED)
+            raise RefusedAnswer(Refusal.NOT_COMPLETED)
         if now > ended + service.refill_days * DAY:
-            raise Refused(Refusal.REFILL_OVER)
+            raise RefusedAnswer(Refusal.REFILL_OVER)
         self._check_last(order, now)
 
     def _check_last(self, order: int, now: float) -> None:
         last = self._of_order.get(order, [])[-1:]
         if last and now < last[0].ends:
-            raise Refused(Refusal.REFILL_RUNNING)
+            raise RefusedAnswer(Refusal.REFILL_RUNNING)
         if last and now < last[0].asked + REST:
-            raise Refused(Refusal.REFILL_RECENT)
+            raise RefusedAnswer(Refusal.REFILL_RECENT)
 
     def restored_at(self, order: int, now: float) -> float | None:
         """When the order's count was last made whole."""

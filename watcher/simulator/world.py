@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from watcher.panels.protocol.refusals import Refusal, Refused
+from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PRICE_LIST, Service
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
@@ -81,7 +81,7 @@ class World:
         wanted = read_form(service, sent)
         link = wanted.link if isinstance(wanted, Wanted) else wanted.username
         if once_a_link and self._is_active(link, now):
-            raise Refused(Refusal.DUPLICATE)
+            raise RefusedAnswer(Refusal.DUPLICATE)
         coming = self._pay(service, wanted, now)
         if fate is None and self.next_fates:
             fate = self.next_fates.popleft()
@@ -124,7 +124,7 @@ class World:
 
     def order(self, order: int, now: float) -> Order:
         if not self.knows(order, now):
-            raise Refused(Refusal.ORDER)
+            raise RefusedAnswer(Refusal.ORDER)
         return self._orders[order]
 
     def fate(self, order: int) -> Fate:
@@ -155,7 +155,7 @@ class World:
         """Take a refill, which has its effect later; its id."""
         service = self.services[self.order(order, now).service]
         if order in self._series:
-            raise Refused(Refusal.NOT_COMPLETED)
+            raise RefusedAnswer(Refusal.NOT_COMPLETED)
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
 
@@ -166,11 +166,11 @@ class World:
         """Take a cancel, which has its effect later, or not at all; its id."""
         found = self.order(order, now)
         if not self.services[found.service].cancel:
-            raise Refused(Refusal.CANCEL_DISABLED)
+            raise RefusedAnswer(Refusal.CANCEL_DISABLED)
         if order in self._series or self._word(order, now) in FINAL:
-            raise Refused(Refusal.CANCEL_FINISHED)
+            raise RefusedAnswer(Refusal.CANCEL_FINISHED)
         if order in self._cancels:
-            raise Refused(Refusal.CANCEL_RUNNING)
+            raise RefusedAnswer(Refusal.CANCEL_RUNNING)
         fate = self.fate(order)
         self._cancels[order] = now + fate.cancel_takes
         if self._cancels[order] < ends_at(found, fate):
@@ -213,7 +213,7 @@ class World:
     def _service(self, text: str) -> Service:
         service = self.services.get(whole(text) or 0)
         if service is None:
-            raise Refused(Refusal.SERVICE)
+            raise RefusedAnswer(Refusal.SERVICE)
         return service
 
     def _plain_services(self) -> list[Service]:
@@ -233,7 +233,7 @@ class World:
         """Pay for all orders that the form comes to."""
         coming = parts(service, wanted, self.seed, self._next + 1, now)
         if not coming:
-            raise Refused(Refusal.PARAMETER, "expiry")
+            raise RefusedAnswer(Refusal.PARAMETER, "expiry")
         self._ledger.spend(sum((service.price(p.quantity) for p in coming), NOTHING), now)
         return coming
 

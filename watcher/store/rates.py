@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.panels.rate import Learnt
+from watcher.panels.rate import RememberedRate
 from watcher.store.part import Part
 from watcher.store.schema import rates
 
@@ -12,7 +12,7 @@ from watcher.store.schema import rates
 class Rates(Part):
     """The table `rates`."""
 
-    async def save_rate(self, panel: str, learnt: Learnt, *, now: float) -> None:
+    async def save_rate(self, panel: str, learnt: RememberedRate, *, now: float) -> None:
         """Write it in the place of what was learnt before."""
         await self._db.know_panels({panel})
         values = {
@@ -29,16 +29,18 @@ class Rates(Part):
 
         await self._db.write("save_rate", work)
 
-    async def rate(self, panel: str) -> Learnt | None:
+    async def rate(self, panel: str) -> RememberedRate | None:
         """What was learnt of the panel; None where that is nothing."""
         statement = select(rates.c.rate, rates.c.ceiling, rates.c.punishes_until).where(
             rates.c.panel == self._panel(panel)
         )
 
-        async def fetch(connection: AsyncConnection) -> Learnt | None:
+        async def fetch(connection: AsyncConnection) -> RememberedRate | None:
             row = (await connection.execute(statement)).first()
             if row is None:
                 return None
-            return Learnt(rate=row.rate, ceiling=row.ceiling, punishes_until=row.punishes_until)
+            return RememberedRate(
+                rate=row.rate, ceiling=row.ceiling, punishes_until=row.punishes_until
+            )
 
         return await self._db.read("rate", fetch)

@@ -1,7 +1,7 @@
 """The panel API as bytes: requests encoded, answers decoded. Nothing here reads or writes."""
 
 from watcher.panels.protocol.account import decode_balance, decode_services
-from watcher.panels.protocol.actions import (
+from watcher.panels.protocol.action_answers import (
     decode_add,
     decode_cancels,
     decode_refill,
@@ -20,8 +20,8 @@ from watcher.panels.protocol.encode import (
 )
 from watcher.panels.protocol.failed import TOO_MANY_REQUESTS, read_failed
 from watcher.panels.protocol.statuses import (
-    News,
     RefillObservation,
+    StatusAnswer,
     decode_news,
     decode_one,
     decode_refill_status,
@@ -44,10 +44,10 @@ __all__ = [
     "PAGE",
     "TOO_MANY_REQUESTS",
     "ErrorKind",
-    "News",
     "Parameters",
     "Reading",
     "RefillObservation",
+    "StatusAnswer",
     "Unmatched",
     "Unread",
     "as_unreadable",

@@ -21,7 +21,7 @@ _INDIAN = re.compile(r"[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}")
 _SEPARATOR = re.compile(r"[.,' ]")
 
 
-class Amount(NamedTuple):
+class ExactNumber(NamedTuple):
     """A number, and the currency's code where one was printed beside it."""
 
     number: Decimal
@@ -35,11 +35,11 @@ def is_blank(value: object) -> bool:
     return value is None or value is False or value == [] or value == {}
 
 
-def amount(text: str) -> Amount | None:
+def amount(text: str) -> ExactNumber | None:
     """A sum of money, None where it can't be read or could be read in two ways."""
     number = plain(text)
     if number is not None or len(text) > _LONGEST:
-        return None if number is None else Amount(number)
+        return None if number is None else ExactNumber(number)
     bare = _without_currency(text)
     if bare is None:
         return None
@@ -47,7 +47,7 @@ def amount(text: str) -> Amount | None:
     number = plain(digits)
     if number is None:
         number = _printed(digits, is_count=False)
-    return None if number is None else Amount(-number if sign == "-" else number, code)
+    return None if number is None else ExactNumber(-number if sign == "-" else number, code)
 
 
 def count(text: str) -> Decimal | None:

@@ -39,7 +39,7 @@ class Refusal(Enum):
         self.code = code
 
 
-class Refused(Exception):
+class RefusedAnswer(Exception):
     """The panel does not do what was asked."""
 
     def __init__(self, refusal: Refusal, detail: object = "", *, http: int = 200) -> None:

@@ -41,7 +41,7 @@ def decode_status(body: bytes, order_id: str) -> Observation | RowError:
     return decode_one(body, order_id).rows[order_id]
 
 
-class News(msgspec.Struct, frozen=True, gc=False):
+class StatusAnswer(msgspec.Struct, frozen=True, gc=False):
     """What an answer says of orders that it did not say before, to the letter.
 
     `old` are the positions, among the ids, of those whose rows were as before, and not read;
@@ -54,7 +54,7 @@ class News(msgspec.Struct, frozen=True, gc=False):
     unread: list[Unread] = []  # values that are there and can't be read; the first few
 
 
-def decode_one(body: bytes, order_id: str) -> News:
+def decode_one(body: bytes, order_id: str) -> StatusAnswer:
     """What is told of one order; RemoteFault where that is nothing."""
     news = _news(body, [order_id])
     if not news.rows:
@@ -62,7 +62,7 @@ def decode_one(body: bytes, order_id: str) -> News:
     return news
 
 
-def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
+def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
     """The statuses of many orders; `marks` stand for the rows that told of them last, 0: none."""
     if len(body) <= _USUAL_SIZE * (1 + len(ids)):
         try:
@@ -75,12 +75,12 @@ def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News:
     return _news(body, ids)
 
 
-def _news(body: bytes, ids: Collection[str]) -> News:
+def _news(body: bytes, ids: Collection[str]) -> StatusAnswer:
     reading = Reading()
-    return News(decode_statuses(body, ids, reading), unread=reading.unread)
+    return StatusAnswer(decode_statuses(body, ids, reading), unread=reading.unread)
 
 
-def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | None:
+def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer | None:
     """None where there is something else in the answer than orders: it wants to be looked at."""
     batch = _RAW_BATCH.decode(body)
     raws = [*map(batch.get, ids)]
@@ -105,7 +105,7 @@ def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> News | 
             rows[ids[at]] = seen
             changed[ids[at]] = found[at]
     left = len(batch) - len(ids) + raws.count(None)
-    return News(rows, old, changed, reading.unread) if not left and (old or rows) else None
+    return StatusAnswer(rows, old, changed, reading.unread) if not left and (old or rows) else None
 
 
 def _read_oddly(raw: msgspec.Raw, order_id: str, reading: Reading) -> Observation | RowError | None:

@@ -11,8 +11,8 @@ from watcher.common.wording import utc
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
-from watcher.panels.health import GENERAL, READS, Health, HealthState
-from watcher.panels.limits import Lane, Pace
+from watcher.panels.health import GENERAL, READS, HealthState, PanelHealth
+from watcher.panels.pacing import Pace, RequestLane
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _NOT_SLOW = (*_ANSWERS, NotSent)
 _LOOK_AGAIN = 1.0  # seconds until those look again that wait for a probe's end
 
 
-class Line:
+class PanelGateway:
     """One panel's client, pace, breaker and health.
 
     `on_probe` is called when a request is wanted that shows how the panel is, `on_recovered` when
@@ -43,7 +43,7 @@ class Line:
         self.pace = pace
         self.breaker = breaker
         self.clock = clock
-        self.health = Health(call for call in READS if client.limit(call))
+        self.health = PanelHealth(call for call in READS if client.limit(call))
         self.last_success = 0.0  # of a status poll, or of one that had nothing to ask
         self.on_probe: Callable[[], None] = lambda: None
         self.on_recovered: Callable[[], None] = lambda: None
@@ -62,10 +62,10 @@ class Line:
         """Whether a refusal may be the panel's, or is: then it tells nothing of what was asked."""
         return self.health.refuses or self.health.doubts(self.clock())
 
-    def take(self, now: float, lane: Lane = Lane.READ) -> float | None:
+    def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
         """None where one request may be sent now (and is counted), else when to come again."""
-        again_at = self.breaker.wait(now, acts=lane is Lane.ACT)
-        if again_at is None and lane is not Lane.PROBE and self.is_undecided:
+        again_at = self.breaker.wait(now, acts=lane is RequestLane.ACT)
+        if again_at is None and lane is not RequestLane.PROBE and self.is_undecided:
             again_at = now + _LOOK_AGAIN  # the probe's turn
         if again_at is None:
             again_at = self.pace.take(now, lane)

@@ -12,7 +12,7 @@ _ACT_CREDIT = 3.0  # requests that may be saved up of it
 _TIMER_DELAY = 0.25  # seconds; a loop that is busy comes late as well
 
 
-class Lane(Enum):
+class RequestLane(Enum):
     """Who asks: reads, what costs or changes something, or what finds out how the panel is."""
 
     READ = "read"
@@ -30,11 +30,11 @@ class Pace:
         self._credited_at = 0.0
         self.pause_until = 0.0
 
-    def take(self, now: float, lane: Lane = Lane.READ) -> float | None:
+    def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
         """None where one request may be sent now (and is counted), else the time to come again."""
         if self.pause_until > now:
             return self.pause_until
-        if self._next > now and (lane is not Lane.ACT or not self._spend_credit(now)):
+        if self._next > now and (lane is not RequestLane.ACT or not self._spend_credit(now)):
             return self._next
         # A late timer's delay is caught up with; longer gaps are not.
         late = now - self._next

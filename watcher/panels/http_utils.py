@@ -20,7 +20,7 @@ _LARGEST_ERROR = MIB
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
 
 
-class Secret:
+class SecretText:
     """A key and what else requests carry that may be secret, however an answer repeats it."""
 
     def __init__(self, key: str, *others: str) -> None:

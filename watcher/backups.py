@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from watcher.config import Daemon
+from watcher.config import DaemonSection
 from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
 from watcher.store import Store, beside, check_database, sync
 
@@ -31,7 +31,7 @@ class Backups:
         self,
         *,
         store: Store,
-        settings: Callable[[], Daemon],
+        settings: Callable[[], DaemonSection],
         on_made: Callable[[float], None],
     ) -> None:
         self._store = store

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from watcher.config import Daemon
+from watcher.config import DaemonSection
 from watcher.errors import StoreError, WatcherError
 from watcher.store import Retired, Store, archive_name, beside, sync
 
@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 class Retention:
     """Archives orders that closed longer than `retain_for` ago, and removes other old rows."""
 
-    def __init__(self, *, store: Store, settings: Callable[[], Daemon]) -> None:
+    def __init__(self, *, store: Store, settings: Callable[[], DaemonSection]) -> None:
         self._store = store
         self._settings = settings
         self._portion = 100

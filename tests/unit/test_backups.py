@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.unit.store_kit import NAME, opened, query, tracked
 from watcher import backups
 from watcher.backups import RETRY_AFTER, Backups, clear_scratch, newest_good, scratch, way_out
-from watcher.config import Daemon
+from watcher.config import DaemonSection
 from watcher.config.sections import Duration
 from watcher.errors import StoreCorrupt, StoreFull
 from watcher.store import Store
@@ -26,7 +26,7 @@ class Kept:
     """Backups of a store, with settings that can change, and when they were made."""
 
     def __init__(self, store: Store, **settings: object) -> None:
-        self.settings = Daemon(**settings)  # type: ignore[arg-type]
+        self.settings = DaemonSection(**settings)  # type: ignore[arg-type]
         self.made: list[float] = []
         self.backups = Backups(
             store=store, settings=lambda: self.settings, on_made=self.made.append

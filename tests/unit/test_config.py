@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from watcher.config import Config, Secrets, load, parse
 from watcher.config.sections import (
-    Daemon,
+    DaemonSection,
     EventsSection,
     NotifySection,
     PanelSection,
@@ -350,7 +350,7 @@ def test_the_example_is_accepted_as_it_stands():
 def test_the_example_names_every_key():
     text = EXAMPLE.read_text()
     for section in (
-        Daemon,
+        DaemonSection,
         PanelSection,
         RequestSection,
         RuleSection,
@@ -373,7 +373,7 @@ def test_the_example_shows_the_true_defaults():
         for key, value in re.findall(r"(?m)^# (\w+) = (.*?)\s*(?:#.*)?$", body):
             shown.setdefault((head.strip("[]").split(".")[0], key), value)
     kinds = {
-        "daemon": Daemon,
+        "daemon": DaemonSection,
         "defaults": PanelSection,
         "rules": RuleSection,
         "notify": NotifySection,

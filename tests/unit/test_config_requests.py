@@ -7,7 +7,7 @@ import pytest
 from tests.support.tls import SERVER
 from watcher.config import Config, Secrets, parse
 from watcher.config.requests import merged, read_request
-from watcher.config.tables import Tables
+from watcher.config.toml_tables import TomlTables
 from watcher.errors import ConfigError
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile, shipped
@@ -67,7 +67,7 @@ def test_defaults_are_for_all_and_headers_add_up(tmp_path: Path) -> None:
 
 
 def test_a_profile_says_it_too_and_goes_last(tmp_path: Path) -> None:
-    tables, secrets = Tables(), Secrets(ENV, tmp_path)
+    tables, secrets = TomlTables(), Secrets(ENV, tmp_path)
     profile = {"body": "json", "user_agent": "a", "fields": {"source": "api"}}
     base = merged(profile, {"user_agent": "b"})
     request = read_request(tables, secrets, {"fields": {"more": "1"}}, "x", base)
@@ -77,7 +77,7 @@ def test_a_profile_says_it_too_and_goes_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", shipped().values(), ids=lambda profile: profile.name)
 def test_what_shipped_profiles_say_can_be_read(profile: Profile, tmp_path: Path) -> None:
-    tables = Tables()
+    tables = TomlTables()
     read_request(tables, Secrets({}, tmp_path), profile.request, profile.name)
     assert tables.problems == []
 

@@ -26,7 +26,7 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher import retention
-from watcher.config import Daemon
+from watcher.config import DaemonSection
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
 from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
@@ -39,7 +39,7 @@ TABLES = ("orders", "order_states", "history", "actions", "refills", "firings")
 
 
 def made(store: Store, **settings: Any) -> Retention:
-    return Retention(store=store, settings=lambda: Daemon(**settings))
+    return Retention(store=store, settings=lambda: DaemonSection(**settings))
 
 
 async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") -> list[Order]:

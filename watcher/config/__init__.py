@@ -6,7 +6,7 @@ from watcher.config.reader import load, parse
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     Config,
-    Daemon,
+    DaemonSection,
     Duration,
     EventsTarget,
     NotifyTarget,
@@ -18,7 +18,7 @@ from watcher.config.sections import (
 
 __all__ = [
     "Config",
-    "Daemon",
+    "DaemonSection",
     "Duration",
     "EventsTarget",
     "Hosts",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from watcher.config.sections import Daemon, RuleSection
-from watcher.config.tables import Tables
+from watcher.config.sections import DaemonSection, RuleSection
+from watcher.config.toml_tables import TomlTables
 from watcher.errors import ConfigError
 
 
@@ -26,8 +26,8 @@ def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
-    tables = Tables()
-    daemon = tables.section(Daemon, tables.table(raw, "daemon"), "daemon")
+    tables = TomlTables()
+    daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
     rules = [
         tables.section(RuleSection, table, f"rules[{number}]")
         for number, table in enumerate(tables.tables(raw, "rules"), 1)

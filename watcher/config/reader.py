@@ -18,15 +18,15 @@ from watcher.config.requests import merged, read_request
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     Config,
-    Daemon,
+    DaemonSection,
     PanelConfig,
     PanelSection,
     RuleSection,
     Secret,
 )
-from watcher.config.shops import read_shops
-from watcher.config.tables import Tables
+from watcher.config.shop_sections import read_shops
 from watcher.config.targets import read_events, read_notify
+from watcher.config.toml_tables import TomlTables
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
 from watcher.panels.dialect import is_own, query_of, shown_url
@@ -67,7 +67,7 @@ def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
     return config
 
 
-class _Reader(Tables):
+class _Reader(TomlTables):
     """Turns a whole file into a Config."""
 
     def __init__(self, secrets: Secrets) -> None:
@@ -77,7 +77,7 @@ class _Reader(Tables):
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
         known = ("daemon", "defaults", "panels", "rules", "notify", "events", "shops")
         self.unknown(raw, known, "")
-        daemon = self.section(Daemon, self.table(raw, "daemon"), "daemon") or Daemon()
+        daemon = self.section(DaemonSection, self.table(raw, "daemon"), "daemon") or DaemonSection()
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
@@ -109,7 +109,7 @@ class _Reader(Tables):
             return "127.0.0.1", 0
         return host.strip("[]"), int(port)
 
-    def _token(self, daemon: Daemon, host: str) -> Secret | None:
+    def _token(self, daemon: DaemonSection, host: str) -> Secret | None:
         try:
             token = self._secrets.token(daemon.token_file)
         except ValueError as error:
@@ -264,7 +264,7 @@ class _Reader(Tables):
     def _is_good(self, key: str, value: Any) -> bool:
         """A bad default is told of once, at [defaults], not again at each panel."""
         fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
-        quiet = Tables()
+        quiet = TomlTables()
         if key == "request":
             read_request(quiet, self._secrets, value, key)
             return not quiet.problems

@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from watcher.config.secrets import Secrets
-from watcher.config.sections import RequestSection, Source
-from watcher.config.tables import Tables
+from watcher.config.sections import KeySource, RequestSection
+from watcher.config.toml_tables import TomlTables
 from watcher.panels.dialect import (
     PLAIN,
     Dialect,
@@ -38,7 +38,7 @@ def _added(before: Any, more: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_request(
-    tables: Tables,
+    tables: TomlTables,
     secrets: Secrets,
     given: object,
     path: str,
@@ -60,7 +60,7 @@ def read_request(
     )
 
 
-def _user_agent(tables: Tables, section: RequestSection, path: str) -> str | None:
+def _user_agent(tables: TomlTables, section: RequestSection, path: str) -> str | None:
     text = section.user_agent
     if text is not None and (not text.strip() or header_problem("X", text)):
         tables.note(f"{path}.user_agent", "a User-Agent is one line of visible ASCII characters")
@@ -68,7 +68,7 @@ def _user_agent(tables: Tables, section: RequestSection, path: str) -> str | Non
 
 
 def _texts(
-    tables: Tables, secrets: Secrets, given: dict[str, Any], path: str, problem_of: Problem
+    tables: TomlTables, secrets: Secrets, given: dict[str, Any], path: str, problem_of: Problem
 ) -> dict[str, str]:
     texts: dict[str, str] = {}
     taken: set[str] = set()
@@ -85,7 +85,7 @@ def _texts(
     return texts
 
 
-def _text(tables: Tables, secrets: Secrets, value: object, path: str) -> str | None:
+def _text(tables: TomlTables, secrets: Secrets, value: object, path: str) -> str | None:
     """A text or what its Source names, None (and a note) where there is none."""
     if isinstance(value, str):
         return value
@@ -93,7 +93,7 @@ def _text(tables: Tables, secrets: Secrets, value: object, path: str) -> str | N
         tables.note(path, 'write a text in quotes, { env = "VARIABLE" } or { file = "name" }')
         return None
     before = len(tables.problems)
-    source = tables.section(Source, value, path)
+    source = tables.section(KeySource, value, path)
     if source is None or len(tables.problems) > before:
         return None
     try:
@@ -104,7 +104,7 @@ def _text(tables: Tables, secrets: Secrets, value: object, path: str) -> str | N
 
 
 def _certificates(
-    tables: Tables, secrets: Secrets, section: RequestSection, path: str
+    tables: TomlTables, secrets: Secrets, section: RequestSection, path: str
 ) -> str | None:
     if section.ca_file is None:
         return None
@@ -117,7 +117,7 @@ def _certificates(
     return text
 
 
-def _proxy(tables: Tables, secrets: Secrets, section: RequestSection, path: str) -> str | None:
+def _proxy(tables: TomlTables, secrets: Secrets, section: RequestSection, path: str) -> str | None:
     if section.proxy is None:
         return None
     proxy = _text(tables, secrets, section.proxy, f"{path}.proxy")

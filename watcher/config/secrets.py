@@ -5,7 +5,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from watcher.config.sections import PanelSection, Secret, Source
+from watcher.config.sections import KeySource, PanelSection, Secret
 
 
 class Secrets:
@@ -54,7 +54,7 @@ class Secrets:
             raise ValueError(f"no secret: set ${variable}, or credential {name}.secret")
         return Secret(found) if found else None
 
-    def value(self, source: Source) -> str:
+    def value(self, source: KeySource) -> str:
         """What a Source names; ValueError tells why it is not there, without the value."""
         if (source.env is None) == (source.file is None):
             raise ValueError('write { env = "VARIABLE" } or { file = "name" }')

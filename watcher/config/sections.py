@@ -28,7 +28,7 @@ class Pause(Duration):
     """A duration that may be none at all: "0s"."""
 
 
-class Amount(Decimal):
+class PositiveAmount(Decimal):
     """Money, not negative; written as "25.00", so that it is exact."""
 
 
@@ -53,7 +53,7 @@ class Secret:
         return "Secret(…)"
 
 
-class Daemon(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     """[daemon]: the process itself."""
 
     database: str = "watcher.db"
@@ -78,7 +78,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     key_env: str | None = None
     key_file: str | None = None
-    low_balance: Amount | None = None
+    low_balance: PositiveAmount | None = None
     batch: Annotated[int, Meta(ge=1, le=1000)] | None = None
     has: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     services_every: Duration = Duration(6 * 3600)
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class KeySource(msgspec.Struct, frozen=True, kw_only=True):
     """Where a secret value is, in place of the value: { env = "NAME" } or { file = "name" }."""
 
     env: str | None = None
@@ -248,7 +248,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     token: Secret | None
     hosts: Hosts
-    daemon: Daemon
+    daemon: DaemonSection
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]
     notify: tuple[NotifyTarget, ...]
@@ -256,11 +256,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     shops: tuple[Shop, ...]
 
 
-def amount(text: str) -> Amount:
+def amount(text: str) -> PositiveAmount:
     """Money of "25.00"; ValueError for anything else."""
     if not re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text.strip()):
         raise ValueError(f'{text!r} is not an amount as "25.00"')
-    return Amount(text.strip())
+    return PositiveAmount(text.strip())
 
 
 def duration(text: str) -> Duration:

@@ -15,7 +15,7 @@ from watcher.config.sections import (
     NotifyTarget,
     Secret,
 )
-from watcher.config.tables import Tables
+from watcher.config.toml_tables import TomlTables
 from watcher.telling import messengers
 from watcher.telling.lanes import Change
 from watcher.telling.notices import Event
@@ -26,7 +26,9 @@ _HTTP = ("http", "https")
 Word = TypeVar("Word", bound=StrEnum)
 
 
-def read_notify(tables: Tables, secrets: Secrets, raw: dict[str, Any]) -> tuple[NotifyTarget, ...]:
+def read_notify(
+    tables: TomlTables, secrets: Secrets, raw: dict[str, Any]
+) -> tuple[NotifyTarget, ...]:
     """Every good [[notify]]; what is wrong is noted."""
     names: set[str] = set()
     targets = []
@@ -57,7 +59,7 @@ def read_notify(tables: Tables, secrets: Secrets, raw: dict[str, Any]) -> tuple[
 
 
 def read_events(
-    tables: Tables,
+    tables: TomlTables,
     secrets: Secrets,
     raw: dict[str, Any],
     panels: Mapping[str, object],
@@ -86,7 +88,7 @@ def read_events(
 
 
 def _name(
-    tables: Tables,
+    tables: TomlTables,
     section: NotifySection | EventsSection,
     default: str,
     path: str,
@@ -101,7 +103,9 @@ def _name(
     return name
 
 
-def _words(tables: Tables, kind: type[Word], words: Iterable[str], path: str) -> frozenset[Word]:
+def _words(
+    tables: TomlTables, kind: type[Word], words: Iterable[str], path: str
+) -> frozenset[Word]:
     known = {str(word): word for word in kind}
     for word in words:
         if word not in known:
@@ -110,7 +114,7 @@ def _words(tables: Tables, kind: type[Word], words: Iterable[str], path: str) ->
 
 
 def _where(
-    tables: Tables,
+    tables: TomlTables,
     secrets: Secrets,
     section: NotifySection | EventsSection,
     name: str,
@@ -154,7 +158,7 @@ def _scheme(url: Secret) -> str:
     return url.reveal().partition(":")[0].lower()
 
 
-def _check_messenger(tables: Tables, section: NotifySection, url: Secret, path: str) -> None:
+def _check_messenger(tables: TomlTables, section: NotifySection, url: Secret, path: str) -> None:
     """URLs that are not of the web are Apprise's."""
     if not messengers.is_there():
         wanted = f"{_scheme(url)[:20]}:// needs Apprise: pip install 'watcher[notify]'"

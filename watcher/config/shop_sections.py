@@ -6,14 +6,14 @@ from typing import Any
 
 from watcher.config.secrets import Secrets
 from watcher.config.sections import Shop, ShopSection, Target
-from watcher.config.tables import Tables
+from watcher.config.toml_tables import TomlTables
 
 SHORTEST_KEY = 16  # characters: nothing slows down who guesses
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def read_shops(
-    tables: Tables, raw: dict[str, Any], panels: Collection[str], secrets: Secrets
+    tables: TomlTables, raw: dict[str, Any], panels: Collection[str], secrets: Secrets
 ) -> tuple[Shop, ...]:
     """Every good shop; what is wrong is noted."""
     shops: list[Shop] = []
@@ -33,7 +33,7 @@ def read_shops(
 
 
 def _shop(
-    tables: Tables, section: ShopSection, path: str, panels: Collection[str], secrets: Secrets
+    tables: TomlTables, section: ShopSection, path: str, panels: Collection[str], secrets: Secrets
 ) -> Shop | None:
     if not _NAME.fullmatch(section.name):
         tables.note(f"{path}.name", "a shop's name is letters, digits, - and _, 40 at most")
@@ -62,7 +62,7 @@ def _shop(
 
 
 def _check_panels(
-    tables: Tables,
+    tables: TomlTables,
     section: ShopSection,
     path: str,
     reached: Collection[str],
@@ -89,7 +89,7 @@ def _check_panels(
 
 
 def _services(
-    tables: Tables, section: ShopSection, path: str, reached: Collection[str]
+    tables: TomlTables, section: ShopSection, path: str, reached: Collection[str]
 ) -> dict[str, Target]:
     places: dict[str, Target] = {}
     for own, text in section.services.items():

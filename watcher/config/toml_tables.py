@@ -7,13 +7,13 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from watcher.config.sections import Amount, Duration, Pause, amount, duration, pause
+from watcher.config.sections import Duration, Pause, PositiveAmount, amount, duration, pause
 
 BAD: Any = object()
 Section = TypeVar("Section", bound=msgspec.Struct)
 
 
-class Tables:
+class TomlTables:
     """The reading of one file; `problems` are its faults, the dotted key first."""
 
     def __init__(self) -> None:
@@ -109,7 +109,11 @@ def _choices(kind: Any) -> list[str]:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    read: dict[type, Callable[[str], Any]] = {Duration: duration, Amount: amount, Pause: pause}
+    read: dict[type, Callable[[str], Any]] = {
+        Duration: duration,
+        PositiveAmount: amount,
+        Pause: pause,
+    }
     if kind not in read:
         raise TypeError(f"no way to read {kind}")
     if not isinstance(value, str):

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from watcher.metrics import Metrics
-from watcher.metrics.spelling import PLAIN, Format
+from watcher.metrics.exposition import PLAIN, Format
 
 
 def text(metrics: Metrics, form: Format = PLAIN) -> str:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from watcher.metrics import REQUESTS, Metrics
 from watcher.metrics.counted import read
-from watcher.metrics.spelling import OPENMETRICS, PLAIN, Family, Format, Speller
+from watcher.metrics.exposition import OPENMETRICS, PLAIN, Family, Format, Speller
 from watcher.metrics.state import DaemonState, PanelState, RuleState, told
 from watcher.model import Kind, Status
 
@@ -283,7 +283,7 @@ async def test_others_get_their_turn_meanwhile():
 async def test_two_scrapes_at_once_do_not_mix(rounds: int, monkeypatch: pytest.MonkeyPatch):
     """A panel goes while one is under way, and another begins."""
     monkeypatch.setattr("watcher.metrics._SLICE", 0.0)
-    monkeypatch.setattr("watcher.metrics.spelling._PORTION", 10)
+    monkeypatch.setattr("watcher.metrics.exposition._PORTION", 10)
     metrics = some_metrics(5)
     first = asyncio.create_task(metrics.scrape(""))
     for _ in range(rounds):

@@ -24,7 +24,7 @@ from watcher.errors import (
     TimedOut,
 )
 from watcher.metrics.counted import read
-from watcher.metrics.spelling import OPENMETRICS, PLAIN, Format, Speller
+from watcher.metrics.exposition import OPENMETRICS, PLAIN, Format, Speller
 from watcher.metrics.state import DaemonState, told
 from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter, Histogram
 
-from watcher.metrics.spelling import Family, Value
+from watcher.metrics.exposition import Family, Value
 
 
 def read(metric: Counter | Histogram) -> Family:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from watcher import __version__
-from watcher.metrics.spelling import Family, Labels, Value
+from watcher.metrics.exposition import Family, Labels, Value
 from watcher.model import Kind, Status
 from watcher.panels.health import HealthState, PanelProblem
 

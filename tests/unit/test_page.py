@@ -11,7 +11,7 @@ from watcher.model import Action, ActionState, Kind
 from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
 from watcher.store import ServiceChange
-from watcher.store.glance import Fired, Glimpse, Named
+from watcher.store.status_page import Fired, Glimpse, Named
 from watcher.web.page import look
 from watcher.web.page.charts import course, steps
 from watcher.web.page.overview import Account, Acted, Check, Need, Overview, parts

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
-from watcher.store.faults import translated
+from watcher.store.errors import translated
 
 PATH = Path("/data/watcher.db")
 

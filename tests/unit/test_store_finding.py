@@ -12,8 +12,8 @@ from sqlalchemy import text
 from tests.unit.store_kit import a_firing, an_order, moved, opened, sql
 from watcher.errors import StoreError
 from watcher.model import Balance, Order, Phase, Service, Status
-from watcher.store import Store, finding
-from watcher.store.finding import Sought
+from watcher.store import Store, search
+from watcher.store.search import SearchQuery
 
 STATUSES = (Status.PENDING, Status.IN_PROGRESS, Status.PARTIAL, Status.CANCELED)
 
@@ -38,9 +38,9 @@ async def stocked(store: Store, count: int = 60) -> list[Order]:
 
 async def find(
     store: Store, *, limit: int = 50, before: int | None = None, **wanted: Any
-) -> finding.Found:
+) -> search.SearchResult:
     return await store.aside.read(
-        lambda look: look.find(Sought(**wanted), limit=limit, before=before)
+        lambda look: look.find(SearchQuery(**wanted), limit=limit, before=before)
     )
 
 
@@ -96,7 +96,7 @@ CASES = {
 async def test_what_fits_is_found_however_little_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, looked_at: int
 ):
-    monkeypatch.setattr(finding, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(search, "_LOOKED_AT", looked_at)
     wanted, fits = CASES[case]
     async with opened(tmp_path) as store:
         known = await stocked(store)
@@ -104,8 +104,8 @@ async def test_what_fits_is_found_however_little_is_looked_at(
 
 
 async def test_what_is_looked_at_is_bounded_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(finding, "_LOOKED_AT", 10)
-    monkeypatch.setattr(finding, "MOST_MATCHES", 5)
+    monkeypatch.setattr(search, "_LOOKED_AT", 10)
+    monkeypatch.setattr(search, "MOST_MATCHES", 5)
     async with opened(tmp_path) as store:
         await stocked(store)
         none = await find(store, status=Status.COMPLETED)
@@ -125,7 +125,7 @@ async def test_reading_ends_with_the_store(tmp_path: Path):
     async def slow(look: Any) -> int:
         begun.set()
         go_on.wait(30.0)
-        return len((await look.find(Sought())).orders)
+        return len((await look.find(SearchQuery())).orders)
 
     reading = asyncio.create_task(store.aside.read(slow))
     await asyncio.to_thread(begun.wait)
@@ -171,7 +171,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
 async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
     async with opened(tmp_path) as store:
         await stocked(store)
-        walk = finding._walk(Sought(**wanted), store._panel("a"))
+        walk = search._walk(SearchQuery(**wanted), store._panel("a"))
         told = str(walk.compile(compile_kwargs={"literal_binds": True}))
         plan = await store._db.read(
             "test",

@@ -4,12 +4,12 @@ from watcher.store.archive import Retired, archive_name
 from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent, OrderEvent
 from watcher.store.files import beside, check_database, sync
-from watcher.store.glance import Spent
 from watcher.store.intents import Settled
-from watcher.store.news import Moment
 from watcher.store.outbox import Message
+from watcher.store.recent import Moment
 from watcher.store.restore import Restored, disown, restore
 from watcher.store.services import ServiceChange, StoredService
+from watcher.store.status_page import Spent
 from watcher.store.store import Store
 
 __all__ = [

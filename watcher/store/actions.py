@@ -9,15 +9,15 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Phase
+from watcher.store.base import StorePart
 from watcher.store.panels import PanelNames
-from watcher.store.part import Part
 from watcher.store.schema import actions, order_states, orders
 
 ACTION = select(actions)
 UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
 
 
-class Actions(Part):
+class Actions(StorePart):
     """The table `actions`, read."""
 
     async def action(self, action_id: int) -> Action | None:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
 from watcher.store.actions import UNSETTLED_STATE
-from watcher.store.part import Part, batched, compiled
+from watcher.store.base import StorePart, batched, compiled
 from watcher.store.schema import (
     actions,
     archived_orders,
@@ -79,7 +79,7 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
     record: dict[str, Any]
 
 
-class Archive(Part):
+class Archive(StorePart):
     """The table `archived_orders`, and what goes from the others."""
 
     async def closed_before(
@@ -243,7 +243,7 @@ def _idle(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 
 def _may_be_untold(since: float) -> ColumnElement[bool]:
-    """Whether there is news of the order, and somebody to be told: see `watcher.store.news`."""
+    """Whether there is news of the order, and somebody to be told: see `watcher.store.recent`."""
     refused = actions.c.state == ActionState.REJECTED.value
     return select(notify_targets.c.name).exists() & or_(
         select(firings.c.id).where(firings.c.key == orders.c.key, firings.c.at >= since).exists(),

@@ -4,7 +4,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Balance
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import balances
 
 _NEWEST = select(balances.c.at, balances.c.amount, balances.c.currency).order_by(
@@ -12,7 +12,7 @@ _NEWEST = select(balances.c.at, balances.c.amount, balances.c.currency).order_by
 )
 
 
-class Balances(Part):
+class Balances(StorePart):
     """The table `balances`."""
 
     async def save_balance(self, panel: str, balance: Balance, *, now: float) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import LifecycleError
 from watcher.model import Phase, Status, Transition
-from watcher.store.part import compiled, driver_of
+from watcher.store.base import compiled, driver_of
 from watcher.store.schema import event_targets, history, money_text, order_states
 
 _FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}

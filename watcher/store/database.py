@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
-from watcher.store.faults import translated
+from watcher.store.errors import translated
 from watcher.store.files import PUT_ASIDE
 from watcher.store.lock import Held
 from watcher.store.migrate import migrate

@@ -38,7 +38,7 @@ class Disowned(msgspec.Struct, frozen=True, kw_only=True):
     claims: int
 
 
-class Disowning(Intents):
+class Disown(Intents):
     """The tables `actions` and `firings`, in a copy that is older than reality."""
 
     async def disown(self, holds: Sequence[Hold], *, seen: int, now: float) -> Disowned:

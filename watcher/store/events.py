@@ -8,8 +8,8 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from watcher.store.base import StorePart, batched, from_then_on
 from watcher.store.changes import last_history_id
-from watcher.store.part import Part, batched, from_then_on
 from watcher.store.schema import (
     dead_events,
     event_lanes,
@@ -63,7 +63,7 @@ class DeadEvent(msgspec.Struct, frozen=True):
     order: str
 
 
-class Events(Part):
+class Events(StorePart):
     """The tables `event_targets`, `event_lanes` and `dead_events`, and `history` as their queue."""
 
     async def open_lanes(self, names: Collection[str]) -> dict[str, Lanes]:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from watcher.errors import Conflict, StoreCorrupt, StoreError
-from watcher.store.faults import translated
+from watcher.store.errors import translated
 from watcher.store.schema import BACKUP_ID, OUR_IDS
 
 SIDES = ("-wal", "-shm")  # what SQLite keeps beside a database

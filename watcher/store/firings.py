@@ -6,7 +6,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Firing, Phase, RuleAction
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import RESTORED, firings, order_states, orders
 
 _SELECT = (
@@ -16,7 +16,7 @@ _SELECT = (
 )
 
 
-class Firings(Part):
+class Firings(StorePart):
     """The table `firings`; its rows are written by `record`."""
 
     async def firing_counts(self) -> dict[tuple[str, bool, str, str], tuple[int, float]]:

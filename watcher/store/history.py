@@ -6,14 +6,14 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.store.part import Part, from_then_on
+from watcher.store.base import StorePart, from_then_on
 from watcher.store.schema import history, orders
 
 # A row's time is when its order was observed, its id when it was written: these differ a little.
 _MARGIN = 3600.0
 
 
-class Change(NamedTuple):
+class OrderChange(NamedTuple):
     """An order's change: of each field that differs the old and the new value, as JSON has them."""
 
     id: int
@@ -23,7 +23,7 @@ class Change(NamedTuple):
     changes: dict[str, list[Any]]
 
 
-class History(Part):
+class History(StorePart):
     """The table `history`, over all orders. That of archived ones is in their files."""
 
     async def changes(
@@ -34,7 +34,7 @@ class History(Part):
         newest: bool = False,
         limit: int = 100,
         after: int = 0,
-    ) -> tuple[list[Change], int | None]:
+    ) -> tuple[list[OrderChange], int | None]:
         """A page of changes, and the `after` of the next page, None on the last.
 
         The oldest come first, or the newest. `since` leaves out those before that time.
@@ -51,14 +51,14 @@ class History(Part):
             statement = statement.where(from_then_on(history.c.at, since))
         statement = statement.order_by(ids.desc() if newest else ids).limit(limit + 1)
 
-        async def fetch(connection: AsyncConnection) -> list[Change]:
+        async def fetch(connection: AsyncConnection) -> list[OrderChange]:
             bound = statement
             if since is not None and (newest or not after):
                 first = await _first_since(connection, since - _MARGIN)
                 bound = bound.where(ids > first)
             names = self._db.panels.names
             return [
-                Change(number, names[of], order, at, msgspec.json.decode(changes))
+                OrderChange(number, names[of], order, at, msgspec.json.decode(changes))
                 for number, of, order, at, changes in await connection.execute(bound)
             ]
 

@@ -15,11 +15,11 @@ from watcher.errors import Conflict, LifecycleError, NotFound
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Outcome, Refill
 from watcher.store import claims
 from watcher.store.actions import ACTION, UNSETTLED_STATE, add_plans, fetch_actions, to_action
+from watcher.store.base import StorePart, batched
 from watcher.store.consequences import note_refills, track_placed
-from watcher.store.moves import check_move, check_resolvable, moved, sorted_out
-from watcher.store.part import Part, batched
 from watcher.store.purge import params_hash
 from watcher.store.schema import actions
+from watcher.store.transitions import check_move, check_resolvable, moved, sorted_out
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
 
@@ -39,7 +39,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 Past = Callable[[float, float], float]  # of a time on record and now: when that was
 
 
-class Intents(Part):
+class Intents(StorePart):
     """The table `actions`, written."""
 
     async def plan(self, plan: ActionPlan, *, now: float) -> Action:

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Origin, Phase, Status
+from watcher.store.base import compiled
 from watcher.store.panels import PanelNames
-from watcher.store.part import compiled
 from watcher.store.schema import money_text, order_states, orders
 
 _MOST_SHARED = 50_000

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
-from watcher.store.asked import asked_between
+from watcher.store.base import StorePart, compiled, driver_of, from_then_on
+from watcher.store.check_times import asked_between
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import (
     LAST_KEY,
@@ -17,7 +18,6 @@ from watcher.store.order_rows import (
     OrderReader,
     add_orders,
 )
-from watcher.store.part import Part, compiled, driver_of, from_then_on
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _PART = 16_000  # orders that are read at once
@@ -42,7 +42,7 @@ _NAME_SERVICE = (
 )
 
 
-class Orders(Part):
+class Orders(StorePart):
     """The tables `orders`, `order_states` and `history`, but for the changes."""
 
     async def track(self, found: Sequence[Order], *, now: float) -> list[Order]:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.store.part import Part, batched
+from watcher.store.base import StorePart, batched
 from watcher.store.schema import notify_targets, outbox, troubles
 from watcher.telling.notices import Event, Known, Notice, Trouble
 
@@ -32,7 +32,7 @@ class Message(msgspec.Struct, frozen=True):
     error: str | None
 
 
-class Outbox(Part):
+class Outbox(StorePart):
     """The tables `notify_targets`, `troubles` and `outbox`."""
 
     async def know_targets(self, names: Collection[str], *, now: float) -> dict[str, float]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import REFILL_FINAL, ActionState
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import (
     HAS_LARGE_PARAMS,
     LARGE_PARAMS,
@@ -77,7 +77,7 @@ BOUNDS = {
 }
 
 
-class Purge(Part):
+class Purge(StorePart):
     """Old rows of all tables but those of orders that are not archived."""
 
     async def purge(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:

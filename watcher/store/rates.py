@@ -5,11 +5,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.panels.rate import RememberedRate
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import rates
 
 
-class Rates(Part):
+class Rates(StorePart):
     """The table `rates`."""
 
     async def save_rate(self, panel: str, learnt: RememberedRate, *, now: float) -> None:

@@ -19,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from watcher.errors import StoreError
 from watcher.model import Action, ActionPlan, Firing, Transition
 from watcher.store.actions import add_plans
+from watcher.store.base import StorePart
 from watcher.store.changes import Mismatch, last_history_id, mismatch, write_changes
 from watcher.store.database import Database
-from watcher.store.faults import is_about_data
-from watcher.store.part import Part
+from watcher.store.errors import is_about_data
 from watcher.store.schema import firings, orders
 
 _GATHER = 0.05  # seconds that callers have to come together
@@ -51,7 +51,7 @@ class Piece(msgspec.Struct, eq=False):
             self.written.set_exception(error)
 
 
-class Recorder(Part):
+class Recorder(StorePart):
     """Writes transitions, firings and plans together."""
 
     def __init__(self, database: Database) -> None:

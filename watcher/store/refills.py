@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import LifecycleError
 from watcher.model import REFILL_FINAL, Refill, RefillStatus
-from watcher.store.part import Part, batched
+from watcher.store.base import StorePart, batched
 from watcher.store.schema import refills
 
 _SELECT = select(refills).order_by(refills.c.key)
@@ -19,7 +19,7 @@ _UPDATE = update(refills).where(
 )
 
 
-class Refills(Part):
+class Refills(StorePart):
     """The table `refills`; its rows come from accepted actions."""
 
     async def open_refills(self) -> list[Refill]:

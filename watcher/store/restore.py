@@ -23,7 +23,7 @@ import msgspec
 
 from watcher.errors import Conflict, StoreError, StoreOlder
 from watcher.store.disown import Disowned, Hold
-from watcher.store.faults import translated
+from watcher.store.errors import translated
 from watcher.store.files import PUT_ASIDE, SIDES, check_database, copy_database, sync
 from watcher.store.lock import LOCK, locked
 from watcher.store.schema import APPLICATION_ID, BACKUP_ID

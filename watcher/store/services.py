@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Service
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import money_text, service_changes, services
 
 _FIELDS = Service.__struct_fields__
@@ -46,7 +46,7 @@ class StoredService(msgspec.Struct, frozen=True, kw_only=True):
     refill_disabled_text: str | None = None
 
 
-class Services(Part):
+class Services(StorePart):
     """The tables `services` and `service_changes`."""
 
     async def save_services(

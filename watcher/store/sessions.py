@@ -4,11 +4,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import ended_sessions
 
 
-class Sessions(Part):
+class Sessions(StorePart):
     """The table `ended_sessions`."""
 
     async def end_session(self, digest: str, until: float, *, now: float) -> None:

@@ -6,31 +6,31 @@ from typing import Self
 
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
-from watcher.store.aside import Aside
-from watcher.store.asked import AskedPages
 from watcher.store.balances import Balances
+from watcher.store.check_times import CheckTimePages
 from watcher.store.database import Database, Observer, ignore
-from watcher.store.disown import Disowning
+from watcher.store.disown import Disown
 from watcher.store.events import Events
 from watcher.store.firings import Firings
 from watcher.store.history import History
-from watcher.store.lessons import Lessons
-from watcher.store.news import News
+from watcher.store.maintenance import Maintenance
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.purge import Purge
 from watcher.store.rates import Rates
+from watcher.store.read_pool import ReadPool
+from watcher.store.recent import RecentEvents
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
+from watcher.store.service_stats import ServiceStatsRows
 from watcher.store.services import Services
 from watcher.store.sessions import Sessions
-from watcher.store.upkeep import Upkeep
 
 
 class Store(
     Recorder,
     Orders,
-    Disowning,
+    Disown,
     Actions,
     Refills,
     Firings,
@@ -38,15 +38,15 @@ class Store(
     Services,
     Balances,
     Rates,
-    Lessons,
-    AskedPages,
+    ServiceStatsRows,
+    CheckTimePages,
     Outbox,
-    News,
+    RecentEvents,
     Events,
     Archive,
     Sessions,
     Purge,
-    Upkeep,
+    Maintenance,
 ):
     """An open database. What a method of it returns from is committed.
 
@@ -76,9 +76,9 @@ class Store(
         )
 
     @cached_property
-    def aside(self) -> Aside:
+    def aside(self) -> ReadPool:
         """Where people's pages are read."""
-        return Aside(self._db.path, self._db.panels)
+        return ReadPool(self._db.path, self._db.panels)
 
     @property
     def path(self) -> Path:

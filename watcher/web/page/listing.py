@@ -6,7 +6,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError
 from watcher.model import Phase, Status
-from watcher.store.finding import Found, Sought
+from watcher.store.search import SearchQuery, SearchResult
 from watcher.web.backend import BACKEND, Backend, flag, one_of
 from watcher.web.page.live import Live
 from watcher.web.page.look import query
@@ -41,7 +41,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     }
 
 
-def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
+def sought(backend: Backend, wanted: dict[str, str]) -> SearchQuery:
     """The search that fits what was asked for."""
     stalled = bool(wanted["stalled"])
     now = backend.clock()
@@ -50,7 +50,7 @@ def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
         for name, station in backend.stations.items()
         if not wanted["panel"] or name == wanted["panel"]
     }
-    return Sought(
+    return SearchQuery(
         text=wanted["q"],
         panel=wanted["panel"] or None,
         service=wanted["service"] or None,
@@ -98,7 +98,7 @@ def _name(backend: Backend, view: OrderView) -> str:
     return service.name if service else ""
 
 
-def _told(found: Found) -> str:
+def _told(found: SearchResult) -> str:
     """What a page says of itself."""
     if found.cut:
         return "Many orders fit that text; these are among them. More letters make it exact."

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
-from watcher.store.aside import Look
+from watcher.store.read_pool import Look
 from watcher.web.backend import BACKEND, Backend
 from watcher.web.page.charts import course
 from watcher.web.page.live import Live

@@ -9,7 +9,7 @@ import msgspec
 from watcher.common.wording import counted
 from watcher.orders.schedule import Forecast
 from watcher.panels.health import HealthState
-from watcher.store.glance import Fired, Glimpse, Spent
+from watcher.store.status_page import Fired, Glimpse, Spent
 from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.shapes import PanelView, RuleView

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.store.aside import Look
+from watcher.store.read_pool import Look
 from watcher.web.backend import BACKEND
 from watcher.web.page.charts import steps
 from watcher.web.page.live import Live

@@ -6,12 +6,12 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import StoreCorrupt
+from watcher.store.base import StorePart
 from watcher.store.database import Database
 from watcher.store.files import copy_database, size_of
-from watcher.store.part import Part
 
 
-class Upkeep(Part):
+class Maintenance(StorePart):
     """What is done with the file as a whole."""
 
     def __init__(self, database: Database) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Action, ActionState, Service
 from watcher.store.actions import ACTION, fetch_actions
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import actions, balances, firings, service_changes, services
 from watcher.store.services import ServiceChange
 
@@ -63,7 +63,7 @@ class Priced(msgspec.Struct, frozen=True):
     refill_disabled: str | None
 
 
-class Glance(Part):
+class StatusPage(StorePart):
     """Read for people."""
 
     async def glimpse(self, now: float, *, few: int = 10) -> Glimpse:

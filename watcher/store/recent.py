@@ -10,7 +10,7 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import (
     RESTORED,
     actions,
@@ -70,7 +70,7 @@ class Moment(msgspec.Struct, frozen=True):
     rule: str | None = None
 
 
-class News(Part):
+class RecentEvents(StorePart):
     """Read from `firings`, `refills`, `actions` and `service_changes`."""
 
     async def moments(self, since: float, wanted: AbstractSet[Event]) -> list[Moment]:

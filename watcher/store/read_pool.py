@@ -17,24 +17,24 @@ from watcher.errors import StoreError
 from watcher.store.actions import Actions
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Work, reading_engine
-from watcher.store.faults import translated
-from watcher.store.finding import Finding
+from watcher.store.errors import translated
 from watcher.store.firings import Firings
-from watcher.store.glance import Glance
 from watcher.store.orders import Orders
 from watcher.store.panels import PanelNames
 from watcher.store.refills import Refills
+from watcher.store.search import Search
 from watcher.store.services import Services
+from watcher.store.status_page import StatusPage
 
 T = TypeVar("T")
 _THREADS = 2
 
 
-class Look(Orders, Finding, Glance, Actions, Refills, Firings, Services, Balances):
+class Look(Orders, Search, StatusPage, Actions, Refills, Firings, Services, Balances):
     """What of the store is read for people. It can't write."""
 
 
-class Aside:
+class ReadPool:
     """The threads, from the first reading until `close`."""
 
     def __init__(self, path: Path, panels: PanelNames) -> None:

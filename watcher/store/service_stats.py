@@ -8,7 +8,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.orders.schedule import ModelRow, faded
-from watcher.store.part import Part
+from watcher.store.base import StorePart
 from watcher.store.schema import lessons
 
 _INSERT = sqlite.insert(lessons)
@@ -17,7 +17,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
 )
 
 
-class Lessons(Part):
+class ServiceStatsRows(StorePart):
     """The table `lessons`."""
 
     async def save_learnt(self, panel: str, rows: Sequence[ModelRow], *, now: float) -> None:

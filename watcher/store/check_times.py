@@ -6,13 +6,13 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.orders.columns.check_times import CheckTimes, pages_of
-from watcher.store.part import Part, compiled, driver_of
+from watcher.store.base import StorePart, compiled, driver_of
 from watcher.store.schema import asked_pages
 
 _PAGES = f"{compiled(select(asked_pages))} WHERE page BETWEEN ? AND ?"
 
 
-class AskedPages(Part):
+class CheckTimePages(StorePart):
     """The table `asked_pages`."""
 
     async def save_asked(self, asked: CheckTimes) -> None:

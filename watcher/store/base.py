@@ -13,7 +13,7 @@ from watcher.store.database import Database
 T = TypeVar("T")
 
 
-class Part:
+class StorePart:
     """Some of the store's tables, with what is read and written there."""
 
     def __init__(self, database: Database) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Select, bindparam, case, column, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import Order, Phase, Status
+from watcher.store.base import StorePart
 from watcher.store.order_rows import COLUMNS, OrderReader
-from watcher.store.part import Part
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
 MOST_MATCHES = 2000  # of a text that are looked at
@@ -25,7 +25,7 @@ _GIVEN: Select[Any] = select(column("value").label("key")).select_from(
 )
 
 
-class Sought(msgspec.Struct, frozen=True, kw_only=True):
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What orders are looked for; None and "" ask for any.
 
     `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates,
@@ -43,7 +43,7 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     progressed_before: dict[str, float] | None = None
 
 
-class Found(msgspec.Struct, frozen=True):
+class SearchResult(msgspec.Struct, frozen=True):
     """Orders, newest first. `next` is where to go on, None at the end.
 
     `stopped` says that there may be more between the last one and `next`; `cut` that the text fits
@@ -56,13 +56,15 @@ class Found(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-class Finding(Part):
+class Search(StorePart):
     """Searches of the tables `orders` and `order_states`."""
 
-    async def find(self, sought: Sought, *, limit: int = 50, before: int | None = None) -> Found:
+    async def find(
+        self, sought: SearchQuery, *, limit: int = 50, before: int | None = None
+    ) -> SearchResult:
         """A page of the orders that fit, older than the one with the key `before`."""
 
-        async def work(connection: AsyncConnection) -> Found:
+        async def work(connection: AsyncConnection) -> SearchResult:
             keys, cut = sought.keys, False
             if sought.text:
                 matches = await _keys(connection, self._matches(sought))
@@ -77,11 +79,11 @@ class Finding(Part):
     async def _page(
         self,
         connection: AsyncConnection,
-        sought: Sought,
+        sought: SearchQuery,
         keys: Sequence[int] | None,
         limit: int,
         before: int | None,
-    ) -> Found:
+    ) -> SearchResult:
         if keys is None:
             walk, end = _walk(sought, self._panel(sought.panel or "")), None
             if before is not None:
@@ -96,12 +98,12 @@ class Finding(Part):
         found = OrderReader(self._db.panels.names).read(rows)
         found.sort(key=lambda order: -order.key)
         if len(found) > limit:
-            return Found(found[:limit], found[limit - 1].key)
+            return SearchResult(found[:limit], found[limit - 1].key)
         if keys is None:
             end = (await connection.execute(walk.limit(1).offset(_LOOKED_AT - 1))).scalar()
-        return Found(found, end, stopped=end is not None)
+        return SearchResult(found, end, stopped=end is not None)
 
-    def _filtered(self, sought: Sought, walk: Select[Any], limit: int) -> Select[Any]:
+    def _filtered(self, sought: SearchQuery, walk: Select[Any], limit: int) -> Select[Any]:
         """Those on the walk that fit: SQLite takes the tables in this order, and stops early."""
         looked = walk.limit(_LOOKED_AT).subquery("looked")
         joined = (
@@ -114,7 +116,7 @@ class Finding(Part):
             joined = joined.where(condition)
         return joined.limit(limit + 1)
 
-    def _conditions(self, sought: Sought) -> list[Any]:
+    def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
         wanted: list[Any] = []
         if sought.panel is not None:
@@ -133,7 +135,7 @@ class Finding(Part):
             wanted.append(states.progressed_at < case(limits or {-1: 0.0}, value=orders.c.panel))
         return wanted
 
-    def _matches(self, sought: Sought) -> Select[Any]:
+    def _matches(self, sought: SearchQuery) -> Select[Any]:
         """The keys of orders that the text fits."""
         wanted = sought.text
         if "/" in wanted or "." in wanted:
@@ -162,7 +164,7 @@ async def _keys(connection: AsyncConnection, found: Select[Any]) -> list[int]:
     return msgspec.json.decode(text.scalar_one(), type=list[int])
 
 
-def _walk(sought: Sought, panel: int) -> Select[Any]:
+def _walk(sought: SearchQuery, panel: int) -> Select[Any]:
     """The keys of all that can fit, newest first, by the index that leaves out the most."""
     states = order_states.c
     if sought.problem:

@@ -21,7 +21,7 @@ from typing import Protocol
 from benchmarks.report import median, table, write
 from watcher.panels.pacing import Pace
 from watcher.panels.rate import START, Rate, RememberedRate
-from watcher.simulator.limits import LimitKind, Limits
+from watcher.simulator.request_limits import LimitKind, RequestLimits
 
 HOUR = 3600.0
 PHASES = (60, 20, 120)  # requests a minute, an hour each
@@ -135,7 +135,7 @@ CLIENTS: Mapping[str, Callable[[], Client]] = {
 def run(client: Client, kind: LimitKind, seed: int, hours_each: float = 1.0) -> Figures:
     """One client against one server."""
     chance = random.Random(seed)
-    limits = Limits(kind=kind)
+    limits = RequestLimits(kind=kind)
     now = start = chance.uniform(0.0, 60.0)
     passed = refused = 0
     allowed = 0.0

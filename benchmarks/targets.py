@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.report import median, ratio
-from watcher.simulator.limits import LimitKind
+from watcher.simulator.request_limits import LimitKind
 
 Results = Mapping[str, Any]  # benchmark -> its JSON
 

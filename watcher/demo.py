@@ -19,7 +19,7 @@ from watcher import logs
 from watcher.app import Daemon
 from watcher.config import load
 from watcher.panels.profiles import shipped
-from watcher.simulator import PRICE_LIST, Habits, Service, SimulatedPanel, World
+from watcher.simulator import PRICE_LIST, Habits, SimService, SimulatedPanel, World
 
 PANELS = tuple(name for name in shipped() if name != "standard")
 ORDERS_A_PANEL = 600
@@ -89,7 +89,7 @@ async def _start_panel(stack: AsyncExitStack, name: str, speed: float) -> Simula
     return panel
 
 
-def _services() -> tuple[Service, ...]:
+def _services() -> tuple[SimService, ...]:
     """The usual price list, with orders that live some simulated minutes."""
     lively = {
         "pending": (0.0, 15 * 60.0),

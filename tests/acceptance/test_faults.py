@@ -8,7 +8,7 @@ from tests.acceptance.harness.faults import name_of
 from tests.acceptance.harness.killing import blows_of
 from tests.acceptance.harness.scenario import CRASH_POINTS, SPOILS, Kind, draw, kind_of
 from tests.acceptance.harness.torture import play_all, slowest_first
-from watcher.simulator.limits import LimitKind
+from watcher.simulator.request_limits import LimitKind
 
 SEEDS = range(100)
 # What each hundred must have among its faults, beside all kinds of spoilt answers and crashes.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import SimulatedPanel
-from watcher.simulator.journal import Entry
+from watcher.simulator.journal import JournalEntry
 from watcher.simulator.traits import Trait
 
 KINDS = ("refill", "cancel")
@@ -117,7 +117,7 @@ def fired_too_often(
     return found
 
 
-def may_have_acted(entry: Entry) -> bool:
+def may_have_acted(entry: JournalEntry) -> bool:
     """Whether who sent this request can't know that nothing came of it."""
     if entry.carried_out:
         return True
@@ -263,7 +263,7 @@ def _damage(daemon: Rows) -> Iterator[str]:
         yield f"database: a row of {table} refers to nothing"
 
 
-def ids_of(entry: Entry) -> list[str]:
+def ids_of(entry: JournalEntry) -> list[str]:
     """The orders, or refills, that a request named."""
     for name in ("orders", "refills", "order", "refill"):
         if name in entry.parameters:

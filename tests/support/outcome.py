@@ -6,7 +6,7 @@ from tests.support.audit import Rows, ids_of
 from tests.support.series import text
 from watcher.app import Daemon
 from watcher.simulator import SimulatedPanel, Trait
-from watcher.simulator.orders import CANCELED, PENDING, PROCESSING, OrderRow
+from watcher.simulator.sim_orders import CANCELED, PENDING, PROCESSING, OrderRow
 
 SLACK = 120.0  # seconds that a check of a refill may come late
 

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from benchmarks.limits import Aimd, Cubic, Spaced, Watcher, run
 from watcher.panels.rate import SLOWEST, START, Rate, RememberedRate, start_of
-from watcher.simulator.limits import LimitKind
+from watcher.simulator.request_limits import LimitKind
 
 DAY = 86400.0
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
-from watcher.simulator.catalog import Service
+from watcher.simulator.catalog import SimService
 from watcher.simulator.fate import DAY, HOUR, MINUTE, Fate
 from watcher.simulator.world import World
 
@@ -105,7 +105,7 @@ def test_every_type_has_its_own_parameters(typed: Typed) -> None:
 
 
 def test_an_unknown_type_is_ordered_as_the_default() -> None:
-    service = Service(service=1, name="New", type="Brand New", rate=Decimal("1"))
+    service = SimService(service=1, name="New", type="Brand New", rate=Decimal("1"))
     world = World([service])
     assert world.add({"service": "1", "link": LINK, "quantity": "10"}, T0)
 
@@ -179,5 +179,5 @@ def test_a_wrong_subscription_is_refused(change: dict[str, str]) -> None:
 
 
 def test_a_package_costs_its_rate() -> None:
-    service = Service(service=1, name="P", type="Package", rate=Decimal("2"), min=1, max=1)
+    service = SimService(service=1, name="P", type="Package", rate=Decimal("2"), min=1, max=1)
     assert service.price(1) == Decimal("2")

@@ -6,11 +6,11 @@ import aiohttp
 import pytest
 
 from watcher.panels.profiles import shipped
-from watcher.simulator import LimitKind, Rate, SimulatedPanel
-from watcher.simulator.limits import (
+from watcher.simulator import LimitKind, SimRate, SimulatedPanel
+from watcher.simulator.request_limits import (
     FixedWindow,
-    Limits,
     Punishing,
+    RequestLimits,
     SlidingWindow,
     TokenBucket,
 )
@@ -23,19 +23,19 @@ def passed(limit: object, times: list[float]) -> list[bool]:
 
 
 def test_a_fixed_window_starts_afresh() -> None:
-    limit = FixedWindow(Rate(2))
+    limit = FixedWindow(SimRate(2))
     assert passed(limit, [50, 51, 59, 60, 61, 62]) == [True, True, False, True, True, False]
     assert limit.ask(70) == 50
 
 
 def test_a_sliding_window_looks_back() -> None:
-    limit = SlidingWindow(Rate(2))
+    limit = SlidingWindow(SimRate(2))
     assert passed(limit, [50, 59, 60, 109, 110, 111]) == [True, True, False, False, True, False]
     assert limit.ask(112) == 7
 
 
 def test_a_token_bucket_fills_evenly() -> None:
-    limit = TokenBucket(Rate(12))
+    limit = TokenBucket(SimRate(12))
     assert passed(limit, [0, 0, 0, 4, 5, 6, 10, 60, 60, 60]) == [
         *(True, True, False, False, True, False, True),
         *(True, True, False),
@@ -44,7 +44,7 @@ def test_a_token_bucket_fills_evenly() -> None:
 
 
 def test_a_punishing_limit_shuts_after_a_refusal() -> None:
-    limit = Punishing(Rate(2))
+    limit = Punishing(SimRate(2))
     assert passed(limit, [0, 1, 59, 100]) == [True, True, False, False]
     assert passed(limit, [159, 160]) == [False, False]
     assert limit.ask(160) == 60
@@ -53,19 +53,19 @@ def test_a_punishing_limit_shuts_after_a_refusal() -> None:
 
 @pytest.mark.parametrize("kind", LimitKind)
 def test_no_kind_passes_more_than_it_may_in_a_long_time(kind: LimitKind) -> None:
-    limits = Limits(60, kind)
+    limits = RequestLimits(60, kind)
     passed = sum(limits.ask("status", second / 4) == 0 for second in range(4 * 600))
     assert (9 if kind is LimitKind.PUNISHING else 590) < passed <= 610
 
 
 @pytest.mark.parametrize("kind", LimitKind)
 def test_a_limit_of_nothing_passes_nothing(kind: LimitKind) -> None:
-    limits = Limits(0, kind)
+    limits = RequestLimits(0, kind)
     assert all(limits.ask("status", at) > 0 for at in (0.0, 30.0, 1000.0))
 
 
 def test_actions_have_their_own_limits() -> None:
-    limits = Limits(actions={"services": Rate(1, 3600)})
+    limits = RequestLimits(actions={"services": SimRate(1, 3600)})
     assert limits.ask("services", 0) == 0
     assert limits.ask("services", 600) == 3000
     assert limits.ask("status", 600) == 0
@@ -92,7 +92,7 @@ async def panel(clock: Clock) -> AsyncIterator[SimulatedPanel]:
         clock=clock,
         speed=1000,
         requests_per_minute=3,
-        action_limits={"balance": Rate(1)},
+        action_limits={"balance": SimRate(1)},
     )
     async with limited as panel:
         yield panel

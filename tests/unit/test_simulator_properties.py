@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator.fate import DAY, MINUTE, Ending, Fate
-from watcher.simulator.orders import OrderRow
+from watcher.simulator.sim_orders import OrderRow
 from watcher.simulator.world import World
 
 T0 = 1_700_000_000.0

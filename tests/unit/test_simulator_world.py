@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
-from watcher.simulator.catalog import Service
+from watcher.simulator.catalog import SimService
 from watcher.simulator.fate import DAY, HOUR, MINUTE, NEVER, Ending, Fate, Habits
 from watcher.simulator.world import World
 
@@ -273,7 +273,7 @@ def test_unknown_orders_cannot_be_forced() -> None:
 
 
 def test_habits_without_chances_leave_no_chance() -> None:
-    service = Service(
+    service = SimService(
         service=1,
         name="Sure",
         rate=Decimal("1"),

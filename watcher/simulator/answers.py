@@ -6,8 +6,8 @@ from typing import Any
 
 from watcher.panels.protocol import serve
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
-from watcher.simulator.catalog import Service
-from watcher.simulator.orders import COMPLETED, FINAL, PARTIAL
+from watcher.simulator.catalog import SimService
+from watcher.simulator.sim_orders import COMPLETED, FINAL, PARTIAL
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 from watcher.simulator.vocabulary import ORDER_WORDS, REFILL_WORDS, spoken
@@ -196,7 +196,7 @@ def cancels(results: Results, shown: Shown) -> object:
     return accepted if isinstance(accepted, dict) else rows[0]
 
 
-def price_list(services: Iterable[Service], columns: frozenset[str], shown: Shown) -> object:
+def price_list(services: Iterable[SimService], columns: frozenset[str], shown: Shown) -> object:
     """The services with the columns that the panel has beyond the usual."""
     rows = [_service_row(service, columns, shown) for service in services]
     if Trait.WRAPPED_IN_SERVICES in shown:
@@ -204,7 +204,7 @@ def price_list(services: Iterable[Service], columns: frozenset[str], shown: Show
     return {"data": rows} if Trait.WRAPPED_IN_DATA in shown else rows
 
 
-def _service_row(service: Service, columns: frozenset[str], shown: Shown) -> Fields:
+def _service_row(service: SimService, columns: frozenset[str], shown: Shown) -> Fields:
     numeric = Trait.NUMERIC_PRICES in shown
     row: Fields = {
         "service": identity(str(service.service), shown),
@@ -218,7 +218,7 @@ def _service_row(service: Service, columns: frozenset[str], shown: Shown) -> Fie
     return row | _extras(service, columns, shown)
 
 
-def _extras(service: Service, columns: frozenset[str], shown: Shown) -> Fields:
+def _extras(service: SimService, columns: frozenset[str], shown: Shown) -> Fields:
     extras: Fields = {
         name: value
         for name, value in (("refill", service.refill), ("cancel", service.cancel))

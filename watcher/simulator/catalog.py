@@ -9,7 +9,7 @@ from watcher.simulator.fate import DAY, HOUR, MINUTE, Habits
 PACKAGES = frozenset({"Package", "Custom Comments Package"})
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
+class SimService(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the price list, with the habits of its orders."""
 
     service: int
@@ -47,72 +47,72 @@ DROPPING = Habits(dropping=0.5, drop=(0.1, 0.6), drop_after=(2 * HOUR, 10 * DAY)
 HOSTILE_NAME = "Likes <script>alert('likes')</script> & \"HQ\" </td> 🔥 [50%] {{x}} ../;--"
 
 PRICE_LIST = (
-    Service(
+    SimService(
         service=1, name="Followers [30 days refill]", category="Followers", rate=Decimal("0.90"),
         min=50, refill=True, cancel=True, dripfeed=True, habits=DROPPING,
     ),
-    Service(
+    SimService(
         service=2, name="Followers, real [no refill]", category="Followers", rate=Decimal("2.40"),
         min=20, max=5_000, cancel=True, habits=SLOW,
     ),
-    Service(
+    SimService(
         service=3, name=HOSTILE_NAME, category="Likes & <b>more</b>", rate=Decimal("0.1537"),
         max=50_000, refill=True, refills_partial=True, dripfeed=True, habits=FAST,
     ),
-    Service(
+    SimService(
         service=4, name="Views, instant", category="Views", rate=Decimal("0.0021"),
         min=100, max=10_000_000, dripfeed=True, habits=FAST,
     ),
-    Service(
+    SimService(
         service=5, name="Comments, your texts", type="Custom Comments", category="Comments",
         rate=Decimal("8"), min=1, max=1_500, cancel=True, habits=SLOW,
     ),
-    Service(
+    SimService(
         service=6, name="Comments, 5 of your texts", type="Custom Comments Package",
         category="Comments", rate=Decimal("0.75"), min=1, max=1, habits=BY_HAND,
     ),
-    Service(
+    SimService(
         service=7, name="Profile boost", type="Package", category="Packages",
         rate=Decimal("4.99"), min=1, max=1, cancel=True, habits=BY_HAND,
     ),
-    Service(
+    SimService(
         service=8, name="Website visits by keyword", type="SEO", category="Traffic",
         rate=Decimal("1.20"), min=100, max=100_000, cancel=True,
     ),
-    Service(
+    SimService(
         service=9, name="Mentions with hashtags", type="Mentions with Hashtags",
         category="Mentions", rate=Decimal("3.10"), min=100,
     ),
-    Service(
+    SimService(
         service=10, name="Mentions, your list", type="Mentions Custom List",
         category="Mentions", rate=Decimal("3.50"), min=1,
     ),
-    Service(
+    SimService(
         service=11, name="Mentions by hashtag", type="Mentions Hashtag",
         category="Mentions", rate=Decimal("3.00"), min=100,
     ),
-    Service(
+    SimService(
         service=12, name="Mentions of followers", type="Mentions User Followers",
         category="Mentions", rate=Decimal("3.05"), min=100,
     ),
-    Service(
+    SimService(
         service=13, name="Mentions of likers", type="Mentions Media Likers",
         category="Mentions", rate=Decimal("3.15"), min=100,
     ),
-    Service(
+    SimService(
         service=14, name="Comment likes", type="Comment Likes", category="Likes",
         rate=Decimal("1.75"), refill=True, cancel=True, habits=DROPPING,
     ),
-    Service(
+    SimService(
         service=15, name="Poll votes", type="Poll", category="Votes",
         rate=Decimal("0.66"), min=20, habits=FAST,
     ),
-    Service(
+    SimService(
         service=16, name="Group members, invited", type="Invites from Groups",
         category="Followers", rate=Decimal("5.25"), min=100, refill=True, refill_days=7,
         habits=DROPPING,
     ),
-    Service(
+    SimService(
         service=17, name="Likes on every new post", type="Subscriptions", category="Likes",
         rate=Decimal("0.35"), max=2_000, cancel=True, habits=FAST,
     ),

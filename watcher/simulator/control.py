@@ -8,7 +8,7 @@ from aiohttp import web
 
 from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator.journal import Journal
-from watcher.simulator.limits import Limits
+from watcher.simulator.request_limits import RequestLimits
 from watcher.simulator.switches import Switch, Switchboard
 from watcher.simulator.traits import Trait
 from watcher.simulator.world import World
@@ -41,7 +41,7 @@ class Control:
         world: World,
         journal: Journal,
         switches: Switchboard,
-        limits: Limits,
+        limits: RequestLimits,
         now: Callable[[], float],
         advance: Callable[[float], None],
     ) -> None:

@@ -7,7 +7,7 @@ import struct
 import msgspec
 from aiohttp import web
 
-from watcher.simulator.desk import Reply, page
+from watcher.simulator.handlers import Reply, page
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 

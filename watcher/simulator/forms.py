@@ -8,7 +8,7 @@ import msgspec
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
-from watcher.simulator.catalog import PACKAGES, Service
+from watcher.simulator.catalog import PACKAGES, SimService
 from watcher.simulator.fate import NEVER
 
 MOST_PARTS = 1000
@@ -63,7 +63,7 @@ class WantedPosts(msgspec.Struct, frozen=True, kw_only=True):
     expires: float
 
 
-def read_form(service: Service, sent: Parameters) -> Wanted | WantedPosts:
+def read_form(service: SimService, sent: Parameters) -> Wanted | WantedPosts:
     """What the parameters of an `add` order, or Refused."""
     if service.type == "Subscriptions":
         return _subscription(service, sent)
@@ -97,7 +97,7 @@ def _quantity(form: Form, sent: Parameters) -> int:
     return 1
 
 
-def _within(service: Service, quantity: int) -> int:
+def _within(service: SimService, quantity: int) -> int:
     if service.type in PACKAGES:
         return quantity
     if quantity < service.min:
@@ -107,7 +107,7 @@ def _within(service: Service, quantity: int) -> int:
     return quantity
 
 
-def _drip(service: Service, sent: Parameters) -> tuple[int, float]:
+def _drip(service: SimService, sent: Parameters) -> tuple[int, float]:
     if not sent.get("runs", "").strip():
         return 1, 0.0
     runs = _number(sent, "runs")
@@ -116,7 +116,7 @@ def _drip(service: Service, sent: Parameters) -> tuple[int, float]:
     return runs, _number(sent, "interval") * 60.0 if runs > 1 else 0.0
 
 
-def _subscription(service: Service, sent: Parameters) -> WantedPosts:
+def _subscription(service: SimService, sent: Parameters) -> WantedPosts:
     username = _text(sent, "username")
     least = _within(service, _number(sent, "min", Refusal.QUANTITY))
     most = _within(service, _number(sent, "max", Refusal.QUANTITY))

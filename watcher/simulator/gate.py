@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from watcher.panels.protocol.serve import decode_form
-from watcher.simulator.desk import Reply, page
+from watcher.simulator.handlers import Reply, page
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 

@@ -8,7 +8,7 @@ import msgspec
 LISTS = ("orders", "refills", "order", "refill")
 
 
-class Entry(msgspec.Struct, gc=False):
+class JournalEntry(msgspec.Struct, gc=False):
     """One request: what arrived, and once it was dealt with what came of it.
 
     `outcome` is "answered", the text of a refusal, or the trait that came before any of them;
@@ -31,16 +31,16 @@ class Journal:
     """All requests in the order in which they came; with a limit, the last of them."""
 
     def __init__(self, limit: int | None = None) -> None:
-        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._entries: deque[JournalEntry] = deque(maxlen=limit)
 
-    def arrived(self, time: float, parameters: Mapping[str, str]) -> Entry:
+    def arrived(self, time: float, parameters: Mapping[str, str]) -> JournalEntry:
         """A new entry, before anything is made of the request. The key is not kept."""
         kept = {name: value for name, value in parameters.items() if name != "key"}
-        entry = Entry(time, kept.pop("action", ""), kept, len(_ids(kept)))
+        entry = JournalEntry(time, kept.pop("action", ""), kept, len(_ids(kept)))
         self._entries.append(entry)
         return entry
 
-    def requests(self, action: str | None = None) -> list[Entry]:
+    def requests(self, action: str | None = None) -> list[JournalEntry]:
         return [e for e in self._entries if action in (None, e.action)]
 
     def sent(self, action: str) -> Counter[int]:

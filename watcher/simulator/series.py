@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from watcher.simulator.catalog import Service
+from watcher.simulator.catalog import SimService
 from watcher.simulator.fate import NEVER, fraction
 from watcher.simulator.forms import Wanted, WantedPosts
-from watcher.simulator.orders import COMPLETED, FINAL, IN_PROGRESS, PENDING
+from watcher.simulator.sim_orders import COMPLETED, FINAL, IN_PROGRESS, PENDING
 
 ACTIVE = "Active"
 EXPIRED = "Expired"
 
 
-class Part(NamedTuple):
+class SeriesPart(NamedTuple):
     """One order to come."""
 
     quantity: int
@@ -47,19 +47,21 @@ class SeriesRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parts(
-    service: Service, wanted: Wanted | WantedPosts, seed: int, first: int, now: float
-) -> list[Part]:
+    service: SimService, wanted: Wanted | WantedPosts, seed: int, first: int, now: float
+) -> list[SeriesPart]:
     """The orders that a form comes to; `first` is the id of the first one."""
     if isinstance(wanted, Wanted):
-        return [Part(wanted.quantity, now + run * wanted.interval) for run in range(wanted.runs)]
+        return [
+            SeriesPart(wanted.quantity, now + run * wanted.interval) for run in range(wanted.runs)
+        ]
     posts = [
-        Part(_between(wanted, seed, first + index), now + _post_after(service, wanted, index))
+        SeriesPart(_between(wanted, seed, first + index), now + _post_after(service, wanted, index))
         for index in range(wanted.old_posts + wanted.posts)
     ]
     return [post for post in posts if post.at < wanted.expires]
 
 
-def series_of(wanted: Wanted | WantedPosts, first: int, placed: list[Part]) -> Series:
+def series_of(wanted: Wanted | WantedPosts, first: int, placed: list[SeriesPart]) -> Series:
     orders, times = range(first, first + len(placed)), [part.at for part in placed]
     if isinstance(wanted, Wanted):
         return Series(orders=orders, times=times, total=wanted.runs, is_subscription=False)
@@ -88,6 +90,6 @@ def _between(wanted: WantedPosts, seed: int, order: int) -> int:
     return wanted.least + int(fraction(seed, order) * (wanted.most - wanted.least + 1))
 
 
-def _post_after(service: Service, wanted: WantedPosts, index: int) -> float:
+def _post_after(service: SimService, wanted: WantedPosts, index: int) -> float:
     new_posts = max(0, index + 1 - wanted.old_posts)
     return wanted.delay + new_posts * service.habits.post_every

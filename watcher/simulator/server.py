@@ -12,9 +12,9 @@ from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import gate
 from watcher.simulator.control import Control
 from watcher.simulator.delivery import Delivery, hang_up
-from watcher.simulator.desk import Desk, Reply
-from watcher.simulator.journal import Entry, Journal
-from watcher.simulator.limits import LimitKind, Limits, Rate
+from watcher.simulator.handlers import ApiHandlers, Reply
+from watcher.simulator.journal import Journal, JournalEntry
+from watcher.simulator.request_limits import LimitKind, RequestLimits, SimRate
 from watcher.simulator.switches import Shown, Switchboard
 from watcher.simulator.traits import FAULTS, Trait
 from watcher.simulator.world import World
@@ -42,7 +42,7 @@ class SimulatedPanel:
         traits: Iterable[Trait] = (),
         requests_per_minute: int | None = None,
         limit_kind: LimitKind = LimitKind.FIXED_WINDOW,
-        action_limits: Mapping[str, Rate] | None = None,
+        action_limits: Mapping[str, SimRate] | None = None,
         clock: Callable[[], float] = time.time,
         control: bool = False,
         journal_limit: int | None = None,
@@ -50,9 +50,9 @@ class SimulatedPanel:
         self.profile = profile
         self.world = world or World()
         self.switches = Switchboard(traits)
-        self.limits = Limits(requests_per_minute, limit_kind, action_limits)
+        self.limits = RequestLimits(requests_per_minute, limit_kind, action_limits)
         self.journal = Journal(journal_limit)
-        self._desk = Desk(profile, key, self.world, self.limits)
+        self._desk = ApiHandlers(profile, key, self.world, self.limits)
         self._host, self._port = host, port
         self._clock, self._speed = clock, speed
         self._began = self._now_at_began = clock()
@@ -126,7 +126,7 @@ class SimulatedPanel:
         return await self._deliver(request, reply, entry, shown)
 
     def _reply(
-        self, request: web.Request, sent: gate.Sent | None, entry: Entry, shown: Shown
+        self, request: web.Request, sent: gate.Sent | None, entry: JournalEntry, shown: Shown
     ) -> Reply:
         stopped = gate.stopped(gate.Arrived(request.path, request.headers, sent), shown)
         if stopped is not None:
@@ -138,7 +138,7 @@ class SimulatedPanel:
         return self._desk.reply(sent, entry, shown, self.now(), self._clock())
 
     async def _deliver(
-        self, request: web.Request, reply: Reply, entry: Entry, shown: Shown
+        self, request: web.Request, reply: Reply, entry: JournalEntry, shown: Shown
     ) -> web.StreamResponse:
         response = await self._delivery.deliver(request, reply, shown)
         hung_up = request.transport is None or request.transport.is_closing()

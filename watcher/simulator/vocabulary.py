@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from watcher.simulator.orders import (
+from watcher.simulator.sim_orders import (
     CANCELED,
     COMPLETED,
     IN_PROGRESS,
@@ -10,7 +10,7 @@ from watcher.simulator.orders import (
     PENDING,
     PROCESSING,
 )
-from watcher.simulator.refills import REJECTED
+from watcher.simulator.sim_refills import REJECTED
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 

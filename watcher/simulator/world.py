@@ -11,31 +11,31 @@ from decimal import Decimal
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
-from watcher.simulator.catalog import PRICE_LIST, Service
+from watcher.simulator.accounts import SimAccount
+from watcher.simulator.catalog import PRICE_LIST, SimService
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
 from watcher.simulator.forms import Wanted, WantedPosts, read_form
-from watcher.simulator.ledger import Ledger
-from watcher.simulator.orders import (
-    FINAL,
-    NOTHING,
-    Order,
-    OrderRow,
-    delivered_at,
-    ends_at,
-    refundable,
-    row_at,
-)
 from watcher.simulator.overrides import Overrides
-from watcher.simulator.refills import Refills
 from watcher.simulator.series import (
     EXPIRED,
-    Part,
     Series,
+    SeriesPart,
     SeriesRow,
     parts,
     series_of,
     series_row,
 )
+from watcher.simulator.sim_orders import (
+    FINAL,
+    NOTHING,
+    OrderRow,
+    SimOrder,
+    delivered_at,
+    ends_at,
+    refundable,
+    row_at,
+)
+from watcher.simulator.sim_refills import SimRefills
 
 SEEDED_LINK = "https://example.com/seeded"
 
@@ -48,7 +48,7 @@ class World:
 
     def __init__(
         self,
-        services: Sequence[Service] = PRICE_LIST,
+        services: Sequence[SimService] = PRICE_LIST,
         *,
         seed: int = 0,
         balance: Decimal | str = "1000.00000",
@@ -59,14 +59,14 @@ class World:
         self.seed = seed
         self.currency = currency
         self.next_fates: deque[Fate] = deque()
-        self._ledger = Ledger(Decimal(balance), self._refund)
+        self._ledger = SimAccount(Decimal(balance), self._refund)
         self._next = first_order
-        self._orders: dict[int, Order] = {}
+        self._orders: dict[int, SimOrder] = {}
         self._series: dict[int, Series] = {}
         self._cancels: dict[int, float] = {}
         self._links: dict[str, list[int]] = {}
         self._overrides = Overrides()
-        self._refills = Refills()
+        self._refills = SimRefills()
 
     def add(
         self,
@@ -111,7 +111,7 @@ class World:
             if key not in prices:
                 prices[key] = service.price(wanted)
             placed = now - age * (count - index) / count
-            order = Order(service.service, SEEDED_LINK, wanted, prices[key], placed, fate)
+            order = SimOrder(service.service, SEEDED_LINK, wanted, prices[key], placed, fate)
             self._register(order, settled_until=now)
         return range(first, self._next)
 
@@ -122,7 +122,7 @@ class World:
     def knows_refill(self, refill: int) -> bool:
         return refill in self._refills
 
-    def order(self, order: int, now: float) -> Order:
+    def order(self, order: int, now: float) -> SimOrder:
         if not self.knows(order, now):
             raise RefusedAnswer(Refusal.ORDER)
         return self._orders[order]
@@ -210,16 +210,16 @@ class World:
             self.order(number, now)
         return numbers
 
-    def _service(self, text: str) -> Service:
+    def _service(self, text: str) -> SimService:
         service = self.services.get(whole(text) or 0)
         if service is None:
             raise RefusedAnswer(Refusal.SERVICE)
         return service
 
-    def _plain_services(self) -> list[Service]:
+    def _plain_services(self) -> list[SimService]:
         return [s for s in self.services.values() if s.type != "Subscriptions"]
 
-    def _usual_quantity(self, service: Service) -> int:
+    def _usual_quantity(self, service: SimService) -> int:
         # Few different ones, as people order round numbers, so that equal prices share memory.
         most = min(service.max, service.min * 100)
         steps = int(fraction(self.seed, self._next) * 10)
@@ -229,7 +229,9 @@ class World:
         ended = FINAL | {EXPIRED}
         return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
 
-    def _pay(self, service: Service, wanted: Wanted | WantedPosts, now: float) -> list[Part]:
+    def _pay(
+        self, service: SimService, wanted: Wanted | WantedPosts, now: float
+    ) -> list[SeriesPart]:
         """Pay for all orders that the form comes to."""
         coming = parts(service, wanted, self.seed, self._next + 1, now)
         if not coming:
@@ -239,32 +241,32 @@ class World:
 
     def _place_wanted(
         self,
-        service: Service,
+        service: SimService,
         wanted: Wanted | WantedPosts,
         link: str,
-        coming: list[Part],
+        coming: list[SeriesPart],
         now: float,
         fate: Fate | None,
     ) -> int:
         if isinstance(wanted, Wanted) and wanted.runs == 1:
             return self._place(service, link, coming[0], fate)
-        number = self._number(Order(service.service, link, 0, NOTHING, now, fate))
+        number = self._number(SimOrder(service.service, link, 0, NOTHING, now, fate))
         self._series[number] = series_of(wanted, self._next, coming)
         for part in coming:
             self._place(service, link, part, fate)
         return number
 
-    def _place(self, service: Service, link: str, part: Part, fate: Fate | None) -> int:
+    def _place(self, service: SimService, link: str, part: SeriesPart, fate: Fate | None) -> int:
         paid = service.price(part.quantity)
-        return self._register(Order(service.service, link, part.quantity, paid, part.at, fate))
+        return self._register(SimOrder(service.service, link, part.quantity, paid, part.at, fate))
 
-    def _number(self, order: Order) -> int:
+    def _number(self, order: SimOrder) -> int:
         number = self._next
         self._next += 1
         self._orders[number] = order
         return number
 
-    def _register(self, order: Order, settled_until: float = -NEVER) -> int:
+    def _register(self, order: SimOrder, settled_until: float = -NEVER) -> int:
         """Give the order its id; refunds up to a time were settled before the world began."""
         number = self._number(order)
         fate = self.fate(number)

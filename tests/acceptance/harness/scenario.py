@@ -9,7 +9,7 @@ from tests.acceptance.harness.fuse import Moment
 from watcher.panels.profiles import shipped
 from watcher.simulator import Trait
 from watcher.simulator.gate import WANTS
-from watcher.simulator.limits import LimitKind
+from watcher.simulator.request_limits import LimitKind
 from watcher.simulator.traits import FAULTS
 
 MINUTE = 60.0

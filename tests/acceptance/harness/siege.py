@@ -20,7 +20,7 @@ from tests.support.secrets import repeated
 from watcher.panels.profiles import shipped
 from watcher.simulator import Habits, SimulatedPanel, World
 from watcher.simulator.catalog import PRICE_LIST
-from watcher.simulator.journal import Entry, Journal
+from watcher.simulator.journal import Journal, JournalEntry
 
 SPEED = 60.0  # of the panels' time against the clock
 ORDERS = 300  # a panel
@@ -62,7 +62,7 @@ class Bell(Journal):
         self.waited_for = ""
         self.rung = asyncio.Event()
 
-    def arrived(self, time: float, parameters: Any) -> Entry:
+    def arrived(self, time: float, parameters: Any) -> JournalEntry:
         entry = super().arrived(time, parameters)
         if entry.action == self.waited_for:
             self.rung.set()

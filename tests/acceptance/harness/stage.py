@@ -19,7 +19,7 @@ from watcher.config import Config
 from watcher.panels.profiles import shipped
 from watcher.simulator import Habits, SimulatedPanel, World
 from watcher.simulator.catalog import PRICE_LIST
-from watcher.simulator.journal import Entry, Journal
+from watcher.simulator.journal import Journal, JournalEntry
 
 TIMEOUT = 0.6  # real seconds that the daemon waits for a panel: time is simulated, stalls are not
 START = 1_800_000_000.0
@@ -45,7 +45,7 @@ class Gate(Journal):
         super().__init__()
         self._fuse = fuse
 
-    def arrived(self, time: float, parameters: Any) -> Entry:
+    def arrived(self, time: float, parameters: Any) -> JournalEntry:
         entry = super().arrived(time, parameters)
         self._fuse.arrives(entry.action)
         return entry

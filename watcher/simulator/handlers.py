@@ -11,8 +11,8 @@ from watcher.panels.profiles import Profile
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import several, whole
 from watcher.simulator import answers
-from watcher.simulator.journal import Entry
-from watcher.simulator.limits import Limits
+from watcher.simulator.journal import JournalEntry
+from watcher.simulator.request_limits import RequestLimits
 from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 from watcher.simulator.world import World
@@ -41,11 +41,11 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Asked(NamedTuple):
+class ApiRequest(NamedTuple):
     """A request at the desk."""
 
     sent: Mapping[str, str]
-    entry: Entry
+    entry: JournalEntry
     shown: Shown
     now: float
 
@@ -61,15 +61,15 @@ PAGES = {
 }
 
 
-class Desk:
+class ApiHandlers:
     """One panel's desk: no IO, the time is told with each request."""
 
-    def __init__(self, profile: Profile, key: str, world: World, limits: Limits) -> None:
+    def __init__(self, profile: Profile, key: str, world: World, limits: RequestLimits) -> None:
         self._profile = profile
         self.key = key
         self._world = world
         self._limits = limits
-        self._actions: Mapping[str, Callable[[Asked], object]] = {
+        self._actions: Mapping[str, Callable[[ApiRequest], object]] = {
             "services": self._services,
             "add": self._add,
             "status": self._status,
@@ -80,13 +80,13 @@ class Desk:
         }
 
     def reply(
-        self, sent: Mapping[str, str], entry: Entry, shown: Shown, now: float, wall: float
+        self, sent: Mapping[str, str], entry: JournalEntry, shown: Shown, now: float, wall: float
     ) -> Reply:
         """The answer to a request; the entry learns what came of it."""
         between = self._between(entry, shown, wall)
         if between is not None:
             return between
-        asked = Asked(sent, entry, shown, now)
+        asked = ApiRequest(sent, entry, shown, now)
         try:
             body = self._act(asked)
         except RefusedAnswer as refused:
@@ -96,11 +96,11 @@ class Desk:
         http = 201 if created and entry.carried_out else 200
         return Reply(msgspec.json.encode(body), http)
 
-    def refuse(self, refusal: Refusal, entry: Entry, shown: Shown) -> Reply:
+    def refuse(self, refusal: Refusal, entry: JournalEntry, shown: Shown) -> Reply:
         """The answer to a request that is none."""
-        return _refusal(RefusedAnswer(refusal), Asked({}, entry, shown, 0.0))
+        return _refusal(RefusedAnswer(refusal), ApiRequest({}, entry, shown, 0.0))
 
-    def _between(self, entry: Entry, shown: Shown, wall: float) -> Reply | None:
+    def _between(self, entry: JournalEntry, shown: Shown, wall: float) -> Reply | None:
         """What the request meets before it gets to the desk."""
         wait = self._limits.ask(entry.action, wall)
         wait = wait or shown.get(Trait.RATE_LIMITED, 0.0)
@@ -113,7 +113,7 @@ class Desk:
                 return PAGES.get(trait, Reply(b""))
         return None
 
-    def _act(self, asked: Asked) -> object:
+    def _act(self, asked: ApiRequest) -> object:
         action = asked.entry.action
         if asked.sent.get("key") != self.key:
             if action == "services" and Trait.EMPTY_FOR_BAD_KEY in asked.shown:
@@ -127,25 +127,25 @@ class Desk:
         if not self._profile.can(capability):
             raise RefusedAnswer(Refusal.REQUEST)
 
-    def _services(self, asked: Asked) -> object:
+    def _services(self, asked: ApiRequest) -> object:
         self._need("services")
         services = self._world.services.values()
         return answers.price_list(services, self._profile.service_fields, asked.shown)
 
-    def _balance(self, asked: Asked) -> object:
+    def _balance(self, asked: ApiRequest) -> object:
         self._need("balance")
         balance = format(self._world.balance(asked.now), "f")
         money = answers.currency(self._world.currency, asked.shown)
         return {"balance": balance, "currency": money}
 
-    def _add(self, asked: Asked) -> object:
+    def _add(self, asked: ApiRequest) -> object:
         self._need("add")
         once = Trait.ONCE_A_LINK in asked.shown
         order = self._world.add(asked.sent, asked.now, once_a_link=once)
         asked.entry.carried_out = (order,)
         return answers.added(order, asked.shown)
 
-    def _status(self, asked: Asked) -> object:
+    def _status(self, asked: ApiRequest) -> object:
         many = "orders" in asked.sent
         self._need("multi_status" if many else "status")
         money = answers.currency(self._world.currency, asked.shown)
@@ -160,7 +160,7 @@ class Desk:
         results = _each(self._orders(asked), row, Refusal.ORDER)
         return answers.status_batch(results, asked.shown)
 
-    def _refill(self, asked: Asked) -> object:
+    def _refill(self, asked: ApiRequest) -> object:
         many = "orders" in asked.sent
         self._need("multi_refill" if many else "refill")
 
@@ -173,14 +173,14 @@ class Desk:
         results = _each(self._orders(asked), refill, Refusal.ORDER)
         return answers.action_batch(results, "order", "refill", asked.shown)
 
-    def _create_refill(self, order: int, asked: Asked) -> int:
+    def _create_refill(self, order: int, asked: ApiRequest) -> int:
         if Trait.REFILL_PROMISED in asked.shown and self._world.knows(order, asked.now):
             raise RefusedAnswer(Refusal.REFILL_DISABLED)
         refill = self._world.refill(order, asked.now)
         asked.entry.carried_out += (order,)
         return refill
 
-    def _refill_status(self, asked: Asked) -> object:
+    def _refill_status(self, asked: ApiRequest) -> object:
         many = "refills" in asked.sent
         self._need("multi_refill_status" if many else "refill_status")
 
@@ -195,7 +195,7 @@ class Desk:
         results = _each(texts, word, Refusal.REFILL_UNKNOWN)
         return answers.action_batch(results, "refill", "status", asked.shown)
 
-    def _cancel(self, asked: Asked) -> object:
+    def _cancel(self, asked: ApiRequest) -> object:
         self._need("cancel")
 
         def cancel(order: int) -> object:
@@ -207,12 +207,12 @@ class Desk:
         results = _each(texts, cancel, Refusal.ORDER)
         return answers.cancels(results, asked.shown)
 
-    def _orders(self, asked: Asked) -> list[str]:
+    def _orders(self, asked: ApiRequest) -> list[str]:
         texts = self._several(asked, "orders")
         self._check_batch(asked, texts, Refusal.ORDER)
         return texts
 
-    def _several(self, asked: Asked, name: str) -> list[str]:
+    def _several(self, asked: ApiRequest, name: str) -> list[str]:
         texts = several(asked.sent[name])
         if len(texts) > self._profile.batch and Trait.BATCH_CUT in asked.shown:
             return texts[: self._profile.batch]
@@ -220,7 +220,7 @@ class Desk:
             raise RefusedAnswer(Refusal.REQUEST)
         return texts
 
-    def _check_batch(self, asked: Asked, texts: list[str], unknown: Refusal) -> None:
+    def _check_batch(self, asked: ApiRequest, texts: list[str], unknown: Refusal) -> None:
         """Refuse the whole batch, before any of it is carried out, where the traits say so."""
         fails, empty = Trait.BAD_ID_FAILS_BATCH, Trait.ALL_UNKNOWN_400
         if fails not in asked.shown and empty not in asked.shown:
@@ -253,7 +253,7 @@ def _each(
     return results
 
 
-def _one(asked: Asked, name: str) -> str:
+def _one(asked: ApiRequest, name: str) -> str:
     text = asked.sent.get(name, "").strip()
     if not text:
         raise RefusedAnswer(Refusal.REQUEST)
@@ -267,7 +267,7 @@ def _number(text: str, unknown: Refusal) -> int:
     return number
 
 
-def _refusal(refused: RefusedAnswer, asked: Asked) -> Reply:
+def _refusal(refused: RefusedAnswer, asked: ApiRequest) -> Reply:
     asked.entry.outcome = refused.text
     codes = [ERROR_HTTP[trait] for trait in asked.shown if trait in ERROR_HTTP]
     body = msgspec.json.encode(answers.error(refused, asked.shown))

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 PENALTY = 60.0
 
 
-class Rate(NamedTuple):
+class SimRate(NamedTuple):
     """So many requests in a time."""
 
     requests: int
@@ -35,7 +35,7 @@ class Limit(Protocol):
 class FixedWindow:
     """So many requests in each window; windows begin at multiples of their length."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: SimRate) -> None:
         self._rate = rate
         self._window = -1
         self._count = 0
@@ -53,7 +53,7 @@ class FixedWindow:
 class SlidingWindow:
     """So many requests in any stretch of the window's length."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: SimRate) -> None:
         self._rate = rate
         self._passed: deque[float] = deque()
 
@@ -70,7 +70,7 @@ class SlidingWindow:
 class TokenBucket:
     """Requests at an even rate, and a sixth of a window's number at once."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: SimRate) -> None:
         self._per_second = rate.requests / rate.seconds
         self._most = max(min(1.0, rate.requests), rate.requests / 6)
         self._tokens = self._most
@@ -90,7 +90,7 @@ class TokenBucket:
 class Punishing:
     """A sliding window that shuts for a minute after each refusal."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: SimRate) -> None:
         self._window = SlidingWindow(rate)
         self._shut_until = float("-inf")
 
@@ -109,14 +109,14 @@ _KINDS: Mapping[LimitKind, type[FixedWindow | SlidingWindow | TokenBucket | Puni
 }
 
 
-class Limits:
+class RequestLimits:
     """A panel's limits: one for a key, and one for each action that has its own."""
 
     def __init__(
         self,
         requests_per_minute: int | None = None,
         kind: LimitKind = LimitKind.FIXED_WINDOW,
-        actions: Mapping[str, Rate] | None = None,
+        actions: Mapping[str, SimRate] | None = None,
     ) -> None:
         self._kind = kind
         self._all: Limit | None = None
@@ -125,7 +125,7 @@ class Limits:
 
     def allow(self, requests_per_minute: int | None) -> None:
         """Another limit from now on, or none."""
-        rate = None if requests_per_minute is None else Rate(requests_per_minute)
+        rate = None if requests_per_minute is None else SimRate(requests_per_minute)
         self._all = _KINDS[self._kind](rate) if rate else None
 
     def ask(self, action: str, now: float) -> float:

@@ -18,7 +18,7 @@ FINAL = frozenset({COMPLETED, PARTIAL, CANCELED})
 NOTHING = Decimal("0.00000")
 
 
-class Order(msgspec.Struct, gc=False):
+class SimOrder(msgspec.Struct, gc=False):
     """What was ordered. `fate` is kept only where a test gave it: others are drawn anew."""
 
     service: int
@@ -46,7 +46,7 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False):
         }
 
 
-def row_at(order: Order, fate: Fate, now: float, cancel_at: float = NEVER) -> OrderRow:
+def row_at(order: SimOrder, fate: Fate, now: float, cancel_at: float = NEVER) -> OrderRow:
     """What the order is at a time, if a cancel takes effect at `cancel_at`."""
     end = ends_at(order, fate, cancel_at)
     at = min(now, end)
@@ -64,14 +64,14 @@ def row_at(order: Order, fate: Fate, now: float, cancel_at: float = NEVER) -> Or
     )
 
 
-def ends_at(order: Order, fate: Fate, cancel_at: float = NEVER) -> float:
+def ends_at(order: SimOrder, fate: Fate, cancel_at: float = NEVER) -> float:
     """When the order gets its final status."""
     if fate.ending is Ending.STALLED:
         return cancel_at
     return min(_span(order, fate)[1] + fate.linger, cancel_at)
 
 
-def delivered_at(order: Order, fate: Fate, now: float) -> int:
+def delivered_at(order: SimOrder, fate: Fate, now: float) -> int:
     """How many were delivered until then."""
     begin, finish, goal = _span(order, fate)
     # Compared, not computed: a rounding error at the end would leave one undelivered for ever.
@@ -80,19 +80,19 @@ def delivered_at(order: Order, fate: Fate, now: float) -> int:
     return min(goal, int((now - begin) * fate.per_minute / MINUTE)) if now > begin else 0
 
 
-def refundable(order: Order, fate: Fate) -> bool:
+def refundable(order: SimOrder, fate: Fate) -> bool:
     """Whether a part of the price will come back by itself."""
     return fate.ending is not Ending.STALLED and _goal(order, fate) < order.quantity
 
 
-def _span(order: Order, fate: Fate) -> tuple[float, float, int]:
+def _span(order: SimOrder, fate: Fate) -> tuple[float, float, int]:
     """When delivery begins, when it has delivered all it ever will, and how many that are."""
     begin = order.placed + fate.pending + fate.processing
     goal = _goal(order, fate)
     return begin, begin + goal * MINUTE / fate.per_minute, goal
 
 
-def _goal(order: Order, fate: Fate) -> int:
+def _goal(order: SimOrder, fate: Fate) -> int:
     """How many this order will ever get."""
     if fate.ending is Ending.COMPLETED:
         return order.quantity
@@ -101,17 +101,17 @@ def _goal(order: Order, fate: Fate) -> int:
     return min(max(1, int(order.quantity * fate.share)), order.quantity - 1)
 
 
-def _waiting(order: Order, fate: Fate, now: float) -> str:
+def _waiting(order: SimOrder, fate: Fate, now: float) -> str:
     return PENDING if now < order.placed + fate.pending else PROCESSING
 
 
-def _final(order: Order, delivered: int) -> str:
+def _final(order: SimOrder, delivered: int) -> str:
     if delivered == order.quantity:
         return COMPLETED
     return PARTIAL if delivered else CANCELED
 
 
-def _charge(order: Order, status: str, delivered: int) -> Decimal:
+def _charge(order: SimOrder, status: str, delivered: int) -> Decimal:
     if status == PARTIAL:
         return cents(order.paid * delivered / order.quantity)
     return NOTHING if status == CANCELED else order.paid

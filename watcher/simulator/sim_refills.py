@@ -3,15 +3,15 @@
 import msgspec
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
-from watcher.simulator.catalog import Service
+from watcher.simulator.catalog import SimService
 from watcher.simulator.fate import DAY, Fate
-from watcher.simulator.orders import COMPLETED, IN_PROGRESS, PARTIAL, PENDING
+from watcher.simulator.sim_orders import COMPLETED, IN_PROGRESS, PARTIAL, PENDING
 
 REJECTED = "Rejected"
 REST = DAY
 
 
-class Refill(msgspec.Struct, frozen=True, gc=False):
+class SimRefill(msgspec.Struct, frozen=True, gc=False):
     """A refill task."""
 
     order: int
@@ -25,16 +25,16 @@ class Refill(msgspec.Struct, frozen=True, gc=False):
         return PENDING if now < self.asked + (self.ends - self.asked) / 3 else IN_PROGRESS
 
 
-class Refills:
+class SimRefills:
     """All refill tasks, by their id and by their order."""
 
     def __init__(self) -> None:
-        self._tasks: dict[int, Refill] = {}
-        self._of_order: dict[int, list[Refill]] = {}
+        self._tasks: dict[int, SimRefill] = {}
+        self._of_order: dict[int, list[SimRefill]] = {}
 
     def create(self, order: int, fate: Fate, now: float) -> int:
         """A new task's id."""
-        task = Refill(order, now, now + fate.refill_takes, fate.refill_granted)
+        task = SimRefill(order, now, now + fate.refill_takes, fate.refill_granted)
         number = len(self._tasks) + 1
         self._tasks[number] = task
         self._of_order.setdefault(order, []).append(task)
@@ -49,7 +49,7 @@ class Refills:
             raise RefusedAnswer(Refusal.REFILL_UNKNOWN)
         return task.status(now)
 
-    def check(self, order: int, service: Service, status: str, ended: float, now: float) -> None:
+    def check(self, order: int, service: SimService, status: str, ended: float, now: float) -> None:
         """Refused if a refill of this order is not to be had now."""
         if not service.refill:
             raise RefusedAnswer(Refusal.REFILL_DISABLED)

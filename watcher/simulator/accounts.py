@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 
 
-class Ledger:
+class SimAccount:
     """A balance, and the times at which orders may give money back.
 
     `refund` tells what an order gives back at a time; nothing, if it ended at another.

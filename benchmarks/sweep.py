@@ -23,7 +23,7 @@ from benchmarks.daemon import ROOT, Process, imports, probed
 from benchmarks.house import make_config, make_database
 from benchmarks.panels import Panels, panels
 from benchmarks.traffic import known_orders
-from watcher.poller import MOST_AT_ONCE
+from watcher.daemon.poller import MOST_AT_ONCE
 
 Figures = dict[str, float]
 

@@ -10,28 +10,28 @@ import structlog
 from aiohttp import web
 
 from watcher import logs
-from watcher.backups import Backups, clear_scratch
 from watcher.common.round_robin import RoundRobin
 from watcher.config import Config
+from watcher.daemon.backups import Backups, clear_scratch
+from watcher.daemon.commands import OrderCommands
+from watcher.daemon.health import DaemonHealth
+from watcher.daemon.outcomes import OutcomeWriter
+from watcher.daemon.panel_registry import PanelRegistry
+from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
+from watcher.daemon.recall import recall
+from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.retention import Retention
+from watcher.daemon.scheduler import Scheduler, kind_of
+from watcher.daemon.status import DaemonStatus
+from watcher.daemon.systemd import Systemd
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
-from watcher.fleet import Fleet
-from watcher.health import Health
-from watcher.intake import Intake
-from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.orders.watchlist import Watchlist
-from watcher.outcomes import Outcomes
 from watcher.outlets import Outlets
-from watcher.recall import recall
-from watcher.retention import Retention
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
-from watcher.schedule import Schedule, kind_of
 from watcher.shops import ACTIONS, Desk
-from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
-from watcher.supervisor import Supervisor
-from watcher.survey import Survey
 from watcher.web.backend import Backend
 from watcher.web.door import Door, make_runner
 from watcher.web.server import make_server
@@ -50,13 +50,13 @@ class Daemon:
         *,
         reread: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.time,
-        schedule: Schedule | None = None,
-        supervisor: Supervisor | None = None,
+        schedule: Scheduler | None = None,
+        supervisor: Systemd | None = None,
         address_setting: str = "`listen` in [daemon]",
     ) -> None:
         self.config = config
         self._address_setting = address_setting
-        self.stations: dict[str, Station] = {}
+        self.stations: dict[str, PanelWorkers] = {}
         self.book = Watchlist()
         self.hindsight = Hindsight(clock())
         self.judge = RuleEngine(config.rules, self.hindsight)
@@ -65,8 +65,8 @@ class Daemon:
         self.port = 0
         self._reread = reread or (lambda: config)
         self._clock = clock
-        self._supervisor = supervisor or Supervisor({}, 0)
-        self._schedule = schedule or Schedule(
+        self._supervisor = supervisor or Systemd({}, 0)
+        self._schedule = schedule or Scheduler(
             clock=clock,
             observe=lambda task, late: self.metrics.count_start(kind_of(task), late),
             count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
@@ -150,7 +150,7 @@ class Daemon:
         unresolved = await self.store.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        self.survey = Survey(
+        self.survey = DaemonStatus(
             store=self.store,
             book=self.book,
             judge=self.judge,
@@ -159,7 +159,7 @@ class Daemon:
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
         self.survey.reload_at = now
-        self._health = Health(
+        self._health = DaemonHealth(
             store=self.store,
             metrics=self.metrics,
             schedule=self._schedule,
@@ -170,7 +170,7 @@ class Daemon:
             is_loading=lambda: self._fleet.is_loading,
         )
         turns = RoundRobin()
-        self.ledger = Ledger(
+        self.ledger = ChangeRecorder(
             store=self.store,
             book=self.book,
             judge=self.judge,
@@ -181,13 +181,13 @@ class Daemon:
             on_look=lambda at: self._schedule.wake("look", at),
             on_settled=self._on_settled,
         )
-        self._outcomes = Outcomes(
+        self._outcomes = OutcomeWriter(
             store=self.store,
             judge=self.judge,
             ledger=self.ledger,
             clock=self._clock,
         )
-        workshop = Workshop(
+        workshop = PanelWorkersFactory(
             store=self.store,
             book=self.book,
             judge=self.judge,
@@ -198,7 +198,7 @@ class Daemon:
             clock=self._clock,
             turns=turns,
         )
-        self._fleet = Fleet(
+        self._fleet = PanelRegistry(
             store=self.store,
             book=self.book,
             ledger=self.ledger,
@@ -213,7 +213,7 @@ class Daemon:
         self._opened.push_async_callback(self._fleet.close)
         self._opened.push_async_callback(self._keep_last)
         self._opened.push_async_callback(self._settle_last)
-        self.intake = Intake(
+        self.intake = OrderCommands(
             store=self.store,
             book=self.book,
             judge=self.judge,

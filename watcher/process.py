@@ -15,11 +15,11 @@ import uvloop
 
 from watcher import logs
 from watcher.app import Daemon
-from watcher.backups import way_out
 from watcher.config import Config, load
+from watcher.daemon.backups import way_out
+from watcher.daemon.systemd import Systemd
 from watcher.errors import StoreCorrupt, StoreOlder
 from watcher.store import beside
-from watcher.supervisor import Supervisor
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _LARGE = 128 * 1024  # bytes
@@ -57,7 +57,7 @@ def _keep_large_pieces_apart() -> None:
 
 
 async def _run(config: Config, path: Path) -> int:
-    supervisor = Supervisor(os.environ, os.getpid())
+    supervisor = Systemd(os.environ, os.getpid())
     daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor)
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()

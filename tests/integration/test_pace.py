@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.house import House, a_house
-from watcher import poller
-from watcher.poller import MOST_AT_ONCE
+from watcher.daemon import poller
+from watcher.daemon.poller import MOST_AT_ONCE
 from watcher.simulator import Fate, Trait
 
 HOUR = 3600.0

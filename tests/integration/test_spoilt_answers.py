@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from watcher.actions import ActionWorker
+from watcher.daemon.action_sender import ActionSender
 from watcher.model import Action, ActionState, Kind, Outcome
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
@@ -205,7 +205,7 @@ class Bench:
             breaker,
             lambda: self.now,
         )
-        self.worker = ActionWorker(
+        self.worker = ActionSender(
             line=line,
             store=self.log,  # type: ignore[arg-type]
             book=None,  # type: ignore[arg-type]

@@ -11,11 +11,11 @@ import pytest
 
 from tests.support.house import KEY, a_house
 from tests.support.process import DaemonProcess
-from watcher.health import Health
+from watcher.daemon.health import DaemonHealth
+from watcher.daemon.systemd import Systemd
 from watcher.metrics import Metrics
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
-from watcher.supervisor import Supervisor
 
 
 class Listener:
@@ -104,13 +104,13 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
     stuck: list[str] = []
     async with a_house(tmp_path) as house:
         monkeypatch.setattr(house.schedule, "stuck", lambda now, limit: stuck)
-        Health(
+        DaemonHealth(
             store=house.daemon.store,
             metrics=Metrics(),
             schedule=house.schedule,
             survey=house.daemon.survey,
             stations=house.daemon.stations,
-            supervisor=Supervisor(env, 1),
+            supervisor=Systemd(env, 1),
             clock=house.clock,
             is_loading=lambda: False,
         ).watch()

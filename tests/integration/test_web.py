@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.house import House, a_house
-from watcher import backups
+from watcher.daemon import backups
 from watcher.simulator import Fate, Trait
 from watcher.simulator.catalog import HOSTILE_NAME
 from watcher.web.server import ROUTES

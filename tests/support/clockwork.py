@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from typing import Any
 
-from watcher.schedule import Schedule, Task
+from watcher.daemon.scheduler import Scheduler, Task
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
         self.now += seconds
 
 
-class ClockworkSchedule(Schedule):
+class ClockworkSchedule(Scheduler):
     """The schedule's interface over a clock that jumps to whatever is due next."""
 
     def __init__(self, clock: Clock) -> None:

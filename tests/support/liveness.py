@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from watcher.app import Daemon
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.orders.schedule import EntryState
-from watcher.station import Station
 
 
 def forgotten(daemon: Daemon, *, at_rest: bool) -> list[str]:
@@ -16,7 +16,7 @@ def forgotten(daemon: Daemon, *, at_rest: bool) -> list[str]:
     ]
 
 
-def _orders(daemon: Daemon, station: Station, at_rest: bool) -> Iterator[str]:
+def _orders(daemon: Daemon, station: PanelWorkers, at_rest: bool) -> Iterator[str]:
     suspects = {order for ask in station.poller._suspects._waiting for order in ask.ids}
     for order in daemon.book.orders(station.name):
         entry = daemon.book.entry(station.name, order.id)
@@ -27,7 +27,7 @@ def _orders(daemon: Daemon, station: Station, at_rest: bool) -> Iterator[str]:
             yield f"{station.name}: order {order.id} is taken for asked, no request is under way"
 
 
-def _refills(station: Station, at_rest: bool) -> Iterator[str]:
+def _refills(station: PanelWorkers, at_rest: bool) -> Iterator[str]:
     refills = station.refills
     waiting = refills._due if refills._limit else refills._ending
     for refill in station.refills._refills:

@@ -12,13 +12,13 @@ from tests.support.model_panel import Fate, ModelClient, ModelPanel
 from watcher import app
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
+from watcher.daemon.panel_workers import PanelWorkersFactory
+from watcher.daemon.scheduler import Task
 from watcher.errors import StoreError
 from watcher.panels.breaker import Breaker
 from watcher.panels.gateway import PanelGateway
 from watcher.panels.pacing import Pace
 from watcher.panels.rate import Rate, RememberedRate
-from watcher.schedule import Task
-from watcher.station import Workshop
 
 COMPILED: dict[Any, Any] = {}  # statements, for all lives: a daemon's start compiles dozens
 Point = Callable[[], Awaitable[Fate]]
@@ -57,7 +57,7 @@ class ModelSchedule(ClockworkSchedule):
             await asyncio.wait(busy)
 
 
-class _Workshop(Workshop, frozen=True, kw_only=True):
+class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
     """Builds stations at the panels in memory."""
 
     panels: dict[str, ModelPanel]
@@ -104,7 +104,7 @@ class ModelDaemon(Daemon):
         for owner, name in ((database, "read"), (database, "write"), (self.store, "record")):
             _stop_at(self._point, owner, name)
         build = partial(_Workshop, panels=self._panels, point=self._point)
-        with patch.object(app, "Workshop", build):
+        with patch.object(app, "PanelWorkersFactory", build):
             await super()._build(now)
 
     async def crash(self) -> None:

@@ -19,14 +19,14 @@ from tests.support.clockwork import Clock, ClockworkSchedule
 from watcher import app
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig, Secrets, parse
-from watcher.intake import new_order
+from watcher.daemon.commands import new_order
+from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
 from watcher.model import Order
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
 from watcher.panels.gateway import PanelGateway
 from watcher.panels.pacing import Pace
 from watcher.panels.rate import Rate, RememberedRate
-from watcher.station import Station, Workshop
 
 PANEL = "p"
 Answers = Callable[[str, Mapping[str, str]], Any]  # (action, parameters) -> a body, or an error
@@ -74,7 +74,7 @@ class _Client(PanelClient):
         return decode(answer if isinstance(answer, bytes) else msgspec.json.encode(answer))
 
 
-class _Workshop(Workshop, frozen=True, kw_only=True):
+class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
     panel: OddPanel
 
     async def _line(self, panel: PanelConfig) -> PanelGateway:
@@ -98,7 +98,7 @@ class OddDaemon(Daemon):
     panel: OddPanel
 
     async def _build(self, now: float) -> None:
-        with patch.object(app, "Workshop", partial(_Workshop, panel=self.panel)):
+        with patch.object(app, "PanelWorkersFactory", partial(_Workshop, panel=self.panel)):
             await super()._build(now)
 
     async def _listen(self) -> None:
@@ -146,7 +146,7 @@ class OddHouse:
                 self.schedule.due[name] = self.clock() + 5.0
 
     @property
-    def station(self) -> Station:
+    def station(self) -> PanelWorkers:
         return self.daemon.stations[PANEL]
 
     async def track(self, *ids: str) -> None:

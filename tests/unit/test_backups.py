@@ -11,10 +11,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.store_kit import NAME, opened, query, tracked
-from watcher import backups
-from watcher.backups import RETRY_AFTER, Backups, clear_scratch, newest_good, scratch, way_out
 from watcher.config import DaemonSection
 from watcher.config.sections import Duration
+from watcher.daemon import backups
+from watcher.daemon.backups import (
+    RETRY_AFTER,
+    Backups,
+    clear_scratch,
+    newest_good,
+    scratch,
+    way_out,
+)
 from watcher.errors import StoreCorrupt, StoreFull
 from watcher.store import Store
 

@@ -49,11 +49,11 @@ from tests.unit.machine_kit import (
 )
 from tests.unit.store_kit import loaded
 from watcher.config import Config
+from watcher.daemon.commands import new_order
+from watcher.daemon.recall import recall
 from watcher.errors import RequestError, StoreError
-from watcher.intake import new_order
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.orders.lifecycle import is_running
-from watcher.recall import recall
 from watcher.rules.engine import RuleEngine
 from watcher.store import orders as orders_module
 

@@ -25,11 +25,11 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher import retention
 from watcher.config import DaemonSection
+from watcher.daemon import retention
+from watcher.daemon.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
-from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
 from watcher.store import Store
 
 DAY = 86400.0

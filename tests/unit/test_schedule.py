@@ -6,13 +6,13 @@ import time
 
 import pytest
 
+from watcher.daemon.scheduler import Scheduler
 from watcher.errors import StoreBusy
-from watcher.schedule import Schedule
 
 
 @pytest.fixture
 async def schedule():
-    schedule = Schedule()
+    schedule = Scheduler()
     schedule.start()
     yield schedule
     await schedule.drain(1.0)
@@ -24,7 +24,7 @@ async def wait_until(condition, seconds: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_task_that_wants_to_run_at_once_is_never_forgotten(schedule: Schedule):
+async def test_a_task_that_wants_to_run_at_once_is_never_forgotten(schedule: Scheduler):
     runs = 0
 
     async def task(now: float) -> float:
@@ -36,7 +36,7 @@ async def test_a_task_that_wants_to_run_at_once_is_never_forgotten(schedule: Sch
     await wait_until(lambda: runs >= 300)
 
 
-async def test_a_task_runs_when_it_asked_to(schedule: Schedule):
+async def test_a_task_runs_when_it_asked_to(schedule: Scheduler):
     runs: list[float] = []
 
     async def task(now: float) -> float:
@@ -48,7 +48,7 @@ async def test_a_task_runs_when_it_asked_to(schedule: Schedule):
     assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(runs))
 
 
-async def test_waking_runs_a_waiting_task_and_a_running_one_again(schedule: Schedule):
+async def test_waking_runs_a_waiting_task_and_a_running_one_again(schedule: Scheduler):
     runs, go = 0, asyncio.Event()
 
     async def task(now: float) -> None:
@@ -69,9 +69,9 @@ async def test_waking_runs_a_waiting_task_and_a_running_one_again(schedule: Sche
 
 
 async def test_a_task_that_fails_runs_again_and_holds_up_no_other(
-    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+    schedule: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("watcher.schedule._AFTER_CRASH", 0.01)
+    monkeypatch.setattr("watcher.daemon.scheduler._AFTER_CRASH", 0.01)
     failures, runs = 0, 0
 
     async def broken(now: float) -> float:
@@ -90,9 +90,9 @@ async def test_a_task_that_fails_runs_again_and_holds_up_no_other(
 
 
 async def test_a_task_whose_failure_can_not_be_told_runs_again(
-    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+    schedule: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("watcher.schedule._AFTER_CRASH", 0.01)
+    monkeypatch.setattr("watcher.daemon.scheduler._AFTER_CRASH", 0.01)
     failures = 0
 
     def can_not_tell(name: str, error: Exception) -> None:
@@ -109,7 +109,7 @@ async def test_a_task_whose_failure_can_not_be_told_runs_again(
 
 
 async def test_draining_waits_for_what_runs_and_starts_nothing_more():
-    schedule = Schedule()
+    schedule = Scheduler()
     schedule.start()
     ended = False
     started = asyncio.Event()
@@ -128,7 +128,7 @@ async def test_draining_waits_for_what_runs_and_starts_nothing_more():
 
 
 async def test_draining_gives_up_in_time():
-    schedule = Schedule()
+    schedule = Scheduler()
     schedule.start()
     started = asyncio.Event()
 
@@ -143,7 +143,7 @@ async def test_draining_gives_up_in_time():
     assert time.monotonic() - began < 1.0
 
 
-async def test_retiring_waits_for_the_run_under_way(schedule: Schedule):
+async def test_retiring_waits_for_the_run_under_way(schedule: Scheduler):
     started, ended = asyncio.Event(), False
 
     async def task(now: float) -> float:
@@ -160,7 +160,7 @@ async def test_retiring_waits_for_the_run_under_way(schedule: Schedule):
     schedule.wake("task")
 
 
-async def test_a_task_that_does_not_come_back_is_stuck(schedule: Schedule):
+async def test_a_task_that_does_not_come_back_is_stuck(schedule: Scheduler):
     started = asyncio.Event()
 
     async def hung(now: float) -> None:
@@ -184,7 +184,7 @@ async def test_tasks_go_on_when_the_clock_is_set(jump: float):
         runs.append(now)
         return now + 0.1
 
-    schedule = Schedule(clock=lambda: time.time() + skew, watch_clock_every=0.05)
+    schedule = Scheduler(clock=lambda: time.time() + skew, watch_clock_every=0.05)
     schedule.on_jump = jumps.append
     schedule.start()
     schedule.add("task", task)

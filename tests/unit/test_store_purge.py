@@ -20,10 +20,10 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher.config import DaemonSection
+from watcher.daemon.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
 from watcher.orders.schedule import ModelRow
-from watcher.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
 from watcher.store import Store
 from watcher.store.purge import BOUNDS, LEAST, LESSONS_FOR, SLICE
 from watcher.store.schema import LARGE_PARAMS, metadata

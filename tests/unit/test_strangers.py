@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher import strangers as module
-from watcher.strangers import ASK_AGAIN_AFTER, Strangers
+from watcher.daemon.untracked_ids import ASK_AGAIN_AFTER, UntrackedIds
 
 IDS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 STEPS = st.lists(
@@ -17,7 +17,7 @@ STEPS = st.lists(
 def test_every_wanted_id_waits_or_is_under_way_until_it_is_known(
     steps: list[tuple[str, list[str]]],
 ) -> None:
-    strangers, now = Strangers(), 1000.0
+    strangers, now = UntrackedIds(), 1000.0
     open_: set[str] = set()
     out: set[str] = set()
     refused: dict[str, float] = {}
@@ -51,7 +51,7 @@ def test_every_wanted_id_waits_or_is_under_way_until_it_is_known(
 
 
 def test_a_refusal_answers_for_a_minute() -> None:
-    strangers = Strangers()
+    strangers = UntrackedIds()
     strangers.want(["7"], 0.0)
     assert strangers.take(1) == ["7"]
     strangers.refuse("7", "Incorrect order ID", 0.0)
@@ -63,13 +63,13 @@ def test_a_refusal_answers_for_a_minute() -> None:
 
 
 def test_a_clock_that_was_ahead_keeps_no_refusal() -> None:
-    strangers = Strangers()
+    strangers = UntrackedIds()
     strangers.refuse("7", "Incorrect order ID", 1e9)
     assert strangers.refusal("7", 1000.0) is None
 
 
 def test_invented_ids_take_no_end_of_memory() -> None:
-    strangers = Strangers()
+    strangers = UntrackedIds()
     for number in range(module._MOST_REFUSED + 5):
         strangers.refuse(str(number), "no", 0.0)
     assert strangers.refusal("4", 1.0) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from watcher.supervisor import Supervisor
+from watcher.daemon.systemd import Systemd
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def lines(receiver: socket.socket) -> list[str]:
 def test_every_message(tmp_path: Path):
     path = str(tmp_path / "notify")
     with listening(path) as receiver:
-        supervisor = Supervisor({"NOTIFY_SOCKET": path}, 1)
+        supervisor = Systemd({"NOTIFY_SOCKET": path}, 1)
         supervisor.ready("3 panels")
         assert lines(receiver) == ["READY=1", "STATUS=3 panels"]
         before = time.monotonic_ns() // 1000
@@ -48,27 +48,27 @@ def test_every_message(tmp_path: Path):
 def test_an_abstract_socket():
     name = f"watcher-test-{time.monotonic_ns()}"
     with listening(b"\0" + name.encode()) as receiver:
-        Supervisor({"NOTIFY_SOCKET": f"@{name}"}, 1).ready("up")
+        Systemd({"NOTIFY_SOCKET": f"@{name}"}, 1).ready("up")
         assert lines(receiver)[0] == "READY=1"
 
 
 def test_a_status_adds_no_line(tmp_path: Path):
     path = str(tmp_path / "notify")
     with listening(path) as receiver:
-        Supervisor({"NOTIFY_SOCKET": path}, 1).troubled("bad\nREADY=1")
+        Systemd({"NOTIFY_SOCKET": path}, 1).troubled("bad\nREADY=1")
         assert lines(receiver) == ["STATUS=bad READY=1"]
 
 
 def test_without_a_socket_nothing_is_told():
     with capture_logs() as logs:
-        supervisor = Supervisor({"WATCHDOG_USEC": "1000000"}, 1)
+        supervisor = Systemd({"WATCHDOG_USEC": "1000000"}, 1)
         supervisor.ready("up")
     assert supervisor.watchdog_every is None
     assert not logs
 
 
 def test_a_socket_that_is_gone_is_logged_and_no_more(tmp_path: Path):
-    supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 1)
+    supervisor = Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 1)
     with capture_logs() as logs:
         supervisor.ready("up")
     assert [entry["event"] for entry in logs] == ["supervisor.unreachable"]
@@ -86,4 +86,4 @@ def test_a_socket_that_is_gone_is_logged_and_no_more(tmp_path: Path):
     ],
 )
 def test_how_often_the_watchdog_is_fed(env: dict[str, str], every: float | None):
-    assert Supervisor({"NOTIFY_SOCKET": "/run/notify", **env}, 7).watchdog_every == every
+    assert Systemd({"NOTIFY_SOCKET": "/run/notify", **env}, 7).watchdog_every == every

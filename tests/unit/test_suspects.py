@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watcher.suspects import Ask, Finding, Suspects
+from watcher.daemon.bisection import BatchBisector, Bisection, PollRequest
 
 LIMIT = 100
 MANY = LIMIT * 3
@@ -20,7 +20,7 @@ class Panel:
         self.waiting = deque(ids)
         self.bad = bad
         self.how = how
-        self.suspects = Suspects(LIMIT)
+        self.suspects = BatchBisector(LIMIT)
         self.observed: list[str] = []
         self.found: list[str] = []
         self.requests = 0
@@ -33,15 +33,15 @@ class Panel:
             self.ask(self.next())
         return self
 
-    def next(self) -> Ask:
+    def next(self) -> PollRequest:
         if self.suspects and not (self.failed_before and (self.waiting or self.observed)):
             return self.suspects.take()
         if not self.waiting and self.observed:  # those of before become due again
-            return Ask(ids=self.observed[-1:])
+            return PollRequest(ids=self.observed[-1:])
         count = min(self.suspects.size, len(self.waiting))
-        return Ask(ids=[self.waiting.popleft() for _ in range(count)])
+        return PollRequest(ids=[self.waiting.popleft() for _ in range(count)])
 
-    def ask(self, ask: Ask) -> None:
+    def ask(self, ask: PollRequest) -> None:
         self.failed_before = False
         if self.bad.isdisjoint(ask.ids):
             self.suspects.answered(ask)
@@ -95,24 +95,24 @@ def test_batches_grow_again():
     panel = Panel(ids_of(LIMIT), set(ids_of(20)), how="refused").run()
     assert panel.suspects.size < LIMIT
     for _ in range(200):
-        panel.suspects.answered(Ask(ids=ids_of(LIMIT)))
+        panel.suspects.answered(PollRequest(ids=ids_of(LIMIT)))
     assert panel.suspects.size == LIMIT
 
 
 @settings(deadline=None)
 @given(st.integers(1, LIMIT), st.integers(1, 50))
 def test_of_a_panel_that_is_down_nothing_is_believed(count: int, requests: int):
-    suspects = Suspects(LIMIT)
-    suspects.failed(Ask(ids=ids_of(count)))
+    suspects = BatchBisector(LIMIT)
+    suspects.failed(PollRequest(ids=ids_of(count)))
     for _ in range(requests):
-        assert suspects.failed(suspects.take()) == Finding()
+        assert suspects.failed(suspects.take()) == Bisection()
     ask = suspects.take()
     assert sorted([*ask.ids, *ask.rest]) == sorted(ids_of(count)), "none is lost"
 
 
 def test_a_stray_refusal_condemns_nobody():
-    suspects = Suspects(LIMIT)
-    suspects.refused(Ask(ids=ids_of(8)))
+    suspects = BatchBisector(LIMIT)
+    suspects.refused(PollRequest(ids=ids_of(8)))
     asked: list[str] = []
     while suspects:
         ask = suspects.take()
@@ -122,10 +122,10 @@ def test_a_stray_refusal_condemns_nobody():
 
 
 def test_what_was_not_asked_waits_as_it_was():
-    suspects = Suspects(LIMIT)
-    suspects.refused(Ask(ids=ids_of(8)))
+    suspects = BatchBisector(LIMIT)
+    suspects.refused(PollRequest(ids=ids_of(8)))
     ask = suspects.take()
     suspects.again(ask)
     assert suspects.take() == ask
-    suspects.again(Ask(ids=["1"]))
+    suspects.again(PollRequest(ids=["1"]))
     assert not suspects, "a fresh one goes back to the book"

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from watcher.config import EventsTarget, NotifyTarget
+from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound
 from watcher.metrics import Metrics
 from watcher.outlets.courier import Courier
 from watcher.outlets.feed import Feed
 from watcher.outlets.reporter import Reporter
 from watcher.rules.engine import RuleEngine
-from watcher.schedule import Schedule
 from watcher.store import Store
-from watcher.survey import Survey
 from watcher.telling.lanes import Lanes
 from watcher.telling.notices import Known
 
@@ -38,9 +38,9 @@ class Outlets:
         *,
         store: Store,
         judge: RuleEngine,
-        survey: Survey,
+        survey: DaemonStatus,
         metrics: Metrics,
-        schedule: Schedule,
+        schedule: Scheduler,
         clock: Callable[[], float],
     ) -> None:
         self.couriers: dict[str, Courier] = {}

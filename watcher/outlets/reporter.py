@@ -7,10 +7,10 @@ import msgspec
 
 from watcher.common.wording import counted
 from watcher.config import NotifyTarget
+from watcher.daemon.status import DaemonStatus
 from watcher.outlets.troubles import found, is_low
 from watcher.rules.engine import RuleEngine
 from watcher.store import Moment, Spent, Store
-from watcher.survey import Survey
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
@@ -26,7 +26,7 @@ class Reporter:
         *,
         store: Store,
         judge: RuleEngine,
-        survey: Survey,
+        survey: DaemonStatus,
         on_queued: Callable[[str], None],
         now: float,
     ) -> None:

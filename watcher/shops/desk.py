@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from watcher.config import Shop
+from watcher.daemon.commands import OrderCommands
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import RequestError
-from watcher.intake import Intake
 from watcher.model import Balance, Kind
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
@@ -18,7 +19,6 @@ from watcher.shops import spelling
 from watcher.shops.finder import Finder
 from watcher.shops.spelling import Fault
 from watcher.shops.till import Till
-from watcher.station import Station
 from watcher.store import Store
 
 MOST_IDS = 100
@@ -45,8 +45,8 @@ class Desk:
         store: Store,
         book: Watchlist,
         judge: RuleEngine,
-        intake: Intake,
-        stations: Mapping[str, Station],
+        intake: OrderCommands,
+        stations: Mapping[str, PanelWorkers],
         shops: Callable[[], Sequence[Shop]],
         clock: Callable[[], float],
     ) -> None:

@@ -12,15 +12,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from watcher.config import Shop
-from watcher.intake import Intake, new_order
+from watcher.daemon.commands import OrderCommands, new_order
+from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.poller import LEFT_OUT
 from watcher.model import Action, Kind, Order, Refill
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import whole
-from watcher.poller import LEFT_OUT
 from watcher.shops.spelling import ARCHIVED, Fault
-from watcher.station import Station
 from watcher.store import Store
 
 LOOK_WITHIN = 3.0  # seconds that an answer waits for an order's first check
@@ -38,8 +38,8 @@ class Finder:
         *,
         store: Store,
         book: Watchlist,
-        intake: Intake,
-        stations: Mapping[str, Station],
+        intake: OrderCommands,
+        stations: Mapping[str, PanelWorkers],
         shops: Callable[[], Sequence[Shop]],
         clock: Callable[[], float],
     ) -> None:

@@ -9,13 +9,13 @@ from uuid import uuid4
 import msgspec
 
 from watcher.config import Shop
+from watcher.daemon.commands import OrderCommands
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import RequestError
-from watcher.intake import Intake
 from watcher.model import FINAL, Action, ActionPlan, ActionState, Kind, Order
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.shops.finder import Finder, order_key
 from watcher.shops.spelling import LOOKED_UP, Fault, status_row
-from watcher.station import Station
 
 ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; its own time-outs are often 30
 NOT_SENT = "The panel can't be reached now: nothing was sent to it, try again later"
@@ -31,9 +31,9 @@ class Till:
     def __init__(
         self,
         *,
-        intake: Intake,
+        intake: OrderCommands,
         finder: Finder,
-        stations: Mapping[str, Station],
+        stations: Mapping[str, PanelWorkers],
         clock: Callable[[], float],
     ) -> None:
         self._intake = intake

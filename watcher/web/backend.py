@@ -10,8 +10,10 @@ import msgspec
 from aiohttp import web
 
 from watcher.config import Hosts, Secret, Shop
+from watcher.daemon.commands import OrderCommands
+from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
-from watcher.intake import Intake
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.orders.schedule import Forecast
@@ -19,9 +21,7 @@ from watcher.orders.watchlist import Watchlist
 from watcher.outlets import Outlets
 from watcher.rules.engine import RuleEngine
 from watcher.shops import Desk
-from watcher.station import Station
 from watcher.store import Store
-from watcher.survey import Survey
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
 
@@ -32,9 +32,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     book: Watchlist
     judge: RuleEngine
-    intake: Intake
-    survey: Survey
-    stations: Mapping[str, Station]
+    intake: OrderCommands
+    survey: DaemonStatus
+    stations: Mapping[str, PanelWorkers]
     desk: Desk
     shops: Callable[[], tuple[Shop, ...]]
     outlets: Outlets

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from watcher.daemon.commands import new_order
 from watcher.errors import NotFound, RequestError, WatcherError
-from watcher.intake import new_order
 from watcher.model import Action, ActionState, Kind, Order, Origin, Status
 from watcher.web.backend import (
     CURSOR,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.backups import check_room, scratch
+from watcher.daemon.backups import check_room, scratch
 from watcher.errors import RequestError
 from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies

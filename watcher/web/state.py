@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import NotFound
 from watcher.model import ActionState
 from watcher.orders.schedule import lesson
 from watcher.rules.rule import Rule
-from watcher.station import Station
 from watcher.store import StoredService
 from watcher.web.backend import (
     CURSOR,
@@ -133,7 +133,7 @@ def rule_views(backend: Backend) -> list[RuleView]:
     return [_rule_view(backend, rule) for rule in backend.judge.rules]
 
 
-def _panel_view(backend: Backend, station: Station) -> PanelView:
+def _panel_view(backend: Backend, station: PanelWorkers) -> PanelView:
     state = backend.survey.panel(station)
     census = backend.survey.census(station.name)
     balance = backend.judge.balances.get(station.name)

@@ -6,16 +6,20 @@ from random import Random
 
 import msgspec
 
-from watcher.actions import ActionWorker
 from watcher.common.round_robin import RoundRobin
 from watcher.config import PanelConfig
-from watcher.ledger import Ledger
+from watcher.daemon.account_sync import AccountSync
+from watcher.daemon.action_sender import ActionSender
+from watcher.daemon.outcomes import OutcomeWriter
+from watcher.daemon.poller import Poller
+from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.refill_poller import RefillPoller
+from watcher.daemon.scheduler import Scheduler, Task
 from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind
 from watcher.orders.columns.table import OrderTable
 from watcher.orders.schedule import PollQueue
 from watcher.orders.watchlist import Watchlist
-from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
 from watcher.panels.gateway import PanelGateway
@@ -23,23 +27,19 @@ from watcher.panels.health import SERVICES
 from watcher.panels.pacing import Pace
 from watcher.panels.rate import Rate, start_of
 from watcher.panels.unread import UnreadValues
-from watcher.poller import Poller
-from watcher.refills import RefillWatcher
 from watcher.rules.engine import RuleEngine
-from watcher.schedule import Schedule, Task
 from watcher.store import Store
-from watcher.upkeep import Upkeep
 
 
-class Station(msgspec.Struct, frozen=True, kw_only=True):
+class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     """One panel's workers."""
 
     config: PanelConfig
     line: PanelGateway
     poller: Poller
-    worker: ActionWorker
-    refills: RefillWatcher
-    upkeep: Upkeep
+    worker: ActionSender
+    refills: RefillPoller
+    upkeep: AccountSync
     book: Watchlist
     wake: Callable[[str], None]
 
@@ -95,24 +95,24 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
                 self.wake(task)
 
 
-class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
     """What all stations share, for building one."""
 
     store: Store
     book: Watchlist
     judge: RuleEngine
-    ledger: Ledger
-    outcomes: Outcomes
+    ledger: ChangeRecorder
+    outcomes: OutcomeWriter
     metrics: Metrics
-    schedule: Schedule
+    schedule: Scheduler
     clock: Callable[[], float]
     turns: RoundRobin
 
-    async def build(self, panel: PanelConfig) -> Station:
+    async def build(self, panel: PanelConfig) -> PanelWorkers:
         """A station that is ready to work; nothing is asked of the panel yet."""
         line = await self._line(panel)
         settings = panel.settings
-        station = Station(
+        station = PanelWorkers(
             config=panel,
             line=line,
             book=self.book,
@@ -126,13 +126,13 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
                 wake=partial(self.schedule.wake, f"poll:{panel.name}"),
             ),
-            worker=ActionWorker(
+            worker=ActionSender(
                 line=line,
                 store=self.store,
                 book=self.book,
                 outcomes=self.outcomes,
             ),
-            refills=RefillWatcher(
+            refills=RefillPoller(
                 line=line,
                 store=self.store,
                 book=self.book,
@@ -140,7 +140,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 ledger=self.ledger,
                 gives_up_after=settings.refill_gives_up_after,
             ),
-            upkeep=Upkeep(
+            upkeep=AccountSync(
                 line=line,
                 store=self.store,
                 book=self.book,

@@ -39,7 +39,7 @@ _BAD_ROW_AFTER = 3600.0  # seconds until an order is looked at again that can't 
 _RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
 
 
-class Ledger:
+class ChangeRecorder:
     """Keeps transitions and the rules' decisions on them."""
 
     def __init__(

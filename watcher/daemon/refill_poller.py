@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
+from watcher.daemon.recorder import ChangeRecorder
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
-from watcher.ledger import Ledger
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
 from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
 from watcher.orders.schedule import MIN_GAP, RetryDelay
@@ -34,7 +34,7 @@ _ANSWERED_WITHIN = 3600.0  # seconds: a panel that told of an order in them is n
 Row = RefillObservation | RowError | None  # None: the answer says nothing of the task
 
 
-class RefillWatcher:
+class RefillPoller:
     """The refill tasks of one panel that are not final.
 
     Each is in the heap, with the time when something is to be done about it, or under way.
@@ -46,7 +46,7 @@ class RefillWatcher:
         line: PanelGateway,
         store: Store,
         book: Watchlist,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         judge: RuleEngine,
         gives_up_after: float,
     ) -> None:

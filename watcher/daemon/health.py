@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from watcher.common.wording import counted
+from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.scheduler import Scheduler, kind_of
+from watcher.daemon.status import DaemonStatus
+from watcher.daemon.systemd import Systemd
 from watcher.errors import StoreError
 from watcher.metrics import Metrics
-from watcher.schedule import Schedule, kind_of
-from watcher.station import Station
 from watcher.store import Store
-from watcher.supervisor import Supervisor
-from watcher.survey import Survey
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ _WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # as lon
 _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's longest timeout
 
 
-class Health:
+class DaemonHealth:
     """Its tasks return when they want to run next."""
 
     def __init__(
@@ -32,10 +32,10 @@ class Health:
         *,
         store: Store,
         metrics: Metrics,
-        schedule: Schedule,
-        survey: Survey,
-        stations: Mapping[str, Station],
-        supervisor: Supervisor,
+        schedule: Scheduler,
+        survey: DaemonStatus,
+        stations: Mapping[str, PanelWorkers],
+        supervisor: Systemd,
         clock: Callable[[], float],
         is_loading: Callable[[], bool],
     ) -> None:

@@ -6,15 +6,15 @@ take it, whatever becomes of the worker that learnt it.
 
 from collections.abc import Callable, Sequence
 
+from watcher.daemon.recorder import ChangeRecorder
 from watcher.errors import LifecycleError
-from watcher.ledger import Ledger
 from watcher.model import Kind, Outcome
 from watcher.panels.protocol import is_refill_disabled
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
-class Outcomes:
+class OutcomeWriter:
     """All panels' outcomes that are not on record."""
 
     def __init__(
@@ -22,7 +22,7 @@ class Outcomes:
         *,
         store: Store,
         judge: RuleEngine,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         clock: Callable[[], float],
     ) -> None:
         self._store = store

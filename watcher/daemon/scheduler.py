@@ -38,7 +38,7 @@ def kind_of(task: str) -> str:
     return task.partition(":")[0]
 
 
-class Schedule:
+class Scheduler:
     """Runs tasks, each at the time that it asked for.
 
     `on_jump` is called with the seconds by which somebody has set the clock; tasks are planned

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import msgspec
 
+from watcher.daemon.recorder import ChangeRecorder
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
-from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import (
     FINAL,
@@ -37,7 +37,7 @@ WITHDRAWN = "withdrawn by hand"
 _TOO_LATE = "action {} is {}: only what is planned can be withdrawn"
 
 
-class Intake:
+class OrderCommands:
     """One daemon's desk."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Intake:
         store: Store,
         book: Watchlist,
         judge: RuleEngine,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         metrics: Metrics,
         clock: Callable[[], float],
         profiles: Callable[[], Mapping[str, Profile]],

@@ -8,7 +8,7 @@ from watcher.orders.watchlist import Watchlist
 from watcher.store import Store
 
 
-class Loading:
+class OrderLoader:
     """Every order of these panels that is not closed, the oldest first."""
 
     def __init__(self, store: Store, panels: Collection[str], *, links: bool) -> None:

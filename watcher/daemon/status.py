@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
 from watcher.orders.panel_orders import PanelCounts
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
-from watcher.station import Station
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
 
 
-class Survey:
+class DaemonStatus:
     """Gathers what the others know."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Survey:
         store: Store,
         book: Watchlist,
         judge: RuleEngine,
-        stations: Mapping[str, Station],
+        stations: Mapping[str, PanelWorkers],
         clock: Callable[[], float],
         revision: str,
     ) -> None:
@@ -119,11 +119,11 @@ class Survey:
         unresolved = Counter(self._judge.unresolved.values())
         return [self._panel(station, unresolved) for station in self._stations.values()]
 
-    def panel(self, station: Station) -> PanelState:
+    def panel(self, station: PanelWorkers) -> PanelState:
         """One panel's state."""
         return self._panel(station, Counter(self._judge.unresolved.values()))
 
-    def _panel(self, station: Station, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
+    def _panel(self, station: PanelWorkers, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
         name, line, settings = station.name, station.line, station.config.settings
         census = self.census(name)
         balance = self._judge.balances.get(name)

@@ -25,7 +25,7 @@ import msgspec
 _MEMORY = 100  # batches' worth of answered ids, after which bad ones begin to be forgotten
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request: the ids that it asks for, and what is known of them.
 
     `rest` is the other part of the batch, `part` how many to ask for at once (0: for all), and
@@ -43,14 +43,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         return self.answers is None
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Bisection(msgspec.Struct, frozen=True):
     """What follows from a request without an answer: the id that is `bad`, those that are free."""
 
     bad: str | None = None
     free: Sequence[str] = ()
 
 
-class Suspects:
+class BatchBisector:
     """The batches of one panel that hold, or may hold, ids that spoil a request.
 
     `limit` is the most ids that a request can carry. Each Ask that goes out, fresh ones as well,
@@ -59,7 +59,7 @@ class Suspects:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[Ask] = deque()  # without `rest`: whole batches, not yet halved
+        self._waiting: deque[PollRequest] = deque()  # without `rest`: whole batches, not yet halved
         self._answers = 0
         self._good = 0.0
         self._bad = 0.0
@@ -79,18 +79,18 @@ class Suspects:
         """Whether one bad id is known to spoil a whole batch here."""
         return self._bad > 0
 
-    def take(self) -> Ask:
+    def take(self) -> PollRequest:
         """The next part of a suspicious batch."""
         batch = self._waiting.popleft()
         part = batch.part or len(batch.ids)
         return msgspec.structs.replace(batch, ids=batch.ids[:part], rest=batch.ids[part:])
 
-    def again(self, ask: Ask) -> None:
+    def again(self, ask: PollRequest) -> None:
         """Nothing was learnt of it: it waits as before."""
         if not ask.is_fresh:
             self._wait([*ask.ids, *ask.rest], ask.part, ask.answers)
 
-    def answered(self, ask: Ask) -> None:
+    def answered(self, ask: PollRequest) -> None:
         """The panel told of these ids."""
         self._answers += 1
         self._good += len(ask.ids)
@@ -99,34 +99,34 @@ class Suspects:
         if ask.rest:
             self._wait(ask.rest, _half(ask.rest), ask.answers)
 
-    def refused(self, ask: Ask) -> Finding:
+    def refused(self, ask: PollRequest) -> Bisection:
         """The panel refused to tell of these ids."""
         since = self._answers if ask.answers is None else ask.answers
         return self._is_among(ask, since)
 
-    def failed(self, ask: Ask) -> Finding:
+    def failed(self, ask: PollRequest) -> Bisection:
         """The panel answered with nonsense, or not at all."""
         if not ask.is_fresh and self.is_proven(ask) and (ask.part or len(ask.ids) == 1):
             return self._is_among(ask, self._answers)
         part = 0 if ask.is_fresh else _half(ask.ids)
         self._wait([*ask.rest, *ask.ids], part, self._answers, last=True)
-        return Finding()
+        return Bisection()
 
-    def is_proven(self, ask: Ask) -> bool:
+    def is_proven(self, ask: PollRequest) -> bool:
         """Whether the panel has told of others since these ids spoiled a request."""
         return ask.answers is not None and self._answers > ask.answers
 
-    def _is_among(self, ask: Ask, answers: int) -> Finding:
+    def _is_among(self, ask: PollRequest, answers: int) -> Bisection:
         if len(ask.ids) == 1:
             self._bad += not ask.is_fresh
-            return Finding(ask.ids[0], ask.rest)
+            return Bisection(ask.ids[0], ask.rest)
         self._wait(ask.ids, _half(ask.ids), answers)
-        return Finding(free=ask.rest)
+        return Bisection(free=ask.rest)
 
     def _wait(
         self, ids: Sequence[str], part: int, answers: int | None, *, last: bool = False
     ) -> None:
-        batch = Ask(ids=ids, part=part, answers=answers)
+        batch = PollRequest(ids=ids, part=part, answers=answers)
         (self._waiting.append if last else self._waiting.appendleft)(batch)
 
 

@@ -18,6 +18,9 @@ import msgspec
 import structlog
 
 from watcher.common.round_robin import RoundRobin
+from watcher.daemon.bisection import BatchBisector, PollRequest
+from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.untracked_ids import UntrackedIds
 from watcher.errors import (
     LifecycleError,
     NotSent,
@@ -27,7 +30,6 @@ from watcher.errors import (
     StoreRefused,
     Unreadable,
 )
-from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.model import Observation, Order, RowError, Status, Transition
 from watcher.orders.lifecycle import observe, set_aside
@@ -38,8 +40,6 @@ from watcher.panels.breaker import BreakerState
 from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import STATUS
 from watcher.panels.protocol import ErrorKind, StatusAnswer, Unmatched, error_kind, is_about_an_id
-from watcher.strangers import Strangers
-from watcher.suspects import Ask, Suspects
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Poller:
         *,
         line: PanelGateway,
         book: Watchlist,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         metrics: Metrics,
         turns: RoundRobin,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
@@ -96,10 +96,10 @@ class Poller:
         self._recording = asyncio.Lock()
         self._under_way = 0  # requests that are not answered
         self._rests_until = 0.0
-        self._suspects = Suspects(line.client.limit("status"))
+        self._suspects = BatchBisector(line.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
-        self.strangers = Strangers()
+        self.strangers = UntrackedIds()
         self._strangers_last = False
         self._met = asyncio.Event()  # something was learnt of a stranger
         self._failed_in_a_row = 0
@@ -135,7 +135,7 @@ class Poller:
         self._doubted.clear()
         self._release()
 
-    async def _run(self, ask: Ask, batch: Batch | None) -> None:
+    async def _run(self, ask: PollRequest, batch: Batch | None) -> None:
         try:
             await self._round(ask, batch)
         except Exception:
@@ -183,19 +183,19 @@ class Poller:
             return now
         return self._book.next_due(self._line.name, now)
 
-    def _next(self, now: float) -> tuple[Ask, Batch | None]:
+    def _next(self, now: float) -> tuple[PollRequest, Batch | None]:
         if self._suspects and not self._asks_others(now):
             return self._suspects.take(), None
         alone = now < self._one_by_one_until or bool(self._held)
         limit = 1 if alone else self._suspects.size
         if self._asks_strangers(now):
-            return Ask(ids=self.strangers.take(limit)), None
+            return PollRequest(ids=self.strangers.take(limit)), None
         self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
         batch = self._book.take(self._line.name, limit, now)
         self._metrics.batch_orders.labels(self._line.name).observe(len(batch.ids))
         # Once a batch, for the order that is latest: a million orders are too many.
         self._metrics.lag.labels(self._line.name).observe(batch.late)
-        return Ask(ids=batch.ids), batch
+        return PollRequest(ids=batch.ids), batch
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
@@ -212,7 +212,7 @@ class Poller:
         self._strangers_last = self.strangers.wait and not (self._strangers_last and is_other_due)
         return self._strangers_last
 
-    async def _round(self, ask: Ask, batch: Batch | None) -> None:
+    async def _round(self, ask: PollRequest, batch: Batch | None) -> None:
         marks = [0] * len(ask.ids) if batch is None else batch.marks
         try:
             news = await self._ask(ask.ids, marks)
@@ -248,7 +248,7 @@ class Poller:
         order = self._book.order(self._line.name, order_id)
         return order is not None and order.status is not Status.UNKNOWN
 
-    async def _in_doubt(self, ask: Ask, error: Refused) -> None:
+    async def _in_doubt(self, ask: PollRequest, error: Refused) -> None:
         """It may be about the panel: nothing is learnt of the ids."""
         if not self._line.health.refuses and not self._doubted:
             self._doubted, self._doubt_text = {*ask.ids}, str(error)
@@ -259,7 +259,7 @@ class Poller:
         held, self._held = self._held, {}
         self._put_back(held)
 
-    def _not_asked(self, ask: Ask) -> None:
+    def _not_asked(self, ask: PollRequest) -> None:
         if ask.is_fresh:
             self._put_back(ask.ids)
         else:
@@ -274,7 +274,7 @@ class Poller:
             self.strangers.leave(ids)  # no answer is no refusal
             await self._learn(ids, StatusAnswer({ids[0]: RowError(str(error))}))
 
-    async def _answered(self, ask: Ask, news: StatusAnswer, batch: Batch | None) -> None:
+    async def _answered(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
         self._line.last_success = self._line.clock()
         self._note_answered(ask.ids)
         if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
@@ -285,7 +285,7 @@ class Poller:
         if self._held:  # it is about these orders: others are answered
             await self._learn_held()
 
-    async def _told_of(self, ask: Ask, news: StatusAnswer, batch: Batch | None) -> None:
+    async def _told_of(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
         self._suspects.answered(ask)
         ids = ask.ids
         if batch is not None:
@@ -310,7 +310,7 @@ class Poller:
         held, self._held = self._held, {}
         await self._learn([*held], StatusAnswer({**held}))
 
-    async def _refused(self, ask: Ask, error: Refused) -> None:
+    async def _refused(self, ask: PollRequest, error: Refused) -> None:
         proven = self._suspects.is_proven(ask)
         is_odd = not is_about_an_id(str(error))
         finding = self._suspects.refused(ask)
@@ -363,7 +363,7 @@ class Poller:
             until = after_problem(count, now, _FAILS_ALL_PAUSE)
             self._quiet_until = max(self._quiet_until, until)
 
-    async def _failed(self, ask: Ask, error: PanelError) -> None:
+    async def _failed(self, ask: PollRequest, error: PanelError) -> None:
         if isinstance(error, Unreadable):
             self._rest_unproven()
         else:

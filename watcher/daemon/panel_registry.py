@@ -7,17 +7,17 @@ import msgspec
 import structlog
 
 from watcher.config import PanelConfig
+from watcher.daemon.loader import OrderLoader
+from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
+from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.scheduler import Scheduler
 from watcher.errors import StoreCorrupt
-from watcher.ledger import Ledger
-from watcher.loading import Loading
 from watcher.metrics import Metrics
 from watcher.model import Action, Refill
 from watcher.orders.columns.check_times import CheckTimes
 from watcher.orders.schedule import HazardModel
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.health import HealthState
-from watcher.schedule import Schedule
-from watcher.station import Station, Workshop
 from watcher.store import Settled, Store
 
 log = structlog.get_logger()
@@ -30,12 +30,12 @@ class _Load(msgspec.Struct, frozen=True):
     """What the database holds for some panels, and their orders, which may not all be there yet."""
 
     book: Watchlist
-    orders: Loading
+    orders: OrderLoader
     refills: list[Refill]
     planned: list[Action]
 
 
-class Fleet:
+class PanelRegistry:
     """`stations` by their panels' names; the tasks of each are in the schedule."""
 
     def __init__(
@@ -43,12 +43,12 @@ class Fleet:
         *,
         store: Store,
         book: Watchlist,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         metrics: Metrics,
-        schedule: Schedule,
-        workshop: Workshop,
+        schedule: Scheduler,
+        workshop: PanelWorkersFactory,
         clock: Callable[[], float],
-        stations: dict[str, Station],
+        stations: dict[str, PanelWorkers],
         on_loaded: Callable[[], None],
         on_damaged: Callable[[StoreCorrupt], None],
     ) -> None:
@@ -216,8 +216,8 @@ class Fleet:
         self._is_loaded.set()
         self._on_loaded()
 
-    async def _load(self, fresh: Mapping[str, Station]) -> _Load:
-        orders = Loading(self._store, fresh, links=self._book.keeps_links)
+    async def _load(self, fresh: Mapping[str, PanelWorkers]) -> _Load:
+        orders = OrderLoader(self._store, fresh, links=self._book.keeps_links)
         load = _Load(Watchlist(), orders, [], [])
         if not fresh:
             return load
@@ -234,7 +234,9 @@ class Fleet:
             load.planned.extend(await self._store.planned(panel))
         return load
 
-    def _exchange(self, old: Sequence[Station], new: Sequence[Station], load: _Load) -> None:
+    def _exchange(
+        self, old: Sequence[PanelWorkers], new: Sequence[PanelWorkers], load: _Load
+    ) -> None:
         """All at once: nobody sees a panel that is half there."""
         now = self._clock()
         for station in old:
@@ -251,16 +253,16 @@ class Fleet:
             self.stations[action.panel].worker.add([action])
         self._resume(new)
 
-    def _begin(self, stations: Collection[Station]) -> None:
+    def _begin(self, stations: Collection[PanelWorkers]) -> None:
         for station in stations:
             self._book.begin(station.name)
 
-    def _resume(self, stations: Collection[Station]) -> None:
+    def _resume(self, stations: Collection[PanelWorkers]) -> None:
         for station in stations:
             for task, work in station.tasks().items():
                 self._schedule.add(task, work)
 
 
-async def _close(stations: Collection[Station]) -> None:
+async def _close(stations: Collection[PanelWorkers]) -> None:
     for station in stations:
         await station.line.client.close()

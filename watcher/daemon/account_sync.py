@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import structlog
 
+from watcher.daemon.recorder import ChangeRecorder
 from watcher.errors import PanelError, RateLimited
-from watcher.ledger import Ledger
 from watcher.model import Status
 from watcher.orders.schedule import RetryDelay
 from watcher.orders.watchlist import Watchlist
@@ -28,7 +28,7 @@ _AFTER_CRASH = (5.0, 300.0)  # seconds: the first and the longest
 _ORDERS_TRIED = 10  # one by one, while the panel refuses everything
 
 
-class Upkeep:
+class AccountSync:
     """Reads what is asked for rarely. Each method returns when it wants to run next."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Upkeep:
         line: PanelGateway,
         store: Store,
         book: Watchlist,
-        ledger: Ledger,
+        ledger: ChangeRecorder,
         judge: RuleEngine,
         balance_every: float,
         services_every: float,

@@ -13,7 +13,7 @@ ASK_AGAIN_AFTER = 60.0  # seconds: as long a refusal answers further requests
 _MOST_REFUSED = 10_000
 
 
-class Strangers:
+class UntrackedIds:
     """Each id waits, or is under way, until `leave` or `refuse`."""
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 
 import structlog
 
+from watcher.daemon.outcomes import OutcomeWriter
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import (
     Accepted,
@@ -25,7 +26,6 @@ from watcher.model import (
 )
 from watcher.orders.schedule import MIN_GAP, RetryDelay
 from watcher.orders.watchlist import Watchlist
-from watcher.outcomes import Outcomes
 from watcher.panels.gateway import PanelGateway
 from watcher.panels.pacing import RequestLane
 from watcher.panels.protocol.action_answers import NOT_NAMED
@@ -38,7 +38,7 @@ _CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
 _ONE_BY_ONE_FOR = 30 * 86400.0  # seconds, after a batch whose answer can't be matched
 
 
-class ActionWorker:
+class ActionSender:
     """Sends one panel's actions."""
 
     def __init__(
@@ -47,7 +47,7 @@ class ActionWorker:
         line: PanelGateway,
         store: Store,
         book: Watchlist,
-        outcomes: Outcomes,
+        outcomes: OutcomeWriter,
     ) -> None:
         self._line = line
         self._store = store

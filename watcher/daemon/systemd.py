@@ -15,7 +15,7 @@ log = structlog.get_logger()
 _SEND_WITHIN = 1.0  # seconds
 
 
-class Supervisor:
+class Systemd:
     """The one who started the daemon, as the environment names it."""
 
     def __init__(self, env: Mapping[str, str], pid: int) -> None:

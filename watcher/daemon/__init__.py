@@ -1,0 +1,1 @@
+"""What runs: one panel's tasks, and those of the daemon as a whole."""

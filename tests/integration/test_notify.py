@@ -17,6 +17,7 @@ from tests.support.receiver import SECRET, Receiver, a_receiver
 from tests.unit.store_kit import opened
 from watcher.config import NotifyTarget, Secret
 from watcher.errors import StoreFull
+from watcher.events.retries import TRIES
 from watcher.metrics import Metrics
 from watcher.outlets.courier import Courier
 from watcher.panels.profiles import shipped
@@ -24,7 +25,6 @@ from watcher.simulator import SimulatedPanel
 from watcher.simulator.fate import Ending, Fate
 from watcher.simulator.traits import Trait
 from watcher.telling.notices import Event, Notice, Stage, Trouble
-from watcher.telling.retries import TRIES
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 LOW = 'low_balance = "25.00"\n'

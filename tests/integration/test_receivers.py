@@ -19,11 +19,11 @@ from tests.support.house import KEY
 from tests.support.process import DaemonProcess, free_port
 from tests.support.receiver import SECRET
 from watcher.errors import Undelivered
+from watcher.events.signatures import headers, secret_of
+from watcher.events.webhook import Webhook
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
 from watcher.simulator.fate import Fate
-from watcher.telling.signatures import headers, secret_of
-from watcher.telling.webhooks import Webhook
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PHP = shutil.which("php")

@@ -6,17 +6,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from watcher.telling.lanes import AT_ONCE, Change, Lane, Lanes, kind_of
-from watcher.telling.retries import LONG_ENOUGH, LONGEST, TRIES, pause
+from watcher.events.retries import LONG_ENOUGH, LONGEST, TRIES, pause
+from watcher.events.retry_lanes import AT_ONCE, ChangeKind, RetryLane, RetryLanes, kind_of
 
 WAVE = 7
 
 
 def test_what_a_change_is():
-    assert kind_of({"status", "remains"}) is Change.STATUS
-    assert kind_of({"remains", "charge"}) is Change.PROGRESS
-    assert kind_of({"start_count"}) is Change.PROGRESS
-    assert kind_of({"charge"}) is Change.OTHER
+    assert kind_of({"status", "remains"}) is ChangeKind.STATUS
+    assert kind_of({"remains", "charge"}) is ChangeKind.PROGRESS
+    assert kind_of({"start_count"}) is ChangeKind.PROGRESS
+    assert kind_of({"charge"}) is ChangeKind.OTHER
 
 
 def test_the_pauses_grow_up_to_an_hour_and_all_tries_take_three_days():
@@ -26,16 +26,16 @@ def test_the_pauses_grow_up_to_an_hour_and_all_tries_take_three_days():
 
 
 def test_an_order_that_fails_waits_alone():
-    lanes = Lanes(0)
+    lanes = RetryLanes(0)
     assert not lanes.failed(7, 3, "HTTP 500", 100.0)
-    assert lanes.held[7] == Lane(7, 3, 1, 110.0, "HTTP 500")
+    assert lanes.held[7] == RetryLane(7, 3, 1, 110.0, "HTTP 500")
     assert lanes.room(100.0) == AT_ONCE
     assert lanes.due(109.0) == []
     assert [lane.key for lane in lanes.due(110.0)] == [7]
 
 
 def test_a_change_is_given_up_and_the_next_has_its_turn():
-    lanes = Lanes(0)
+    lanes = RetryLanes(0)
     given_up = [lanes.failed(7, 3, "HTTP 500", float(at)) for at in range(TRIES)]
     assert given_up == [*[False] * (TRIES - 1), True]
     assert lanes.held[7].first == 4
@@ -43,7 +43,7 @@ def test_a_change_is_given_up_and_the_next_has_its_turn():
 
 
 def test_where_all_fail_it_is_the_target_and_no_change_is_given_up():
-    lanes = Lanes(0)
+    lanes = RetryLanes(0)
     for key in range(5):
         lanes.failed(key, key, "HTTP 500", 100.0)
     assert lanes.room(100.0) == 0
@@ -59,14 +59,14 @@ def test_where_all_fail_it_is_the_target_and_no_change_is_given_up():
 
 
 def test_failures_of_one_wave_are_one_pause():
-    lanes = Lanes(0)
+    lanes = RetryLanes(0)
     for key in range(10):
         lanes.failed(key, key, "no answer in time", 100.0)
     assert lanes.paused_until == 110.0
 
 
 def test_a_target_can_say_how_long_it_wants_nothing():
-    lanes = Lanes(0)
+    lanes = RetryLanes(0)
     lanes.failed(1, 1, "HTTP 429", 100.0, wait=300.0)
     assert lanes.room(399.0) == 0
     assert lanes.room(400.0) == 1
@@ -74,24 +74,24 @@ def test_a_target_can_say_how_long_it_wants_nothing():
 
 
 def test_a_new_start_tries_at_once():
-    lanes = Lanes(0, [Lane(1, 1, 9, 5000.0, "HTTP 500")])
+    lanes = RetryLanes(0, [RetryLane(1, 1, 9, 5000.0, "HTTP 500")])
     lanes.hurry(100.0)
-    assert lanes.due(100.0) == [Lane(1, 1, 9, 100.0, "HTTP 500")]
+    assert lanes.due(100.0) == [RetryLane(1, 1, 9, 100.0, "HTTP 500")]
     assert lanes.changed == {1}
 
 
 class Machine(RuleBasedStateMachine):
     """Orders change, a target fails as it likes, the daemon is killed between any two steps.
 
-    What `watcher.outlets.feed` does with Lanes and the database is done here in memory.
+    What `watcher.events.feed` does with Lanes and the database is done here in memory.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.history: list[tuple[int, int]] = []  # (change, order)
-        self.lanes = Lanes(0)
-        self.saved: tuple[int, list[Lane]] = (0, [])
+        self.lanes = RetryLanes(0)
+        self.saved: tuple[int, list[RetryLane]] = (0, [])
         self.delivered: defaultdict[int, list[int]] = defaultdict(list)  # by order
         self.dead: set[int] = set()
         self.poison: set[int] = set()
@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
             self.saved = (self.lanes.cursor, list(self.lanes.held.values()))
             self.lanes.changed.clear()
         else:
-            self.lanes = Lanes(*self.saved)
+            self.lanes = RetryLanes(*self.saved)
 
     @rule(back=st.integers(0, 20))
     def replay(self, back: int) -> None:

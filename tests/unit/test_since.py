@@ -18,10 +18,10 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
+from watcher.events.retry_lanes import RetryLane, RetryLanes
 from watcher.model import ActionState, Kind, Order, RefillStatus, RuleAction
 from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
-from watcher.telling.lanes import Lane, Lanes
 from watcher.telling.notices import MOMENTS, Event
 
 AT = 1_800_000_000.1234567
@@ -158,7 +158,7 @@ def test_the_brake_forgets_at_the_hour_and_not_before() -> None:
 
 @pytest.mark.parametrize(("to", "cursor"), [(4, 4), (5, 5), (6, 5)])
 def test_a_rewind_never_goes_on(to: int, cursor: int) -> None:
-    lanes = Lanes(5)
+    lanes = RetryLanes(5)
     lanes.rewind(to)
     assert lanes.cursor == cursor
 
@@ -168,7 +168,7 @@ def test_what_waits_is_left_to_the_reading_only_if_that_begins_before_it(
     first: int, kept: bool
 ) -> None:
     """After a rewind to 3 the changes from 4 on are read again; the lane's from `first` on."""
-    lanes = Lanes(9, [Lane(1, first, attempts=2, next_at=50.0)])
+    lanes = RetryLanes(9, [RetryLane(1, first, attempts=2, next_at=50.0)])
     lanes.rewind(3)
     assert (1 in lanes.held) is kept
     assert (1 in lanes.changed) is not kept
@@ -176,20 +176,20 @@ def test_what_waits_is_left_to_the_reading_only_if_that_begins_before_it(
 
 @pytest.mark.parametrize(("first", "wanted"), [(4, 4), (5, 5), (6, 5)])
 def test_a_lane_is_moved_back_and_never_on_by_holding(first: int, wanted: int) -> None:
-    lanes = Lanes(9, [Lane(1, 5, attempts=2, next_at=50.0, error="HTTP 500")])
+    lanes = RetryLanes(9, [RetryLane(1, 5, attempts=2, next_at=50.0, error="HTTP 500")])
     lanes.hold(1, first, 7.0)
     assert lanes.held[1].first == wanted
     assert lanes.held[1].attempts == (0 if first < 5 else 2)
 
 
 def test_a_lane_is_due_at_its_moment() -> None:
-    lanes = Lanes(9, [Lane(1, 5, next_at=AT)])
+    lanes = RetryLanes(9, [RetryLane(1, 5, next_at=AT)])
     assert lanes.due(JUST_BEFORE) == []
     assert [lane.key for lane in lanes.due(AT)] == [1]
 
 
 def test_a_pause_ends_at_its_moment() -> None:
-    lanes = Lanes(9)
+    lanes = RetryLanes(9)
     lanes.failed(1, 1, "HTTP 429", AT, wait=100.0)
     assert lanes.room(math.nextafter(AT + 100.0, 0.0)) == 0
     assert lanes.room(AT + 100.0) == 1

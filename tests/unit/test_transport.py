@@ -19,7 +19,7 @@ from tests.support.tls import OTHER, SERVER, context
 from watcher.cli import app
 from watcher.common.transport import failure
 from watcher.errors import Undelivered
-from watcher.telling.webhooks import Webhook
+from watcher.events.webhook import Webhook
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _OF_A_LIBRARY = re.compile(r"\[|\]|_|Errno|Error\b|ssl\.c|127\.0\.0\.1|localhost|private")

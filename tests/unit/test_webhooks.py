@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from watcher.errors import Undelivered
-from watcher.telling.signatures import headers, secret_of, signature
-from watcher.telling.webhooks import Webhook
+from watcher.events.signatures import headers, secret_of, signature
+from watcher.events.webhook import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the specification's example
 

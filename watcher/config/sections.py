@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from watcher.config.hosts import Hosts
+from watcher.events.retry_lanes import ChangeKind
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules.rule import Rule
-from watcher.telling.lanes import Change
 from watcher.telling.notices import Event
 
 Right = Literal["read", "order"]
@@ -169,7 +169,7 @@ class EventsTarget(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: Secret
     secret: Secret | None
-    on: frozenset[Change]
+    on: frozenset[ChangeKind]
     panels: frozenset[str] | None
 
 

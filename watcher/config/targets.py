@@ -16,10 +16,10 @@ from watcher.config.sections import (
     Secret,
 )
 from watcher.config.toml_tables import TomlTables
+from watcher.events.retry_lanes import ChangeKind
+from watcher.events.signatures import secret_of
 from watcher.telling import messengers
-from watcher.telling.lanes import Change
 from watcher.telling.notices import Event
-from watcher.telling.signatures import secret_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _HTTP = ("http", "https")
@@ -74,7 +74,7 @@ def read_events(
         if section is None:
             continue
         name = _name(tables, section, f"events{number}", path, names)
-        on = _words(tables, Change, section.on, path)
+        on = _words(tables, ChangeKind, section.on, path)
         for panel in section.panels or ():
             if panel not in panels:
                 tables.note(f"{path}.panels", f"there is no panel {panel!r}")

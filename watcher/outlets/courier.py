@@ -7,13 +7,13 @@ import structlog
 
 from watcher.config import NotifyTarget
 from watcher.errors import Undelivered
+from watcher.events.retries import LONG_ENOUGH, pause
+from watcher.events.signatures import secret_of
+from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
 from watcher.store import Message, Store
 from watcher.telling.letters import Letter, letter, trial
 from watcher.telling.messengers import Messenger
-from watcher.telling.retries import LONG_ENOUGH, pause
-from watcher.telling.signatures import secret_of
-from watcher.telling.webhooks import JSON, Webhook
 
 log = structlog.get_logger()
 

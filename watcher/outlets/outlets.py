@@ -8,13 +8,13 @@ from watcher.config import EventsTarget, NotifyTarget
 from watcher.daemon.scheduler import Scheduler
 from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound
+from watcher.events.feed import EventFeed
+from watcher.events.retry_lanes import RetryLanes
 from watcher.metrics import Metrics
 from watcher.outlets.courier import Courier
-from watcher.outlets.feed import Feed
 from watcher.outlets.reporter import Reporter
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
-from watcher.telling.lanes import Lanes
 from watcher.telling.notices import Known
 
 _FORGET_EVERY, _KEPT = 86400.0, 30 * 86400.0  # seconds
@@ -27,7 +27,7 @@ class Prepared(msgspec.Struct, frozen=True):
     events: Sequence[EventsTarget]
     since: Mapping[str, float]
     known: Mapping[str, Sequence[Known]]
-    lanes: Mapping[str, Lanes]
+    lanes: Mapping[str, RetryLanes]
 
 
 class Outlets:
@@ -44,7 +44,7 @@ class Outlets:
         clock: Callable[[], float],
     ) -> None:
         self.couriers: dict[str, Courier] = {}
-        self.feeds: dict[str, Feed] = {}
+        self.feeds: dict[str, EventFeed] = {}
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
@@ -59,7 +59,7 @@ class Outlets:
         """Read what is on record of these targets. A StoreError leaves all as it was."""
         since: Mapping[str, float] = {}
         known: Mapping[str, Sequence[Known]] = {}
-        lanes: Mapping[str, Lanes] = {}
+        lanes: Mapping[str, RetryLanes] = {}
         if notify:
             now = self._clock()
             since = await self._store.know_targets([target.name for target in notify], now=now)
@@ -111,13 +111,13 @@ class Outlets:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
         return self.couriers[name]
 
-    def feed(self, name: str) -> Feed:
+    def feed(self, name: str) -> EventFeed:
         """The feed of that target; NotFound where there is none."""
         if name not in self.feeds:
             raise NotFound(f"there is no [[events]] target {name[:40]!r}")
         return self.feeds[name]
 
-    def wake(self, feed: Feed) -> None:
+    def wake(self, feed: EventFeed) -> None:
         """There is something to tell."""
         self._schedule.wake(f"events:{feed.target.name}")
 
@@ -153,7 +153,7 @@ class Outlets:
                 self.feeds[name] = old
                 continue
             lanes = prepared.lanes[name] if old is None else old.lanes
-            self.feeds[name] = Feed(
+            self.feeds[name] = EventFeed(
                 target, lanes, store=self._store, metrics=self._metrics, clock=self._clock
             )
             self._schedule.add(f"events:{name}", self.feeds[name].run_once)

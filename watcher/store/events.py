@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from watcher.events.retry_lanes import RetryLane, RetryLanes
 from watcher.store.base import StorePart, batched, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import (
@@ -18,7 +19,6 @@ from watcher.store.schema import (
     order_states,
     orders,
 )
-from watcher.telling.lanes import Lane, Lanes
 
 _CURRENT = ("status", "status_text", "remains", "start_count", "charge", "currency")
 _COLUMNS = (
@@ -66,23 +66,23 @@ class DeadEvent(msgspec.Struct, frozen=True):
 class Events(StorePart):
     """The tables `event_targets`, `event_lanes` and `dead_events`, and `history` as their queue."""
 
-    async def open_lanes(self, names: Collection[str]) -> dict[str, Lanes]:
+    async def open_lanes(self, names: Collection[str]) -> dict[str, RetryLanes]:
         """What each of the targets has yet to be told; a new one, what changes from now on."""
         known = sqlite.insert(event_targets).on_conflict_do_nothing()
 
-        async def work(connection: AsyncConnection) -> dict[str, Lanes]:
+        async def work(connection: AsyncConnection) -> dict[str, RetryLanes]:
             newest = await last_history_id(connection)
             if names:
                 await connection.execute(known, [{"name": n, "cursor": newest} for n in names])
-            lanes: dict[str, list[Lane]] = {name: [] for name in names}
+            lanes: dict[str, list[RetryLane]] = {name: [] for name in names}
             for row in await connection.execute(select(event_lanes)):
                 if row.target in lanes:
-                    lane = Lane(row.key, row.first, row.attempts, row.next_at, row.error)
+                    lane = RetryLane(row.key, row.first, row.attempts, row.next_at, row.error)
                     lanes[row.target].append(lane)
             cursors = {
                 row.name: row.cursor for row in await connection.execute(select(event_targets))
             }
-            return {name: Lanes(cursors[name], lanes[name]) for name in names}
+            return {name: RetryLanes(cursors[name], lanes[name]) for name in names}
 
         return await self._db.write("event_targets", work)
 
@@ -137,7 +137,9 @@ class Events(StorePart):
 
         return await self._db.read("first_change_since", fetch)
 
-    async def save_lanes(self, target: str, lanes: Lanes, dead: Iterable[DeadEvent] = ()) -> None:
+    async def save_lanes(
+        self, target: str, lanes: RetryLanes, dead: Iterable[DeadEvent] = ()
+    ) -> None:
         """Write how far the target was told, all or nothing; what changed counts as saved then."""
         changed = set(lanes.changed)
         there = [

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from watcher.errors import RequestError, Undelivered
+from watcher.events.feed import EventFeed
 from watcher.outlets.courier import Courier
-from watcher.outlets.feed import Feed
 from watcher.web.backend import Backend, Route, read_body
 from watcher.web.outlet_shapes import (
     DeadList,
@@ -93,7 +93,7 @@ def _notify_view(courier: Courier, given_up: int) -> NotifyView:
     )
 
 
-def _events_view(feed: Feed, newest: int, dead: int) -> EventsView:
+def _events_view(feed: EventFeed, newest: int, dead: int) -> EventsView:
     target, lanes = feed.target, feed.lanes
     return EventsView(
         name=target.name,

@@ -10,14 +10,14 @@ from enum import StrEnum
 
 import msgspec
 
-from watcher.telling.retries import TRIES, pause
+from watcher.events.retries import TRIES, pause
 
 AT_ONCE = 10  # orders that are told of at the same time
 _DOWN_AFTER = 5  # orders that fail in a row, until it is the target that fails
 _MOST_LANES = 1000  # orders that wait, until no further changes are read
 
 
-class Change(StrEnum):
+class ChangeKind(StrEnum):
     """What changed of an order."""
 
     STATUS = "status"
@@ -25,16 +25,16 @@ class Change(StrEnum):
     OTHER = "other"
 
 
-def kind_of(fields: Container[str]) -> Change:
+def kind_of(fields: Container[str]) -> ChangeKind:
     """What a change of these fields is."""
     if "status" in fields:
-        return Change.STATUS
+        return ChangeKind.STATUS
     if "remains" in fields or "start_count" in fields:
-        return Change.PROGRESS
-    return Change.OTHER
+        return ChangeKind.PROGRESS
+    return ChangeKind.OTHER
 
 
-class Lane(msgspec.Struct, frozen=True):
+class RetryLane(msgspec.Struct, frozen=True):
     """What waits of one order: its changes from `first` on."""
 
     key: int
@@ -44,10 +44,10 @@ class Lane(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class Lanes:
+class RetryLanes:
     """What one target has yet to be told. `changed` are the lanes that are not on record so."""
 
-    def __init__(self, cursor: int, held: Iterable[Lane] = ()) -> None:
+    def __init__(self, cursor: int, held: Iterable[RetryLane] = ()) -> None:
         self.cursor = cursor
         self.held = {lane.key: lane for lane in held}
         self.changed: set[int] = set()
@@ -71,7 +71,7 @@ class Lanes:
         """Whether further changes are to be read."""
         return len(self.held) < _MOST_LANES
 
-    def due(self, now: float) -> list[Lane]:
+    def due(self, now: float) -> list[RetryLane]:
         """Lanes that are to be tried now, the longest due first."""
         due = [lane for lane in self.held.values() if lane.next_at <= now]
         return sorted(due, key=lambda lane: lane.next_at)
@@ -116,16 +116,16 @@ class Lanes:
         else:
             attempts += 1
         if attempts >= TRIES:
-            self._put(Lane(key, change + 1, next_at=now))
+            self._put(RetryLane(key, change + 1, next_at=now))
             return True
-        self._put(Lane(key, change, attempts, now + pause(attempts), error))
+        self._put(RetryLane(key, change, attempts, now + pause(attempts), error))
         return False
 
     def hold(self, key: int, first: int, now: float) -> None:
         """The order's changes from this one on are to be told (again)."""
         before = self.held.get(key)
         if before is None or first < before.first:
-            self._put(Lane(key, first, next_at=now))
+            self._put(RetryLane(key, first, next_at=now))
 
     def go_on(self, key: int, first: int | None, now: float) -> None:
         """The lane's changes before this one have arrived; None: all of them."""
@@ -133,7 +133,7 @@ class Lanes:
             self.held.pop(key, None)
             self.changed.add(key)
         else:
-            self._put(Lane(key, first, next_at=now))
+            self._put(RetryLane(key, first, next_at=now))
 
     def rewind(self, cursor: int) -> None:
         """Read again from there: what waits only since then will be read with it."""
@@ -142,6 +142,6 @@ class Lanes:
             if lane.first > self.cursor:
                 self.go_on(lane.key, None, 0.0)
 
-    def _put(self, lane: Lane) -> None:
+    def _put(self, lane: RetryLane) -> None:
         self.held[lane.key] = lane
         self.changed.add(lane.key)

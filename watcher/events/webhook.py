@@ -6,8 +6,8 @@ import aiohttp
 
 from watcher.common.transport import failure
 from watcher.errors import Undelivered
-from watcher.telling.retries import LONGEST
-from watcher.telling.signatures import headers
+from watcher.events.retries import LONGEST
+from watcher.events.signatures import headers
 
 JSON = {"content-type": "application/json"}
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)

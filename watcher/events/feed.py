@@ -9,11 +9,11 @@ import structlog
 
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
+from watcher.events.retry_lanes import ChangeKind, RetryLanes, kind_of
+from watcher.events.signatures import secret_of
+from watcher.events.webhook import Webhook
 from watcher.metrics import Metrics
 from watcher.store import DeadEvent, OrderEvent, Store
-from watcher.telling.lanes import Change, Lanes, kind_of
-from watcher.telling.signatures import secret_of
-from watcher.telling.webhooks import Webhook
 
 log = structlog.get_logger()
 
@@ -25,13 +25,13 @@ _CHAIN = 50  # changes of one order at a time
 _MOST_DEAD = 10_000
 
 
-class Feed:
+class EventFeed:
     """One target's: at least once each, those of one order in order."""
 
     def __init__(
         self,
         target: EventsTarget,
-        lanes: Lanes,
+        lanes: RetryLanes,
         *,
         store: Store,
         metrics: Metrics,
@@ -201,7 +201,7 @@ class Feed:
         self._saved = cursor
 
 
-def _kind(event: OrderEvent) -> Change:
+def _kind(event: OrderEvent) -> ChangeKind:
     return kind_of(msgspec.json.decode(event.changes, type=dict[str, msgspec.Raw]))
 
 

@@ -26,8 +26,8 @@ from watcher.daemon.status import DaemonStatus
 from watcher.daemon.systemd import Systemd
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.metrics import Metrics
+from watcher.notify import Receivers
 from watcher.orders.watchlist import Watchlist
-from watcher.outlets import Outlets
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shops import ACTIONS, Desk
@@ -230,7 +230,7 @@ class Daemon:
             on_made=self._on_backup,
         )
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
-        self.outlets = Outlets(
+        self.outlets = Receivers(
             store=self.store,
             judge=self.judge,
             survey=self.survey,

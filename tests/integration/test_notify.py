@@ -19,12 +19,12 @@ from watcher.config import NotifyTarget, Secret
 from watcher.errors import StoreFull
 from watcher.events.retries import TRIES
 from watcher.metrics import Metrics
-from watcher.outlets.courier import Courier
+from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage
+from watcher.notify.worker import NotifyWorker
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
 from watcher.simulator.fate import Ending, Fate
 from watcher.simulator.traits import Trait
-from watcher.telling.notices import Event, Notice, Stage, Trouble
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 LOW = 'low_balance = "25.00"\n'
@@ -287,12 +287,12 @@ async def test_who_is_gone_is_not_asked_again(tmp_path: Path):
 
 async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
     """The courier alone: nothing else happens in these days."""
-    clock, trouble = Clock(), Trouble(Event.BALANCE_LOW, "p", "1 USD left")
+    clock, trouble = Clock(), Alert(AlertKind.BALANCE_LOW, "p", "1 USD left")
     async with a_receiver() as receiver, opened(tmp_path) as store:
         receiver.status = 500
-        queued = [("phone", [Notice(trouble, Stage.BEGUN, clock(), clock())])]
+        queued = [("phone", [AlertNotice(trouble, AlertStage.BEGUN, clock(), clock())])]
         await store.keep_notices([], [], queued, now=clock())
-        courier = Courier(a_target(receiver), store=store, metrics=Metrics(), clock=clock)
+        courier = NotifyWorker(a_target(receiver), store=store, metrics=Metrics(), clock=clock)
         began = clock()
         while (next_at := await courier.run_once(clock())) is not None:
             clock.now = next_at
@@ -308,7 +308,7 @@ def a_target(receiver: Receiver) -> NotifyTarget:
         name="phone",
         url=Secret(receiver.url),
         secret=None,
-        on=frozenset(Event),
+        on=frozenset(AlertKind),
         repeat_every=DAY,
         format="json",
     )

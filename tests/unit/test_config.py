@@ -23,8 +23,8 @@ from watcher.config.sections import (
     duration,
 )
 from watcher.errors import ConfigError
-from watcher.telling import messengers
-from watcher.telling.notices import Event
+from watcher.notify import apprise_channel
+from watcher.notify.alert_state import AlertKind
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 ENV = {"A_KEY": "key-of-a", "B_KEY": "key-of-b"}
@@ -267,7 +267,7 @@ def test_targets_have_names_events_and_secrets(tmp_path: Path):
     assert (one.name, other.name) == ("notify1", "alert")
     assert one.url == other.url == Secret(TOLD["ALERT_URL"])
     assert (one.on, one.repeat_every, one.secret) == ({"panel_down"}, 3600.0, None)
-    assert (other.on, other.repeat_every) == (set(Event), 86400.0)
+    assert (other.on, other.repeat_every) == (set(AlertKind), 86400.0)
     shop, events2 = config.events
     assert (shop.name, shop.secret, shop.panels) == ("shop", Secret(SIGNED), {"a"})
     assert (events2.name, events2.on, events2.panels) == ("events2", {"status", "progress"}, None)
@@ -334,7 +334,7 @@ def test_http_to_another_machine_can_be_allowed(tmp_path: Path):
 def test_without_apprise_its_urls_are_an_error_that_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(messengers, "is_there", lambda: False)
+    monkeypatch.setattr(apprise_channel, "is_there", lambda: False)
     with pytest.raises(ConfigError, match=r"Apprise: pip install 'watcher\[notify\]'"):
         read(GOOD + "[[notify]]\nurl_env='CHAT_URL'\n", tmp_path, TOLD)
 

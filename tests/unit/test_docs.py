@@ -10,10 +10,10 @@ import typer.main
 from docs.source import __main__ as reference
 from watcher.cli import app
 from watcher.config import Secrets, parse
+from watcher.notify.alert_state import AlertKind
 from watcher.panels.profiles import shipped
 from watcher.panels.protocol import ADD_PARAMETERS
 from watcher.rules.variables import FIELDS
-from watcher.telling.notices import Event
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -78,7 +78,7 @@ def test_the_configuration_for_being_told_is_accepted(text: str, tmp_path: Path)
 
 
 def test_every_kind_of_trouble_is_told_of_in_the_docs():
-    assert set(re.findall(r"(?m)^\| `(\w+)` \|", NOTIFICATIONS)) == set(Event)
+    assert set(re.findall(r"(?m)^\| `(\w+)` \|", NOTIFICATIONS)) == set(AlertKind)
 
 
 def test_the_configurations_for_shops_are_accepted(tmp_path: Path):

@@ -2,28 +2,30 @@
 
 import json
 
-from watcher.telling.letters import letter, trial
-from watcher.telling.notices import Event, Notice, Stage, Trouble
+from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage
+from watcher.notify.messages import letter, trial
 
-LOW = Trouble(Event.BALANCE_LOW, "smm", "4.5 USD left")
+LOW = Alert(AlertKind.BALANCE_LOW, "smm", "4.5 USD left")
 HOUR = 3600.0
 
 
-def a_notice(trouble: Trouble = LOW, stage: Stage = Stage.BEGUN, lasted: float = 0.0) -> Notice:
-    return Notice(trouble, stage, 1_800_000_000.0 + lasted, 1_800_000_000.0)
+def a_notice(
+    trouble: Alert = LOW, stage: AlertStage = AlertStage.BEGUN, lasted: float = 0.0
+) -> AlertNotice:
+    return AlertNotice(trouble, stage, 1_800_000_000.0 + lasted, 1_800_000_000.0)
 
 
 def test_each_stage_has_its_words():
-    def text(stage: Stage, lasted: float) -> str:
+    def text(stage: AlertStage, lasted: float) -> str:
         return letter([a_notice(LOW, stage, lasted)], 0.0).text
 
-    assert text(Stage.BEGUN, 0.0) == "balance low at smm: 4.5 USD left"
-    assert text(Stage.LASTS, 24 * HOUR) == "balance low at smm, still (24 h): 4.5 USD left"
-    assert text(Stage.OVER, 600.0) == "balance low at smm, over (10 min)"
+    assert text(AlertStage.BEGUN, 0.0) == "balance low at smm: 4.5 USD left"
+    assert text(AlertStage.LASTS, 24 * HOUR) == "balance low at smm, still (24 h): 4.5 USD left"
+    assert text(AlertStage.OVER, 600.0) == "balance low at smm, over (10 min)"
 
 
 def test_several_are_one_message_with_all_of_them_for_programs():
-    paused = Trouble(Event.RULE_PAUSED, "", "rule 'r' pauses: it fails", "r")
+    paused = Alert(AlertKind.RULE_PAUSED, "", "rule 'r' pauses: it fails", "r")
     message = letter([a_notice(), a_notice(paused)], 1_800_000_000.0)
     assert message.title == "watcher: balance low at smm, and 1 more"
     assert message.text.splitlines() == [
@@ -36,16 +38,16 @@ def test_several_are_one_message_with_all_of_them_for_programs():
 
 
 def test_very_many_are_cut_short_for_people_only():
-    long = Trouble(Event.REFILL_REJECTED, "smm", "x" * 5000, "7/1")
-    message = letter([a_notice(long, Stage.ONCE)] * 200, 0.0)
+    long = Alert(AlertKind.REFILL_REJECTED, "smm", "x" * 5000, "7/1")
+    message = letter([a_notice(long, AlertStage.ONCE)] * 200, 0.0)
     assert len(message.text) < 1600
     assert message.text.splitlines()[-1] == "and 195 more"
     assert len(json.loads(message.body)["notices"]) == 200
 
 
 def test_a_panels_words_forge_no_line():
-    odd = Trouble(Event.REFILL_REJECTED, "smm", "no\r\nbalance low at smm:\x0b 0 USD left", "7")
-    (line,) = letter([a_notice(odd, Stage.ONCE)], 0.0).text.splitlines()
+    odd = Alert(AlertKind.REFILL_REJECTED, "smm", "no\r\nbalance low at smm:\x0b 0 USD left", "7")
+    (line,) = letter([a_notice(odd, AlertStage.ONCE)], 0.0).text.splitlines()
     assert line == "refill rejected at smm: no balance low at smm: 0 USD left"
 
 

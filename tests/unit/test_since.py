@@ -20,9 +20,9 @@ from tests.unit.store_kit import (
 )
 from watcher.events.retry_lanes import RetryLane, RetryLanes
 from watcher.model import ActionState, Kind, Order, RefillStatus, RuleAction
+from watcher.notify.alert_state import MOMENTS, AlertKind
 from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
-from watcher.telling.notices import MOMENTS, Event
 
 AT = 1_800_000_000.1234567
 JUST_BEFORE, JUST_AFTER = math.nextafter(AT, 0.0), math.nextafter(AT, math.inf)
@@ -75,7 +75,7 @@ async def test_of_many_at_one_moment_none_is_left_out(tmp_path: Path, count: int
         firings = [a_firing("1", action=RuleAction.NOTIFY, at=AT) for _ in range(count)]
         await store.record([], firings, now=AT)
         await store.record([], [a_firing("1", action=RuleAction.NOTIFY, at=AT + 1)], now=AT)
-        found = await store.moments(AT, frozenset({Event.RULE_FIRED}))
+        found = await store.moments(AT, frozenset({AlertKind.RULE_FIRED}))
         assert len({one.trouble.key for one in found}) == len(found) == count + 1
 
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from tests.unit.store_kit import opened
+from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
 from watcher.store import Store
-from watcher.telling.notices import Event, Known, Notice, Stage, Trouble
 
-LOW = Trouble(Event.BALANCE_LOW, "p", "4 USD left")
-PAUSED = Trouble(Event.RULE_PAUSED, "p", "rule 'r' pauses", "r")
+LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")
+PAUSED = Alert(AlertKind.RULE_PAUSED, "p", "rule 'r' pauses", "r")
 
 
-def a_notice(trouble: Trouble = LOW, stage: Stage = Stage.BEGUN) -> Notice:
-    return Notice(trouble, stage, 7.0, 5.0)
+def a_notice(trouble: Alert = LOW, stage: AlertStage = AlertStage.BEGUN) -> AlertNotice:
+    return AlertNotice(trouble, stage, 7.0, 5.0)
 
 
 async def texts(store: Store, target: str = "phone", limit: int = 10) -> list[str]:
@@ -23,7 +23,7 @@ async def texts(store: Store, target: str = "phone", limit: int = 10) -> list[st
 
 
 async def test_what_is_known_is_there_after_a_restart(tmp_path: Path):
-    low, paused = Known(LOW, 5.0, told_at=7.0), Known(PAUSED, 6.0, gone_at=8.0)
+    low, paused = KnownAlert(LOW, 5.0, told_at=7.0), KnownAlert(PAUSED, 6.0, gone_at=8.0)
     async with opened(tmp_path) as store:
         both = [("phone", low), ("phone", paused)]
         await store.keep_notices(both, [], [("phone", [a_notice(), a_notice(PAUSED)])], now=7.0)
@@ -37,12 +37,12 @@ async def test_what_is_known_is_there_after_a_restart(tmp_path: Path):
 async def test_a_trouble_is_written_anew_and_goes(tmp_path: Path):
     async with opened(tmp_path) as store:
         for target in ("phone", "mail"):
-            await store.keep_notices([(target, Known(LOW, 5.0))], [], [], now=5.0)
-        told = Known(LOW, 5.0, told_at=9.0)
+            await store.keep_notices([(target, KnownAlert(LOW, 5.0))], [], [], now=5.0)
+        told = KnownAlert(LOW, 5.0, told_at=9.0)
         await store.keep_notices([("phone", told)], [], [], now=9.0)
-        assert await store.known_troubles() == {"phone": [told], "mail": [Known(LOW, 5.0)]}
+        assert await store.known_troubles() == {"phone": [told], "mail": [KnownAlert(LOW, 5.0)]}
         await store.keep_notices([], [("phone", LOW.key)], [], now=10.0)
-        assert await store.known_troubles() == {"mail": [Known(LOW, 5.0)]}
+        assert await store.known_troubles() == {"mail": [KnownAlert(LOW, 5.0)]}
 
 
 async def test_each_target_has_its_own_queue_in_order(tmp_path: Path):
@@ -87,7 +87,7 @@ async def test_targets_are_known_since_they_came_and_go_with_all_that_is_theirs(
         assert await store.know_targets(["phone"], now=1.0) == {"phone": 1.0}
         assert await store.know_targets(["phone", "mail"], now=2.0) == {"phone": 1.0, "mail": 2.0}
         for target in ("phone", "mail"):
-            known = [(target, Known(LOW, 5.0))]
+            known = [(target, KnownAlert(LOW, 5.0))]
             await store.keep_notices(known, [], [(target, [a_notice()])], now=5.0)
         await store.forget_targets(["mail"])
         assert await store.know_targets([], now=3.0) == {"mail": 2.0}

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from watcher.metrics.state import PanelState
 from watcher.model import Kind
-from watcher.outlets.troubles import found
+from watcher.notify.alert_state import Alert, AlertKind, AlertStage, AlertState
+from watcher.notify.attention import found
 from watcher.rules.hindsight import Hindsight
-from watcher.telling.notices import Event, Stage, Trouble, Watch
 
-LOW = Trouble(Event.BALANCE_LOW, "p", "4 USD left")
-DOWN = Trouble(Event.PANEL_DOWN, "p", "no check has succeeded for 5 minutes")
+LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")
+DOWN = Alert(AlertKind.PANEL_DOWN, "p", "no check has succeeded for 5 minutes")
 
 
 def a_panel(**fields: object) -> PanelState:
@@ -38,7 +38,7 @@ def a_panel(**fields: object) -> PanelState:
     return PanelState(**(usual | fields))
 
 
-def told(watch: Watch, *troubles: Trouble, at: float) -> list[tuple[str, Stage]]:
+def told(watch: AlertState, *troubles: Alert, at: float) -> list[tuple[str, AlertStage]]:
     return [(notice.trouble.event, notice.stage) for notice in watch.look(troubles, at)]
 
 
@@ -87,63 +87,63 @@ class TestFound:
 
     def test_a_rule_that_pauses(self):
         (trouble,) = found([], [("r", "p", "more than per_hour wanted")], {}, 0.0)
-        assert trouble.event is Event.RULE_PAUSED
+        assert trouble.event is AlertKind.RULE_PAUSED
         assert trouble.key == "rule_paused/p/r"
 
 
 class TestWatch:
     def test_a_beginning_and_an_end(self):
-        watch = Watch(3600.0)
-        assert told(watch, LOW, at=0.0) == [("balance_low", Stage.BEGUN)]
+        watch = AlertState(3600.0)
+        assert told(watch, LOW, at=0.0) == [("balance_low", AlertStage.BEGUN)]
         assert told(watch, LOW, at=10.0) == []
         assert told(watch, at=20.0) == []
-        assert told(watch, at=80.0) == [("balance_low", Stage.OVER)]
+        assert told(watch, at=80.0) == [("balance_low", AlertStage.OVER)]
         assert watch.known == {}
 
     def test_a_hiccup_is_not_told(self):
-        watch = Watch(3600.0)
+        watch = AlertState(3600.0)
         assert told(watch, DOWN, at=0.0) == []
         assert told(watch, at=100.0) == []
         assert told(watch, DOWN, at=200.0) == []
         assert told(watch, DOWN, at=499.0) == []
-        assert told(watch, DOWN, at=500.0) == [("panel_down", Stage.BEGUN)]
+        assert told(watch, DOWN, at=500.0) == [("panel_down", AlertStage.BEGUN)]
 
     def test_what_comes_back_at_once_was_not_over(self):
-        watch = Watch(3600.0)
-        assert told(watch, LOW, at=0.0) == [("balance_low", Stage.BEGUN)]
+        watch = AlertState(3600.0)
+        assert told(watch, LOW, at=0.0) == [("balance_low", AlertStage.BEGUN)]
         assert told(watch, at=10.0) == []
         assert told(watch, LOW, at=20.0) == []
         assert told(watch, at=75.0) == []
-        assert told(watch, at=135.0) == [("balance_low", Stage.OVER)]
+        assert told(watch, at=135.0) == [("balance_low", AlertStage.OVER)]
 
     def test_what_lasts_is_told_again(self):
-        watch = Watch(3600.0)
+        watch = AlertState(3600.0)
         stages = [told(watch, LOW, at=600.0 * step) for step in range(13)]
         assert [at for at, stage in enumerate(stages) if stage] == [0, 6, 12]
-        assert stages[6] == [("balance_low", Stage.LASTS)]
+        assert stages[6] == [("balance_low", AlertStage.LASTS)]
 
     def test_what_a_clock_told_that_was_ahead_is_told_again_in_time(self):
-        ahead = Watch(3600.0)
+        ahead = AlertState(3600.0)
         ahead.look([LOW], 9e6)
-        watch = Watch(3600.0, ahead.known.values(), Hindsight(1000.0).past)
+        watch = AlertState(3600.0, ahead.known.values(), Hindsight(1000.0).past)
         assert told(watch, LOW, at=1000.0) == []
         assert told(watch, LOW, at=4000.0) == []
-        assert told(watch, LOW, at=4600.0) == [("balance_low", Stage.LASTS)]
+        assert told(watch, LOW, at=4600.0) == [("balance_low", AlertStage.LASTS)]
         assert told(watch, at=4610.0) == []
-        assert told(watch, at=4680.0) == [("balance_low", Stage.OVER)]
+        assert told(watch, at=4680.0) == [("balance_low", AlertStage.OVER)]
 
     def test_a_new_start_knows_what_was_told(self):
-        watch = Watch(3600.0)
+        watch = AlertState(3600.0)
         watch.look([LOW], 0.0)
-        again = Watch(3600.0, watch.known.values())
+        again = AlertState(3600.0, watch.known.values())
         assert told(again, LOW, at=10.0) == []
         assert told(again, at=20.0) == []
-        assert told(again, at=90.0) == [("balance_low", Stage.OVER)]
+        assert told(again, at=90.0) == [("balance_low", AlertStage.OVER)]
 
     def test_the_text_is_the_newest(self):
-        watch = Watch(600.0)
+        watch = AlertState(600.0)
         watch.look([LOW], 0.0)
-        (notice,) = watch.look([Trouble(Event.BALANCE_LOW, "p", "1 USD left")], 600.0)
+        (notice,) = watch.look([Alert(AlertKind.BALANCE_LOW, "p", "1 USD left")], 600.0)
         assert notice.trouble.text == "1 USD left"
         assert notice.began_at == 0.0
 
@@ -151,24 +151,24 @@ class TestWatch:
 TROUBLES = [
     LOW,
     DOWN,
-    Trouble(Event.BALANCE_LOW, "q", ""),
-    Trouble(Event.RULE_PAUSED, "p", "", "r"),
+    Alert(AlertKind.BALANCE_LOW, "q", ""),
+    Alert(AlertKind.RULE_PAUSED, "p", "", "r"),
 ]
 
 
 @given(st.lists(st.tuples(st.sets(st.sampled_from(TROUBLES)), st.floats(1.0, 2000.0)), max_size=60))
-def test_each_is_told_in_turns_and_never_too_often(steps: list[tuple[set[Trouble], float]]):
-    watch, now = Watch(3600.0), 0.0
-    stages: dict[str, list[tuple[Stage, float]]] = defaultdict(list)
+def test_each_is_told_in_turns_and_never_too_often(steps: list[tuple[set[Alert], float]]):
+    watch, now = AlertState(3600.0), 0.0
+    stages: dict[str, list[tuple[AlertStage, float]]] = defaultdict(list)
     for there, seconds in steps:
         for notice in watch.look(there, now):
             stages[notice.trouble.key].append((notice.stage, now))
         now += seconds
     for told_of in stages.values():
         words = [stage for stage, _ in told_of]
-        assert words[0] is Stage.BEGUN
+        assert words[0] is AlertStage.BEGUN
         for (before, at), (after, then) in pairwise(told_of):
-            assert (before is Stage.OVER) == (after is Stage.BEGUN)
-            assert after is not Stage.LASTS or then - at >= 3600.0
-    open_now = {key for key, told_of in stages.items() if told_of[-1][0] is not Stage.OVER}
+            assert (before is AlertStage.OVER) == (after is AlertStage.BEGUN)
+            assert after is not AlertStage.LASTS or then - at >= 3600.0
+    open_now = {key for key, told_of in stages.items() if told_of[-1][0] is not AlertStage.OVER}
     assert open_now == {key for key, one in watch.known.items() if one.told_at is not None}

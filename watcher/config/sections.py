@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from watcher.config.hosts import Hosts
 from watcher.events.retry_lanes import ChangeKind
+from watcher.notify.alert_state import AlertKind
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules.rule import Rule
-from watcher.telling.notices import Event
 
 Right = Literal["read", "order"]
 Target = tuple[str, str]  # a panel, and a service there
@@ -157,7 +157,7 @@ class NotifyTarget(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: Secret
     secret: Secret | None
-    on: frozenset[Event]
+    on: frozenset[AlertKind]
     on_rules_refusals: bool = True  # also of refills that a rule asked for
     repeat_every: float  # seconds
     format: Literal["json", "text"]

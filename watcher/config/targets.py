@@ -18,8 +18,8 @@ from watcher.config.sections import (
 from watcher.config.toml_tables import TomlTables
 from watcher.events.retry_lanes import ChangeKind
 from watcher.events.signatures import secret_of
-from watcher.telling import messengers
-from watcher.telling.notices import Event
+from watcher.notify import apprise_channel
+from watcher.notify.alert_state import AlertKind
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _HTTP = ("http", "https")
@@ -38,7 +38,11 @@ def read_notify(
         if section is None:
             continue
         name = _name(tables, section, f"notify{number}", path, names)
-        on = frozenset(Event) if section.on is None else _words(tables, Event, section.on, path)
+        on = (
+            frozenset(AlertKind)
+            if section.on is None
+            else _words(tables, AlertKind, section.on, path)
+        )
         url, secret = _where(tables, secrets, section, name, path)
         if url is None:
             continue
@@ -160,12 +164,12 @@ def _scheme(url: Secret) -> str:
 
 def _check_messenger(tables: TomlTables, section: NotifySection, url: Secret, path: str) -> None:
     """URLs that are not of the web are Apprise's."""
-    if not messengers.is_there():
+    if not apprise_channel.is_there():
         wanted = f"{_scheme(url)[:20]}:// needs Apprise: pip install 'watcher[notify]'"
         tables.note(f"{path}.url_env", wanted)
         return
     try:
-        messengers.Messenger(url.reveal())
+        apprise_channel.AppriseChannel(url.reveal())
     except ValueError as error:
         tables.note(f"{path}.url_env", str(error))
     if section.secret_env is not None:

@@ -7,9 +7,9 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, KnownAlert
 from watcher.store.base import StorePart, batched
 from watcher.store.schema import notify_targets, outbox, troubles
-from watcher.telling.notices import Event, Known, Notice, Trouble
 
 _INSERT = sqlite.insert(troubles)
 _UPSERT = _INSERT.on_conflict_do_update(
@@ -25,7 +25,7 @@ class Message(msgspec.Struct, frozen=True):
 
     id: int
     target: str
-    notices: list[Notice]
+    notices: list[AlertNotice]
     queued_at: float
     next_at: float
     attempts: int
@@ -55,14 +55,14 @@ class Outbox(StorePart):
 
         await self._db.write("targets", work)
 
-    async def known_troubles(self) -> dict[str, list[Known]]:
+    async def known_troubles(self) -> dict[str, list[KnownAlert]]:
         """Those that there are, or were a moment ago, as each target knows them."""
 
-        async def fetch(connection: AsyncConnection) -> dict[str, list[Known]]:
-            known: dict[str, list[Known]] = {}
+        async def fetch(connection: AsyncConnection) -> dict[str, list[KnownAlert]]:
+            known: dict[str, list[KnownAlert]] = {}
             for row in await connection.execute(select(troubles)):
-                trouble = Trouble(Event(row.event), row.panel, row.text, row.subject)
-                one = Known(trouble, row.began_at, row.told_at, row.gone_at)
+                trouble = Alert(AlertKind(row.event), row.panel, row.text, row.subject)
+                one = KnownAlert(trouble, row.began_at, row.told_at, row.gone_at)
                 known.setdefault(row.target, []).append(one)
             return known
 
@@ -70,9 +70,9 @@ class Outbox(StorePart):
 
     async def keep_notices(
         self,
-        known: Iterable[tuple[str, Known]],
+        known: Iterable[tuple[str, KnownAlert]],
         gone: Sequence[tuple[str, str]],
-        messages: Sequence[tuple[str, Sequence[Notice]]],
+        messages: Sequence[tuple[str, Sequence[AlertNotice]]],
         *,
         now: float,
     ) -> None:
@@ -172,7 +172,7 @@ class Outbox(StorePart):
                 Message(
                     row.id,
                     row.target,
-                    msgspec.json.decode(row.body, type=list[Notice]),
+                    msgspec.json.decode(row.body, type=list[AlertNotice]),
                     row.queued_at,
                     row.next_at,
                     row.attempts,
@@ -184,7 +184,7 @@ class Outbox(StorePart):
         return await self._db.read("messages", fetch)
 
 
-def _trouble_row(target: str, known: Known) -> dict[str, object]:
+def _trouble_row(target: str, known: KnownAlert) -> dict[str, object]:
     trouble = known.trouble
     return {
         "target": target,
@@ -199,7 +199,7 @@ def _trouble_row(target: str, known: Known) -> dict[str, object]:
     }
 
 
-def _message_row(target: str, notices: Sequence[Notice], now: float) -> dict[str, object]:
+def _message_row(target: str, notices: Sequence[AlertNotice], now: float) -> dict[str, object]:
     return {
         "target": target,
         "state": "queued",

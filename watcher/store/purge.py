@@ -2,7 +2,7 @@
 
 Rows go in slices. Each is found by a reading connection and removed in a transaction of its own, so
 that no other write waits for long. Whoever has to be told of something reads rows of the last hours
-(see `watcher.outlets.reporter`); nothing that is younger than LEAST goes.
+(see `watcher.notify.monitor`); nothing that is younger than LEAST goes.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
+from watcher.notify.alert_state import Alert, AlertKind
 from watcher.store.base import StorePart
 from watcher.store.schema import (
     RESTORED,
@@ -21,7 +22,6 @@ from watcher.store.schema import (
     service_changes,
     services,
 )
-from watcher.telling.notices import Event, Trouble
 
 _PAGE = 1000  # of a kind at once
 _FIRED = (
@@ -65,7 +65,7 @@ class Moment(msgspec.Struct, frozen=True):
     """
 
     at: float
-    trouble: Trouble
+    trouble: Alert
     service: tuple[str, str] | None = None  # panel, service id
     rule: str | None = None
 
@@ -73,7 +73,7 @@ class Moment(msgspec.Struct, frozen=True):
 class RecentEvents(StorePart):
     """Read from `firings`, `refills`, `actions` and `service_changes`."""
 
-    async def moments(self, since: float, wanted: AbstractSet[Event]) -> list[Moment]:
+    async def moments(self, since: float, wanted: AbstractSet[AlertKind]) -> list[Moment]:
         """What of the wanted kinds came on record since then."""
 
         async def fetch(connection: AsyncConnection) -> list[Moment]:
@@ -84,12 +84,12 @@ class RecentEvents(StorePart):
                 moments = [moment(row) async for row in rows]
                 found.extend(one for one in moments if one is not None)
 
-            if Event.RULE_FIRED in wanted:
+            if AlertKind.RULE_FIRED in wanted:
                 await add(_FIRED, firings.c.at, firings.c.id, self._fired)
-            if Event.REFILL_REJECTED in wanted:
+            if AlertKind.REFILL_REJECTED in wanted:
                 await add(_REJECTED, refills.c.finished_at, refills.c.key, self._rejected)
                 await add(_REFUSED, actions.c.settled_at, actions.c.id, self._refused)
-            if wanted & {Event.PRICE_RISE, Event.SERVICE_GONE}:
+            if wanted & {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE}:
                 await add(_CHANGED, service_changes.c.at, service_changes.c.id, self._changed)
             return [moment for moment in found if moment.trouble.event in wanted]
 
@@ -108,35 +108,35 @@ class RecentEvents(StorePart):
     def _fired(self, row: Any) -> Moment:
         text = f"rule {row['rule']!r} fires for order {row['order_id']}: {row['detail']}"
         subject = f"{row['rule']}/{row['order_id']}/{row['id']}"
-        return self._moment(row, row["at"], Event.RULE_FIRED, text, subject)
+        return self._moment(row, row["at"], AlertKind.RULE_FIRED, text, subject)
 
     def _rejected(self, row: Any) -> Moment:
         words = f": {row['status_text']}" if row["status_text"] else ""
         text = f"refill {row['refill_id']} of order {row['order_id']} was rejected{words}"
         subject = f"{row['order_id']}/{row['refill_id']}"
-        moment = self._moment(row, row["finished_at"], Event.REFILL_REJECTED, text, subject)
+        moment = self._moment(row, row["finished_at"], AlertKind.REFILL_REJECTED, text, subject)
         return msgspec.structs.replace(moment, rule=row["rule"])
 
     def _refused(self, row: Any) -> Moment:
         words = f": {row['answer']}" if row["answer"] else ""
         text = f"the panel refused to refill order {row['order_id']}{words}"
         subject = f"{row['order_id']}/action {row['id']}"
-        moment = self._moment(row, row["settled_at"], Event.REFILL_REJECTED, text, subject)
+        moment = self._moment(row, row["settled_at"], AlertKind.REFILL_REJECTED, text, subject)
         return msgspec.structs.replace(moment, rule=row["rule"])
 
     def _changed(self, row: Any) -> Moment | None:
         service = f"service {row['service']} ({row['name'] or 'without a name'})"
-        event, text = Event.SERVICE_GONE, f"{service} is no longer listed"
+        event, text = AlertKind.SERVICE_GONE, f"{service} is no longer listed"
         if row["field"] == "rate":
             if not _has_risen(row["old"], row["new"]):
                 return None
-            event = Event.PRICE_RISE
+            event = AlertKind.PRICE_RISE
             text = f"{service} costs {row['new']} for 1,000; it was {row['old']}"
         moment = self._moment(row, row["at"], event, text, f"{row['service']}/{row['id']}")
         return msgspec.structs.replace(moment, service=(moment.trouble.panel, row["service"]))
 
-    def _moment(self, row: Any, at: float, event: Event, text: str, subject: str) -> Moment:
-        return Moment(at, Trouble(event, self._db.panels.names[row["panel"]], text, subject))
+    def _moment(self, row: Any, at: float, event: AlertKind, text: str, subject: str) -> Moment:
+        return Moment(at, Alert(event, self._db.panels.names[row["panel"]], text, subject))
 
 
 async def _since(

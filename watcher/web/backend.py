@@ -16,9 +16,9 @@ from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
 from watcher.model import Order
+from watcher.notify import Receivers
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
-from watcher.outlets import Outlets
 from watcher.rules.engine import RuleEngine
 from watcher.shops import Desk
 from watcher.store import Store
@@ -37,7 +37,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     stations: Mapping[str, PanelWorkers]
     desk: Desk
     shops: Callable[[], tuple[Shop, ...]]
-    outlets: Outlets
+    outlets: Receivers
     metrics: Metrics
     clock: Callable[[], float]
     token: Callable[[], Secret | None]

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError, Undelivered
 from watcher.events.feed import EventFeed
-from watcher.outlets.courier import Courier
+from watcher.notify.worker import NotifyWorker
 from watcher.web.backend import Backend, Route, read_body
 from watcher.web.outlet_shapes import (
     DeadList,
@@ -81,7 +81,7 @@ async def replay_events(backend: Backend, request: web.Request) -> tuple[int, Re
     return 202, ReplayAnswer(feed.target.name, dead)
 
 
-def _notify_view(courier: Courier, given_up: int) -> NotifyView:
+def _notify_view(courier: NotifyWorker, given_up: int) -> NotifyView:
     target = courier.target
     return NotifyView(
         name=target.name,

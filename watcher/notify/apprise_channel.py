@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from watcher.errors import Undelivered
-from watcher.telling.letters import Letter
+from watcher.notify.messages import NotifyMessage
 
 _WITHIN = 45.0  # seconds: Apprise has its own limits for each connection
 _MOST_UNDER_WAY = 2  # a receiver that never ends its answer keeps a thread for as long
@@ -18,7 +18,7 @@ def is_there() -> bool:
     return importlib.util.find_spec("apprise") is not None
 
 
-class Messenger:
+class AppriseChannel:
     """One receiver by its Apprise URL, which stands in no error. ValueError: it has no meaning."""
 
     def __init__(self, url: str) -> None:
@@ -33,7 +33,7 @@ class Messenger:
         if not self._apprise.add(url):
             raise ValueError("Apprise does not understand the URL")
 
-    async def send(self, message_id: str, letter: Letter, now: float) -> None:
+    async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
         """Deliver the message; Undelivered: it may not have arrived."""
         if self._under_way >= _MOST_UNDER_WAY:
             raise Undelivered("earlier messages are still under way")
@@ -60,7 +60,7 @@ class Messenger:
             if not arriving.done():
                 arriving.set_exception(Undelivered("the daemon stops"))
 
-    def _begin(self, arriving: asyncio.Future[bool], letter: Letter) -> None:
+    def _begin(self, arriving: asyncio.Future[bool], letter: NotifyMessage) -> None:
         """Let Apprise work in a thread that the end of the process does not wait for.
 
         A thread of an executor would be waited for, and a receiver can keep it for ever.
@@ -90,5 +90,5 @@ class Messenger:
 
         threading.Thread(target=work, name="apprise", daemon=True).start()
 
-    def _tell(self, letter: Letter) -> Any:
+    def _tell(self, letter: NotifyMessage) -> Any:
         return self._apprise.notify(title=letter.title, body=letter.text, body_format=self._format)

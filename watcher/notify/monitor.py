@@ -8,17 +8,25 @@ import msgspec
 from watcher.common.wording import counted
 from watcher.config import NotifyTarget
 from watcher.daemon.status import DaemonStatus
-from watcher.outlets.troubles import found, is_low
+from watcher.notify.alert_state import (
+    MOMENTS,
+    REFUSES,
+    Alert,
+    AlertKind,
+    AlertNotice,
+    AlertState,
+    KnownAlert,
+)
+from watcher.notify.attention import found, is_low
 from watcher.rules.engine import RuleEngine
 from watcher.store import Moment, Spent, Store
-from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
 _FIRST_LOOK = 6 * 3600.0  # seconds that are looked back at a start
 
 
-class Reporter:
+class Monitor:
     """What each of the targets knows of."""
 
     def __init__(
@@ -37,7 +45,7 @@ class Reporter:
         self._started_at = now
         self._targets: Sequence[NotifyTarget] = ()
         self._since: Mapping[str, float] = {}
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, AlertState] = {}
         self._look_since = now - _FIRST_LOOK
         self._services_seen: set[str] = set()  # changes of price lists that were looked at
         self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
@@ -47,7 +55,7 @@ class Reporter:
         self,
         targets: Sequence[NotifyTarget],
         since: Mapping[str, float],
-        known: Mapping[str, Sequence[Known]],
+        known: Mapping[str, Sequence[KnownAlert]],
     ) -> None:
         """From now on tell these, which are there `since` then and know that much."""
         before = self._watches
@@ -57,18 +65,18 @@ class Reporter:
             old = before.get(target.name)
             knows = old.known.values() if old else known.get(target.name, ())
             kept = [one for one in knows if one.trouble.event in target.on]
-            self._watches[target.name] = Watch(target.repeat_every, kept)
+            self._watches[target.name] = AlertState(target.repeat_every, kept)
 
     async def run_once(self, now: float) -> float:
         """Look once, and write what follows from it; returns when to come again."""
-        wanted = frozenset[Event]().union(*(target.on for target in self._targets))
+        wanted = frozenset[AlertKind]().union(*(target.on for target in self._targets))
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
         past = self._judge.hindsight.past
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
-            watch = watches[name] = Watch(target.repeat_every, before.known.values(), past)
+            watch = watches[name] = AlertState(target.repeat_every, before.known.values(), past)
             since = past(self._since[name], now)
             new = (moment for moment in moments if moment.at >= since)
             theirs = [*troubles, *(moment.trouble for moment in new if _tells(target, moment))]
@@ -84,9 +92,9 @@ class Reporter:
 
     async def _keep(
         self,
-        known: Sequence[tuple[str, Known]],
+        known: Sequence[tuple[str, KnownAlert]],
         gone: Sequence[tuple[str, str]],
-        messages: Sequence[tuple[str, Sequence[Notice]]],
+        messages: Sequence[tuple[str, Sequence[AlertNotice]]],
         now: float,
     ) -> None:
         if known or gone or messages:
@@ -94,7 +102,7 @@ class Reporter:
         for name, _ in messages:
             self._on_queued(name)
 
-    async def _troubles(self, now: float) -> list[Trouble]:
+    async def _troubles(self, now: float) -> list[Alert]:
         panels = self._survey.panels()
         lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
         names = [panel.name for panel in panels]
@@ -108,7 +116,7 @@ class Reporter:
             known.trouble.panel
             for watch in self._watches.values()
             for known in watch.known.values()
-            if known.trouble.event is Event.PANEL_DOWN
+            if known.trouble.event is AlertKind.PANEL_DOWN
             and known.trouble.subject != REFUSES
             and known.told_at is not None
         }
@@ -134,7 +142,7 @@ class Reporter:
         for name, cause in self._judge.switched_off.items():
             yield name, "", f"it fails, until a reload: {cause}"
 
-    async def _moments(self, wanted: AbstractSet[Event]) -> tuple[list[Moment], set[str]]:
+    async def _moments(self, wanted: AbstractSet[AlertKind]) -> tuple[list[Moment], set[str]]:
         """What happened lately; of price lists, what concerns services with open orders.
 
         The keys of all changes of price lists come with it: they need no second look.
@@ -159,7 +167,7 @@ def _tells(target: NotifyTarget, moment: Moment) -> bool:
     return target.on_rules_refusals or moment.rule is None
 
 
-def _changed(before: Watch, after: Watch) -> Iterator[Known]:
+def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:
     """What a restart must know; that a text differs by a minute is not worth writing."""
     for key, one in after.known.items():
         old = before.known.get(key)

@@ -11,9 +11,9 @@ from watcher.events.retries import LONG_ENOUGH, pause
 from watcher.events.signatures import secret_of
 from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
+from watcher.notify.apprise_channel import AppriseChannel
+from watcher.notify.messages import NotifyMessage, letter, trial
 from watcher.store import Message, Store
-from watcher.telling.letters import Letter, letter, trial
-from watcher.telling.messengers import Messenger
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ _AT_ONCE = 3  # messages a run, up to the first that does not arrive
 _TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
-class Courier:
+class NotifyWorker:
     """One target's. What a kill cut off is sent again, with the same id."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Courier:
         self._hurried = False  # a restart or a reload may have mended what failed
         url = target.url.reveal()
         is_web = url.lower().startswith(("http://", "https://"))
-        self._way: _Hook | Messenger = _Hook(target) if is_web else Messenger(url)
+        self._way: _Hook | AppriseChannel = _Hook(target) if is_web else AppriseChannel(url)
         for counter in (metrics.notifications, metrics.notification_failures):
             counter.labels(target.name)
 
@@ -96,7 +96,7 @@ class Courier:
         log.warning("notification.failed", notifier=name, cause=cause, again_in=round(wait))
         await self._store.put_off([message.id], cause, now + wait)
 
-    async def _attempt(self, message_id: str, message: Letter) -> None:
+    async def _attempt(self, message_id: str, message: NotifyMessage) -> None:
         now, name = self._clock(), self.target.name
         self._metrics.notifications.labels(name).inc()
         try:
@@ -117,7 +117,7 @@ class _Hook:
         self._webhook = Webhook(target.url.reveal(), secret)
         self.close = self._webhook.close
 
-    async def send(self, message_id: str, letter: Letter, now: float) -> None:
+    async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
         if self._format == "text":
             headers = {**_TEXT, "x-title": letter.title}
             await self._webhook.send(message_id, letter.text.encode(), now, headers)

@@ -11,26 +11,26 @@ from watcher.errors import NotFound
 from watcher.events.feed import EventFeed
 from watcher.events.retry_lanes import RetryLanes
 from watcher.metrics import Metrics
-from watcher.outlets.courier import Courier
-from watcher.outlets.reporter import Reporter
+from watcher.notify.alert_state import KnownAlert
+from watcher.notify.monitor import Monitor
+from watcher.notify.worker import NotifyWorker
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
-from watcher.telling.notices import Known
 
 _FORGET_EVERY, _KEPT = 86400.0, 30 * 86400.0  # seconds
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedReceivers(msgspec.Struct, frozen=True):
     """What is on record of targets that are to be told from now on."""
 
     notify: Sequence[NotifyTarget]
     events: Sequence[EventsTarget]
     since: Mapping[str, float]
-    known: Mapping[str, Sequence[Known]]
+    known: Mapping[str, Sequence[KnownAlert]]
     lanes: Mapping[str, RetryLanes]
 
 
-class Outlets:
+class Receivers:
     """`couriers` and `feeds` by their targets' names; the tasks of each are in the schedule."""
 
     def __init__(
@@ -43,22 +43,22 @@ class Outlets:
         schedule: Scheduler,
         clock: Callable[[], float],
     ) -> None:
-        self.couriers: dict[str, Courier] = {}
+        self.couriers: dict[str, NotifyWorker] = {}
         self.feeds: dict[str, EventFeed] = {}
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
         self._clock = clock
-        self._reporter = Reporter(
+        self._reporter = Monitor(
             store=store, judge=judge, survey=survey, on_queued=self._on_queued, now=clock()
         )
 
     async def prepare(
         self, notify: Sequence[NotifyTarget], events: Sequence[EventsTarget]
-    ) -> Prepared:
+    ) -> PreparedReceivers:
         """Read what is on record of these targets. A StoreError leaves all as it was."""
         since: Mapping[str, float] = {}
-        known: Mapping[str, Sequence[Known]] = {}
+        known: Mapping[str, Sequence[KnownAlert]] = {}
         lanes: Mapping[str, RetryLanes] = {}
         if notify:
             now = self._clock()
@@ -66,9 +66,9 @@ class Outlets:
             known = await self._store.known_troubles()
         if events:
             lanes = await self._store.open_lanes([target.name for target in events])
-        return Prepared(notify, events, since, known, lanes)
+        return PreparedReceivers(notify, events, since, known, lanes)
 
-    async def exchange(self, prepared: Prepared) -> None:
+    async def exchange(self, prepared: PreparedReceivers) -> None:
         """Tell these targets, and no others."""
         await self._exchange_couriers(prepared.notify)
         await self._exchange_feeds(prepared)
@@ -105,7 +105,7 @@ class Outlets:
         """How much each program has not been told yet."""
         return {name: feed.behind() for name, feed in self.feeds.items()}
 
-    def courier(self, name: str) -> Courier:
+    def courier(self, name: str) -> NotifyWorker:
         """The courier of that target; NotFound where there is none."""
         if name not in self.couriers:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
@@ -131,13 +131,13 @@ class Outlets:
                     self._metrics.forget("notifier", name)
         for name, target in wanted.items():
             if name not in self.couriers:
-                courier = Courier(
+                courier = NotifyWorker(
                     target, store=self._store, metrics=self._metrics, clock=self._clock
                 )
                 self.couriers[name] = courier
                 self._schedule.add(f"notify:{name}", courier.run_once)
 
-    async def _exchange_feeds(self, prepared: Prepared) -> None:
+    async def _exchange_feeds(self, prepared: PreparedReceivers) -> None:
         wanted = {target.name: target for target in prepared.events}
         for name, feed in list(self.feeds.items()):
             if wanted.get(name) != feed.target:

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from watcher.telling.notices import Notice, Stage
+from watcher.notify.alert_state import AlertNotice, AlertStage
 
 _MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and pushes carry
 
 
-class Letter(msgspec.Struct, frozen=True):
+class NotifyMessage(msgspec.Struct, frozen=True):
     """One message. The title is ASCII: it may become a header."""
 
     title: str
@@ -19,20 +19,22 @@ class Letter(msgspec.Struct, frozen=True):
     body: bytes  # as JSON, with each notice
 
 
-def letter(notices: Sequence[Notice], now: float) -> Letter:
+def letter(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
     """The message that tells all of these."""
     first, more = notices[0], len(notices) - 1
     title = f"watcher: {_head(first)}" + (f", and {more} more" if more else "")
     return _letter("notification", title, _text(notices), notices, now)
 
 
-def trial(name: str, now: float) -> Letter:
+def trial(name: str, now: float) -> NotifyMessage:
     """A message that shows that the way is open."""
     text = f"This is a test of target {name}: messages arrive."
     return _letter("test", "watcher: a test", text, (), now)
 
 
-def _letter(kind: str, title: str, text: str, notices: Sequence[Notice], now: float) -> Letter:
+def _letter(
+    kind: str, title: str, text: str, notices: Sequence[AlertNotice], now: float
+) -> NotifyMessage:
     title = title.encode("ascii", "replace").decode()
     document = {
         "type": kind,
@@ -41,10 +43,10 @@ def _letter(kind: str, title: str, text: str, notices: Sequence[Notice], now: fl
         "text": text,
         "notices": [_plain(notice) for notice in notices],
     }
-    return Letter(title, text, msgspec.json.encode(document))
+    return NotifyMessage(title, text, msgspec.json.encode(document))
 
 
-def _text(notices: Sequence[Notice]) -> str:
+def _text(notices: Sequence[AlertNotice]) -> str:
     lines: list[str] = []
     for notice in notices[:_MOST_LINES]:
         line = _line(notice)
@@ -55,23 +57,23 @@ def _text(notices: Sequence[Notice]) -> str:
     return "\n".join([*lines, *([f"and {left} more"] if left else [])])
 
 
-def _line(notice: Notice) -> str:
+def _line(notice: AlertNotice) -> str:
     lasted = ""
-    if notice.stage in (Stage.LASTS, Stage.OVER):
+    if notice.stage in (AlertStage.LASTS, AlertStage.OVER):
         lasted = f" ({_hours(notice.at - notice.began_at)})"
     line = f"{_head(notice)}{lasted}"
-    if notice.stage is not Stage.OVER:
+    if notice.stage is not AlertStage.OVER:
         line += f": {notice.trouble.text}"
     elif notice.trouble.subject:
         line += f": {notice.trouble.subject}"
     return " ".join(line.split())[:_LONGEST_LINE]  # panels' words forge no further line
 
 
-def _head(notice: Notice) -> str:
+def _head(notice: AlertNotice) -> str:
     """As "panel down at smm", "balance low at smm, still", "panel down at smm, over"."""
     trouble = notice.trouble
     place = f" at {trouble.panel}" if trouble.panel else ""
-    stage = {Stage.LASTS: ", still", Stage.OVER: ", over"}.get(notice.stage, "")
+    stage = {AlertStage.LASTS: ", still", AlertStage.OVER: ", over"}.get(notice.stage, "")
     return f"{trouble.event.replace('_', ' ')}{place}{stage}"
 
 
@@ -79,7 +81,7 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
-def _plain(notice: Notice) -> dict[str, Any]:
+def _plain(notice: AlertNotice) -> dict[str, Any]:
     trouble = notice.trouble
     return {
         "event": trouble.event,

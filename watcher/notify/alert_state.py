@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Event(StrEnum):
+class AlertKind(StrEnum):
     """What [[notify]] can be told of."""
 
     BALANCE_LOW = "balance_low"
@@ -26,10 +26,12 @@ class Event(StrEnum):
 
 
 # What happens and does not last: it is told of once.
-MOMENTS = frozenset({Event.PRICE_RISE, Event.SERVICE_GONE, Event.REFILL_REJECTED, Event.RULE_FIRED})
+MOMENTS = frozenset(
+    {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE, AlertKind.REFILL_REJECTED, AlertKind.RULE_FIRED}
+)
 
 
-class Stage(StrEnum):
+class AlertStage(StrEnum):
     """How far a trouble is; `once` is one that does not last."""
 
     BEGUN = "begun"
@@ -40,9 +42,9 @@ class Stage(StrEnum):
 
 # Seconds that a trouble has to last before anybody is told: panels hiccup.
 _LASTS_FOR = {
-    Event.PANEL_DOWN: 300.0,
-    Event.PANEL_DEGRADED: 90.0,
-    Event.ORDER_STALLED: 60.0,
+    AlertKind.PANEL_DOWN: 300.0,
+    AlertKind.PANEL_DEGRADED: 90.0,
+    AlertKind.ORDER_STALLED: 60.0,
 }
 REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answers so
 _REFUSES_FOR = 90.0  # it was proven by then: waiting tells only a limit from a refusal
@@ -50,10 +52,10 @@ _OVER_FOR = 60.0  # seconds that it has to be gone for, before its end is told
 MOMENT_KEPT = 6 * 3600.0  # seconds for which it is known that a moment was told of
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True):
     """One thing that is wrong. `subject` tells those of one event at one panel apart."""
 
-    event: Event
+    event: AlertKind
     panel: str
     text: str
     subject: str = ""
@@ -64,38 +66,38 @@ class Trouble(msgspec.Struct, frozen=True):
         return f"{self.event}/{self.panel}/{self.subject}"
 
 
-class Notice(msgspec.Struct, frozen=True):
+class AlertNotice(msgspec.Struct, frozen=True):
     """What people are to be told."""
 
-    trouble: Trouble
-    stage: Stage
+    trouble: Alert
+    stage: AlertStage
     at: float
     began_at: float
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownAlert(msgspec.Struct, frozen=True):
     """A trouble that is or was there."""
 
-    trouble: Trouble
+    trouble: Alert
     began_at: float
     told_at: float | None = None  # when it was told of last
     gone_at: float | None = None
 
 
-class Watch:
+class AlertState:
     """The troubles that there are, and who knows of them."""
 
     def __init__(
         self,
         repeat_every: float,
-        known: Iterable[Known] = (),
+        known: Iterable[KnownAlert] = (),
         past: Callable[[float, float], float] = min,
     ) -> None:
         self._repeat_every = repeat_every
         self._past = past  # of a time on record and now: when that was
         self.known = {one.trouble.key: one for one in known}
 
-    def look(self, troubles: Iterable[Trouble], now: float) -> list[Notice]:
+    def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
         """Take over what is wrong now; what is to be told because of it."""
         there = {trouble.key: trouble for trouble in troubles}
         notices = []
@@ -105,29 +107,29 @@ class Watch:
                 notices.append(notice)
         return notices
 
-    def _step(self, key: str, trouble: Trouble | None, now: float) -> Notice | None:
+    def _step(self, key: str, trouble: Alert | None, now: float) -> AlertNotice | None:
         known = self.known.get(key)
         if trouble is None:
             return self._gone(key, self.known[key], now)
         if known is None:
-            known = Known(trouble, now)
+            known = KnownAlert(trouble, now)
         known = msgspec.structs.replace(known, trouble=trouble, gone_at=None)
         stage = self._due(known, now)
         if stage is not None:
             known = msgspec.structs.replace(known, told_at=now)
         self.known[key] = known
-        return None if stage is None else Notice(trouble, stage, now, known.began_at)
+        return None if stage is None else AlertNotice(trouble, stage, now, known.began_at)
 
-    def _due(self, known: Known, now: float) -> Stage | None:
+    def _due(self, known: KnownAlert, now: float) -> AlertStage | None:
         if known.trouble.event in MOMENTS:
-            return Stage.ONCE if known.told_at is None else None
+            return AlertStage.ONCE if known.told_at is None else None
         if known.told_at is None:
             lasts_for = _lasts_for(known.trouble)
-            return Stage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
+            return AlertStage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
         told_at = self._past(known.told_at, now)
-        return Stage.LASTS if now - told_at >= self._repeat_every else None
+        return AlertStage.LASTS if now - told_at >= self._repeat_every else None
 
-    def _gone(self, key: str, known: Known, now: float) -> Notice | None:
+    def _gone(self, key: str, known: KnownAlert, now: float) -> AlertNotice | None:
         if known.told_at is None:
             del self.known[key]
             return None
@@ -140,10 +142,10 @@ class Watch:
             self.known[key] = msgspec.structs.replace(known, gone_at=gone_at)
             return None
         del self.known[key]
-        return Notice(known.trouble, Stage.OVER, now, known.began_at)
+        return AlertNotice(known.trouble, AlertStage.OVER, now, known.began_at)
 
 
-def _lasts_for(trouble: Trouble) -> float:
-    if trouble.event is Event.PANEL_DOWN and trouble.subject == REFUSES:
+def _lasts_for(trouble: Alert) -> float:
+    if trouble.event is AlertKind.PANEL_DOWN and trouble.subject == REFUSES:
         return _REFUSES_FOR
     return _LASTS_FOR.get(trouble.event, 0.0)

@@ -30,7 +30,7 @@ from watcher.notify import Receivers
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
-from watcher.shops import ACTIONS, Desk
+from watcher.shop_api import ACTIONS, ShopHandlers
 from watcher.store import Settled, Store
 from watcher.web.backend import Backend
 from watcher.web.door import Door, make_runner
@@ -262,7 +262,7 @@ class Daemon:
             intake=self.intake,
             survey=self.survey,
             stations=self.stations,
-            desk=Desk(
+            desk=ShopHandlers(
                 store=self.store,
                 book=self.book,
                 judge=self.judge,

@@ -13,7 +13,7 @@ from tests.support.series import series
 from tests.support.shops import QUICK, SHOP_KEY, Market, a_market, ask, until
 from watcher.logs import redaction
 from watcher.panels.profiles import shipped
-from watcher.shops import finder, till
+from watcher.shop_api import lookup, ordering
 from watcher.simulator import Fate, SimulatedPanel
 from watcher.simulator.traits import Trait
 
@@ -132,12 +132,12 @@ async def test_what_could_not_be_sent_is_given_up(
 
     Not when the panel is back, not once every pause has passed, not after a restart.
     """
-    monkeypatch.setattr(till, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(ordering, "ANSWER_WITHIN", 0.2)
     shops = '[[shops]]\nname = "main"\nkey_env = "TEST_KEY"\n'
     async with a_house(tmp_path, rules=shops) as house:
         await house.run(60)
         await house.panel.stop()
-        assert await add_in(house) == {"error": till.NOT_SENT}
+        assert await add_in(house) == {"error": ordering.NOT_SENT}
         await house.panel.start()
         for again in (house.restart, None):
             before = len(house.panel.journal)
@@ -147,7 +147,7 @@ async def test_what_could_not_be_sent_is_given_up(
             if again is not None:
                 await again()
         (action,) = (await house.call("GET", "/v1/actions"))["actions"]
-        assert (action["state"], action["answer"]) == ("rejected", till.NOT_SENT)
+        assert (action["state"], action["answer"]) == ("rejected", ordering.NOT_SENT)
         monkeypatch.undo()
         assert await add_in(house) == {"order": 23501}
 
@@ -216,7 +216,7 @@ async def test_an_order_of_before_is_looked_up_once(
         assert rows.pop("424242") == {"error": "Incorrect order ID"}
         assert {row["charge"] for row in rows.values()} != {None}
         assert len(market.panel.journal.requests("status")) == 1
-        monkeypatch.setattr(finder, "MOST_STRANGE", 0)
+        monkeypatch.setattr(lookup, "MOST_STRANGE", 0)
         assert (await market.ask("status", order=434343))["status"] == "Pending"
         assert "looked up" in (await market.ask("refill", order=434343))["error"]
         assert len(market.panel.journal.requests("status")) == 1
@@ -260,7 +260,7 @@ async def test_an_archived_order_is_not_taken_for_a_new_one(tmp_path: Path) -> N
 async def test_an_order_not_checked_yet_is_pending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finder, "LOOK_WITHIN", 0.05)
+    monkeypatch.setattr(lookup, "LOOK_WITHIN", 0.05)
     async with a_market(tmp_path) as market:
         market.panel.switches.on(Trait.STALL_BEFORE, amount=5.0, action="status")
         order = (await market.ask("add", **ORDER))["order"]

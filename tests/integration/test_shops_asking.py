@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.shops import SHOP_KEY, Market, a_market, call, until
-from watcher.shops import Desk
+from watcher.shop_api import ShopHandlers
 from watcher.simulator import Fate
 
 LINK = "https://example.com/post/1?a=b&c=ü"
@@ -222,7 +222,7 @@ async def test_a_query_is_never_logged(tmp_path: Path, monkeypatch: pytest.Monke
         async with a_market(tmp_path) as market:
             told = await get_bot(market.url, query["key"], query)
             assert told == {"error": "Invalid API key"}
-            monkeypatch.setattr(Desk, "answer", fail)
+            monkeypatch.setattr(ShopHandlers, "answer", fail)
             url = f"{market.url}?{urlencode(query | {'key': SHOP_KEY})}"
             assert list(await _told(url, "GET")) == ["error"]
     assert "web.failed" in [line["event"] for line in logs]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.house import a_house
 from tests.support.shops import Market, a_market, until
-from watcher.shops import finder
+from watcher.shop_api import lookup
 from watcher.simulator import Fate, SimulatedPanel
 from watcher.simulator.traits import Trait
 
@@ -41,7 +41,7 @@ async def told_of(market: Market, order: int) -> dict[str, object]:
 
 
 async def test_a_slow_panel_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finder, "LOOK_WITHIN", 0.05)
+    monkeypatch.setattr(lookup, "LOOK_WITHIN", 0.05)
     async with a_market(tmp_path) as market:
         (old,) = seeded(market.panel, 1)
         market.panel.switches.on(Trait.STALL_BEFORE, amount=1.0, action="status")
@@ -58,7 +58,7 @@ async def test_a_slow_panel_is_no_error(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_a_panel_that_is_down_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finder, "LOOK_WITHIN", 0.05)
+    monkeypatch.setattr(lookup, "LOOK_WITHIN", 0.05)
     async with a_market(tmp_path) as market:
         (old,) = seeded(market.panel, 1)
         await market.panel.stop()

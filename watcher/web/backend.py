@@ -20,7 +20,7 @@ from watcher.notify import Receivers
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
-from watcher.shops import Desk
+from watcher.shop_api import ShopHandlers
 from watcher.store import Store
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
@@ -35,7 +35,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     intake: OrderCommands
     survey: DaemonStatus
     stations: Mapping[str, PanelWorkers]
-    desk: Desk
+    desk: ShopHandlers
     shops: Callable[[], tuple[Shop, ...]]
     outlets: Receivers
     metrics: Metrics

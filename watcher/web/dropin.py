@@ -16,7 +16,7 @@ from watcher.config import Shop
 from watcher.errors import StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
-from watcher.shops import ACTIONS
+from watcher.shop_api import ACTIONS
 from watcher.web.backend import BACKEND, BODY_WITHIN, TooLarge, TooSlow
 from watcher.web.faults import json_answer
 from watcher.web.guard import Respond

@@ -15,7 +15,7 @@ ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"
 Fields = dict[str, object]
 
 
-class Fault(str):
+class ShopError(str):
     """Why there is no answer for an id, in a panel's words or ours."""
 
     __slots__ = ()
@@ -25,12 +25,12 @@ def error(text: str) -> Fields:
     return {"error": str(text)}
 
 
-def status_row(found: Order | Fault) -> Fields:
+def status_row(found: Order | ShopError) -> Fields:
     """Return an order with what the panel has told of it; null is what it has not.
 
     Only that the panel does not know the order is an error: shops refund on errors.
     """
-    if isinstance(found, Fault):
+    if isinstance(found, ShopError):
         return error(found)
     if found.checked_at is None and found.problem is not None:
         if found.problem == LEFT_OUT and found.service is None:

@@ -20,7 +20,7 @@ from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import whole
-from watcher.shops.spelling import ARCHIVED, Fault
+from watcher.shop_api.encoding import ARCHIVED, ShopError
 from watcher.store import Store
 
 LOOK_WITHIN = 3.0  # seconds that an answer waits for an order's first check
@@ -30,7 +30,7 @@ MOST_STRANGE = 10_000  # ids at a panel that are looked up at a time; more are o
 Place = tuple[str, str]  # a panel, and an id there
 
 
-class Finder:
+class OrderLookup:
     """What ids mean."""
 
     def __init__(
@@ -50,15 +50,15 @@ class Finder:
         self._shops = shops
         self._clock = clock
 
-    async def orders(self, shop: Shop, texts: Sequence[str]) -> dict[str, Order | Fault]:
+    async def orders(self, shop: Shop, texts: Sequence[str]) -> dict[str, Order | ShopError]:
         """Return the orders by the shop's ids for them, each once."""
         places = await self._places(shop, texts)
-        found: dict[Place, Order | Fault] = {}
+        found: dict[Place, Order | ShopError] = {}
         for panel, ids in _by_panel(places.values()).items():
             own = await self._own(shop, panel, ids)
             of_panel = await self._at(panel, own, takes_up=shop.panel is not None)
             found.update({(panel, order_id): order for order_id, order in of_panel.items()})
-        unknown = Fault(Refusal.ORDER.text)
+        unknown = ShopError(Refusal.ORDER.text)
         return {text: found.get(places.get(text, ("", "")), unknown) for text in texts}
 
     async def refills(self, shop: Shop, texts: Sequence[str]) -> dict[str, Refill | None]:
@@ -116,9 +116,9 @@ class Finder:
 
     async def _at(
         self, panel: str, ids: Sequence[str], *, takes_up: bool
-    ) -> dict[str, Order | Fault]:
+    ) -> dict[str, Order | ShopError]:
         """Return the panel's orders by its ids."""
-        found: dict[str, Order | Fault] = {**await self._known(panel, ids)}
+        found: dict[str, Order | ShopError] = {**await self._known(panel, ids)}
         new = [o.id for o in found.values() if isinstance(o, Order) and _is_new(o)]
         strange = [order_id for order_id in ids if order_id not in found and takes_up]
         seconds = 0.0 if self._is_down(panel) else LOOK_WITHIN
@@ -141,14 +141,14 @@ class Finder:
 
     async def _look_up(
         self, panel: str, strange: Sequence[str], seconds: float
-    ) -> dict[str, Order | Fault]:
+    ) -> dict[str, Order | ShopError]:
         """Return what the panel has told of orders that nobody tracks, as far as it has."""
         if not strange:
             return {}
         archived = await self._store.archived(panel, strange)
-        faults: dict[str, Order | Fault] = dict.fromkeys(archived, Fault(ARCHIVED))
+        faults: dict[str, Order | ShopError] = dict.fromkeys(archived, ShopError(ARCHIVED))
         ids, now = [i for i in strange if i not in archived], self._clock()
-        pending: dict[str, Order | Fault] = {i: new_order(panel, i, now) for i in ids}
+        pending: dict[str, Order | ShopError] = {i: new_order(panel, i, now) for i in ids}
         station = self._stations.get(panel)
         if station is None:
             return pending | faults
@@ -159,7 +159,7 @@ class Finder:
         for order_id in ids:
             refusal = poller.strangers.refusal(order_id, now)
             if refusal is not None:
-                faults[order_id] = Fault(Refusal.ORDER.text if refusal == LEFT_OUT else refusal)
+                faults[order_id] = ShopError(Refusal.ORDER.text if refusal == LEFT_OUT else refusal)
         return pending | faults | known
 
     def _is_down(self, panel: str) -> bool:

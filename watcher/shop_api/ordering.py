@@ -14,8 +14,8 @@ from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import RequestError
 from watcher.model import FINAL, Action, ActionPlan, ActionState, Kind, Order
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
-from watcher.shops.finder import Finder, order_key
-from watcher.shops.spelling import LOOKED_UP, Fault, status_row
+from watcher.shop_api.encoding import LOOKED_UP, ShopError, status_row
+from watcher.shop_api.lookup import OrderLookup, order_key
 
 ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; its own time-outs are often 30
 NOT_SENT = "The panel can't be reached now: nothing was sent to it, try again later"
@@ -25,14 +25,14 @@ NOT_KNOWN = (
 )
 
 
-class Till:
+class Ordering:
     """Sends what costs or changes something, and tells the shop what came of it."""
 
     def __init__(
         self,
         *,
         intake: OrderCommands,
-        finder: Finder,
+        finder: OrderLookup,
         stations: Mapping[str, PanelWorkers],
         clock: Callable[[], float],
     ) -> None:
@@ -58,11 +58,11 @@ class Till:
         )
         action = await self._intake.submit_once(plan, shop.duplicate_within)
         order_id = _id(shop, await self._result(action))
-        if isinstance(order_id, Fault):
+        if isinstance(order_id, ShopError):
             raise RequestError(order_id)
         return order_id
 
-    async def act(self, shop: Shop, kind: Kind, texts: Sequence[str]) -> dict[str, str | Fault]:
+    async def act(self, shop: Shop, kind: Kind, texts: Sequence[str]) -> dict[str, str | ShopError]:
         """What the panels gave for each id: of an accepted refill, the shop's id for it."""
         found = await self._finder.orders(shop, texts)
         checked = {text: _checked(kind, order) for text, order in found.items()}
@@ -71,14 +71,14 @@ class Till:
         results = await asyncio.gather(*map(self._result, planned))
         ids = dict(zip(good, (_id(shop, result) for result in results), strict=True))
         return {
-            text: order if isinstance(order, Fault) else ids[text]
+            text: order if isinstance(order, ShopError) else ids[text]
             for text, order in checked.items()
         }
 
-    async def _result(self, action: Action | RequestError) -> Action | Fault:
+    async def _result(self, action: Action | RequestError) -> Action | ShopError:
         """The action once it is accepted, or why it is not; one that can't be sent is given up."""
         if isinstance(action, RequestError):
-            return Fault(action)
+            return ShopError(action)
         until = time.monotonic() + ANSWER_WITHIN
         while action.state in (ActionState.PLANNED, ActionState.SENDING):
             left = until - time.monotonic()
@@ -90,8 +90,8 @@ class Till:
         if action.state is ActionState.ACCEPTED:
             return action
         if action.state is ActionState.REJECTED:
-            return Fault(action.answer or "the panel refused it")
-        return Fault(NOT_KNOWN.format(action.id))
+            return ShopError(action.answer or "the panel refused it")
+        return ShopError(NOT_KNOWN.format(action.id))
 
     def _rests(self, action: Action, seconds: float) -> bool:
         """Whether nothing will be sent to the panel for so long."""
@@ -100,22 +100,22 @@ class Till:
         return station is None or (until is not None and until > self._clock() + seconds)
 
 
-def _checked(kind: Kind, order: Order | Fault) -> Order | Fault:
+def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:
     """The order, unless it is known without asking that nothing can be done for it."""
-    if isinstance(order, Fault):
+    if isinstance(order, ShopError):
         return order
     if kind is Kind.CANCEL and order.status in FINAL:
-        return Fault(Refusal.CANCEL_FINISHED.text)
+        return ShopError(Refusal.CANCEL_FINISHED.text)
     row = status_row(order)
     if "error" in row:
-        return Fault(row["error"])
+        return ShopError(row["error"])
     is_known = order.checked_at is not None or order.service is not None
-    return order if is_known else Fault(LOOKED_UP)  # it may not be there
+    return order if is_known else ShopError(LOOKED_UP)  # it may not be there
 
 
-def _id(shop: Shop, result: Action | Fault) -> str | Fault:
+def _id(shop: Shop, result: Action | ShopError) -> str | ShopError:
     """What the shop knows the result of an accepted action by."""
-    if isinstance(result, Fault):
+    if isinstance(result, ShopError):
         return result
     # A refill that the panel accepted without an id has none that could be asked about.
     return (result.result or "1") if shop.panel else str(result.id)

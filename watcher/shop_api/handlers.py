@@ -15,10 +15,10 @@ from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import identity, listed
 from watcher.rules.engine import RuleEngine
-from watcher.shops import spelling
-from watcher.shops.finder import Finder
-from watcher.shops.spelling import Fault
-from watcher.shops.till import Till
+from watcher.shop_api import encoding
+from watcher.shop_api.encoding import ShopError
+from watcher.shop_api.lookup import OrderLookup
+from watcher.shop_api.ordering import Ordering
 from watcher.store import Store
 
 MOST_IDS = 100
@@ -36,7 +36,7 @@ ACTIONS = tuple(RIGHTS)
 Sent = Mapping[str, str]
 
 
-class Desk:
+class ShopHandlers:
     """Where all shops ask."""
 
     def __init__(
@@ -53,10 +53,10 @@ class Desk:
         self._store = store
         self._judge = judge
         self._stations = stations
-        self._finder = Finder(
+        self._finder = OrderLookup(
             store=store, book=book, intake=intake, stations=stations, shops=shops, clock=clock
         )
-        self._till = Till(intake=intake, finder=self._finder, stations=stations, clock=clock)
+        self._till = Ordering(intake=intake, finder=self._finder, stations=stations, clock=clock)
         self._answers: Mapping[str, Callable[[Shop, Sent], Awaitable[object]]] = {
             "services": self._services,
             "balance": self._balance,
@@ -71,17 +71,17 @@ class Desk:
         """The answer, an error among them; raises StoreError where the database can't do it."""
         action = sent.get("action", "")
         if action not in self._answers:
-            return spelling.error(Refusal.REQUEST.text)
+            return encoding.error(Refusal.REQUEST.text)
         if RIGHTS[action] not in shop.rights:
-            return spelling.error(f"This key may not {RIGHTS[action]}")
+            return encoding.error(f"This key may not {RIGHTS[action]}")
         try:
             return await self._answers[action](shop, sent)
         except (RefusedAnswer, RequestError) as error:
-            return spelling.error(str(error))
+            return encoding.error(str(error))
 
     async def _services(self, shop: Shop, sent: Sent) -> object:
         rows = [
-            (own_id, spelling.service_row(own_id, stored.service))
+            (own_id, encoding.service_row(own_id, stored.service))
             for panel in shop.panels
             for stored in await self._store.services(panel)
             if stored.gone_at is None
@@ -97,20 +97,20 @@ class Desk:
         if not known:
             raise RequestError("The balance is not known yet")
         same = [left.amount for left in known if left.currency == known[0].currency]
-        return spelling.balance(Balance(sum(same, Decimal(0)), known[0].currency))
+        return encoding.balance(Balance(sum(same, Decimal(0)), known[0].currency))
 
     async def _status(self, shop: Shop, sent: Sent) -> object:
         texts, is_list = _ids(sent, "order", "orders")
         found = await self._finder.orders(shop, texts)
-        rows = {text: spelling.status_row(order) for text, order in found.items()}
+        rows = {text: encoding.status_row(order) for text, order in found.items()}
         return rows if is_list else rows[texts[0]]
 
     async def _refill_status(self, shop: Shop, sent: Sent) -> object:
         texts, is_list = _ids(sent, "refill", "refills")
         found = await self._finder.refills(shop, texts)
-        words = {text: spelling.refill_word(refill) for text, refill in found.items()}
+        words = {text: encoding.refill_word(refill) for text, refill in found.items()}
         if is_list:
-            return spelling.rows("refill", "status", words)
+            return encoding.rows("refill", "status", words)
         (word,) = words.values()
         return word if isinstance(word, dict) else {"status": word}
 
@@ -123,21 +123,21 @@ class Desk:
         results = await self._till.act(shop, Kind.REFILL, texts)
         if is_list:
             told = {
-                text: spelling.error(result) if isinstance(result, Fault) else identity(result)
+                text: encoding.error(result) if isinstance(result, ShopError) else identity(result)
                 for text, result in results.items()
             }
-            return spelling.rows("order", "refill", told)
+            return encoding.rows("order", "refill", told)
         (result,) = results.values()
-        return spelling.error(result) if isinstance(result, Fault) else {"refill": result}
+        return encoding.error(result) if isinstance(result, ShopError) else {"refill": result}
 
     async def _cancel(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.CANCEL)
         results = await self._till.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
         told = {
-            text: spelling.error(result) if isinstance(result, Fault) else 1
+            text: encoding.error(result) if isinstance(result, ShopError) else 1
             for text, result in results.items()
         }
-        return spelling.rows("order", "cancel", told)
+        return encoding.rows("order", "cancel", told)
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
         """What no panel behind the key can do is an unknown action, as there."""

@@ -32,8 +32,8 @@ from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shop_api import ACTIONS, ShopHandlers
 from watcher.store import Settled, Store
-from watcher.web.backend import Backend
-from watcher.web.door import Door, make_runner
+from watcher.web.connection_limit import ConnectionLimit, make_runner
+from watcher.web.context import WebContext
 from watcher.web.server import make_server
 
 log = structlog.get_logger()
@@ -255,7 +255,7 @@ class Daemon:
         self._schedule.add("asked", self._fleet.keep_asked)
 
     async def _listen(self) -> None:
-        backend = Backend(
+        backend = WebContext(
             store=self.store,
             book=self.book,
             judge=self.judge,
@@ -285,7 +285,7 @@ class Daemon:
         self._runner = runner
         self._opened.push_async_callback(self._stop_listening)
         try:
-            await Door(runner, self.config.host, self.config.port, count).start()
+            await ConnectionLimit(runner, self.config.host, self.config.port, count).start()
         except OSError as error:
             where = f"{_host(self.config.host)}:{self.config.port}"
             raise cant_listen(where, error, self._address_setting) from None

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now
 from watcher.cli import app
-from watcher.web.outlet_shapes import (
+from watcher.web.delivery_shapes import (
     DeadList,
     DeadView,
     Delivered,

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.house import House, a_house
 from watcher.simulator import Fate
-from watcher.web.page import live, look
-from watcher.web.page.live import MOST_VIEWERS
+from watcher.web.auth import SESSION, SessionAuth
+from watcher.web.page import live_updates, rendering
+from watcher.web.page.live_updates import MOST_VIEWERS
 from watcher.web.page.routes import LIVE
-from watcher.web.token import SESSION, Doorkeeper
 
 TOKEN = "a-token-of-the-tests"
 SLOW = Fate(pending=30.0, per_minute=1.0)
@@ -24,7 +24,7 @@ PAGES = ("/", "/orders", "/actions", "/panels", "/panels/standard")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FRESH_FOR", 0.02)
+    monkeypatch.setattr(live_updates, "FRESH_FOR", 0.02)
 
 
 @asynccontextmanager
@@ -331,7 +331,7 @@ async def test_a_session_is_over_at_some_time(tmp_path: Path):
     async with a_house(tmp_path) as house:
         await set_token(house)
         at = [1000.0]
-        keeper = Doorkeeper(clock=lambda: at[0])
+        keeper = SessionAuth(clock=lambda: at[0])
         request = _Request(house, {})
         value = keeper.begin(request, TOKEN)
         held = _Request(house, {"watcher": value})
@@ -467,4 +467,4 @@ def _live(house: House) -> Any:
 
 def test_every_asset_is_there():
     for name in ("page.css", "page.js", "icon.svg"):
-        assert re.fullmatch(rf"/static/[0-9a-f]{{16}}/{name}", look.asset(name))
+        assert re.fullmatch(rf"/static/[0-9a-f]{{16}}/{name}", rendering.asset(name))

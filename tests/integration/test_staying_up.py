@@ -20,8 +20,8 @@ from tests.support.process import ROOT, DaemonProcess
 from watcher.model import ActionPlan, ActionState, Kind, Outcome
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
-from watcher.web import door
-from watcher.web.token import WRONG_A_MINUTE
+from watcher.web import connection_limit
+from watcher.web.auth import WRONG_A_MINUTE
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -92,7 +92,7 @@ async def test_what_a_client_sends_is_counted_and_not_logged(
 async def test_one_client_leaves_room_for_others(tmp_path: Path):
     async with a_house(tmp_path) as house:
         with ExitStack() as held:
-            for _ in range(door.MOST_OF_A_CLIENT):
+            for _ in range(connection_limit.MOST_OF_A_CLIENT):
                 held.enter_context(await connect(house, b""))
             with await connect(house, b"") as one_more:
                 assert (await receive(one_more)).startswith(b"HTTP/1.1 503")
@@ -105,7 +105,7 @@ async def test_one_client_leaves_room_for_others(tmp_path: Path):
 async def test_a_connection_that_sends_no_request_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(door, "FIRST_HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection_limit, "FIRST_HEAD_WITHIN", 0.2)
     async with a_house(tmp_path) as house:
         for count, data in enumerate((b"", b"GET /healthz HTTP/1.1\r\nHost: "), 1):
             with await connect(house, data) as client:
@@ -116,7 +116,7 @@ async def test_a_connection_that_sends_no_request_is_closed(
 async def test_a_connection_that_sent_a_request_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(door, "FIRST_HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection_limit, "FIRST_HEAD_WITHIN", 0.2)
     async with a_house(tmp_path) as house:
         request = b"GET /healthz HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % house.daemon.port
         with await connect(house, request) as client:

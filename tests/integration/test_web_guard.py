@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.house import House, a_house
 from watcher.simulator import Fate
-from watcher.web.door import MOST_CONNECTIONS
+from watcher.web.auth import WRONG_A_MINUTE
+from watcher.web.connection_limit import MOST_CONNECTIONS
 from watcher.web.guard import REQUESTS_AT_ONCE
-from watcher.web.rate import MOST_CLIENTS, Buckets, Seats, TooMany, client_of
-from watcher.web.token import WRONG_A_MINUTE
+from watcher.web.rate_limit import MOST_CLIENTS, ConcurrencyLimit, TokenBuckets, TooMany, client_of
 
 TOKEN = "a-token-of-the-tests"
 EVERYWHERE = ("/", "/metrics", "/healthz", "/readyz", "/v1/orders", "/v1/backup", "/nowhere")
@@ -335,7 +335,7 @@ class Clock:
 
 def test_a_bucket_fills_with_time_and_clients_do_not_share_one():
     clock = Clock()
-    buckets = Buckets(rate=2.0, burst=3.0, clock=clock)
+    buckets = TokenBuckets(rate=2.0, burst=3.0, clock=clock)
     for _ in range(3):
         assert buckets.wait("a") == 0.0
         buckets.take("a")
@@ -346,7 +346,7 @@ def test_a_bucket_fills_with_time_and_clients_do_not_share_one():
 
 
 def test_only_so_many_clients_are_remembered():
-    buckets = Buckets(rate=1.0, burst=1.0, clock=Clock())
+    buckets = TokenBuckets(rate=1.0, burst=1.0, clock=Clock())
     for number in range(3 * MOST_CLIENTS):
         buckets.take(str(number))
     assert len(buckets._levels) == MOST_CLIENTS
@@ -354,7 +354,7 @@ def test_only_so_many_clients_are_remembered():
 
 
 def test_seats_are_given_back_whatever_happens():
-    seats = Seats(1)
+    seats = ConcurrencyLimit(1)
     for _ in range(3):
         with pytest.raises(ValueError, match="x"), seats:
             raise ValueError("x")

@@ -19,7 +19,7 @@ from benchmarks.house import make_database, mixed_orders
 from tests.support.browser import accessible, browser, fits, looking, missing
 from tests.support.house import House, a_house
 from watcher.simulator import Fate, Trait
-from watcher.web.page import live
+from watcher.web.page import live_updates
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -75,7 +75,7 @@ def _settle(path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FRESH_FOR", 0.1)
+    monkeypatch.setattr(live_updates, "FRESH_FOR", 0.1)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
 from watcher.store import ServiceChange
 from watcher.store.status_page import Fired, Glimpse, Named
-from watcher.web.page import look
+from watcher.web.page import rendering
 from watcher.web.page.charts import course, steps
 from watcher.web.page.overview import Account, Acted, Check, Need, Overview, parts
 from watcher.web.shapes import PanelView, RuleView
@@ -204,7 +204,7 @@ def seen(html: str) -> Reader:
 
 def plain(text: str) -> str:
     """As it is seen: what can't be is a replacement character."""
-    return look._CONTROL.sub("\ufffd", text)
+    return rendering._CONTROL.sub("\ufffd", text)
 
 
 @given(OVERVIEWS)
@@ -235,7 +235,7 @@ def test_no_text_becomes_anything_else(overview: Overview):
     TEXTS | st.builds("{}{}".format, st.sampled_from(["javascript:", "data:", "https://"]), TEXTS)
 )
 def test_only_web_sites_can_be_followed(link: str):
-    page = seen(str(look.link(link)))
+    page = seen(str(rendering.link(link)))
     assert set(page.tags) <= {"a", "bdi"}
     for name, value in page.attributes:
         assert name in ("class", "href", "target", "rel")
@@ -260,21 +260,21 @@ def test_only_web_sites_can_be_followed(link: str):
     ],
 )
 def test_which_links_are_links(link: str, follows: bool):
-    assert ("<a " in str(look.link(link))) is follows
+    assert ("<a " in str(rendering.link(link))) is follows
 
 
 def test_words():
-    assert [look.lasts(s) for s in (None, 5, 59.6, 600, 7200, 86400 * 3.25, 86400 * 45)] == [
+    assert [rendering.lasts(s) for s in (None, 5, 59.6, 600, 7200, 86400 * 3.25, 86400 * 45)] == [
         *("–", "5 s", "60 s", "10 min", "2.0 h", "3.2 d", "45 d"),
     ]
-    assert look.money("1234.5", "USD") == "1,234.50 USD"
-    assert look.money("0.27819") == "0.27819"
-    assert look.money("100") == "100.00"
-    assert look.cash("257.32017", None) == "257.32"
-    assert look.money(None) == look.cash(None) == "–"
-    assert (look.percent(0.004), look.percent(0.5)) == ("under 1 %", "50 %")
-    assert look.order_url("p", "a/b?c") == "/orders/p/a%2Fb%3Fc"
-    assert look.query("/orders", {"q": "a b", "panel": "", "x": None}) == "/orders?q=a+b"
+    assert rendering.money("1234.5", "USD") == "1,234.50 USD"
+    assert rendering.money("0.27819") == "0.27819"
+    assert rendering.money("100") == "100.00"
+    assert rendering.cash("257.32017", None) == "257.32"
+    assert rendering.money(None) == rendering.cash(None) == "–"
+    assert (rendering.percent(0.004), rendering.percent(0.5)) == ("under 1 %", "50 %")
+    assert rendering.order_url("p", "a/b?c") == "/orders/p/a%2Fb%3Fc"
+    assert rendering.query("/orders", {"q": "a b", "panel": "", "x": None}) == "/orders?q=a+b"
 
 
 # --- drawings ------------------------------------------------------------------------------------

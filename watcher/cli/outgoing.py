@@ -11,7 +11,7 @@ from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect, read
 from watcher.cli.output import ago, moment, say, show_json, warn
 from watcher.cli.tables import Column, show_table
 from watcher.common.wording import counted
-from watcher.web.outlet_shapes import DeadList, EventsList, NotifyList, ReplayAnswer
+from watcher.web.delivery_shapes import DeadList, EventsList, NotifyList, ReplayAnswer
 
 _PATIENCE = 90.0  # seconds: a chat's server may take its time
 

@@ -17,10 +17,10 @@ from watcher.errors import StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
 from watcher.shop_api import ACTIONS
-from watcher.web.backend import BACKEND, BODY_WITHIN, TooLarge, TooSlow
-from watcher.web.faults import json_answer
+from watcher.web.context import BACKEND, BODY_WITHIN, TooLarge, TooSlow
+from watcher.web.errors import json_answer
 from watcher.web.guard import Respond
-from watcher.web.rate import Buckets, Seats, TooMany
+from watcher.web.rate_limit import ConcurrencyLimit, TokenBuckets, TooMany
 
 LARGEST_FORM = 512 * 1024  # bytes: some thousand comments, and all connections at once fit
 _IDS = ("order", "orders", "refill", "refills")
@@ -70,8 +70,8 @@ DESCRIPTION: dict[str, Any] = {
 
 def drop_in() -> Respond:
     """The handler."""
-    buckets: dict[tuple[str, float], Buckets] = {}
-    seats = Seats(AT_ONCE)
+    buckets: dict[tuple[str, float], TokenBuckets] = {}
+    seats = ConcurrencyLimit(AT_ONCE)
 
     async def respond(request: web.Request) -> web.Response:
         backend = request.app[BACKEND]
@@ -139,9 +139,11 @@ def _shop_of(shops: Iterable[Shop], key: str) -> Shop | None:
     return found
 
 
-def _check_rate(shop: Shop, buckets: dict[tuple[str, float], Buckets]) -> None:
+def _check_rate(shop: Shop, buckets: dict[tuple[str, float], TokenBuckets]) -> None:
     per_minute = shop.requests_per_minute
-    bucket = buckets.setdefault((shop.name, per_minute), Buckets(per_minute / 60.0, per_minute))
+    bucket = buckets.setdefault(
+        (shop.name, per_minute), TokenBuckets(per_minute / 60.0, per_minute)
+    )
     wait = bucket.wait(shop.name)
     if wait:
         raise TooMany(Refusal.RATE.text, wait)

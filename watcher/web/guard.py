@@ -12,8 +12,8 @@ from aiohttp.typedefs import Middleware
 
 from watcher.config import Hosts, authority
 from watcher.errors import RequestError
-from watcher.web.backend import BACKEND
-from watcher.web.rate import Buckets, TooMany, client_of
+from watcher.web.context import BACKEND
+from watcher.web.rate_limit import TokenBuckets, TooMany, client_of
 
 DROP_IN = "/api/v2"  # for shops, which bring forms and are known by a key in them
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
@@ -50,9 +50,9 @@ class Unsaid(CrossSite):
     """The browser does not say which page this form was on: use a newer one."""
 
 
-def guard(buckets: Buckets | None = None) -> Middleware:
+def guard(buckets: TokenBuckets | None = None) -> Middleware:
     """The middleware; `buckets` are the clients'."""
-    per_client = buckets or Buckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
+    per_client = buckets or TokenBuckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -81,7 +81,7 @@ def is_page(request: web.Request) -> bool:
     return request.path == "/" or request.path[1:].partition("/")[0] in PAGES
 
 
-def _check_rate(request: web.Request, buckets: Buckets) -> None:
+def _check_rate(request: web.Request, buckets: TokenBuckets) -> None:
     client = client_of(request.remote)
     wait = buckets.wait(client)
     if wait:

@@ -2,15 +2,15 @@
 
 from aiohttp import web
 
-from watcher.web.backend import (
+from watcher.web.context import (
     CURSOR,
     FLAG,
     LIMIT,
     PANEL,
     SINCE,
-    Backend,
     Param,
     Route,
+    WebContext,
     flag,
     page_of,
     time_of,
@@ -19,7 +19,7 @@ from watcher.web.shapes import ChangeView, HistoryList
 from watcher.web.views import moment
 
 
-async def list_history(backend: Backend, request: web.Request) -> tuple[int, HistoryList]:
+async def list_history(backend: WebContext, request: web.Request) -> tuple[int, HistoryList]:
     limit, after = page_of(request)
     found, next_id = await backend.store.changes(
         panel=request.query.get("panel") or None,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from watcher import __version__
-from watcher.web.backend import Route
+from watcher.web.context import Route
 from watcher.web.shapes import FaultAnswer, TrackItem
 
 # What any call may answer beside what its route names.

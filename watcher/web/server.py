@@ -9,32 +9,37 @@ from aiohttp import web
 
 from watcher.daemon.backups import check_room, scratch
 from watcher.errors import RequestError
-from watcher.web import history, orders, outgoing, state
-from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
-from watcher.web.door import ARRIVALS, Arrivals
+from watcher.web import deliveries, history, order_routes, state
+from watcher.web.auth import KEEPER, SessionAuth, authorize
+from watcher.web.connection_limit import ARRIVALS, RecentConnections
+from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
 from watcher.web.dropin import DESCRIPTION, drop_in
-from watcher.web.faults import json_answer, told
+from watcher.web.errors import json_answer, told
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
 from watcher.web.page.routes import add_pages
-from watcher.web.rate import Seats
-from watcher.web.token import KEEPER, Doorkeeper, authorize
+from watcher.web.rate_limit import ConcurrencyLimit
 
-ROUTES: tuple[Route, ...] = (*orders.ROUTES, *history.ROUTES, *state.ROUTES, *outgoing.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *order_routes.ROUTES,
+    *history.ROUTES,
+    *state.ROUTES,
+    *deliveries.ROUTES,
+)
 
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
 _CHUNK_WITHIN = 60.0  # seconds: who stops reading keeps no copy there
 
 
-def make_server(backend: Backend) -> web.Application:
+def make_server(backend: WebContext) -> web.Application:
     """The application, to be run by an AppRunner."""
     app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
     app[BACKEND] = backend
     app[LARGE_BODIES] = large_bodies()
-    app[ARRIVALS] = Arrivals()
-    app[KEEPER] = keeper = Doorkeeper()
+    app[ARRIVALS] = RecentConnections()
+    app[KEEPER] = keeper = SessionAuth()
     app.on_startup.append(keeper.load)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
@@ -43,7 +48,7 @@ def make_server(backend: Backend) -> web.Application:
         "/v1/openapi.json",
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
-    app.router.add_get("/v1/backup", _backup(Seats(_BACKUPS_AT_ONCE)))
+    app.router.add_get("/v1/backup", _backup(ConcurrencyLimit(_BACKUPS_AT_ONCE)))
     shops = drop_in()
     for path in DROP_INS:
         app.router.add_route("*", path, shops)
@@ -60,7 +65,7 @@ def description() -> dict[str, Any]:
 
 
 def _serve(route: Route) -> Respond:
-    seats = Seats(route.at_once)
+    seats = ConcurrencyLimit(route.at_once)
 
     async def respond(request: web.Request) -> web.Response:
         for param in route.params:
@@ -96,7 +101,7 @@ async def _readyz(request: web.Request) -> web.Response:
     return web.Response(status=503 if problems else 200, text=text)
 
 
-def _backup(seats: Seats) -> Respond:
+def _backup(seats: ConcurrencyLimit) -> Respond:
     async def respond(request: web.Request) -> web.StreamResponse:
         with seats:
             return await _send_backup(request)

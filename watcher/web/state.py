@@ -8,14 +8,14 @@ from watcher.model import ActionState
 from watcher.orders.schedule import lesson
 from watcher.rules.rule import Rule
 from watcher.store import StoredService
-from watcher.web.backend import (
+from watcher.web.context import (
     CURSOR,
     LIMIT,
     PANEL,
     TEXT,
-    Backend,
     Param,
     Route,
+    WebContext,
     action_id,
     one_of,
     page_of,
@@ -51,7 +51,7 @@ _AT_ONCE = 100  # actions that are read at once
 QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is told
 
 
-async def list_actions(backend: Backend, request: web.Request) -> tuple[int, ActionList]:
+async def list_actions(backend: WebContext, request: web.Request) -> tuple[int, ActionList]:
     limit, after = page_of(request)
     state, panel = one_of(request, "state", ActionState), request.query.get("panel") or None
     views: list[ActionView] = []
@@ -66,7 +66,7 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
     return 200, ActionList(actions=views, next=None if next_id is None else str(next_id))
 
 
-async def show_action(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def show_action(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     number = action_id(request)
     action = await backend.store.action(number)
     if action is None:
@@ -75,7 +75,7 @@ async def show_action(backend: Backend, request: web.Request) -> tuple[int, Acti
     return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
 
 
-async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def resolve(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
     result = None if body.result is None else str(body.result)
     settled = await backend.intake.resolve(action_id(request), ActionState(body.state), result)
@@ -83,16 +83,16 @@ async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAn
     return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
 
 
-async def withdraw(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def withdraw(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     action = await backend.intake.take_back(action_id(request))
     return 200, ActionAnswer(action_view(action))
 
 
-async def list_panels(backend: Backend, request: web.Request) -> tuple[int, PanelList]:
+async def list_panels(backend: WebContext, request: web.Request) -> tuple[int, PanelList]:
     return 200, PanelList(panel_views(backend))
 
 
-async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswer]:
+async def retry(backend: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
     station = backend.stations[panel]
@@ -100,7 +100,7 @@ async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswe
     return 202, PanelAnswer(_panel_view(backend, station))
 
 
-async def list_services(backend: Backend, request: web.Request) -> tuple[int, ServiceList]:
+async def list_services(backend: WebContext, request: web.Request) -> tuple[int, ServiceList]:
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
     stored = await backend.store.services(panel)
@@ -108,32 +108,32 @@ async def list_services(backend: Backend, request: web.Request) -> tuple[int, Se
     return 200, ServiceList([_service_view(backend, row) for row in stored])
 
 
-async def list_rules(backend: Backend, request: web.Request) -> tuple[int, RuleList]:
+async def list_rules(backend: WebContext, request: web.Request) -> tuple[int, RuleList]:
     return 200, RuleList(rule_views(backend))
 
 
-async def explain(backend: Backend, request: web.Request) -> tuple[int, Explanation]:
+async def explain(backend: WebContext, request: web.Request) -> tuple[int, Explanation]:
     panel, order_id = request.query.get("panel", ""), request.query.get("order", "")
     order = await backend.intake.order(panel, order_id)
     decisions = backend.judge.decisions(order, backend.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
 
 
-def _service_view(backend: Backend, row: StoredService) -> ServiceView:
+def _service_view(backend: WebContext, row: StoredService) -> ServiceView:
     learnt = backend.book.learnt(row.panel)
     taught = lesson(learnt, row.service.id, QUANTITIES) if learnt else None
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
-def panel_views(backend: Backend) -> list[PanelView]:
+def panel_views(backend: WebContext) -> list[PanelView]:
     return [_panel_view(backend, station) for station in backend.stations.values()]
 
 
-def rule_views(backend: Backend) -> list[RuleView]:
+def rule_views(backend: WebContext) -> list[RuleView]:
     return [_rule_view(backend, rule) for rule in backend.judge.rules]
 
 
-def _panel_view(backend: Backend, station: PanelWorkers) -> PanelView:
+def _panel_view(backend: WebContext, station: PanelWorkers) -> PanelView:
     state = backend.survey.panel(station)
     census = backend.survey.census(station.name)
     balance = backend.judge.balances.get(station.name)
@@ -163,7 +163,7 @@ def _panel_view(backend: Backend, station: PanelWorkers) -> PanelView:
     )
 
 
-def _rule_view(backend: Backend, rule: Rule) -> RuleView:
+def _rule_view(backend: WebContext, rule: Rule) -> RuleView:
     judge, now = backend.judge, backend.clock()
     panels = sorted(rule.panels if rule.panels is not None else backend.stations)
     held = {panel: judge.held_until(rule, panel) for panel in panels}

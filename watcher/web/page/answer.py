@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.web.headers import PAGE_POLICY
-from watcher.web.page.look import render
+from watcher.web.page.rendering import render
 
 
 def html_answer(template: str, status: int = 200, **context: Any) -> web.Response:

@@ -7,16 +7,16 @@ from aiohttp import web
 from watcher.errors import RequestError
 from watcher.model import Phase, Status
 from watcher.store.search import SearchQuery, SearchResult
-from watcher.web.backend import BACKEND, Backend, flag, one_of
-from watcher.web.page.live import Live
-from watcher.web.page.look import query
+from watcher.web.context import BACKEND, WebContext, flag, one_of
+from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.page.rendering import query
 from watcher.web.shapes import OrderView
 
 A_PAGE = 50
 _LONGEST = 2000  # letters of a search
 
 
-async def show(request: web.Request, live: Live) -> dict[str, Any]:
+async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
     backend = request.app[BACKEND]
     wanted = _wanted(request)
@@ -41,7 +41,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     }
 
 
-def sought(backend: Backend, wanted: dict[str, str]) -> SearchQuery:
+def sought(backend: WebContext, wanted: dict[str, str]) -> SearchQuery:
     """The search that fits what was asked for."""
     stalled = bool(wanted["stalled"])
     now = backend.clock()
@@ -93,7 +93,7 @@ def _cursor(request: web.Request) -> int | None:
     return int(text)
 
 
-def _name(backend: Backend, view: OrderView) -> str:
+def _name(backend: WebContext, view: OrderView) -> str:
     service = backend.judge.services.get(view.panel, {}).get(view.service or "")
     return service.name if service else ""
 

@@ -10,8 +10,8 @@ from watcher.common.wording import counted
 from watcher.orders.schedule import Forecast
 from watcher.panels.health import HealthState
 from watcher.store.status_page import Fired, Glimpse, Spent
-from watcher.web.backend import Backend
-from watcher.web.page import look
+from watcher.web.context import WebContext
+from watcher.web.page import rendering
 from watcher.web.shapes import PanelView, RuleView
 from watcher.web.state import panel_views, rule_views
 
@@ -70,7 +70,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     watched: int
 
 
-def gather(backend: Backend, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
+def gather(backend: WebContext, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
     """What is known now; `spent` may be a minute old."""
     now = backend.clock()
     found = accounts(backend, spent)
@@ -88,15 +88,15 @@ def gather(backend: Backend, last: Glimpse, spent: Mapping[str, Spent]) -> Overv
 
 def parts(overview: Overview) -> dict[str, str]:
     """The page's parts as HTML, by name. What has not changed is the same text again."""
-    return {name: look.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
+    return {name: rendering.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
 
 
-def accounts(backend: Backend, spent: Mapping[str, Spent]) -> list[Account]:
+def accounts(backend: WebContext, spent: Mapping[str, Spent]) -> list[Account]:
     """Every panel with its money, in the configuration's order."""
     return [_account(backend, view, spent.get(view.panel)) for view in panel_views(backend)]
 
 
-def needs(backend: Backend, found: list[Account], rules: list[RuleView]) -> Iterator[Need]:
+def needs(backend: WebContext, found: list[Account], rules: list[RuleView]) -> Iterator[Need]:
     """What people have to look at, the worst first."""
     yield from _of_daemon(backend)
     for account in found:
@@ -111,7 +111,7 @@ def needs(backend: Backend, found: list[Account], rules: list[RuleView]) -> Iter
         yield from _orders(account)
 
 
-def _account(backend: Backend, view: PanelView, spent: Spent | None) -> Account:
+def _account(backend: WebContext, view: PanelView, spent: Spent | None) -> Account:
     balance = None if view.balance is None else float(view.balance)
     lasts = spent.lasts(balance) if spent and balance is not None else None
     low = None if view.low_balance is None else float(view.low_balance)
@@ -131,7 +131,7 @@ def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
     return (view.up, not (account.is_low or account.is_late), not view.orders_stalled, view.panel)
 
 
-def _checks(backend: Backend, now: float) -> list[Check]:
+def _checks(backend: WebContext, now: float) -> list[Check]:
     """Those that are checked first, whatever their panel."""
     each = CHECKS if len(backend.stations) < 20 else 2
     soon = (
@@ -142,7 +142,7 @@ def _checks(backend: Backend, now: float) -> list[Check]:
     return heapq.nsmallest(CHECKS, soon, key=lambda check: check.prospect.at or now)
 
 
-def _of_daemon(backend: Backend) -> Iterator[Need]:
+def _of_daemon(backend: WebContext) -> Iterator[Need]:
     survey = backend.survey
     if not survey.integrity_ok:
         yield Need(
@@ -185,7 +185,7 @@ def _down(view: PanelView) -> Iterator[Need]:
         what="Panel refuses everything" if refuses else "Panel down",
         where=view.panel,
         detail=f"{view.problem or 'it does not answer'}{until}",
-        href=look.panel_url(view.panel),
+        href=rendering.panel_url(view.panel),
         todo="Look at it",
     )
 
@@ -196,7 +196,7 @@ def _degraded(view: PanelView) -> Need:
         what="Panel degraded",
         where=view.panel,
         detail="; ".join(f"{fault.call}: {fault.text}" for fault in view.state_detail),
-        href=look.panel_url(view.panel),
+        href=rendering.panel_url(view.panel),
         todo="Look at it",
     )
 
@@ -209,7 +209,7 @@ def _unresolved(view: PanelView) -> Iterator[Need]:
             what=f"{many} unresolved",
             where=view.panel,
             detail="nobody knows whether the panel carried them out: look there, then say so",
-            href=look.query("/actions", {"state": "unresolved", "panel": view.panel}),
+            href=rendering.query("/actions", {"state": "unresolved", "panel": view.panel}),
             todo="Resolve",
         )
 
@@ -218,13 +218,13 @@ def _money(account: Account) -> Iterator[Need]:
     view, left = account.view, account.lasts
     if not (account.is_low or account.is_short):
         return
-    lasts = "" if left is None else f", enough for {look.lasts(left)} at today's spend"
+    lasts = "" if left is None else f", enough for {rendering.lasts(left)} at today's spend"
     yield Need(
         tone="bad" if account.is_low else "warn",
         what="Balance low" if account.is_low else "Balance runs out",
         where=view.panel,
-        detail=f"{look.cash(view.balance, view.currency)} left{lasts}",
-        href=look.panel_url(view.panel),
+        detail=f"{rendering.cash(view.balance, view.currency)} left{lasts}",
+        href=rendering.panel_url(view.panel),
         todo="Balance",
     )
 
@@ -259,8 +259,8 @@ def _orders(account: Account) -> Iterator[Need]:
             tone="warn",
             what="Checks are late",
             where=view.panel,
-            detail=f"an order has waited {look.lasts(view.lag)} longer than it should",
-            href=look.panel_url(view.panel),
+            detail=f"an order has waited {rendering.lasts(view.lag)} longer than it should",
+            href=rendering.panel_url(view.panel),
             todo="Look at it",
         )
     if view.orders_stalled:
@@ -269,7 +269,7 @@ def _orders(account: Account) -> Iterator[Need]:
             what=f"{_many(view.orders_stalled, 'order')} stalled",
             where=view.panel,
             detail="open, and without progress for too long",
-            href=look.query("/orders", {"panel": view.panel, "stalled": "true"}),
+            href=rendering.query("/orders", {"panel": view.panel, "stalled": "true"}),
             todo="Show",
         )
 

@@ -10,30 +10,30 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
-from watcher.web.backend import BACKEND, SMALL_BODY, TooLarge, action_id, whole_body
+from watcher.web.auth import KEEPER, SESSION, Wrong, cookie_name
+from watcher.web.context import BACKEND, SMALL_BODY, TooLarge, action_id, whole_body
 from watcher.web.guard import FORM, BadBody, is_page
-from watcher.web.page import actions, listing, look, order, panels
+from watcher.web.page import actions_page, listing, order_page, panels_page, rendering
 from watcher.web.page.answer import html_answer
-from watcher.web.page.live import Live
-from watcher.web.token import KEEPER, SESSION, Wrong, cookie_name
+from watcher.web.page.live_updates import LiveUpdates
 
-LIVE = web.AppKey("live", Live)
+LIVE = web.AppKey("live", LiveUpdates)
 _FOREVER = "public, max-age=31536000, immutable"
 
-Page = Callable[[web.Request, Live], Awaitable[dict[str, Any]]]
+Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 
 def add_pages(app: web.Application) -> None:
     """Serve them; the daemon's stop ends their streams."""
-    app[LIVE] = Live(app[BACKEND])
+    app[LIVE] = LiveUpdates(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
     get("/", _page("overview.html", _overview))
     get("/orders", _page("orders.html", listing.show))
-    get("/orders/{panel}/{order}", _page("order.html", order.show))
-    get("/actions", _page("actions.html", actions.show))
-    get("/panels", _page("panels.html", panels.show_all))
-    get("/panels/{panel}", _page("panel.html", panels.show))
+    get("/orders/{panel}/{order}", _page("order.html", order_page.show))
+    get("/actions", _page("actions.html", actions_page.show))
+    get("/panels", _page("panels.html", panels_page.show_all))
+    get("/panels/{panel}", _page("panel.html", panels_page.show))
     get("/events/page", _events)
     get("/static/{digest}/{name}", _static)
     get("/login", _ask)
@@ -48,7 +48,7 @@ def add_pages(app: web.Application) -> None:
     post("/actions/{id}/withdraw", _withdraw)
 
 
-async def _overview(request: web.Request, live: Live) -> dict[str, Any]:
+async def _overview(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     parts = await live.parts()
     return {"parts": parts, "events": "/events/page?view=overview", "here": "overview"}
 
@@ -82,7 +82,7 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
         await _form(request)
         panel, order_id = request.match_info["panel"], request.match_info["order"]
         action = await request.app[BACKEND].intake.act(kind, panel, order_id)
-        url = look.query(look.order_url(panel, order_id), {"done": action.id})
+        url = rendering.query(rendering.order_url(panel, order_id), {"done": action.id})
         return _see(f"{url}#action-{action.id}")
 
     return respond
@@ -95,14 +95,14 @@ async def _set_service(request: web.Request) -> web.Response:
     if not service or len(service) > 64 or any(c.isspace() or c == "," for c in service):
         raise RequestError("give the service's id at the panel")
     await request.app[BACKEND].intake.set_service(panel, order_id, service)
-    return _see(look.order_url(panel, order_id))
+    return _see(rendering.order_url(panel, order_id))
 
 
 async def _untrack(request: web.Request) -> web.Response:
     await _form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     await request.app[BACKEND].intake.untrack(panel, order_id)
-    return _see(look.query("/orders", {"panel": panel}))
+    return _see(rendering.query("/orders", {"panel": panel}))
 
 
 async def _resolve(request: web.Request) -> web.Response:
@@ -140,7 +140,7 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
 
 async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
     """Show the form once more, with what was wrong."""
-    context = await actions.listed(
+    context = await actions_page.listed(
         request.app[BACKEND],
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
         after=action + 1,
@@ -155,7 +155,7 @@ async def _retry(request: web.Request) -> web.Response:
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
     backend.stations[panel].retry()
-    return _see(_own_path(form.get("back", ""), look.panel_url(panel)))
+    return _see(_own_path(form.get("back", ""), rendering.panel_url(panel)))
 
 
 async def _ask(request: web.Request) -> web.Response:
@@ -212,7 +212,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
 
 async def _static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
-    path = look.STATIC / name
+    path = rendering.STATIC / name
     if Path(name).name != name or name.startswith(".") or not path.is_file():
         raise NotFound("there is no such file")
     kind, _ = mimetypes.guess_type(name)

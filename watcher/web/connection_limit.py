@@ -9,7 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from watcher.web.rate import client_of
+from watcher.web.rate_limit import client_of
 
 MOST_CONNECTIONS = 256
 # Of one client. A reverse proxy is one, too: its share must exceed the drop-in's AT_ONCE.
@@ -48,7 +48,7 @@ def make_runner(app: web.Application, count: Count) -> web.AppRunner:
     )
 
 
-class Arrivals:
+class RecentConnections:
     """Connections that have not sent a whole request head yet."""
 
     def __init__(self) -> None:
@@ -70,10 +70,10 @@ class Arrivals:
             timer.cancel()
 
 
-ARRIVALS = web.AppKey("arrivals", Arrivals)
+ARRIVALS = web.AppKey("arrivals", RecentConnections)
 
 
-class Door(web.BaseSite):
+class ConnectionLimit(web.BaseSite):
     """A TCP site that refuses connections when it is full: files and panels need sockets too.
 
     `count` is called with "crowded" for a refused connection, "silent" for one that sent no
@@ -162,7 +162,7 @@ def _logger(count: Count) -> logging.Logger:
         count("broken")
         return False
 
-    logger = logging.Logger("watcher.web.door")
+    logger = logging.Logger("watcher.web.connection_limit")
     logger.parent = logging.getLogger()
     logger.addFilter(is_ours)
     return logger

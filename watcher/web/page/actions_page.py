@@ -7,15 +7,15 @@ from aiohttp import web
 
 from watcher.errors import NotFound
 from watcher.model import ActionState
-from watcher.web.backend import BACKEND, Backend, one_of, page_of
-from watcher.web.page.live import Live
-from watcher.web.page.look import query
+from watcher.web.context import BACKEND, WebContext, one_of, page_of
+from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.page.rendering import query
 from watcher.web.views import clipped
 
 A_PAGE = 50
 
 
-async def show(request: web.Request, live: Live) -> dict[str, Any]:
+async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
     backend = request.app[BACKEND]
     _, after = page_of(request)
@@ -28,7 +28,12 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
 
 
 async def listed(
-    backend: Backend, wanted: dict[str, str], *, after: int = 0, asked: str = "", problem: str = ""
+    backend: WebContext,
+    wanted: dict[str, str],
+    *,
+    after: int = 0,
+    asked: str = "",
+    problem: str = "",
 ) -> dict[str, Any]:
     """Return what the template wants for the actions of a state and a panel.
 

@@ -7,17 +7,17 @@ from aiohttp import web
 
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
 from watcher.store.read_pool import Look
-from watcher.web.backend import BACKEND, Backend
+from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.charts import course
-from watcher.web.page.live import Live
-from watcher.web.page.look import query
+from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.page.rendering import query
 from watcher.web.shapes import RefillView
 from watcher.web.views import refill_view
 
 _CHANGES = 200  # shown; the drawing has all
 
 
-async def show(request: web.Request, live: Live) -> dict[str, Any]:
+async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
     backend = request.app[BACKEND]
     panel, order_id = request.match_info["panel"], request.match_info["order"]
@@ -69,7 +69,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     }
 
 
-def _may(backend: Backend, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
+def _may(backend: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
     """Why the button can't be pressed; "" where it can."""
     if not backend.stations[order.panel].config.profile.can(kind):
         return f"this panel can't {kind} by its API"

@@ -26,7 +26,7 @@ from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
 
 
-class Backend(msgspec.Struct, frozen=True, kw_only=True):
+class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
 
     store: Store
@@ -62,7 +62,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         return self.book.prospect(order.panel, order.id, self.clock())
 
 
-BACKEND = web.AppKey("backend", Backend)
+BACKEND = web.AppKey("backend", WebContext)
 
 SMALL_BODY = 64 * 1024  # bytes
 LARGEST_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
@@ -90,7 +90,7 @@ class TooSlow(RequestError):
     code = "too_slow"
 
 
-Handler = Callable[[Backend, web.Request], Awaitable[tuple[int, msgspec.Struct]]]
+Handler = Callable[[WebContext, web.Request], Awaitable[tuple[int, msgspec.Struct]]]
 
 
 class Param(msgspec.Struct, frozen=True):

@@ -6,22 +6,22 @@ from aiohttp import web
 
 from watcher.errors import RequestError
 from watcher.store.read_pool import Look
-from watcher.web.backend import BACKEND
+from watcher.web.context import BACKEND
 from watcher.web.page.charts import steps
-from watcher.web.page.live import Live
-from watcher.web.page.look import panel_url, query
+from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.overview import accounts
+from watcher.web.page.rendering import panel_url, query
 
 A_PAGE = 100
 _DRAWN = 14 * 86400.0  # seconds of balance
 
 
-async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
+async def show_all(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template of all panels wants."""
     return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
 
 
-async def show(request: web.Request, live: Live) -> dict[str, Any]:
+async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template of one wants."""
     backend = request.app[BACKEND]
     panel = request.match_info["panel"]

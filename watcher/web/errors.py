@@ -10,13 +10,13 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
-from watcher.web.backend import BACKEND
-from watcher.web.door import ARRIVALS, CLIENT_FAULTS
+from watcher.web.auth import Unauthorized
+from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
+from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
-from watcher.web.rate import TooMany
+from watcher.web.rate_limit import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
-from watcher.web.token import Unauthorized
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from watcher.daemon.commands import new_order
 from watcher.errors import NotFound, RequestError, WatcherError
 from watcher.model import Action, ActionState, Kind, Order, Origin, Status
-from watcher.web.backend import (
+from watcher.web.context import (
     CURSOR,
     FLAG,
     LARGEST_BODY,
@@ -18,9 +18,9 @@ from watcher.web.backend import (
     PANEL,
     SINCE,
     TEXT,
-    Backend,
     Param,
     Route,
+    WebContext,
     flag,
     one_of,
     page_of,
@@ -59,7 +59,7 @@ class SubmissionRejected(RequestError):
     code = "rejected"
 
 
-async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswer]:
+async def track(backend: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
     body = await read_body(request, TrackRequest, LARGEST_BODY)
     orders: dict[tuple[str, str], Order] = {}
     rejected = []
@@ -88,7 +88,7 @@ async def track(backend: Backend, request: web.Request) -> tuple[int, TrackAnswe
     )
 
 
-async def submit(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def submit(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= 200 or not key.isprintable():
         raise RequestError("header Idempotency-Key: 1 to 200 printable characters are required")
@@ -106,7 +106,7 @@ async def submit(backend: Backend, request: web.Request) -> tuple[int, ActionAns
     return await _submitted(backend, action)
 
 
-async def list_orders(backend: Backend, request: web.Request) -> tuple[int, OrderList]:
+async def list_orders(backend: WebContext, request: web.Request) -> tuple[int, OrderList]:
     limit, after = page_of(request)
     now = backend.clock()
     stalled_before: Mapping[str, float] | None = None
@@ -128,7 +128,7 @@ async def list_orders(backend: Backend, request: web.Request) -> tuple[int, Orde
     return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
 
 
-async def show(backend: Backend, request: web.Request) -> tuple[int, OrderDetail]:
+async def show(backend: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     order = await backend.intake.order(panel, order_id)
     history = await backend.store.history(panel, order_id)
@@ -147,39 +147,39 @@ async def show(backend: Backend, request: web.Request) -> tuple[int, OrderDetail
     )
 
 
-async def refill(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def refill(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     return await _act(backend, request, Kind.REFILL)
 
 
-async def cancel(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
+async def cancel(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     return await _act(backend, request, Kind.CANCEL)
 
 
-async def set_count(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+async def set_count(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, CountRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, backend.view(await backend.intake.set_count(panel, order_id, body.count))
 
 
-async def set_service(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+async def set_service(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, ServiceRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = str(body.service)
     return 200, backend.view(await backend.intake.set_service(panel, order_id, service))
 
 
-async def untrack(backend: Backend, request: web.Request) -> tuple[int, OrderView]:
+async def untrack(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, backend.view(await backend.intake.untrack(panel, order_id))
 
 
-async def _act(backend: Backend, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
+async def _act(backend: WebContext, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     action = await backend.intake.act(kind, panel, order_id)
     return 202, ActionAnswer(action_view(action))
 
 
-async def _submitted(backend: Backend, action: Action) -> tuple[int, ActionAnswer]:
+async def _submitted(backend: WebContext, action: Action) -> tuple[int, ActionAnswer]:
     if action.state is ActionState.PLANNED:
         return 202, ActionAnswer(action_view(action), message=WILL_BE_SENT.format(id=action.id))
     if action.state is not ActionState.ACCEPTED or action.order is None:
@@ -191,7 +191,7 @@ async def _submitted(backend: Backend, action: Action) -> tuple[int, ActionAnswe
     return 201, ActionAnswer(action_view(action), backend.view(order))
 
 
-def _order_of(backend: Backend, raw: Any) -> Order:
+def _order_of(backend: WebContext, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
     backend.intake.check_panel(item.panel)
     return new_order(
@@ -212,7 +212,7 @@ def _seconds(name: str, at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
-def _live(backend: Backend, order: Order) -> Order:
+def _live(backend: WebContext, order: Order) -> Order:
     """The book's state of an order, which is never behind the database's."""
     return backend.book.order(order.panel, order.id) or order
 

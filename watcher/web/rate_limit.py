@@ -22,7 +22,7 @@ class TooMany(RequestError):
         super().__init__(message)
 
 
-class Buckets:
+class TokenBuckets:
     """A bucket of tokens a client, which `rate` tokens a second fill up to `burst`.
 
     Only the clients that came last are remembered: one that is forgotten has a full bucket.
@@ -55,7 +55,7 @@ class Buckets:
         return min(self._burst, level + (now - at) * self._rate)
 
 
-class Seats:
+class ConcurrencyLimit:
     """So many at once and no more: `with seats:` refuses who finds none."""
 
     def __init__(self, most: int, retry_after: float = 1.0) -> None:

@@ -16,9 +16,9 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from watcher.errors import RequestError
-from watcher.web.backend import BACKEND
+from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_open, is_page
-from watcher.web.rate import Buckets, TooMany, client_of
+from watcher.web.rate_limit import TokenBuckets, TooMany, client_of
 
 WRONG_A_MINUTE = 20.0
 SESSION = 30 * 86400  # seconds
@@ -35,13 +35,13 @@ class Wrong(Unauthorized):
     """That is not the token."""
 
 
-class Doorkeeper:
+class SessionAuth:
     """Knows the token, the sessions made with it, and who was wrong too often."""
 
     def __init__(
-        self, wrong: Buckets | None = None, clock: Callable[[], float] = time.time
+        self, wrong: TokenBuckets | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._wrong = wrong or Buckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
+        self._wrong = wrong or TokenBuckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
         self._clock = clock
         self._ended: set[str] = set()  # digests of sessions that somebody has ended
 
@@ -106,7 +106,7 @@ class Doorkeeper:
         raise Wrong
 
 
-KEEPER = web.AppKey("keeper", Doorkeeper)
+KEEPER = web.AppKey("keeper", SessionAuth)
 
 
 def authorize() -> Middleware:

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from watcher.errors import StoreError
 from watcher.store.status_page import Spent
-from watcher.web.backend import Backend
+from watcher.web.context import WebContext
 from watcher.web.page.overview import Overview, gather, parts
-from watcher.web.rate import Seats
+from watcher.web.rate_limit import ConcurrencyLimit
 
 log = structlog.get_logger()
 
@@ -41,12 +41,12 @@ class Viewer(msgspec.Struct, eq=False):
     sent: dict[str, str]
 
 
-class Live:
+class LiveUpdates:
     """One daemon's page, as it is now."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: WebContext) -> None:
         self._backend = backend
-        self._seats = Seats(MOST_VIEWERS, retry_after=30.0)
+        self._seats = ConcurrencyLimit(MOST_VIEWERS, retry_after=30.0)
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
         self._making = asyncio.Lock()

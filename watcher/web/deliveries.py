@@ -5,8 +5,8 @@ from aiohttp import web
 from watcher.errors import RequestError, Undelivered
 from watcher.events.feed import EventFeed
 from watcher.notify.worker import NotifyWorker
-from watcher.web.backend import Backend, Route, read_body
-from watcher.web.outlet_shapes import (
+from watcher.web.context import Route, WebContext, read_body
+from watcher.web.delivery_shapes import (
     DeadList,
     DeadView,
     Delivered,
@@ -31,13 +31,13 @@ class NotDelivered(RequestError):
     code = "undelivered"
 
 
-async def list_notify(backend: Backend, request: web.Request) -> tuple[int, NotifyList]:
+async def list_notify(backend: WebContext, request: web.Request) -> tuple[int, NotifyList]:
     given_up = await backend.store.given_up()
     couriers = backend.outlets.couriers.items()
     return 200, NotifyList([_notify_view(courier, given_up.get(n, 0)) for n, courier in couriers])
 
 
-async def test_notify(backend: Backend, request: web.Request) -> tuple[int, Delivered]:
+async def test_notify(backend: WebContext, request: web.Request) -> tuple[int, Delivered]:
     courier = backend.outlets.courier(request.match_info["name"])
     try:
         await courier.test()
@@ -46,7 +46,7 @@ async def test_notify(backend: Backend, request: web.Request) -> tuple[int, Deli
     return 200, Delivered(courier.target.name)
 
 
-async def list_events(backend: Backend, request: web.Request) -> tuple[int, EventsList]:
+async def list_events(backend: WebContext, request: web.Request) -> tuple[int, EventsList]:
     newest = await backend.store.newest_change() if backend.outlets.feeds else 0
     dead = await backend.store.count_dead_events()
     feeds = backend.outlets.feeds.values()
@@ -55,7 +55,7 @@ async def list_events(backend: Backend, request: web.Request) -> tuple[int, Even
     )
 
 
-async def list_dead(backend: Backend, request: web.Request) -> tuple[int, DeadList]:
+async def list_dead(backend: WebContext, request: web.Request) -> tuple[int, DeadList]:
     feed = backend.outlets.feed(request.match_info["name"])
     dead = await backend.store.dead_events(feed.target.name, _MOST)
     return 200, DeadList(
@@ -63,7 +63,7 @@ async def list_dead(backend: Backend, request: web.Request) -> tuple[int, DeadLi
     )
 
 
-async def replay_events(backend: Backend, request: web.Request) -> tuple[int, ReplayAnswer]:
+async def replay_events(backend: WebContext, request: web.Request) -> tuple[int, ReplayAnswer]:
     feed = backend.outlets.feed(request.match_info["name"])
     body = await read_body(request, ReplayRequest)
     if sum((body.since is not None, body.order is not None, body.dead)) != 1:

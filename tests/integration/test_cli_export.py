@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
-from watcher.cli import app, xlsx
-from watcher.cli.order_files import Row, read
+from watcher.cli import app, xlsx_writer
+from watcher.cli.order_import.order_list import ListRow, read
 from watcher.cli.spreadsheet import cell
 from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
 
@@ -61,7 +61,7 @@ def test_orders_as_csv_that_can_be_tracked_again(daemon: CannedDaemon) -> None:
     assert (table[0]["charge"], table[0]["count"], table[0]["stalled"]) == ("0.27819", "", "false")
     assert len(daemon.asked("GET /v1/orders")) == 3
     again = list(read(io.BytesIO(result.stdout_bytes), "smmgenie"))
-    assert [row.item.order for row in again if isinstance(row, Row)] == [
+    assert [row.item.order for row in again if isinstance(row, ListRow)] == [
         str(n) for n in range(2500)
     ]
 
@@ -75,7 +75,7 @@ def test_orders_as_a_workbook_that_can_be_tracked_again(
     result = watcher(daemon, "orders", file)
     assert (result.exit_code, result.stderr) == (0, f"1,500 orders written to {file}\n")
     with file.open("rb") as stream:
-        again = [row for row in read(stream, "smmgenie") if isinstance(row, Row)]
+        again = [row for row in read(stream, "smmgenie") if isinstance(row, ListRow)]
     assert [row.item.order for row in again] == [str(n) for n in range(1500)]
     assert {row.item.submitted_at for row in again} == {datetime(2024, 5, 31, 12, tzinfo=UTC)}
     with zipfile.ZipFile(file) as package:
@@ -94,7 +94,7 @@ def test_changes_as_a_workbook(daemon: CannedDaemon, tmp_path: Path) -> None:
 def test_more_rows_than_a_sheet_has_are_refused(
     daemon: CannedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(xlsx, "MOST_ROWS", 1000)
+    monkeypatch.setattr(xlsx_writer, "MOST_ROWS", 1000)
     daemon.answers["GET /v1/orders"] = paged(1500)  # type: ignore[assignment]
     result = watcher(daemon, "orders", tmp_path / "orders.xlsx")
     assert result.exit_code == 1

@@ -24,8 +24,8 @@ from tests.integration.cli_daemon import (
 )
 from tests.support.house import a_house
 from watcher.cli import app
-from watcher.cli.order_files import read
-from watcher.cli.order_lines import Problem
+from watcher.cli.order_import.lines import Problem
+from watcher.cli.order_import.order_list import read
 from watcher.config import Secrets, parse
 from watcher.errors import ConfigError, StoreBusy
 from watcher.model import Order, Phase, RuleAction, Status

@@ -8,36 +8,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.cli.order_dates import DateOrder, read_time
-from watcher.cli.order_fields import order_id, track_item
-from watcher.cli.order_files import Layout, Row, read
-from watcher.cli.order_lines import MOST_BYTES, Problem
-from watcher.cli.order_notes import Notes
+from watcher.cli.order_import.dates import DateOrder, read_time
+from watcher.cli.order_import.lines import MOST_BYTES, Problem
+from watcher.cli.order_import.list_fields import order_id, track_item
+from watcher.cli.order_import.notes import Notes
+from watcher.cli.order_import.order_list import Layout, ListRow, read
 from watcher.web.shapes import TrackItem, TrackRequest
 
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
 
 
-def rows(text: str | bytes, json: bool | None = None) -> list[Row | Problem]:
+def rows(text: str | bytes, json: bool | None = None) -> list[ListRow | Problem]:
     raw = text.encode() if isinstance(text, str) else text
     return list(read(BytesIO(raw), "genie", json=json))
 
 
 def orders(text: str | bytes) -> list[object]:
-    return [row.item.order if isinstance(row, Row) else row.line for row in rows(text)]
+    return [row.item.order if isinstance(row, ListRow) else row.line for row in rows(text)]
 
 
 def only(text: str) -> TrackItem:
     [row] = rows(text)
-    assert isinstance(row, Row), row
+    assert isinstance(row, ListRow), row
     return row.item
 
 
 def test_a_column_of_ids_needs_no_header() -> None:
     assert rows("12\r\n\r\n 13 \n14") == [
-        Row(1, TrackItem("genie", "12")),
-        Row(3, TrackItem("genie", "13")),
-        Row(4, TrackItem("genie", "14")),
+        ListRow(1, TrackItem("genie", "12")),
+        ListRow(3, TrackItem("genie", "13")),
+        ListRow(4, TrackItem("genie", "14")),
     ]
 
 
@@ -61,15 +61,15 @@ def test_the_order_column_goes_before_an_id_of_rows() -> None:
 def test_json_lines() -> None:
     text = '{"order": 7, "service_id": 12, "qty": 1000, "date": 1717156800}\n\n{"id": "8"}\n'
     assert rows(text) == [
-        Row(1, TrackItem("genie", "7", "12", None, 1000, NOON)),
-        Row(3, TrackItem("genie", "8")),
+        ListRow(1, TrackItem("genie", "7", "12", None, 1000, NOON)),
+        ListRow(3, TrackItem("genie", "8")),
     ]
 
 
 def test_json_lines_by_the_name_of_the_file_even_after_a_bad_line() -> None:
     first, second = rows('oops\n{"order": 7}', json=True)
     assert isinstance(first, Problem)
-    assert isinstance(second, Row)
+    assert isinstance(second, ListRow)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_was_understood_is_told_first() -> None:
 def test_a_column_may_be_named() -> None:
     text = b"ID,Nr.,Qty,Service\n1,700,5,12\n"
     [row] = read(BytesIO(text), "genie", columns={"order": "nr"})
-    assert isinstance(row, Row)
+    assert isinstance(row, ListRow)
     # ID is the shop's own number then, and so is the service.
     assert row.item == TrackItem("genie", "700", quantity=5)
     [problem] = read(BytesIO(text), "genie", columns={"order": "Nr.", "quantity": "nowhere"})
@@ -212,7 +212,7 @@ def test_a_column_may_be_named() -> None:
 def test_a_column_may_be_named_by_its_place_where_there_are_no_names() -> None:
     chosen = {"order": "2", "service": "4"}
     found = read(BytesIO(b"1,700,5,12\n2,701,5,13\n"), "genie", columns=chosen)
-    items = [row.item for row in found if isinstance(row, Row)]
+    items = [row.item for row in found if isinstance(row, ListRow)]
     assert items == [TrackItem("genie", "700", "12"), TrackItem("genie", "701", "13")]
 
 
@@ -231,8 +231,8 @@ def test_a_column_may_be_named_by_its_place_where_there_are_no_names() -> None:
 )
 def test_a_bad_line_is_named_and_spoils_no_other(line: str, cause: str) -> None:
     first, bad, last = rows(f"id,qty\n1,2\n{line}\n3,4\n")
-    assert isinstance(first, Row)
-    assert isinstance(last, Row)
+    assert isinstance(first, ListRow)
+    assert isinstance(last, ListRow)
     assert isinstance(bad, Problem)
     assert bad.line == 3
     assert cause in bad.cause
@@ -277,7 +277,7 @@ def test_ids_of_letters_are_orders_where_the_list_has_such_ids() -> None:
 def test_an_order_of_another_panel_is_skipped_and_noted() -> None:
     notes = Notes()
     found = list(read(BytesIO(b"panel,order\ngenie,1\nother,2\n,3\n"), "genie", notes=notes))
-    assert [row.item.order for row in found if isinstance(row, Row)] == ["1", "3"]
+    assert [row.item.order for row in found if isinstance(row, ListRow)] == ["1", "3"]
     assert len(found) == 2
     assert notes.lines("line") == ["of provider 'other', not genie; skipped: line 3"]
 
@@ -287,7 +287,7 @@ def test_utf_16_as_excel_writes_it(encoding: str) -> None:
     text = "ID\tLink\r\n" + "".join(f"{n}\thttps://example.com/ж{n}\r\n" for n in range(9000))
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     found = rows((mark + text).encode(encoding))
-    assert [row.item.link for row in found if isinstance(row, Row)] == [
+    assert [row.item.link for row in found if isinstance(row, ListRow)] == [
         f"https://example.com/ж{n}" for n in range(9000)
     ]
 
@@ -323,7 +323,7 @@ def test_any_bytes_give_rows_or_problems(header: bytes, raw: bytes, json: bool |
     whole = header + raw
     for found in rows(whole, json):
         assert 0 <= found.line <= len(whole) + 1
-        if isinstance(found, Row):
+        if isinstance(found, ListRow):
             # What is taken here is of the form that the API takes.
             body = msgspec.json.encode({"orders": [found.item]})
             [item] = msgspec.json.decode(body, type=TrackRequest).orders
@@ -376,6 +376,6 @@ def test_what_is_written_is_read(
     lines = [f"order{delimiter}quantity", *(f"{o}{delimiter}{q}" for o, q in pairs)]
     found = rows(newline.join(lines))
     assert found == [
-        Row(place, TrackItem("genie", order, quantity=quantity))
+        ListRow(place, TrackItem("genie", order, quantity=quantity))
         for place, (order, quantity) in enumerate(pairs, 2)
     ]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.workbook import package, workbook
-from watcher.cli.order_files import Layout, Row, read
-from watcher.cli.order_layouts import MAKERS, match, plain
-from watcher.cli.order_lines import MOST_BYTES, Problem
-from watcher.cli.order_notes import Notes
+from watcher.cli.order_import.layouts import MAKERS, match, plain
+from watcher.cli.order_import.lines import MOST_BYTES, Problem
+from watcher.cli.order_import.notes import Notes
+from watcher.cli.order_import.order_list import Layout, ListRow, read
 from watcher.web.shapes import TrackItem
 
 AT = datetime(2024, 5, 31, 18, tzinfo=UTC)
@@ -23,7 +23,7 @@ LINK = "https://example.com/a"
 
 def reading(
     raw: str | bytes, panel: str = "genie", **options: Any
-) -> tuple[list[Row | Problem], list[str], Layout | None]:
+) -> tuple[list[ListRow | Problem], list[str], Layout | None]:
     """What is found, what is noted, and the layout."""
     notes, told = Notes(), list[Layout]()
     stream = BytesIO(raw.encode() if isinstance(raw, str) else raw)
@@ -33,8 +33,8 @@ def reading(
 
 def items(raw: str | bytes, **options: Any) -> list[TrackItem]:
     found = reading(raw, **options)[0]
-    assert all(isinstance(row, Row) for row in found), found
-    return [row.item for row in found if isinstance(row, Row)]
+    assert all(isinstance(row, ListRow) for row in found), found
+    return [row.item for row in found if isinstance(row, ListRow)]
 
 
 def cause(raw: str | bytes, **options: Any) -> str:
@@ -150,7 +150,7 @@ def test_a_shops_list_gives_the_panels_numbers(shop: str, form: str) -> None:
     columns, row, service, maker = SHOPS[shop]
     raw = FORMS[form](columns.split(","), [row.split(",")])
     found, _, layout = reading(raw)
-    assert [row.item for row in found if isinstance(row, Row)] == [
+    assert [row.item for row in found if isinstance(row, ListRow)] == [
         TrackItem("genie", "23501", service, LINK, 1000, AT)
     ]
     assert layout is not None
@@ -161,7 +161,7 @@ def test_a_shops_list_gives_the_panels_numbers(shop: str, form: str) -> None:
 @pytest.mark.parametrize("nothing", ["", "0", "-1", "NULL", "\\N", "-"])
 def test_what_was_ordered_nowhere_is_skipped_and_noted(nothing: str) -> None:
     found, notes, _ = reading(f"id,service,external_id\n1,88,{nothing}\n2,88,23501\n")
-    assert [row.item for row in found if isinstance(row, Row)] == [TrackItem("genie", "23501")]
+    assert [row.item for row in found if isinstance(row, ListRow)] == [TrackItem("genie", "23501")]
     assert notes == ["not ordered at a panel, skipped: row 2"]
 
 
@@ -203,7 +203,7 @@ def test_a_list_with_people_in_it_may_be_the_shops_own() -> None:
 def test_external_ids_that_come_late_are_no_surprise() -> None:
     rows = [{"id": n, "service": 88} for n in range(50)] + [{"id": 50, "external_id": 23501}]
     found = reading("\n".join(map(json.dumps, rows)), json=True)[0]
-    assert [row.item.order for row in found if isinstance(row, Row)] == ["23501"]
+    assert [row.item.order for row in found if isinstance(row, ListRow)] == ["23501"]
     rows = [{"id": n, "service": 88} for n in range(1, 200)] + [{"id": 200, "external_id": 7}]
     *_, last = reading("\n".join(map(json.dumps, rows)), json=True)[0]
     assert isinstance(last, Problem)
@@ -235,7 +235,7 @@ def test_rows_of_other_providers_are_skipped_and_noted(
     names: tuple[str, ...], orders: list[str]
 ) -> None:
     found, notes, _ = reading(provided(*names))
-    assert [row.item.order for row in found if isinstance(row, Row)] == orders
+    assert [row.item.order for row in found if isinstance(row, ListRow)] == orders
     assert len(found) == len(orders)
     skipped = [note for note in notes if "skipped" in note]
     assert bool(skipped) == (len(orders) < len(names))
@@ -259,7 +259,7 @@ def test_a_status_answer_gives_its_ids() -> None:
     answer = {"23501": {"status": "Completed", "charge": "1"}, "23502": {"error": "Incorrect ID"}}
     for document in (answer, {"orders": answer}, {"data": {"orders": answer}}):
         [row, problem] = reading(json.dumps(document))[0]
-        assert isinstance(row, Row)
+        assert isinstance(row, ListRow)
         assert row.item == TrackItem("genie", "23501")
         assert isinstance(problem, Problem)
         assert "order 23502: Incorrect ID" in problem.cause
@@ -308,7 +308,7 @@ def test_quantities_as_databases_and_people_write_them(text: str, quantity: int 
 
 def test_a_quantity_that_can_be_two_is_left_out_and_noted() -> None:
     found, notes, _ = reading("order;quantity\n1;1.000\n")
-    assert isinstance(found[0], Row)
+    assert isinstance(found[0], ListRow)
     assert found[0].item.quantity is None
     assert notes == ["a quantity that can be two numbers is left out: row 2, '1.000'"]
     # In these languages a dot separates thousands.
@@ -338,14 +338,14 @@ def test_lists_in_other_languages_and_encodings(language: str) -> None:
     for name in {encoding, "utf-8", "utf-8-sig", "utf-16"}:
         raw = f"{names}\r\n{row}\r\n".encode(name)
         found, notes, _ = reading(raw)
-        assert [row.item for row in found if isinstance(row, Row)] == expected, name
+        assert [row.item for row in found if isinstance(row, ListRow)] == expected, name
         assert notes == []
 
 
 def test_letters_in_an_encoding_that_is_not_known_are_not_passed_on() -> None:
     text = "ID;Link;Service\n1;https://example.com/ж;1 - Лайки\n2;https://example.com/a;1\n"
     found, notes, _ = reading(text.encode("cp1251"))
-    assert [row.item.link for row in found if isinstance(row, Row)] == [None, LINK]
+    assert [row.item.link for row in found if isinstance(row, ListRow)] == [None, LINK]
     assert "a link that is not in UTF-8 is left out" in notes[0]
     assert "not UTF-8: read as cp1252" in notes[1]
     mixed = "ID;Link\n1;https://example.com/ж\n".encode() + "2;https://e.x/дата\n".encode("cp1251")
@@ -365,7 +365,7 @@ def test_the_names_may_stand_below_other_lines() -> None:
         workbook([["Orders of May"], [None], ["Order ID", "Link"], ["23501", LINK]]),
     ):
         found, _, layout = reading(raw)
-        assert [row.item.order for row in found if isinstance(row, Row)] == ["23501"]
+        assert [row.item.order for row in found if isinstance(row, ListRow)] == ["23501"]
         assert layout is not None
         assert "skipped: 1 " in layout.remarks[0]
 
@@ -397,7 +397,7 @@ def test_cells_of_a_workbook() -> None:
     [problem, row] = reading(rounded)[0]
     assert isinstance(problem, Problem)
     assert "a spreadsheet has made a number of" in problem.cause
-    assert isinstance(row, Row)
+    assert isinstance(row, ListRow)
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><worksheet>&b;</worksheet>'
@@ -439,7 +439,7 @@ def test_a_table_in_html_as_scripts_write_it() -> None:
     )
     found = reading(text.encode("cp1251", "xmlcharrefreplace"))[0]
     [row, problem] = found
-    assert isinstance(row, Row)
+    assert isinstance(row, ListRow)
     assert row.item == TrackItem("genie", "23501", None, LINK, 1000)
     assert isinstance(problem, Problem)
 
@@ -531,4 +531,4 @@ def test_a_list_reads_back_however_it_was_written(
 @given(st.binary(max_size=200), st.sampled_from([b"PK\x03\x04", b"<table><tr>", b"[", b'{"1":']))
 def test_any_bytes_after_a_known_beginning_are_read_or_refused(raw: bytes, begin: bytes) -> None:
     for found in reading(begin + raw)[0]:
-        assert isinstance(found, Row) or found.cause
+        assert isinstance(found, ListRow) or found.cause

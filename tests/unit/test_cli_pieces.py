@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.backup import database_problem
-from watcher.cli.client import Client, path_of
 
 
 @pytest.mark.parametrize(
@@ -24,19 +24,19 @@ from watcher.cli.client import Client, path_of
 )
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 -- any words
-        Client(url)
+        ApiClient(url)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["a\nb", "ключ", "a\x00"])
 def test_a_token_that_is_none_is_not_shown(token: str) -> None:
     with pytest.raises(ValueError, match="the token has characters") as caught:
-        Client("http://127.0.0.1:1", token)
+        ApiClient("http://127.0.0.1:1", token)
     assert token not in str(caught.value)
 
 
 def test_a_url_may_have_a_path() -> None:
-    assert Client("https://example.com/watcher/").url == "https://example.com/watcher"
+    assert ApiClient("https://example.com/watcher/").url == "https://example.com/watcher"
 
 
 def test_names_are_quoted() -> None:

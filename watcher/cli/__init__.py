@@ -18,7 +18,7 @@ from watcher import __version__
 from watcher.cli import (
     actions,
     backup,
-    check,
+    check_config,
     completion,
     daemon,
     export,
@@ -35,7 +35,7 @@ from watcher.cli import (
     track,
     untrack,
 )
-from watcher.cli.client import Unreachable
+from watcher.cli.api_client import Unreachable
 from watcher.cli.output import say, warn
 from watcher.errors import ConfigError, WatcherError
 
@@ -45,7 +45,7 @@ _NoColor = Annotated[
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 _COMMANDS = {
-    "Start": (daemon.demo, init.init, daemon.run, check.check_config, simulated.panel),
+    "Start": (daemon.demo, init.init, daemon.run, check_config.check_config, simulated.panel),
     "Orders": (
         track.track,
         untrack.untrack,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import Client, Declined, Unreachable, path_of
+from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
 from watcher.cli.options import (
     DEFAULT_LIMIT,
     DEFAULT_URL,
@@ -27,7 +27,7 @@ from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
 
 
-class Verdict(StrEnum):
+class Resolution(StrEnum):
     """What became of an unresolved action."""
 
     ACCEPTED = "accepted"
@@ -97,7 +97,9 @@ def _row(action: ActionView) -> tuple[object, ...]:
 
 def resolve(
     action: Annotated[int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")],
-    verdict: Annotated[Verdict, typer.Argument(metavar="accepted|rejected", help="What it did.")],
+    verdict: Annotated[
+        Resolution, typer.Argument(metavar="accepted|rejected", help="What it did.")
+    ],
     result: Annotated[
         str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
     ] = None,
@@ -156,7 +158,9 @@ def cancel(
     _act_on_each(connect(url, token_file), Kind.CANCEL, panel, orders, json=json)
 
 
-def _act_on_each(client: Client, kind: Kind, panel: str, orders: list[str], *, json: bool) -> None:
+def _act_on_each(
+    client: ApiClient, kind: Kind, panel: str, orders: list[str], *, json: bool
+) -> None:
     """One request an order: what is refused for one says nothing of the others."""
     refused = 0
     planned: list[ActionView] = []

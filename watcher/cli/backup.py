@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import path_of
+from watcher.cli.api_client import path_of
 from watcher.cli.files import NotWritten, whole_file
 from watcher.cli.options import DEFAULT_URL, Force, TokenFile, Url, connect
 from watcher.cli.output import errors, say

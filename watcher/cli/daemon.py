@@ -20,6 +20,6 @@ def run(
 
 def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
     """Try it: five simulated panels, the daemon and its status page, until Ctrl-C."""
-    from watcher import demo
+    from watcher.cli import demo
 
     raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed))

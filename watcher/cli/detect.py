@@ -31,7 +31,7 @@ class Unlike(WatcherError):
     """What answers there can't be used as a panel; the message says why."""
 
 
-class Found(msgspec.Struct, kw_only=True):
+class DetectedPanel(msgspec.Struct, kw_only=True):
     """What a panel can do. `cancel` None: that can't be learnt by reading.
 
     `same_words`: it says this to an unknown order and to an unknown action, so that nothing but
@@ -54,7 +54,7 @@ class Told(NamedTuple):
     error: PanelError | None = None
 
 
-async def detect(client: PanelClient) -> Found:
+async def detect(client: PanelClient) -> DetectedPanel:
     """Ask for what changes nothing; raises PanelError or Unlike where nothing can be learnt.
 
     1. Balance and price list tell whether the key is right.
@@ -64,7 +64,7 @@ async def detect(client: PanelClient) -> Found:
        else. One that reads many ids says something else than without any, or has rows for them.
     4. A panel that tells of refills is assumed to take them, and many where it tells of many.
     """
-    found = Found(has={"add"})
+    found = DetectedPanel(has={"add"})
     failures = [await _account(client, found), await _prices(client, found)]
     nonsense = await _tell(client, INVENTED_ACTION)
     status = await _tell(client, "status", order=INVENTED[0])
@@ -96,7 +96,7 @@ async def detect_cancel(client: PanelClient) -> bool | None:
     return _knows(await _tell(client, "cancel", orders=INVENTED[0]), nonsense)
 
 
-async def _account(client: PanelClient, found: Found) -> PanelError | None:
+async def _account(client: PanelClient, found: DetectedPanel) -> PanelError | None:
     try:
         found.balance = await client.balance()
     except PanelError as error:
@@ -105,7 +105,7 @@ async def _account(client: PanelClient, found: Found) -> PanelError | None:
     return None
 
 
-async def _prices(client: PanelClient, found: Found) -> PanelError | None:
+async def _prices(client: PanelClient, found: DetectedPanel) -> PanelError | None:
     try:
         found.services = len((await client.services())[0])
     except PanelError as error:
@@ -161,7 +161,9 @@ async def _call(
     return one, many.words != (await _tell(client, action)).words
 
 
-def _check_same(found: Found, status: Told, nonsense: Told, failures: list[PanelError]) -> None:
+def _check_same(
+    found: DetectedPanel, status: Told, nonsense: Told, failures: list[PanelError]
+) -> None:
     """Take a panel whose words tell nothing for one that has statuses, if it is a panel at all."""
     is_panel = found.balance is not None or bool(found.services)
     if not is_panel or isinstance(status.error, RemoteFault):

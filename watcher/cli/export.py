@@ -11,7 +11,7 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 import typer
 
-from watcher.cli.client import Client, path_of
+from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.files import whole_file
 from watcher.cli.options import (
     DEFAULT_URL,
@@ -26,7 +26,7 @@ from watcher.cli.options import (
 from watcher.cli.output import clean, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
-from watcher.cli.xlsx import xlsx_writer
+from watcher.cli.xlsx_writer import xlsx_writer
 from watcher.common.wording import counted
 from watcher.model import Status
 from watcher.web.shapes import ChangeView, OrderView
@@ -39,7 +39,7 @@ class What(StrEnum):
     HISTORY = "history"
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
@@ -47,15 +47,15 @@ class Format(StrEnum):
 
 
 _ENDINGS = {
-    "": Format.CSV,
-    ".csv": Format.CSV,
-    ".txt": Format.CSV,
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".parquet": Format.PARQUET,
-    ".xlsx": Format.XLSX,
+    "": ExportFormat.CSV,
+    ".csv": ExportFormat.CSV,
+    ".txt": ExportFormat.CSV,
+    ".jsonl": ExportFormat.JSONL,
+    ".ndjson": ExportFormat.JSONL,
+    ".parquet": ExportFormat.PARQUET,
+    ".xlsx": ExportFormat.XLSX,
 }
-_BINARY = frozenset((Format.PARQUET, Format.XLSX))
+_BINARY = frozenset((ExportFormat.PARQUET, ExportFormat.XLSX))
 _TIMES = frozenset(name for name in OrderView.__struct_fields__ if name.endswith("_at")) | {"at"}
 
 # When an order is checked next is a matter of the moment, and costs the daemon most to tell.
@@ -67,7 +67,7 @@ def export(
     what: Annotated[What, typer.Argument(metavar="orders|history", help="What of them.")],
     file: FileOrStdout = Path("-"),
     form: Annotated[
-        Format | None,
+        ExportFormat | None,
         typer.Option("--format", help="Default: by FILE's ending. parquet: an extra."),
     ] = None,
     panel: PanelOption = None,
@@ -101,7 +101,7 @@ def export(
 
 
 def _copy(
-    client: Client, what: What, query: dict[str, str | None], write: Write, *, shows: bool
+    client: ApiClient, what: What, query: dict[str, str | None], write: Write, *, shows: bool
 ) -> int:
     count = 0
     console = errors()
@@ -118,7 +118,7 @@ def _no_progress() -> Iterator[Callable[[int | None, str], None]]:
     yield lambda place, text: None
 
 
-def _by_name(file: Path) -> Format:
+def _by_name(file: Path) -> ExportFormat:
     found = _ENDINGS.get(file.suffix.lower())
     if found is None:
         endings = ", ".join(ending for ending in _ENDINGS if ending)
@@ -129,7 +129,7 @@ def _by_name(file: Path) -> Format:
 
 
 @contextmanager
-def _target(file: Path, form: Format, *, force: bool) -> Iterator[BinaryIO]:
+def _target(file: Path, form: ExportFormat, *, force: bool) -> Iterator[BinaryIO]:
     if str(file) != "-":
         with whole_file(file, force=force) as stream:
             yield stream
@@ -141,19 +141,19 @@ def _target(file: Path, form: Format, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _writer(stream: BinaryIO, what: What, form: Format) -> Iterator[Write]:
-    if form is Format.PARQUET:
+def _writer(stream: BinaryIO, what: What, form: ExportFormat) -> Iterator[Write]:
+    if form is ExportFormat.PARQUET:
         from watcher.cli.parquet import parquet_writer
 
         with parquet_writer(stream, OrderView if what is What.ORDERS else ChangeView) as write:
             yield write
-    elif form is Format.JSONL:
+    elif form is ExportFormat.JSONL:
         yield lambda items: _write_lines(stream, items)
     else:
         is_orders = what is What.ORDERS
         names = _ORDER_FIELDS if is_orders else _CHANGE_FIELDS
         rows = _order_rows if is_orders else _change_rows
-        if form is Format.XLSX:
+        if form is ExportFormat.XLSX:
             with xlsx_writer(stream, names) as write:
                 yield lambda items: write([_typed(names, row) for row in rows(items)])
             return

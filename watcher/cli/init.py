@@ -21,7 +21,7 @@ from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
 from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
-    from watcher.cli.detect import Found
+    from watcher.cli.detect import DetectedPanel
 
 _FALLBACK = "standard"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -116,7 +116,7 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
     return text
 
 
-def _learn(url: str | None, options: Options) -> tuple[Choice, "Found"]:
+def _learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
     """Ask for what is missing, then the panel; on a terminal ask again for what was wrong."""
     from watcher.cli.init_search import find
 
@@ -230,7 +230,7 @@ def _asked(question: str, option: str, *, hidden: bool = False, default: str | N
     return str(answer).strip()
 
 
-def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
+def _learn_cancel(choice: Choice, found: "DetectedPanel", wanted: bool | None) -> None:
     """Whether it can cancel, if that may be tried; else as its profile says."""
     from watcher.cli.init_search import cancels
 
@@ -249,7 +249,7 @@ def _learn_cancel(choice: Choice, found: "Found", wanted: bool | None) -> None:
         found.has.add("cancel")
 
 
-def _final(choice: Choice, found: "Found", options: Options) -> str:
+def _final(choice: Choice, found: "DetectedPanel", options: Options) -> str:
     """The text to write; ConfigError where the daemon would not take it."""
     from watcher.cli.init_search import read
 
@@ -281,7 +281,7 @@ def _problems(text: str, choice: Choice, base: Path) -> list[str]:
     return []
 
 
-def _tell(choice: Choice, found: "Found", options: Options) -> None:
+def _tell(choice: Choice, found: "DetectedPanel", options: Options) -> None:
     balance = found.balance
     money = f"balance {balance.amount:f} {balance.currency}" if balance else "no balance"
     services = "no price list" if found.services is None else counted(found.services, "service")

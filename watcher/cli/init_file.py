@@ -9,7 +9,7 @@ import msgspec
 from watcher.panels.profiles import Profile
 
 if TYPE_CHECKING:  # imported late: aiohttp takes a second that no other command should wait
-    from watcher.cli.detect import Found
+    from watcher.cli.detect import DetectedPanel
 
 _HEAD = """\
 # watcher's configuration. Check it with: watcher check-config {name}
@@ -50,18 +50,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}.key"
 
 
-def whole_text(choice: Choice, found: "Found | None", name: str) -> str:
+def whole_text(choice: Choice, found: "DetectedPanel | None", name: str) -> str:
     """A configuration for one panel; `found` None is before the panel was asked."""
     return _HEAD.format(name=name) + panel_text(choice, found) + _TAIL
 
 
-def added_text(before: str, choice: Choice, found: "Found | None") -> str:
+def added_text(before: str, choice: Choice, found: "DetectedPanel | None") -> str:
     """A configuration with one more panel at its end; all else stays as it is."""
     end = "" if before.endswith("\n") or not before else "\n"
     return f"{before}{end}\n{panel_text(choice, found)}"
 
 
-def panel_text(choice: Choice, found: "Found | None") -> str:
+def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
     """The panel's tables."""
     has = choice.profile.has if found is None else found.has
     more, less = sorted(has - choice.profile.has), sorted(choice.profile.has - has)
@@ -83,7 +83,7 @@ def panel_text(choice: Choice, found: "Found | None") -> str:
     return "\n".join(lines) + "\n"
 
 
-def remarks(choice: Choice, found: "Found | None") -> list[str]:
+def remarks(choice: Choice, found: "DetectedPanel | None") -> list[str]:
     """Comments on what was assumed, as no answer told it."""
     if found is None:
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from watcher.cli import addresses
-from watcher.cli.detect import Found, Unlike, detect, detect_cancel
+from watcher.cli.detect import DetectedPanel, Unlike, detect, detect_cancel
 from watcher.cli.init_file import Choice, whole_text, with_key
 from watcher.cli.output import warn
 from watcher.config import Config, Secrets, parse
@@ -27,7 +27,7 @@ from watcher.panels.profiles import shipped
 _VARIABLE = "WATCHER_INIT_KEY"  # where the key is while its file is not written
 
 
-async def find(choice: Choice) -> tuple[Choice, Found]:
+async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
     """The panel, here or where its API is likely to be; the first failure is the one to tell."""
     try:
         return choice, await _detected(choice)
@@ -69,7 +69,7 @@ def _others(choice: Choice, error: WatcherError) -> Iterator[Choice]:
         yield msgspec.structs.replace(choice, request={**choice.request, "body": "json"})
 
 
-async def _detected(choice: Choice) -> Found:
+async def _detected(choice: Choice) -> DetectedPanel:
     async with _client(choice) as client:
         return await detect(client)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import PATIENCE, Client
-from watcher.cli.order_dates import read_time
+from watcher.cli.api_client import PATIENCE, ApiClient
+from watcher.cli.order_import.dates import read_time
 from watcher.errors import WatcherError
 
 COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names
@@ -77,11 +77,11 @@ def read_since(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(cause, param_hint="--since") from None
 
 
-def connect(url: str, token_file: Path | None, patience: float = PATIENCE) -> Client:
+def connect(url: str, token_file: Path | None, patience: float = PATIENCE) -> ApiClient:
     """The daemon that the options name."""
     token = os.environ.get("WATCHER_TOKEN", "").strip() or None
     try:
-        return Client(url, _token(token_file) if token_file else token, patience)
+        return ApiClient(url, _token(token_file) if token_file else token, patience)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

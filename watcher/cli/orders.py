@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from watcher.cli.client import Client, path_of
+from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.options import (
     DEFAULT_LIMIT,
     DEFAULT_URL,
@@ -67,7 +67,9 @@ def orders(
         _show(client, pages, panel)
 
 
-def _show(client: Client, pages: Iterable[tuple[list[Any], str | None]], panel: str | None) -> None:
+def _show(
+    client: ApiClient, pages: Iterable[tuple[list[Any], str | None]], panel: str | None
+) -> None:
     after, shown = None, 0
     for items, after in pages:  # noqa: B007 -- the last one tells whether there are more
         views = client.shaped(items, list[OrderView])

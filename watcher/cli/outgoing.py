@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import Client, Declined, path_of
+from watcher.cli.api_client import ApiClient, Declined, path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect, read_since
 from watcher.cli.output import ago, moment, say, show_json, warn
 from watcher.cli.tables import Column, show_table
@@ -65,7 +65,7 @@ def try_out(
         raise typer.Exit(1)
 
 
-def _test(client: Client, name: str) -> bool:
+def _test(client: ApiClient, name: str) -> bool:
     try:
         client.post(path_of("notify", name, "test"), patience=_PATIENCE)
     except Declined as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from watcher.cli.client import Client, path_of
+from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_table
@@ -81,7 +81,7 @@ def retry(
         raise typer.Exit(1)
 
 
-def _after_retry(client: Client, panel: str) -> PanelView:
+def _after_retry(client: ApiClient, panel: str) -> PanelView:
     """The panel once it is up, or has had time to answer."""
     until = time.monotonic() + _PATIENCE
     while True:

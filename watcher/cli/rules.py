@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import path_of
+from watcher.cli.api_client import path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_facts, show_table

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from watcher.cli.actions import show_actions
-from watcher.cli.client import path_of
+from watcher.cli.api_client import path_of
 from watcher.cli.options import (
     DEFAULT_URL,
     Json,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import Client, Unreachable, path_of
+from watcher.cli.api_client import ApiClient, Unreachable, path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
 from watcher.cli.output import say, show_json, warn
 from watcher.cli.show import show_order
@@ -63,7 +63,7 @@ def submit(
         say(f"action {answer.action.id} is {answer.action.state}")
 
 
-def _send(client: Client, body: object, key: str) -> tuple[int, object]:
+def _send(client: ApiClient, body: object, key: str) -> tuple[int, object]:
     try:
         headers = {"Idempotency-Key": key}
         return client.post(path_of("submit"), body, headers=headers, patience=_PATIENCE)

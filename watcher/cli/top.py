@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from watcher.cli.client import Client, Query, Unreachable, path_of
+from watcher.cli.api_client import ApiClient, Query, Unreachable, path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
 from watcher.cli.output import ago, clean, output, show_json, span
 from watcher.cli.panels import details, state_word
@@ -184,13 +184,13 @@ def _change_row(change: ChangeView) -> tuple[object, ...]:
     return ago(change.at), change.panel, change.order, changes_text(told or change.changes)
 
 
-def _look(client: Client) -> Picture:
+def _look(client: ApiClient) -> Picture:
     query: Query = {"newest": "true", "limit": _CHANGES}
     last = client.shaped(client.get(path_of("history"), query), HistoryList).history
     return Picture(client.panels(), last, datetime.now(UTC))
 
 
-def _watch(client: Client, console: "Console", picture: Picture, every: float) -> None:
+def _watch(client: ApiClient, console: "Console", picture: Picture, every: float) -> None:
     from rich.console import Group
     from rich.live import Live
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from watcher.cli.client import Client, Declined, Unreachable, path_of
+from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
 from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
-from watcher.cli.order_dates import DateOrder
-from watcher.cli.order_fields import track_item
-from watcher.cli.order_files import FIELDS, Layout, Row, read
-from watcher.cli.order_lines import Problem
-from watcher.cli.order_notes import Notes
+from watcher.cli.order_import.dates import DateOrder
+from watcher.cli.order_import.lines import Problem
+from watcher.cli.order_import.list_fields import track_item
+from watcher.cli.order_import.notes import Notes
+from watcher.cli.order_import.order_list import FIELDS, Layout, ListRow, read
 from watcher.cli.output import errors, say, show_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import CsvFile
@@ -44,7 +44,7 @@ _FILE_HELP = (
 Tell = Callable[
     [str, int, str | None, str], None
 ]  # line or row, its number (0: none), order, cause
-Post = Callable[[list[Row]], None]
+Post = Callable[[list[ListRow]], None]
 
 
 def track(
@@ -99,7 +99,7 @@ def track(
             panels = client.check_panel(panel)  # told of once, not for each of a million lines
             if file or service:
                 tracking.listed = _listed(client, panel)
-        rows: Iterable[Row | Problem] = ()
+        rows: Iterable[ListRow | Problem] = ()
         if stream and file:
             rows = read(
                 stream,
@@ -125,7 +125,10 @@ def track(
 
 
 def _send(
-    client: Client, tracking: "_Tracking", found: Iterable[Row | Problem], stream: BinaryIO | None
+    client: ApiClient,
+    tracking: "_Tracking",
+    found: Iterable[ListRow | Problem],
+    stream: BinaryIO | None,
 ) -> None:
     try:
         tracking.run(found, stream, lambda batch: tracking.post(client, batch))
@@ -136,7 +139,7 @@ def _send(
         raise error from None
 
 
-def _listed(client: Client, panel: str) -> frozenset[str]:
+def _listed(client: ApiClient, panel: str) -> frozenset[str]:
     """The ids of the panel's services; none where the daemon does not know them yet."""
     try:
         raw = client.get(path_of("panels", panel, "services"))
@@ -165,7 +168,7 @@ class _Tracking:
     def done(self) -> int:
         return self.tracked + self.known + self.bad
 
-    def run(self, found: Iterable[Row | Problem], stream: BinaryIO | None, post: Post) -> None:
+    def run(self, found: Iterable[ListRow | Problem], stream: BinaryIO | None, post: Post) -> None:
         size = None if stream is None else _size(stream)
         with progress(self._console, size) as update:
             for batch in self._batches(found):
@@ -178,7 +181,7 @@ class _Tracking:
         self._layout = layout
         _show_layout(file, self._console, layout, with_samples=dry_run)
 
-    def post(self, client: Client, batch: list[Row]) -> None:
+    def post(self, client: ApiClient, batch: list[ListRow]) -> None:
         body = {"orders": [row.item for row in batch]}
         raw = client.post(path_of("orders"), body, patience=_PATIENCE)[1]
         answer = client.shaped(raw, TrackAnswer)
@@ -192,7 +195,7 @@ class _Tracking:
             row = batch[refusal.index]
             self._reject(row.line, str(row.item.order), refusal.error)
 
-    def look(self, batch: list[Row]) -> None:
+    def look(self, batch: list[ListRow]) -> None:
         """Count them, and send nothing."""
         self.tracked += len(batch)
         self._note_services(batch)
@@ -237,7 +240,7 @@ class _Tracking:
             }
         )
 
-    def _note_services(self, batch: list[Row]) -> None:
+    def _note_services(self, batch: list[ListRow]) -> None:
         for row in batch:
             if row.item.service is None:
                 self._without_service += 1
@@ -261,8 +264,8 @@ class _Tracking:
                 "panel's own numbers?"
             )
 
-    def _batches(self, found: Iterable[Row | Problem]) -> Iterator[list[Row]]:
-        batch: list[Row] = []
+    def _batches(self, found: Iterable[ListRow | Problem]) -> Iterator[list[ListRow]]:
+        batch: list[ListRow] = []
         size = 0
         for row in found:
             if isinstance(row, Problem):
@@ -281,11 +284,11 @@ class _Tracking:
         self._tell(self._unit, line, order, cause)
 
 
-def _by_hand(panel: str, orders: list[str], service: str | None) -> list[Row]:
+def _by_hand(panel: str, orders: list[str], service: str | None) -> list[ListRow]:
     rows = []
     for order in orders:
         try:
-            rows.append(Row(0, track_item(panel, {"order": order, "service": service})))
+            rows.append(ListRow(0, track_item(panel, {"order": order, "service": service})))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     return rows

@@ -2,7 +2,7 @@
 
 import typer
 
-from watcher.cli.client import Declined, path_of
+from watcher.cli.api_client import Declined, path_of
 from watcher.cli.options import (
     DEFAULT_URL,
     Json,

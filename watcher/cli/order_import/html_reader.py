@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 
-from watcher.cli.order_tables import Table, table_of_rows
+from watcher.cli.order_import.table import Table, table_of_rows
 
 _MOST_COLUMNS = 200
 _CELLS = ("td", "th")

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 _SHOWN_ROWS = 3
 
 
-class Finding(msgspec.Struct, kw_only=True):
+class CheckFinding(msgspec.Struct, kw_only=True):
     """What a panel answered; `problems` of what it did not."""
 
     panel: str
@@ -69,7 +69,7 @@ def check_config(
         raise typer.Exit(1)
 
 
-def _document(config: "Config", findings: list[Finding] | None) -> dict[str, object]:
+def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str, object]:
     """What a configuration comes to; no secret is in it."""
     from watcher.panels.dialect import shown_url
 
@@ -207,7 +207,7 @@ def _check_online(config: "Config") -> bool:
     return not any(finding.problems for finding in findings)
 
 
-def _findings(config: "Config") -> list[Finding]:
+def _findings(config: "Config") -> list[CheckFinding]:
     """What each panel answers."""
     console = errors()
     waiting = f"asking {counted(len(config.panels), 'panel')} …"
@@ -215,16 +215,16 @@ def _findings(config: "Config") -> list[Finding]:
         return asyncio.run(_ask_all(list(config.panels.values())))
 
 
-async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
+async def _ask_all(panels: Sequence["PanelConfig"]) -> list[CheckFinding]:
     return await asyncio.gather(*(_ask(panel) for panel in panels))
 
 
-async def _ask(panel: "PanelConfig") -> Finding:
+async def _ask(panel: "PanelConfig") -> CheckFinding:
     from watcher.cli.detect import is_wall
     from watcher.panels.client import PanelClient
     from watcher.panels.health import BALANCE, READS, SERVICES, PanelHealth
 
-    finding, health = Finding(panel=panel.name), PanelHealth(filter(panel.profile.can, READS))
+    finding, health = CheckFinding(panel=panel.name), PanelHealth(filter(panel.profile.can, READS))
 
     def note(action: str, field: str, value: str) -> None:
         health.unread(action, field, value, time.time())
@@ -258,7 +258,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
 
 
 async def _heard(
-    call: str, request: Awaitable[Answer], health: "PanelHealth", finding: Finding
+    call: str, request: Awaitable[Answer], health: "PanelHealth", finding: CheckFinding
 ) -> Answer | None:
     """Return the answer, None where there is none; record the outcome in `health`."""
     sent_at = time.time()
@@ -273,7 +273,7 @@ async def _heard(
 
 
 def _note_services(
-    panel: "PanelConfig", services: list["Service"], unread: list[str], finding: Finding
+    panel: "PanelConfig", services: list["Service"], unread: list[str], finding: CheckFinding
 ) -> None:
     finding.services = len(services)
     finding.refill = sum(service.refill is True for service in services)

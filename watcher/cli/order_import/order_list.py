@@ -13,20 +13,28 @@ from typing import BinaryIO
 
 import msgspec
 
-from watcher.cli.order_csv import csv_table
-from watcher.cli.order_dates import DateOrder
-from watcher.cli.order_fields import is_no_order, shown, text_of, track_item
-from watcher.cli.order_html import html_table
-from watcher.cli.order_json import NotJson, document_table, is_row, lines_table
-from watcher.cli.order_layouts import FIELDS, Match, NoMatch, has_order, match, other_order, score
-from watcher.cli.order_lines import ARCHIVE, Problem, Source
-from watcher.cli.order_notes import Notes
-from watcher.cli.order_providers import Providers
-from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Table
-from watcher.cli.order_xlsx import xlsx_table
+from watcher.cli.order_import.csv_reader import csv_table
+from watcher.cli.order_import.dates import DateOrder
+from watcher.cli.order_import.html_reader import html_table
+from watcher.cli.order_import.json_reader import NotJson, document_table, is_row, lines_table
+from watcher.cli.order_import.layouts import (
+    FIELDS,
+    Match,
+    NoMatch,
+    has_order,
+    match,
+    other_order,
+    score,
+)
+from watcher.cli.order_import.lines import ARCHIVE, ListSource, Problem
+from watcher.cli.order_import.list_fields import is_no_order, shown, text_of, track_item
+from watcher.cli.order_import.notes import Notes
+from watcher.cli.order_import.providers import Providers
+from watcher.cli.order_import.table import ABSENT, ONE_COLUMN, Table
+from watcher.cli.order_import.xlsx_reader import xlsx_table
 from watcher.web.shapes import TrackItem
 
-__all__ = ["FIELDS", "Layout", "Row", "read"]
+__all__ = ["FIELDS", "Layout", "ListRow", "read"]
 
 _SHORTEST_WORD = 4
 _FIRST_LINES = 20  # one of which is an order in JSON lines that begin badly
@@ -42,7 +50,7 @@ _FORMS = (
 _SQL = re.compile(rb"\s*(?:--|/\*|(?:create|insert|set|drop|use)\s)", re.IGNORECASE)
 
 
-class Row(msgspec.Struct, frozen=True):
+class ListRow(msgspec.Struct, frozen=True):
     """An order to track, and the line that it stood in."""
 
     line: int
@@ -79,7 +87,7 @@ def read(
     panels: Collection[str] = (),
     notes: Notes | None = None,
     on_layout: Callable[[Layout], None] = lambda layout: None,
-) -> Iterator[Row | Problem]:
+) -> Iterator[ListRow | Problem]:
     """Every order of a list for one panel.
 
     `json` None is told by the first line. `columns` names the column of a field where the usual
@@ -87,7 +95,7 @@ def read(
     without one, and `panels` all that are watched. `on_layout` hears of what was understood,
     before the first order.
     """
-    source = Source(stream, encoding, score)
+    source = ListSource(stream, encoding, score)
     chosen, notes = columns or {}, notes or Notes()
     for found in _tables(source, chosen, json):
         if isinstance(found, Problem):
@@ -111,7 +119,7 @@ def read(
 
 
 def _tables(
-    source: Source, chosen: Mapping[str, str], json: bool | None
+    source: ListSource, chosen: Mapping[str, str], json: bool | None
 ) -> Iterator[Table | Problem]:
     """The list's table, and the problems before it."""
     cause = _refusal(source.head)
@@ -127,13 +135,13 @@ def _tables(
         yield from csv_table(source.lines(), chosen)
 
 
-def _whole(source: Source, table: Callable[[bytes], Table | str]) -> Table | Problem:
+def _whole(source: ListSource, table: Callable[[bytes], Table | str]) -> Table | Problem:
     raw = source.whole()
     found = raw if isinstance(raw, Problem) else table(raw)
     return Problem(0, found) if isinstance(found, str) else _marked(found, source)
 
 
-def _marked(found: Table | Problem, source: Source) -> Table | Problem:
+def _marked(found: Table | Problem, source: ListSource) -> Table | Problem:
     """The table, its letters marked as guessed where those of the whole document are."""
     if isinstance(found, Problem) or not source.is_guessed:
         return found
@@ -141,7 +149,7 @@ def _marked(found: Table | Problem, source: Source) -> Table | Problem:
     return found._replace(rows=marked)
 
 
-def _json_table(source: Source, json: bool | None) -> Table | Problem:
+def _json_table(source: ListSource, json: bool | None) -> Table | Problem:
     """JSON lines where the first is an order, else one document, else lines after all."""
     try:
         first = msgspec.json.decode(source.head.removeprefix(b"\xef\xbb\xbf"))
@@ -158,7 +166,7 @@ def _json_table(source: Source, json: bool | None) -> Table | Problem:
     except NotJson as error:
         if any(_is_object(line) for line in raw.splitlines()[:_FIRST_LINES]):
             known = None if source.is_guessed else source.encoding
-            return lines_table(Source(BytesIO(raw), known, score).lines())
+            return lines_table(ListSource(BytesIO(raw), known, score).lines())
         found = str(error)
     return Problem(0, found) if isinstance(found, str) else _marked(found, source)
 
@@ -202,7 +210,7 @@ class _Reading:
         self._on_layout = on_layout
         self._words = _Words()
 
-    def rows(self, providers: Providers[Row]) -> Iterator[Row | Problem]:
+    def rows(self, providers: Providers[ListRow]) -> Iterator[ListRow | Problem]:
         """The orders at the panel, those at the end of which only the whole list can tell."""
         is_told = not self._table.names or self._table.names == ONE_COLUMN
         for row in self._table.rows:
@@ -239,8 +247,13 @@ class _Reading:
         return cells
 
     def _row(
-        self, number: int, cells: Mapping[str, object], providers: Providers[Row], *, guessed: bool
-    ) -> Row | Problem | None:
+        self,
+        number: int,
+        cells: Mapping[str, object],
+        providers: Providers[ListRow],
+        *,
+        guessed: bool,
+    ) -> ListRow | Problem | None:
         """The row; None where it is not the panel's, or where that is not clear yet."""
         try:
             if self._match.is_shop and is_no_order(cells.get("order")):
@@ -259,7 +272,7 @@ class _Reading:
             return Problem(number, str(error))
         if item.service is None and self._service is not None:
             item = msgspec.structs.replace(item, service=self._service)
-        found = Row(number, item)
+        found = ListRow(number, item)
         if provider is None or providers.takes(provider, number, found):
             return found
         return None
@@ -291,7 +304,7 @@ class _Reading:
             )
         return remarks
 
-    def _sum_up(self, providers: Providers[Row]) -> None:
+    def _sum_up(self, providers: Providers[ListRow]) -> None:
         for name, rows, first, why in providers.skipped():
             whose = f"of provider {name!r}" if name else "of no provider"
             self._notes.add(f"{whose}, not {self._panel}; {why}", first, rows=rows)
@@ -323,9 +336,9 @@ class _Words:
         self._numbers = 0
         self._mixed: Counter[int] = Counter()  # how long they are
         self._first_mixed: tuple[int, str] | None = None
-        self._waiting: list[Row] = []
+        self._waiting: list[ListRow] = []
 
-    def takes(self, found: Row | Problem) -> bool:
+    def takes(self, found: ListRow | Problem) -> bool:
         """Whether it can be passed on now."""
         if isinstance(found, Problem):
             return True
@@ -340,7 +353,7 @@ class _Words:
         self._waiting.append(found)
         return False
 
-    def rest(self) -> Iterator[Row | Problem]:
+    def rest(self) -> Iterator[ListRow | Problem]:
         """Those that waited, as orders or as problems."""
         lengths = {len(str(row.item.order)) for row in self._waiting}
         alone = not self._numbers and not self._mixed and len(lengths) == 1

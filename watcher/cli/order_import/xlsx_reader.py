@@ -12,8 +12,8 @@ from io import BytesIO
 from posixpath import join, normpath
 from xml.parsers import expat
 
-from watcher.cli.order_dates import sheet_time
-from watcher.cli.order_tables import Table, table_of_rows
+from watcher.cli.order_import.dates import sheet_time
+from watcher.cli.order_import.table import Table, table_of_rows
 
 _MOST_XML = 128 << 20  # bytes of one part once it is unpacked
 _MOST_ROWS = 1_048_576  # a sheet has no more

@@ -44,7 +44,7 @@ class _Page(msgspec.Struct):
     next: str | None
 
 
-class Client:
+class ApiClient:
     """A daemon by its URL. ValueError where URL or token can't be used."""
 
     def __init__(self, url: str, token: str | None = None, patience: float = PATIENCE) -> None:

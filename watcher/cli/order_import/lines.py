@@ -25,13 +25,13 @@ class Problem(msgspec.Struct, frozen=True):
     cause: str
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     number: int
     text: str
     guessed: bool = False  # its letters beyond ASCII may be others
 
 
-class Source:
+class ListSource:
     """A stream as text. `encoding` None: UTF-8 or UTF-16, else what fits the column names."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Source:
         """The first character that is not blank."""
         return self.head.removeprefix(codecs.BOM_UTF8).lstrip()[:1].decode("ascii", "replace")
 
-    def lines(self) -> Iterator[Line | Problem]:
+    def lines(self) -> Iterator[TextLine | Problem]:
         """The lines that are not blank, numbered from 1."""
         number, raw = 0, self.head
         while raw:
@@ -84,7 +84,7 @@ class Source:
             self.encoding = with_name or FALLBACK
             return raw.decode(self.encoding, "replace")
 
-    def _line(self, number: int, raw: bytes) -> Iterator[Line | Problem]:
+    def _line(self, number: int, raw: bytes) -> Iterator[TextLine | Problem]:
         if len(raw) == MOST_BYTES and not raw.endswith(b"\n"):
             while (more := self._stream.readline(MOST_BYTES)) and not more.endswith(b"\n"):
                 pass
@@ -96,19 +96,19 @@ class Source:
         if isinstance(line, Problem) or line.text.strip():
             yield line
 
-    def _decoded(self, number: int, raw: bytes) -> Line | Problem:
+    def _decoded(self, number: int, raw: bytes) -> TextLine | Problem:
         encoding = "utf-8" if self.encoding is None or self.is_guessed else self.encoding
         try:
             text = raw.decode(encoding)
             self._has_utf8 = self._has_utf8 or not text.isascii()
-            return Line(number, text)
+            return TextLine(number, text)
         except UnicodeDecodeError:
             if self.encoding is not None and not self.is_guessed:
                 return Problem(number, f"not {self.encoding}")
         if self.encoding is None:
             self._choose(raw)
         text = raw.decode(self.encoding or FALLBACK, "replace")
-        return Line(number, text, self.is_guessed)
+        return TextLine(number, text, self.is_guessed)
 
     def _choose(self, raw: bytes) -> None:
         """The encoding that makes column names of the bytes; a guess where none does."""

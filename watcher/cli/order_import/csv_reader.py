@@ -5,10 +5,10 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from watcher.cli.order_fields import order_id
-from watcher.cli.order_layouts import NoMatch, has_order, match
-from watcher.cli.order_lines import Line, Problem
-from watcher.cli.order_tables import MOST_ABOVE, ONE_COLUMN, Row, Table
+from watcher.cli.order_import.layouts import NoMatch, has_order, match
+from watcher.cli.order_import.lines import Problem, TextLine
+from watcher.cli.order_import.list_fields import order_id
+from watcher.cli.order_import.table import MOST_ABOVE, ONE_COLUMN, Row, Table
 
 MOST_LINES = 50  # in a row, where a quoted cell goes on over lines
 _DELIMITERS = ",;\t|"
@@ -17,7 +17,7 @@ _NO_ID = "is neither an order's id nor a column named order"
 
 
 def csv_table(
-    lines: Iterator[Line | Problem], chosen: Mapping[str, str]
+    lines: Iterator[TextLine | Problem], chosen: Mapping[str, str]
 ) -> Iterator[Table | Problem]:
     """The table, after the problems of the lines above it; a Problem is the last without one."""
     ahead, delimiters = _Ahead(lines), _DELIMITERS
@@ -50,7 +50,7 @@ def _is_one_cell(problem: Problem) -> bool:
 
 
 def _begun(
-    line: Line, ahead: "_Ahead", delimiters: str, chosen: Mapping[str, str]
+    line: TextLine, ahead: "_Ahead", delimiters: str, chosen: Mapping[str, str]
 ) -> Table | Problem:
     """The table that begins with the line."""
     delimiter = _delimiter(line.text, delimiters)
@@ -74,7 +74,9 @@ def _begun(
     return Table(form, names, _rows(ahead, delimiter, len(cells)))
 
 
-def _headless(line: Line, cells: list[str], chosen: Mapping[str, str]) -> tuple[str, ...] | None:
+def _headless(
+    line: TextLine, cells: list[str], chosen: Mapping[str, str]
+) -> tuple[str, ...] | None:
     """The columns of a list without names: one of ids, or those chosen by their places."""
     place, names = chosen.get("order", ""), ONE_COLUMN
     if len(cells) == 1 and not place:
@@ -116,18 +118,18 @@ def _delimiter(text: str, delimiters: str) -> str:
 class _Ahead:
     """Lines that may be given back."""
 
-    def __init__(self, lines: Iterator[Line | Problem]) -> None:
+    def __init__(self, lines: Iterator[TextLine | Problem]) -> None:
         self._lines = lines
-        self._back: deque[Line | Problem] = deque()
+        self._back: deque[TextLine | Problem] = deque()
 
-    def take(self) -> Line | Problem | None:
+    def take(self) -> TextLine | Problem | None:
         return self._back.popleft() if self._back else next(self._lines, None)
 
-    def give_back(self, lines: list[Line | Problem]) -> None:
+    def give_back(self, lines: list[TextLine | Problem]) -> None:
         self._back.extendleft(reversed(lines))
 
 
-def _cells(line: Line, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
+def _cells(line: TextLine, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
     """The cells of the row that begins with the line.
 
     A quoted cell may go on over lines. Where it never ends only its first line is bad: the
@@ -136,7 +138,7 @@ def _cells(line: Line, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
     text = line.text
     if '"' not in text:
         return text.split(delimiter)
-    taken: list[Line | Problem] = []
+    taken: list[TextLine | Problem] = []
     while True:
         try:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
@@ -146,7 +148,7 @@ def _cells(line: Line, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
         more = ahead.take() if may_go_on else None
         if more is not None:
             taken.append(more)
-        if not isinstance(more, Line):
+        if not isinstance(more, TextLine):
             ahead.give_back(taken)
             return Problem(line.number, cause)
         text += "\n" + more.text

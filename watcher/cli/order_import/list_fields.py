@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from watcher.cli.order_dates import DateOrder, read_time
+from watcher.cli.order_import.dates import DateOrder, read_time
 from watcher.model import Status
 from watcher.panels.protocol import status_of
 from watcher.web.shapes import TrackItem

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from watcher.cli.order_fields import order_id, shown
-from watcher.cli.order_layouts import OUTER_ORDER, has_order, likeness, plain
-from watcher.cli.order_lines import Line, Problem
-from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Row, Table
+from watcher.cli.order_import.layouts import OUTER_ORDER, has_order, likeness, plain
+from watcher.cli.order_import.lines import Problem, TextLine
+from watcher.cli.order_import.list_fields import order_id, shown
+from watcher.cli.order_import.table import ABSENT, ONE_COLUMN, Row, Table
 
 Object = tuple[int, dict[str, Any], bool]  # its number, itself, whether letters are guessed
 
@@ -22,7 +22,7 @@ def is_row(raw: object) -> bool:
     return isinstance(raw, dict) and has_order(tuple(raw)) and not _lists_in(raw)
 
 
-def lines_table(lines: Iterator[Line | Problem], form: str = "JSON lines") -> Table:
+def lines_table(lines: Iterator[TextLine | Problem], form: str = "JSON lines") -> Table:
     """A table of JSON lines. Its columns are the keys of the first hundred."""
     rows = _decoded(lines)
     first = list(islice(rows, _AHEAD))
@@ -127,7 +127,7 @@ def _lists_in(raw: Mapping[str, Any]) -> bool:
 
 
 def _decoded(
-    lines: Iterator[Line | Problem],
+    lines: Iterator[TextLine | Problem],
 ) -> Iterator[Object | Problem]:
     for line in lines:
         if isinstance(line, Problem):

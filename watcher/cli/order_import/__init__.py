@@ -1,0 +1,1 @@
+"""Reads lists of orders: CSV, JSON, HTML tables and workbooks."""

@@ -207,38 +207,38 @@ class Ours:
 
     def __init__(self, ids_per_minute: float, rng: Random) -> None:
         self._rng = rng
-        self._book = Watchlist()
+        self._watchlist = Watchlist()
         self._learnt = HazardModel(0.0)
-        agenda = PollQueue(
+        poll_queue = PollQueue(
             OrderTable("p"), 0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001
         )
-        self._book.open("p", agenda, self._learnt)
+        self._watchlist.open("p", poll_queue, self._learnt)
         self._fates: dict[str, Fate] = {}
         self._forgot = 0.0
 
     def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
         loading = Watchlist()
-        agenda = self._book.agenda("p")
-        assert agenda is not None
-        loading.open("p", agenda, self._learnt)
+        poll_queue = self._watchlist.poll_queue("p")
+        assert poll_queue is not None
+        loading.open("p", poll_queue, self._learnt)
         orders = []
         for fate in fates:
             self._fates[fate.id] = fate
             orders.append(_order(fate, *status[fate.id], 0.0))
         loading.fill(_rows(orders), 0.0, self._rng.random)
-        self._book.take_over(loading)
-        self._book.begin("p")
+        self._watchlist.take_over(loading)
+        self._watchlist.begin("p")
 
     def arrive(self, fate: Fate, now: float) -> None:
         self._fates[fate.id] = fate
         order = _order(fate, PENDING, fate.quantity, fate.submitted)
-        self._book.add(msgspec.structs.replace(order, checked_at=None), now * 60.0)
+        self._watchlist.add(msgspec.structs.replace(order, checked_at=None), now * 60.0)
 
     def take(self, limit: int, now: float) -> list[Fate]:
         if now - self._forgot > 60.0:
             self._learnt.forget(now * 60.0)
             self._forgot = now
-        self._batch = self._book.take("p", limit, now * 60.0)
+        self._batch = self._watchlist.take("p", limit, now * 60.0)
         self._at = {order_id: at for at, order_id in enumerate(self._batch.ids)}
         return [self._fates[order_id] for order_id in self._batch.ids]
 
@@ -246,22 +246,22 @@ class Ours:
         self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
     ) -> None:
         now *= 60.0
-        (sight,) = self._book.sights("p", [fate.id]).values()
+        (sight,) = self._watchlist.sights("p", [fate.id]).values()
         after = _next_order(sight.order, STATUSES[status], remains, now)
         if not stays:
             after = msgspec.structs.replace(after, phase=Phase.CLOSED)
         if after is sight.order:
-            self._book.unchanged("p", self._batch, [self._at[fate.id]], now)
+            self._watchlist.unchanged("p", self._batch, [self._at[fate.id]], now)
             return
-        self._book.replace(after)
-        self._book.checked(sight, after, now)
+        self._watchlist.replace(after)
+        self._watchlist.checked(sight, after, now)
         if not stays:
             del self._fates[fate.id]
 
     def leave(self, fate: Fate) -> None:
-        order = self._book.order("p", fate.id)
+        order = self._watchlist.order("p", fate.id)
         assert order is not None
-        self._book.replace(msgspec.structs.replace(order, phase=Phase.CLOSED))
+        self._watchlist.replace(msgspec.structs.replace(order, phase=Phase.CLOSED))
         del self._fates[fate.id]
 
 

@@ -38,8 +38,8 @@ def _fresh_process() -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI nothing may be skipped: what a test needs is installed there."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = len(reporter.stats.get("skipped", ())) if reporter else 0
+    monitor = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(monitor.stats.get("skipped", ())) if monitor else 0
     if os.environ.get(NO_SKIPS) and skipped:
-        reporter.write_line(f"{skipped} skipped, and {NO_SKIPS} is set: that fails", red=True)
+        monitor.write_line(f"{skipped} skipped, and {NO_SKIPS} is set: that fails", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

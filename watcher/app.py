@@ -56,11 +56,11 @@ class Daemon:
     ) -> None:
         self.config = config
         self._address_setting = address_setting
-        self.stations: dict[str, PanelWorkers] = {}
-        self.book = Watchlist()
+        self.panel_workers: dict[str, PanelWorkers] = {}
+        self.watchlist = Watchlist()
         self.hindsight = Hindsight(clock())
-        self.judge = RuleEngine(config.rules, self.hindsight)
-        self.book.keeps_links = self.judge.wants_links()
+        self.rule_engine = RuleEngine(config.rules, self.hindsight)
+        self.watchlist.keeps_links = self.rule_engine.wants_links()
         self.metrics = Metrics()
         self.port = 0
         self._reread = reread or (lambda: config)
@@ -98,9 +98,9 @@ class Daemon:
             "daemon.started",
             url=f"http://{_host(self.config.host)}:{self.port}",
             database=str(self.config.database),
-            panels=len(self.stations),
-            orders=self.survey.orders(),
-            loading=self._fleet.is_loading,
+            panels=len(self.panel_workers),
+            orders=self.daemon_status.orders(),
+            loading=self._registry.is_loading,
         )
 
     async def stop(self) -> None:
@@ -136,12 +136,12 @@ class Daemon:
             _check_reloadable(self.config, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
-            self.survey.reload_ok = False
+            self.daemon_status.reload_ok = False
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
             log.error("config.refused", problems=problems)
             return
-        self.survey.reload_ok = True
-        self.survey.reload_at = self._clock()
+        self.daemon_status.reload_ok = True
+        self.daemon_status.reload_at = self._clock()
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
     # --- building ---
@@ -150,79 +150,79 @@ class Daemon:
         unresolved = await self.store.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        self.survey = DaemonStatus(
+        self.daemon_status = DaemonStatus(
             store=self.store,
-            book=self.book,
-            judge=self.judge,
-            stations=self.stations,
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
+            panel_workers=self.panel_workers,
             clock=self._clock,
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
-        self.survey.reload_at = now
+        self.daemon_status.reload_at = now
         self._health = DaemonHealth(
             store=self.store,
             metrics=self.metrics,
             schedule=self._schedule,
-            survey=self.survey,
-            stations=self.stations,
+            daemon_status=self.daemon_status,
+            panel_workers=self.panel_workers,
             supervisor=self._supervisor,
             clock=self._clock,
-            is_loading=lambda: self._fleet.is_loading,
+            is_loading=lambda: self._registry.is_loading,
         )
-        turns = RoundRobin()
-        self.ledger = ChangeRecorder(
+        round_robin = RoundRobin()
+        self.recorder = ChangeRecorder(
             store=self.store,
-            book=self.book,
-            judge=self.judge,
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
             metrics=self.metrics,
-            turns=turns,
-            guard_for=lambda panel: self._fleet.guard_for(panel),
-            on_planned=lambda actions: self._fleet.on_planned(actions),
+            round_robin=round_robin,
+            guard_for=lambda panel: self._registry.guard_for(panel),
+            on_planned=lambda actions: self._registry.on_planned(actions),
             on_look=lambda at: self._schedule.wake("look", at),
             on_settled=self._on_settled,
         )
         self._outcomes = OutcomeWriter(
             store=self.store,
-            judge=self.judge,
-            ledger=self.ledger,
+            rule_engine=self.rule_engine,
+            recorder=self.recorder,
             clock=self._clock,
         )
-        workshop = PanelWorkersFactory(
+        factory = PanelWorkersFactory(
             store=self.store,
-            book=self.book,
-            judge=self.judge,
-            ledger=self.ledger,
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
+            recorder=self.recorder,
             outcomes=self._outcomes,
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
-            turns=turns,
+            round_robin=round_robin,
         )
-        self._fleet = PanelRegistry(
+        self._registry = PanelRegistry(
             store=self.store,
-            book=self.book,
-            ledger=self.ledger,
+            watchlist=self.watchlist,
+            recorder=self.recorder,
             metrics=self.metrics,
             schedule=self._schedule,
-            workshop=workshop,
+            factory=factory,
             clock=self._clock,
-            stations=self.stations,
+            panel_workers=self.panel_workers,
             on_loaded=self._on_loaded,
             on_damaged=lambda error: self.on_damaged(error),
         )
-        self._opened.push_async_callback(self._fleet.close)
+        self._opened.push_async_callback(self._registry.close)
         self._opened.push_async_callback(self._keep_last)
         self._opened.push_async_callback(self._settle_last)
-        self.intake = OrderCommands(
+        self.commands = OrderCommands(
             store=self.store,
-            book=self.book,
-            judge=self.judge,
-            ledger=self.ledger,
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
+            recorder=self.recorder,
             metrics=self.metrics,
             clock=self._clock,
-            profiles=lambda: {n: s.config.profile for n, s in self.stations.items()},
-            on_orders=self._fleet.on_orders,
-            on_planned=self._fleet.on_planned,
+            profiles=lambda: {n: s.config.profile for n, s in self.panel_workers.items()},
+            on_orders=self._registry.on_orders,
+            on_planned=self._registry.on_planned,
         )
         self._backups = Backups(
             store=self.store,
@@ -230,49 +230,52 @@ class Daemon:
             on_made=self._on_backup,
         )
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
-        self.outlets = Receivers(
+        self.receivers = Receivers(
             store=self.store,
-            judge=self.judge,
-            survey=self.survey,
+            rule_engine=self.rule_engine,
+            daemon_status=self.daemon_status,
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
         )
-        self._opened.push_async_callback(self.outlets.close)
-        self.survey.queued, self.survey.behind = self.outlets.queued, self.outlets.behind
-        self.metrics.watch(self.survey.state)
+        self._opened.push_async_callback(self.receivers.close)
+        self.daemon_status.queued, self.daemon_status.behind = (
+            self.receivers.queued,
+            self.receivers.behind,
+        )
+        self.metrics.watch(self.daemon_status.state)
         self._know_shops()
-        await recall(self.store, self.judge, now)
-        await self._fleet.begin(self.config.panels.values())
-        outlets = await self.outlets.prepare(self.config.notify, self.config.events)
-        await self.outlets.exchange(outlets)
-        self._schedule.add("look", self.ledger.look)
+        await recall(self.store, self.rule_engine, now)
+        await self._registry.begin(self.config.panels.values())
+        receivers = await self.receivers.prepare(self.config.notify, self.config.events)
+        await self.receivers.exchange(receivers)
+        self._schedule.add("look", self.recorder.look)
         self._schedule.add("outcomes", self._outcomes.run_once)
-        self._schedule.add("survey", self.survey.run_once)
+        self._schedule.add("survey", self.daemon_status.run_once)
         self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
-        self._schedule.add("learnt", self._fleet.keep_learnt)
-        self._schedule.add("asked", self._fleet.keep_asked)
+        self._schedule.add("learnt", self._registry.keep_learnt)
+        self._schedule.add("asked", self._registry.keep_asked)
 
     async def _listen(self) -> None:
-        backend = WebContext(
+        context = WebContext(
             store=self.store,
-            book=self.book,
-            judge=self.judge,
-            intake=self.intake,
-            survey=self.survey,
-            stations=self.stations,
-            desk=ShopHandlers(
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
+            commands=self.commands,
+            daemon_status=self.daemon_status,
+            panel_workers=self.panel_workers,
+            handlers=ShopHandlers(
                 store=self.store,
-                book=self.book,
-                judge=self.judge,
-                intake=self.intake,
-                stations=self.stations,
+                watchlist=self.watchlist,
+                rule_engine=self.rule_engine,
+                commands=self.commands,
+                panel_workers=self.panel_workers,
                 shops=lambda: self.config.shops,
                 clock=self._clock,
             ),
             shops=lambda: self.config.shops,
-            outlets=self.outlets,
+            receivers=self.receivers,
             metrics=self.metrics,
             clock=self._clock,
             token=lambda: self.config.token,
@@ -280,7 +283,7 @@ class Daemon:
             not_ready=self._health.problems,
         )
         count = self._count_web_fault
-        runner = make_runner(make_server(backend), count)
+        runner = make_runner(make_server(context), count)
         await runner.setup()
         self._runner = runner
         self._opened.push_async_callback(self._stop_listening)
@@ -298,16 +301,16 @@ class Daemon:
 
         def in_force() -> None:
             self.config = config
-            self.judge.take_rules(config.rules)
+            self.rule_engine.take_rules(config.rules)
             self._know_shops()
 
         wants_links = RuleEngine(config.rules).wants_links()
-        anew = wants_links and not self.book.keeps_links
-        outlets = await self.outlets.prepare(config.notify, config.events)
-        self.book.keeps_links |= wants_links  # until the next start: they are there anyway
-        await self._fleet.take_over(config.panels.values(), in_force, anew=anew)
-        self._fleet.retry_unwell()
-        await self.outlets.exchange(outlets)
+        anew = wants_links and not self.watchlist.keeps_links
+        receivers = await self.receivers.prepare(config.notify, config.events)
+        self.watchlist.keeps_links |= wants_links  # until the next start: they are there anyway
+        await self._registry.take_over(config.panels.values(), in_force, anew=anew)
+        self._registry.retry_unwell()
+        await self.receivers.exchange(receivers)
         self._schedule.wake("backup")
         self._schedule.wake("retention")
         self._schedule.add("review", self._review)
@@ -326,8 +329,8 @@ class Daemon:
         """What was learnt since it was last written; if that fails, it is learnt again."""
         now = self._clock()
         try:
-            await self._fleet.keep_learnt(now)
-            await self._fleet.keep_asked(now)
+            await self._registry.keep_learnt(now)
+            await self._registry.keep_asked(now)
         except StoreError as error:
             log.error("learnt.lost", cause=str(error))
 
@@ -339,8 +342,8 @@ class Daemon:
             log.error("outcomes.lost", cause=str(error))
 
     def _on_settled(self, settled: Settled) -> None:
-        self._fleet.on_settled(settled)
-        self.intake.settled(settled.actions)
+        self._registry.on_settled(settled)
+        self.commands.settled(settled.actions)
 
     def _on_loaded(self) -> None:
         """The book is whole: now the rules see every order, and old ones may be moved away."""
@@ -354,29 +357,29 @@ class Daemon:
 
     def _on_jump(self, seconds: float) -> None:
         self.hindsight.jumped(seconds, self._clock())
-        self.judge.jumped(seconds)
-        self.outlets.jumped(seconds)
+        self.rule_engine.jumped(seconds)
+        self.receivers.jumped(seconds)
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
 
     def _on_backup(self, at: float) -> None:
-        self.survey.backup_at = max(self.survey.backup_at, at)
+        self.daemon_status.backup_at = max(self.daemon_status.backup_at, at)
 
     # --- the daemon's own tasks ---
 
     async def _start_over(self, now: float) -> float | None:
         """The clock was set back: plan anew whatever was planned by the old time."""
-        if self._fleet.is_loading:
+        if self._registry.is_loading:
             return now + 1.0
         async with self._reloading:
-            await self._fleet.take_over(self.config.panels.values(), anew=True)
+            await self._registry.take_over(self.config.panels.values(), anew=True)
         self._schedule.add("review", self._review)
         self._schedule.remove("start_over")
         return None
 
     async def _review(self, now: float) -> float | None:
         """After a start or a reload: the rules look at every order once, then when it changes."""
-        await self.ledger.review(self.book.orders(), now)
+        await self.recorder.review(self.watchlist.orders(), now)
         self._schedule.remove("review")
         return None
 

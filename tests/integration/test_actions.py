@@ -59,7 +59,7 @@ async def test_what_may_have_been_done_is_unresolved_and_never_sent_again(
         await house.run(48 * HOUR)
         assert house.panel.journal.sent("refill")[int(order)] == 1
         assert (await only_action(house))["state"] == "unresolved"
-        metrics = house.daemon.survey.state().panels[0]
+        metrics = house.daemon.daemon_status.state().panels[0]
         assert metrics.unresolved["refill"] == 1
 
 
@@ -77,7 +77,7 @@ async def test_a_person_settles_an_unresolved_action(tmp_path: Path):
         await house.call("POST", path.format(2), json={"state": "rejected"}, status=409)
         await house.call("POST", path.format(99), json={"state": "rejected"}, status=404)
         await house.call("POST", path.format(1), json={"state": "planned"}, status=400)
-        assert house.daemon.survey.state().panels[0].unresolved["refill"] == 0
+        assert house.daemon.daemon_status.state().panels[0].unresolved["refill"] == 0
         await house.run(5 * HOUR)
         shown = await house.call("GET", f"/v1/orders/standard/{first}")
         assert [r["status"] for r in shown["refills"]] == ["completed"], "it is followed"

@@ -289,18 +289,26 @@ def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
     key = ("smmxz", "23501")
     yield (
         "order",
-        lambda d: d.book.replace(
-            msgspec.structs.replace(next(d.book.orders()), phase=Phase.CLOSED)
+        lambda d: d.watchlist.replace(
+            msgspec.structs.replace(next(d.watchlist.orders()), phase=Phase.CLOSED)
         ),
         "the book lacks order",
     )
-    yield "count", lambda d: d.book.counts.update({("smmxz", "x"): 1}), "the book counts"
-    yield "queue", lambda d: d.stations["smmxz"].worker._planned.update({9: None}), "queued are [9]"
+    yield "count", lambda d: d.watchlist.counts.update({("smmxz", "x"): 1}), "the book counts"
+    yield (
+        "queue",
+        lambda d: d.panel_workers["smmxz"].sender._planned.update({9: None}),
+        "queued are [9]",
+    )
     yield "outcome", lambda d: d._outcomes._waiting.append(None), "1 outcomes are not on record"
-    yield "unresolved", lambda d: d.judge.unresolved.update({9: key}), "the judge knows"
-    yield "open", lambda d: d.judge._open_actions.update({key: {"cancel"}}), "the judge knows"
-    yield "refill", lambda d: d.stations["smmxz"].refills._refills.clear(), "nothing follows refill"
-    yield "running", lambda d: d.judge._refills_running.clear(), "the judge is told otherwise"
+    yield "unresolved", lambda d: d.rule_engine.unresolved.update({9: key}), "the judge knows"
+    yield "open", lambda d: d.rule_engine._open_actions.update({key: {"cancel"}}), "the judge knows"
+    yield (
+        "refill",
+        lambda d: d.panel_workers["smmxz"].refills._refills.clear(),
+        "nothing follows refill",
+    )
+    yield "running", lambda d: d.rule_engine._refills_running.clear(), "the judge is told otherwise"
 
 
 IN_MIND = {name: (plant, words) for name, plant, words in _in_mind()}
@@ -327,7 +335,7 @@ async def test_an_accepted_cancel_that_the_judge_forgot(tmp_path: Path):
         await house.call("POST", f"/v1/orders/smmxz/{order}/cancel")
         await house.run(60.0)
         assert differences(house.daemon, database) == []
-        house.daemon.judge._cancels_accepted.clear()
+        house.daemon.rule_engine._cancels_accepted.clear()
         (found,) = differences(house.daemon, database)
         assert "accepted cancel" in found
 
@@ -339,7 +347,7 @@ async def test_an_unresolved_action_that_no_metric_tells_of(tmp_path: Path):
         await house.place(1, quantity=100, services=[1], fate=DONE)
         await house.run(HOUR)
         assert list(unreported(house.daemon, database)) == []
-        house.daemon.judge.unresolved.clear()
+        house.daemon.rule_engine.unresolved.clear()
         (found,) = unreported(house.daemon, database)
         assert "1 unresolved refills, which the metric does not tell" in found
 

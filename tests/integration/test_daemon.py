@@ -122,7 +122,7 @@ async def test_a_guard_ends_and_the_order_closes(tmp_path: Path):
         await house.run(HOUR)
         assert house.order(ids[0]).phase is Phase.GUARDED
         await house.run(49 * HOUR)
-        assert house.daemon.book.entry("standard", ids[0]) is None
+        assert house.daemon.watchlist.entry("standard", ids[0]) is None
         shown = await house.call("GET", f"/v1/orders/standard/{ids[0]}")
         assert shown["state"]["phase"] == "closed"
         asked = house.panel.journal.sent("status")[int(ids[0])]
@@ -140,7 +140,7 @@ async def test_a_stalled_order_is_told_of(tmp_path: Path):
         found = (await house.call("GET", "/v1/orders?stalled=true"))["orders"]
         assert [order["order"] for order in found] == ids
         assert found[0]["stalled"] is True
-        assert house.daemon.survey.state().panels[0].stalled == 1
+        assert house.daemon.daemon_status.state().panels[0].stalled == 1
 
 
 async def test_orders_are_checked_on_when_the_clock_is_set_back(tmp_path: Path):
@@ -153,6 +153,6 @@ async def test_orders_are_checked_on_when_the_clock_is_set_back(tmp_path: Path):
         await house.run(HOUR)
         assert len(house.panel.journal.requests("status")) > before + 2
         for order_id in ids:
-            entry = house.daemon.book.entry("standard", order_id)
+            entry = house.daemon.watchlist.entry("standard", order_id)
             assert entry is not None
             assert house.clock() - HOUR <= entry.checked_at <= house.clock()

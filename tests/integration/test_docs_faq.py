@@ -221,9 +221,9 @@ def quoted() -> list[str]:
 
 @pytest.mark.parametrize("message", quoted())
 def test_a_quoted_message_is_said(message: str, tmp_path: Path) -> None:
-    [situation] = [how for begin, how in SITUATIONS.items() if message.startswith(begin)]
+    [rule_context] = [how for begin, how in SITUATIONS.items() if message.startswith(begin)]
     pattern = ".+?".join(map(re.escape, message.split("…")))
-    said = situation(tmp_path)
+    said = rule_context(tmp_path)
     assert re.search(pattern, said), said
 
 

@@ -157,7 +157,7 @@ async def test_a_change_that_never_arrives_becomes_a_dead_letter_and_can_be_told
         bad, good = await house.place(2, fate=STEADY, quantity=100)
         receiver.judge = lambda document: 500 if document["data"]["order"] == bad else 200
         await house.run(20 * MINUTE)
-        feed = house.daemon.outlets.feed("shop")
+        feed = house.daemon.receivers.feed("shop")
         while not (await state(house))["dead"]:  # days, in which nothing else happens
             house.clock.now = feed.lanes.next_at() or house.clock.now
             await feed.run_once(house.clock())

@@ -35,7 +35,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_book(house: House) -> list[str]:
-    return sorted(order.id for order in house.daemon.book.orders())
+    return sorted(order.id for order in house.daemon.watchlist.orders())
 
 
 async def readiness(house: House) -> tuple[int, str]:
@@ -102,7 +102,7 @@ async def test_an_order_that_comes_meanwhile_is_there_once(tmp_path: Path):
         assert (told["tracked"], told["known"]) == (1, 1)
         await load_all(house)
         assert in_book(house) == sorted([*ids, new])
-        assert sum(house.daemon.book.counts.values()) == len(ids) + 1
+        assert sum(house.daemon.watchlist.counts.values()) == len(ids) + 1
 
 
 async def test_what_is_done_to_an_order_before_it_is_loaded_is_not_lost(tmp_path: Path):
@@ -111,7 +111,7 @@ async def test_what_is_done_to_an_order_before_it_is_loaded_is_not_lost(tmp_path
         await house.run(3600.0)
         await house.restart()
         last = ids[-1]
-        assert house.daemon.book.order("standard", last) is None
+        assert house.daemon.watchlist.order("standard", last) is None
         await house.call("POST", f"/v1/orders/standard/{last}/refill")
         await house.schedule.run_task("actions:standard")
         await load_all(house)
@@ -146,7 +146,7 @@ async def test_it_is_written_when_orders_were_asked_about_once_the_clock_was_set
 
 
 def asked_at(house: House, order: str) -> int:
-    entry = house.daemon.book.entry("standard", order)
+    entry = house.daemon.watchlist.entry("standard", order)
     assert entry is not None
     assert entry.checked_at is not None
     return int(entry.checked_at)
@@ -175,7 +175,7 @@ async def test_a_reload_waits_until_all_are_there(tmp_path: Path):
         assert not reload.done()
         await load_all(house)
         await reload
-        assert house.daemon.stations["standard"].line.client.limit("status") == 3
+        assert house.daemon.panel_workers["standard"].gateway.client.limit("status") == 3
         assert in_book(house) == ids
 
 

@@ -169,7 +169,7 @@ async def test_a_dry_run_tells_nobody(tmp_path: Path):
     async with told(tmp_path, rules=f"{TELL}dry_run = true\n") as (house, receiver):
         await house.place(1, fate=Fate(per_minute=9999.0))
         await house.run(20 * MINUTE)
-        assert house.daemon.judge.firings["tell"] == 1
+        assert house.daemon.rule_engine.firings["tell"] == 1
         assert receiver.deliveries == []
 
 
@@ -292,15 +292,17 @@ async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
         receiver.status = 500
         queued = [("phone", [AlertNotice(trouble, AlertStage.BEGUN, clock(), clock())])]
         await store.keep_notices([], [], queued, now=clock())
-        courier = NotifyWorker(a_target(receiver), store=store, metrics=Metrics(), clock=clock)
+        notify_worker = NotifyWorker(
+            a_target(receiver), store=store, metrics=Metrics(), clock=clock
+        )
         began = clock()
-        while (next_at := await courier.run_once(clock())) is not None:
+        while (next_at := await notify_worker.run_once(clock())) is not None:
             clock.now = next_at
         assert 3 * DAY <= clock() - began <= 3 * DAY + HOUR
         assert 70 <= len(receiver.deliveries) <= TRIES + 1
         (dead,) = await store.dead_messages(10)
         assert dead.error == "HTTP 500"
-        await courier.close()
+        await notify_worker.close()
 
 
 def a_target(receiver: Receiver) -> NotifyTarget:

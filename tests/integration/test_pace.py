@@ -17,7 +17,7 @@ UNSTATED = "check_within = '1m'"
 
 
 def rate_of(house: House) -> float:
-    return house.daemon.stations["standard"].line.pace.rate.per_minute
+    return house.daemon.panel_workers["standard"].gateway.pace.rate.per_minute
 
 
 @pytest.mark.parametrize("trait", [None, Trait.RATE_LIMIT_IN_200, Trait.RETRY_AFTER_SECONDS])
@@ -34,7 +34,7 @@ async def test_the_limit_is_learnt_and_remembered(tmp_path: Path, trait: Trait |
         assert len(answers) - answers.count("answered") <= 20
         shown = (await house.call("GET", "/v1/panels"))["panels"][0]
         assert shown["requests_per_minute"] == pytest.approx(rate_of(house), abs=0.01)
-        interval = house.daemon.survey.state().panels[0].poll_interval
+        interval = house.daemon.daemon_status.state().panels[0].poll_interval
         assert interval == pytest.approx(60 / rate_of(house))
         await house.run(61.0)
         before = rate_of(house)
@@ -61,7 +61,7 @@ class Slow:
     """A panel that keeps requests waiting until it is told to answer."""
 
     def __init__(self, house: House) -> None:
-        self.client: Any = house.daemon.stations["standard"].line.client
+        self.client: Any = house.daemon.panel_workers["standard"].gateway.client
         self.plain = self.client.news
         self.client.news = self.news
         self.gate = asyncio.Event()
@@ -226,16 +226,16 @@ async def asked_everywhere(house: House) -> None:
 async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        ledger, rounds = house.daemon.ledger, Rounds()
-        plain = house.daemon.judge.judge
+        recorder, rounds = house.daemon.recorder, Rounds()
+        plain = house.daemon.rule_engine.evaluate
 
-        def judge(orders: Any, now: float) -> Any:
+        def evaluate(orders: Any, now: float) -> Any:
             some = list(orders)
             rounds.note(some[0].panel)
             return plain(some, now)
 
-        house.daemon.judge.judge = judge
-        async with ledger.hold(NAMES):  # all of them wait
+        house.daemon.rule_engine.evaluate = evaluate
+        async with recorder.hold(NAMES):  # all of them wait
             await asked_everywhere(house)
         await ended(house)
         await rounds.stop()
@@ -246,13 +246,13 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
 async def test_what_one_commit_lets_go_on_takes_turns(tmp_path: Path):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        disk, rounds, checked = a_slow_disk(house), Rounds(), house.daemon.book.checked
+        disk, rounds, checked = a_slow_disk(house), Rounds(), house.daemon.watchlist.checked
 
         def noting(sight: Any, after: Any, *more: Any) -> None:
             rounds.note(after.panel)
             checked(sight, after, *more)
 
-        house.daemon.book.checked = noting
+        house.daemon.watchlist.checked = noting
         await asked_everywhere(house)
         disk.set()
         await ended(house)

@@ -57,7 +57,7 @@ async def set_token(house: House, token: str = TOKEN) -> None:
     if "token_file" not in text:
         house.path.write_text(text.replace("[daemon]", '[daemon]\ntoken_file = "api.token"', 1))
     await house.daemon.reload()
-    assert house.daemon.survey.reload_ok
+    assert house.daemon.daemon_status.reload_ok
 
 
 async def actions(house: House) -> list[tuple[str, str]]:
@@ -124,7 +124,7 @@ async def test_stalled_orders_are_listed(tmp_path: Path):
         stuck, _ = await house.place(1, fate=Fate(pending=1e9)), await house.run(2 * 3600.0)
         (fresh,) = await house.place(1, fate=Fate(pending=1e9))
         await house.run(60.0)
-        assert len(house.daemon.survey.census("standard").stalled_keys) == 1
+        assert len(house.daemon.daemon_status.panel_counts("standard").stalled_keys) == 1
         _, html = await get(session, "/orders?stalled=true")
         assert f">{stuck[0]}<" in html
         assert f">{fresh}<" not in html

@@ -69,7 +69,7 @@ async def test_a_panel_that_refuses_everything(tmp_path: Path, text: str):
 
 
 def checked_at(house: House, order: str, panel: str | None = None) -> float:
-    entry = house.daemon.book.entry(panel or "standard", order)
+    entry = house.daemon.watchlist.entry(panel or "standard", order)
     assert entry is not None
     return entry.checked_at
 
@@ -288,10 +288,10 @@ async def test_an_action_that_waits_goes_out_at_once_when_somebody_tries_the_pan
     async with a_house(tmp_path, defaults=OFTEN) as house:
         (order,) = await house.place(1, fate=SLOW)
         await house.run(5 * MINUTE)
-        worker = house.daemon.stations["standard"].worker
+        sender = house.daemon.panel_workers["standard"].sender
         await house.call("POST", f"/v1/orders/standard/{order}/cancel", status=202)
         for _ in range(20):  # as if the panel had put it off as often
-            worker._patience.learnt_nothing(1, house.clock())
+            sender._patience.learnt_nothing(1, house.clock())
         await house.run(MINUTE)
         assert house.panel.journal.sent("cancel") == {}
         await house.call("POST", "/v1/panels/standard/retry", status=202)

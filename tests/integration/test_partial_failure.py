@@ -28,7 +28,7 @@ def polls(house: House) -> int:
 @contextmanager
 def poisoned(house: House, bad: str, trait: Trait) -> Iterator[None]:
     """The panel answers with nonsense whenever it is asked for this order."""
-    client: Any = house.daemon.stations["standard"].line.client
+    client: Any = house.daemon.panel_workers["standard"].gateway.client
     plain = client.news
 
     async def news(ids: list[str], marks: list[int]) -> Any:
@@ -78,7 +78,7 @@ async def test_an_order_that_makes_the_panel_answer_nonsense_is_found(
             await house.run(HOUR)
             assert {house.order(order).status for order in ids} == {Status.COMPLETED}
             assert house.order(BAD).problem
-            assert house.daemon.book.entry("standard", BAD).alone
+            assert house.daemon.watchlist.entry("standard", BAD).alone
         await house.run(7 * HOUR)
         assert house.order(BAD).problem == "Incorrect order ID"
 
@@ -89,12 +89,12 @@ async def test_a_panel_that_is_down_condemns_nobody(tmp_path: Path):
         house.panel.switches.on(Trait.HTML_503)
         await house.run(HOUR)
         assert polls(house) < 40, "it is left alone"
-        line = house.daemon.stations["standard"].line
+        line = house.daemon.panel_workers["standard"].gateway
         assert line.breaker.state is BreakerState.OPEN
         shown = (await house.call("GET", "/v1/panels"))["panels"][0]
         assert shown["breaker"] == "open"
         assert shown["paused_until"] is not None
-        assert house.daemon.survey.state().panels[0].backoff_until > house.clock()
+        assert house.daemon.daemon_status.state().panels[0].backoff_until > house.clock()
         house.panel.switches.off()
         await house.run(HOUR)
         assert {house.order(order).problem for order in ids} == {None}
@@ -105,7 +105,7 @@ async def test_a_panel_that_is_down_condemns_nobody(tmp_path: Path):
 async def test_a_panel_that_refuses_everything_is_left_alone_and_comes_back(tmp_path: Path):
     async with a_house(tmp_path, defaults=FAST) as house:
         ids = await house.place(450, fate=SLOW)
-        client: Any = house.daemon.stations["standard"].line.client
+        client: Any = house.daemon.panel_workers["standard"].gateway.client
         plain = client.news
 
         async def maintenance(asked: list[str], marks: list[int]) -> Any:
@@ -127,7 +127,7 @@ async def test_while_the_breaker_is_open_actions_stay_planned(tmp_path: Path):
     async with a_house(tmp_path, defaults=FAST) as house:
         (order,) = await house.place(1, quantity=100, services=[1], fate=QUICK)
         await house.run(HOUR)
-        line = house.daemon.stations["standard"].line
+        line = house.daemon.panel_workers["standard"].gateway
         for _ in range(FAILURES):
             line.breaker.failed(house.clock())
         await house.call("POST", f"/v1/orders/standard/{order}/refill")
@@ -172,7 +172,7 @@ async def test_a_row_that_cant_be_recorded_spoils_no_other(tmp_path: Path, damag
         done = [order for order in ids if house.order(order).status is Status.COMPLETED]
         assert len(done) == 59
         (bad,) = set(ids) - set(done)
-        entry = house.daemon.book.entry("standard", bad)
+        entry = house.daemon.watchlist.entry("standard", bad)
         assert entry is not None
         assert entry.failures, "set aside, asked about less and less"
 
@@ -203,9 +203,9 @@ async def test_an_order_that_cant_be_closed_spoils_no_other(tmp_path: Path):
         await house.run(HOUR)
         await sql(house, "UPDATE order_states SET phase = 'closed' WHERE key = 7")
         await house.run(49 * HOUR)
-        left = [order for order in ids if house.daemon.book.entry("standard", order)]
+        left = [order for order in ids if house.daemon.watchlist.entry("standard", order)]
         assert len(left) == 1
-        entry = house.daemon.book.entry("standard", left[0])
+        entry = house.daemon.watchlist.entry("standard", left[0])
         assert entry is not None
         assert entry.look is not None
         assert entry.look > house.clock(), "looked at again, later"

@@ -107,8 +107,8 @@ async def test_an_order_untracked_during_a_reload_is_gone_or_that_is_refused(tmp
         await house.daemon.reload()
         gone = await untracked
         assert gone["order"] == order
-        assert house.daemon.book.order("standard", order) is None
-        assert house.daemon.book.counts["standard", "completed"] == 0
+        assert house.daemon.watchlist.order("standard", order) is None
+        assert house.daemon.watchlist.counts["standard", "completed"] == 0
 
 
 async def test_an_order_tracked_during_a_reload_is_counted_once(tmp_path: Path):
@@ -118,7 +118,7 @@ async def test_an_order_tracked_during_a_reload_is_counted_once(tmp_path: Path):
         tracked = in_between(house.daemon.store, "load", lambda: house.track(["77"]), before=True)
         await house.daemon.reload()
         await tracked
-        assert house.daemon.book.counts["standard", "unknown"] == 1
+        assert house.daemon.watchlist.counts["standard", "unknown"] == 1
 
 
 async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: Path):
@@ -126,10 +126,10 @@ async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: 
     async with a_house(tmp_path, rules=ONCE) as house:
         (order,) = await done(house)
         await house.call("POST", f"/v1/orders/standard/{order}/refill")
-        ledger = house.daemon.ledger
+        recorder = house.daemon.recorder
 
         async def look() -> None:
-            await ledger.review(house.daemon.book.orders(), house.clock() + 2 * HOUR)
+            await recorder.review(house.daemon.watchlist.orders(), house.clock() + 2 * HOUR)
 
         looked = in_between(house.daemon.store, "settle", look)
         await house.run(60.0)
@@ -149,7 +149,7 @@ async def test_what_was_learnt_outlives_the_reload_of_its_panel(tmp_path: Path):
             await pragma(house, "busy_timeout = 1")
             other.execute("BEGIN IMMEDIATE")
 
-        in_between(house.daemon.stations["standard"].line.client, "refill", lock)
+        in_between(house.daemon.panel_workers["standard"].gateway.client, "refill", lock)
         await asyncio.gather(house.schedule.run_task("actions:standard"), return_exceptions=True)
         change(house)
         reload = asyncio.ensure_future(house.daemon.reload())
@@ -187,12 +187,12 @@ async def test_a_refill_by_hand_while_a_rule_wants_one_stays_known(tmp_path: Pat
 
         async def ask() -> None:
             with suppress(Conflict):  # the rule's came first
-                await daemon.intake.act(Kind.REFILL, "standard", order)
+                await daemon.commands.act(Kind.REFILL, "standard", order)
 
         asked = in_between(daemon.store, "record", ask, before=True)
-        await daemon.ledger.review(daemon.book.orders(), house.clock() + 2 * HOUR)
+        await daemon.recorder.review(daemon.watchlist.orders(), house.clock() + 2 * HOUR)
         await asked
-        (decision,) = daemon.judge.decisions(house.order(order), house.clock() + 2 * HOUR)
+        (decision,) = daemon.rule_engine.decisions(house.order(order), house.clock() + 2 * HOUR)
         assert decision.reason is Reason.ACTION_OPEN
 
 

@@ -28,7 +28,7 @@ async def test_a_new_rule_looks_at_orders_that_are_there(tmp_path: Path):
         await house.daemon.reload()
         await house.run(10.0)
         assert house.panel.journal.sent("cancel") == dict.fromkeys(map(int, ids), 1)
-        assert house.daemon.survey.reload_ok
+        assert house.daemon.daemon_status.reload_ok
 
 
 async def test_a_condition_that_takes_too_long_is_refused_while_the_loop_goes_on(tmp_path: Path):
@@ -36,27 +36,27 @@ async def test_a_condition_that_takes_too_long_is_refused_while_the_loop_goes_on
     for level in range(7):
         text = f"[1,2,3,4,5,6,7,8,9,10].all(v{level}, {text})"
     async with a_house(tmp_path, rules=RULE) as house:
-        rules = house.daemon.judge.rules
+        rules = house.daemon.rule_engine.rules
         slow = RULE.replace("order.status == 'pending'", f"order.status == 'pending' && {text}")
         rewrite(house, rules=slow)
         began = time.process_time()
         await house.daemon.reload()
         assert time.process_time() - began < 1.0
-        assert house.daemon.judge.rules == rules
-        assert not house.daemon.survey.reload_ok
+        assert house.daemon.rule_engine.rules == rules
+        assert not house.daemon.daemon_status.reload_ok
 
 
 async def test_a_faulty_file_changes_nothing_and_says_so(tmp_path: Path):
     async with a_house(tmp_path, rules=RULE) as house:
-        rules = house.daemon.judge.rules
+        rules = house.daemon.rule_engine.rules
         rewrite(house, rules=RULE.replace("order.age", "order.aeg"), defaults="timeout = '1s'")
         await house.daemon.reload()
-        assert house.daemon.judge.rules == rules
-        assert house.daemon.stations["standard"].config.settings.timeout == 20
-        assert not house.daemon.survey.reload_ok
+        assert house.daemon.rule_engine.rules == rules
+        assert house.daemon.panel_workers["standard"].config.settings.timeout == 20
+        assert not house.daemon.daemon_status.reload_ok
         rewrite(house, rules=RULE)
         await house.daemon.reload()
-        assert house.daemon.survey.reload_ok
+        assert house.daemon.daemon_status.reload_ok
 
 
 async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path):
@@ -64,8 +64,8 @@ async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path):
         text = house.path.read_text().replace("[defaults]", 'database = "b.db"\n[defaults]')
         house.path.write_text(text + RULE)
         await house.daemon.reload()
-        assert house.daemon.judge.rules == ()
-        assert not house.daemon.survey.reload_ok
+        assert house.daemon.rule_engine.rules == ()
+        assert not house.daemon.daemon_status.reload_ok
 
 
 async def test_a_panel_can_be_removed_and_comes_back_with_its_orders(tmp_path: Path):
@@ -131,7 +131,7 @@ async def test_a_changed_way_of_asking_is_taken_over(tmp_path: Path):
         await house.daemon.reload()
         await house.run(HOUR)
         assert house.order(order).checked_at is not None
-        station = house.daemon.stations["standard"]
+        workers = house.daemon.panel_workers["standard"]
         rewrite(house, defaults='[defaults.request]\nfields = { source = "api" }\n')
         await house.daemon.reload()
-        assert house.daemon.stations["standard"] is station, "nothing changed"
+        assert house.daemon.panel_workers["standard"] is workers, "nothing changed"

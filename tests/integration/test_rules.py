@@ -237,7 +237,10 @@ async def test_a_panel_without_batches_is_asked_for_refills_one_by_one(
         assert len(house.panel.journal.requests("refill")) == (7 if profile == "smmgenie" else 1)
         assert house.panel.journal.sent("refill").total() == 7
         assert {r["state"] for r in await actions(house)} == {"accepted"}
-        assert house.daemon.survey.panel(house.daemon.stations[profile]).pending["refill"] == 0
+        assert (
+            house.daemon.daemon_status.panel(house.daemon.panel_workers[profile]).pending["refill"]
+            == 0
+        )
 
 
 async def test_a_notice_is_counted_and_not_repeated(tmp_path: Path):
@@ -271,18 +274,20 @@ async def test_a_look_that_the_database_refused_comes_with_the_next_balance(
     async with a_house(tmp_path, rules=POOR, defaults="balance_every = '1m'") as house:
         ids = await house.place(1, quantity=100, services=[1], fate=Fate(pending=48 * HOUR))
         await house.run(HOUR)
-        ledger, review = house.daemon.ledger, house.daemon.ledger.review
+        recorder, review = house.daemon.recorder, house.daemon.recorder.review
 
         async def refuse(orders: Iterable[Order], now: float) -> None:
-            monkeypatch.setattr(ledger, "review", review)
+            monkeypatch.setattr(recorder, "review", review)
             raise StoreError("the disk is full")
 
-        monkeypatch.setattr(ledger, "review", refuse)
+        monkeypatch.setattr(recorder, "review", refuse)
         house.panel.world.set_balance("4.99", house.panel.now())
         with pytest.raises(StoreError):
             await house.run(70.0)
-        upkeep = house.daemon.stations["standard"].upkeep
-        house.schedule.add("balance:standard", upkeep.balance)  # as after any task that failed
+        account_sync = house.daemon.panel_workers["standard"].account_sync
+        house.schedule.add(
+            "balance:standard", account_sync.balance
+        )  # as after any task that failed
         await house.run(70.0)
         assert house.panel.journal.sent("cancel") == {int(ids[0]): 1}
 
@@ -302,13 +307,13 @@ async def test_a_look_that_failed_beside_another_is_not_forgotten(
 
     async with a_house(tmp_path, rules=POOR) as house:
         await house.run(HOUR)
-        monkeypatch.setattr(house.daemon.ledger, "review", review)
-        upkeep = house.daemon.stations["standard"].upkeep
+        monkeypatch.setattr(house.daemon.recorder, "review", review)
+        account_sync = house.daemon.panel_workers["standard"].account_sync
 
         async def read(balance: str) -> None:
             house.clock.advance(60.0)
             house.panel.world.set_balance(balance, house.panel.now())
-            await upkeep.balance(house.clock())
+            await account_sync.balance(house.clock())
 
         slow = asyncio.ensure_future(read("4.99"))
         await begun.wait()
@@ -407,7 +412,7 @@ async def test_an_order_tracked_by_its_id_alone_is_not_refilled_by_when_it_finis
         assert house.order(order).phase is Phase.GUARDED
         await house.run(27 * DAY)
         assert house.panel.journal.requests("refill") == []
-        assert house.daemon.book.order("standard", order) is None, "the guard has ended"
+        assert house.daemon.watchlist.order("standard", order) is None, "the guard has ended"
 
 
 async def test_a_finish_that_the_list_tells_is_what_rules_count_from(tmp_path: Path):
@@ -418,7 +423,7 @@ async def test_a_finish_that_the_list_tells_is_what_rules_count_from(tmp_path: P
         assert (answer["undated"], answer["finish_unknown"]) == (0, 0)
         await house.run(4 * DAY)
         assert house.panel.journal.sent("refill") in ({int(order): 1}, {int(order): 2})
-        assert house.daemon.book.order("standard", order) is None, "the guard has ended"
+        assert house.daemon.watchlist.order("standard", order) is None, "the guard has ended"
 
 
 @pytest.mark.parametrize(

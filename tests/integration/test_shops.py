@@ -30,8 +30,10 @@ def placed(market: Market) -> int:
 
 async def learn(market: Market) -> None:
     """The watcher has read what it can."""
-    judge = market.daemon.judge
-    await until(lambda: len(judge.services) == len(judge.balances) == len(market.panels))
+    rule_engine = market.daemon.rule_engine
+    await until(
+        lambda: len(rule_engine.services) == len(rule_engine.balances) == len(market.panels)
+    )
 
 
 async def resolve(market: Market, **body: object) -> None:

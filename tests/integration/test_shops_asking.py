@@ -130,8 +130,8 @@ CLIENTS = [
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 async def test_a_client_in_use_is_answered(tmp_path: Path, client: Client) -> None:
     async with a_market(tmp_path) as market:
-        judge = market.daemon.judge
-        await until(lambda: bool(judge.balances and judge.services))
+        rule_engine = market.daemon.rule_engine
+        await until(lambda: bool(rule_engine.balances and rule_engine.services))
         panel = market.panel
         old = list(panel.world.seed_orders(2, panel.now(), services=[1], age=60, fate=RUNNING))
 

@@ -109,8 +109,8 @@ def some_orders(panel: SimulatedPanel) -> list[int]:
 
 async def known(market: Market) -> None:
     """The watcher has read the balance and the price list."""
-    judge = market.daemon.judge
-    await until(lambda: bool(judge.balances and judge.services))
+    rule_engine = market.daemon.rule_engine
+    await until(lambda: bool(rule_engine.balances and rule_engine.services))
 
 
 @pytest.mark.parametrize(

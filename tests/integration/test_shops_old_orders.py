@@ -91,7 +91,7 @@ async def test_unknown_ids_leave_nothing_behind(tmp_path: Path, trait: Trait | N
         later = market.panel.journal.requests("status")[asked:]
         assert all("7000" not in str(entry.parameters) for entry in later)
         await market.restart()
-        assert [order.id for order in market.daemon.book.orders()] == [str(old)]
+        assert [order.id for order in market.daemon.watchlist.orders()] == [str(old)]
 
 
 async def test_what_the_panel_breaks_down_at_is_no_error(tmp_path: Path) -> None:
@@ -118,8 +118,10 @@ async def test_a_kill_loses_no_order_that_was_told_of(tmp_path: Path) -> None:
         old = seeded(market.panel, 5)
         await market.ask("status", orders=",".join(map(str, old)))
         await market.restart()
-        assert sorted(order.id for order in market.daemon.book.orders()) == sorted(map(str, old))
-        await until(lambda: market.daemon.book.next_due("standard", 0.0) is not None)
+        assert sorted(order.id for order in market.daemon.watchlist.orders()) == sorted(
+            map(str, old)
+        )
+        await until(lambda: market.daemon.watchlist.next_due("standard", 0.0) is not None)
 
 
 async def test_the_orders_that_are_watched_have_every_other_request(tmp_path: Path) -> None:
@@ -129,8 +131,8 @@ async def test_the_orders_that_are_watched_have_every_other_request(tmp_path: Pa
     ) as house:
         ids = set(await house.place(300, fate=RUNNING))
         await house.run(600)
-        poller = house.daemon.stations["standard"].poller
-        poller.strangers.want(map(str, range(70_000_000, 70_009_000)), house.clock())
+        poller = house.daemon.panel_workers["standard"].poller
+        poller.untracked.want(map(str, range(70_000_000, 70_009_000)), house.clock())
         before = len(house.panel.journal)
         await house.run(300)
         entries = house.panel.journal.requests("status")
@@ -140,5 +142,5 @@ async def test_the_orders_that_are_watched_have_every_other_request(tmp_path: Pa
             if e in house.panel.journal.requests()[before:]
         ]
         assert ids <= set().union(*asked)  # each within `check_within`
-        assert len(poller.strangers) == 0
-        assert len(list(house.daemon.book.orders())) == 300
+        assert len(poller.untracked) == 0
+        assert len(list(house.daemon.watchlist.orders())) == 300

@@ -48,7 +48,7 @@ class Owned:
 
     async def prepare(self) -> None:
         market = self.market
-        await until(lambda: len(market.daemon.judge.services) == 2)
+        await until(lambda: len(market.daemon.rule_engine.services) == 2)
         for number, shop in enumerate(KEYS):
             services = (1, 1001) if shop.startswith("main") else (1,)
             link = f"https://example.com/{number}"

@@ -41,7 +41,7 @@ async def test_no_disguise_reaches_the_panel(tmp_path: Path) -> None:
                 assert list(answer) == ["error"], body
                 assert "can't be" in answer["error"], body
         assert market.panel.journal.requests("add") == []
-        assert market.daemon.stations["standard"].line.breaker.state is BreakerState.CLOSED
+        assert market.daemon.panel_workers["standard"].gateway.breaker.state is BreakerState.CLOSED
         assert (await market.daemon.store.actions())[0] == []
 
 
@@ -121,7 +121,7 @@ async def test_what_was_planned_with_such_names_before_is_rejected(tmp_path: Pat
         assert told[2][0] == told[4][0] == "accepted"
         assert len(house.panel.journal.requests("add")) == 1
         assert [e.parameters["orders"] for e in house.panel.journal.requests("cancel")] == [good]
-        assert house.daemon.stations["smmxz"].line.problem is None
+        assert house.daemon.panel_workers["smmxz"].gateway.problem is None
         assert house.panel.journal.requests("status")  # its batch has the bad id, too
 
 

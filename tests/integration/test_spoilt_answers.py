@@ -198,7 +198,7 @@ class Bench:
         self.now = 1000.0
         self.log = Log()
         breaker = Breaker(lambda: 0.5)
-        line = PanelGateway(
+        gateway = PanelGateway(
             "p",
             client,
             Pace(Rate(6000, start_of(6000, stated=True, remembered=None))),
@@ -206,9 +206,9 @@ class Bench:
             lambda: self.now,
         )
         self.worker = ActionSender(
-            line=line,
+            gateway=gateway,
             store=self.log,  # type: ignore[arg-type]
-            book=None,  # type: ignore[arg-type]
+            watchlist=None,  # type: ignore[arg-type]
             outcomes=self.log,  # type: ignore[arg-type]
         )
 
@@ -314,7 +314,7 @@ async def test_each_row_of_a_batch_is_its_own(kind: Kind) -> None:
 async def test_nothing_reaches_the_panel(kind: Kind) -> None:
     async with a_bench(sending(http)) as bench:
         pass
-    async with bench.worker._line.client:
+    async with bench.worker._gateway.client:
         outcomes = await bench.send(kind, 1)
     assert states(outcomes) == [PLANNED]
     assert bench.panel.forms == []

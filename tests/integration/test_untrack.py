@@ -42,7 +42,7 @@ async def test_an_untracked_order_is_gone_for_good(tmp_path: Path):
         assert (await house.call("DELETE", path_of("999999")))["order"] == "999999"
         assert await status_of(house, "GET", path_of("999999")) == 404
         assert await status_of(house, "DELETE", path_of("999999")) == 404
-        assert house.daemon.book.counts["standard", "unknown"] == 1
+        assert house.daemon.watchlist.counts["standard", "unknown"] == 1
         asked = len(house.panel.journal.requests("status"))
         await house.run(24 * HOUR)
         await house.restart()
@@ -74,7 +74,7 @@ async def test_an_order_with_an_unsettled_action_stays(tmp_path: Path):
         await house.run(HOUR)
         await house.call("POST", f"{path_of(order)}/refill")
         with pytest.raises(Conflict):
-            await house.daemon.intake.untrack("standard", order)
+            await house.daemon.commands.untrack("standard", order)
         assert await status_of(house, "DELETE", path_of(order)) == 409
         assert house.order(order).id == order
         await house.run(HOUR)
@@ -84,14 +84,14 @@ async def test_an_order_with_an_unsettled_action_stays(tmp_path: Path):
 async def test_an_order_is_untracked_while_it_is_asked_about(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(3, quantity=100_000, services=[1], fate=Fate(per_minute=10.0))
-        house.daemon.book.take("standard", 100, house.clock() + 1e6)  # all are under way
+        house.daemon.watchlist.take("standard", 100, house.clock() + 1e6)  # all are under way
         await house.call("DELETE", path_of(ids[1]))
-        house.daemon.book.put_back("standard", ids)
+        house.daemon.watchlist.put_back("standard", ids)
         await house.run(HOUR)
-        assert house.daemon.book.order("standard", ids[1]) is None
+        assert house.daemon.watchlist.order("standard", ids[1]) is None
         assert [house.order(i).status for i in (ids[0], ids[2])] == ["in_progress"] * 2
         with pytest.raises(NotFound):
-            await house.daemon.intake.order("standard", ids[1])
+            await house.daemon.commands.order("standard", ids[1])
 
 
 async def test_the_page_untracks(tmp_path: Path):

@@ -39,7 +39,7 @@ async def reconfigure(house: House, daemon: str) -> None:
     text = house.path.read_text().replace("[daemon]", f"[daemon]\n{daemon}", 1)
     house.path.write_text(text)
     await house.daemon.reload()
-    assert house.daemon.survey.reload_ok
+    assert house.daemon.daemon_status.reload_ok
 
 
 async def with_token(house: House) -> None:
@@ -318,12 +318,12 @@ async def test_who_stops_waiting_for_an_action_is_forgotten(tmp_path: Path):
     async with a_house(tmp_path) as house:
         (order,) = await house.place(1, fate=Fate(pending=1e9))
         await house.call("POST", f"/v1/orders/standard/{order}/cancel")
-        intake = house.daemon.intake
+        commands = house.daemon.commands
         action = await house.daemon.store.action(1)
         assert action is not None
         for _ in range(3):
-            assert (await intake.wait_for(action, 0.01)).id == action.id
-        assert intake._waiting == {}
+            assert (await commands.wait_for(action, 0.01)).id == action.id
+        assert commands._waiting == {}
 
 
 class Clock:

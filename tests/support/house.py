@@ -77,7 +77,7 @@ class House:
         return ids
 
     def order(self, order_id: str, panel: str | None = None) -> Order:
-        entry = self.daemon.book.entry(panel or next(iter(self.panels)), order_id)
+        entry = self.daemon.watchlist.entry(panel or next(iter(self.panels)), order_id)
         assert entry is not None, f"order {order_id} is not in the book"
         return entry.order
 

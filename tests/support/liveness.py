@@ -11,25 +11,25 @@ def forgotten(daemon: Daemon, *, at_rest: bool) -> list[str]:
     """Who is nowhere, in words. `at_rest`: no request is under way."""
     return [
         line
-        for station in daemon.stations.values()
-        for line in (*_orders(daemon, station, at_rest), *_refills(station, at_rest))
+        for workers in daemon.panel_workers.values()
+        for line in (*_orders(daemon, workers, at_rest), *_refills(workers, at_rest))
     ]
 
 
-def _orders(daemon: Daemon, station: PanelWorkers, at_rest: bool) -> Iterator[str]:
-    suspects = {order for ask in station.poller._suspects._waiting for order in ask.ids}
-    for order in daemon.book.orders(station.name):
-        entry = daemon.book.entry(station.name, order.id)
+def _orders(daemon: Daemon, workers: PanelWorkers, at_rest: bool) -> Iterator[str]:
+    bisector = {order for ask in workers.poller._bisector._waiting for order in ask.ids}
+    for order in daemon.watchlist.orders(workers.name):
+        entry = daemon.watchlist.entry(workers.name, order.id)
         assert entry is not None
         if entry.state is EntryState.OUT:
-            yield f"{station.name}: order {order.id} is in no agenda"
-        elif at_rest and entry.state is EntryState.ASKED and order.id not in suspects:
-            yield f"{station.name}: order {order.id} is taken for asked, no request is under way"
+            yield f"{workers.name}: order {order.id} is in no agenda"
+        elif at_rest and entry.state is EntryState.ASKED and order.id not in bisector:
+            yield f"{workers.name}: order {order.id} is taken for asked, no request is under way"
 
 
-def _refills(station: PanelWorkers, at_rest: bool) -> Iterator[str]:
-    refills = station.refills
+def _refills(workers: PanelWorkers, at_rest: bool) -> Iterator[str]:
+    refills = workers.refills
     waiting = refills._due if refills._limit else refills._ending
-    for refill in station.refills._refills:
+    for refill in workers.refills._refills:
         if at_rest and refill not in waiting:
-            yield f"{station.name}: refill {refill} waits nowhere"
+            yield f"{workers.name}: refill {refill} waits nowhere"

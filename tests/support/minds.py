@@ -51,10 +51,10 @@ def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
     stored = {
         (panel, order): dict(zip(names, state, strict=True))
         for panel, order, *state in database.rows(_ORDERS)
-        if panel in daemon.stations
+        if panel in daemon.panel_workers
     }
-    in_book = {(order.panel, order.id): order for order in daemon.book.orders()}
-    if not daemon._fleet.is_loading:
+    in_book = {(order.panel, order.id): order for order in daemon.watchlist.orders()}
+    if not daemon._registry.is_loading:
         yield from _missing("the book lacks order", stored.keys() - in_book.keys())
     yield from _missing("the database does not watch order", in_book.keys() - stored.keys())
     for key in stored.keys() & in_book.keys():
@@ -65,8 +65,8 @@ def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
 
 
 def _counts(daemon: Daemon) -> Iterator[str]:
-    real = Counter((order.panel, order.status) for order in daemon.book.orders())
-    told = {key: count for key, count in daemon.book.counts.items() if count}
+    real = Counter((order.panel, order.status) for order in daemon.watchlist.orders())
+    told = {key: count for key, count in daemon.watchlist.counts.items() if count}
     if told != real:
         yield f"the book counts {told}, it holds {dict(real)}"
 
@@ -78,8 +78,8 @@ def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
             planned[panel].add(number)
     if daemon._outcomes._waiting:
         yield f"{len(daemon._outcomes._waiting)} outcomes are not on record"
-    for name, station in daemon.stations.items():
-        queued = set(station.worker._planned)
+    for name, workers in daemon.panel_workers.items():
+        queued = set(workers.sender._planned)
         if queued != planned[name]:
             yield f"{name}: planned are {sorted(planned[name])}, queued are {sorted(queued)}"
 
@@ -92,34 +92,34 @@ def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:
             unresolved[number] = (panel, Kind(kind))
         if order is not None:
             open_actions[panel, order].add(Kind(kind))
-    if daemon.judge.unresolved != unresolved:
-        yield f"unresolved are {unresolved}, the judge knows {daemon.judge.unresolved}"
-    known = {key: set(kinds) for key, kinds in daemon.judge._open_actions.items()}
+    if daemon.rule_engine.unresolved != unresolved:
+        yield f"unresolved are {unresolved}, the judge knows {daemon.rule_engine.unresolved}"
+    known = {key: set(kinds) for key, kinds in daemon.rule_engine._open_actions.items()}
     for key in known.keys() | open_actions.keys():
         if known.get(key, set()) != open_actions.get(key, set()):
             yield f"order {key}: open are {open_actions.get(key)}, the judge knows {known.get(key)}"
 
 
 def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
-    rows = [row for row in database.rows(_OPEN_REFILLS) if row[0] in daemon.stations]
+    rows = [row for row in database.rows(_OPEN_REFILLS) if row[0] in daemon.panel_workers]
     is_open = {(panel, refill): order for panel, refill, order, _ in rows}
     followed = {
         (name, refill): task.order
-        for name, station in daemon.stations.items()
-        for refill, task in station.refills._refills.items()
+        for name, workers in daemon.panel_workers.items()
+        for refill, task in workers.refills._refills.items()
     }
     yield from _missing("nothing follows refill", is_open.keys() - followed.keys())
     yield from _missing("followed though over is refill", followed.keys() - is_open.keys())
     for panel, refill, order, status in rows:
-        tells = daemon.stations[panel].line.client.limit("refill_status") > 0
+        tells = daemon.panel_workers[panel].gateway.client.limit("refill_status") > 0
         runs = tells and status != "not_found"
-        if runs != (refill in daemon.judge._refills_running.get((panel, order), ())):
+        if runs != (refill in daemon.rule_engine._refills_running.get((panel, order), ())):
             yield f"{panel}: refill {refill} of {order} is {status}: the judge is told otherwise"
 
 
 def _cancels(daemon: Daemon, database: Rows) -> Iterator[str]:
     accepted = {(panel, order) for panel, order in database.rows(_CANCELS)}
-    unknown = accepted - daemon.judge._cancels_accepted
+    unknown = accepted - daemon.rule_engine._cancels_accepted
     yield from _missing("the judge does not know of the accepted cancel of", unknown)
 
 

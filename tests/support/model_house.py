@@ -63,7 +63,7 @@ class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
     panels: dict[str, ModelPanel]
     point: Point
 
-    async def _line(self, panel: PanelConfig) -> PanelGateway:
+    async def _gateway(self, panel: PanelConfig) -> PanelGateway:
         client = ModelClient(
             self.panels[panel.name],
             self.point,

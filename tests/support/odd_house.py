@@ -77,7 +77,7 @@ class _Client(PanelClient):
 class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
     panel: OddPanel
 
-    async def _line(self, panel: PanelConfig) -> PanelGateway:
+    async def _gateway(self, panel: PanelConfig) -> PanelGateway:
         client = _Client(
             name=panel.name,
             url=panel.url,
@@ -146,8 +146,8 @@ class OddHouse:
                 self.schedule.due[name] = self.clock() + 5.0
 
     @property
-    def station(self) -> PanelWorkers:
-        return self.daemon.stations[PANEL]
+    def workers(self) -> PanelWorkers:
+        return self.daemon.panel_workers[PANEL]
 
     async def track(self, *ids: str) -> None:
         orders: list[Order] = [
@@ -162,7 +162,7 @@ class OddHouse:
             )
             for order_id in ids
         ]
-        await self.daemon.intake.track(orders)
+        await self.daemon.commands.track(orders)
 
 
 @asynccontextmanager

@@ -127,13 +127,13 @@ def agreed(breaches: list[str]) -> None:
     assert not breaches, "; ".join(breaches)
 
 
-def memory(judge: RuleEngine, watched: set[tuple[str, str]]) -> dict[str, Any]:
+def memory(rule_engine: RuleEngine, watched: set[tuple[str, str]]) -> dict[str, Any]:
     """All that the judge goes by."""
     return {
-        "open": {key: frozenset(kinds) for key, kinds in judge._open_actions.items()},
-        "running": {key: frozenset(ids) for key, ids in judge._refills_running.items()},
-        "cancels": judge._cancels_accepted & watched,
-        "past": {k: p for k, p in judge._past.items() if k[2:] in watched and p.count},
-        "unresolved": dict(judge.unresolved),
-        "disabled": dict(judge.refill_disabled),
+        "open": {key: frozenset(kinds) for key, kinds in rule_engine._open_actions.items()},
+        "running": {key: frozenset(ids) for key, ids in rule_engine._refills_running.items()},
+        "cancels": rule_engine._cancels_accepted & watched,
+        "past": {k: p for k, p in rule_engine._past.items() if k[2:] in watched and p.count},
+        "unresolved": dict(rule_engine.unresolved),
+        "disabled": dict(rule_engine.refill_disabled),
     }

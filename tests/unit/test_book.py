@@ -16,32 +16,32 @@ from watcher.orders.schedule import MIN_GAP, EntryState, HazardModel, PollQueue,
 from watcher.orders.watchlist import Watchlist
 
 
-def a_panel(book: Watchlist, name: str = "p") -> Watchlist:
-    agenda = PollQueue(OrderTable(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
-    book.open(name, agenda, HazardModel(0.0))
-    book.begin(name)
-    return book
+def a_panel(watchlist: Watchlist, name: str = "p") -> Watchlist:
+    poll_queue = PollQueue(OrderTable(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
+    watchlist.open(name, poll_queue, HazardModel(0.0))
+    watchlist.begin(name)
+    return watchlist
 
 
 def a_book(dues: list[float], **fields: object) -> Watchlist:
-    book = a_panel(Watchlist())
+    watchlist = a_panel(Watchlist())
     for number, due in enumerate(dues):
-        book.add(an_order(id=str(number), checked_at=None, **fields), due)
-    return book
+        watchlist.add(an_order(id=str(number), checked_at=None, **fields), due)
+    return watchlist
 
 
 def ids(batch: Batch) -> list[str]:
     return batch.ids
 
 
-def check(book: Watchlist, order_id: str, now: float, **changes: object) -> None:
+def check(watchlist: Watchlist, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
-    sight = book.sights("p", [order_id])[order_id]
+    sight = watchlist.sights("p", [order_id])[order_id]
     after = sight.order
     if changes:
         after = msgspec.structs.replace(after, **changes)
-        book.replace(after)
-    book.checked(sight, after, now)
+        watchlist.replace(after)
+    watchlist.checked(sight, after, now)
 
 
 def test_nothing_is_taken_before_it_is_due():
@@ -52,20 +52,20 @@ def test_nothing_is_taken_before_it_is_due():
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
-    book = a_book([1.0, 2.0, 3.0])
-    for order_id in book.take("p", 100, 4.0).ids:
-        check(book, order_id, 4.0)
-    book.add(an_order(id="new", checked_at=None), 20.0)
-    assert ids(book.take("p", 100, 20.0))[0] == "new"
-    assert book.take("p", 100, 20.0).ids == [], "the others filled the request"
+    watchlist = a_book([1.0, 2.0, 3.0])
+    for order_id in watchlist.take("p", 100, 4.0).ids:
+        check(watchlist, order_id, 4.0)
+    watchlist.add(an_order(id="new", checked_at=None), 20.0)
+    assert ids(watchlist.take("p", 100, 20.0))[0] == "new"
+    assert watchlist.take("p", 100, 20.0).ids == [], "the others filled the request"
 
 
 def test_what_was_checked_just_now_is_left_alone():
-    book = a_book([1.0, 1.0])
-    book.take("p", 100, 2.0)
-    check(book, "0", 2.0)
-    check(book, "1", 5.0)
-    assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
+    watchlist = a_book([1.0, 1.0])
+    watchlist.take("p", 100, 2.0)
+    check(watchlist, "0", 2.0)
+    check(watchlist, "1", 5.0)
+    assert ids(watchlist.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
 
 
 told = {
@@ -91,14 +91,14 @@ observations = st.builds(
 
 @given(orders, observations)
 def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: Observation):
-    book = a_panel(Watchlist())
-    book.add(order, 1.0)
-    batch = book.take("p", 100, 1.0)
+    watchlist = a_panel(Watchlist())
+    watchlist.add(order, 1.0)
+    batch = watchlist.take("p", 100, 1.0)
     is_news = observe(order, seen, 5.0) is not None
-    same = book.same("p", batch, [], {order.id: seen}, {order.id: 77})
+    same = watchlist.same("p", batch, [], {order.id: seen}, {order.id: 77})
     assert same == ([] if is_news else [0])
-    book.unchanged("p", batch, same, 5.0)
-    entry = book.entry("p", order.id)
+    watchlist.unchanged("p", batch, same, 5.0)
+    entry = watchlist.entry("p", order.id)
     assert entry is not None
     assert entry.checked_at == (None if is_news else 5.0)
     assert entry.state is (EntryState.ASKED if is_news else EntryState.WAITING)
@@ -106,157 +106,162 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
 
 
 def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
-    book = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
-    batch = book.take("p", 100, 1.0)
+    watchlist = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
+    batch = watchlist.take("p", 100, 1.0)
     rows = {
         batch.ids[0]: Observation(status=Status.IN_PROGRESS),
         batch.ids[1]: Observation(status=Status.COMPLETED),
         batch.ids[2]: RowError("Incorrect order ID"),
     }
-    same = book.same("p", batch, [], rows, {batch.ids[0]: 77})
+    same = watchlist.same("p", batch, [], rows, {batch.ids[0]: 77})
     assert same == [0]
-    book.unchanged("p", batch, same, 1.0)
-    again = book.take("p", 100, 1.0 + MIN_GAP)
+    watchlist.unchanged("p", batch, same, 1.0)
+    again = watchlist.take("p", 100, 1.0 + MIN_GAP)
     assert (again.ids, again.marks) == ([batch.ids[0]], [77])
 
 
 def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
-    book = a_book([1.0], status=Status.IN_PROGRESS)
-    batch = book.take("p", 100, 1.0)
-    book.replace(an_order(id="0", phase=Phase.CLOSED))
-    book.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
+    watchlist = a_book([1.0], status=Status.IN_PROGRESS)
+    batch = watchlist.take("p", 100, 1.0)
+    watchlist.replace(an_order(id="0", phase=Phase.CLOSED))
+    watchlist.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
     rows = {"0": Observation(status=Status.IN_PROGRESS)}
-    assert book.same("p", batch, [], rows, {}) == []
-    book.unchanged("p", batch, [0], 1.0)
-    assert book.take("p", 100, 1.0).ids == ["other"]
+    assert watchlist.same("p", batch, [], rows, {}) == []
+    watchlist.unchanged("p", batch, [0], 1.0)
+    assert watchlist.take("p", 100, 1.0).ids == ["other"]
 
 
 def test_a_refused_id_fills_no_request():
-    book = a_book([1.0, 2.0])
-    book.take("p", 100, 5.0)
-    book.refused("p", "0", 70.0, alone=False)
-    check(book, "1", 5.0)
-    assert ids(book.take("p", 100, 30.0)) == ["1"]
-    book.put_back("p", ["1"])
-    assert sorted(ids(book.take("p", 100, 70.0))) == ["0", "1"]
-    book.put_back("p", ["0"])
-    assert book.entry("p", "0").turn == 70.0, "as it was appointed"
+    watchlist = a_book([1.0, 2.0])
+    watchlist.take("p", 100, 5.0)
+    watchlist.refused("p", "0", 70.0, alone=False)
+    check(watchlist, "1", 5.0)
+    assert ids(watchlist.take("p", 100, 30.0)) == ["1"]
+    watchlist.put_back("p", ["1"])
+    assert sorted(ids(watchlist.take("p", 100, 70.0))) == ["0", "1"]
+    watchlist.put_back("p", ["0"])
+    assert watchlist.entry("p", "0").turn == 70.0, "as it was appointed"
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
-    book = a_book([3.0, 1.0, 2.0])
-    book.take("p", 100, 5.0)
-    book.refused("p", "0", 10.0, alone=True)
-    book.put_back("p", ["1", "2"])
-    assert ids(book.take("p", 100, 20.0)) == ["1", "2"]
-    assert ids(book.take("p", 100, 20.0)) == ["0"]
-    check(book, "0", 20.0)
-    book.put_back("p", ["1", "2"])
-    assert sorted(ids(book.take("p", 100, 40.0))) == ["0", "1", "2"]
+    watchlist = a_book([3.0, 1.0, 2.0])
+    watchlist.take("p", 100, 5.0)
+    watchlist.refused("p", "0", 10.0, alone=True)
+    watchlist.put_back("p", ["1", "2"])
+    assert ids(watchlist.take("p", 100, 20.0)) == ["1", "2"]
+    assert ids(watchlist.take("p", 100, 20.0)) == ["0"]
+    check(watchlist, "0", 20.0)
+    watchlist.put_back("p", ["1", "2"])
+    assert sorted(ids(watchlist.take("p", 100, 40.0))) == ["0", "1", "2"]
 
 
 def test_what_is_under_way_is_not_taken_again():
-    book = a_book([1.0, 2.0])
-    assert ids(book.take("p", 1, 5.0)) == ["0"]
-    assert ids(book.take("p", 100, 5.0)) == ["1"]
-    assert book.take("p", 100, 5.0).ids == []
-    book.put_back("p", ["0"])
-    assert book.next_due("p", 5.0) == 5.0
+    watchlist = a_book([1.0, 2.0])
+    assert ids(watchlist.take("p", 1, 5.0)) == ["0"]
+    assert ids(watchlist.take("p", 100, 5.0)) == ["1"]
+    assert watchlist.take("p", 100, 5.0).ids == []
+    watchlist.put_back("p", ["0"])
+    assert watchlist.next_due("p", 5.0) == 5.0
 
 
 def test_hasten_brings_forward_only():
-    book = a_book([100.0])
-    book.hasten("p", "0", 200.0, 1.0)
-    assert book.entry("p", "0").turn == 100.0
-    book.hasten("p", "0", 50.0, 1.0)
-    assert book.entry("p", "0").turn == 50.0
-    book.hasten("p", "nobody", 1.0, 1.0)
+    watchlist = a_book([100.0])
+    watchlist.hasten("p", "0", 200.0, 1.0)
+    assert watchlist.entry("p", "0").turn == 100.0
+    watchlist.hasten("p", "0", 50.0, 1.0)
+    assert watchlist.entry("p", "0").turn == 50.0
+    watchlist.hasten("p", "nobody", 1.0, 1.0)
 
 
 def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
-    book = a_panel(Watchlist())
+    watchlist = a_panel(Watchlist())
     orders = [an_order(id=str(number), checked_at=5.0) for number in range(100)]
     shares = iter(number / 100 for number in range(100))
-    book.fill(rows_of(orders), 1000.0, lambda: next(shares))
-    keys = [book.entry("p", str(number)).turn for number in range(100)]
+    watchlist.fill(rows_of(orders), 1000.0, lambda: next(shares))
+    keys = [watchlist.entry("p", str(number)).turn for number in range(100)]
     assert keys == sorted(keys)
     assert keys[50] == pytest.approx(keys[99] * 50 / 99)
-    assert book.counts["p", Status.PENDING] == 100
+    assert watchlist.counts["p", Status.PENDING] == 100
 
 
 def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
-    book = a_panel(Watchlist())
-    book.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
-    assert book.next_due("p", 1000.0) == 1000.0
+    watchlist = a_panel(Watchlist())
+    watchlist.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
+    assert watchlist.next_due("p", 1000.0) == 1000.0
 
 
 def test_the_answers_teach_how_soon_orders_start():
-    book = a_book([1.0])
-    book.take("p", 100, 1.0)
-    check(book, "0", 1.0)
-    check(book, "0", 61.0, status=Status.IN_PROGRESS)
-    assert book.entry("p", "0").started == 31.0, "in the middle between the two checks"
-    assert book.learnt("p").of("7").changes[Stage.PENDING] == 1
+    watchlist = a_book([1.0])
+    watchlist.take("p", 100, 1.0)
+    check(watchlist, "0", 1.0)
+    check(watchlist, "0", 61.0, status=Status.IN_PROGRESS)
+    assert watchlist.entry("p", "0").started == 31.0, "in the middle between the two checks"
+    assert watchlist.learnt("p").of("7").changes[Stage.PENDING] == 1
 
 
 def test_an_answer_that_closes_an_order_teaches_too():
-    book = a_book([1.0])
-    book.take("p", 100, 1.0)
-    check(book, "0", 1.0)
-    check(book, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
-    assert book.learnt("p").of("7").ends == {"canceled": 1.0}
-    assert book.next_due("p", 1e6) is None
+    watchlist = a_book([1.0])
+    watchlist.take("p", 100, 1.0)
+    check(watchlist, "0", 1.0)
+    check(watchlist, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
+    assert watchlist.learnt("p").of("7").ends == {"canceled": 1.0}
+    assert watchlist.next_due("p", 1e6) is None
 
 
 def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
-    book = a_book([1.0, 2.0])
-    assert book.take("p", 100, 5.0).late == 4.0
-    check(book, "0", 5.0)
-    check(book, "1", 5.0)
-    assert book.take("p", 1, 34.0).late == 0.0
-    assert book.take("p", 100, 37.0).late == 2.0, "30 s are promised"
+    watchlist = a_book([1.0, 2.0])
+    assert watchlist.take("p", 100, 5.0).late == 4.0
+    check(watchlist, "0", 5.0)
+    check(watchlist, "1", 5.0)
+    assert watchlist.take("p", 1, 34.0).late == 0.0
+    assert watchlist.take("p", 100, 37.0).late == 2.0, "30 s are promised"
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
-    book = a_book([1.0, 2.0])
-    order = book.entry("p", "0").order
-    book.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
-    assert book.entry("p", "0") is None
-    assert ids(book.take("p", 100, 5.0)) == ["1"]
-    assert book.counts["p", Status.PENDING] == 1
-    assert book.counts["p", Status.CANCELED] == 0
+    watchlist = a_book([1.0, 2.0])
+    order = watchlist.entry("p", "0").order
+    watchlist.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
+    assert watchlist.entry("p", "0") is None
+    assert ids(watchlist.take("p", 100, 5.0)) == ["1"]
+    assert watchlist.counts["p", Status.PENDING] == 1
+    assert watchlist.counts["p", Status.CANCELED] == 0
 
 
 def test_looks_come_in_their_order_and_the_latest_word_counts():
-    book = a_book([1.0, 2.0, 3.0])
-    orders = [book.entry("p", str(n)).order for n in range(3)]
-    book.look_at(orders[0], 30.0)
-    book.look_at(orders[1], 10.0)
-    book.look_at(orders[2], 20.0)
-    book.look_at(orders[1], 40.0)
-    book.look_at(orders[2], None)
-    assert book.next_look() == 30.0
-    assert book.take_looks(29.0, 10) == []
-    assert [order.id for order in book.take_looks(100.0, 10)] == ["0", "1"]
-    assert book.next_look() is None
+    watchlist = a_book([1.0, 2.0, 3.0])
+    orders = [watchlist.entry("p", str(n)).order for n in range(3)]
+    watchlist.look_at(orders[0], 30.0)
+    watchlist.look_at(orders[1], 10.0)
+    watchlist.look_at(orders[2], 20.0)
+    watchlist.look_at(orders[1], 40.0)
+    watchlist.look_at(orders[2], None)
+    assert watchlist.next_look() == 30.0
+    assert watchlist.take_looks(29.0, 10) == []
+    assert [order.id for order in watchlist.take_looks(100.0, 10)] == ["0", "1"]
+    assert watchlist.next_look() is None
 
 
 def test_the_census_counts_what_waits_and_what_stands_still():
-    book = a_book([1.0, 2.0, 99.0])
-    book.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
-    book.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
-    *_, census = book.census("p", 100.0, stalled_after=50.0)
-    assert (census.due, census.open, census.guarded, census.stalled) == (4, 4, 1, 3)
-    assert (census.oldest_due, census.oldest_open) == (1.0, 0.0)
+    watchlist = a_book([1.0, 2.0, 99.0])
+    watchlist.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
+    watchlist.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
+    *_, panel_counts = watchlist.panel_counts("p", 100.0, stalled_after=50.0)
+    assert (panel_counts.due, panel_counts.open, panel_counts.guarded, panel_counts.stalled) == (
+        4,
+        4,
+        1,
+        3,
+    )
+    assert (panel_counts.oldest_due, panel_counts.oldest_open) == (1.0, 0.0)
 
 
 def test_a_dropped_panel_leaves_nothing():
-    book = a_book([1.0])
-    book.look_at(book.entry("p", "0").order, 5.0)
-    book.drop_panel("p")
-    assert book.next_due("p", 10.0) is None
-    assert book.next_look() is None
-    assert not +book.counts
+    watchlist = a_book([1.0])
+    watchlist.look_at(watchlist.entry("p", "0").order, 5.0)
+    watchlist.drop_panel("p")
+    assert watchlist.next_due("p", 10.0) is None
+    assert watchlist.next_look() is None
+    assert not +watchlist.counts
 
 
 @given(
@@ -270,28 +275,28 @@ def test_a_dropped_panel_leaves_nothing():
 )
 def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[str, int]]):
     """Whatever happens, each order is under way or will be taken, once."""
-    book = a_book(dues)
+    watchlist = a_book(dues)
     under_way: list[str] = []
     now = 500.0
     for move, number in moves:
         now += 1.0
         if move == "take":
-            taken = ids(book.take("p", 100, now))
+            taken = ids(watchlist.take("p", 100, now))
             assert not set(taken) & set(under_way)
             under_way += taken
         elif move == "hasten":
-            book.hasten("p", str(number), now - number, now)
+            watchlist.hasten("p", str(number), now - number, now)
         elif under_way:
             order_id = under_way.pop(number % len(under_way))
             if move == "check":
-                check(book, order_id, now)
+                check(watchlist, order_id, now)
             elif move == "refuse":
-                book.refused("p", order_id, now + number, alone=number % 2 == 0)
+                watchlist.refused("p", order_id, now + number, alone=number % 2 == 0)
             else:
-                book.put_back("p", [order_id])
+                watchlist.put_back("p", [order_id])
     later = 1e6
     rest: list[str] = []
-    while taken := book.take("p", 100, later).ids:
+    while taken := watchlist.take("p", 100, later).ids:
         rest += taken
         later += 1.0
     assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
@@ -299,8 +304,8 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
 
 @pytest.mark.parametrize("count", [99, 100, 101, 250])
 def test_batches_are_full_while_enough_is_due(count: int):
-    book = a_book([1.0] * count)
+    watchlist = a_book([1.0] * count)
     sizes = []
-    while taken := book.take("p", 100, 2.0).ids:
+    while taken := watchlist.take("p", 100, 2.0).ids:
         sizes.append(len(taken))
     assert sizes == [100] * (count // 100) + ([count % 100] if count % 100 else [])

@@ -24,196 +24,200 @@ NOW = 1_800_000_000.0
 def an_agenda(
     count: int = 0, *, units: float = 1.0, ids: float = 600.0, idle: float = 0.001, **order: object
 ) -> tuple[PollQueue, list[int]]:
-    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
-    entries = [new(agenda, str(n), **order) for n in range(count)]
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=idle)
+    entries = [new(poll_queue, str(n), **order) for n in range(count)]
     for entry in entries:
-        agenda.join([entry], [units], [1.0], NOW)
-    agenda.begin()
-    return agenda, entries
+        poll_queue.join([entry], [units], [1.0], NOW)
+    poll_queue.begin()
+    return poll_queue, entries
 
 
-def new(agenda: PollQueue, order_id: str = "1", **order: object) -> int:
+def new(poll_queue: PollQueue, order_id: str = "1", **order: object) -> int:
     """The slot of an order that has not joined yet."""
-    return agenda.records.add(an_order(id=order_id, **order))
+    return poll_queue.records.add(an_order(id=order_id, **order))
 
 
-def ids(agenda: PollQueue, slots: list[int]) -> list[str]:
-    return [agenda.records.id(slot) for slot in slots]
+def ids(poll_queue: PollQueue, slots: list[int]) -> list[str]:
+    return [poll_queue.records.id(slot) for slot in slots]
 
 
 def test_nothing_to_watch_is_nothing_to_ask():
-    agenda, _ = an_agenda()
-    assert agenda.next_at(NOW) is None
-    assert agenda.take(100, NOW) == []
+    poll_queue, _ = an_agenda()
+    assert poll_queue.next_at(NOW) is None
+    assert poll_queue.take(100, NOW) == []
 
 
 def test_the_lowest_keys_go_first():
-    agenda, _ = an_agenda()
+    poll_queue, _ = an_agenda()
     for number in (3, 1, 2, 0):
-        agenda.join([new(agenda, str(number))], [number + 1.0], [1.0], NOW)
+        poll_queue.join([new(poll_queue, str(number))], [number + 1.0], [1.0], NOW)
     later = NOW + 60.0
-    assert ids(agenda, agenda.take(2, later)) == ["0", "1"]
+    assert ids(poll_queue, poll_queue.take(2, later)) == ["0", "1"]
     later += 1.0
-    assert ids(agenda, agenda.take(2, later)) == ["2", "3"]
-    assert agenda.take(2, later) == []
+    assert ids(poll_queue, poll_queue.take(2, later)) == ["2", "3"]
+    assert poll_queue.take(2, later) == []
 
 
 def test_a_check_is_followed_by_a_rest():
-    agenda, (entry,) = an_agenda(1, units=0.1)
+    poll_queue, (entry,) = an_agenda(1, units=0.1)
     later = NOW + HOUR
-    assert agenda.take(100, later) == [entry]
-    agenda.answered(entry, 0.1, later)
-    assert agenda.next_at(later) == later + MIN_GAP
-    assert agenda.take(100, later + MIN_GAP - 0.01) == []
-    assert agenda.take(100, later + MIN_GAP) == [entry]
+    assert poll_queue.take(100, later) == [entry]
+    poll_queue.answered(entry, 0.1, later)
+    assert poll_queue.next_at(later) == later + MIN_GAP
+    assert poll_queue.take(100, later + MIN_GAP - 0.01) == []
+    assert poll_queue.take(100, later + MIN_GAP) == [entry]
 
 
 def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
-    agenda = PollQueue(OrderTable("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
-    entry = new(agenda)
-    agenda.join([entry], [0.01], [1.0], NOW)
-    agenda.begin()
-    agenda.take(100, NOW + 1)
-    agenda.answered(entry, 0.01, NOW + 1)
-    assert agenda.next_at(NOW + 1) == NOW + 2
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=1.0, ids_per_minute=1e4, idle_every=0.001)
+    entry = new(poll_queue)
+    poll_queue.join([entry], [0.01], [1.0], NOW)
+    poll_queue.begin()
+    poll_queue.take(100, NOW + 1)
+    poll_queue.answered(entry, 0.01, NOW + 1)
+    assert poll_queue.next_at(NOW + 1) == NOW + 2
 
 
 def joining(**slots: float) -> tuple[PollQueue, list[int]]:
     """An agenda that awaits more than these orders, last asked about so many seconds ago."""
-    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001)
-    entries = [new(agenda, order_id) for order_id in slots]
+    poll_queue = PollQueue(
+        OrderTable("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=0.001
+    )
+    entries = [new(poll_queue, order_id) for order_id in slots]
     for slot, ago in zip(entries, slots.values(), strict=True):
-        agenda.records.checked_at[slot] = NOW - ago
-    agenda.join(entries, [0.01] * len(entries), [1.0] * len(entries), NOW)
-    return agenda, entries
+        poll_queue.records.checked_at[slot] = NOW - ago
+    poll_queue.join(entries, [0.01] * len(entries), [1.0] * len(entries), NOW)
+    return poll_queue, entries
 
 
 def test_who_has_joined_has_its_turn_while_others_are_awaited():
-    agenda, entries = joining(one=MIN_GAP, other=MIN_GAP)
-    first = new(agenda, "new")
-    agenda.appoint(first, NOW)
+    poll_queue, entries = joining(one=MIN_GAP, other=MIN_GAP)
+    first = new(poll_queue, "new")
+    poll_queue.appoint(first, NOW)
     later = NOW + 1.0
-    assert agenda.next_at(later) == later
-    assert set(agenda.take(100, later)) == {first, *entries}
+    assert poll_queue.next_at(later) == later
+    assert set(poll_queue.take(100, later)) == {first, *entries}
 
 
 def test_turns_are_rare_while_others_are_awaited_because_loading_goes_first():
-    agenda, entries = joining(one=MIN_GAP, other=MIN_GAP)
+    poll_queue, entries = joining(one=MIN_GAP, other=MIN_GAP)
     later = NOW + 1.0
-    (taken,) = agenda.take(1, later)
-    assert agenda.next_at(later) == later + MIN_GAP
-    assert agenda.take(1, later + MIN_GAP - 0.1) == []
-    assert [*agenda.take(1, later + MIN_GAP), taken] in (entries, entries[::-1])
+    (taken,) = poll_queue.take(1, later)
+    assert poll_queue.next_at(later) == later + MIN_GAP
+    assert poll_queue.take(1, later + MIN_GAP - 0.1) == []
+    assert [*poll_queue.take(1, later + MIN_GAP), taken] in (entries, entries[::-1])
 
 
 def test_who_is_late_or_new_waits_for_nobody_while_others_are_awaited():
-    agenda, (_, _, late) = joining(one=MIN_GAP, other=MIN_GAP, late=2 * WITHIN)
+    poll_queue, (_, _, late) = joining(one=MIN_GAP, other=MIN_GAP, late=2 * WITHIN)
     later = NOW + 1.0
-    assert late in agenda.take(2, later)
-    first = new(agenda, "new")
-    agenda.appoint(first, later)
-    assert agenda.next_at(later) == later
-    assert agenda.take(100, later) == [first], "it costs no more than it must"
-    agenda.begin()
-    assert agenda.next_at(later) == later
-    assert len(agenda.take(100, later)) == 1
+    assert late in poll_queue.take(2, later)
+    first = new(poll_queue, "new")
+    poll_queue.appoint(first, later)
+    assert poll_queue.next_at(later) == later
+    assert poll_queue.take(100, later) == [first], "it costs no more than it must"
+    poll_queue.begin()
+    assert poll_queue.next_at(later) == later
+    assert len(poll_queue.take(100, later)) == 1
 
 
 def test_the_turns_before_all_have_joined_say_nothing_of_how_long_a_unit_is():
-    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=10.0, idle_every=0.001)
-    agenda.join([new(agenda, str(n)) for n in range(600)], [1.0] * 600, [0.5] * 600, NOW)
-    for _ in follow(agenda, 100, until=NOW + 599.0):
+    poll_queue = PollQueue(
+        OrderTable("p"), NOW, within=WITHIN, ids_per_minute=10.0, idle_every=0.001
+    )
+    poll_queue.join([new(poll_queue, str(n)) for n in range(600)], [1.0] * 600, [0.5] * 600, NOW)
+    for _ in follow(poll_queue, 100, until=NOW + 599.0):
         pass
-    agenda.begin()
-    assert agenda.time.minutes_a_unit == 60.0
-    for _ in follow(agenda, 100, until=NOW + 900.0):
+    poll_queue.begin()
+    assert poll_queue.time.minutes_a_unit == 60.0
+    for _ in follow(poll_queue, 100, until=NOW + 900.0):
         pass
-    assert agenda.time.minutes_a_unit == 60.0, "it is not measured yet"
+    assert poll_queue.time.minutes_a_unit == 60.0, "it is not measured yet"
 
 
 def test_few_orders_are_not_asked_about_for_the_sake_of_asking():
-    agenda, _ = an_agenda(5, units=(30 / 0.4) ** 0.5, idle=60.0)
-    first = agenda.next_at(NOW)
+    poll_queue, _ = an_agenda(5, units=(30 / 0.4) ** 0.5, idle=60.0)
+    first = poll_queue.next_at(NOW)
     assert first is not None
     assert 59.0 <= first - NOW <= 60.0
-    assert agenda.take(100, NOW + 50.0) == []
-    assert len(agenda.take(100, first)) == 5
+    assert poll_queue.take(100, NOW + 50.0) == []
+    assert len(poll_queue.take(100, first)) == 5
 
 
 def test_a_request_that_is_due_is_filled_with_whoever_comes_next():
-    agenda, _ = an_agenda(1, units=1.0, idle=60.0)
-    agenda.join([new(agenda, "far")], [1000.0], [1.0], NOW)
-    assert len(agenda.take(100, NOW + 60.0)) == 2
-    assert agenda.time.v < 10.0, "it did not make virtual time jump"
+    poll_queue, _ = an_agenda(1, units=1.0, idle=60.0)
+    poll_queue.join([new(poll_queue, "far")], [1000.0], [1.0], NOW)
+    assert len(poll_queue.take(100, NOW + 60.0)) == 2
+    assert poll_queue.time.v < 10.0, "it did not make virtual time jump"
 
 
 def test_what_failed_is_first_again():
-    agenda, entries = an_agenda(10, units=5.0)
+    poll_queue, entries = an_agenda(10, units=5.0)
     later = NOW + 60.0
-    taken = agenda.take(4, later)
-    agenda.put_back(taken)
-    assert agenda.next_at(later) == later
-    assert set(ids(agenda, agenda.take(4, later))) == set(ids(agenda, taken))
-    assert all(Entry(agenda.records, slot).checked_at is None for slot in entries)
+    taken = poll_queue.take(4, later)
+    poll_queue.put_back(taken)
+    assert poll_queue.next_at(later) == later
+    assert set(ids(poll_queue, poll_queue.take(4, later))) == set(ids(poll_queue, taken))
+    assert all(Entry(poll_queue.records, slot).checked_at is None for slot in entries)
 
 
 def test_appointments_are_kept_and_come_first():
-    agenda, _ = an_agenda(3, units=0.1, idle=60.0)
-    agenda.appoint(new(agenda, "later"), NOW + 0.1)
-    agenda.appoint(new(agenda, "now"), NOW)
-    assert agenda.next_at(NOW) == NOW
-    assert ids(agenda, agenda.take(2, NOW))[0] == "now"
-    assert ids(agenda, agenda.take(2, NOW + 0.1))[0] == "later"
+    poll_queue, _ = an_agenda(3, units=0.1, idle=60.0)
+    poll_queue.appoint(new(poll_queue, "later"), NOW + 0.1)
+    poll_queue.appoint(new(poll_queue, "now"), NOW)
+    assert poll_queue.next_at(NOW) == NOW
+    assert ids(poll_queue, poll_queue.take(2, NOW))[0] == "now"
+    assert ids(poll_queue, poll_queue.take(2, NOW + 0.1))[0] == "later"
 
 
 def test_an_appointment_that_is_void_is_no_reason_to_ask():
-    agenda, _ = an_agenda()
-    gone, moved = new(agenda, "gone"), new(agenda, "moved")
-    agenda.appoint(gone, NOW + 5.0)
-    agenda.appoint(moved, NOW + 6.0)
-    agenda.appoint(moved, NOW + 100.0)
-    agenda.leave(gone)
-    agenda.records.remove(gone)
-    assert agenda.next_at(NOW + 50.0) == NOW + 100.0
-    agenda.appoint(new(agenda, "in its slot"), NOW + 60.0)
-    assert agenda.next_at(NOW + 60.0) == NOW + 60.0
-    assert ids(agenda, agenda.take(100, NOW + 60.0)) == ["in its slot"]
+    poll_queue, _ = an_agenda()
+    gone, moved = new(poll_queue, "gone"), new(poll_queue, "moved")
+    poll_queue.appoint(gone, NOW + 5.0)
+    poll_queue.appoint(moved, NOW + 6.0)
+    poll_queue.appoint(moved, NOW + 100.0)
+    poll_queue.leave(gone)
+    poll_queue.records.remove(gone)
+    assert poll_queue.next_at(NOW + 50.0) == NOW + 100.0
+    poll_queue.appoint(new(poll_queue, "in its slot"), NOW + 60.0)
+    assert poll_queue.next_at(NOW + 60.0) == NOW + 60.0
+    assert ids(poll_queue, poll_queue.take(100, NOW + 60.0)) == ["in its slot"]
 
 
 def test_an_entry_that_must_stand_alone_does():
-    agenda, entries = an_agenda(3, units=0.1)
-    for at, entry in enumerate(agenda.take(3, NOW + HOUR)):
-        agenda.records.alone[entry] = at == 1
-        agenda.appoint(entry, NOW + HOUR + at)
-    sizes = [len(agenda.take(100, NOW + 2 * HOUR)) for _ in range(3)]
+    poll_queue, entries = an_agenda(3, units=0.1)
+    for at, entry in enumerate(poll_queue.take(3, NOW + HOUR)):
+        poll_queue.records.alone[entry] = at == 1
+        poll_queue.appoint(entry, NOW + HOUR + at)
+    sizes = [len(poll_queue.take(100, NOW + 2 * HOUR)) for _ in range(3)]
     assert sizes == [1, 1, 1]
     assert len(entries) == 3
 
 
 def test_an_order_that_left_is_not_asked_about():
-    agenda, entries = an_agenda(3)
-    agenda.leave(entries[1])
-    assert agenda.watched[Phase.OPEN] == 2
-    assert set(ids(agenda, agenda.take(100, NOW + HOUR))) == {"0", "2"}
+    poll_queue, entries = an_agenda(3)
+    poll_queue.leave(entries[1])
+    assert poll_queue.watched[Phase.OPEN] == 2
+    assert set(ids(poll_queue, poll_queue.take(100, NOW + HOUR))) == {"0", "2"}
 
 
 def test_caps_are_as_long_as_the_budget_makes_them():
-    agenda, _ = an_agenda(1000, ids=60.0)
-    assert agenda.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
-    assert agenda.cap(Phase.GUARDED) == 12 * HOUR
+    poll_queue, _ = an_agenda(1000, ids=60.0)
+    assert poll_queue.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
+    assert poll_queue.cap(Phase.GUARDED) == 12 * HOUR
     assert an_agenda(10)[0].cap(Phase.OPEN) == WITHIN
 
 
 def test_a_start_is_no_rush_where_the_budget_is_small():
     """What was not asked about since a start gets its turn within its cap, not all at once."""
-    agenda, entries = an_agenda(600, units=1e6, ids=1.0)
-    cap = agenda.cap(Phase.OPEN)
+    poll_queue, entries = an_agenda(600, units=1e6, ids=1.0)
+    cap = poll_queue.cap(Phase.OPEN)
     assert cap == 600 * 60 / 0.2
     now, late = NOW, []
     while now < NOW + cap:
         now += 600.0
-        agenda.next_at(now)
-        late.append(sum(agenda.records.state[slot] == EntryState.APPOINTED for slot in entries))
+        poll_queue.next_at(now)
+        late.append(sum(poll_queue.records.state[slot] == EntryState.APPOINTED for slot in entries))
     assert late[-1] >= 590
     steps = [after - before for before, after in pairwise(late)]
     assert max(steps) < 20
@@ -221,68 +225,68 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
 
 def test_after_a_start_all_are_asked_about_soon_where_the_budget_allows_it():
     """How long each has waited before the start is not known: it may be its whole cap."""
-    agenda, entries = an_agenda(600, units=1e6, ids=6000.0, idle=60.0)
+    poll_queue, entries = an_agenda(600, units=1e6, ids=6000.0, idle=60.0)
     now, asked = NOW, list[int]()
     while now < NOW + WITHIN / 20 + 5.0:
         now += 1.0
-        asked += agenda.take(100, now) if (agenda.next_at(now) or 0.0) <= now else []
+        asked += poll_queue.take(100, now) if (poll_queue.next_at(now) or 0.0) <= now else []
     assert sorted(asked) == entries
 
 
 def joined_again(ago: list[float], *, ids: float) -> tuple[PollQueue, list[int]]:
     """After a start: orders that were asked about so many seconds before it; NaN: not known."""
-    agenda = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=60.0)
-    entries = [new(agenda, str(number)) for number in range(len(ago))]
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=ids, idle_every=60.0)
+    entries = [new(poll_queue, str(number)) for number in range(len(ago))]
     for slot, seconds in zip(entries, ago, strict=True):
-        agenda.records.checked_at[slot] = NOW - seconds
+        poll_queue.records.checked_at[slot] = NOW - seconds
     shares = [(number + 1) / len(ago) for number in range(len(ago))]
-    agenda.join(entries, [1e9] * len(ago), shares, NOW)
-    agenda.begin()
-    return agenda, entries
+    poll_queue.join(entries, [1e9] * len(ago), shares, NOW)
+    poll_queue.begin()
+    return poll_queue, entries
 
 
 def test_a_start_changes_nothing_for_whoever_was_asked_about_before_it():
-    agenda, entries = joined_again([100.0, 1700.0, 1000.0], ids=6000.0)
-    asked = [(at - NOW, taken[0]) for at, taken in follow(agenda, 1, until=NOW + WITHIN)]
+    poll_queue, entries = joined_again([100.0, 1700.0, 1000.0], ids=6000.0)
+    asked = [(at - NOW, taken[0]) for at, taken in follow(poll_queue, 1, until=NOW + WITHIN)]
     assert [slot for _, slot in asked[:3]] == [entries[1], entries[2], entries[0]]
     assert [at for at, _ in asked[:3]] == pytest.approx([100.0, 800.0, 1700.0], abs=1.0)
 
 
 def test_who_became_late_while_nobody_watched_is_asked_about_at_once():
-    agenda, entries = joined_again([5.0, 2 * WITHIN, WITHIN + 1.0, 10.0], ids=6000.0)
-    (_, first), *_ = follow(agenda, 100, until=NOW + 10.0)
+    poll_queue, entries = joined_again([5.0, 2 * WITHIN, WITHIN + 1.0, 10.0], ids=6000.0)
+    (_, first), *_ = follow(poll_queue, 100, until=NOW + 10.0)
     assert set(entries[1:3]) <= set(first)
 
 
 @pytest.mark.parametrize("ago", [2 * WITHIN, nan])
 def test_many_late_ones_after_a_start_leave_half_of_the_budget_to_others(ago: float):
-    agenda, entries = joined_again([ago] * 6000, ids=6000.0)
-    assert agenda.cap(Phase.OPEN) == WITHIN
-    requests = list(follow(agenda, 1, until=NOW + 130.0, every=0.01))
+    poll_queue, entries = joined_again([ago] * 6000, ids=6000.0)
+    assert poll_queue.cap(Phase.OPEN) == WITHIN
+    requests = list(follow(poll_queue, 1, until=NOW + 130.0, every=0.01))
     assert {slot for _, taken in requests for slot in taken} == set(entries)
     soon = {slot for at, taken in requests if at <= NOW + 30.0 for slot in taken}
     assert len(soon) <= 2000, "two minutes it takes, at half of 6,000 a minute"
 
 
 def test_orders_over_their_caps_are_called_up_a_few_at_a_time():
-    agenda, entries = joined_again([2 * WITHIN] * 20_000, ids=1e5)
+    poll_queue, entries = joined_again([2 * WITHIN] * 20_000, ids=1e5)
     now = NOW + WITHIN
-    assert agenda.next_at(now) == now
-    called = sum(agenda.records.state[slot] == EntryState.APPOINTED for slot in entries)
+    assert poll_queue.next_at(now) == now
+    called = sum(poll_queue.records.state[slot] == EntryState.APPOINTED for slot in entries)
     assert called < 2000, "a heap of all of them takes 100 bytes each"
     taken = set[int]()
-    while some := agenda.take(100, now):
+    while some := poll_queue.take(100, now):
         taken.update(some)
     assert taken == set(entries)
 
 
 def test_no_look_at_the_caps_of_very_many_holds_others_up():
-    agenda, entries = joined_again([WITHIN - 10.0 - n / 1000 for n in range(50_000)], ids=1e6)
-    records, now = agenda.records, NOW + 300.0
+    poll_queue, entries = joined_again([WITHIN - 10.0 - n / 1000 for n in range(50_000)], ids=1e6)
+    records, now = poll_queue.records, NOW + 300.0
     for slot in entries:  # they were asked about in their turn
         records.checked_at[slot] = NOW + 200.0
     filed, looks = list(records.filed), 0
-    while (due := agenda.next_at(now)) is not None and due < now + 1.0:
+    while (due := poll_queue.next_at(now)) is not None and due < now + 1.0:
         before, filed = filed, list(records.filed)
         assert sum(map(ne, before, filed)) <= 500
         now, looks = max(now, due), looks + 1
@@ -292,35 +296,35 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
 
 def test_what_was_filed_twice_for_its_cap_is_filed_once_again():
     """As an order is that left and came back at once, into the same slot."""
-    agenda, (entry,) = joined_again([WITHIN - 10.0], ids=6000.0)
-    agenda._caps._buckets.add(agenda.records.filed[entry], entry)
-    agenda.records.checked_at[entry] = NOW
-    agenda.next_at(NOW + 20.0)
-    slots, _ = agenda._caps._buckets.take(100)
+    poll_queue, (entry,) = joined_again([WITHIN - 10.0], ids=6000.0)
+    poll_queue._deadlines._buckets.add(poll_queue.records.filed[entry], entry)
+    poll_queue.records.checked_at[entry] = NOW
+    poll_queue.next_at(NOW + 20.0)
+    slots, _ = poll_queue._deadlines._buckets.take(100)
     assert slots.tolist() == [entry]
 
 
 def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
-    agenda, entries = joined_again([100.0] * 20_000, ids=1e6)
+    poll_queue, entries = joined_again([100.0] * 20_000, ids=1e6)
     *hastened, last = entries
     for slot in hastened:
-        agenda.appoint(slot, NOW)
-    while taken := agenda.take(100, NOW):
-        agenda.answered_all(taken, [2e9] * len(taken), NOW)
+        poll_queue.appoint(slot, NOW)
+    while taken := poll_queue.take(100, NOW):
+        poll_queue.answered_all(taken, [2e9] * len(taken), NOW)
     now, looks = NOW, 0
-    while (due := agenda.next_at(now)) is not None and due <= now + 0.01:
+    while (due := poll_queue.next_at(now)) is not None and due <= now + 0.01:
         now, looks = due, looks + 1
     assert 15 < looks < 30, "a thousand at once"
-    assert agenda.upcoming(1, now) == [last]
+    assert poll_queue.upcoming(1, now) == [last]
 
 
 @pytest.mark.parametrize("within", [MIN_GAP, 2 * MIN_GAP, WITHIN])
 def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: float):
-    agenda = PollQueue(OrderTable("p"), NOW, within=within, ids_per_minute=1e5, idle_every=60.0)
-    entries = [new(agenda, str(number)) for number in range(600)]
-    agenda.join(entries, [1e6] * 600, [number / 600 for number in range(600)], NOW)
-    agenda.begin()
-    requests = list(follow(agenda, 20, until=NOW + 4 * within))
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=within, ids_per_minute=1e5, idle_every=60.0)
+    entries = [new(poll_queue, str(number)) for number in range(600)]
+    poll_queue.join(entries, [1e6] * 600, [number / 600 for number in range(600)], NOW)
+    poll_queue.begin()
+    requests = list(follow(poll_queue, 20, until=NOW + 4 * within))
     asked = {slot: [at for at, taken in requests if slot in taken] for slot in entries}
     waits = [after - before for times in asked.values() for before, after in pairwise(times)]
     assert MIN_GAP <= min(waits) <= max(waits) <= within + 2.0
@@ -332,60 +336,62 @@ def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: 
 
 
 def follow(
-    agenda: PollQueue, limit: int, *, until: float, every: float = 0.1
+    poll_queue: PollQueue, limit: int, *, until: float, every: float = 0.1
 ) -> Iterator[tuple[float, list[int]]]:
     """The requests, each answered at once: when, and which orders; no sooner one after another."""
     now = NOW
     while now < until:
-        due = agenda.next_at(now)
+        due = poll_queue.next_at(now)
         now = max(now + every, due if due is not None else now)
-        taken = agenda.take(limit, now)
+        taken = poll_queue.take(limit, now)
         if taken:
             yield now, taken
-            agenda.answered_all(taken, [1e6] * len(taken), now)
+            poll_queue.answered_all(taken, [1e6] * len(taken), now)
 
 
 def test_a_cap_as_short_as_the_rest_is_held():
-    agenda = PollQueue(OrderTable("p"), NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0)
-    entry = new(agenda)
-    agenda.appoint(entry, NOW)
+    poll_queue = PollQueue(
+        OrderTable("p"), NOW, within=MIN_GAP, ids_per_minute=1e4, idle_every=60.0
+    )
+    entry = new(poll_queue)
+    poll_queue.appoint(entry, NOW)
     now = NOW
     for _ in range(10):
-        assert agenda.take(100, now) == [entry]
-        agenda.answered(entry, 50.0, now)
-        due = agenda.next_at(now)
+        assert poll_queue.take(100, now) == [entry]
+        poll_queue.answered(entry, 50.0, now)
+        due = poll_queue.next_at(now)
         while due is not None and not (
-            Entry(agenda.records, entry).state is EntryState.APPOINTED and due <= now
+            Entry(poll_queue.records, entry).state is EntryState.APPOINTED and due <= now
         ):
             now = due
-            due = agenda.next_at(now)
-        assert now - agenda.records.checked_at[entry] <= 1.1 * MIN_GAP
+            due = poll_queue.next_at(now)
+        assert now - poll_queue.records.checked_at[entry] <= 1.1 * MIN_GAP
 
 
 def test_people_are_told_when_an_order_is_expected_to_be_checked():
-    agenda, (entry,) = an_agenda(1, units=(30 / 0.4) ** 0.5, idle=60.0)
-    assert agenda.expected_at(entry, NOW) == NOW + 60.0
-    agenda.take(1, NOW + 60.0)
-    assert agenda.expected_at(entry, NOW + 60.0) == NOW + 60.0
+    poll_queue, (entry,) = an_agenda(1, units=(30 / 0.4) ** 0.5, idle=60.0)
+    assert poll_queue.expected_at(entry, NOW) == NOW + 60.0
+    poll_queue.take(1, NOW + 60.0)
+    assert poll_queue.expected_at(entry, NOW + 60.0) == NOW + 60.0
     later = NOW + 2 * WITHIN
-    agenda.answered(entry, 1e6, later)
-    assert agenda.expected_at(entry, later) == later + WITHIN
-    agenda.leave(entry)
-    assert agenda.expected_at(entry, later) is None
+    poll_queue.answered(entry, 1e6, later)
+    assert poll_queue.expected_at(entry, later) == later + WITHIN
+    poll_queue.leave(entry)
+    assert poll_queue.expected_at(entry, later) is None
 
 
 def test_the_conversion_follows_the_budget_and_not_a_pause():
-    agenda, entries = an_agenda(600, units=1.0)
+    poll_queue, entries = an_agenda(600, units=1.0)
     asked = NOW
     for _ in range(40 * 60):
         asked += 1.0
-        for entry in agenda.take(10, asked):
-            agenda.answered(entry, 1.0, asked)
-    assert 0.8 <= agenda.time.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
-    told = agenda.time.minutes_a_unit
-    agenda.put_back(agenda.take(10, asked + 1.0))
-    agenda.put_back(agenda.take(10, asked + 6 * HOUR))
-    assert agenda.time.minutes_a_unit == told
+        for entry in poll_queue.take(10, asked):
+            poll_queue.answered(entry, 1.0, asked)
+    assert 0.8 <= poll_queue.time.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
+    told = poll_queue.time.minutes_a_unit
+    poll_queue.put_back(poll_queue.take(10, asked + 1.0))
+    poll_queue.put_back(poll_queue.take(10, asked + 6 * HOUR))
+    assert poll_queue.time.minutes_a_unit == told
     assert len(entries) == 600
 
 
@@ -422,7 +428,7 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     """
     with patch.object(deadlines, "_OVERDUE_AT_ONCE", at_once):
         rng = Random(seed)
-        agenda = PollQueue(
+        poll_queue = PollQueue(
             OrderTable("p"),
             NOW,
             within=WITHIN,
@@ -430,36 +436,40 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
             idle_every=0.001,
         )
         entries = {}
-        checked_at = agenda.records.checked_at
+        checked_at = poll_queue.records.checked_at
         waits_since: dict[str, float] = {}
         for number in range(count):
             make = a_finished_order if rng.random() < guarded else an_order
-            entry = entries[str(number)] = agenda.records.add(make(id=str(number)))
-            agenda.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
+            entry = entries[str(number)] = poll_queue.records.add(make(id=str(number)))
+            poll_queue.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
             waits_since[str(number)] = NOW
-        agenda.begin()
+        poll_queue.begin()
         now, allowed = NOW, 0.0
         while now < NOW + 3 * WITHIN:
             now += every
-            due = agenda.next_at(now)
-            taken = agenda.take(limit, now)
+            due = poll_queue.next_at(now)
+            taken = poll_queue.take(limit, now)
             assert bool(taken) == (due is not None and due <= now)
-            assert len(set(ids(agenda, taken))) == len(taken)
+            assert len(set(ids(poll_queue, taken))) == len(taken)
             if 0 < len(taken) < limit:
                 left = [entry for entry in entries.values() if entry not in taken]
                 assert all(now - checked_at[entry] < MIN_GAP for entry in left)
             if rng.random() < failing:
-                agenda.put_back(taken)
+                poll_queue.put_back(taken)
                 allowed += every
                 continue
             for entry in taken:
                 assert not now - checked_at[entry] < MIN_GAP, "NaN before the first check"
-                order = agenda.records.order(entry)
+                order = poll_queue.records.order(entry)
                 waited = now - waits_since[order.id]
-                most = max(WITHIN, agenda.cap(order.phase)) if agenda.watched[Phase.OPEN] else inf
+                most = (
+                    max(WITHIN, poll_queue.cap(order.phase))
+                    if poll_queue.watched[Phase.OPEN]
+                    else inf
+                )
                 assert waited <= 1.1 * most + 2 * every + allowed
                 waits_since[order.id] = now
-                agenda.answered(entry, widest * rng.random() ** 4 + 0.01, now)
+                poll_queue.answered(entry, widest * rng.random() ** 4 + 0.01, now)
         for order_id, since in waits_since.items():
-            cap = agenda.cap(agenda.records.phase_of(entries[order_id]))
+            cap = poll_queue.cap(poll_queue.records.phase_of(entries[order_id]))
             assert now - since <= 1.1 * cap + 2 * every + allowed

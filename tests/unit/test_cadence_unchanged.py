@@ -73,21 +73,21 @@ def lessons() -> HazardModel:
 
 def asked(cases: list[Case]) -> tuple[PollQueue, "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
     """These orders, each under way after it was asked about before."""
-    agenda = PollQueue(OrderTable("p"), NOW, within=1800.0, ids_per_minute=6000.0)
-    records = agenda.records
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=1800.0, ids_per_minute=6000.0)
+    records = poll_queue.records
     slots = np.array(records.extend(rows_of([case.order for case in cases])), dtype=np.intp)
     for slot, case in zip(slots, cases, strict=True):
         records.started[slot] = np.nan if case.started is None else case.started
         records.checked_at[slot] = NOW - case.asked_ago
         records.state[slot] = EntryState.ASKED
         records.failures[slot] = 3
-    return agenda, slots
+    return poll_queue, slots
 
 
 @given(st.lists(cases(), min_size=1, max_size=20))
 def test_the_waits_of_many_are_those_of_each(some: list[Case]):
-    learnt, (agenda, slots) = lessons(), asked(some)
-    found = waits(learnt, agenda.records, slots, NOW)
+    learnt, (poll_queue, slots) = lessons(), asked(some)
+    found = waits(learnt, poll_queue.records, slots, NOW)
     assert found.tolist() == pytest.approx(
         [units(learnt, case.order, case.started, NOW) for case in some], rel=1e-12
     )
@@ -98,9 +98,9 @@ def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
     """But that the order's stage is that of now for all the time since it was asked about."""
     order, gap = case.order, case.asked_ago / 60.0
     together, alone = lessons(), lessons()
-    agenda, slots = asked([case])
+    poll_queue, slots = asked([case])
     before = list(together.of(order.service).exposure)
-    unchanged(agenda, together, slots, NOW)
+    unchanged(poll_queue, together, slots, NOW)
     since = started_of(alone.of(order.service), order, case.started)
     stage = stage_of(order, since, NOW)
     more = [b - a for a, b in zip(before, together.of(order.service).exposure, strict=True)]
@@ -111,33 +111,33 @@ def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
         told = alone.of(order.service).exposure[stage] - before[stage]
         # Where T is bounded (below by two minutes, or as time passes zero) it is not the same.
         assert isclose(more[stage], told, rel_tol=1e-6) or more[stage] <= log1p(gap * 60.0)
-    assert agenda.records.checked_at[slots[0]] == NOW
-    assert agenda.records.failures[slots[0]] == 0
+    assert poll_queue.records.checked_at[slots[0]] == NOW
+    assert poll_queue.records.failures[slots[0]] == 0
     wait = units(together, order, case.started, NOW)
-    assert agenda.records.turn[slots[0]] == pytest.approx(agenda.time.v + wait)
+    assert poll_queue.records.turn[slots[0]] == pytest.approx(poll_queue.time.v + wait)
     assert [row.service for row in together.news()] == [order.service or ""] * len(
         list(together.rows([order.service]))
     )
 
 
 def test_who_is_no_longer_under_way_is_left_alone():
-    learnt, (agenda, slots) = lessons(), asked([Case(an_order(), None, 60.0)] * 2)
-    agenda.leave(int(slots[0]))
-    unchanged(agenda, learnt, slots, NOW)
-    assert agenda.records.state[0] == EntryState.OUT
-    assert agenda.records.state[1] == EntryState.WAITING
-    unchanged(agenda, learnt, slots, NOW)
+    learnt, (poll_queue, slots) = lessons(), asked([Case(an_order(), None, 60.0)] * 2)
+    poll_queue.leave(int(slots[0]))
+    unchanged(poll_queue, learnt, slots, NOW)
+    assert poll_queue.records.state[0] == EntryState.OUT
+    assert poll_queue.records.state[1] == EntryState.WAITING
+    unchanged(poll_queue, learnt, slots, NOW)
     assert sum(learnt.exposure) == pytest.approx(sum(lessons().exposure) + log1p(1 / 30), abs=1.0)
 
 
 def test_an_order_that_came_twice_into_a_bucket_is_asked_about_once():
     """As one does that had to rest after its turn had come, while a void place of its was left."""
-    agenda, slots = asked([Case(an_order(), None, 60.0)] * 2)
-    agenda.answered_all(slots, [1.0, 1.0], NOW - 60.0)
-    agenda._keys.add(int(agenda.records.turn[0] * FINE), 0)
-    agenda.begin()
-    assert sorted(agenda.take(100, NOW + 60.0)) == [0, 1]
-    assert agenda.take(100, NOW + 60.0) == []
+    poll_queue, slots = asked([Case(an_order(), None, 60.0)] * 2)
+    poll_queue.answered_all(slots, [1.0, 1.0], NOW - 60.0)
+    poll_queue._keys.add(int(poll_queue.records.turn[0] * FINE), 0)
+    poll_queue.begin()
+    assert sorted(poll_queue.take(100, NOW + 60.0)) == [0, 1]
+    assert poll_queue.take(100, NOW + 60.0) == []
 
 
 @given(st.integers(1, 60))

@@ -35,10 +35,10 @@ SITUATIONS: dict[str, RuleContext] = {
 }
 
 
-def outcome(text: str, order: Order, situation: RuleContext) -> str:
+def outcome(text: str, order: Order, rule_context: RuleContext) -> str:
     try:
         return str(
-            Condition(text).holds(order, situation, FiringHistory(3, NOW - DAY), NOW)
+            Condition(text).holds(order, rule_context, FiringHistory(3, NOW - DAY), NOW)
         ).lower()
     except UnknownValue as unknown:
         return f"unknown: {unknown}"
@@ -52,9 +52,9 @@ GIVEN = json.loads(GOLDEN.read_text("utf-8"))
 @pytest.mark.parametrize("text", GIVEN)
 def test_a_condition_gives_what_it_gave(text: str):
     found = {
-        f"{order}, {situation}": outcome(text, ORDERS[order], SITUATIONS[situation])
+        f"{order}, {rule_context}": outcome(text, ORDERS[order], SITUATIONS[rule_context])
         for order in ORDERS
-        for situation in SITUATIONS
+        for rule_context in SITUATIONS
     }
     assert found == GIVEN[text]
 

@@ -135,11 +135,11 @@ def decision(
         for thing in ("service", "panel")
     }
     order = Order(**{**usual, **{k: v for k, v in facts.items() if "." not in k}})
-    situation = RuleContext(
+    rule_context = RuleContext(
         panel=PanelVariables("mypanel", **{"balance": 100.0, "currency": "USD", **of["panel"]}),
         service=msgspec.structs.replace(SERVICE, **of["service"]),
     )
-    made = decide(rule, order, situation, past, NOW, None)
+    made = decide(rule, order, rule_context, past, NOW, None)
     return made.fires, made.reason
 
 

@@ -13,21 +13,21 @@ ODD = "100 / (order.quantity - 1000) > 1"
 
 
 def a_judge(*rules: Rule) -> RuleEngine:
-    judge = RuleEngine(rules)
-    judge.know_service("p", a_service(), None)
-    return judge
+    rule_engine = RuleEngine(rules)
+    rule_engine.know_service("p", a_service(), None)
+    return rule_engine
 
 
 def odd_ones(count: int, start: int = 0) -> list[Order]:
     return [a_finished_order(id=str(start + n), quantity=1000) for n in range(count)]
 
 
-def fired(verdict: RuleOutcome) -> list[tuple[str, str]]:
-    return [(firing.rule, firing.order) for firing in verdict.firings]
+def fired(rule_outcome: RuleOutcome) -> list[tuple[str, str]]:
+    return [(firing.rule, firing.order) for firing in rule_outcome.firings]
 
 
-def reasons(judge: RuleEngine, order: Order) -> dict[str, Reason]:
-    return {decision.rule: decision.reason for decision in judge.decisions(order, HOUR)}
+def reasons(rule_engine: RuleEngine, order: Order) -> dict[str, Reason]:
+    return {decision.rule: decision.reason for decision in rule_engine.decisions(order, HOUR)}
 
 
 def rules() -> Iterable[Rule]:
@@ -36,53 +36,55 @@ def rules() -> Iterable[Rule]:
 
 
 def test_a_rule_that_always_fails_is_switched_off_alone():
-    judge = a_judge(*rules())
-    verdict = judge.judge(odd_ones(FAILURES_IN_A_ROW + 5), HOUR)
-    assert [name for name, _ in verdict.switched_off] == ["odd"]
-    assert judge.failures["odd"] == FAILURES_IN_A_ROW, "then it is no longer tried"
-    assert len(fired(verdict)) == FAILURES_IN_A_ROW + 5, "the other rule acts on every order"
+    rule_engine = a_judge(*rules())
+    rule_outcome = rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW + 5), HOUR)
+    assert [name for name, _ in rule_outcome.switched_off] == ["odd"]
+    assert rule_engine.failures["odd"] == FAILURES_IN_A_ROW, "then it is no longer tried"
+    assert len(fired(rule_outcome)) == FAILURES_IN_A_ROW + 5, "the other rule acts on every order"
     (order,) = odd_ones(1, start=900)
-    assert reasons(judge, order) == {"odd": Reason.SWITCHED_OFF, "sound": Reason.FIRES}
-    assert "until a reload" in judge.decisions(order, HOUR)[0].detail
+    assert reasons(rule_engine, order) == {"odd": Reason.SWITCHED_OFF, "sound": Reason.FIRES}
+    assert "until a reload" in rule_engine.decisions(order, HOUR)[0].detail
 
 
 def test_odd_orders_do_not_switch_a_rule_off_while_others_are_fine():
-    judge = a_judge(*rules())
-    judge.judge(odd_ones(FAILURES_IN_A_ROW - 1), HOUR)
-    judge.judge([a_finished_order(id="fine", quantity=2000)], HOUR)
-    verdict = judge.judge(odd_ones(FAILURES_IN_A_ROW - 1, start=100), HOUR)
-    assert verdict.switched_off == []
-    assert judge.switched_off == {}
+    rule_engine = a_judge(*rules())
+    rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW - 1), HOUR)
+    rule_engine.evaluate([a_finished_order(id="fine", quantity=2000)], HOUR)
+    rule_outcome = rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW - 1, start=100), HOUR)
+    assert rule_outcome.switched_off == []
+    assert rule_engine.switched_off == {}
 
 
 def test_a_reload_gives_a_rule_its_chance_again():
-    judge = a_judge(*rules())
-    judge.judge(odd_ones(FAILURES_IN_A_ROW), HOUR)
-    judge.take_rules(list(rules()))
+    rule_engine = a_judge(*rules())
+    rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW), HOUR)
+    rule_engine.take_rules(list(rules()))
     fine = a_finished_order(id="fine", quantity=1001)
-    assert ("odd", "fine") in fired(judge.judge([fine], HOUR))
+    assert ("odd", "fine") in fired(rule_engine.evaluate([fine], HOUR))
 
 
 def test_what_did_not_come_on_record_is_as_if_it_had_not_been():
-    judge = a_judge(a_rule(every=DAY, attempts=2, action=RuleAction.NOTIFY))
+    rule_engine = a_judge(a_rule(every=DAY, attempts=2, action=RuleAction.NOTIFY))
     order = a_finished_order()
-    assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
-    lost = judge.judge([order], HOUR + DAY)
+    assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
+    lost = rule_engine.evaluate([order], HOUR + DAY)
     assert fired(lost) == [("rule", "1")]
-    judge.release(lost)
-    assert fired(judge.judge([order], 2 * HOUR)) == [], "the first firing still counts for `every`"
-    assert fired(judge.judge([order], HOUR + DAY)) == [("rule", "1")]
-    assert fired(judge.judge([order], HOUR + 3 * DAY)) == [], "attempts = 2"
+    rule_engine.release(lost)
+    assert fired(rule_engine.evaluate([order], 2 * HOUR)) == [], (
+        "the first firing still counts for `every`"
+    )
+    assert fired(rule_engine.evaluate([order], HOUR + DAY)) == [("rule", "1")]
+    assert fired(rule_engine.evaluate([order], HOUR + 3 * DAY)) == [], "attempts = 2"
 
 
 def test_a_release_lets_the_action_be_wanted_again():
-    judge = a_judge(a_rule())
+    rule_engine = a_judge(a_rule())
     order = a_finished_order()
-    lost = judge.judge([order], HOUR)
+    lost = rule_engine.evaluate([order], HOUR)
     assert len(lost.plans) == 1
-    assert reasons(judge, order) == {"rule": Reason.ACTION_OPEN}
-    judge.release(lost)
-    assert len(judge.judge([order], HOUR).plans) == 1
+    assert reasons(rule_engine, order) == {"rule": Reason.ACTION_OPEN}
+    rule_engine.release(lost)
+    assert len(rule_engine.evaluate([order], HOUR).plans) == 1
 
 
 def dry(**fields) -> Rule:
@@ -90,112 +92,114 @@ def dry(**fields) -> Rule:
 
 
 def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run():
-    judge = a_judge(dry())
+    rule_engine = a_judge(dry())
     order = a_finished_order()
-    assert [firing.dry_run for firing in judge.judge([order], HOUR).firings] == [True]
-    assert fired(judge.judge([order], 9 * DAY)) == [], "attempts = 1, tried or not"
-    assert "would have acted once" in judge.decisions(order, 9 * DAY)[0].detail
-    judge.take_rules([a_rule(attempts=1)])
-    assert len(judge.judge([order], 9 * DAY).plans) == 1
-    judge.take_rules([dry()])
-    assert fired(judge.judge([order], 20 * DAY)) == [], "it was tried before"
+    assert [firing.dry_run for firing in rule_engine.evaluate([order], HOUR).firings] == [True]
+    assert fired(rule_engine.evaluate([order], 9 * DAY)) == [], "attempts = 1, tried or not"
+    assert "would have acted once" in rule_engine.decisions(order, 9 * DAY)[0].detail
+    rule_engine.take_rules([a_rule(attempts=1)])
+    assert len(rule_engine.evaluate([order], 9 * DAY).plans) == 1
+    rule_engine.take_rules([dry()])
+    assert fired(rule_engine.evaluate([order], 20 * DAY)) == [], "it was tried before"
 
 
 def test_a_dry_run_sees_its_own_attempts_and_a_real_rule_its():
     when = "order.attempts == 0"
-    judge = a_judge(a_rule(when, dry_run=True, every=0.0))
+    rule_engine = a_judge(a_rule(when, dry_run=True, every=0.0))
     order = a_finished_order()
-    assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
-    assert fired(judge.judge([order], 2 * HOUR)) == []
-    judge.take_rules([a_rule(when, every=0.0)])
-    assert fired(judge.judge([order], 3 * HOUR)) == [("rule", "1")]
+    assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
+    assert fired(rule_engine.evaluate([order], 2 * HOUR)) == []
+    rule_engine.take_rules([a_rule(when, every=0.0)])
+    assert fired(rule_engine.evaluate([order], 3 * HOUR)) == [("rule", "1")]
 
 
 def test_the_brake_of_a_dry_run_does_not_hold_the_real_rule():
     orders = [a_finished_order(id=str(number)) for number in range(3)]
-    judge = a_judge(a_rule(dry_run=True, per_hour=2))
-    assert judge.judge(orders, HOUR).held == [("rule", "p")]
+    rule_engine = a_judge(a_rule(dry_run=True, per_hour=2))
+    assert rule_engine.evaluate(orders, HOUR).held == [("rule", "p")]
     real = a_rule(per_hour=2)
-    judge.take_rules([real])
-    assert judge.held_until(real, "p") is None
-    assert len(judge.judge(orders[:2], HOUR).plans) == 2
+    rule_engine.take_rules([real])
+    assert rule_engine.held_until(real, "p") is None
+    assert len(rule_engine.evaluate(orders[:2], HOUR).plans) == 2
 
 
 def test_what_did_not_come_on_record_of_a_dry_run_is_undone():
-    judge = a_judge(dry())
+    rule_engine = a_judge(dry())
     order = a_finished_order()
-    judge.release(judge.judge([order], HOUR))
-    assert fired(judge.judge([order], HOUR)) == [("rule", "1")]
+    rule_engine.release(rule_engine.evaluate([order], HOUR))
+    assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
 
 
 def remembering(at: float, now: float, **fields) -> RuleEngine:
     """A judge that started at `now`, with a firing on record of that time."""
-    judge = RuleEngine([a_rule(every=DAY, **fields)], Hindsight(now))
-    judge.know_service("p", a_service(), None)
-    judge.remember_past({("rule", False, "p", "1"): (1, at)})
+    rule_engine = RuleEngine([a_rule(every=DAY, **fields)], Hindsight(now))
+    rule_engine.know_service("p", a_service(), None)
+    rule_engine.remember_past({("rule", False, "p", "1"): (1, at)})
     firing = Firing(
         rule="rule", action=RuleAction.REFILL, panel="p", order="1", at=at, dry_run=False, detail=""
     )
-    judge.remember([firing], now)
-    return judge
+    rule_engine.remember([firing], now)
+    return rule_engine
 
 
 def test_a_firing_of_a_clock_that_was_ahead_counts_from_the_start_on():
     now = 100 * DAY
-    judge = remembering(now + 30 * DAY, now)
+    rule_engine = remembering(now + 30 * DAY, now)
     order = a_finished_order(at=now - DAY)
-    assert reasons_at(judge, order, now) is Reason.EVERY, "it does not fire at once"
-    (decision,) = judge.decisions(order, now + HOUR)
+    assert reasons_at(rule_engine, order, now) is Reason.EVERY, "it does not fire at once"
+    (decision,) = rule_engine.decisions(order, now + HOUR)
     assert decision.again_at == now + DAY
-    assert reasons_at(judge, order, now + DAY + 1) is Reason.FIRES, "and not a month later"
+    assert reasons_at(rule_engine, order, now + DAY + 1) is Reason.FIRES, "and not a month later"
 
 
 def test_the_brake_counts_firings_of_a_clock_that_was_ahead_for_an_hour():
     now = 100 * DAY
-    judge = remembering(now + 30 * DAY, now, per_hour=1)
+    rule_engine = remembering(now + 30 * DAY, now, per_hour=1)
     others = [a_finished_order(at=now - DAY, id=str(number)) for number in (2, 3)]
-    assert judge.judge(others[:1], now).held == [("rule", "p")]
-    judge = remembering(now + 30 * DAY, now, per_hour=1)
-    assert len(judge.judge(others[:1], now + HOUR + 1).plans) == 1
+    assert rule_engine.evaluate(others[:1], now).held == [("rule", "p")]
+    rule_engine = remembering(now + 30 * DAY, now, per_hour=1)
+    assert len(rule_engine.evaluate(others[:1], now + HOUR + 1).plans) == 1
 
 
 def test_a_clock_that_is_set_back_holds_a_rule_no_longer_and_lets_it_act_no_sooner():
     ahead, back = 130 * DAY, 100 * DAY
-    judge = RuleEngine(
+    rule_engine = RuleEngine(
         [a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], Hindsight(90 * DAY)
     )
     orders = [a_finished_order(at=0.0, id=str(number), submitted_at=0.0) for number in range(3)]
-    assert len(judge.judge(orders, ahead).firings) == 2
-    assert reasons_at(judge, orders[0], back) is Reason.EVERY, "before anybody noticed the jump"
-    judge.hindsight.jumped(back - ahead, back)
-    judge.jumped(back - ahead)
-    assert reasons_at(judge, orders[0], back) is Reason.EVERY
-    assert judge.decisions(orders[0], back)[0].again_at == back + DAY
-    assert reasons_at(judge, orders[2], back + HOUR - 1) is Reason.BRAKE
-    assert reasons_at(judge, orders[2], back + HOUR + 1) is Reason.FIRES
-    assert reasons_at(judge, orders[0], back + DAY + 1) is Reason.FIRES
+    assert len(rule_engine.evaluate(orders, ahead).firings) == 2
+    assert reasons_at(rule_engine, orders[0], back) is Reason.EVERY, (
+        "before anybody noticed the jump"
+    )
+    rule_engine.hindsight.jumped(back - ahead, back)
+    rule_engine.jumped(back - ahead)
+    assert reasons_at(rule_engine, orders[0], back) is Reason.EVERY
+    assert rule_engine.decisions(orders[0], back)[0].again_at == back + DAY
+    assert reasons_at(rule_engine, orders[2], back + HOUR - 1) is Reason.BRAKE
+    assert reasons_at(rule_engine, orders[2], back + HOUR + 1) is Reason.FIRES
+    assert reasons_at(rule_engine, orders[0], back + DAY + 1) is Reason.FIRES
 
 
 def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
     behind, right = 10 * DAY, 100 * DAY
-    judge = remembering(right - HOUR, behind)
+    rule_engine = remembering(right - HOUR, behind)
     order = a_finished_order(at=0.0)
-    assert reasons_at(judge, order, behind) is Reason.EVERY
-    judge.hindsight.jumped(right - behind, right)
-    judge.jumped(right - behind)
-    assert judge.decisions(order, right)[0].again_at == right - HOUR + DAY
-    assert reasons_at(judge, order, right) is Reason.EVERY
+    assert reasons_at(rule_engine, order, behind) is Reason.EVERY
+    rule_engine.hindsight.jumped(right - behind, right)
+    rule_engine.jumped(right - behind)
+    assert rule_engine.decisions(order, right)[0].again_at == right - HOUR + DAY
+    assert reasons_at(rule_engine, order, right) is Reason.EVERY
 
 
 def test_no_time_of_an_order_lies_in_the_future():
     now = 100 * DAY
-    judge = RuleEngine([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
+    rule_engine = RuleEngine([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
     ahead = a_finished_order(at=now + 30 * DAY)
-    assert reasons_at(judge, ahead, now) is Reason.CONDITION_FALSE
-    assert judge.decisions(ahead, now)[0].again_at == now + DAY + 0.001
-    assert reasons_at(judge, ahead, now + DAY + 1) is Reason.FIRES
+    assert reasons_at(rule_engine, ahead, now) is Reason.CONDITION_FALSE
+    assert rule_engine.decisions(ahead, now)[0].again_at == now + DAY + 0.001
+    assert reasons_at(rule_engine, ahead, now + DAY + 1) is Reason.FIRES
 
 
-def reasons_at(judge: RuleEngine, order: Order, now: float) -> Reason:
-    (decision,) = judge.decisions(order, now)
+def reasons_at(rule_engine: RuleEngine, order: Order, now: float) -> Reason:
+    (decision,) = rule_engine.decisions(order, now)
     return decision.reason

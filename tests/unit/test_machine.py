@@ -155,9 +155,9 @@ class House(RuleBasedStateMachine):
 
     def at_panel(self, name: str, how: Any, due: float | None = None) -> None:
         """The same for a task that asks the panel: not before the panel's pause is over."""
-        if PANEL not in self.daemon.stations:  # it is being built anew
+        if PANEL not in self.daemon.panel_workers:  # it is being built anew
             return
-        line = self.daemon.stations[PANEL].line
+        line = self.daemon.panel_workers[PANEL].gateway
         paused = line.paused_until(self.clock()) or line.pace._next
         self.work(f"{name}:{PANEL}", how, max(paused, due or 0.0))
 
@@ -183,7 +183,7 @@ class House(RuleBasedStateMachine):
 
     def load_all(self) -> None:
         """Up to where it waits for another task."""
-        while self.daemon._fleet.is_loading:
+        while self.daemon._registry.is_loading:
             self.load(WELL)
             if "load" in self.stepper.tasks:
                 self.go_on("load", [], None)
@@ -195,7 +195,7 @@ class House(RuleBasedStateMachine):
         known = list(self.panel.orders)
         for number, now in moves.items():
             self.panel.orders[known[number % len(known)]] = now
-        self.at_panel("poll", how, self.daemon.book.next_due(PANEL, self.clock()))
+        self.at_panel("poll", how, self.daemon.watchlist.next_due(PANEL, self.clock()))
 
     @rule(how=acting)
     def send(self, how: Any) -> None:
@@ -212,7 +212,7 @@ class House(RuleBasedStateMachine):
 
     @rule(wait=st.booleans(), how=how)
     def look(self, wait: bool, how: Any) -> None:
-        self.work("look", how, self.daemon.book.next_look() if wait else None)
+        self.work("look", how, self.daemon.watchlist.next_look() if wait else None)
 
     @rule(how=how)
     def review(self, how: Any) -> None:
@@ -247,10 +247,10 @@ class House(RuleBasedStateMachine):
         self.load_all()
         self.review(WELL)
         self.clock.advance(1.0)
-        while (due := self.daemon.book.next_look()) is not None and due <= self.clock():
+        while (due := self.daemon.watchlist.next_look()) is not None and due <= self.clock():
             self.look(False, WELL)
-        for order in self.daemon.book.orders():
-            for decision in self.daemon.judge.decisions(order, self.clock() - 1.0):
+        for order in self.daemon.watchlist.orders():
+            for decision in self.daemon.rule_engine.decisions(order, self.clock() - 1.0):
                 assert not decision.fires, f"nobody looks at {order}: {decision}"
 
     # --- people ---
@@ -272,28 +272,28 @@ class House(RuleBasedStateMachine):
         ]
 
         async def track() -> None:
-            await self.daemon.intake.track(found)
+            await self.daemon.commands.track(found)
             self.tracked.update(order.id for order in found)
 
         self.begin_call("track", track(), *how)
 
     @rule(kind=st.sampled_from([Kind.REFILL, Kind.CANCEL]), order=orders, how=how)
     def act(self, kind: Kind, order: str, how: Any) -> None:
-        self.begin_call(kind, self.daemon.intake.act(kind, PANEL, order), *how)
+        self.begin_call(kind, self.daemon.commands.act(kind, PANEL, order), *how)
 
     @rule(key=st.sampled_from("abc"), how=how)
     def submit(self, key: str, how: Any) -> None:
         params = {"service": "7", "link": f"https://example.com/{key}", "quantity": "100"}
 
         async def submit() -> None:
-            action = await self.daemon.intake.submit(PANEL, params, key)
+            action = await self.daemon.commands.submit(PANEL, params, key)
             assert self.keys.setdefault(key, action.id) == action.id
 
         self.begin_call("submit", submit(), *how)
 
     @rule(order=orders, current=st.sampled_from([0, 50, 110]), how=how)
     def count(self, order: str, current: int, how: Any) -> None:
-        self.begin_call("count", self.daemon.intake.set_count(PANEL, order, current), *how)
+        self.begin_call("count", self.daemon.commands.set_count(PANEL, order, current), *how)
 
     @rule(number=st.integers(0, 3), named=st.booleans(), how=how)
     def resolve(self, number: int, named: bool, how: Any) -> None:
@@ -307,7 +307,7 @@ class House(RuleBasedStateMachine):
         named_result = result if named or kind == "submit" else None
         self.resolved.add(action)
         self.panel.told.pop(action, None)
-        self.begin_call("resolve", self.daemon.intake.resolve(action, state, named_result), *how)
+        self.begin_call("resolve", self.daemon.commands.resolve(action, state, named_result), *how)
 
     @rule(number=st.integers(0, len(configurations()) - 1), how=how)
     def reload(self, number: int, how: Any) -> None:
@@ -394,26 +394,26 @@ class House(RuleBasedStateMachine):
 
     async def same_memory(self) -> None:
         daemon = self.daemon
-        in_book = {order.key: order for order in daemon.book.orders()}
+        in_book = {order.key: order for order in daemon.watchlist.orders()}
         watched = {(order.panel, order.id) for order in in_book.values()}
-        state = self.rows("PRAGMA data_version"), in_book, memory(daemon.judge, watched)
+        state = self.rows("PRAGMA data_version"), in_book, memory(daemon.rule_engine, watched)
         if state == self.checked:  # reading all of it costs more than a step
             return
         on_record = {
             order.key: order
-            for order in await loaded(daemon.store, links=daemon.book.keeps_links)
-            if order.panel in daemon.stations
+            for order in await loaded(daemon.store, links=daemon.watchlist.keeps_links)
+            if order.panel in daemon.panel_workers
         }
-        if daemon._fleet.is_loading:
+        if daemon._registry.is_loading:
             assert in_book.items() <= on_record.items()
         else:
             assert in_book == on_record
-        fresh = RuleEngine(daemon.judge.rules)
+        fresh = RuleEngine(daemon.rule_engine.rules)
         await recall(daemon.store, fresh, self.clock())
         for refill in await daemon.store.open_refills():
             running = is_running(refill, tells=tells_of_refills(self.config))
             fresh.note_refill(refill.panel, refill.order, refill.id, running=running)
-        assert memory(daemon.judge, watched) == memory(fresh, watched)
+        assert memory(daemon.rule_engine, watched) == memory(fresh, watched)
         self.checked = state
 
 

@@ -42,13 +42,13 @@ async def odd_hour(house: OddHouse, odd: Mapping[str, Any]) -> None:
     await house.track("1", "2", "3", "4")
     await house.run(60.0)
     for order in "123":
-        await house.daemon.intake.act(Kind.REFILL, PANEL, order)
+        await house.daemon.commands.act(Kind.REFILL, PANEL, order)
     await house.run(60.0)
-    assert set(house.station.refills._refills) == {"901", "902", "903"}
+    assert set(house.workers.refills._refills) == {"901", "902", "903"}
     house.panel.forget()
     house.panel.answer = lambda action, params: odd.get(action, usual(action, params))
-    await house.daemon.intake.act(Kind.CANCEL, PANEL, "4") if "cancel" in odd else None
-    await house.daemon.intake.act(Kind.REFILL, PANEL, "2") if "refill" in odd else None
+    await house.daemon.commands.act(Kind.CANCEL, PANEL, "4") if "cancel" in odd else None
+    await house.daemon.commands.act(Kind.REFILL, PANEL, "2") if "refill" in odd else None
     await house.run(HOUR)
 
 
@@ -100,7 +100,7 @@ async def test_a_batch_that_can_not_be_matched_goes_one_by_one(tmp_path: Path):
         await house.track("1", "2", "3", "4")
         await house.run(60.0)
         for order in "123":
-            await house.daemon.intake.act(Kind.REFILL, PANEL, order)
+            await house.daemon.commands.act(Kind.REFILL, PANEL, order)
         await house.run(60.0)
         house.panel.answer = answer
         house.panel.forget()
@@ -108,7 +108,7 @@ async def test_a_batch_that_can_not_be_matched_goes_one_by_one(tmp_path: Path):
         check_pauses(house)
         for refill in ("901", "902", "903"):
             assert house.panel.asked["refill_status"][refill]
-        alone = [name for name in house.station.refills._refills.values() if name.silent_since]
+        alone = [name for name in house.workers.refills._refills.values() if name.silent_since]
         assert not alone, "each was told of, once it was asked about alone"
 
 

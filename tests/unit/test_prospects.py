@@ -10,11 +10,13 @@ from watcher.orders.watchlist import Watchlist
 
 
 def reason(order: Order, now: float) -> str:
-    book = Watchlist()
+    watchlist = Watchlist()
     records = OrderTable("p")
-    book.open("p", PollQueue(records, 0.0, within=HOUR, ids_per_minute=100.0), HazardModel(0.0))
-    book.add(order, 0.0)
-    found = book.prospect("p", order.id, now)
+    watchlist.open(
+        "p", PollQueue(records, 0.0, within=HOUR, ids_per_minute=100.0), HazardModel(0.0)
+    )
+    watchlist.add(order, 0.0)
+    found = watchlist.prospect("p", order.id, now)
     assert found is not None
     return found.reason
 

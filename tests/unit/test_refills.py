@@ -49,9 +49,9 @@ async def task(house: OddHouse) -> Refill:
 
 
 def reason(house: OddHouse) -> Reason:
-    entry = house.daemon.book.entry(PANEL, "1")
+    entry = house.daemon.watchlist.entry(PANEL, "1")
     assert entry is not None
-    return house.daemon.judge.decisions(entry.order, house.clock())[0].reason
+    return house.daemon.rule_engine.decisions(entry.order, house.clock())[0].reason
 
 
 NOT_FOUND = [

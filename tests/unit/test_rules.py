@@ -25,8 +25,8 @@ REFILL_DAILY = (
 )
 
 
-def reason(rule, order, *, situation=None, past=FiringHistory(), now=2 * DAY, held_until=None):  # noqa: B008
-    return decide(rule, order, situation or a_situation(), past, now, held_until).reason
+def reason(rule, order, *, rule_context=None, past=FiringHistory(), now=2 * DAY, held_until=None):  # noqa: B008
+    return decide(rule, order, rule_context or a_situation(), past, now, held_until).reason
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_an_order_that_was_never_checked_is_left_alone():
         (a_finished_order(phase=Phase.CLOSED), {}, Reason.CLOSED),
     ],
 )
-def test_what_hinders_a_refill(order: Order, situation: dict[str, object], expected: Reason):
-    assert reason(a_rule(), order, situation=a_situation(**situation)) is expected
+def test_what_hinders_a_refill(order: Order, rule_context: dict[str, object], expected: Reason):
+    assert reason(a_rule(), order, rule_context=a_situation(**rule_context)) is expected
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_what_hinders_a_refill(order: Order, situation: dict[str, object], expec
         (an_order(), {}, Reason.FIRES),
     ],
 )
-def test_what_hinders_a_cancel(order: Order, situation: dict[str, object], expected: Reason):
+def test_what_hinders_a_cancel(order: Order, rule_context: dict[str, object], expected: Reason):
     rule = a_rule(action=RuleAction.CANCEL)
-    assert reason(rule, order, situation=a_situation(**situation)) is expected
+    assert reason(rule, order, rule_context=a_situation(**rule_context)) is expected
 
 
 def test_every_and_attempts_limit_it():
@@ -183,10 +183,10 @@ def test_a_failing_condition_tells_why():
 
 def test_money_and_balance_can_be_compared():
     condition = Condition("service.rate < 1.0 && panel.balance > 5.0")
-    situation = a_situation(
+    rule_context = a_situation(
         service=a_service(rate=Decimal("0.9")), panel=PanelVariables("p", 6.0, "USD")
     )
-    assert condition.holds(an_order(status=Status.PENDING), situation, FiringHistory(), 0.0)
+    assert condition.holds(an_order(status=Status.PENDING), rule_context, FiringHistory(), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_an_order_without_a_date_may_be_older_than_it_seems(when, hours, wanted)
     assert dated in (Reason.FIRES, Reason.CONDITION_FALSE)
 
 
-def explained(when, order, **situation):
+def explained(when, order, **rule_context):
     rule = a_rule(when, action=RuleAction.NOTIFY)
-    found = decide(rule, order, a_situation(**situation), FiringHistory(), DAY, None)
+    found = decide(rule, order, a_situation(**rule_context), FiringHistory(), DAY, None)
     assert found.reason is Reason.VALUE_UNKNOWN
     return found.detail
 

@@ -272,11 +272,11 @@ async def test_all_is_told_first_the_process_then_what_is_counted_then_the_state
 async def test_others_get_their_turn_meanwhile():
     metrics = some_metrics(100)
     scrape = asyncio.create_task(metrics.scrape(""))
-    turns = 0
+    round_robin = 0
     while not scrape.done():
         await asyncio.sleep(0)
-        turns += 1
-    assert turns > 3
+        round_robin += 1
+    assert round_robin > 3
 
 
 @pytest.mark.parametrize("rounds", range(0, 60, 4))

@@ -209,9 +209,9 @@ async def test_close_finishes_what_was_begun(tmp_path: Path) -> None:
 
 async def test_a_cancelled_caller_tears_no_transaction(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        for turns in range(12):
-            begun = asyncio.create_task(tracked(store, 50, panel=f"p{turns}"))
-            for _ in range(turns):
+        for round_robin in range(12):
+            begun = asyncio.create_task(tracked(store, 50, panel=f"p{round_robin}"))
+            for _ in range(round_robin):
                 await asyncio.sleep(0.0005)
             begun.cancel()
             await asyncio.gather(begun, return_exceptions=True)

@@ -17,60 +17,60 @@ STEPS = st.lists(
 def test_every_wanted_id_waits_or_is_under_way_until_it_is_known(
     steps: list[tuple[str, list[str]]],
 ) -> None:
-    strangers, now = UntrackedIds(), 1000.0
+    untracked, now = UntrackedIds(), 1000.0
     open_: set[str] = set()
     out: set[str] = set()
     refused: dict[str, float] = {}
     for step, ids in steps:
         if step == "want":
-            strangers.want(ids, now)
+            untracked.want(ids, now)
             open_ |= {i for i in ids if now - refused.get(i, -1e9) >= ASK_AGAIN_AFTER}
         elif step == "take":
-            taken = strangers.take(len(ids))
+            taken = untracked.take(len(ids))
             assert not out & set(taken)  # no id is in two requests
             out |= set(taken)
         elif step == "put_back":
-            strangers.put_back(ids)
+            untracked.put_back(ids)
             out -= set(ids)
         elif step == "leave":
-            strangers.leave(ids)
+            untracked.leave(ids)
             open_ -= set(ids)
             out -= set(ids)
         elif step == "refuse":
             for order_id in ids:
-                strangers.refuse(order_id, "Incorrect order ID", now)
+                untracked.refuse(order_id, "Incorrect order ID", now)
                 refused[order_id] = now
             open_ -= set(ids)
             out -= set(ids)
         else:
             now += 20
-        assert {i for i in "abcdefgh" if i in strangers} == open_
-        assert len(strangers) == len(open_)
-        assert strangers.wait == bool(open_ - out)
-    assert set(strangers.take(100)) == open_ - out
+        assert {i for i in "abcdefgh" if i in untracked} == open_
+        assert len(untracked) == len(open_)
+        assert untracked.wait == bool(open_ - out)
+    assert set(untracked.take(100)) == open_ - out
 
 
 def test_a_refusal_answers_for_a_minute() -> None:
-    strangers = UntrackedIds()
-    strangers.want(["7"], 0.0)
-    assert strangers.take(1) == ["7"]
-    strangers.refuse("7", "Incorrect order ID", 0.0)
-    strangers.want(["7"], ASK_AGAIN_AFTER - 1)
-    assert strangers.refusal("7", ASK_AGAIN_AFTER - 1) == "Incorrect order ID"
-    assert not strangers.wait
-    strangers.want(["7"], ASK_AGAIN_AFTER)
-    assert strangers.take(1) == ["7"]
+    untracked = UntrackedIds()
+    untracked.want(["7"], 0.0)
+    assert untracked.take(1) == ["7"]
+    untracked.refuse("7", "Incorrect order ID", 0.0)
+    untracked.want(["7"], ASK_AGAIN_AFTER - 1)
+    assert untracked.refusal("7", ASK_AGAIN_AFTER - 1) == "Incorrect order ID"
+    assert not untracked.wait
+    untracked.want(["7"], ASK_AGAIN_AFTER)
+    assert untracked.take(1) == ["7"]
 
 
 def test_a_clock_that_was_ahead_keeps_no_refusal() -> None:
-    strangers = UntrackedIds()
-    strangers.refuse("7", "Incorrect order ID", 1e9)
-    assert strangers.refusal("7", 1000.0) is None
+    untracked = UntrackedIds()
+    untracked.refuse("7", "Incorrect order ID", 1e9)
+    assert untracked.refusal("7", 1000.0) is None
 
 
 def test_invented_ids_take_no_end_of_memory() -> None:
-    strangers = UntrackedIds()
+    untracked = UntrackedIds()
     for number in range(module._MOST_REFUSED + 5):
-        strangers.refuse(str(number), "no", 0.0)
-    assert strangers.refusal("4", 1.0) is None
-    assert strangers.refusal("5", 1.0) == "no"
+        untracked.refuse(str(number), "no", 0.0)
+    assert untracked.refusal("4", 1.0) is None
+    assert untracked.refusal("5", 1.0) == "no"

@@ -20,38 +20,38 @@ class Panel:
         self.waiting = deque(ids)
         self.bad = bad
         self.how = how
-        self.suspects = BatchBisector(LIMIT)
+        self.bisector = BatchBisector(LIMIT)
         self.observed: list[str] = []
         self.found: list[str] = []
         self.requests = 0
         self.failed_before = False
 
     def run(self) -> "Panel":
-        while self.suspects or self.waiting:
+        while self.bisector or self.waiting:
             self.requests += 1
             assert self.requests < 10_000, "it never ends"
             self.ask(self.next())
         return self
 
     def next(self) -> PollRequest:
-        if self.suspects and not (self.failed_before and (self.waiting or self.observed)):
-            return self.suspects.take()
+        if self.bisector and not (self.failed_before and (self.waiting or self.observed)):
+            return self.bisector.take()
         if not self.waiting and self.observed:  # those of before become due again
             return PollRequest(ids=self.observed[-1:])
-        count = min(self.suspects.size, len(self.waiting))
+        count = min(self.bisector.size, len(self.waiting))
         return PollRequest(ids=[self.waiting.popleft() for _ in range(count)])
 
     def ask(self, ask: PollRequest) -> None:
         self.failed_before = False
         if self.bad.isdisjoint(ask.ids):
-            self.suspects.answered(ask)
+            self.bisector.answered(ask)
             self.observed += [order for order in ask.ids if order not in self.observed]
             return
         if self.how == "refused":
-            finding = self.suspects.refused(ask)
+            finding = self.bisector.refused(ask)
         else:
             self.failed_before = True
-            finding = self.suspects.failed(ask)
+            finding = self.bisector.failed(ask)
         self.waiting.extendleft(reversed(finding.free))
         if finding.bad is not None:
             self.found.append(finding.bad)
@@ -93,39 +93,39 @@ def test_where_all_are_bad_no_search_is_wasted():
 
 def test_batches_grow_again():
     panel = Panel(ids_of(LIMIT), set(ids_of(20)), how="refused").run()
-    assert panel.suspects.size < LIMIT
+    assert panel.bisector.size < LIMIT
     for _ in range(200):
-        panel.suspects.answered(PollRequest(ids=ids_of(LIMIT)))
-    assert panel.suspects.size == LIMIT
+        panel.bisector.answered(PollRequest(ids=ids_of(LIMIT)))
+    assert panel.bisector.size == LIMIT
 
 
 @settings(deadline=None)
 @given(st.integers(1, LIMIT), st.integers(1, 50))
 def test_of_a_panel_that_is_down_nothing_is_believed(count: int, requests: int):
-    suspects = BatchBisector(LIMIT)
-    suspects.failed(PollRequest(ids=ids_of(count)))
+    bisector = BatchBisector(LIMIT)
+    bisector.failed(PollRequest(ids=ids_of(count)))
     for _ in range(requests):
-        assert suspects.failed(suspects.take()) == Bisection()
-    ask = suspects.take()
+        assert bisector.failed(bisector.take()) == Bisection()
+    ask = bisector.take()
     assert sorted([*ask.ids, *ask.rest]) == sorted(ids_of(count)), "none is lost"
 
 
 def test_a_stray_refusal_condemns_nobody():
-    suspects = BatchBisector(LIMIT)
-    suspects.refused(PollRequest(ids=ids_of(8)))
+    bisector = BatchBisector(LIMIT)
+    bisector.refused(PollRequest(ids=ids_of(8)))
     asked: list[str] = []
-    while suspects:
-        ask = suspects.take()
+    while bisector:
+        ask = bisector.take()
         asked += ask.ids
-        suspects.answered(ask)
+        bisector.answered(ask)
     assert asked == ids_of(8)
 
 
 def test_what_was_not_asked_waits_as_it_was():
-    suspects = BatchBisector(LIMIT)
-    suspects.refused(PollRequest(ids=ids_of(8)))
-    ask = suspects.take()
-    suspects.again(ask)
-    assert suspects.take() == ask
-    suspects.again(PollRequest(ids=["1"]))
-    assert not suspects, "a fresh one goes back to the book"
+    bisector = BatchBisector(LIMIT)
+    bisector.refused(PollRequest(ids=ids_of(8)))
+    ask = bisector.take()
+    bisector.again(ask)
+    assert bisector.take() == ask
+    bisector.again(PollRequest(ids=["1"]))
+    assert not bisector, "a fresh one goes back to the book"

@@ -6,10 +6,10 @@ from watcher.common.round_robin import RoundRobin
 
 
 async def test_one_in_each_round_of_the_loop_in_the_order_they_came():
-    turns, told = RoundRobin(), list[str]()
+    round_robin, told = RoundRobin(), list[str]()
 
     async def answer(name: str) -> None:
-        await turns.take()
+        await round_robin.take()
         told.append(name)
 
     async def others() -> None:
@@ -24,10 +24,10 @@ async def test_one_in_each_round_of_the_loop_in_the_order_they_came():
 
 
 async def test_who_gives_up_holds_up_nobody():
-    turns = RoundRobin()
-    waiting = [asyncio.create_task(turns.take()) for _ in range(3)]
+    round_robin = RoundRobin()
+    waiting = [asyncio.create_task(round_robin.take()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     waiting[1].cancel()
     await asyncio.wait_for(waiting[2], 5.0)
-    await asyncio.wait_for(turns.take(), 5.0)
+    await asyncio.wait_for(round_robin.take(), 5.0)

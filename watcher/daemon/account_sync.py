@@ -34,19 +34,19 @@ class AccountSync:
     def __init__(
         self,
         *,
-        line: PanelGateway,
+        gateway: PanelGateway,
         store: Store,
-        book: Watchlist,
-        ledger: ChangeRecorder,
-        judge: RuleEngine,
+        watchlist: Watchlist,
+        recorder: ChangeRecorder,
+        rule_engine: RuleEngine,
         balance_every: float,
         services_every: float,
     ) -> None:
-        self._line = line
+        self._gateway = gateway
         self._store = store
-        self._book = book
-        self._ledger = ledger
-        self._judge = judge
+        self._watchlist = watchlist
+        self._recorder = recorder
+        self._rule_engine = rule_engine
         self._balance = _Interval(balance_every, _BALANCE_AGAIN)
         self._services = _Interval(services_every, _SERVICES_AGAIN)
         self.balance_at = 0.0
@@ -75,13 +75,13 @@ class AccountSync:
         if until > now:
             return until
         order = self._some_order(now)
-        call = self._line.health.probe(now, has_orders=order is not None)
+        call = self._gateway.health.probe(now, has_orders=order is not None)
         if call is None and self._is_wanted:
             call = self._any_call(has_orders=order is not None)
         self._is_wanted = False
         if call is None:
             return None
-        again_at = self._line.take(now, RequestLane.PROBE)
+        again_at = self._gateway.take(now, RequestLane.PROBE)
         if again_at is not None:
             return again_at
         self._probed += 1
@@ -92,11 +92,11 @@ class AccountSync:
             self._crashes.learnt_nothing(None, now)
             raise
         self._crashes.forget(None)
-        return self._line.breaker.open_until()
+        return self._gateway.breaker.open_until()
 
     def retry(self) -> None:
         """Try the panel at once: the next `probe` asks it something in any case."""
-        self._line.resume()
+        self._gateway.resume()
         self._is_wanted = True
         self._crashes.forget_all()
         for interval in (self._balance, self._services):
@@ -108,35 +108,35 @@ class AccountSync:
         elif call == SERVICES:
             await self._read_services(now)
         elif order is not None:
-            known = self._book.order(self._line.name, order)
+            known = self._watchlist.order(self._gateway.name, order)
             was_known = known is not None and known.status is not Status.UNKNOWN
-            asked = self._line.client.statuses([order])
-            await self._line.ask(STATUS, asked, order=order, was_known=was_known)
+            asked = self._gateway.client.statuses([order])
+            await self._gateway.ask(STATUS, asked, order=order, was_known=was_known)
 
     def _some_order(self, now: float) -> str | None:
         """An order that is checked soon, another one each time."""
-        soon = self._book.upcoming(self._line.name, _ORDERS_TRIED, now)
+        soon = self._watchlist.upcoming(self._gateway.name, _ORDERS_TRIED, now)
         return soon[self._probed % len(soon)][0] if soon else None
 
     def _any_call(self, *, has_orders: bool) -> str | None:
         """The cheapest call that the panel can be asked."""
-        limit = self._line.client.limit
+        limit = self._gateway.client.limit
         if limit(BALANCE):
             return BALANCE
         return STATUS if has_orders else SERVICES if limit(SERVICES) else None
 
     async def rate(self, now: float) -> float | None:
         """Remember how fast the panel may be asked."""
-        learnt = self._line.pace.rate.learnt
+        learnt = self._gateway.pace.rate.learnt
         if learnt != self._remembered:
-            await self._store.save_rate(self._line.name, learnt, now=now)
+            await self._store.save_rate(self._gateway.name, learnt, now=now)
             self._remembered = learnt
         return now + _REMEMBER_EVERY
 
     async def _paced(
         self, now: float, read: Callable[[float], Awaitable[None]], interval: "_Interval"
     ) -> float:
-        again_at = interval.paused_until(now) or self._line.take(now)
+        again_at = interval.paused_until(now) or self._gateway.take(now)
         if again_at is not None:
             return again_at
         try:
@@ -151,35 +151,37 @@ class AccountSync:
         return interval.succeeded(now)
 
     async def _read_balance(self, now: float) -> None:
-        name = self._line.name
-        balance = await self._line.ask(BALANCE, self._line.client.balance())
+        name = self._gateway.name
+        balance = await self._gateway.ask(BALANCE, self._gateway.client.balance())
         await self._store.save_balance(name, balance, now=now)
-        changed = self._judge.balances.get(name) != balance
-        self._judge.balances[name] = balance
+        changed = self._rule_engine.balances.get(name) != balance
+        self._rule_engine.balances[name] = balance
         self.balance_at = now
-        await self._review(now, changed and self._judge.wants_balances())
+        await self._review(now, changed and self._rule_engine.wants_balances())
 
     async def _know(self, name: str) -> None:
         """The rules go by what is on record: a changed flag forgets an earlier refusal."""
         services = await self._store.services(name)
-        self._judge.forget_services(name)  # without an await between: rules must not see a gap
+        self._rule_engine.forget_services(
+            name
+        )  # without an await between: rules must not see a gap
         for stored in services:
-            self._judge.know_service(name, stored.service, stored.refill_disabled_text)
+            self._rule_engine.know_service(name, stored.service, stored.refill_disabled_text)
 
     async def _read_services(self, now: float) -> None:
-        name = self._line.name
-        services, problems = await self._line.ask(SERVICES, self._line.client.services())
+        name = self._gateway.name
+        services, problems = await self._gateway.ask(SERVICES, self._gateway.client.services())
         if not services:  # what panels answer to a bad key; nothing is gone because of it
             log.warning("services.empty", panel=name)
             return
-        is_first = not self._judge.services.get(name)
+        is_first = not self._rule_engine.services.get(name)
         changes = await self._store.save_services(name, services, now=now)
         await self._know(name)
         if problems:
             log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])
         if changes:
             log.info("services.changed", panel=name, services=len(services), changes=len(changes))
-        await self._review(now, (is_first or bool(changes)) and self._judge.wants_services())
+        await self._review(now, (is_first or bool(changes)) and self._rule_engine.wants_services())
 
     async def _review(self, now: float, is_wanted: bool) -> None:
         """Let the rules look at every order; where that fails, with the next reading."""
@@ -188,7 +190,7 @@ class AccountSync:
             return
         self._to_review = False  # by now: the other reading may want one while this goes on
         try:
-            await self._ledger.review(self._book.orders(self._line.name), now)
+            await self._recorder.review(self._watchlist.orders(self._gateway.name), now)
         except BaseException:
             self._to_review = True
             raise

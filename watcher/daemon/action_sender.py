@@ -44,14 +44,14 @@ class ActionSender:
     def __init__(
         self,
         *,
-        line: PanelGateway,
+        gateway: PanelGateway,
         store: Store,
-        book: Watchlist,
+        watchlist: Watchlist,
         outcomes: OutcomeWriter,
     ) -> None:
-        self._line = line
+        self._gateway = gateway
         self._store = store
-        self._book = book
+        self._watchlist = watchlist
         self._outcomes = outcomes
         self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
         self._patience: RetryDelay[int] = RetryDelay(_AGAIN)
@@ -78,11 +78,11 @@ class ActionSender:
             batch = self._next_batch(now)
             if not batch:
                 return self._next_at(now)
-            again_at = self._line.take(now, RequestLane.ACT)
+            again_at = self._gateway.take(now, RequestLane.ACT)
             if again_at is not None:
                 return again_at
             await self._send(batch, now)
-            now = self._line.clock()
+            now = self._gateway.clock()
         return None
 
     def _next_at(self, now: float) -> float | None:
@@ -100,9 +100,9 @@ class ActionSender:
         return [first, *islice(same, limit - 1)]
 
     def _limit(self, kind: Kind) -> int:
-        if kind is Kind.SUBMIT or self._line.clock() < self._one_by_one_until.get(kind, 0.0):
+        if kind is Kind.SUBMIT or self._gateway.clock() < self._one_by_one_until.get(kind, 0.0):
             return 1
-        return max(1, self._line.client.limit(kind.value))
+        return max(1, self._gateway.client.limit(kind.value))
 
     async def _send(self, batch: Sequence[Action], now: float) -> None:
         claimed = await self._store.claim([action.id for action in batch], now=now)
@@ -115,7 +115,7 @@ class ActionSender:
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
         """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
         try:
-            rows = await self._line.ask(_CALLS[actions[0].kind], self._request(actions))
+            rows = await self._gateway.ask(_CALLS[actions[0].kind], self._request(actions))
         except (NotSent, RateLimited) as error:
             return self._again(actions, error)
         except (Refused, Unsendable) as error:
@@ -124,7 +124,7 @@ class ActionSender:
             return self._refused(actions, error)
         except Exception as error:  # whatever it was, the panel may have acted
             if not isinstance(error, PanelError):
-                log.exception("action.bug", panel=self._line.name)
+                log.exception("action.bug", panel=self._gateway.name)
             return [_outcome(action, ActionState.UNRESOLVED, str(error)) for action in actions]
         verdicts = [rows.get(_key(action)) for action in actions]
         if len(actions) > 1 and any(map(_is_unmatched, verdicts)):
@@ -133,9 +133,9 @@ class ActionSender:
 
     def _ask_one_by_one(self, kind: Kind) -> None:
         """Answers of this panel to batches of the kind do not tell what became of each."""
-        until = self._line.clock() + _ONE_BY_ONE_FOR
+        until = self._gateway.clock() + _ONE_BY_ONE_FOR
         if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
-            log.warning("actions.one_by_one", panel=self._line.name, kind=kind.value)
+            log.warning("actions.one_by_one", panel=self._gateway.name, kind=kind.value)
         self._one_by_one_until[kind] = until
 
     def _request(self, actions: Sequence[Action]) -> Awaitable[Mapping[str, Verdict]]:
@@ -143,16 +143,16 @@ class ActionSender:
         if first.kind is Kind.SUBMIT:
             return self._submit(first)
         ids = [action.order or "" for action in actions]
-        client = self._line.client
+        client = self._gateway.client
         return client.refill(ids) if first.kind is Kind.REFILL else client.cancel(ids)
 
     async def _submit(self, action: Action) -> Mapping[str, Verdict]:
-        return {_key(action): await self._line.client.add(action.params or {})}
+        return {_key(action): await self._gateway.client.add(action.params or {})}
 
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
         """Nothing was done: each waits for its pause, and is sent again."""
         for action in actions:
-            self._patience.learnt_nothing(action.id, self._line.clock())
+            self._patience.learnt_nothing(action.id, self._gateway.clock())
         return [_planned_again(action, error) for action in actions]
 
     def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
@@ -161,7 +161,7 @@ class ActionSender:
         A read that follows tells; where it is answered, the actions are sent once more.
         """
         ids = {action.id for action in actions}
-        if self._line.health.refuses or not ids <= self._keyless:
+        if self._gateway.health.refuses or not ids <= self._keyless:
             self._keyless |= ids
             return True
         return False
@@ -183,8 +183,8 @@ class ActionSender:
         self._alone.discard(action.id)
         self._keyless.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
-            self._book.hasten(
-                action.panel, action.order, self._line.clock() + MIN_GAP, self._line.clock()
+            self._watchlist.hasten(
+                action.panel, action.order, self._gateway.clock() + MIN_GAP, self._gateway.clock()
             )
         _log(action)
 

@@ -44,9 +44,9 @@ class OrderCommands:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        judge: RuleEngine,
-        ledger: ChangeRecorder,
+        watchlist: Watchlist,
+        rule_engine: RuleEngine,
+        recorder: ChangeRecorder,
         metrics: Metrics,
         clock: Callable[[], float],
         profiles: Callable[[], Mapping[str, Profile]],
@@ -54,9 +54,9 @@ class OrderCommands:
         on_planned: Callable[[Sequence[Action]], None],
     ) -> None:
         self._store = store
-        self._book = book
-        self._judge = judge
-        self._ledger = ledger
+        self._watchlist = watchlist
+        self._rule_engine = rule_engine
+        self._recorder = recorder
         self._metrics = metrics
         self._clock = clock
         self._on_orders = on_orders
@@ -67,13 +67,13 @@ class OrderCommands:
     async def track(self, orders: Sequence[Order]) -> list[Order]:
         """Watch orders that were submitted elsewhere; returns those not known before."""
         panels = {order.panel for order in orders}
-        async with self._ledger.hold(panels):
+        async with self._recorder.hold(panels):
             for panel in panels:
                 self.check_panel(panel)
             now = self._clock()
             tracked = await self._store.track(orders, now=now)
             for order in tracked:
-                self._book.add(order, now)
+                self._watchlist.add(order, now)
         self._on_orders({order.panel for order in tracked})
         return tracked
 
@@ -85,7 +85,7 @@ class OrderCommands:
         wanted = [order for order in orders if order.service is not None and self._lacks(order)]
         if not wanted:
             return 0
-        async with self._ledger.hold({order.panel for order in wanted}):
+        async with self._recorder.hold({order.panel for order in wanted}):
             now = self._clock()
             named = await self._store.name_services(wanted)
             for order in named:
@@ -97,10 +97,10 @@ class OrderCommands:
         order = await self.order(panel, order_id)
         if order.service is not None and order.service != service:
             raise Conflict(f"order {order_id} is of service {order.service}: that does not change")
-        listed = self._judge.services.get(panel)
+        listed = self._rule_engine.services.get(panel)
         if listed and service not in listed:
             raise RequestError(f"{panel} lists no service {service!r}")
-        if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
+        if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
             raise NotYet("orders are still being loaded: try again in some seconds")
         await self.name_services([msgspec.structs.replace(order, service=service)])
         return await self.order(panel, order_id)
@@ -108,14 +108,14 @@ class OrderCommands:
     async def untrack(self, panel: str, order_id: str) -> Order:
         """Forget the order; as it was. What was sent for it stays on record."""
         order = await self.order(panel, order_id)
-        async with self._ledger.hold([panel]):
-            if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
+        async with self._recorder.hold([panel]):
+            if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
                 raise NotYet("orders are still being loaded: try again in some seconds")
             if not await self._store.untrack(order.key):
                 cause = "an action or a refill of it is not settled, or a change is not told yet"
                 raise Conflict(f"order {order_id} can't be untracked now: {cause}")
-            self._book.remove(panel, order_id)
-            self._judge.forget(order)
+            self._watchlist.remove(panel, order_id)
+            self._rule_engine.forget(order)
         return order
 
     def check_panel(self, panel: str) -> Profile:
@@ -129,7 +129,7 @@ class OrderCommands:
     async def submit(self, panel: str, params: dict[str, str], idempotency_key: str) -> Action:
         """Plan the placing of an order. The same key gives the same action, however often."""
         self.check_panel(panel)
-        known = self._judge.services.get(panel, {}).get(params["service"])
+        known = self._rule_engine.services.get(panel, {}).get(params["service"])
         problems = check_add(known.type if known else "", params)
         if problems:
             raise RequestError("; ".join(problems[:_MOST_TOLD]))
@@ -155,10 +155,10 @@ class OrderCommands:
         problems = check_parameters(plan.params or {})
         if problems:
             raise RequestError("; ".join(problems[:_MOST_TOLD]))
-        async with self._ledger.hold([plan.panel]):
+        async with self._recorder.hold([plan.panel]):
             now = self._clock()
-            past = self._judge.hindsight.past
-            self._judge.hindsight.see(now)
+            past = self._rule_engine.hindsight.past
+            self._rule_engine.hindsight.see(now)
             action, is_new = await self._store.plan_once(
                 plan, since=now - within, now=now, past=past
             )
@@ -170,10 +170,10 @@ class OrderCommands:
 
     async def withdraw(self, action: Action, why: str) -> Action:
         """Give up the action where it is not sent yet; as it is then."""
-        async with self._ledger.hold([action.panel]):
+        async with self._recorder.hold([action.panel]):
             now = self._clock()
             withdrawn = await self._store.withdraw([action.id], why, now=now)
-            self._ledger.enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
+            self._recorder.enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
         return await self._store.action(action.id) or action
 
     async def take_back(self, action_id: int) -> Action:
@@ -233,16 +233,16 @@ class OrderCommands:
         if not unseen:
             return
         for order_id in unseen:
-            self._book.hasten(panel, order_id, now, now)
+            self._watchlist.hasten(panel, order_id, now, now)
         self._on_orders({panel})
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._unseen(panel, unseen):
-                    await self._ledger.next_record()
+                    await self._recorder.next_record()
 
     def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
         """Those of which the panel has never said anything."""
-        entries = [(order_id, self._book.entry(panel, order_id)) for order_id in ids]
+        entries = [(order_id, self._watchlist.entry(panel, order_id)) for order_id in ids]
         return [order_id for order_id, e in entries if e and e.is_new and e.order.problem is None]
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
@@ -250,10 +250,10 @@ class OrderCommands:
         order = await self.order(panel, order_id)
         if order.phase is Phase.CLOSED:
             raise Conflict(f"order {order_id} is closed: nothing watches its count")
-        if self._book.order(panel, order_id) is None:
+        if self._watchlist.order(panel, order_id) is None:
             raise NotYet("orders are still being loaded: try again in some seconds")
         now = self._clock()
-        await self._ledger.keep(panel, now, lambda: self._counted(panel, order_id, current, now))
+        await self._recorder.keep(panel, now, lambda: self._counted(panel, order_id, current, now))
         return await self.order(panel, order_id)
 
     async def resolve(
@@ -263,12 +263,12 @@ class OrderCommands:
         unresolved = await self._store.action(action_id)
         if unresolved is None:
             raise NotFound(f"there is no action {action_id}")
-        async with self._ledger.hold([unresolved.panel]):
+        async with self._recorder.hold([unresolved.panel]):
             now = self._clock()
             settled = await self._store.resolve(action_id, state, result=result, now=now)
-            self._ledger.enter(settled, now)
+            self._recorder.enter(settled, now)
         action = settled.actions[0]
-        order = self._book.order(action.panel, action.order or "")
+        order = self._watchlist.order(action.panel, action.order or "")
         if order is None:
             return action, None
         return action, await self._store.order(action.panel, order.id)
@@ -306,7 +306,7 @@ class OrderCommands:
 
     async def _plan(self, plan: ActionPlan) -> Action:
         """Under the panel's lock: nobody judges, sends or settles it before it is noted."""
-        async with self._ledger.hold([plan.panel]):
+        async with self._recorder.hold([plan.panel]):
             now = self._clock()
             action = await self._store.plan(plan, now=now)
             if action.planned_at == now and action.state is ActionState.PLANNED:
@@ -315,7 +315,7 @@ class OrderCommands:
 
     def _note_planned(self, action: Action) -> None:
         self._metrics.actions.labels(action.panel, action.kind).inc()
-        self._judge.note_action(action)
+        self._rule_engine.note_action(action)
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
         archived_at = await self._store.archived_at(panel, order_id)
@@ -326,17 +326,17 @@ class OrderCommands:
 
     def _lacks(self, order: Order) -> bool:
         """Whether the order may be without a service; of closed ones the database knows."""
-        known = self._book.order(order.panel, order.id)
+        known = self._watchlist.order(order.panel, order.id)
         return known is None or known.service is None
 
     def _name_service(self, order: Order, now: float) -> None:
-        known = self._book.order(order.panel, order.id)
+        known = self._watchlist.order(order.panel, order.id)
         if known is not None:
-            self._book.replace(msgspec.structs.replace(known, service=order.service))
-            self._ledger.look_soon(order.panel, order.id, now)
+            self._watchlist.replace(msgspec.structs.replace(known, service=order.service))
+            self._recorder.look_soon(order.panel, order.id, now)
 
     def _counted(self, panel: str, order_id: str, current: int, now: float) -> list[Transition]:
-        order = self._book.order(panel, order_id)
+        order = self._watchlist.order(panel, order_id)
         transition = count(order, current, now) if order else None
         return [] if transition is None else [transition]
 

@@ -33,8 +33,8 @@ class DaemonHealth:
         store: Store,
         metrics: Metrics,
         schedule: Scheduler,
-        survey: DaemonStatus,
-        stations: Mapping[str, PanelWorkers],
+        daemon_status: DaemonStatus,
+        panel_workers: Mapping[str, PanelWorkers],
         supervisor: Systemd,
         clock: Callable[[], float],
         is_loading: Callable[[], bool],
@@ -42,8 +42,8 @@ class DaemonHealth:
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
-        self._survey = survey
-        self._stations = stations
+        self._daemon_status = daemon_status
+        self._panel_workers = panel_workers
         self._supervisor = supervisor
         self._clock = clock
         self._is_loading = is_loading
@@ -60,7 +60,7 @@ class DaemonHealth:
         """Why the daemon is not ready to work; nothing where it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
         if self._is_loading():
-            problems.append(f"orders are still being loaded: {self._survey.orders()} so far")
+            problems.append(f"orders are still being loaded: {self._daemon_status.orders()} so far")
         try:
             await self._store.check_writable()
         except StoreError as error:
@@ -69,17 +69,17 @@ class DaemonHealth:
 
     def status(self) -> str:
         """One line, for `systemctl status`."""
-        healths = {name: station.line.health for name, station in self._stations.items()}
+        healths = {name: workers.gateway.health for name, workers in self._panel_workers.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
         status = [
-            f"{counted(len(self._stations), 'panel')}, {counted(self._survey.orders(), 'order')}"
+            f"{counted(len(self._panel_workers), 'panel')}, {counted(self._daemon_status.orders(), 'order')}"
         ]
         if down:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:
             status.append(f"everything is refused by {', '.join(refusing)}")
-        if not self._survey.reload_ok:
+        if not self._daemon_status.reload_ok:
             status.append("the configuration on disk was refused")
         return "; ".join(status)
 
@@ -91,19 +91,19 @@ class DaemonHealth:
         return now + LOOP_LAG_EVERY
 
     async def _check_integrity(self, now: float) -> float:
-        self._survey.integrity_ok = await self._store.quick_check()
-        if not self._survey.integrity_ok:
+        self._daemon_status.integrity_ok = await self._store.quick_check()
+        if not self._daemon_status.integrity_ok:
             log.error("database.damaged", database=str(self._store.path))
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
         """Log where a file of the database was removed or replaced, or is back."""
         problem = self._store.check_files()
-        if problem is not None and problem != self._survey.files_problem:
+        if problem is not None and problem != self._daemon_status.files_problem:
             log.error("database.lost", cause=problem)
-        elif problem is None and self._survey.files_problem is not None:
+        elif problem is None and self._daemon_status.files_problem is not None:
             log.info("database.back", database=str(self._store.path))
-        self._survey.files_problem = problem
+        self._daemon_status.files_problem = problem
         return now + FILES_EVERY
 
     async def _feed_watchdog(self, now: float) -> float:
@@ -120,5 +120,7 @@ class DaemonHealth:
         return now + (self._supervisor.watchdog_every or LOOP_LAG_EVERY)
 
     def _stuck(self) -> list[str]:
-        longest = max((s.config.settings.timeout for s in self._stations.values()), default=0.0)
+        longest = max(
+            (s.config.settings.timeout for s in self._panel_workers.values()), default=0.0
+        )
         return self._schedule.stuck(self._clock(), longest + _NO_PROGRESS)

@@ -24,7 +24,7 @@ class OrderLoader:
         """Whether all of them are in the book."""
         return self._after is None
 
-    async def part(self, book: Watchlist, now: float) -> None:
+    async def part(self, watchlist: Watchlist, now: float) -> None:
         """Bring the next part. Whoever calls sees to it that nobody changes these orders."""
         if self._after is None:
             return
@@ -33,6 +33,6 @@ class OrderLoader:
         parts, after = await self._store.load(self._after, self._last, links=self._links)
         for rows in parts:
             if rows.panel in self._panels:
-                book.fill(rows, now, self._random)
+                watchlist.fill(rows, now, self._random)
                 await asyncio.sleep(0)
         self._after = after

@@ -21,13 +21,13 @@ class OutcomeWriter:
         self,
         *,
         store: Store,
-        judge: RuleEngine,
-        ledger: ChangeRecorder,
+        rule_engine: RuleEngine,
+        recorder: ChangeRecorder,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._judge = judge
-        self._ledger = ledger
+        self._rule_engine = rule_engine
+        self._recorder = recorder
         self._clock = clock
         self._waiting: list[Outcome] = []
 
@@ -37,7 +37,7 @@ class OutcomeWriter:
         if not self._waiting:
             return
         outcomes, self._waiting = self._waiting, []
-        async with self._ledger.hold({outcome.action.panel for outcome in outcomes}):
+        async with self._recorder.hold({outcome.action.panel for outcome in outcomes}):
             now = self._clock()
             try:
                 settled = await self._store.settle(outcomes, now=now)
@@ -46,7 +46,7 @@ class OutcomeWriter:
             except BaseException:
                 self._waiting = outcomes + self._waiting
                 raise
-            self._ledger.enter(settled, now)
+            self._recorder.enter(settled, now)
         await self._remember_refusals(outcomes, now)
 
     async def run_once(self, now: float) -> float | None:
@@ -65,4 +65,4 @@ class OutcomeWriter:
             if service is None:
                 continue
             await self._store.refill_disabled(action.panel, service, answer, now=now)
-            self._judge.refill_disabled[action.panel, service] = answer
+            self._rule_engine.refill_disabled[action.panel, service] = answer

@@ -29,7 +29,7 @@ ASKED_EVERY = 60.0  # and between two times that it is written when orders were 
 class _Load(msgspec.Struct, frozen=True):
     """What the database holds for some panels, and their orders, which may not all be there yet."""
 
-    book: Watchlist
+    watchlist: Watchlist
     orders: OrderLoader
     refills: list[Refill]
     planned: list[Action]
@@ -42,23 +42,23 @@ class PanelRegistry:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        ledger: ChangeRecorder,
+        watchlist: Watchlist,
+        recorder: ChangeRecorder,
         metrics: Metrics,
         schedule: Scheduler,
-        workshop: PanelWorkersFactory,
+        factory: PanelWorkersFactory,
         clock: Callable[[], float],
-        stations: dict[str, PanelWorkers],
+        panel_workers: dict[str, PanelWorkers],
         on_loaded: Callable[[], None],
         on_damaged: Callable[[StoreCorrupt], None],
     ) -> None:
-        self.stations = stations
+        self.panel_workers = panel_workers
         self._store = store
-        self._book = book
-        self._ledger = ledger
+        self._watchlist = watchlist
+        self._recorder = recorder
         self._metrics = metrics
         self._schedule = schedule
-        self._workshop = workshop
+        self._factory = factory
         self._clock = clock
         self._on_loaded = on_loaded
         self._on_damaged = on_damaged
@@ -70,13 +70,13 @@ class PanelRegistry:
 
         The first orders are there when this returns: mostly all.
         """
-        stations = [await self._workshop.build(panel) for panel in panels]
+        panel_workers = [await self._factory.build(panel) for panel in panels]
         try:
-            load = await self._load({station.name: station for station in stations})
-            await load.orders.part(load.book, self._clock())
-            self._exchange((), stations, load)
+            load = await self._load({workers.name: workers for workers in panel_workers})
+            await load.orders.part(load.watchlist, self._clock())
+            self._exchange((), panel_workers, load)
         except BaseException:
-            await _close(stations)
+            await _close(panel_workers)
             raise
         self._loading = load.orders
         if load.orders.is_done:
@@ -105,29 +105,31 @@ class PanelRegistry:
         await self._is_loaded.wait()
         names = {panel.name for panel in panels}
         changed = [panel for panel in panels if anew or self._has_changed(panel)]
-        new = [await self._workshop.build(panel) for panel in changed]
-        fresh = {station.name: station for station in new}
-        old = [s for name, s in self.stations.items() if name in fresh or name not in names]
+        new = [await self._factory.build(panel) for panel in changed]
+        fresh = {workers.name: workers for workers in new}
+        old = [s for name, s in self.panel_workers.items() if name in fresh or name not in names]
         # Requests under way end first: they need the locks that are held below.
-        await self._schedule.retire([task for station in old for task in station.tasks()])
+        await self._schedule.retire([task for workers in old for task in workers.tasks()])
         try:
-            async with self._ledger.hold(fresh.keys() | {station.name for station in old}):
+            async with self._recorder.hold(fresh.keys() | {workers.name for workers in old}):
                 load = await self._load(fresh)
                 while not load.orders.is_done:
-                    await load.orders.part(load.book, self._clock())
+                    await load.orders.part(load.watchlist, self._clock())
                 self._exchange(old, new, load)
                 self._begin(new)
                 in_force()
         except BaseException:
-            self._resume([station for station in old if self.stations.get(station.name) is station])
+            self._resume(
+                [workers for workers in old if self.panel_workers.get(workers.name) is workers]
+            )
             await _close(new)
             raise
         await _close(old)
 
     async def keep_learnt(self, now: float) -> float:
         """Let old lessons fade, and put on record what is new; returns when to come again."""
-        for name in list(self.stations):
-            learnt = self._book.learnt(name)
+        for name in list(self.panel_workers):
+            learnt = self._watchlist.learnt(name)
             if learnt is not None:
                 learnt.forget(now)
                 await self._store.save_learnt(name, learnt.news(), now=now)
@@ -138,7 +140,7 @@ class PanelRegistry:
         if self.is_loading:  # what is not in the book yet would be lost
             return now + ASKED_EVERY
         asked = CheckTimes()
-        for keys, times in self._book.asked():
+        for keys, times in self._watchlist.asked():
             asked.note(keys, times)
             await asyncio.sleep(0)
         if asked.newest != self._kept_asked:  # it is less where the clock was set back
@@ -148,20 +150,20 @@ class PanelRegistry:
 
     async def close(self) -> None:
         """End all connections."""
-        await _close(self.stations.values())
+        await _close(self.panel_workers.values())
 
     def retry_unwell(self) -> None:
         """Ask every panel at once that is not well."""
-        for station in self.stations.values():
-            if station.line.health.state is not HealthState.UP:
-                station.retry()
+        for workers in self.panel_workers.values():
+            if workers.gateway.health.state is not HealthState.UP:
+                workers.retry()
 
     # --- who tells whom ---
 
     def guard_for(self, panel: str) -> float | None:
         """Seconds for which a finished order of the panel stays watched, None: no such panel."""
-        station = self.stations.get(panel)
-        return station.config.settings.guard_for if station else None
+        workers = self.panel_workers.get(panel)
+        return workers.config.settings.guard_for if workers else None
 
     def on_orders(self, panels: set[str]) -> None:
         """There are new orders at these panels."""
@@ -171,64 +173,64 @@ class PanelRegistry:
     def on_planned(self, actions: Sequence[Action]) -> None:
         """Actions were planned, or are to be sent again."""
         for action in actions:
-            station = self.stations.get(action.panel)
-            if station is not None:  # else it waits in the database for the panel to come back
-                station.worker.add([action])
+            workers = self.panel_workers.get(action.panel)
+            if workers is not None:  # else it waits in the database for the panel to come back
+                workers.sender.add([action])
                 self._schedule.wake(f"actions:{action.panel}")
 
     def on_settled(self, settled: Settled) -> None:
         """Actions ended; what follows from it is on record."""
         now = self._clock()
         for action in settled.actions:
-            station = self.stations.get(action.panel)
-            if station is not None:
-                station.worker.note(action)
+            workers = self.panel_workers.get(action.panel)
+            if workers is not None:
+                workers.sender.note(action)
         for refill in settled.refills:
-            station = self.stations.get(refill.panel)
-            if station is not None:
-                station.refills.add([refill], now)
+            workers = self.panel_workers.get(refill.panel)
+            if workers is not None:
+                workers.refills.add([refill], now)
                 self._schedule.wake(f"refills:{refill.panel}")
         self.on_orders({order.panel for order in settled.orders})
 
     # --- exchanging ---
 
     def _has_changed(self, panel: PanelConfig) -> bool:
-        station = self.stations.get(panel.name)
-        return station is None or station.config != panel
+        workers = self.panel_workers.get(panel.name)
+        return workers is None or workers.config != panel
 
     async def _load_more(self, now: float) -> float:
         """The task: the next part of the orders, under their locks; it ends with the last."""
-        async with self._ledger.hold(self.stations.keys()):
+        async with self._recorder.hold(self.panel_workers.keys()):
             try:
-                await self._loading.part(self._book, now)
+                await self._loading.part(self._watchlist, now)
             except StoreCorrupt as error:
                 self._on_damaged(error)
                 raise
-        self.on_orders(set(self.stations))
+        self.on_orders(set(self.panel_workers))
         if self._loading.is_done:
             self._schedule.remove("load")
-            log.info("orders.loaded", orders=sum(self._book.counts.values()))
+            log.info("orders.loaded", orders=sum(self._watchlist.counts.values()))
             self._loaded()
         return now
 
     def _loaded(self) -> None:
-        self._begin(self.stations.values())
+        self._begin(self.panel_workers.values())
         self._is_loaded.set()
         self._on_loaded()
 
     async def _load(self, fresh: Mapping[str, PanelWorkers]) -> _Load:
-        orders = OrderLoader(self._store, fresh, links=self._book.keeps_links)
+        orders = OrderLoader(self._store, fresh, links=self._watchlist.keeps_links)
         load = _Load(Watchlist(), orders, [], [])
         if not fresh:
             return load
         now = self._clock()
         learnt = await self._store.learnt(now=now)
-        for name, station in fresh.items():
-            known = self._book.learnt(name)
+        for name, workers in fresh.items():
+            known = self._watchlist.learnt(name)
             if known is None:
                 known = HazardModel(now)
                 known.load(learnt.get(name, ()))
-            load.book.open(name, station.agenda(now), known)
+            load.watchlist.open(name, workers.poll_queue(now), known)
         load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
         for panel in fresh:
             load.planned.extend(await self._store.planned(panel))
@@ -239,30 +241,30 @@ class PanelRegistry:
     ) -> None:
         """All at once: nobody sees a panel that is half there."""
         now = self._clock()
-        for station in old:
-            del self.stations[station.name]
-            self._book.drop_panel(station.name)
-        for name in {station.name for station in old} - {station.name for station in new}:
+        for workers in old:
+            del self.panel_workers[workers.name]
+            self._watchlist.drop_panel(workers.name)
+        for name in {workers.name for workers in old} - {workers.name for workers in new}:
             self._metrics.forget("panel", name)
-        for station in new:
-            self.stations[station.name] = station
-        self._book.take_over(load.book)
+        for workers in new:
+            self.panel_workers[workers.name] = workers
+        self._watchlist.take_over(load.watchlist)
         for refill in load.refills:
-            self.stations[refill.panel].refills.add([refill], now)
+            self.panel_workers[refill.panel].refills.add([refill], now)
         for action in load.planned:
-            self.stations[action.panel].worker.add([action])
+            self.panel_workers[action.panel].sender.add([action])
         self._resume(new)
 
-    def _begin(self, stations: Collection[PanelWorkers]) -> None:
-        for station in stations:
-            self._book.begin(station.name)
+    def _begin(self, panel_workers: Collection[PanelWorkers]) -> None:
+        for workers in panel_workers:
+            self._watchlist.begin(workers.name)
 
-    def _resume(self, stations: Collection[PanelWorkers]) -> None:
-        for station in stations:
-            for task, work in station.tasks().items():
+    def _resume(self, panel_workers: Collection[PanelWorkers]) -> None:
+        for workers in panel_workers:
+            for task, work in workers.tasks().items():
                 self._schedule.add(task, work)
 
 
-async def _close(stations: Collection[PanelWorkers]) -> None:
-    for station in stations:
-        await station.line.client.close()
+async def _close(panel_workers: Collection[PanelWorkers]) -> None:
+    for workers in panel_workers:
+        await workers.gateway.client.close()

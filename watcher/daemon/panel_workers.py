@@ -35,26 +35,27 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     """One panel's workers."""
 
     config: PanelConfig
-    line: PanelGateway
+    gateway: PanelGateway
     poller: Poller
-    worker: ActionSender
+    sender: ActionSender
     refills: RefillPoller
-    upkeep: AccountSync
-    book: Watchlist
+    account_sync: AccountSync
+    watchlist: Watchlist
     wake: Callable[[str], None]
 
     @property
     def name(self) -> str:
         return self.config.name
 
-    def agenda(self, now: float) -> PollQueue:
+    def poll_queue(self, now: float) -> PollQueue:
         """An empty schedule, as the panel's limits and the configuration want it."""
         settings = self.config.settings
         return PollQueue(
             OrderTable(self.name),
             now,
             within=settings.check_within,
-            ids_per_minute=settings.requests_per_minute * max(1, self.line.client.limit("status")),
+            ids_per_minute=settings.requests_per_minute
+            * max(1, self.gateway.client.limit("status")),
             idle_every=settings.idle_every,
         )
 
@@ -63,21 +64,21 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         can = self.config.profile.can
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
-            f"actions:{self.name}": self.worker.run_once,
+            f"actions:{self.name}": self.sender.run_once,
             # Where the panel does not tell of refills, tasks are given up in time.
             f"refills:{self.name}": self.refills.run_once,
-            f"rate:{self.name}": self.upkeep.rate,
-            f"probe:{self.name}": self.upkeep.probe,
+            f"rate:{self.name}": self.account_sync.rate,
+            f"probe:{self.name}": self.account_sync.probe,
         }
         if can("balance"):
-            tasks[f"balance:{self.name}"] = self.upkeep.balance
+            tasks[f"balance:{self.name}"] = self.account_sync.balance
         if can("services"):
-            tasks[f"services:{self.name}"] = self.upkeep.services
+            tasks[f"services:{self.name}"] = self.account_sync.services
         return tasks
 
     def retry(self) -> None:
         """Ask the panel at once, whatever it has failed at or refused; end every pause."""
-        self.upkeep.retry()
+        self.account_sync.retry()
         self._ask_all()
 
     def recovered(self) -> None:
@@ -86,9 +87,9 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
 
     def _ask_all(self) -> None:
         self.poller.begin_anew()
-        self.worker.begin_anew()
-        self.book.recall(self.name, self.line.clock())
-        unread = {fault.call for fault in self.line.health.faults}
+        self.sender.begin_anew()
+        self.watchlist.recall(self.name, self.gateway.clock())
+        unread = {fault.call for fault in self.gateway.health.faults}
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.
             if not task.startswith(f"{SERVICES}:") or SERVICES in unread:
@@ -99,62 +100,62 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
     """What all stations share, for building one."""
 
     store: Store
-    book: Watchlist
-    judge: RuleEngine
-    ledger: ChangeRecorder
+    watchlist: Watchlist
+    rule_engine: RuleEngine
+    recorder: ChangeRecorder
     outcomes: OutcomeWriter
     metrics: Metrics
     schedule: Scheduler
     clock: Callable[[], float]
-    turns: RoundRobin
+    round_robin: RoundRobin
 
     async def build(self, panel: PanelConfig) -> PanelWorkers:
         """A station that is ready to work; nothing is asked of the panel yet."""
-        line = await self._line(panel)
+        gateway = await self._gateway(panel)
         settings = panel.settings
-        station = PanelWorkers(
+        workers = PanelWorkers(
             config=panel,
-            line=line,
-            book=self.book,
+            gateway=gateway,
+            watchlist=self.watchlist,
             wake=self.schedule.wake,
             poller=Poller(
-                line=line,
-                book=self.book,
-                ledger=self.ledger,
+                gateway=gateway,
+                watchlist=self.watchlist,
+                recorder=self.recorder,
                 metrics=self.metrics,
-                turns=self.turns,
+                round_robin=self.round_robin,
                 spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
                 wake=partial(self.schedule.wake, f"poll:{panel.name}"),
             ),
-            worker=ActionSender(
-                line=line,
+            sender=ActionSender(
+                gateway=gateway,
                 store=self.store,
-                book=self.book,
+                watchlist=self.watchlist,
                 outcomes=self.outcomes,
             ),
             refills=RefillPoller(
-                line=line,
+                gateway=gateway,
                 store=self.store,
-                book=self.book,
-                judge=self.judge,
-                ledger=self.ledger,
+                watchlist=self.watchlist,
+                rule_engine=self.rule_engine,
+                recorder=self.recorder,
                 gives_up_after=settings.refill_gives_up_after,
             ),
-            upkeep=AccountSync(
-                line=line,
+            account_sync=AccountSync(
+                gateway=gateway,
                 store=self.store,
-                book=self.book,
-                judge=self.judge,
-                ledger=self.ledger,
+                watchlist=self.watchlist,
+                rule_engine=self.rule_engine,
+                recorder=self.recorder,
                 balance_every=settings.balance_every,
                 services_every=settings.services_every,
             ),
         )
-        line.on_probe = partial(self.schedule.wake, f"probe:{panel.name}")
-        line.on_recovered = station.recovered
-        return station
+        gateway.on_probe = partial(self.schedule.wake, f"probe:{panel.name}")
+        gateway.on_recovered = workers.recovered
+        return workers
 
-    async def _line(self, panel: PanelConfig) -> PanelGateway:
+    async def _gateway(self, panel: PanelConfig) -> PanelGateway:
         name, settings = panel.name, panel.settings
         unread = UnreadValues(
             name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
@@ -162,7 +163,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
 
         def note_unread(action: str, field: str, value: str) -> None:
             unread.note(action, field, value)
-            line.health.unread(action, field, value, self.clock())
+            gateway.health.unread(action, field, value, self.clock())
 
         client = PanelClient(
             name=name,
@@ -175,7 +176,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
                 name, action, seconds, reason
             ),
             on_unread=note_unread,
-            turns=self.turns,
+            round_robin=self.round_robin,
         )
         await client.open()
         requests = [request for request in REQUESTS if client.limit(request)]
@@ -184,8 +185,8 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
         remembered = await self.store.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        line = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.clock)
-        return line
+        gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        return gateway
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -77,29 +77,29 @@ class Poller:
     def __init__(
         self,
         *,
-        line: PanelGateway,
-        book: Watchlist,
-        ledger: ChangeRecorder,
+        gateway: PanelGateway,
+        watchlist: Watchlist,
+        recorder: ChangeRecorder,
         metrics: Metrics,
-        turns: RoundRobin,
+        round_robin: RoundRobin,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wake: Callable[[], None],
     ) -> None:
-        self._line = line
-        self._book = book
-        self._ledger = ledger
+        self._gateway = gateway
+        self._watchlist = watchlist
+        self._recorder = recorder
         self._metrics = metrics
-        self._turns = turns
+        self._round_robin = round_robin
         self._spawn = spawn
         self._wake = wake
         self._lessons: list[_Lesson] = []
         self._recording = asyncio.Lock()
         self._under_way = 0  # requests that are not answered
         self._rests_until = 0.0
-        self._suspects = BatchBisector(line.client.limit("status"))
+        self._bisector = BatchBisector(gateway.client.limit("status"))
         self._suspects_next = False
         self._one_by_one_until = 0.0
-        self.strangers = UntrackedIds()
+        self.untracked = UntrackedIds()
         self._strangers_last = False
         self._met = asyncio.Event()  # something was learnt of a stranger
         self._failed_in_a_row = 0
@@ -115,17 +115,17 @@ class Poller:
         while (again_at := self._wait(now)) is None:
             self._under_way += 1
             self._spawn(self._run(*self._next(now)))
-            await self._turns.take()
-            now = self._line.clock()
+            await self._round_robin.take()
+            now = self._gateway.clock()
         return again_at
 
     async def look_up(self, ids: Collection[str], seconds: float) -> None:
         """Ask about orders that nobody tracks; return when that is done, or after `seconds`."""
-        self.strangers.want(ids, self._line.clock())
+        self.untracked.want(ids, self._gateway.clock())
         self._wake()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(order_id in self.strangers for order_id in ids):
+                while any(order_id in self.untracked for order_id in ids):
                     await self._met.wait()
 
     def begin_anew(self) -> None:
@@ -139,7 +139,7 @@ class Poller:
         try:
             await self._round(ask, batch)
         except Exception:
-            self._crashed(self._line.clock())
+            self._crashed(self._gateway.clock())
             raise
         else:
             self._crashes.forget(None)
@@ -155,7 +155,7 @@ class Poller:
         """Something has ended that the next request may have waited for."""
         if not self._rests_until:  # the task looks by itself
             return
-        due = self._next_due(self._line.clock())
+        due = self._next_due(self._gateway.clock())
         if due is not None and due < self._rests_until:
             self._rests_until = 0.0
             self._wake()
@@ -173,43 +173,43 @@ class Poller:
             return self._rests_until
         if now < self._quiet_until:
             return self._quiet_until
-        return self._line.take(now)
+        return self._gateway.take(now)
 
     def _is_busy(self) -> bool:
         return self._under_way >= MOST_AT_ONCE or len(self._lessons) >= MOST_AT_ONCE
 
     def _next_due(self, now: float) -> float | None:
-        if self._suspects or self.strangers.wait:
+        if self._bisector or self.untracked.wait:
             return now
-        return self._book.next_due(self._line.name, now)
+        return self._watchlist.next_due(self._gateway.name, now)
 
     def _next(self, now: float) -> tuple[PollRequest, Batch | None]:
-        if self._suspects and not self._asks_others(now):
-            return self._suspects.take(), None
+        if self._bisector and not self._asks_others(now):
+            return self._bisector.take(), None
         alone = now < self._one_by_one_until or bool(self._held)
-        limit = 1 if alone else self._suspects.size
+        limit = 1 if alone else self._bisector.size
         if self._asks_strangers(now):
-            return PollRequest(ids=self.strangers.take(limit)), None
-        self._book.note_budget(self._line.name, limit * self._line.pace.rate.per_minute)
-        batch = self._book.take(self._line.name, limit, now)
-        self._metrics.batch_orders.labels(self._line.name).observe(len(batch.ids))
+            return PollRequest(ids=self.untracked.take(limit)), None
+        self._watchlist.note_budget(self._gateway.name, limit * self._gateway.pace.rate.per_minute)
+        batch = self._watchlist.take(self._gateway.name, limit, now)
+        self._metrics.batch_orders.labels(self._gateway.name).observe(len(batch.ids))
         # Once a batch, for the order that is latest: a million orders are too many.
-        self._metrics.lag.labels(self._line.name).observe(batch.late)
+        self._metrics.lag.labels(self._gateway.name).observe(batch.late)
         return PollRequest(ids=batch.ids), batch
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
-        due = self._book.next_due(self._line.name, now)
-        if not self._line.breaker.failures or due is None or due > now:
+        due = self._watchlist.next_due(self._gateway.name, now)
+        if not self._gateway.breaker.failures or due is None or due > now:
             return False
         self._suspects_next = not self._suspects_next
         return self._suspects_next
 
     def _asks_strangers(self, now: float) -> bool:
         """They and the book's orders take turns: no shop keeps those from being checked."""
-        due = self._book.next_due(self._line.name, now)
+        due = self._watchlist.next_due(self._gateway.name, now)
         is_other_due = due is not None and due <= now
-        self._strangers_last = self.strangers.wait and not (self._strangers_last and is_other_due)
+        self._strangers_last = self.untracked.wait and not (self._strangers_last and is_other_due)
         return self._strangers_last
 
     async def _round(self, ask: PollRequest, batch: Batch | None) -> None:
@@ -221,7 +221,7 @@ class Poller:
         except (RateLimited, NotSent):
             self._not_asked(ask)
         except Refused as error:
-            await (self._in_doubt if self._line.is_undecided else self._refused)(ask, error)
+            await (self._in_doubt if self._gateway.is_undecided else self._refused)(ask, error)
         except PanelError as error:
             await self._failed(ask, error)
         except BaseException:
@@ -233,9 +233,9 @@ class Poller:
     async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         order = ids[0] if len(ids) == 1 else None
         try:
-            return await self._line.ask(
+            return await self._gateway.ask(
                 STATUS,
-                self._line.client.news(ids, marks),
+                self._gateway.client.news(ids, marks),
                 order=order,
                 was_known=order is not None and self._is_known(order),
             )
@@ -245,12 +245,12 @@ class Poller:
 
     def _is_known(self, order_id: str) -> bool:
         """Whether the panel has told of the order before."""
-        order = self._book.order(self._line.name, order_id)
+        order = self._watchlist.order(self._gateway.name, order_id)
         return order is not None and order.status is not Status.UNKNOWN
 
     async def _in_doubt(self, ask: PollRequest, error: Refused) -> None:
         """It may be about the panel: nothing is learnt of the ids."""
-        if not self._line.health.refuses and not self._doubted:
+        if not self._gateway.health.refuses and not self._doubted:
             self._doubted, self._doubt_text = {*ask.ids}, str(error)
         self._not_asked(ask)
 
@@ -263,36 +263,36 @@ class Poller:
         if ask.is_fresh:
             self._put_back(ask.ids)
         else:
-            self._suspects.again(ask)
+            self._bisector.again(ask)
 
     async def _unmatched(self, ids: Sequence[str], error: PanelError) -> None:
         """Ask one by one; of an order that is alone already nothing was learnt."""
-        self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+        self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
         if len(ids) > 1:
             self._put_back(ids)
         else:
-            self.strangers.leave(ids)  # no answer is no refusal
+            self.untracked.leave(ids)  # no answer is no refusal
             await self._learn(ids, StatusAnswer({ids[0]: RowError(str(error))}))
 
     async def _answered(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
-        self._line.last_success = self._line.clock()
+        self._gateway.last_success = self._gateway.clock()
         self._note_answered(ask.ids)
         if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
-            self._put_back(self._suspects.refused(ask).free)
-            await self._learn(ask.ids, news, spoils=self._suspects.has_found_any)
+            self._put_back(self._bisector.refused(ask).free)
+            await self._learn(ask.ids, news, spoils=self._bisector.has_found_any)
         else:
             await self._told_of(ask, news, batch)
         if self._held:  # it is about these orders: others are answered
             await self._learn_held()
 
     async def _told_of(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
-        self._suspects.answered(ask)
+        self._bisector.answered(ask)
         ids = ask.ids
         if batch is not None:
-            name = self._line.name
-            same = self._book.same(name, batch, news.old, news.rows, news.marks)
+            name = self._gateway.name
+            same = self._watchlist.same(name, batch, news.old, news.rows, news.marks)
             if same:
-                self._book.unchanged(name, batch, same, self._line.clock())
+                self._watchlist.unchanged(name, batch, same, self._gateway.clock())
             known = set(same)
             ids = [order_id for at, order_id in enumerate(ids) if at not in known]
         if ids:
@@ -304,16 +304,16 @@ class Poller:
         if self._doubted:
             self._doubted.difference_update(ids)
             if not self._doubted:
-                self._line.was_pace(self._doubt_text)
+                self._gateway.was_pace(self._doubt_text)
 
     async def _learn_held(self) -> None:
         held, self._held = self._held, {}
         await self._learn([*held], StatusAnswer({**held}))
 
     async def _refused(self, ask: PollRequest, error: Refused) -> None:
-        proven = self._suspects.is_proven(ask)
+        proven = self._bisector.is_proven(ask)
         is_odd = not is_about_an_id(str(error))
-        finding = self._suspects.refused(ask)
+        finding = self._bisector.refused(ask)
         self._put_back(finding.free)
         if is_odd and not proven:
             self._rest_unproven()
@@ -322,13 +322,13 @@ class Poller:
         row = RowError(str(error))
         self._doubted.discard(finding.bad)
         if is_odd and proven:
-            self._line.health.clear(str(error), self._line.clock(), long=True)
+            self._gateway.health.clear(str(error), self._gateway.clock(), long=True)
         if proven or not is_odd:
-            spoils = proven and self._suspects.has_found_any
+            spoils = proven and self._bisector.has_found_any
             await self._learn(ask.ids, StatusAnswer({finding.bad: row}), spoils=spoils)
             return
         self._held[finding.bad] = row
-        if len(self._held) > 1 or not (self._suspects or self._hasten_other()):
+        if len(self._held) > 1 or not (self._bisector or self._hasten_other()):
             await self._learn_held()
 
     def _rest_unproven(self) -> None:
@@ -338,17 +338,17 @@ class Poller:
             return
         first, longest = _UNPROVEN_PAUSE
         pause = min(longest, first * 2.0 ** min(self._unproven - 2, 30))
-        self._quiet_until = self._line.clock() + pause
+        self._quiet_until = self._gateway.clock() + pause
         if self._unproven == 2:
-            log.warning("poller.all_refused", panel=self._line.name)
+            log.warning("poller.all_refused", panel=self._gateway.name)
 
     def _hasten_other(self) -> bool:
         """Have an order asked about next that is not known to be bad; False if there is none."""
-        name, now = self._line.name, self._line.clock()
-        for order_id, _ in self._book.upcoming(name, _OTHERS_TRIED, now):
-            order = self._book.order(name, order_id)
+        name, now = self._gateway.name, self._gateway.clock()
+        for order_id, _ in self._watchlist.upcoming(name, _OTHERS_TRIED, now):
+            order = self._watchlist.order(name, order_id)
             if order is not None and order.problem is None and order_id not in self._held:
-                self._book.hasten(name, order_id, now, now)
+                self._watchlist.hasten(name, order_id, now, now)
                 return True
         return False
 
@@ -358,8 +358,8 @@ class Poller:
         A panel that is down is left alone by its breaker.
         """
         self._failed_in_a_row += 1
-        if self._failed_in_a_row > _MAY_FAIL and self._line.breaker.state is BreakerState.CLOSED:
-            now, count = self._line.clock(), self._failed_in_a_row - _MAY_FAIL
+        if self._failed_in_a_row > _MAY_FAIL and self._gateway.breaker.state is BreakerState.CLOSED:
+            now, count = self._gateway.clock(), self._failed_in_a_row - _MAY_FAIL
             until = after_problem(count, now, _FAILS_ALL_PAUSE)
             self._quiet_until = max(self._quiet_until, until)
 
@@ -368,14 +368,14 @@ class Poller:
             self._rest_unproven()
         else:
             self._pause_after_failures()
-        is_down = self._line.breaker.state is not BreakerState.CLOSED
-        if ask.is_fresh and is_down and self._suspects:
+        is_down = self._gateway.breaker.state is not BreakerState.CLOSED
+        if ask.is_fresh and is_down and self._bisector:
             self._put_back(ask.ids)
             return
-        finding = self._suspects.failed(ask)
+        finding = self._bisector.failed(ask)
         self._put_back(finding.free)
         if finding.bad is not None:
-            self.strangers.leave([finding.bad])  # no answer is no refusal
+            self.untracked.leave([finding.bad])  # no answer is no refusal
             news = StatusAnswer({finding.bad: RowError(str(error))})
             await self._learn(ask.ids, news, spoils=True)
 
@@ -398,15 +398,15 @@ class Poller:
         return some
 
     async def _record(self, lessons: Sequence[_Lesson]) -> None:
-        now, name = self._line.clock(), self._line.name
+        now, name = self._gateway.clock(), self._gateway.name
         ids = [order_id for lesson in lessons for order_id in lesson.ids]
         rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
-        strange = [i for i in ids if i in self.strangers] if self.strangers else []
+        strange = [i for i in ids if i in self.untracked] if self.untracked else []
         changed: dict[str, Order] = {}
         try:
             if strange:
                 await self._take_up(strange, rows, now)
-            sights = self._book.sights(name, ids)
+            sights = self._watchlist.sights(name, ids)
             kept = await self._keep(ids, rows, now, changed)
         except BaseException:
             self._put_back(ids)
@@ -416,11 +416,11 @@ class Poller:
             for order_id, sight in seen.items():
                 if order_id in kept and isinstance(rows.get(order_id), Observation):
                     after, mark = changed.get(order_id, sight.order), lesson.news.marks
-                    self._book.checked(sight, after, now, mark.get(order_id, 0))
+                    self._watchlist.checked(sight, after, now, mark.get(order_id, 0))
                 else:
                     due = after_problem(sight.failures + 1, now)
                     alone = lesson.spoils or (sight.alone and len(lesson.ids) == 1)
-                    self._book.refused(name, order_id, due, alone=alone)
+                    self._watchlist.refused(name, order_id, due, alone=alone)
         if strange:
             self._meet(strange, rows, now)
 
@@ -428,7 +428,7 @@ class Poller:
         """Track those of the strangers that the panel has told of."""
         told = [order_id for order_id in ids if isinstance(rows.get(order_id), Observation)]
         if told:
-            await self._ledger.take_up(self._line.name, told, now)
+            await self._recorder.take_up(self._gateway.name, told, now)
 
     def _meet(self, ids: Sequence[str], rows: Mapping[str, Row], now: float) -> None:
         """Whoever waits for these strangers can go on."""
@@ -436,9 +436,9 @@ class Poller:
             row = rows.get(order_id)
             text = row.text if isinstance(row, RowError) else LEFT_OUT
             if isinstance(row, Observation) or error_kind(text) in _COULD_NOT_TELL:
-                self.strangers.leave([order_id])
+                self.untracked.leave([order_id])
             else:
-                self.strangers.refuse(order_id, text, now)
+                self.untracked.refuse(order_id, text, now)
         self._met.set()
         self._met = asyncio.Event()
 
@@ -446,7 +446,7 @@ class Poller:
         self, ids: Sequence[str], rows: Mapping[str, Row], now: float, changed: dict[str, Order]
     ) -> set[str]:
         """Record what `changed`; the ids for which that went well: a bad one spoils no other."""
-        name = self._line.name
+        name = self._gateway.name
 
         def transitions() -> Iterator[Transition]:
             for transition in self._transitions(ids, rows, now):
@@ -454,7 +454,7 @@ class Poller:
                 yield transition
 
         try:
-            await self._ledger.keep(name, now, transitions)
+            await self._recorder.keep(name, now, transitions)
         except (LifecycleError, StoreRefused) as error:
             for order_id in ids:
                 changed.pop(order_id, None)
@@ -472,7 +472,7 @@ class Poller:
         self, ids: Iterable[str], rows: Mapping[str, Row], now: float
     ) -> Iterator[Transition]:
         for order_id in ids:
-            order = self._book.order(self._line.name, order_id)
+            order = self._watchlist.order(self._gateway.name, order_id)
             if order is None:
                 continue
             transition = _transition(order, rows.get(order_id), now)
@@ -480,13 +480,13 @@ class Poller:
                 yield transition
 
     def _put_back(self, ids: Collection[str]) -> None:
-        self._book.put_back(self._line.name, ids)
-        self.strangers.put_back(ids)
+        self._watchlist.put_back(self._gateway.name, ids)
+        self.untracked.put_back(ids)
 
     def _nothing_due(self) -> None:
         """A poll that has nothing to ask of a panel that answers is a success."""
-        if self._line.health.is_up:
-            self._line.last_success = self._line.clock()
+        if self._gateway.health.is_up:
+            self._gateway.last_success = self._gateway.clock()
 
 
 def _transition(order: Order, row: Row | None, now: float) -> Transition | None:

@@ -6,16 +6,16 @@ from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
-async def recall(store: Store, judge: RuleEngine, now: float) -> None:
+async def recall(store: Store, rule_engine: RuleEngine, now: float) -> None:
     """Tell the judge what the database remembers."""
-    judge.remember_past(await store.firing_counts())
-    judge.remember(await store.firings_since(now - BRAKE_WINDOW), now)
+    rule_engine.remember_past(await store.firing_counts())
+    rule_engine.remember(await store.firings_since(now - BRAKE_WINDOW), now)
     for action in await store.unsettled():
-        judge.note_action(action)
+        rule_engine.note_action(action)
     for kind, panel, order in await store.last_accepted():
         if kind is Kind.CANCEL:
-            judge.note_cancel(panel, order)
+            rule_engine.note_cancel(panel, order)
     for panel, (_, balance) in (await store.latest_balances()).items():
-        judge.balances[panel] = balance
+        rule_engine.balances[panel] = balance
     for stored in await store.all_services():
-        judge.know_service(stored.panel, stored.service, stored.refill_disabled_text)
+        rule_engine.know_service(stored.panel, stored.service, stored.refill_disabled_text)

@@ -46,20 +46,20 @@ class ChangeRecorder:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        judge: RuleEngine,
+        watchlist: Watchlist,
+        rule_engine: RuleEngine,
         metrics: Metrics,
-        turns: RoundRobin,
+        round_robin: RoundRobin,
         guard_for: Callable[[str], float | None],
         on_planned: Callable[[Sequence[Action]], None],
         on_look: Callable[[float], None],
         on_settled: Callable[[Settled], None],
     ) -> None:
         self._store = store
-        self._book = book
-        self._judge = judge
+        self._watchlist = watchlist
+        self._rule_engine = rule_engine
         self._metrics = metrics
-        self._turns = turns
+        self._round_robin = round_robin
         self._guard_for = guard_for
         self._on_planned = on_planned
         self._on_look = on_look
@@ -80,29 +80,31 @@ class ChangeRecorder:
         is on record. Raises StoreError, with nothing changed anywhere.
         """
         async with self.hold([panel]):
-            await self._turns.take()
+            await self._round_robin.take()
             transitions = list(changes())
             orders = [*(transition.after for transition in transitions), *review()]
-            verdict = self._judge.judge((o for o in orders if not self._is_over(o, now)), now)
-            verdict.looks += [(order, None) for order in orders if self._is_over(order, now)]
-            if is_news := bool(transitions or verdict.firings):
-                await self._record(transitions, verdict, now)
+            rule_outcome = self._rule_engine.evaluate(
+                (o for o in orders if not self._is_over(o, now)), now
+            )
+            rule_outcome.looks += [(order, None) for order in orders if self._is_over(order, now)]
+            if is_news := bool(transitions or rule_outcome.firings):
+                await self._record(transitions, rule_outcome, now)
             for transition in transitions:
                 self._enter(transition)
             if transitions:
                 self._recorded.set()
                 self._recorded = asyncio.Event()
-        self._plan_looks(verdict, now)
-        self._tell(verdict)
+        self._plan_looks(rule_outcome, now)
+        self._tell(rule_outcome)
         if is_news:  # one commit lets all go on at once whose changes it wrote
-            await self._turns.take()
+            await self._round_robin.take()
 
     async def take_up(self, panel: str, ids: Iterable[str], now: float) -> None:
         """Track orders of which the panel has told without being asked to watch them."""
         found = [Order(panel=panel, id=i, submitted_at=now, progressed_at=now) for i in ids]
         async with self.hold([panel]):
             for order in await self._store.track(found, now=now):
-                self._book.add(order, now + MIN_GAP)
+                self._watchlist.add(order, now + MIN_GAP)
 
     async def next_record(self) -> None:
         """Wait until an order changes."""
@@ -119,7 +121,7 @@ class ChangeRecorder:
     def enter(self, settled: Settled, now: float) -> None:
         """Take over how actions ended, which is on record already; under `hold`."""
         for action in settled.actions:
-            self._judge.note_action(action)
+            self._rule_engine.note_action(action)
             planned_again = action.state is ActionState.PLANNED
             outcome = "not_sent" if planned_again else action.state.value
             self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
@@ -129,7 +131,7 @@ class ChangeRecorder:
                 self.look_soon(action.panel, action.order or "", now)
         for order in settled.orders:
             if self._guard_for(order.panel) is not None:
-                self._book.add(order, now + MIN_GAP)
+                self._watchlist.add(order, now + MIN_GAP)
         self._on_settled(settled)
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
@@ -139,9 +141,9 @@ class ChangeRecorder:
 
     def look_soon(self, panel: str, order_id: str, now: float) -> None:
         """What the rules waited for at the order is over: `look` reviews it until that succeeds."""
-        order = self._book.order(panel, order_id)
+        order = self._watchlist.order(panel, order_id)
         if order is not None:
-            self._book.look_at(order, now)
+            self._watchlist.look_at(order, now)
             self._on_look(now)
 
     async def look(self, now: float) -> float | None:
@@ -149,21 +151,21 @@ class ChangeRecorder:
 
         Returns when the next order wants to be looked at.
         """
-        orders = self._book.take_looks(now, _LOOKS_AT_ONCE)
+        orders = self._watchlist.take_looks(now, _LOOKS_AT_ONCE)
         try:
             await self.review(orders, now)
         except Exception:
             for order in orders:
-                self._book.look_at(order, now + _RETRY_AFTER)
+                self._watchlist.look_at(order, now + _RETRY_AFTER)
             raise
-        return self._book.next_look()
+        return self._watchlist.next_look()
 
     async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
         going_on: list[Order] = []  # known once all that ended are found, as `keep` does first
 
         def ended() -> Iterator[Transition]:
             for order in orders:
-                current = self._book.order(panel, order.id)
+                current = self._watchlist.order(panel, order.id)
                 if current is None:
                     continue
                 if self._is_over(current, now):
@@ -180,49 +182,51 @@ class ChangeRecorder:
                 await self._review(panel, orders[middle:], now)
                 return
             log.error("ledger.not_kept", panel=panel, order=orders[0].id, cause=str(error))
-            self._book.look_at(orders[0], now + _BAD_ROW_AFTER)
+            self._watchlist.look_at(orders[0], now + _BAD_ROW_AFTER)
 
     async def _record(
-        self, transitions: Sequence[Transition], verdict: RuleOutcome, now: float
+        self, transitions: Sequence[Transition], rule_outcome: RuleOutcome, now: float
     ) -> None:
         try:
-            planned = await self._store.record(transitions, verdict.firings, verdict.plans, now=now)
+            planned = await self._store.record(
+                transitions, rule_outcome.firings, rule_outcome.plans, now=now
+            )
         except BaseException:
-            self._judge.release(verdict)
+            self._rule_engine.release(rule_outcome)
             raise
-        self._release_unplanned(verdict, planned)
+        self._release_unplanned(rule_outcome, planned)
         for action in planned:
-            self._judge.note_action(action)
+            self._rule_engine.note_action(action)
             self._metrics.actions.labels(action.panel, action.kind).inc()
         self._on_planned(planned)
 
     def _count_refill(self, action: Action) -> None:
-        order = self._book.order(action.panel, action.order or "")
+        order = self._watchlist.order(action.panel, action.order or "")
         if order is not None:
-            self._book.replace(msgspec.structs.replace(order, refills=order.refills + 1))
+            self._watchlist.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
-    def _release_unplanned(self, verdict: RuleOutcome, planned: Sequence[Action]) -> None:
+    def _release_unplanned(self, rule_outcome: RuleOutcome, planned: Sequence[Action]) -> None:
         """An action of the same kind was under way for the order: the firing was not kept."""
         kept = {(action.rule, action.panel, action.order) for action in planned}
-        wanted = {(plan.rule, plan.panel, plan.order) for plan in verdict.plans}
-        for firing in verdict.firings:
+        wanted = {(plan.rule, plan.panel, plan.order) for plan in rule_outcome.plans}
+        for firing in rule_outcome.firings:
             key = (firing.rule, firing.panel, firing.order)
             if key in wanted and key not in kept:
-                self._judge.release_firing(firing, verdict)
+                self._rule_engine.release_firing(firing, rule_outcome)
 
     def _enter(self, transition: Transition) -> None:
         before, after = transition.before, transition.after
-        self._book.replace(after)
+        self._watchlist.replace(after)
         self._metrics.count_transition(transition)
         if after.phase is Phase.CLOSED:
-            self._judge.forget(after)
+            self._rule_engine.forget(after)
         if after.status in FINAL and before.status not in FINAL:
             self._metrics.count_finish(after)
 
-    def _plan_looks(self, verdict: RuleOutcome, now: float) -> None:
-        for order, look in verdict.looks:
-            self._book.look_at(order, _earliest(look, self._guard_end(order, now)))
-        next_look = self._book.next_look()
+    def _plan_looks(self, rule_outcome: RuleOutcome, now: float) -> None:
+        for order, look in rule_outcome.looks:
+            self._watchlist.look_at(order, _earliest(look, self._guard_end(order, now)))
+        next_look = self._watchlist.next_look()
         if next_look is not None:
             self._on_look(next_look)
 
@@ -232,15 +236,15 @@ class ChangeRecorder:
         return ends_at is not None and ends_at <= now
 
     def _guard_end(self, order: Order, now: float) -> float | None:
-        order = self._judge.hindsight.order(order, now)
+        order = self._rule_engine.hindsight.order(order, now)
         return guard_ends_at(order, self._guard_for(order.panel) or 0.0)
 
-    def _tell(self, verdict: RuleOutcome) -> None:
-        for rule, panel in verdict.held:
+    def _tell(self, rule_outcome: RuleOutcome) -> None:
+        for rule, panel in rule_outcome.held:
             log.warning("rule.held", rule=rule, panel=panel, cause="more than per_hour wanted")
-        for rule, cause in verdict.switched_off:
+        for rule, cause in rule_outcome.switched_off:
             log.error("rule.switched_off", rule=rule, cause=cause, until="a reload")
-        for order, decision in verdict.failures[:1]:  # a broken rule fails for every order
+        for order, decision in rule_outcome.failures[:1]:  # a broken rule fails for every order
             log.warning(
                 "rule.failed",
                 rule=decision.rule,
@@ -248,7 +252,7 @@ class ChangeRecorder:
                 order=order.id,
                 cause=decision.detail,
             )
-        for firing in verdict.firings:
+        for firing in rule_outcome.firings:
             if firing.action is RuleAction.NOTIFY:
                 self._metrics.notifications.labels("log").inc()
                 log.info(

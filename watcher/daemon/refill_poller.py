@@ -43,18 +43,18 @@ class RefillPoller:
     def __init__(
         self,
         *,
-        line: PanelGateway,
+        gateway: PanelGateway,
         store: Store,
-        book: Watchlist,
-        ledger: ChangeRecorder,
-        judge: RuleEngine,
+        watchlist: Watchlist,
+        recorder: ChangeRecorder,
+        rule_engine: RuleEngine,
         gives_up_after: float,
     ) -> None:
-        self._line = line
+        self._gateway = gateway
         self._store = store
-        self._book = book
-        self._ledger = ledger
-        self._judge = judge
+        self._watchlist = watchlist
+        self._recorder = recorder
+        self._rule_engine = rule_engine
         self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
         self._patience: RetryDelay[str] = RetryDelay()
@@ -70,28 +70,28 @@ class RefillPoller:
     @property
     def _limit(self) -> int:
         """How many tasks one request may ask about; 0 where the panel does not tell of any."""
-        return self._line.client.limit("refill_status")
+        return self._gateway.client.limit("refill_status")
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
         """Follow these tasks."""
         for refill in refills:
             self._asked[refill.id] = now
             self._take_over(refill)
-            self._wait(refill, self._book.next_refill_check(refill, now), now)
+            self._wait(refill, self._watchlist.next_refill_check(refill, now), now)
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
         await self._give_up(now)
         limit = self._limit
         while limit and self._heap and self._heap[0][0] <= now:
-            again_at = self._line.take(now)
+            again_at = self._gateway.take(now)
             if again_at is not None:
                 return again_at
             ids = self._take(1 if now < self._one_by_one_until else limit, now)
             if not ids:
                 break
             await self._round(ids, now)
-            now = self._line.clock()
+            now = self._gateway.clock()
         return min((heap[0][0] for heap in (self._heap, self._ends) if heap), default=None)
 
     # --- giving up ---
@@ -140,8 +140,8 @@ class RefillPoller:
 
     def _is_answering(self, now: float) -> bool:
         """Whether the panel answers other calls, so that its silence is about the task."""
-        is_closed = self._line.breaker.state is BreakerState.CLOSED
-        return is_closed or now - self._line.last_success < _ANSWERED_WITHIN
+        is_closed = self._gateway.breaker.state is BreakerState.CLOSED
+        return is_closed or now - self._gateway.last_success < _ANSWERED_WITHIN
 
     def _lost_at(self, refill: Refill, now: float) -> float | None:
         return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
@@ -204,11 +204,13 @@ class RefillPoller:
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
         """What the panel's answer says of each task; nothing where it gave none."""
         try:
-            found = await self._line.ask(REFILL_STATUS, self._line.client.refill_statuses(ids))
+            found = await self._gateway.ask(
+                REFILL_STATUS, self._gateway.client.refill_statuses(ids)
+            )
         except (BadKey, RateLimited, NotSent):
             return {}
         except PanelError as error:
-            if self._line.is_undecided:  # it may be about the panel
+            if self._gateway.is_undecided:  # it may be about the panel
                 return {}
             return self._failed(ids, error)
         if len(ids) > 1 and not found:
@@ -221,10 +223,10 @@ class RefillPoller:
             return {}
         if isinstance(error, Refused):
             return {ids[0]: RowError(str(error))}
-        return {ids[0]: None} if self._is_answering(self._line.clock()) else {}
+        return {ids[0]: None} if self._is_answering(self._gateway.clock()) else {}
 
     def _ask_one_by_one(self) -> None:
-        self._one_by_one_until = self._line.clock() + _ONE_BY_ONE_FOR
+        self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
 
     def _changed(self, rows: Mapping[str, Row], now: float) -> Iterator[tuple[str, Refill]]:
         for refill_id, row in rows.items():
@@ -242,7 +244,7 @@ class RefillPoller:
         if refill.status is not before.status:
             _tell(refill)
         if isinstance(row, RefillObservation):
-            self._book.refill_checked(refill, self._asked[refill.id], now)
+            self._watchlist.refill_checked(refill, self._asked[refill.id], now)
             self._asked[refill.id] = now
             self._patience.forget(refill.id)
         (self._missed.discard if refill.silent_since is None else self._missed.add)(refill.id)
@@ -250,7 +252,7 @@ class RefillPoller:
         if refill.status in REFILL_FINAL:
             return
         if isinstance(row, RefillObservation):
-            self._wait(refill, self._book.next_refill_check(refill, now), now)
+            self._wait(refill, self._watchlist.next_refill_check(refill, now), now)
         else:
             self._learnt_nothing(refill.id, now)
 
@@ -273,7 +275,7 @@ class RefillPoller:
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):
-            self._ledger.look_soon(refill.panel, refill.order, now)
+            self._recorder.look_soon(refill.panel, refill.order, now)
         if refill.status in REFILL_FINAL:
             del self._refills[refill.id]
             self._patience.forget(refill.id)
@@ -284,7 +286,7 @@ class RefillPoller:
     def _take_over(self, refill: Refill) -> None:
         self._refills[refill.id] = refill
         running = self._is_running(refill)
-        self._judge.note_refill(refill.panel, refill.order, refill.id, running=running)
+        self._rule_engine.note_refill(refill.panel, refill.order, refill.id, running=running)
 
     def _is_running(self, refill: Refill) -> bool:
         return is_running(refill, tells=self._limit > 0)

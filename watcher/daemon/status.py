@@ -30,19 +30,19 @@ class DaemonStatus:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        judge: RuleEngine,
-        stations: Mapping[str, PanelWorkers],
+        watchlist: Watchlist,
+        rule_engine: RuleEngine,
+        panel_workers: Mapping[str, PanelWorkers],
         clock: Callable[[], float],
         revision: str,
     ) -> None:
         self._store = store
-        self._book = book
-        self._judge = judge
-        self._stations = stations
+        self._watchlist = watchlist
+        self._rule_engine = rule_engine
+        self._panel_workers = panel_workers
         self._clock = clock
         self._revision = revision
-        self._census: dict[str, PanelCounts] = {}
+        self._panel_counts: dict[str, PanelCounts] = {}
         self._sizes = (0, 0)
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`
         self.reload_ok = True
@@ -56,38 +56,38 @@ class DaemonStatus:
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""
         began, spent = self._clock(), 0.0
-        census: dict[str, PanelCounts] = {}
-        for name, station in list(self._stations.items()):
-            stalled_after = station.config.settings.stalled_after
-            for so_far in self._book.census(name, now, stalled_after):
-                census[name] = so_far
+        panel_counts: dict[str, PanelCounts] = {}
+        for name, workers in list(self._panel_workers.items()):
+            stalled_after = workers.config.settings.stalled_after
+            for so_far in self._watchlist.panel_counts(name, now, stalled_after):
+                panel_counts[name] = so_far
                 spent += self._clock() - began
                 await asyncio.sleep(0)
                 began = self._clock()
-        self._census = census
+        self._panel_counts = panel_counts
         self._tell_short()
         self._sizes = self._store.sizes()
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
     def _tell_short(self) -> None:
         """Log where the budget stops, or begins again, to suffice for `check_within`."""
-        for name in self._stations:
-            agenda = self._book.agenda(name)
-            cap = agenda.cap(Phase.OPEN) if agenda else 0.0
-            is_short = agenda is not None and cap > agenda.within
+        for name in self._panel_workers:
+            poll_queue = self._watchlist.poll_queue(name)
+            cap = poll_queue.cap(Phase.OPEN) if poll_queue else 0.0
+            is_short = poll_queue is not None and cap > poll_queue.within
             if is_short and name not in self._short:
                 log.warning("panel.budget_short", panel=name, check_within=round(cap))
             elif not is_short and name in self._short:
                 log.info("panel.budget_suffices", panel=name)
             (self._short.add if is_short else self._short.discard)(name)
 
-    def census(self, panel: str) -> PanelCounts:
+    def panel_counts(self, panel: str) -> PanelCounts:
         """The panel's counts, some seconds old."""
-        return self._census.get(panel, PanelCounts())
+        return self._panel_counts.get(panel, PanelCounts())
 
     def orders(self) -> int:
         """All that are watched."""
-        return sum(self._book.counts.values())
+        return sum(self._watchlist.counts.values())
 
     def state(self) -> DaemonState:
         """What a scrape tells."""
@@ -106,27 +106,27 @@ class DaemonStatus:
             rules=[
                 RuleState(
                     rule.name,
-                    self._judge.evaluations[rule.name],
-                    self._judge.firings[rule.name],
-                    self._judge.failures[rule.name],
+                    self._rule_engine.evaluations[rule.name],
+                    self._rule_engine.firings[rule.name],
+                    self._rule_engine.failures[rule.name],
                 )
-                for rule in self._judge.rules
+                for rule in self._rule_engine.rules
             ],
         )
 
     def panels(self) -> list[PanelState]:
         """Every panel's state."""
-        unresolved = Counter(self._judge.unresolved.values())
-        return [self._panel(station, unresolved) for station in self._stations.values()]
+        unresolved = Counter(self._rule_engine.unresolved.values())
+        return [self._panel(workers, unresolved) for workers in self._panel_workers.values()]
 
-    def panel(self, station: PanelWorkers) -> PanelState:
+    def panel(self, workers: PanelWorkers) -> PanelState:
         """One panel's state."""
-        return self._panel(station, Counter(self._judge.unresolved.values()))
+        return self._panel(workers, Counter(self._rule_engine.unresolved.values()))
 
-    def _panel(self, station: PanelWorkers, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
-        name, line, settings = station.name, station.line, station.config.settings
-        census = self.census(name)
-        balance = self._judge.balances.get(name)
+    def _panel(self, workers: PanelWorkers, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
+        name, line, settings = workers.name, workers.gateway, workers.config.settings
+        panel_counts = self.panel_counts(name)
+        balance = self._rule_engine.balances.get(name)
         threshold = settings.low_balance
         return PanelState(
             name=name,
@@ -137,15 +137,15 @@ class DaemonStatus:
             last_success=line.last_success,
             poll_interval=60.0 / line.pace.rate.per_minute,
             backoff_until=line.paused_until(self._clock()) or 0.0,
-            due=census.due,
-            oldest_due=census.oldest_due or 0.0,
-            oldest_open=census.oldest_open or 0.0,
-            stalled=census.stalled,
-            statuses={status: self._book.counts[name, status] for status in Status},
-            pending={kind: station.worker.pending(kind) for kind in Kind},
+            due=panel_counts.due,
+            oldest_due=panel_counts.oldest_due or 0.0,
+            oldest_open=panel_counts.oldest_open or 0.0,
+            stalled=panel_counts.stalled,
+            statuses={status: self._watchlist.counts[name, status] for status in Status},
+            pending={kind: workers.sender.pending(kind) for kind in Kind},
             unresolved={kind: unresolved[name, kind] for kind in Kind},
             balance=None if balance is None else float(balance.amount),
             currency="" if balance is None else balance.currency,
             threshold=None if threshold is None else float(threshold),
-            balance_at=station.upkeep.balance_at,
+            balance_at=workers.account_sync.balance_at,
         )

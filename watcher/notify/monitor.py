@@ -33,14 +33,14 @@ class Monitor:
         self,
         *,
         store: Store,
-        judge: RuleEngine,
-        survey: DaemonStatus,
+        rule_engine: RuleEngine,
+        daemon_status: DaemonStatus,
         on_queued: Callable[[str], None],
         now: float,
     ) -> None:
         self._store = store
-        self._judge = judge
-        self._survey = survey
+        self._rule_engine = rule_engine
+        self._daemon_status = daemon_status
         self._on_queued = on_queued
         self._started_at = now
         self._targets: Sequence[NotifyTarget] = ()
@@ -73,7 +73,7 @@ class Monitor:
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
-        past = self._judge.hindsight.past
+        past = self._rule_engine.hindsight.past
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
             watch = watches[name] = AlertState(target.repeat_every, before.known.values(), past)
@@ -103,11 +103,11 @@ class Monitor:
             self._on_queued(name)
 
     async def _troubles(self, now: float) -> list[Alert]:
-        panels = self._survey.panels()
+        panels = self._daemon_status.panels()
         lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
         names = [panel.name for panel in panels]
         held = list(self._held(names, now))
-        since, down = self._judge.hindsight.past(self._started_at, now), self._down()
+        since, down = self._rule_engine.hindsight.past(self._started_at, now), self._down()
         return list(found(panels, held, lasting, now, since=since, down=down))
 
     def _down(self) -> Collection[str]:
@@ -130,16 +130,16 @@ class Monitor:
         return {name: self._spent.get(name, none).lasts(balance) for name, balance in low.items()}
 
     def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
-        for rule in self._judge.rules:
+        for rule in self._rule_engine.rules:
             for panel in panels:
-                until = self._judge.held_until(rule, panel)
+                until = self._rule_engine.held_until(rule, panel)
                 if until is not None and until > now:
                     yield (
                         rule.name,
                         panel,
                         f"it wanted more than {counted(rule.per_hour, 'order')} an hour",
                     )
-        for name, cause in self._judge.switched_off.items():
+        for name, cause in self._rule_engine.switched_off.items():
             yield name, "", f"it fails, until a reload: {cause}"
 
     async def _moments(self, wanted: AbstractSet[AlertKind]) -> tuple[list[Moment], set[str]]:

@@ -37,20 +37,24 @@ class Receivers:
         self,
         *,
         store: Store,
-        judge: RuleEngine,
-        survey: DaemonStatus,
+        rule_engine: RuleEngine,
+        daemon_status: DaemonStatus,
         metrics: Metrics,
         schedule: Scheduler,
         clock: Callable[[], float],
     ) -> None:
-        self.couriers: dict[str, NotifyWorker] = {}
+        self.notify_workers: dict[str, NotifyWorker] = {}
         self.feeds: dict[str, EventFeed] = {}
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
         self._clock = clock
-        self._reporter = Monitor(
-            store=store, judge=judge, survey=survey, on_queued=self._on_queued, now=clock()
+        self._monitor = Monitor(
+            store=store,
+            rule_engine=rule_engine,
+            daemon_status=daemon_status,
+            on_queued=self._on_queued,
+            now=clock(),
         )
 
     async def prepare(
@@ -72,17 +76,17 @@ class Receivers:
         """Tell these targets, and no others."""
         await self._exchange_couriers(prepared.notify)
         await self._exchange_feeds(prepared)
-        self._reporter.take_over(prepared.notify, prepared.since, prepared.known)
+        self._monitor.take_over(prepared.notify, prepared.since, prepared.known)
         if prepared.notify:
-            self._schedule.add("notices", self._reporter.run_once)
+            self._schedule.add("notices", self._monitor.run_once)
         else:
             self._schedule.remove("notices")
         self._schedule.add("targets", self._forget)
 
     async def close(self) -> None:
         """End all connections."""
-        for courier in self.couriers.values():
-            await courier.close()
+        for notify_worker in self.notify_workers.values():
+            await notify_worker.close()
         for feed in self.feeds.values():
             await feed.close()
 
@@ -90,8 +94,8 @@ class Receivers:
         """The clock was set by so many seconds: set back, what waits would wait for longer."""
         if seconds >= 0:
             return
-        for name, courier in self.couriers.items():
-            courier.hurry()
+        for name, notify_worker in self.notify_workers.items():
+            notify_worker.hurry()
             self._schedule.wake(f"notify:{name}")
         for feed in self.feeds.values():
             feed.lanes.hurry(self._clock())
@@ -99,17 +103,17 @@ class Receivers:
 
     def queued(self) -> dict[str, int]:
         """How many messages wait for each target."""
-        return {name: courier.waiting for name, courier in self.couriers.items()}
+        return {name: notify_worker.waiting for name, notify_worker in self.notify_workers.items()}
 
     def behind(self) -> dict[str, int]:
         """How much each program has not been told yet."""
         return {name: feed.behind() for name, feed in self.feeds.items()}
 
-    def courier(self, name: str) -> NotifyWorker:
+    def notify_worker(self, name: str) -> NotifyWorker:
         """The courier of that target; NotFound where there is none."""
-        if name not in self.couriers:
+        if name not in self.notify_workers:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
-        return self.couriers[name]
+        return self.notify_workers[name]
 
     def feed(self, name: str) -> EventFeed:
         """The feed of that target; NotFound where there is none."""
@@ -123,19 +127,19 @@ class Receivers:
 
     async def _exchange_couriers(self, targets: Sequence[NotifyTarget]) -> None:
         wanted = {target.name: target for target in targets}
-        for name, courier in list(self.couriers.items()):
-            if wanted.get(name) != courier.target:
+        for name, notify_worker in list(self.notify_workers.items()):
+            if wanted.get(name) != notify_worker.target:
                 await self._schedule.retire([f"notify:{name}"])
-                await self.couriers.pop(name).close()
+                await self.notify_workers.pop(name).close()
                 if name not in wanted:
                     self._metrics.forget("notifier", name)
         for name, target in wanted.items():
-            if name not in self.couriers:
-                courier = NotifyWorker(
+            if name not in self.notify_workers:
+                notify_worker = NotifyWorker(
                     target, store=self._store, metrics=self._metrics, clock=self._clock
                 )
-                self.couriers[name] = courier
-                self._schedule.add(f"notify:{name}", courier.run_once)
+                self.notify_workers[name] = notify_worker
+                self._schedule.add(f"notify:{name}", notify_worker.run_once)
 
     async def _exchange_feeds(self, prepared: PreparedReceivers) -> None:
         wanted = {target.name: target for target in prepared.events}
@@ -160,7 +164,7 @@ class Receivers:
 
     async def _forget(self, now: float) -> float:
         """Remove what concerns targets that are gone, and old messages; when to come again."""
-        await self._store.forget_targets(list(self.couriers))
+        await self._store.forget_targets(list(self.notify_workers))
         await self._store.forget_event_targets(list(self.feeds))
         await self._store.forget_messages(now - _KEPT)
         return now + _FORGET_EVERY

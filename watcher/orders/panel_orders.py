@@ -72,16 +72,16 @@ class PanelOrders:
 
     number = -1  # until the book gives it one
 
-    def __init__(self, agenda: PollQueue, learnt: HazardModel) -> None:
-        self.agenda = agenda
+    def __init__(self, poll_queue: PollQueue, learnt: HazardModel) -> None:
+        self.poll_queue = poll_queue
         self.learnt = learnt
-        self.records: OrderTable = agenda.records
+        self.records: OrderTable = poll_queue.records
 
     def is_watched(self, slot: int) -> bool:
         return self.records.state[slot] != 0
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        records, agenda = self.records, self.agenda
+        records, poll_queue = self.records, self.poll_queue
         added = records.extend(rows)
         slots = np.arange(added.start, added.stop)
         told_at, checked_at = np.asarray(records.told_at)[slots], np.asarray(records.checked_at)
@@ -90,13 +90,13 @@ class PanelOrders:
         is_told = told_at <= now  # else never, or written before the clock was set back
         checked_at[slots[~is_told]] = nan
         for slot in slots[~is_told].tolist():
-            agenda.appoint(slot, now)
+            poll_queue.appoint(slot, now)
         told = slots[is_told]
         shares = [random() for _ in range(len(told))]
-        agenda.join(told, waits(self.learnt, records, told, now), shares, now)
+        poll_queue.join(told, waits(self.learnt, records, told, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
-        taken = self.agenda.take(limit, now)
+        taken = self.poll_queue.take(limit, now)
         if not taken:
             return NOTHING
         slots = np.array(taken, dtype=np.intp)
@@ -105,7 +105,7 @@ class PanelOrders:
             slots=slots,
             numbers=np.asarray(self.records.number)[slots],
             marks=np.asarray(self.records.mark)[slots].tolist(),
-            late=self.agenda.lag(slots, now),
+            late=self.poll_queue.lag(slots, now),
         )
 
     def same(
@@ -132,7 +132,7 @@ class PanelOrders:
         slots = batch.slots[at]
         # Where an order left, another may have come.
         is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
-        unchanged(self.agenda, self.learnt, slots[is_same], now)
+        unchanged(self.poll_queue, self.learnt, slots[is_same], now)
 
     def sight(self, slot: int) -> OrderGlimpse:
         entry = Entry(self.records, slot)
@@ -147,7 +147,7 @@ class PanelOrders:
             records.started[slot] = nan if started is None else started
         records.failures[slot] = records.alone[slot] = 0
         started = Entry(records, slot).started
-        self.agenda.answered(slot, units(self.learnt, after, started, now), now)
+        self.poll_queue.answered(slot, units(self.learnt, after, started, now), now)
 
     def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
         """The orders' keys and when each was asked about, slice by slice; NaN: not known."""
@@ -157,14 +157,16 @@ class PanelOrders:
             yield keys[start:end], times[start:end]
 
     def prospect(self, slot: int, now: float) -> Forecast:
-        return prospect(self.agenda, self.learnt, Entry(self.records, slot), now)
+        return prospect(self.poll_queue, self.learnt, Entry(self.records, slot), now)
 
-    def census(self, now: float, stalled_before: float) -> Iterator[PanelCounts]:
-        census = PanelCounts()
+    def panel_counts(self, now: float, stalled_before: float) -> Iterator[PanelCounts]:
+        panel_counts = PanelCounts()
         for start in range(0, max(1, len(self.records.number)), _COUNTED_AT_ONCE):
             end = min(start + _COUNTED_AT_ONCE, len(self.records.number))
-            census = _count(census, self.agenda, np.arange(start, end), now, stalled_before)
-            yield census
+            panel_counts = _count(
+                panel_counts, self.poll_queue, np.arange(start, end), now, stalled_before
+            )
+            yield panel_counts
 
 
 def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
@@ -180,14 +182,14 @@ def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
 
 def _count(
     so_far: PanelCounts,
-    agenda: PollQueue,
+    poll_queue: PollQueue,
     slots: NDArray[np.intp],
     now: float,
     stalled_before: float,
 ) -> PanelCounts:
-    records = agenda.records
+    records = poll_queue.records
     slots = slots[np.asarray(records.state)[slots] != 0]  # the others are not watched
-    promised = agenda.promised(slots)
+    promised = poll_queue.promised(slots)
     due = promised[promised <= now]
     still_open = slots[np.asarray(records.phase)[slots] == OPEN]
     stalled = still_open[np.asarray(records.progressed_at)[still_open] < stalled_before]

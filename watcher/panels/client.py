@@ -80,7 +80,7 @@ class PanelClient:
         timeout: float,
         on_request: Callable[[str, float, str | None], None],
         on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
-        turns: RoundRobin | None = None,
+        round_robin: RoundRobin | None = None,
         dialect: Dialect = PLAIN,
     ) -> None:
         self.name = name
@@ -90,7 +90,7 @@ class PanelClient:
         self._timeout = timeout
         self._on_request = on_request
         self._on_unread = on_unread
-        self._turns = turns or RoundRobin()
+        self._round_robin = round_robin or RoundRobin()
         self._dialect = dialect
         self._secret = SecretText(key, *dialect.secrets(url))
         self._reading: aiohttp.ClientSession | None = None
@@ -286,7 +286,7 @@ class PanelClient:
             return (
                 self._decoded(reply.body, decode) if reply.is_good else self._acted(reply, decode)
             )
-        await self._turns.take()  # what an action came to waits for nothing
+        await self._round_robin.take()  # what an action came to waits for nothing
         if reply.is_good:
             return self._decoded(reply.body, decode)
         return self._failed(reply, decode)

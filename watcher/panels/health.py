@@ -350,7 +350,7 @@ class PanelHealth:
             more = self._refusing.probes + 1
             self._refusing = msgspec.structs.replace(self._refusing, probes=more)
             return
-        self._judge(call, words, text, now, passed, is_new=is_new)
+        self._rule_engine(call, words, text, now, passed, is_new=is_new)
 
     def _note_alone(self, order: str, was_known: bool, *, is_new: bool) -> None:
         if is_new:
@@ -358,7 +358,7 @@ class PanelHealth:
         if len(self._alone) < _MOST_WORDS:
             self._alone[order] = was_known
 
-    def _judge(
+    def _rule_engine(
         self, call: str, words: str, text: str, now: float, passed: int, *, is_new: bool
     ) -> None:
         is_by_all = self._is_by_all(call, words)

@@ -79,23 +79,25 @@ class Condition:
         """Whether the status alone makes it false, whatever else is or becomes known."""
         return self._statuses is not None and order.status not in self._statuses
 
-    def holds(self, order: Order, situation: RuleContext, past: FiringHistory, now: float) -> bool:
+    def holds(
+        self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
+    ) -> bool:
         """Whether it is true; raises UnknownValue or ConditionFailed where that can't be told.
 
         An order whose age is not known exactly must fit at every age that it may have.
         """
-        if not self._is_true(order, situation, past, now):
+        if not self._is_true(order, rule_context, past, now):
             return False
         if self._needs_age and order.origin is Origin.UNDATED:
             for other in submissions(order, self.durations, now):
-                if not self._is_true(other, situation, past, now):
+                if not self._is_true(other, rule_context, past, now):
                     raise UnknownValue([f"order.{name}" for name in self._needs_age])
         return True
 
     def _is_true(
-        self, order: Order, situation: RuleContext, past: FiringHistory, now: float
+        self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> bool:
-        facts = self._facts(order, situation, past, now)
+        facts = self._facts(order, rule_context, past, now)
         try:
             result = self._program.execute(facts)
         except Exception as error:  # noqa: BLE001  the engine raises whatever type fits
@@ -105,9 +107,11 @@ class Condition:
             raise self._why(facts, cause) if result is None else ConditionFailed(cause)
         return result
 
-    def values(self, order: Order, situation: RuleContext, past: FiringHistory, now: float) -> str:
+    def values(
+        self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
+    ) -> str:
         """What it looks at and finds, for people: "order.status = partial, …"."""
-        facts = self._facts(order, situation, past, now)
+        facts = self._facts(order, rule_context, past, now)
         return ", ".join(
             f"{name}.{field} = {_readable(value)}"
             for name, fields in facts.items()
@@ -135,7 +139,7 @@ class Condition:
         return name in self._variables
 
     def _facts(
-        self, order: Order, situation: RuleContext, past: FiringHistory, now: float
+        self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> dict[str, Any]:
         """Just the values that the condition names: turning values into CEL's is what costs."""
         facts: dict[str, Any] = {}
@@ -143,10 +147,10 @@ class Condition:
             facts["order"] = {n: ORDER[n](order, past, now) for n in self.fields["order"]}
         if self.fields["service"]:
             facts["service"] = {
-                n: plain(getattr(situation.service, n, None)) for n in self.fields["service"]
+                n: plain(getattr(rule_context.service, n, None)) for n in self.fields["service"]
             }
         if self.fields["panel"]:
-            facts["panel"] = {n: getattr(situation.panel, n) for n in self.fields["panel"]}
+            facts["panel"] = {n: getattr(rule_context.panel, n) for n in self.fields["panel"]}
         if "now" in self._variables:
             facts["now"] = moment(now)
         return facts
@@ -169,9 +173,9 @@ class Condition:
                     raise ValueError(f"there is no {name}.{field}; {name} has: {known}")
 
     def _try_samples(self) -> None:
-        for order, situation, now in samples():
+        for order, rule_context, now in samples():
             try:
-                self.holds(order, situation, FiringHistory(), now)
+                self.holds(order, rule_context, FiringHistory(), now)
             except ConditionFailed as error:
                 raise ValueError(str(error)) from None
 

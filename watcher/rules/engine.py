@@ -148,15 +148,15 @@ class RuleEngine:
     def decisions(self, order: Order, now: float) -> list[Decision]:
         """Every rule's decision on the order, for people, with nothing counted or reserved."""
         order = self.hindsight.order(order, now)
-        situation = self._situation(order)
-        return [self._explain(rule, order, situation, now) for rule in self.rules]
+        rule_context = self._rule_context(order)
+        return [self._explain(rule, order, rule_context, now) for rule in self.rules]
 
-    def judge(self, orders: Iterable[Order], now: float) -> RuleOutcome:
+    def evaluate(self, orders: Iterable[Order], now: float) -> RuleOutcome:
         """What the rules want for these orders now; it is reserved until `release`."""
-        verdict = RuleOutcome()
+        rule_outcome = RuleOutcome()
         for recorded in orders:
             order = self.hindsight.order(recorded, now)
-            situation: RuleContext | None = None
+            rule_context: RuleContext | None = None
             again: list[float] = []
             for rule in self.rules:
                 if rule.name in self.switched_off:
@@ -167,25 +167,25 @@ class RuleEngine:
                     self.evaluations[rule.name] += 1
                     self._failing.pop(rule.name, None)
                     continue
-                if situation is None:
-                    situation = self._situation(order)
-                decision = self._judge_one(rule, order, situation, now, verdict)
+                if rule_context is None:
+                    rule_context = self._rule_context(order)
+                decision = self._judge_one(rule, order, rule_context, now, rule_outcome)
                 if decision.again_at is not None:
                     again.append(decision.again_at)
                 if decision.fires:  # the next rule must see what this one has planned
-                    situation = self._situation(order)
-            verdict.looks.append((order, min(again, default=None)))
-        return verdict
+                    rule_context = self._rule_context(order)
+            rule_outcome.looks.append((order, min(again, default=None)))
+        return rule_outcome
 
-    def release(self, verdict: RuleOutcome) -> None:
+    def release(self, rule_outcome: RuleOutcome) -> None:
         """The verdict did not come on record: as if it had not been."""
-        for firing in verdict.firings:
-            self.release_firing(firing, verdict)
+        for firing in rule_outcome.firings:
+            self.release_firing(firing, rule_outcome)
 
-    def release_firing(self, firing: Firing, verdict: RuleOutcome) -> None:
+    def release_firing(self, firing: Firing, rule_outcome: RuleOutcome) -> None:
         """This firing of the verdict did not come on record."""
         key = (firing.rule, firing.dry_run, firing.panel, firing.order)
-        self._past[key] = verdict.before[key]
+        self._past[key] = rule_outcome.before[key]
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
             _discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
 
@@ -207,36 +207,41 @@ class RuleEngine:
         return any("balance" in rule.condition.fields["panel"] for rule in self.rules)
 
     def _judge_one(
-        self, rule: Rule, order: Order, situation: RuleContext, now: float, verdict: RuleOutcome
+        self,
+        rule: Rule,
+        order: Order,
+        rule_context: RuleContext,
+        now: float,
+        rule_outcome: RuleOutcome,
     ) -> Decision:
         self.evaluations[rule.name] += 1
-        decision = self._decide(rule, order, situation, now)
+        decision = self._decide(rule, order, rule_context, now)
         brake = self._brakes[rule.name, rule.dry_run, order.panel]
         if decision.fires and brake.is_full(rule.per_hour, now):
             brake.hold(now)
-            verdict.held.append((rule.name, order.panel))
-            decision = self._decide(rule, order, situation, now)
+            rule_outcome.held.append((rule.name, order.panel))
+            decision = self._decide(rule, order, rule_context, now)
         if decision.fires:
-            self._reserve(rule, order, decision, now, verdict)
+            self._reserve(rule, order, decision, now, rule_outcome)
         elif decision.reason is Reason.FAILED:
-            self._note_failure(rule, order, decision, verdict)
+            self._note_failure(rule, order, decision, rule_outcome)
         elif decision.reason not in _SAYS_NOTHING:
             self._failing.pop(rule.name, None)
         return decision
 
     def _note_failure(
-        self, rule: Rule, order: Order, decision: Decision, verdict: RuleOutcome
+        self, rule: Rule, order: Order, decision: Decision, rule_outcome: RuleOutcome
     ) -> None:
         """One odd order can't stop a rule; a rule that fails at every order is left out."""
         self.failures[rule.name] += 1
         self._failing[rule.name] += 1
-        verdict.failures.append((order, decision))
+        rule_outcome.failures.append((order, decision))
         if self._failing[rule.name] >= FAILURES_IN_A_ROW:
             self.switched_off[rule.name] = decision.detail
-            verdict.switched_off.append((rule.name, decision.detail))
+            rule_outcome.switched_off.append((rule.name, decision.detail))
 
-    def _explain(self, rule: Rule, order: Order, situation: RuleContext, now: float) -> Decision:
-        decision = self._decide(rule, order, situation, now)
+    def _explain(self, rule: Rule, order: Order, rule_context: RuleContext, now: float) -> Decision:
+        decision = self._decide(rule, order, rule_context, now)
         cause = self.switched_off.get(rule.name)
         if cause is not None:
             detail = f"the rule fails and is switched off until a reload: {cause}"
@@ -244,13 +249,13 @@ class RuleEngine:
         if decision.reason is not Reason.CONDITION_FALSE:
             return decision
         past = self._past_of(rule, order, now)
-        found = rule.condition.values(order, situation, past, now)
+        found = rule.condition.values(order, rule_context, past, now)
         return msgspec.structs.replace(decision, detail=f"{decision.detail}: {found}")
 
-    def _decide(self, rule: Rule, order: Order, situation: RuleContext, now: float) -> Decision:
+    def _decide(self, rule: Rule, order: Order, rule_context: RuleContext, now: float) -> Decision:
         past = self._past_of(rule, order, now)
         held_until = self.held_until(rule, order.panel)
-        return decide(rule, order, situation, past, now, held_until)
+        return decide(rule, order, rule_context, past, now, held_until)
 
     def _past_of(self, rule: Rule, order: Order, now: float) -> FiringHistory:
         past = self._past.get((rule.name, rule.dry_run, order.panel, order.id))
@@ -261,14 +266,14 @@ class RuleEngine:
         )
 
     def _reserve(
-        self, rule: Rule, order: Order, decision: Decision, now: float, verdict: RuleOutcome
+        self, rule: Rule, order: Order, decision: Decision, now: float, rule_outcome: RuleOutcome
     ) -> None:
         key = (rule.name, rule.dry_run, order.panel, order.id)
-        past = verdict.before[key] = self._past.get(key, FiringHistory())
+        past = rule_outcome.before[key] = self._past.get(key, FiringHistory())
         self._past[key] = FiringHistory(past.count + 1, now)
         self._brakes[rule.name, rule.dry_run, order.panel].count(now)
         self.firings[rule.name] += 1
-        verdict.firings.append(
+        rule_outcome.firings.append(
             Firing(
                 rule=rule.name,
                 action=rule.action,
@@ -283,7 +288,7 @@ class RuleEngine:
             return
         kind = Kind(rule.action)
         self._open_actions[order.panel, order.id].add(kind)
-        verdict.plans.append(
+        rule_outcome.plans.append(
             ActionPlan(
                 kind=kind,
                 panel=order.panel,
@@ -293,7 +298,7 @@ class RuleEngine:
             )
         )
 
-    def _situation(self, order: Order) -> RuleContext:
+    def _rule_context(self, order: Order) -> RuleContext:
         key = (order.panel, order.id)
         balance = self.balances.get(order.panel)
         panel = PanelVariables(order.panel)

@@ -33,7 +33,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 def decide(
     rule: Rule,
     order: Order,
-    situation: RuleContext,
+    rule_context: RuleContext,
     past: FiringHistory,
     now: float,
     held_until: float | None,
@@ -42,7 +42,7 @@ def decide(
 
     `held_until` is set while the rule's brake holds it at this panel.
     """
-    reason, detail, again_at = _weigh(rule, order, situation, past, now, held_until)
+    reason, detail, again_at = _weigh(rule, order, rule_context, past, now, held_until)
     return Decision(
         rule=rule.name, action=rule.action, reason=reason, detail=detail, again_at=again_at
     )
@@ -51,7 +51,7 @@ def decide(
 def _weigh(
     rule: Rule,
     order: Order,
-    situation: RuleContext,
+    rule_context: RuleContext,
     past: FiringHistory,
     now: float,
     held_until: float | None,
@@ -64,13 +64,13 @@ def _weigh(
         return Reason.NOT_CHECKED, "the panel has not told of the order yet", None
     again_at = rule.condition.next_look(order, now)
     try:
-        if not rule.condition.holds(order, situation, past, now):
+        if not rule.condition.holds(order, rule_context, past, now):
             return Reason.CONDITION_FALSE, "the condition is false", again_at
     except UnknownValue as unknown:
-        return Reason.VALUE_UNKNOWN, why_unknown(unknown.names, order, situation), again_at
+        return Reason.VALUE_UNKNOWN, why_unknown(unknown.names, order, rule_context), again_at
     except ConditionFailed as failed:
         return Reason.FAILED, str(failed), again_at
-    hindrance = _hindrance(rule, order, situation)
+    hindrance = _hindrance(rule, order, rule_context)
     if hindrance:
         return (*hindrance, again_at)
     limit = _limit(rule, past, now, held_until)
@@ -81,37 +81,37 @@ def _weigh(
     return reason, f"{verb} {rule.action}: {rule.condition.text}", now + rule.every
 
 
-def _hindrance(rule: Rule, order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
+def _hindrance(rule: Rule, order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
     """What makes the action useless or double, whatever the condition says."""
     if rule.action is RuleAction.REFILL:
-        return _refill_hindrance(order, situation)
+        return _refill_hindrance(order, rule_context)
     if rule.action is RuleAction.CANCEL:
-        return _cancel_hindrance(order, situation)
+        return _cancel_hindrance(order, rule_context)
     return None
 
 
-def _refill_hindrance(order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
+def _refill_hindrance(order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
     if order.status not in DELIVERED:
         return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be refilled"
-    if Kind.REFILL in situation.open_actions:
+    if Kind.REFILL in rule_context.open_actions:
         return Reason.ACTION_OPEN, "a refill is planned, under way or unresolved"
-    if situation.refill_running:
+    if rule_context.refill_running:
         return Reason.REFILL_RUNNING, "a refill is running at the panel"
-    if situation.refill_disabled:
-        return Reason.SERVICE_REFUSES, f"the panel said: {situation.refill_disabled}"
-    if situation.service is not None and situation.service.refill is False:
+    if rule_context.refill_disabled:
+        return Reason.SERVICE_REFUSES, f"the panel said: {rule_context.refill_disabled}"
+    if rule_context.service is not None and rule_context.service.refill is False:
         return Reason.SERVICE_REFUSES, "the price list says that the service has no refill"
     return None
 
 
-def _cancel_hindrance(order: Order, situation: RuleContext) -> tuple[Reason, str] | None:
+def _cancel_hindrance(order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
     if order.status in FINAL:
         return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be cancelled"
-    if Kind.CANCEL in situation.open_actions:
+    if Kind.CANCEL in rule_context.open_actions:
         return Reason.ACTION_OPEN, "a cancel is planned, under way or unresolved"
-    if situation.cancel_accepted:
+    if rule_context.cancel_accepted:
         return Reason.CANCEL_ACCEPTED, "the panel has accepted a cancel; the status will tell"
-    if situation.service is not None and situation.service.cancel is False:
+    if rule_context.service is not None and rule_context.service.cancel is False:
         return Reason.SERVICE_REFUSES, "the price list says that the service has no cancel"
     return None
 

@@ -104,15 +104,15 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
     return [msgspec.structs.replace(order, submitted_at=at) for at in (*earlier, now - _BEFORE_ALL)]
 
 
-def why_unknown(names: Sequence[str], order: Order, situation: RuleContext) -> str:
+def why_unknown(names: Sequence[str], order: Order, rule_context: RuleContext) -> str:
     """What is missing for a condition, and what to do about it where that is possible."""
-    return "; ".join(dict.fromkeys(_why_unknown(name, order, situation) for name in names))
+    return "; ".join(dict.fromkeys(_why_unknown(name, order, rule_context) for name in names))
 
 
-def _why_unknown(name: str, order: Order, situation: RuleContext) -> str:
+def _why_unknown(name: str, order: Order, rule_context: RuleContext) -> str:
     of, _, field = name.partition(".")
     if of == "service" or name == "order.service":
-        return _why_no_service(name, order, situation)
+        return _why_no_service(name, order, rule_context)
     if field in ("finished_at", "finished_ago"):
         if order.phase is Phase.OPEN:
             return f"{name} is not known: the order has not finished"
@@ -128,13 +128,13 @@ def _why_unknown(name: str, order: Order, situation: RuleContext) -> str:
     return f"the panel has not told {name}"
 
 
-def _why_no_service(name: str, order: Order, situation: RuleContext) -> str:
+def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
     if order.service is None:
         return (
             "this order's service is not known: track it from a list with a service column,"
             " or with `watcher track --service`"
         )
-    if situation.service is None:
+    if rule_context.service is None:
         return f"service {order.service} is not in the price list of {order.panel}"
     return f"the price list of {order.panel} does not tell {name} of service {order.service}"
 
@@ -147,9 +147,9 @@ def samples() -> list[tuple[Order, RuleContext, float]]:
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )
-    situation = RuleContext(panel=PanelVariables("p", 10.0, "USD"), service=service)
+    rule_context = RuleContext(panel=PanelVariables("p", 10.0, "USD"), service=service)
     return [
-        (_sample_order(status), situation, now) for status in Status for now in (60.0, 4e6, 4e8)
+        (_sample_order(status), rule_context, now) for status in Status for now in (60.0, 4e6, 4e8)
     ]
 
 

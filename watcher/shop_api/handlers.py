@@ -43,20 +43,27 @@ class ShopHandlers:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        judge: RuleEngine,
-        intake: OrderCommands,
-        stations: Mapping[str, PanelWorkers],
+        watchlist: Watchlist,
+        rule_engine: RuleEngine,
+        commands: OrderCommands,
+        panel_workers: Mapping[str, PanelWorkers],
         shops: Callable[[], Sequence[Shop]],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._judge = judge
-        self._stations = stations
-        self._finder = OrderLookup(
-            store=store, book=book, intake=intake, stations=stations, shops=shops, clock=clock
+        self._rule_engine = rule_engine
+        self._panel_workers = panel_workers
+        self._lookup = OrderLookup(
+            store=store,
+            watchlist=watchlist,
+            commands=commands,
+            panel_workers=panel_workers,
+            shops=shops,
+            clock=clock,
         )
-        self._till = Ordering(intake=intake, finder=self._finder, stations=stations, clock=clock)
+        self._ordering = Ordering(
+            commands=commands, lookup=self._lookup, panel_workers=panel_workers, clock=clock
+        )
         self._answers: Mapping[str, Callable[[Shop, Sent], Awaitable[object]]] = {
             "services": self._services,
             "balance": self._balance,
@@ -93,7 +100,11 @@ class ShopHandlers:
 
     async def _balance(self, shop: Shop, sent: Sent) -> object:
         """Of several panels what is left at all of them, in the currency of the first."""
-        known = [self._judge.balances[name] for name in shop.panels if name in self._judge.balances]
+        known = [
+            self._rule_engine.balances[name]
+            for name in shop.panels
+            if name in self._rule_engine.balances
+        ]
         if not known:
             raise RequestError("The balance is not known yet")
         same = [left.amount for left in known if left.currency == known[0].currency]
@@ -101,13 +112,13 @@ class ShopHandlers:
 
     async def _status(self, shop: Shop, sent: Sent) -> object:
         texts, is_list = _ids(sent, "order", "orders")
-        found = await self._finder.orders(shop, texts)
+        found = await self._lookup.orders(shop, texts)
         rows = {text: encoding.status_row(order) for text, order in found.items()}
         return rows if is_list else rows[texts[0]]
 
     async def _refill_status(self, shop: Shop, sent: Sent) -> object:
         texts, is_list = _ids(sent, "refill", "refills")
-        found = await self._finder.refills(shop, texts)
+        found = await self._lookup.refills(shop, texts)
         words = {text: encoding.refill_word(refill) for text, refill in found.items()}
         if is_list:
             return encoding.rows("refill", "status", words)
@@ -115,12 +126,12 @@ class ShopHandlers:
         return word if isinstance(word, dict) else {"status": word}
 
     async def _add(self, shop: Shop, sent: Sent) -> object:
-        return {"order": identity(await self._till.add(shop, sent))}
+        return {"order": identity(await self._ordering.add(shop, sent))}
 
     async def _refill(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.REFILL)
         texts, is_list = _ids(sent, "order", "orders")
-        results = await self._till.act(shop, Kind.REFILL, texts)
+        results = await self._ordering.act(shop, Kind.REFILL, texts)
         if is_list:
             told = {
                 text: encoding.error(result) if isinstance(result, ShopError) else identity(result)
@@ -132,7 +143,7 @@ class ShopHandlers:
 
     async def _cancel(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.CANCEL)
-        results = await self._till.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
+        results = await self._ordering.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
         told = {
             text: encoding.error(result) if isinstance(result, ShopError) else 1
             for text, result in results.items()
@@ -141,8 +152,10 @@ class ShopHandlers:
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
         """What no panel behind the key can do is an unknown action, as there."""
-        stations = [self._stations[name] for name in shop.panels if name in self._stations]
-        if not any(station.config.profile.can(kind) for station in stations):
+        panel_workers = [
+            self._panel_workers[name] for name in shop.panels if name in self._panel_workers
+        ]
+        if not any(workers.config.profile.can(kind) for workers in panel_workers):
             raise RefusedAnswer(Refusal.REQUEST)
 
 

@@ -37,16 +37,16 @@ class OrderLookup:
         self,
         *,
         store: Store,
-        book: Watchlist,
-        intake: OrderCommands,
-        stations: Mapping[str, PanelWorkers],
+        watchlist: Watchlist,
+        commands: OrderCommands,
+        panel_workers: Mapping[str, PanelWorkers],
         shops: Callable[[], Sequence[Shop]],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._book = book
-        self._intake = intake
-        self._stations = stations
+        self._watchlist = watchlist
+        self._commands = commands
+        self._panel_workers = panel_workers
         self._shops = shops
         self._clock = clock
 
@@ -123,7 +123,7 @@ class OrderLookup:
         strange = [order_id for order_id in ids if order_id not in found and takes_up]
         seconds = 0.0 if self._is_down(panel) else LOOK_WITHIN
         looked_up, _ = await asyncio.gather(
-            self._look_up(panel, strange, seconds), self._intake.look(panel, new, seconds)
+            self._look_up(panel, strange, seconds), self._commands.look(panel, new, seconds)
         )
         return found | looked_up | self._watched(panel, new)
 
@@ -136,7 +136,7 @@ class OrderLookup:
         return found
 
     def _watched(self, panel: str, ids: Iterable[str]) -> dict[str, Order]:
-        orders = ((order_id, self._book.order(panel, order_id)) for order_id in ids)
+        orders = ((order_id, self._watchlist.order(panel, order_id)) for order_id in ids)
         return {order_id: order for order_id, order in orders if order is not None}
 
     async def _look_up(
@@ -149,22 +149,22 @@ class OrderLookup:
         faults: dict[str, Order | ShopError] = dict.fromkeys(archived, ShopError(ARCHIVED))
         ids, now = [i for i in strange if i not in archived], self._clock()
         pending: dict[str, Order | ShopError] = {i: new_order(panel, i, now) for i in ids}
-        station = self._stations.get(panel)
-        if station is None:
+        workers = self._panel_workers.get(panel)
+        if workers is None:
             return pending | faults
-        poller = station.poller
-        room = max(0, MOST_STRANGE - len(poller.strangers))
+        poller = workers.poller
+        room = max(0, MOST_STRANGE - len(poller.untracked))
         await poller.look_up(ids[:room], seconds)
         known, now = await self._known(panel, ids), self._clock()
         for order_id in ids:
-            refusal = poller.strangers.refusal(order_id, now)
+            refusal = poller.untracked.refusal(order_id, now)
             if refusal is not None:
                 faults[order_id] = ShopError(Refusal.ORDER.text if refusal == LEFT_OUT else refusal)
         return pending | faults | known
 
     def _is_down(self, panel: str) -> bool:
-        station = self._stations.get(panel)
-        return station is None or station.line.paused_until(self._clock()) is not None
+        workers = self._panel_workers.get(panel)
+        return workers is None or workers.gateway.paused_until(self._clock()) is not None
 
 
 def _is_new(order: Order) -> bool:

@@ -31,14 +31,14 @@ class Ordering:
     def __init__(
         self,
         *,
-        intake: OrderCommands,
-        finder: OrderLookup,
-        stations: Mapping[str, PanelWorkers],
+        commands: OrderCommands,
+        lookup: OrderLookup,
+        panel_workers: Mapping[str, PanelWorkers],
         clock: Callable[[], float],
     ) -> None:
-        self._intake = intake
-        self._finder = finder
-        self._stations = stations
+        self._commands = commands
+        self._lookup = lookup
+        self._panel_workers = panel_workers
         self._clock = clock
 
     async def add(self, shop: Shop, sent: Mapping[str, str]) -> str:
@@ -56,7 +56,7 @@ class Ordering:
             reason=f"shop {shop.name}",
             idempotency_key=order_key(shop, _likeness(shop, panel, params)),
         )
-        action = await self._intake.submit_once(plan, shop.duplicate_within)
+        action = await self._commands.submit_once(plan, shop.duplicate_within)
         order_id = _id(shop, await self._result(action))
         if isinstance(order_id, ShopError):
             raise RequestError(order_id)
@@ -64,10 +64,10 @@ class Ordering:
 
     async def act(self, shop: Shop, kind: Kind, texts: Sequence[str]) -> dict[str, str | ShopError]:
         """What the panels gave for each id: of an accepted refill, the shop's id for it."""
-        found = await self._finder.orders(shop, texts)
+        found = await self._lookup.orders(shop, texts)
         checked = {text: _checked(kind, order) for text, order in found.items()}
         good = {text: order for text, order in checked.items() if isinstance(order, Order)}
-        planned = await self._intake.act_on(kind, [*good.values()], f"shop {shop.name}")
+        planned = await self._commands.act_on(kind, [*good.values()], f"shop {shop.name}")
         results = await asyncio.gather(*map(self._result, planned))
         ids = dict(zip(good, (_id(shop, result) for result in results), strict=True))
         return {
@@ -84,9 +84,9 @@ class Ordering:
             left = until - time.monotonic()
             if left <= 0 or (action.state is ActionState.PLANNED and self._rests(action, left)):
                 break
-            action = await self._intake.wait_for(action, left)
+            action = await self._commands.wait_for(action, left)
         if action.state is ActionState.PLANNED:
-            action = await self._intake.withdraw(action, NOT_SENT)
+            action = await self._commands.withdraw(action, NOT_SENT)
         if action.state is ActionState.ACCEPTED:
             return action
         if action.state is ActionState.REJECTED:
@@ -95,9 +95,9 @@ class Ordering:
 
     def _rests(self, action: Action, seconds: float) -> bool:
         """Whether nothing will be sent to the panel for so long."""
-        station = self._stations.get(action.panel)
-        until = station.line.paused_until(self._clock()) if station else None
-        return station is None or (until is not None and until > self._clock() + seconds)
+        workers = self._panel_workers.get(action.panel)
+        until = workers.gateway.paused_until(self._clock()) if workers else None
+        return workers is None or (until is not None and until > self._clock() + seconds)
 
 
 def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:

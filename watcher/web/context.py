@@ -30,14 +30,14 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
 
     store: Store
-    book: Watchlist
-    judge: RuleEngine
-    intake: OrderCommands
-    survey: DaemonStatus
-    stations: Mapping[str, PanelWorkers]
-    desk: ShopHandlers
+    watchlist: Watchlist
+    rule_engine: RuleEngine
+    commands: OrderCommands
+    daemon_status: DaemonStatus
+    panel_workers: Mapping[str, PanelWorkers]
+    handlers: ShopHandlers
     shops: Callable[[], tuple[Shop, ...]]
-    outlets: Receivers
+    receivers: Receivers
     metrics: Metrics
     clock: Callable[[], float]
     token: Callable[[], Secret | None]
@@ -46,20 +46,20 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def view(self, order: Order) -> OrderView:
         """An order as it is told."""
-        station, now = self.stations.get(order.panel), self.clock()
-        limit = None if station is None else station.config.settings.stalled_after
-        entry = self.book.entry(order.panel, order.id)
-        next_check_at = self.book.next_check(order.panel, order.id, now)
+        workers, now = self.panel_workers.get(order.panel), self.clock()
+        limit = None if workers is None else workers.config.settings.stalled_after
+        entry = self.watchlist.entry(order.panel, order.id)
+        next_check_at = self.watchlist.next_check(order.panel, order.id, now)
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
         """Whether the panel's API tells how far refills are."""
-        station = self.stations.get(panel)
-        return station is not None and station.config.profile.can("refill_status")
+        workers = self.panel_workers.get(panel)
+        return workers is not None and workers.config.profile.can("refill_status")
 
     def prospect(self, order: Order) -> Forecast | None:
         """The order's next check, None where it is closed."""
-        return self.book.prospect(order.panel, order.id, self.clock())
+        return self.watchlist.prospect(order.panel, order.id, self.clock())
 
 
 BACKEND = web.AppKey("backend", WebContext)

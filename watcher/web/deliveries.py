@@ -31,40 +31,42 @@ class NotDelivered(RequestError):
     code = "undelivered"
 
 
-async def list_notify(backend: WebContext, request: web.Request) -> tuple[int, NotifyList]:
-    given_up = await backend.store.given_up()
-    couriers = backend.outlets.couriers.items()
-    return 200, NotifyList([_notify_view(courier, given_up.get(n, 0)) for n, courier in couriers])
+async def list_notify(context: WebContext, request: web.Request) -> tuple[int, NotifyList]:
+    given_up = await context.store.given_up()
+    notify_workers = context.receivers.notify_workers.items()
+    return 200, NotifyList(
+        [_notify_view(notify_worker, given_up.get(n, 0)) for n, notify_worker in notify_workers]
+    )
 
 
-async def test_notify(backend: WebContext, request: web.Request) -> tuple[int, Delivered]:
-    courier = backend.outlets.courier(request.match_info["name"])
+async def test_notify(context: WebContext, request: web.Request) -> tuple[int, Delivered]:
+    notify_worker = context.receivers.notify_worker(request.match_info["name"])
     try:
-        await courier.test()
+        await notify_worker.test()
     except Undelivered as error:
-        raise NotDelivered(f"{courier.target.name}: {error}") from None
-    return 200, Delivered(courier.target.name)
+        raise NotDelivered(f"{notify_worker.target.name}: {error}") from None
+    return 200, Delivered(notify_worker.target.name)
 
 
-async def list_events(backend: WebContext, request: web.Request) -> tuple[int, EventsList]:
-    newest = await backend.store.newest_change() if backend.outlets.feeds else 0
-    dead = await backend.store.count_dead_events()
-    feeds = backend.outlets.feeds.values()
+async def list_events(context: WebContext, request: web.Request) -> tuple[int, EventsList]:
+    newest = await context.store.newest_change() if context.receivers.feeds else 0
+    dead = await context.store.count_dead_events()
+    feeds = context.receivers.feeds.values()
     return 200, EventsList(
         [_events_view(feed, newest, dead.get(feed.target.name, 0)) for feed in feeds]
     )
 
 
-async def list_dead(backend: WebContext, request: web.Request) -> tuple[int, DeadList]:
-    feed = backend.outlets.feed(request.match_info["name"])
-    dead = await backend.store.dead_events(feed.target.name, _MOST)
+async def list_dead(context: WebContext, request: web.Request) -> tuple[int, DeadList]:
+    feed = context.receivers.feed(request.match_info["name"])
+    dead = await context.store.dead_events(feed.target.name, _MOST)
     return 200, DeadList(
         [DeadView(one.change, one.panel, one.order, moment(one.at), one.error) for one in dead]
     )
 
 
-async def replay_events(backend: WebContext, request: web.Request) -> tuple[int, ReplayAnswer]:
-    feed = backend.outlets.feed(request.match_info["name"])
+async def replay_events(context: WebContext, request: web.Request) -> tuple[int, ReplayAnswer]:
+    feed = context.receivers.feed(request.match_info["name"])
     body = await read_body(request, ReplayRequest)
     if sum((body.since is not None, body.order is not None, body.dead)) != 1:
         raise RequestError("name one of: since, order, dead")
@@ -77,19 +79,19 @@ async def replay_events(backend: WebContext, request: web.Request) -> tuple[int,
         await feed.replay_order(body.order.panel, str(body.order.order))
     else:
         dead = await feed.replay_dead()
-    backend.outlets.wake(feed)
+    context.receivers.wake(feed)
     return 202, ReplayAnswer(feed.target.name, dead)
 
 
-def _notify_view(courier: NotifyWorker, given_up: int) -> NotifyView:
-    target = courier.target
+def _notify_view(notify_worker: NotifyWorker, given_up: int) -> NotifyView:
+    target = notify_worker.target
     return NotifyView(
         name=target.name,
         on=sorted(target.on),
-        queued=courier.waiting,
+        queued=notify_worker.waiting,
         given_up=given_up,
-        arrived_at=moment_or_none(courier.arrived_at),
-        error=courier.error,
+        arrived_at=moment_or_none(notify_worker.arrived_at),
+        error=notify_worker.error,
     )
 
 

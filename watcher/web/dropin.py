@@ -74,25 +74,25 @@ def drop_in() -> Respond:
     seats = ConcurrencyLimit(AT_ONCE)
 
     async def respond(request: web.Request) -> web.Response:
-        backend = request.app[BACKEND]
+        context = request.app[BACKEND]
         sent = await _sent(request)
         if sent is None:
             return json_answer(200, {"error": Refusal.REQUEST.text})
-        shop = _shop_of(backend.shops(), sent.get("key", "").strip() or _key_of(request))
+        shop = _shop_of(context.shops(), sent.get("key", "").strip() or _key_of(request))
         if shop is None:
             return json_answer(200, {"error": Refusal.KEY.text})
         sent["action"] = sent.get("action", "").strip().lower()
         action = sent["action"] if sent["action"] in ACTIONS else "other"
-        backend.metrics.shop_requests.labels(shop.name, action).inc()
+        context.metrics.shop_requests.labels(shop.name, action).inc()
         try:
             _check_rate(shop, buckets)
             with seats:
-                answer = await backend.desk.answer(shop, sent)
+                answer = await context.handlers.answer(shop, sent)
         except (TooMany, StoreError):
-            backend.metrics.shop_failures.labels(shop.name, action).inc()
+            context.metrics.shop_failures.labels(shop.name, action).inc()
             raise
         failed = isinstance(answer, dict) and "error" in answer
-        backend.metrics.shop_failures.labels(shop.name, action).inc(int(failed))
+        context.metrics.shop_failures.labels(shop.name, action).inc(int(failed))
         return json_answer(200, answer)
 
     return respond

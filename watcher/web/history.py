@@ -19,9 +19,9 @@ from watcher.web.shapes import ChangeView, HistoryList
 from watcher.web.views import moment
 
 
-async def list_history(backend: WebContext, request: web.Request) -> tuple[int, HistoryList]:
+async def list_history(context: WebContext, request: web.Request) -> tuple[int, HistoryList]:
     limit, after = page_of(request)
-    found, next_id = await backend.store.changes(
+    found, next_id = await context.store.changes(
         panel=request.query.get("panel") or None,
         since=time_of(request, "since"),
         newest=flag(request, "newest"),

@@ -59,24 +59,24 @@ class SubmissionRejected(RequestError):
     code = "rejected"
 
 
-async def track(backend: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
+async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
     body = await read_body(request, TrackRequest, LARGEST_BODY)
     orders: dict[tuple[str, str], Order] = {}
     rejected = []
     known = 0
     for index, raw in enumerate(body.orders):
         try:
-            order = _order_of(backend, raw)
+            order = _order_of(context, raw)
         except (msgspec.ValidationError, WatcherError) as error:
             rejected.append(Rejected(index, str(error)))
             continue
         known += (order.panel, order.id) in orders
         orders.setdefault((order.panel, order.id), order)
-    tracked = await backend.intake.track(list(orders.values())) if orders else []
+    tracked = await context.commands.track(list(orders.values())) if orders else []
     known += len(orders) - len(tracked)
     for order in tracked:
         del orders[order.panel, order.id]
-    updated = await backend.intake.name_services(list(orders.values()))
+    updated = await context.commands.name_services(list(orders.values()))
     late = [order for order in tracked if order.origin is not Origin.WHOLE]
     return 200, TrackAnswer(
         tracked=len(tracked),
@@ -88,7 +88,7 @@ async def track(backend: WebContext, request: web.Request) -> tuple[int, TrackAn
     )
 
 
-async def submit(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+async def submit(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= 200 or not key.isprintable():
         raise RequestError("header Idempotency-Key: 1 to 200 printable characters are required")
@@ -99,23 +99,23 @@ async def submit(backend: WebContext, request: web.Request) -> tuple[int, Action
         params["link"] = body.link
     if body.quantity is not None:
         params["quantity"] = str(body.quantity)
-    action = await backend.intake.submit(body.panel, params, key)
-    action = await backend.intake.wait_for(action, SUBMIT_WAIT)
+    action = await context.commands.submit(body.panel, params, key)
+    action = await context.commands.wait_for(action, SUBMIT_WAIT)
     if action.state is ActionState.REJECTED:
         raise SubmissionRejected(action.answer or "the panel refused the order")
-    return await _submitted(backend, action)
+    return await _submitted(context, action)
 
 
-async def list_orders(backend: WebContext, request: web.Request) -> tuple[int, OrderList]:
+async def list_orders(context: WebContext, request: web.Request) -> tuple[int, OrderList]:
     limit, after = page_of(request)
-    now = backend.clock()
+    now = context.clock()
     stalled_before: Mapping[str, float] | None = None
     if flag(request, "stalled"):
         stalled_before = {
-            name: now - station.config.settings.stalled_after
-            for name, station in backend.stations.items()
+            name: now - workers.config.settings.stalled_after
+            for name, workers in context.panel_workers.items()
         }
-    orders, next_key = await backend.store.orders(
+    orders, next_key = await context.store.orders(
         panel=request.query.get("panel") or None,
         status=one_of(request, "status", Status),
         problem=flag(request, "problem") or None,
@@ -124,80 +124,80 @@ async def list_orders(backend: WebContext, request: web.Request) -> tuple[int, O
         limit=limit,
         after=after,
     )
-    views = [backend.view(_live(backend, order)) for order in orders]
+    views = [context.view(_live(context, order)) for order in orders]
     return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
 
 
-async def show(backend: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
+async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    order = await backend.intake.order(panel, order_id)
-    history = await backend.store.history(panel, order_id)
-    actions, _ = await backend.store.actions(panel=panel, order=order_id, limit=1000)
-    prospect = backend.prospect(order)
+    order = await context.commands.order(panel, order_id)
+    history = await context.store.history(panel, order_id)
+    actions, _ = await context.store.actions(panel=panel, order=order_id, limit=1000)
+    prospect = context.prospect(order)
     return 200, OrderDetail(
-        state=backend.view(order),
+        state=context.view(order),
         history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
         refills=[
-            refill_view(refill, tells=backend.tells_of_refills(panel))
-            for refill in await backend.store.refills(panel, order_id)
+            refill_view(refill, tells=context.tells_of_refills(panel))
+            for refill in await context.store.refills(panel, order_id)
         ],
         actions=[action_view(action) for action in actions],
-        firings=[firing_view(firing) for firing in await backend.store.firings(panel, order_id)],
+        firings=[firing_view(firing) for firing in await context.store.firings(panel, order_id)],
         next_check=None if prospect is None else next_check_view(prospect),
     )
 
 
-async def refill(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    return await _act(backend, request, Kind.REFILL)
+async def refill(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+    return await _act(context, request, Kind.REFILL)
 
 
-async def cancel(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    return await _act(backend, request, Kind.CANCEL)
+async def cancel(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+    return await _act(context, request, Kind.CANCEL)
 
 
-async def set_count(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
+async def set_count(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, CountRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    return 200, backend.view(await backend.intake.set_count(panel, order_id, body.count))
+    return 200, context.view(await context.commands.set_count(panel, order_id, body.count))
 
 
-async def set_service(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
+async def set_service(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, ServiceRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = str(body.service)
-    return 200, backend.view(await backend.intake.set_service(panel, order_id, service))
+    return 200, context.view(await context.commands.set_service(panel, order_id, service))
 
 
-async def untrack(backend: WebContext, request: web.Request) -> tuple[int, OrderView]:
+async def untrack(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    return 200, backend.view(await backend.intake.untrack(panel, order_id))
+    return 200, context.view(await context.commands.untrack(panel, order_id))
 
 
-async def _act(backend: WebContext, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
+async def _act(context: WebContext, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    action = await backend.intake.act(kind, panel, order_id)
+    action = await context.commands.act(kind, panel, order_id)
     return 202, ActionAnswer(action_view(action))
 
 
-async def _submitted(backend: WebContext, action: Action) -> tuple[int, ActionAnswer]:
+async def _submitted(context: WebContext, action: Action) -> tuple[int, ActionAnswer]:
     if action.state is ActionState.PLANNED:
         return 202, ActionAnswer(action_view(action), message=WILL_BE_SENT.format(id=action.id))
     if action.state is not ActionState.ACCEPTED or action.order is None:
         return 202, ActionAnswer(action_view(action))
     try:
-        order = await backend.intake.order(action.panel, action.order)
+        order = await context.commands.order(action.panel, action.order)
     except NotFound:  # a submission repeated after its order was archived
         return 201, ActionAnswer(action_view(action))
-    return 201, ActionAnswer(action_view(action), backend.view(order))
+    return 201, ActionAnswer(action_view(action), context.view(order))
 
 
-def _order_of(backend: WebContext, raw: Any) -> Order:
+def _order_of(context: WebContext, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
-    backend.intake.check_panel(item.panel)
+    context.commands.check_panel(item.panel)
     return new_order(
         panel=item.panel,
         order_id=str(item.order),
-        now=backend.clock(),
+        now=context.clock(),
         service=None if item.service is None else str(item.service),
         link=item.link,
         quantity=item.quantity,
@@ -212,9 +212,9 @@ def _seconds(name: str, at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
-def _live(backend: WebContext, order: Order) -> Order:
+def _live(context: WebContext, order: Order) -> Order:
     """The book's state of an order, which is never behind the database's."""
-    return backend.book.order(order.panel, order.id) or order
+    return context.watchlist.order(order.panel, order.id) or order
 
 
 def _lists(changes: Mapping[str, Any]) -> dict[str, list[Any]]:

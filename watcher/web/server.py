@@ -33,10 +33,10 @@ _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
 _CHUNK_WITHIN = 60.0  # seconds: who stops reading keeps no copy there
 
 
-def make_server(backend: WebContext) -> web.Application:
+def make_server(context: WebContext) -> web.Application:
     """The application, to be run by an AppRunner."""
     app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
-    app[BACKEND] = backend
+    app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
     app[ARRIVALS] = RecentConnections()
     app[KEEPER] = keeper = SessionAuth()
@@ -111,8 +111,8 @@ def _backup(seats: ConcurrencyLimit) -> Respond:
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
     """A consistent copy of the database, made beside it and removed once sent."""
-    backend = request.app[BACKEND]
-    store = backend.store
+    context = request.app[BACKEND]
+    store = context.store
     await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))
     with scratch(store.path) as directory:
         copy = Path(directory) / "watcher.db"
@@ -129,5 +129,5 @@ async def _send_backup(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(_CHUNK_WITHIN):
                     await response.write(chunk)
         await response.write_eof()
-    backend.survey.backup_at = backend.clock()
+    context.daemon_status.backup_at = context.clock()
     return response

@@ -51,13 +51,13 @@ _AT_ONCE = 100  # actions that are read at once
 QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is told
 
 
-async def list_actions(backend: WebContext, request: web.Request) -> tuple[int, ActionList]:
+async def list_actions(context: WebContext, request: web.Request) -> tuple[int, ActionList]:
     limit, after = page_of(request)
     state, panel = one_of(request, "state", ActionState), request.query.get("panel") or None
     views: list[ActionView] = []
     next_id = after or None
     while len(views) < limit:  # a few at a time: each may have 64 KB of parameters
-        some, next_id = await backend.store.actions(
+        some, next_id = await context.store.actions(
             state=state, panel=panel, limit=min(_AT_ONCE, limit - len(views)), after=next_id
         )
         views += [listed_action(action) for action in some]
@@ -66,107 +66,109 @@ async def list_actions(backend: WebContext, request: web.Request) -> tuple[int, 
     return 200, ActionList(actions=views, next=None if next_id is None else str(next_id))
 
 
-async def show_action(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+async def show_action(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     number = action_id(request)
-    action = await backend.store.action(number)
+    action = await context.store.action(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
-    order = backend.book.order(action.panel, action.order or "")
-    return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
+    order = context.watchlist.order(action.panel, action.order or "")
+    return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
-async def resolve(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+async def resolve(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
     result = None if body.result is None else str(body.result)
-    settled = await backend.intake.resolve(action_id(request), ActionState(body.state), result)
+    settled = await context.commands.resolve(action_id(request), ActionState(body.state), result)
     action, order = settled
-    return 200, ActionAnswer(action_view(action), backend.view(order) if order else None)
+    return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
-async def withdraw(backend: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    action = await backend.intake.take_back(action_id(request))
+async def withdraw(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
+    action = await context.commands.take_back(action_id(request))
     return 200, ActionAnswer(action_view(action))
 
 
-async def list_panels(backend: WebContext, request: web.Request) -> tuple[int, PanelList]:
-    return 200, PanelList(panel_views(backend))
+async def list_panels(context: WebContext, request: web.Request) -> tuple[int, PanelList]:
+    return 200, PanelList(panel_views(context))
 
 
-async def retry(backend: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
+async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
     panel = request.match_info["panel"]
-    backend.intake.check_panel(panel)
-    station = backend.stations[panel]
-    station.retry()
-    return 202, PanelAnswer(_panel_view(backend, station))
+    context.commands.check_panel(panel)
+    workers = context.panel_workers[panel]
+    workers.retry()
+    return 202, PanelAnswer(_panel_view(context, workers))
 
 
-async def list_services(backend: WebContext, request: web.Request) -> tuple[int, ServiceList]:
+async def list_services(context: WebContext, request: web.Request) -> tuple[int, ServiceList]:
     panel = request.match_info["panel"]
-    backend.intake.check_panel(panel)
-    stored = await backend.store.services(panel)
+    context.commands.check_panel(panel)
+    stored = await context.store.services(panel)
     stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
-    return 200, ServiceList([_service_view(backend, row) for row in stored])
+    return 200, ServiceList([_service_view(context, row) for row in stored])
 
 
-async def list_rules(backend: WebContext, request: web.Request) -> tuple[int, RuleList]:
-    return 200, RuleList(rule_views(backend))
+async def list_rules(context: WebContext, request: web.Request) -> tuple[int, RuleList]:
+    return 200, RuleList(rule_views(context))
 
 
-async def explain(backend: WebContext, request: web.Request) -> tuple[int, Explanation]:
+async def explain(context: WebContext, request: web.Request) -> tuple[int, Explanation]:
     panel, order_id = request.query.get("panel", ""), request.query.get("order", "")
-    order = await backend.intake.order(panel, order_id)
-    decisions = backend.judge.decisions(order, backend.clock())
+    order = await context.commands.order(panel, order_id)
+    decisions = context.rule_engine.decisions(order, context.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
 
 
-def _service_view(backend: WebContext, row: StoredService) -> ServiceView:
-    learnt = backend.book.learnt(row.panel)
+def _service_view(context: WebContext, row: StoredService) -> ServiceView:
+    learnt = context.watchlist.learnt(row.panel)
     taught = lesson(learnt, row.service.id, QUANTITIES) if learnt else None
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
-def panel_views(backend: WebContext) -> list[PanelView]:
-    return [_panel_view(backend, station) for station in backend.stations.values()]
+def panel_views(context: WebContext) -> list[PanelView]:
+    return [_panel_view(context, workers) for workers in context.panel_workers.values()]
 
 
-def rule_views(backend: WebContext) -> list[RuleView]:
-    return [_rule_view(backend, rule) for rule in backend.judge.rules]
+def rule_views(context: WebContext) -> list[RuleView]:
+    return [_rule_view(context, rule) for rule in context.rule_engine.rules]
 
 
-def _panel_view(backend: WebContext, station: PanelWorkers) -> PanelView:
-    state = backend.survey.panel(station)
-    census = backend.survey.census(station.name)
-    balance = backend.judge.balances.get(station.name)
+def _panel_view(context: WebContext, workers: PanelWorkers) -> PanelView:
+    state = context.daemon_status.panel(workers)
+    panel_counts = context.daemon_status.panel_counts(workers.name)
+    balance = context.rule_engine.balances.get(workers.name)
     return PanelView(
-        panel=station.name,
-        profile=station.config.profile.name,
-        can=sorted(station.config.profile.has),
+        panel=workers.name,
+        profile=workers.config.profile.name,
+        can=sorted(workers.config.profile.has),
         up=state.up,
         state=state.health,
         state_detail=[PanelFault(f.call, f.text, moment(f.since)) for f in state.faults],
         problem=state.problem,
-        breaker=station.line.breaker.state,
+        breaker=workers.gateway.breaker.state,
         paused_until=moment_or_none(state.backoff_until or None),
-        requests_per_minute=round(station.line.pace.rate.per_minute, 2),
+        requests_per_minute=round(workers.gateway.pace.rate.per_minute, 2),
         last_success_at=moment_or_none(state.last_success or None),
         balance=money(balance.amount) if balance else None,
         currency=balance.currency if balance else None,
-        low_balance=money(station.config.settings.low_balance),
+        low_balance=money(workers.config.settings.low_balance),
         balance_at=moment_or_none(state.balance_at or None),
-        orders_open=census.open,
-        orders_guarded=census.guarded,
-        orders_due=census.due,
-        orders_stalled=census.stalled,
-        lag=None if census.oldest_due is None else max(0.0, backend.clock() - census.oldest_due),
+        orders_open=panel_counts.open,
+        orders_guarded=panel_counts.guarded,
+        orders_due=panel_counts.due,
+        orders_stalled=panel_counts.stalled,
+        lag=None
+        if panel_counts.oldest_due is None
+        else max(0.0, context.clock() - panel_counts.oldest_due),
         actions_pending=sum(state.pending.values()),
         actions_unresolved=sum(state.unresolved.values()),
     )
 
 
-def _rule_view(backend: WebContext, rule: Rule) -> RuleView:
-    judge, now = backend.judge, backend.clock()
-    panels = sorted(rule.panels if rule.panels is not None else backend.stations)
-    held = {panel: judge.held_until(rule, panel) for panel in panels}
+def _rule_view(context: WebContext, rule: Rule) -> RuleView:
+    rule_engine, now = context.rule_engine, context.clock()
+    panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
+    held = {panel: rule_engine.held_until(rule, panel) for panel in panels}
     return RuleView(
         name=rule.name,
         action=rule.action,
@@ -176,11 +178,11 @@ def _rule_view(backend: WebContext, rule: Rule) -> RuleView:
         attempts=rule.attempts,
         per_hour=rule.per_hour,
         dry_run=rule.dry_run,
-        evaluations=judge.evaluations[rule.name],
-        firings=judge.firings[rule.name],
-        failures=judge.failures[rule.name],
+        evaluations=rule_engine.evaluations[rule.name],
+        firings=rule_engine.firings[rule.name],
+        failures=rule_engine.failures[rule.name],
         held={panel: moment(until) for panel, until in held.items() if until and until > now},
-        switched_off=judge.switched_off.get(rule.name),
+        switched_off=rule_engine.switched_off.get(rule.name),
     )
 
 

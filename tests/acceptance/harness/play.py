@@ -150,10 +150,10 @@ class Performance:
         No more than a fifth of the requests goes to orders for having waited long alone.
         """
         longest = 0.0
-        for name, station in self.stage.daemon.stations.items():
-            orders = sum(1 for _ in self.stage.daemon.book.orders(name))
-            requests = orders / station.line.client.limit("status")
-            longest = max(longest, MINUTE * requests / station.line.pace.rate.per_minute)
+        for name, workers in self.stage.daemon.panel_workers.items():
+            orders = sum(1 for _ in self.stage.daemon.watchlist.orders(name))
+            requests = orders / workers.gateway.client.limit("status")
+            longest = max(longest, MINUTE * requests / workers.gateway.pace.rate.per_minute)
         return self.scenario.check_within + MINUTE + 5 * longest
 
     def _judge_the_end(self) -> None:

@@ -195,8 +195,8 @@ async def _let_go(daemon: Any) -> None:
         runner._shutdown_timeout = 0.01
         await runner.cleanup()
         daemon._runner = None
-    for station in daemon.stations.values():
-        await station.line.client.close()
+    for workers in daemon.panel_workers.values():
+        await workers.gateway.client.close()
     store = getattr(daemon, "store", None)
     if store is not None and not store._db._closed:
         await store.close()

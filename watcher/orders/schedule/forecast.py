@@ -50,9 +50,9 @@ class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
     canceled: float | None
 
 
-def prospect(agenda: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
+def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
     """What follows from what is known now."""
-    at, order = agenda.expected_at(entry.slot, now), entry.order
+    at, order = poll_queue.expected_at(entry.slot, now), entry.order
     if entry.failures:
         return Forecast(
             at=at, reason=f"the panel did not tell of it, {times(entry.failures)} in a row"
@@ -63,7 +63,7 @@ def prospect(agenda: PollQueue, learnt: HazardModel, entry: Entry, now: float) -
     stage, minutes = standing(record, order, entry.started, now)
     rate = learnt.rate(order.service, stage)
     median = _median(stage, minutes, rate)
-    every = 60.0 * agenda.time.minutes_a_unit * sqrt(minutes / rate)
+    every = 60.0 * poll_queue.time.minutes_a_unit * sqrt(minutes / rate)
     return Forecast(
         at=at,
         reason=_reason(entry, _words(order, stage, now)),
@@ -71,7 +71,7 @@ def prospect(agenda: PollQueue, learnt: HazardModel, entry: Entry, now: float) -
         hazard=HOUR * rate / minutes,
         within_hour=1.0 - _unchanged(stage, minutes, rate, HOUR),
         change_at=None if median > LONGEST else now + 60.0 * median,
-        every=min(max(every, agenda.gap), agenda.cap(order.phase)),
+        every=min(max(every, poll_queue.gap), poll_queue.cap(order.phase)),
     )
 
 

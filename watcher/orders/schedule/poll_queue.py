@@ -58,39 +58,39 @@ class PollQueue:
         self._demand = 0.0  # checks a unit of virtual time, by those who joined
         self.gap = min(MIN_GAP, within)
         self._keys = BucketQueue(records)
-        self._caps = Deadlines(
+        self._deadlines = Deadlines(
             records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute
         )
-        self.watched = self._caps.watched
-        self._promises = np.array([self._caps.promise(code) for code in range(len(PHASES))])
+        self.watched = self._deadlines.watched
+        self._promises = np.array([self._deadlines.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
-        self._appointments = TimedQueue(records)
+        self._timed = TimedQueue(records)
         self._is_whole = False  # before, the loading of the others goes before turns
         self._in_turn_at = -inf  # when orders were last taken in their turn
 
     def allow(self, ids_per_minute: float) -> None:
         """What the panel's limit allows from now on."""
-        self._caps.ids_per_minute = ids_per_minute
+        self._deadlines.ids_per_minute = ids_per_minute
 
     def appoint(self, slot: int, at: float) -> None:
         """Ask about the order at a real time. A new one joins the agenda."""
         if self.records.state[slot] == _OUT:
-            self._caps.enter(slot, at)
-        self._appointments.add(slot, at)
+            self._deadlines.enter(slot, at)
+        self._timed.add(slot, at)
 
     def join(self, slots: ArrayLike, waits: ArrayLike, shares: ArrayLike, now: float) -> None:
         """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
         slots, waits, shares = np.asarray(slots), np.asarray(waits), np.asarray(shares)
         self._await_turns(slots, self.time.v + waits * shares)
         self._demand += float((1.0 / waits).sum())
-        self._caps.join(slots, shares, now)
+        self._deadlines.join(slots, shares, now)
 
     def begin(self) -> None:
         """All that is to join at once has joined: how long a unit will be follows from it.
 
         Before, few had the budget of all.
         """
-        self.time.expect(self._demand / self._caps.ids_per_minute)
+        self.time.expect(self._demand / self._deadlines.ids_per_minute)
         self._is_whole = True
 
     def answered(self, slot: int, units: float, now: float) -> None:
@@ -164,7 +164,7 @@ class PollQueue:
     def next_at(self, now: float) -> float | None:
         """When the next request is due; None where nothing is watched."""
         self._settle(now)
-        times = [self._soonest().next_at(), self._caps.next_at(now), self._turn_at(now)]
+        times = [self._soonest().next_at(), self._deadlines.next_at(now), self._turn_at(now)]
         if self._resting:
             times.append(self._resting[0][0])
         soonest = min(times)
@@ -192,7 +192,7 @@ class PollQueue:
 
     def upcoming(self, count: int, now: float) -> list[int]:
         """The orders that will be asked about first, as far as one can tell."""
-        appointed = [*self._appointments.lowest(count), *self._caps.overdue.lowest(count)]
+        appointed = [*self._timed.lowest(count), *self._deadlines.overdue.lowest(count)]
         resting = (slot for _, slots in self._resting for slot in slots)
         found = [*appointed, *self._keys.lowest(count), *resting]
         expected = {slot: self.expected_at(slot, now) for slot in found}
@@ -213,7 +213,7 @@ class PollQueue:
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
-        limits = self._caps.limits(records.phase_of(slot))
+        limits = self._deadlines.limits(records.phase_of(slot))
         latest = float(limits.latest(np.array([slot]), np.array([checked_at]))[0])
         return max(min(by_key, latest), checked_at + self.gap)
 
@@ -223,14 +223,14 @@ class PollQueue:
 
     def cap(self, phase: Phase) -> float:
         """Seconds that an order waits at the most."""
-        return self._caps.cap(phase)
+        return self._deadlines.cap(phase)
 
     # --- below: how it is kept ---
 
-    def _await_turns(self, slots: Slots, turns: Floats) -> None:
-        np.asarray(self.records.turn)[slots] = turns
+    def _await_turns(self, slots: Slots, round_robin: Floats) -> None:
+        np.asarray(self.records.turn)[slots] = round_robin
         np.asarray(self.records.state)[slots] = _WAITING
-        self._keys.add_all(turns * FINE, slots)
+        self._keys.add_all(round_robin * FINE, slots)
 
     def _await_turn(self, slot: int) -> None:
         self.records.state[slot] = _WAITING
@@ -253,24 +253,24 @@ class PollQueue:
             slots = np.array(heapq.heappop(self._resting)[1])
             slots = slots[np.asarray(self.records.state)[slots] == _RESTING]
             self._await_turns(slots, np.asarray(self.records.turn)[slots])
-        self._caps.call_up(now)
+        self._deadlines.call_up(now)
 
     def _soonest(self) -> TimedQueue:
         """Those of which the first is due next."""
-        own, overdue = self._appointments, self._caps.overdue
+        own, overdue = self._timed, self._deadlines.overdue
         return overdue if overdue.next_at() < own.next_at() else own
 
     def _take_appointed(self, limit: int, now: float) -> list[int]:
         taken: list[int] = []
         records = self.records
         while len(taken) < limit:
-            appointments = self._soonest()
-            if appointments.next_at() > now:
+            timed = self._soonest()
+            if timed.next_at() > now:
                 break
-            slot = appointments.first()
+            slot = timed.first()
             if records.alone[slot] and taken:
                 break
-            appointments.pop()
+            timed.pop()
             records.state[slot] = _ASKED
             taken.append(slot)
             if records.alone[slot]:

@@ -25,12 +25,12 @@ _IS_CONSTANT = np.array([stage in (_MOVING, _GUARDED) for stage in Stage])  # it
 _ASKED = int(EntryState.ASKED)
 
 
-def unchanged(agenda: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
+def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
     """The panel told at `now` of those of these orders that are under way, and no news.
 
     An order that has stopped moving since it was asked about counts as stopped all the time.
     """
-    records = agenda.records
+    records = poll_queue.records
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
     rows = _rows(learnt, records, asked)
     stages, minutes, growth = _standing_all(learnt, records, asked, rows, now)
@@ -40,7 +40,7 @@ def unchanged(agenda: PollQueue, learnt: HazardModel, slots: Slots, now: float) 
     learnt.expose(rows, stages, np.where(_IS_CONSTANT[stages], share, np.log1p(share)))
     np.asarray(records.failures)[asked] = 0
     np.asarray(records.alone)[asked] = 0
-    agenda.answered_all(asked, _units(learnt, rows, stages, minutes), now)
+    poll_queue.answered_all(asked, _units(learnt, rows, stages, minutes), now)
 
 
 def waits(learnt: HazardModel, records: OrderTable, slots: Slots, now: float) -> Floats:

@@ -17,18 +17,18 @@ A_PAGE = 50
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
-    backend = request.app[BACKEND]
+    context = request.app[BACKEND]
     _, after = page_of(request)
     panel = request.query.get("panel", "")
-    if panel and panel not in backend.stations:
+    if panel and panel not in context.panel_workers:
         raise NotFound(f"there is no panel {panel!r}")
     wanted = {"state": one_of(request, "state", ActionState) or "", "panel": panel}
     asked = request.query.get("resolve", "")
-    return await listed(backend, wanted, after=after, asked=asked)
+    return await listed(context, wanted, after=after, asked=asked)
 
 
 async def listed(
-    backend: WebContext,
+    context: WebContext,
     wanted: dict[str, str],
     *,
     after: int = 0,
@@ -41,7 +41,7 @@ async def listed(
     """
     panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None
-    found, cursor = await backend.store.aside.read(
+    found, cursor = await context.store.aside.read(
         lambda look: look.actions(
             state=state, panel=panel or None, limit=A_PAGE, after=after or None
         )
@@ -51,7 +51,7 @@ async def listed(
         "wanted": wanted,
         "actions": [msgspec.structs.replace(a, params=clipped(a.params)) for a in found],
         "states": list(ActionState),
-        "panels": sorted(backend.stations),
+        "panels": sorted(context.panel_workers),
         "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,
         "back": query("/actions", wanted),
         "asked": asked,

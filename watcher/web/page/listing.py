@@ -18,22 +18,22 @@ _LONGEST = 2000  # letters of a search
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
-    backend = request.app[BACKEND]
+    context = request.app[BACKEND]
     wanted = _wanted(request)
-    looked_for, before = sought(backend, wanted), _cursor(request)
-    found = await backend.store.aside.read(
+    looked_for, before = sought(context, wanted), _cursor(request)
+    found = await context.store.aside.read(
         lambda look: look.find(looked_for, limit=A_PAGE, before=before)
     )
-    orders = [backend.view(backend.book.order(o.panel, o.id) or o) for o in found.orders]
+    orders = [context.view(context.watchlist.order(o.panel, o.id) or o) for o in found.orders]
     links = {(order.panel, order.id): order.link for order in found.orders}
     return {
         "here": "orders",
         "wanted": wanted,
         "found": found,
-        "rows": [(view, links[view.panel, view.order], _name(backend, view)) for view in orders],
+        "rows": [(view, links[view.panel, view.order], _name(context, view)) for view in orders],
         "older": query("/orders", {**wanted, "cursor": found.next}) if found.next else None,
         "newest": query("/orders", wanted) if request.query.get("cursor") else None,
-        "panels": sorted(backend.stations),
+        "panels": sorted(context.panel_workers),
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
@@ -41,13 +41,13 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     }
 
 
-def sought(backend: WebContext, wanted: dict[str, str]) -> SearchQuery:
+def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
     """The search that fits what was asked for."""
     stalled = bool(wanted["stalled"])
-    now = backend.clock()
-    stations = {
-        name: station
-        for name, station in backend.stations.items()
+    now = context.clock()
+    panel_workers = {
+        name: workers
+        for name, workers in context.panel_workers.items()
         if not wanted["panel"] or name == wanted["panel"]
     }
     return SearchQuery(
@@ -57,11 +57,16 @@ def sought(backend: WebContext, wanted: dict[str, str]) -> SearchQuery:
         status=Status(wanted["status"]) if wanted["status"] else None,
         phase=Phase(wanted["phase"]) if wanted["phase"] else None,
         problem=bool(wanted["problem"]),
-        keys=[key for name in stations for key in backend.survey.census(name).stalled_keys]
+        keys=[
+            key
+            for name in panel_workers
+            for key in context.daemon_status.panel_counts(name).stalled_keys
+        ]
         if stalled
         else None,
         progressed_before={
-            name: now - station.config.settings.stalled_after for name, station in stations.items()
+            name: now - workers.config.settings.stalled_after
+            for name, workers in panel_workers.items()
         }
         if stalled
         else None,
@@ -93,8 +98,8 @@ def _cursor(request: web.Request) -> int | None:
     return int(text)
 
 
-def _name(backend: WebContext, view: OrderView) -> str:
-    service = backend.judge.services.get(view.panel, {}).get(view.service or "")
+def _name(context: WebContext, view: OrderView) -> str:
+    service = context.rule_engine.services.get(view.panel, {}).get(view.service or "")
     return service.name if service else ""
 
 

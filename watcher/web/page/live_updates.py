@@ -44,8 +44,8 @@ class Viewer(msgspec.Struct, eq=False):
 class LiveUpdates:
     """One daemon's page, as it is now."""
 
-    def __init__(self, backend: WebContext) -> None:
-        self._backend = backend
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._seats = ConcurrencyLimit(MOST_VIEWERS, retry_after=30.0)
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
@@ -73,8 +73,8 @@ class LiveUpdates:
     async def spent(self) -> dict[str, Spent]:
         """What left each account in the last 24 hours; up to a minute old."""
         if time.monotonic() - self._spent_at > _SPENT_FOR:
-            now = self._backend.clock()
-            self._spent = await self._backend.store.aside.read(lambda look: look.spendings(now))
+            now = self._context.clock()
+            self._spent = await self._context.store.aside.read(lambda look: look.spendings(now))
             self._spent_at = time.monotonic()
         return self._spent
 
@@ -84,7 +84,7 @@ class LiveUpdates:
 
     def unresolved(self) -> int:
         """Actions whose outcome nobody knows."""
-        return len(self._backend.judge.unresolved)
+        return len(self._context.rule_engine.unresolved)
 
     async def show(
         self,
@@ -146,9 +146,9 @@ class LiveUpdates:
             began = time.monotonic()
             if began - self._made_at < FRESH_FOR:
                 return
-            now = self._backend.clock()
-            last = await self._backend.store.aside.read(lambda look: look.glimpse(now))
-            self._overview = gather(self._backend, last, await self.spent())
+            now = self._context.clock()
+            last = await self._context.store.aside.read(lambda look: look.glimpse(now))
+            self._overview = gather(self._context, last, await self.spent())
             self._parts = parts(self._overview)
             self._made_at = time.monotonic()
             self._took = self._made_at - began
@@ -160,11 +160,11 @@ class LiveUpdates:
     async def _state_of(self, key: Key) -> str:
         """Another text whenever the order, or what is done about it, has changed."""
         panel, order_id = key
-        actions, _ = await self._backend.store.aside.read(
+        actions, _ = await self._context.store.aside.read(
             lambda look: look.actions(panel=panel, order=order_id, limit=5)
         )
-        order = self._backend.book.order(panel, order_id)
-        entry = self._backend.book.entry(panel, order_id)
+        order = self._context.watchlist.order(panel, order_id)
+        entry = self._context.watchlist.entry(panel, order_id)
         told = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])
         return f"{hash(repr(told)) & 0xFFFFFFFF:x}"
 

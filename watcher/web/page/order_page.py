@@ -19,9 +19,9 @@ _CHANGES = 200  # shown; the drawing has all
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
-    backend = request.app[BACKEND]
+    context = request.app[BACKEND]
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    backend.intake.check_panel(panel)
+    context.commands.check_panel(panel)
 
     async def read(look: Look) -> tuple[Any, ...]:
         actions, _ = await look.actions(panel=panel, order=order_id, limit=100)
@@ -33,11 +33,11 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
             await look.firings(panel, order_id),
         )
 
-    order, history, actions, refills, firings = await backend.store.aside.read(read)
+    order, history, actions, refills, firings = await context.store.aside.read(read)
     if order is None:
-        order = await backend.intake.order(panel, order_id)  # says where it is instead
-    now = backend.clock()
-    tells = backend.tells_of_refills(panel)
+        order = await context.commands.order(panel, order_id)  # says where it is instead
+    now = context.clock()
+    tells = context.tells_of_refills(panel)
     told = [refill_view(refill, tells=tells) for refill in refills]
     until = (history[-1][0] if history else now) if order.phase is Phase.CLOSED else now
     drawing = course(
@@ -52,26 +52,26 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     return {
         "here": "orders",
         "order": order,
-        "view": backend.view(order),
-        "service": backend.judge.services.get(panel, {}).get(order.service or ""),
+        "view": context.view(order),
+        "service": context.rule_engine.services.get(panel, {}).get(order.service or ""),
         "drawing": drawing,
         "history": history[::-1][:_CHANGES],
         "changes": len(history),
         "actions": actions,
         "refills": told[::-1],
         "firings": firings[::-1][:50],
-        "prospect": backend.prospect(order),
-        "decisions": backend.judge.decisions(order, now),
-        "may": {kind: _may(backend, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
+        "prospect": context.prospect(order),
+        "decisions": context.rule_engine.decisions(order, now),
+        "may": {kind: _may(context, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
         "asked": request.query.get("do", ""),
         "done": request.query.get("done", ""),
         "events": query("/events/page", {"panel": panel, "order": order_id}),
     }
 
 
-def _may(backend: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
+def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
     """Why the button can't be pressed; "" where it can."""
-    if not backend.stations[order.panel].config.profile.can(kind):
+    if not context.panel_workers[order.panel].config.profile.can(kind):
         return f"this panel can't {kind} by its API"
     if any(action.kind is kind and action.state in UNSETTLED for action in actions):
         return f"a {kind} is under way or unresolved"

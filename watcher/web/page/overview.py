@@ -70,19 +70,19 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     watched: int
 
 
-def gather(backend: WebContext, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
+def gather(context: WebContext, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
     """What is known now; `spent` may be a minute old."""
-    now = backend.clock()
-    found = accounts(backend, spent)
-    rules = [Acted(view, last.fired.get(view.name, Fired())) for view in rule_views(backend)]
+    now = context.clock()
+    found = accounts(context, spent)
+    rules = [Acted(view, last.fired.get(view.name, Fired())) for view in rule_views(context)]
     return Overview(
         now=now,
-        needs=list(needs(backend, found, [rule.view for rule in rules])),
+        needs=list(needs(context, found, [rule.view for rule in rules])),
         accounts=sorted(found, key=_urgency),
-        checks=_checks(backend, now),
+        checks=_checks(context, now),
         rules=rules,
         last=last,
-        watched=backend.survey.orders(),
+        watched=context.daemon_status.orders(),
     )
 
 
@@ -91,14 +91,14 @@ def parts(overview: Overview) -> dict[str, str]:
     return {name: rendering.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
 
 
-def accounts(backend: WebContext, spent: Mapping[str, Spent]) -> list[Account]:
+def accounts(context: WebContext, spent: Mapping[str, Spent]) -> list[Account]:
     """Every panel with its money, in the configuration's order."""
-    return [_account(backend, view, spent.get(view.panel)) for view in panel_views(backend)]
+    return [_account(context, view, spent.get(view.panel)) for view in panel_views(context)]
 
 
-def needs(backend: WebContext, found: list[Account], rules: list[RuleView]) -> Iterator[Need]:
+def needs(context: WebContext, found: list[Account], rules: list[RuleView]) -> Iterator[Need]:
     """What people have to look at, the worst first."""
-    yield from _of_daemon(backend)
+    yield from _of_daemon(context)
     for account in found:
         yield from _down(account.view)
     for account in found:
@@ -111,11 +111,11 @@ def needs(backend: WebContext, found: list[Account], rules: list[RuleView]) -> I
         yield from _orders(account)
 
 
-def _account(backend: WebContext, view: PanelView, spent: Spent | None) -> Account:
+def _account(context: WebContext, view: PanelView, spent: Spent | None) -> Account:
     balance = None if view.balance is None else float(view.balance)
     lasts = spent.lasts(balance) if spent and balance is not None else None
     low = None if view.low_balance is None else float(view.low_balance)
-    within = backend.stations[view.panel].config.settings.check_within
+    within = context.panel_workers[view.panel].config.settings.check_within
     return Account(
         view=view,
         spent=spent.amount if spent else None,
@@ -131,20 +131,20 @@ def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
     return (view.up, not (account.is_low or account.is_late), not view.orders_stalled, view.panel)
 
 
-def _checks(backend: WebContext, now: float) -> list[Check]:
+def _checks(context: WebContext, now: float) -> list[Check]:
     """Those that are checked first, whatever their panel."""
-    each = CHECKS if len(backend.stations) < 20 else 2
+    each = CHECKS if len(context.panel_workers) < 20 else 2
     soon = (
         Check(panel, order, prospect)
-        for panel in list(backend.stations)
-        for order, prospect in backend.book.upcoming(panel, each, now)
+        for panel in list(context.panel_workers)
+        for order, prospect in context.watchlist.upcoming(panel, each, now)
     )
     return heapq.nsmallest(CHECKS, soon, key=lambda check: check.prospect.at or now)
 
 
-def _of_daemon(backend: WebContext) -> Iterator[Need]:
-    survey = backend.survey
-    if not survey.integrity_ok:
+def _of_daemon(context: WebContext) -> Iterator[Need]:
+    daemon_status = context.daemon_status
+    if not daemon_status.integrity_ok:
         yield Need(
             tone="bad",
             what="The database is damaged",
@@ -153,16 +153,16 @@ def _of_daemon(backend: WebContext) -> Iterator[Need]:
             href="/healthz",
             todo="Health",
         )
-    if survey.files_problem is not None:
+    if daemon_status.files_problem is not None:
         yield Need(
             tone="bad",
             what="A file of the database was removed or replaced",
             where="",
-            detail=survey.files_problem,
+            detail=daemon_status.files_problem,
             href="/readyz",
             todo="Readiness",
         )
-    if not survey.reload_ok:
+    if not daemon_status.reload_ok:
         yield Need(
             tone="bad",
             what="The new configuration was refused",

@@ -23,11 +23,11 @@ async def show_all(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template of one wants."""
-    backend = request.app[BACKEND]
+    context = request.app[BACKEND]
     panel = request.match_info["panel"]
-    backend.intake.check_panel(panel)
+    context.commands.check_panel(panel)
     words, skip = request.query.get("q", "").strip()[:200], _skip(request)
-    now = backend.clock()
+    now = context.clock()
 
     async def read(look: Look) -> tuple[Any, ...]:
         changes = await look.service_changes(panel, limit=20)
@@ -38,14 +38,14 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
             [(at, float(b.amount)) for at, b in await look.balances(panel, now - _DRAWN)],
         )
 
-    changes, (listed, count), names, points = await backend.store.aside.read(read)
-    account = next(a for a in accounts(backend, await live.spent()) if a.view.panel == panel)
+    changes, (listed, count), names, points = await context.store.aside.read(read)
+    account = next(a for a in accounts(context, await live.spent()) if a.view.panel == panel)
     url = panel_url(panel)
     return {
         "here": "panels",
         "account": account,
         "view": account.view,
-        "settings": backend.stations[panel].config.settings,
+        "settings": context.panel_workers[panel].config.settings,
         "drawing": steps(points, points[0][0], now) if len(points) > 1 else None,
         "listed": listed,
         "count": count,

@@ -81,7 +81,7 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
         await _form(request)
         panel, order_id = request.match_info["panel"], request.match_info["order"]
-        action = await request.app[BACKEND].intake.act(kind, panel, order_id)
+        action = await request.app[BACKEND].commands.act(kind, panel, order_id)
         url = rendering.query(rendering.order_url(panel, order_id), {"done": action.id})
         return _see(f"{url}#action-{action.id}")
 
@@ -94,14 +94,14 @@ async def _set_service(request: web.Request) -> web.Response:
     service = form.get("service", "").strip()
     if not service or len(service) > 64 or any(c.isspace() or c == "," for c in service):
         raise RequestError("give the service's id at the panel")
-    await request.app[BACKEND].intake.set_service(panel, order_id, service)
+    await request.app[BACKEND].commands.set_service(panel, order_id, service)
     return _see(rendering.order_url(panel, order_id))
 
 
 async def _untrack(request: web.Request) -> web.Response:
     await _form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    await request.app[BACKEND].intake.untrack(panel, order_id)
+    await request.app[BACKEND].commands.untrack(panel, order_id)
     return _see(rendering.query("/orders", {"panel": panel}))
 
 
@@ -120,7 +120,7 @@ async def _resolve(request: web.Request) -> web.Response:
 async def _withdraw(request: web.Request) -> web.Response:
     form = await _form(request)
     number = action_id(request)
-    await request.app[BACKEND].intake.take_back(number)
+    await request.app[BACKEND].commands.take_back(number)
     return _back(form, number)
 
 
@@ -135,7 +135,7 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     result = form.get("result", "").strip() or None
     if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
         raise RequestError("that is no id of a panel's")
-    await request.app[BACKEND].intake.resolve(action, ActionState(state), result)
+    await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
 
 
 async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
@@ -151,10 +151,10 @@ async def _resolve_again(request: web.Request, action: int, error: RequestError)
 
 
 async def _retry(request: web.Request) -> web.Response:
-    form, backend = await _form(request), request.app[BACKEND]
+    form, context = await _form(request), request.app[BACKEND]
     panel = request.match_info["panel"]
-    backend.intake.check_panel(panel)
-    backend.stations[panel].retry()
+    context.commands.check_panel(panel)
+    context.panel_workers[panel].retry()
     return _see(_own_path(form.get("back", ""), rendering.panel_url(panel)))
 
 
@@ -196,15 +196,15 @@ async def _logout(request: web.Request) -> web.Response:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    backend, keeper = request.app[BACKEND], request.app[KEEPER]
+    context, keeper = request.app[BACKEND], request.app[KEEPER]
     panel, order_id = request.query.get("panel"), request.query.get("order")
-    token = backend.token()
+    token = context.token()
     return await request.app[LIVE].show(
         request,
         wants_parts=request.query.get("view") == "overview",
         order=(panel, order_id) if panel and order_id else None,
         is_let_in=lambda: (
-            backend.token() == token
+            context.token() == token
             and (token is None or keeper.has_session(request) or "Authorization" in request.headers)
         ),
     )

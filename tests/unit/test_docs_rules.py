@@ -123,9 +123,8 @@ def shown() -> dict[str, Rule]:
     return {rule.name: rule for rule in parse(text, Secrets({"KEY": "k"}, ROOT), ROOT).rules}
 
 
-def decision(
-    rule: Rule, facts: Facts, past: FiringHistory = FiringHistory()
-) -> tuple[bool, Reason]:  # noqa: B008
+def decision(rule: Rule, facts: Facts, past: FiringHistory | None = None) -> tuple[bool, Reason]:
+    past = past or FiringHistory()
     usual: Facts = {
         "panel": "mypanel", "id": "1", "service": "1", "quantity": 1000, "status": Status.PENDING,
         "submitted_at": NOW - HOUR, "progressed_at": NOW - HOUR, "checked_at": NOW - 60.0,

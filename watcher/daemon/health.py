@@ -72,9 +72,8 @@ class DaemonHealth:
         healths = {name: workers.gateway.health for name, workers in self._panel_workers.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
-        status = [
-            f"{counted(len(self._panel_workers), 'panel')}, {counted(self._daemon_status.orders(), 'order')}"
-        ]
+        orders = counted(self._daemon_status.orders(), "order")
+        status = [f"{counted(len(self._panel_workers), 'panel')}, {orders}"]
         if down:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:

@@ -60,8 +60,8 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class OrderTable:
     """Orders of one panel. A slot whose order was removed is given to another one later.
 
-    The second half of the columns is its schedule's: see `watcher.orders.schedule`. They begin as 0 and
-    as NaN.
+    The second half of the columns belongs to the schedule (`watcher.orders.schedule`): they begin
+    as 0 and as NaN.
     """
 
     def __init__(self, panel: str) -> None:

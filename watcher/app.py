@@ -26,7 +26,7 @@ from watcher.daemon.status import DaemonStatus
 from watcher.daemon.systemd import Systemd
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.metrics import Metrics
-from watcher.notify import Receivers
+from watcher.notify.receivers import Receivers
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight

@@ -1,1 +1,1 @@
-"""What is told outside: when, in which words, signed, and the ways to whoever is told."""
+"""Tells programs: what serves [[events]]."""

@@ -1,5 +1,1 @@
-"""Who is told outside: people by couriers, programs by feeds."""
-
-from watcher.notify.receivers import Receivers
-
-__all__ = ["Receivers"]
+"""Tells people: what serves [[notify]]."""

@@ -16,7 +16,7 @@ from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
 from watcher.model import Order
-from watcher.notify import Receivers
+from watcher.notify.receivers import Receivers
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine

@@ -1,22 +1,24 @@
-"""The gauges that tell the daemon's state."""
+"""Gauges of the daemon's state, built from a snapshot at each scrape."""
 
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from watcher import __version__
-from watcher.metrics.spelling import Family, Labels, Value
 from watcher.model import Kind, Status
 from watcher.panels.health import Fault, HealthState
+
+Values = Mapping[tuple[str, ...], float]  # by the values of the labels
 
 _STATUSES = [(status, status.value) for status in Status]
 _KINDS = [(kind, kind.value) for kind in Kind]
 
 
 class PanelState(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel at the moment of a scrape. Times are Unix seconds, 0 is "never" or "none"."""
+    """One panel at the moment of a scrape. Times are Unix seconds; 0 means never or none."""
 
     name: str
     up: bool
@@ -40,7 +42,7 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleState(msgspec.Struct, frozen=True):
-    """A rule's counts since the start."""
+    """One rule's counts since the daemon started."""
 
     name: str
     evaluations: int
@@ -49,7 +51,7 @@ class RuleState(msgspec.Struct, frozen=True):
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is told by gauges."""
+    """Everything that the gauges show. Holds copies only, so that a thread can read it."""
 
     revision: str
     reload_ok: bool
@@ -65,8 +67,8 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     rules: Sequence[RuleState]
 
 
-def told(state: DaemonState) -> Iterator[Family]:
-    """The gauges, and counts that others keep."""
+def families(state: DaemonState) -> Iterator[Metric]:
+    """Yield the gauges, and the counters that other parts of the daemon keep."""
     yield from _daemon(state)
     yield from _rules(state.rules)
     yield from _panels(state.panels)
@@ -75,7 +77,7 @@ def told(state: DaemonState) -> Iterator[Family]:
     yield from _balances(state.panels)
 
 
-def _daemon(state: DaemonState) -> Iterator[Family]:
+def _daemon(state: DaemonState) -> Iterator[Metric]:
     versions = (platform.python_version(), sqlite3.sqlite_version)
     yield _gauge(
         "build_info",
@@ -123,22 +125,19 @@ def _daemon(state: DaemonState) -> Iterator[Family]:
         yield _gauge(name, text, {(): value})
 
 
-def _rules(rules: Sequence[RuleState]) -> Iterator[Family]:
+def _rules(rules: Sequence[RuleState]) -> Iterator[Metric]:
     for name, text, field in (
         ("rule_evaluations", "Evaluations of a rule.", "evaluations"),
         ("rule_firings", "Evaluations in which a rule fired.", "firings"),
         ("rule_failures", "Evaluations that raised an error.", "failures"),
     ):
-        yield _family(
-            name,
-            "counter",
-            text,
-            ("rule",),
-            {(rule.name,): getattr(rule, field) for rule in rules},
-        )
+        counter = CounterMetricFamily(f"watcher_{name}", text, labels=("rule",))
+        for rule in rules:
+            counter.add_metric((rule.name,), getattr(rule, field))
+        yield counter
 
 
-def _panels(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
         (
@@ -174,7 +173,7 @@ def _panels(panels: Sequence[PanelState]) -> Iterator[Family]:
         )
 
 
-def _health(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _health(panels: Sequence[PanelState]) -> Iterator[Metric]:
     yield _gauge(
         "panel_state",
         "1 for the state that the panel is in, 0 for the others.",
@@ -183,7 +182,7 @@ def _health(panels: Sequence[PanelState]) -> Iterator[Family]:
     )  # fmt: skip
 
 
-def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _orders(panels: Sequence[PanelState]) -> Iterator[Metric]:
     yield _gauge(
         "orders",
         "Watched orders by normalised status.",
@@ -204,7 +203,7 @@ def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:
     )  # fmt: skip
 
 
-def _balances(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _balances(panels: Sequence[PanelState]) -> Iterator[Metric]:
     read = [(p, p.balance) for p in panels if p.balance is not None]
     yield _gauge(
         "panel_balance",
@@ -226,11 +225,8 @@ def _balances(panels: Sequence[PanelState]) -> Iterator[Family]:
     )
 
 
-def _gauge(name: str, text: str, values: Mapping[Labels, Value], *labels: str) -> Family:
-    return _family(name, "gauge", text, labels, values)
-
-
-def _family(
-    name: str, kind: str, text: str, labels: Labels, values: Mapping[Labels, Value]
-) -> Family:
-    return Family(f"watcher_{name}", kind, text, labels, [*values], [*values.values()])
+def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
+    gauge = GaugeMetricFamily(f"watcher_{name}", text, labels=labels)
+    for of, value in values.items():
+        gauge.add_metric(of, value)
+    return gauge

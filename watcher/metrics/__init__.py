@@ -88,7 +88,10 @@ class Metrics:
             "panel",
         )
         self.lag = self._histogram(
-            "poll_lag_seconds", "Delay of a poll after its due time.", _LAG_SECONDS, "panel"
+            "poll_lag_seconds",
+            "Delay of a poll against the time it was due.",
+            _LAG_SECONDS,
+            "panel",
         )
         self.updates = self._counter(
             "order_updates", "Polled orders whose status or remains changed.", "panel"
@@ -115,8 +118,10 @@ class Metrics:
             "action_results", "Refill and cancel requests by outcome.", "panel", "action", "outcome"
         )
         self.shop_requests = self._counter(
-            "shop_requests", "Requests of shops at /api/v2, also refused ones.", "shop", "action"
-        )
+            "shop_requests",
+            "Requests of shops at /api/v2, refused ones included.",
+            "shop", "action",
+        )  # fmt: skip
         self.shop_failures = self._counter(
             "shop_request_failures", "Requests of shops answered by an error.", "shop", "action"
         )

@@ -80,7 +80,7 @@ def test_all_targets_are_tested_or_those_that_are_named(daemon: CannedDaemon):
     daemon.put("GET /v1/notify", NotifyList([]))
     nobody = watcher(daemon, "notify", "test")
     assert (nobody.exit_code, nobody.stderr) == (
-        1, "nobody is told: the configuration has no [[notify]]\n",
+        1, "nobody is notified: the configuration has no [[notify]]\n",
     )  # fmt: skip
 
 

@@ -111,8 +111,8 @@ def test_rules(daemon: CannedDaemon) -> None:
         "order.status == 'completed' && order.drop > 0.1",
         "once in 1d, 30 times at most",
         "200 an hour",
-        "10,000 looks, fired 5 times",
-        "genie (goes on in 1h",
+        "10,000 evaluations, fired 5 times",
+        "genie (resumes in 1h",
     ):
         assert words in result.stdout
     assert json.loads(watcher(daemon, "rules", "--json").stdout)["rules"][0]["per_hour"] == 200

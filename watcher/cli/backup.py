@@ -5,23 +5,23 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli.client import path_of
+from watcher.cli.client import Client, path_of
+from watcher.cli.command import command
 from watcher.cli.files import NotWritten, whole_file
-from watcher.cli.options import DEFAULT_URL, Force, TokenFile, Url, connect
+from watcher.cli.options import Force
 from watcher.cli.output import errors, say
 from watcher.cli.progress import progress
 
 _MAGIC = b"SQLite format 3\x00"
 
 
+@command("Surroundings")
 def backup(
+    client: Client,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy is to be.")],
     force: Force = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Copy the database while the daemon runs."""
-    client = connect(url, token_file)
     with whole_file(file, force=force) as copy:
         with client.download(path_of("backup")) as (total, chunks):
             size = 0

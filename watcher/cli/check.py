@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.errors import ConfigError, PanelError
@@ -41,6 +42,7 @@ class Finding(msgspec.Struct, kw_only=True):
     remarks: list[str] = []
 
 
+@command("Start")
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
     online: Annotated[

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from watcher.cli.command import command
+
 _VARIABLE = "_WATCHER_COMPLETE"
 
 
@@ -14,6 +16,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
+@command("Shell")
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")],
 ) -> None:

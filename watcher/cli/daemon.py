@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.options import Port, Speed
 
 
+@command("Start")
 def run(
     config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration.")],
 ) -> None:
@@ -18,6 +20,7 @@ def run(
     raise typer.Exit(process.run(config))
 
 
+@command("Start")
 def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
     """Try it: five simulated panels, the daemon and its status page, until Ctrl-C."""
     from watcher import demo

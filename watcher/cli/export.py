@@ -12,17 +12,9 @@ import msgspec
 import typer
 
 from watcher.cli.client import Client, path_of
+from watcher.cli.command import command
 from watcher.cli.files import whole_file
-from watcher.cli.options import (
-    DEFAULT_URL,
-    FileOrStdout,
-    Force,
-    PanelOption,
-    TokenFile,
-    Url,
-    connect,
-    read_since,
-)
+from watcher.cli.options import FileOrStdout, Force, PanelOption, read_since
 from watcher.cli.output import clean, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
@@ -63,7 +55,9 @@ _ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "n
 _CHANGE_FIELDS = ("at", "panel", "order", "field", "old", "new")
 
 
+@command("Orders")
 def export(
+    client: Client,
     what: Annotated[What, typer.Argument(metavar="orders|history", help="What of them.")],
     file: FileOrStdout = Path("-"),
     form: Annotated[
@@ -77,15 +71,12 @@ def export(
         typer.Option(metavar="TIME", help="Submitted, or changed, since: 2024-05-31, 7d, 12h."),
     ] = None,
     force: Force = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Write orders, or what changed of them, to a file that is there once it is whole."""
     if what is What.HISTORY and status is not None:
         raise typer.BadParameter(
             "history has no status: it tells of changes", param_hint="--status"
         )
-    client = connect(url, token_file)
     query = {
         "panel": panel,
         "status": None if status is None else status.value,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.files import NotWritten, whole_file
 from watcher.cli.init_file import Choice, added_text, key_path, panels_in, whole_text
 from watcher.cli.options import Force
@@ -45,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     force: bool
 
 
+@command("Start")
 def init(
     file: Annotated[
         Path, typer.Argument(metavar="PATH", help="Where the configuration is to be.")

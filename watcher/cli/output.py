@@ -79,6 +79,11 @@ def ago(time: datetime | None, now: datetime | None = None) -> str:
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(seconds)}"
 
 
+def money(amount: object, currency: str | None) -> str | None:
+    """Return an amount with its currency, None if there is no amount."""
+    return None if amount is None else f"{amount} {currency or ''}".strip()
+
+
 def stamp(time: datetime | None) -> str:
     """The time in UTC."""
     return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,18 +1,19 @@
-"""Panels and their price lists."""
+"""`watcher panels`, `watcher panels retry`, `watcher services`."""
 
 import time
-from collections.abc import Callable
 
 import typer
 
 from watcher.cli.client import Client, path_of
-from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
-from watcher.cli.output import ago, say, show_json, span
+from watcher.cli.command import command
+from watcher.cli.options import Json, PanelArgument
+from watcher.cli.output import ago, money, say, show_json, span
+from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.panels.health import HealthState
 from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
 
-_PATIENCE, _LOOK_EVERY = 10.0, 0.5  # seconds that the panel has to answer
+_PATIENCE, _POLL_EVERY = 10.0, 0.5  # seconds
 
 _PANELS = (
     Column("panel"),
@@ -46,31 +47,19 @@ _SERVICES = (
 )
 
 
-def panels(
-    ctx: typer.Context,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@command("Surroundings", is_group=True)
+def panels() -> Request[PanelList]:
     """List panels: health, balance, lag; `retry` asks one at once."""
-    if ctx.invoked_subcommand is not None:
-        return
-    client = connect(url, token_file)
-    raw = client.get(path_of("panels"))
-    if json:
-        show_json(raw)
-        return
-    show_table(_PANELS, [_panel_row(panel) for panel in client.shaped(raw, PanelList).panels])
+    return Request(path_of("panels"), PanelList, _show_panels)
 
 
-def retry(
-    panel: PanelArgument,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """Ask a panel at once, whatever it has failed at; exit 1 if it is still not up."""
-    client = connect(url, token_file)
+def _show_panels(listed: PanelList) -> None:
+    show_table(_PANELS, [_panel_row(panel) for panel in listed.panels])
+
+
+@command("Surroundings", under="panels")
+def retry(client: Client, panel: PanelArgument, json: Json = False) -> None:
+    """Ask a panel at once, even during a backoff; exit 1 if it is still not up."""
     client.post(path_of("panels", panel, "retry"), {})
     view = _after_retry(client, panel)
     if json:
@@ -82,22 +71,22 @@ def retry(
 
 
 def _after_retry(client: Client, panel: str) -> PanelView:
-    """The panel once it is up, or has had time to answer."""
+    """Return the panel once it is up, or after `_PATIENCE`."""
     until = time.monotonic() + _PATIENCE
     while True:
         view = next(view for view in client.panels() if view.panel == panel)
         if view.state == HealthState.UP or time.monotonic() > until:
             return view
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_EVERY)
 
 
 def state_word(panel: PanelView) -> str:
-    """The panel's state in one word; one that was never answered is not up yet."""
+    """Return the panel's state in one word: down until it has answered once."""
     return "down" if panel.state == HealthState.UP and not panel.up else str(panel.state)
 
 
 def details(panel: PanelView) -> list[str]:
-    """What is wrong, in the panel's words."""
+    """Return what is wrong, in the panel's words."""
     if panel.state == HealthState.REFUSING and panel.problem:
         return [f"refuses everything: {panel.problem}"]
     if panel.state == HealthState.DEGRADED:
@@ -109,7 +98,7 @@ def _panel_row(panel: PanelView) -> tuple[object, ...]:
     return (
         panel.panel,
         state_word(panel),
-        _balance(panel),
+        money(panel.balance, panel.currency),
         panel.orders_open,
         panel.orders_stalled,
         None if panel.lag is None else span(panel.lag),
@@ -123,36 +112,22 @@ def _panel_row(panel: PanelView) -> tuple[object, ...]:
 
 def _remark(panel: PanelView) -> str | None:
     wrong = "; ".join(details(panel))
-    return wrong or (f"pauses, goes on {ago(panel.paused_until)}" if _pauses(panel) else None)
+    return wrong or (f"paused, resumes {ago(panel.paused_until)}" if _pauses(panel) else None)
 
 
 def _pauses(panel: PanelView) -> bool:
     return panel.paused_until is not None and ago(panel.paused_until).startswith("in ")
 
 
-def _balance(panel: PanelView) -> str | None:
-    if panel.balance is None:
-        return None
-    return f"{panel.balance} {panel.currency or ''}".strip()
+@command("Surroundings")
+def services(panel: PanelArgument) -> Request[ServiceList]:
+    """Show a panel's price list, and what the daemon learned from each service's orders."""
+    return Request(path_of("panels", panel, "services"), ServiceList, _show_services)
 
 
-def services(
-    panel: PanelArgument,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """Show a panel's price list, and what its services' orders have taught."""
-    client = connect(url, token_file)
-    raw = client.get(path_of("panels", panel, "services"))
-    if json:
-        show_json(raw)
-        return
-    listed = client.shaped(raw, ServiceList).services
-    if listed:
-        show_table(_SERVICES, [_service_row(service) for service in listed])
-    else:
-        say("no services: the panel has not told any yet")
+def _show_services(listed: ServiceList) -> None:
+    rows = [_service_row(service) for service in listed.services]
+    show_table(_SERVICES, rows, empty="no services: the panel has not sent any yet")
 
 
 def _service_row(service: ServiceView) -> tuple[object, ...]:
@@ -178,8 +153,3 @@ def _learnt(lesson: LessonView | None) -> tuple[str | None, ...]:
     times = [None if seconds is None else span(seconds) for seconds in (lesson.start_delay, lasts)]
     ends = (lesson.completed, lesson.partial, lesson.canceled)
     return (*times, *(None if share is None else f"{share:.0%}" for share in ends))
-
-
-GROUPS: dict[str, tuple[Callable[..., None], dict[str, Callable[..., None]]]] = {
-    "panels": (panels, {"retry": retry}),
-}

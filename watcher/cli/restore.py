@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.output import say
 from watcher.wording import counted
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # imported late: it takes a second that no other command shou
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")]
 
 
+@command("Surroundings")
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it is only read.")],
     config: _Config,
@@ -31,6 +33,7 @@ def restore(
     _tell(file, restored, len(holds))
 
 
+@command("Surroundings")
 def disown(config: _Config) -> None:
     """Set a database right that was put back without `restore`, as by a snapshot."""
     from watcher.config import locate

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.options import Port, Speed
 from watcher.cli.output import say
 from watcher.cli.tables import Column, show_table
@@ -30,6 +31,7 @@ def _print_traits(wanted: bool) -> None:
     raise typer.Exit
 
 
+@command("Start")
 def panel(
     profile: Annotated[str, typer.Option(metavar="NAME", help="What its API can do.")],
     port: Port,

@@ -15,7 +15,8 @@ import msgspec
 import typer
 
 from watcher.cli.client import Client, Query, Unreachable, path_of
-from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
+from watcher.cli.command import command
+from watcher.cli.options import Json
 from watcher.cli.output import ago, clean, output, show_json, span
 from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
@@ -63,16 +64,15 @@ class Picture(msgspec.Struct, frozen=True):
     at: datetime
 
 
+@command("Surroundings")
 def top(
+    client: Client,
     every: Annotated[
         float, typer.Option("--every", min=0.2, help="Seconds between two looks.")
     ] = 2.0,
     json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
-    client = connect(url, token_file)
     picture = _look(client)
     if json:
         show_json({"attention": attention(picture.panels), "panels": picture.panels})

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from watcher.cli.client import Client, Declined, Unreachable, path_of
-from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
+from watcher.cli.command import command
+from watcher.cli.options import Json, PanelArgument
 from watcher.cli.order_dates import DateOrder
 from watcher.cli.order_fields import track_item
 from watcher.cli.order_files import FIELDS, Layout, Row, read
@@ -47,7 +48,9 @@ Tell = Callable[
 Post = Callable[[list[Row]], None]
 
 
+@command("Orders")
 def track(
+    client: Client,
     panel: PanelArgument,
     orders: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Orders' ids.")] = None,
     file: Annotated[
@@ -82,13 +85,10 @@ def track(
         Path | None, typer.Option(metavar="FILE", help="Write what is not taken here, as CSV.")
     ] = None,
     json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Track orders that were submitted elsewhere."""
     if not orders and file is None:
         raise typer.BadParameter("give orders' ids, or --file")
-    client = connect(url, token_file)
     service, encoding = _service(service), _encoding(encoding)
     by_hand, columns = _by_hand(panel, orders or [], service), _columns(column or [])
     console = errors()

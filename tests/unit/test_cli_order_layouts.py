@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.workbook import package, workbook
 from watcher.cli.order_files import Layout, Row, read
-from watcher.cli.order_layouts import MAKERS, match, plain
+from watcher.cli.order_layouts import MAKERS, match
 from watcher.cli.order_lines import MOST_BYTES, Problem
+from watcher.cli.order_names import plain
 from watcher.cli.order_notes import Notes
 from watcher.web.shapes import TrackItem
 

@@ -1,12 +1,11 @@
-"""Lists of orders as people have them, into orders to track: pure.
+"""Reads lists of orders in any form into orders to track: pure.
 
-1. What can't be used becomes a Problem with its line and cause, and the reading goes on.
-2. Where going on would be guessing (columns without names), the Problem is the last.
+1. A line that can't be used becomes a Problem with its number and cause; reading continues.
+2. If continuing would mean guessing (columns without names), the Problem is the last item.
 3. What is left out, guessed or skipped is noted.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
@@ -17,18 +16,17 @@ from watcher.cli.order_csv import csv_table
 from watcher.cli.order_dates import DateOrder
 from watcher.cli.order_fields import is_no_order, shown, text_of, track_item
 from watcher.cli.order_html import html_table
+from watcher.cli.order_ids import Row, WordFilter
 from watcher.cli.order_json import NotJson, document_table, is_row, lines_table
-from watcher.cli.order_layouts import FIELDS, Match, NoMatch, has_order, match, other_order, score
+from watcher.cli.order_layouts import Match, NoMatch, has_order, match, other_order, score
 from watcher.cli.order_lines import ARCHIVE, Problem, Source
 from watcher.cli.order_notes import Notes
 from watcher.cli.order_providers import Providers
 from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Table
 from watcher.cli.order_xlsx import xlsx_table
-from watcher.web.shapes import TrackItem
 
-__all__ = ["FIELDS", "Layout", "Row", "read"]
+__all__ = ["Layout", "Row", "read"]
 
-_SHORTEST_WORD = 4
 _FIRST_LINES = 20  # one of which is an order in JSON lines that begin badly
 _FORMS = (
     (b"%PDF", "a PDF"),
@@ -42,18 +40,11 @@ _FORMS = (
 _SQL = re.compile(rb"\s*(?:--|/\*|(?:create|insert|set|drop|use)\s)", re.IGNORECASE)
 
 
-class Row(msgspec.Struct, frozen=True):
-    """An order to track, and the line that it stood in."""
-
-    line: int
-    item: TrackItem
-
-
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What was understood of a list: whose it is, and which of its columns is what.
+    """How a list was understood.
 
-    `samples` are the first values of `columns`; `own` holds numbers of a shop that mean nothing
-    at the panel; `unused` are the other columns that are not used.
+    `samples` are the first values of `columns`; `own` are columns with a shop's own numbers, which
+    mean nothing at the panel; `unused` are the other columns that are not used.
     """
 
     form: str
@@ -80,12 +71,11 @@ def read(
     notes: Notes | None = None,
     on_layout: Callable[[Layout], None] = lambda layout: None,
 ) -> Iterator[Row | Problem]:
-    """Every order of a list for one panel.
+    """Yield the orders of a list that belong to one panel.
 
-    `json` None is told by the first line. `columns` names the column of a field where the usual
-    names don't fit, `provider` what a shop's list calls the panel, `service` that of the orders
-    without one, and `panels` all that are watched. `on_layout` hears of what was understood,
-    before the first order.
+    `json` None decides by the first line. `columns` gives the column of a field if the usual names
+    don't fit, `provider` the panel's name in a shop's list, `service` the service of orders
+    without one, and `panels` all watched panels. `on_layout` is called before the first order.
     """
     source = Source(stream, encoding, score)
     chosen, notes = columns or {}, notes or Notes()
@@ -113,7 +103,7 @@ def read(
 def _tables(
     source: Source, chosen: Mapping[str, str], json: bool | None
 ) -> Iterator[Table | Problem]:
-    """The list's table, and the problems before it."""
+    """Yield the problems above the table, and the table."""
     cause = _refusal(source.head)
     if cause is not None:
         yield Problem(0, cause)
@@ -134,7 +124,7 @@ def _whole(source: Source, table: Callable[[bytes], Table | str]) -> Table | Pro
 
 
 def _marked(found: Table | Problem, source: Source) -> Table | Problem:
-    """The table, its letters marked as guessed where those of the whole document are."""
+    """Mark the rows as guessed if the encoding of the document is."""
     if isinstance(found, Problem) or not source.is_guessed:
         return found
     marked = (row if isinstance(row, Problem) else (*row[:2], True) for row in found.rows)
@@ -142,7 +132,7 @@ def _marked(found: Table | Problem, source: Source) -> Table | Problem:
 
 
 def _json_table(source: Source, json: bool | None) -> Table | Problem:
-    """JSON lines where the first is an order, else one document, else lines after all."""
+    """Read JSON lines if the first is an order, else one document, else JSON lines after all."""
     try:
         first = msgspec.json.decode(source.head.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -171,7 +161,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _refusal(head: bytes) -> str | None:
-    """Why a file of this beginning is not read."""
+    """Return why a file that begins like this is not read."""
     kind = next((name for mark, name in _FORMS if head.startswith(mark)), None)
     if (
         kind is None
@@ -200,10 +190,10 @@ class _Reading:
         self._panel, self._table, self._match = panel, table, matched
         self._dates, self._service, self._notes = dates, service, notes
         self._on_layout = on_layout
-        self._words = _Words()
+        self._words = WordFilter()
 
     def rows(self, providers: Providers[Row]) -> Iterator[Row | Problem]:
-        """The orders at the panel, those at the end of which only the whole list can tell."""
+        """Yield the panel's orders; those that only the whole list can decide on come last."""
         is_told = not self._table.names or self._table.names == ONE_COLUMN
         for row in self._table.rows:
             if isinstance(row, Problem):
@@ -215,18 +205,18 @@ class _Reading:
                 is_told = True
                 self._on_layout(self._layout(cells))
             found = self._row(number, cells, providers, guessed=guessed)
-            if found is not None and self._words.takes(found):
+            if found is not None and self._words.passes(found):
                 yield found
         if not is_told:
             self._on_layout(self._layout({}))
         for waited in providers.rest():
-            if self._words.takes(waited):
+            if self._words.passes(waited):
                 yield waited
         yield from self._words.rest()
         self._sum_up(providers)
 
     def _cells(self, values: Sequence[object]) -> dict[str, object]:
-        """The row's value of each field."""
+        """Return the row's value of each field."""
         places = self._match.places.items()
         there = [(field, values[at]) for field, at in places if at < len(values)]
         cells = {field: value for field, value in there if value is not ABSENT}
@@ -241,7 +231,7 @@ class _Reading:
     def _row(
         self, number: int, cells: Mapping[str, object], providers: Providers[Row], *, guessed: bool
     ) -> Row | Problem | None:
-        """The row; None where it is not the panel's, or where that is not clear yet."""
+        """Return the row; None if it is not the panel's, or if that is not clear yet."""
         try:
             if self._match.is_shop and is_no_order(cells.get("order")):
                 self._notes.add("not ordered at a panel, skipped", number)
@@ -302,7 +292,7 @@ class _Reading:
 
 
 def _provider(cells: Mapping[str, object]) -> str | None:
-    """Whose order a row is; None where the list does not tell."""
+    """Return the provider of a row's order; None if the list has none."""
     panel = text_of(cells.get("panel"), "panel", 1000)
     if panel is not None or "provider" not in cells:
         return panel
@@ -310,52 +300,3 @@ def _provider(cells: Mapping[str, object]) -> str | None:
     if isinstance(raw, dict):  # as {"id": 3, "name": "genie"}
         raw = raw.get("name", raw.get("id"))
     return text_of(raw, "provider", 1000) or ""
-
-
-class _Words:
-    """Ids without a digit. They wait for the end, where it is known what ids the list has.
-
-    They are taken where others are of letters and digits, and as long; or where there are no
-    others, and all are equally long.
-    """
-
-    def __init__(self) -> None:
-        self._numbers = 0
-        self._mixed: Counter[int] = Counter()  # how long they are
-        self._first_mixed: tuple[int, str] | None = None
-        self._waiting: list[Row] = []
-
-    def takes(self, found: Row | Problem) -> bool:
-        """Whether it can be passed on now."""
-        if isinstance(found, Problem):
-            return True
-        text = str(found.item.order)
-        if text.isdecimal():
-            self._numbers += 1
-            return True
-        if any(letter.isdigit() for letter in text):
-            self._mixed[len(text)] += 1
-            self._first_mixed = self._first_mixed or (found.line, text)
-            return True
-        self._waiting.append(found)
-        return False
-
-    def rest(self) -> Iterator[Row | Problem]:
-        """Those that waited, as orders or as problems."""
-        lengths = {len(str(row.item.order)) for row in self._waiting}
-        alone = not self._numbers and not self._mixed and len(lengths) == 1
-        known = {n for n in (lengths if alone else self._mixed) if n >= _SHORTEST_WORD}
-        for row in self._waiting:
-            text = str(row.item.order)
-            if len(text) in known:
-                yield row
-                continue
-            by_hand = f"`watcher track {row.item.panel} {text}` tracks it all the same"
-            yield Problem(row.line, f"{text!r} is a word, and no id as the others: {by_hand}")
-
-    def sum_up(self, notes: Notes) -> None:
-        """Note the ids that are of another form than nearly all."""
-        mixed = self._mixed.total()
-        if self._first_mixed is not None and self._numbers > 9 * mixed:
-            line, text = self._first_mixed
-            notes.add("ids with letters among numbers", line, repr(text), mixed)

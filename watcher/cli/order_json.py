@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from watcher.cli.order_fields import order_id, shown
-from watcher.cli.order_layouts import OUTER_ORDER, has_order, likeness, plain
+from watcher.cli.order_layouts import has_order, likeness
 from watcher.cli.order_lines import Line, Problem
+from watcher.cli.order_names import OUTER_ORDER, plain
 from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Row, Table
 
 Object = tuple[int, dict[str, Any], bool]  # its number, itself, whether letters are guessed

@@ -1,4 +1,4 @@
-"""Lists of orders as CSV: delimiters, quotes, and the names in the first line."""
+"""Reads lists of orders as CSV: delimiters, quotes, and the names in the first line."""
 
 import csv
 import re
@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from watcher.cli.order_fields import order_id
-from watcher.cli.order_layouts import NoMatch, has_order, match
-from watcher.cli.order_lines import Line, Problem
+from watcher.cli.order_layouts import has_order, match
+from watcher.cli.order_lines import Line, NoTable, Problem
 from watcher.cli.order_tables import MOST_ABOVE, ONE_COLUMN, Row, Table
 
 MOST_LINES = 50  # in a row, where a quoted cell goes on over lines
@@ -19,7 +19,7 @@ _NO_ID = "is neither an order's id nor a column named order"
 def csv_table(
     lines: Iterator[Line | Problem], chosen: Mapping[str, str]
 ) -> Iterator[Table | Problem]:
-    """The table, after the problems of the lines above it; a Problem is the last without one."""
+    """Yield the problems of the lines above the table, then the table, if there is one."""
     ahead, delimiters = _Ahead(lines), _DELIMITERS
     above: list[Problem] = []
     while len(above) < MOST_ABOVE and (line := ahead.take()) is not None:
@@ -52,7 +52,7 @@ def _is_one_cell(problem: Problem) -> bool:
 def _begun(
     line: Line, ahead: "_Ahead", delimiters: str, chosen: Mapping[str, str]
 ) -> Table | Problem:
-    """The table that begins with the line."""
+    """Return the table that begins with the line."""
     delimiter = _delimiter(line.text, delimiters)
     cells = _cells(line, ahead, delimiter)
     if isinstance(cells, Problem):
@@ -69,13 +69,13 @@ def _begun(
             return Problem(line.number, f"{cells[0][:60]!r} {_NO_ID}")
     try:
         match(names, chosen)
-    except NoMatch as error:
+    except NoTable as error:
         return Problem(line.number, str(error))
     return Table(form, names, _rows(ahead, delimiter, len(cells)))
 
 
 def _headless(line: Line, cells: list[str], chosen: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The columns of a list without names: one of ids, or those chosen by their places."""
+    """Return the columns of a list without names: one of ids, or those chosen by place."""
     place, names = chosen.get("order", ""), ONE_COLUMN
     if len(cells) == 1 and not place:
         column = 0
@@ -86,7 +86,7 @@ def _headless(line: Line, cells: list[str], chosen: Mapping[str, str]) -> tuple[
     try:
         written = order_id(cells[column])
     except ValueError:
-        # An id that a spreadsheet has spoilt is one that has to be told of.
+        # An id that a spreadsheet has spoilt has to be reported.
         is_id = bool(re.fullmatch(r"\d[\d.,]*(E\+\d+)?", cells[column].strip(), re.IGNORECASE))
     else:
         is_id = bool(re.search(r"\d", written))
@@ -114,7 +114,7 @@ def _delimiter(text: str, delimiters: str) -> str:
 
 
 class _Ahead:
-    """Lines that may be given back."""
+    """A stream of lines that takes lines back."""
 
     def __init__(self, lines: Iterator[Line | Problem]) -> None:
         self._lines = lines
@@ -128,10 +128,10 @@ class _Ahead:
 
 
 def _cells(line: Line, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
-    """The cells of the row that begins with the line.
+    """Return the cells of the row that begins with the line.
 
-    A quoted cell may go on over lines. Where it never ends only its first line is bad: the
-    others are given back, so that one stray quote does not swallow the rest of a file.
+    A quoted cell may continue on further lines. If it never ends, only its first line is bad: the
+    others are given back, so that one stray quote does not swallow the rest of the file.
     """
     text = line.text
     if '"' not in text:

@@ -1,4 +1,4 @@
-"""Lists of orders as JSON: lines, arrays, wrapped arrays, and answers keyed by id."""
+"""Reads lists of orders as JSON: lines, arrays, wrapped arrays, and answers keyed by id."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -8,7 +8,7 @@ import msgspec
 
 from watcher.cli.order_fields import order_id, shown
 from watcher.cli.order_layouts import has_order, likeness
-from watcher.cli.order_lines import Line, Problem
+from watcher.cli.order_lines import Line, NoTable, Problem
 from watcher.cli.order_names import OUTER_ORDER, plain
 from watcher.cli.order_tables import ABSENT, ONE_COLUMN, Row, Table
 
@@ -19,12 +19,12 @@ _DEEPEST = 4  # wrappings
 
 
 def is_row(raw: object) -> bool:
-    """Whether the object is one order, and no wrapping of several."""
+    """Return whether the object is one order, not a wrapping of several."""
     return isinstance(raw, dict) and has_order(tuple(raw)) and not _lists_in(raw)
 
 
 def lines_table(lines: Iterator[Line | Problem], form: str = "JSON lines") -> Table:
-    """A table of JSON lines. Its columns are the keys of the first hundred."""
+    """Return a table of JSON lines. Its columns are the keys of the first hundred."""
     rows = _decoded(lines)
     first = list(islice(rows, _AHEAD))
     objects = [row[1] for row in first if not isinstance(row, Problem)]
@@ -32,12 +32,12 @@ def lines_table(lines: Iterator[Line | Problem], form: str = "JSON lines") -> Ta
     return Table(form, names, _values(chain(first, rows), names), apart=apart)
 
 
-class NotJson(ValueError):
+class NotJson(NoTable):
     """The text is no JSON document."""
 
 
-def document_table(text: str) -> Table | str:
-    """The table in a JSON document, or why there is none; raises NotJson."""
+def document_table(text: str) -> Table:
+    """Return the table in a JSON document; NoTable if there is none, NotJson if it is no JSON."""
     try:
         raw = msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -48,7 +48,9 @@ def document_table(text: str) -> Table | str:
         return _table(f"phpMyAdmin's JSON, its table {name!r}{of}", rows)
     found = _rows_of(raw) if isinstance(raw, dict) else raw
     if not isinstance(found, list):
-        return 'JSON without a list of orders, as [{"order": 1}] or {"orders": [...]} has one'
+        raise NoTable(
+            'JSON without a list of orders, as [{"order": 1}] or {"orders": [...]} has one'
+        )
     return _table("a JSON document" if isinstance(raw, dict) else "a JSON array", found)
 
 
@@ -63,7 +65,7 @@ def _table(form: str, found: Sequence[Any]) -> Table:
 
 
 def _rows_of(raw: dict[str, Any], depth: int = 0) -> list[Any] | None:
-    """The rows in a document: in a list somewhere within, or keyed by their ids."""
+    """Return the rows of a document: from a list somewhere within, or keyed by their ids."""
     if is_row(raw):
         return [raw]
     keyed = _keyed(raw)
@@ -77,7 +79,7 @@ def _rows_of(raw: dict[str, Any], depth: int = 0) -> list[Any] | None:
 
 
 def _keyed(raw: dict[str, Any]) -> list[Any] | None:
-    """The rows of {"23501": {...}}: a list that PHP has made an object of, or a status answer."""
+    """Return the rows of {"23501": {...}}: a list that PHP made an object, or a status answer."""
     inner = [value for value in raw.values() if isinstance(value, dict)]
     if not inner or not all(_is_id(key) for key in raw):
         return None
@@ -103,7 +105,7 @@ def _is_id(text: str) -> bool:
 
 
 def _database_tables(raw: list[Any]) -> list[tuple[str, list[Any]]]:
-    """The tables of phpMyAdmin's export, which tells the type of each thing in it."""
+    """Return the tables of an export of phpMyAdmin, in which each part has a type."""
     if not all(isinstance(part, dict) and "type" in part for part in raw):
         return []
     tables = [(str(p.get("name")), p.get("data")) for p in raw if p["type"] == "table"]
@@ -111,7 +113,7 @@ def _database_tables(raw: list[Any]) -> list[tuple[str, list[Any]]]:
 
 
 def _best(lists: Iterable[list[Any]]) -> list[Any] | None:
-    """The list that is most like one of orders."""
+    """Return the list that looks most like one of orders."""
     return max(lists, key=_rank, default=None)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from watcher.cli.order_lines import NoTable
 from watcher.cli.order_names import (
     DOTTED_QUANTITY,
     OF_A_SHOP,
@@ -101,10 +102,6 @@ class Match(NamedTuple):
     dotted: bool = False  # a dot separates thousands
 
 
-class NoMatch(ValueError):
-    """No column can be an order's id."""
-
-
 def score(text: str) -> int:
     """Return how many known names a line holds."""
     return len(_known_in(re.split(r"[,;\t|]", text.replace('"', ""))))
@@ -130,7 +127,7 @@ def other_order(names: Sequence[str], there: Sequence[bool]) -> int | None:
 def match(
     names: Sequence[str], chosen: Mapping[str, str] | None = None, *, apart: bool = False
 ) -> Match:
-    """Recognise the list by the names of its columns. NoMatch says what was looked for.
+    """Recognise the list by the names of its columns. NoTable says what was looked for.
 
     `chosen` gives the column of a field by its name or its place, from 1. `apart`: no row has two
     columns of an order's id.
@@ -148,7 +145,7 @@ def match(
     places |= {"order": order} if order is not None else {}
     places |= taken
     if "order" not in places:
-        raise NoMatch(_looked_for(maker, names))
+        raise NoTable(_looked_for(maker, names))
     used = set(places.values())
     own = {*ORDER, *SERVICE} if is_shop else set()
     quantity = words[places["quantity"]] if "quantity" in places else ""
@@ -180,7 +177,7 @@ def _chosen_place(name: str, names: Sequence[str]) -> int:
         return alike[0]
     if name.isascii() and name.isdecimal() and 1 <= int(name) <= len(names):
         return int(name) - 1
-    raise NoMatch(f"there is no column {name!r}: the list has {_shown(names)}")
+    raise NoTable(f"there is no column {name!r}: the list has {_shown(names)}")
 
 
 def _looked_for(maker: Maker, names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from xml.parsers import expat
 
 from watcher.cli.order_dates import sheet_time
+from watcher.cli.order_lines import NoTable
 from watcher.cli.order_tables import Table, table_of_rows
 
 _MOST_XML = 128 << 20  # unpacked bytes of one part
@@ -27,26 +28,23 @@ _WORKBOOK, _LINKS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 Event = tuple[str, Any]  # "<tag" and attributes, "tag>" and None, or "" and text
 
 
-class NotReadable(ValueError):
-    """The workbook can't be read."""
-
-
-def xlsx_table(raw: bytes, chosen: Mapping[str, str]) -> Table | str:
-    """Return the first sheet that is a list of orders, or the reason why there is none."""
+def xlsx_table(raw: bytes, chosen: Mapping[str, str]) -> Table:
+    """Return the first sheet that is a list of orders; NoTable if there is none."""
     try:
         with zipfile.ZipFile(BytesIO(raw)) as package:
             return _table(_Workbook(package), chosen)
-    except NotReadable as error:
-        return str(error)
+    except NoTable:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        return "a damaged or protected archive, no Excel workbook: save the list again, as CSV"
+        cause = "a damaged or protected archive, no Excel workbook: save the list again, as CSV"
     except (expat.ExpatError, ValueError, KeyError):
-        return "an Excel workbook that can't be read: save the list as CSV"
+        cause = "an Excel workbook that can't be read: save the list as CSV"
+    raise NoTable(cause)
 
 
-def _table(workbook: "_Workbook", chosen: Mapping[str, str]) -> Table | str:
+def _table(workbook: "_Workbook", chosen: Mapping[str, str]) -> Table:
     if not workbook.sheets:
-        return "an archive, and no Excel workbook: save the list as CSV, JSON or XLSX"
+        raise NoTable("an archive, and no Excel workbook: save the list as CSV, JSON or XLSX")
     is_empty = True
     for title, part in workbook.sheets:
         rows = list(workbook.rows(part))
@@ -57,8 +55,8 @@ def _table(workbook: "_Workbook", chosen: Mapping[str, str]) -> Table | str:
             remark = f"not read: the sheets {', '.join(others)}" if others else None
             return found._replace(remark=remark)
     if is_empty:
-        return "an Excel workbook without a filled cell"
-    return (
+        raise NoTable("an Excel workbook without a filled cell")
+    raise NoTable(
         "an Excel workbook whose sheets have no column named order, order_id or id: name it "
         "with --column order=NAME"
     )
@@ -178,7 +176,7 @@ class _Workbook:
             while chunk := stream.read(_CHUNK):
                 left -= len(chunk)
                 if left < 0:
-                    raise NotReadable("an Excel workbook that is too large: save the list as CSV")
+                    raise NoTable("an Excel workbook that is too large: save the list as CSV")
                 parser.Parse(chunk, False)
                 yield from events
                 events.clear()
@@ -191,7 +189,7 @@ def _local(tag: str) -> str:
 
 
 def _refuse(*_: object) -> None:
-    raise NotReadable("an Excel workbook with a document type, as no spreadsheet writes it")
+    raise NoTable("an Excel workbook with a document type, as no spreadsheet writes it")
 
 
 def _number(text: str) -> str:

@@ -1,10 +1,9 @@
-"""`watcher check-config`: every problem of a configuration at once, or what it comes to."""
+"""`watcher check-config`: all problems of a configuration, or its summary."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +28,7 @@ _SHOWN_ROWS = 3
 
 
 class Finding(msgspec.Struct, kw_only=True):
-    """What a panel answered; `problems` of what it did not."""
+    """What a panel answered, and what is wrong with its answers."""
 
     panel: str
     state: str = "up"
@@ -46,11 +45,11 @@ class Finding(msgspec.Struct, kw_only=True):
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
     online: Annotated[
-        bool, typer.Option("--online", help="Ask each panel for balance and services, too.")
+        bool, typer.Option("--online", help="Ask each panel for its balance and services, too.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Check a configuration: print every problem, or what it comes to."""
+    """Check a configuration: print every problem, or a summary."""
     from watcher.config import load
 
     try:
@@ -72,7 +71,7 @@ def check_config(
 
 
 def _document(config: "Config", findings: list[Finding] | None) -> dict[str, object]:
-    """What a configuration comes to; no secret is in it."""
+    """Return the summary of a configuration, without secrets."""
     from watcher.panels.dialect import shown_url
 
     return {
@@ -127,7 +126,7 @@ def _show_config(config: "Config") -> None:
 
 
 def _show_targets(config: "Config") -> None:
-    columns = (Column("told"), Column("of", wraps=True), Column("signed", drop=1))
+    columns = (Column("target"), Column("on", wraps=True), Column("signed", drop=1))
     rows: list[tuple[object, ...]] = []
     rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.notify]
     rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.events]
@@ -140,7 +139,7 @@ def _show_targets(config: "Config") -> None:
     silent = [rule.name for rule in config.rules if rule.action == "notify"]
     if silent and "rule_fired" not in heard:
         names = ", ".join(silent)
-        warn(f"warning: no [[notify]] has 'rule_fired': nobody is told when these fire: {names}")
+        warn(f"warning: no [[notify]] has 'rule_fired': these rules notify nobody: {names}")
 
 
 def _show_panels(panels: Sequence["PanelConfig"]) -> None:
@@ -171,7 +170,7 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
 
 
 def _request(panel: "PanelConfig") -> dict[str, object]:
-    """What differs in how a panel is asked: names only, as values may be secret."""
+    """Return the settings of a panel's requests: names only, as values may be secret."""
     dialect = panel.request
     proxy = urlsplit(dialect.proxy or "")
     told: dict[str, object] = {
@@ -190,7 +189,7 @@ def _listed(value: object) -> str:
 
 
 def _check_online(config: "Config") -> bool:
-    """Whether every panel answered all that it can be asked."""
+    """Show the panels' answers; return whether no panel has a problem."""
     findings = _findings(config)
     columns = (
         Column("panel"),
@@ -210,7 +209,7 @@ def _check_online(config: "Config") -> bool:
 
 
 def _findings(config: "Config") -> list[Finding]:
-    """What each panel answers."""
+    """Ask every panel."""
     console = errors()
     waiting = f"asking {counted(len(config.panels), 'panel')} …"
     with console.status(waiting) if console.is_terminal else nullcontext():
@@ -222,8 +221,7 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[Finding]:
 
 
 async def _ask(panel: "PanelConfig") -> Finding:
-    from watcher.cli.detect import is_wall
-    from watcher.panels.client import PanelClient
+    from watcher.cli.detect import is_wall, panel_client
     from watcher.panels.health import BALANCE, READS, SERVICES, Health
 
     finding, health = Finding(panel=panel.name), Health(filter(panel.profile.can, READS))
@@ -231,20 +229,11 @@ async def _ask(panel: "PanelConfig") -> Finding:
     def note(action: str, field: str, value: str) -> None:
         health.unread(action, field, value, time.time())
 
-    async with PanelClient(
-        name=panel.name,
-        url=panel.url,
-        key=panel.key.reveal(),
-        dialect=panel.request,
-        profile=panel.profile,
-        timeout=panel.settings.timeout,
-        on_request=lambda action, seconds, reason: None,
-        on_unread=note,
-    ) as client:
+    async with panel_client(panel, panel.profile, note) as client:
         if panel.profile.can(BALANCE):
             balance = await _heard(BALANCE, client.balance(), health, finding)
             if balance is not None:
-                finding.balance = f"{_plain(balance.amount)} {balance.currency}"
+                finding.balance = f"{balance.amount:f} {balance.currency}"
         if panel.profile.can(SERVICES):
             listed = await _heard(SERVICES, client.services(), health, finding)
             if listed is not None:
@@ -291,7 +280,3 @@ def _remarks(panel: "PanelConfig", services: list["Service"], unread: list[str])
     if not services:
         remarks.append("the price list is empty: some panels answer so to a wrong key")
     return remarks
-
-
-def _plain(amount: Decimal) -> str:
-    return format(amount, "f")

@@ -83,31 +83,18 @@ def actions(
 def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
     """Show actions as a table; with `wraps` the outcome is never cut."""
     columns = (
-        Column("action", right=True),
+        Column("action", "id", right=True),
         Column("kind"),
         Column("panel", drop=5),
         Column("order", drop=2),
         Column("state"),
-        Column("planned", drop=4, right=True),
-        Column("settled", drop=7, right=True),
-        Column("by", drop=6, flexible=True),
-        Column("outcome", drop=3, flexible=not wraps, wraps=wraps),
+        Column("planned", "planned_at", drop=4, right=True),
+        Column("settled", "settled_at", drop=7, right=True),
+        Column("by", lambda action: action.rule or "hand", drop=6, flexible=True),
+        # An older daemon does not send the outcome.
+        Column("outcome", lambda a: a.outcome or a.answer, drop=3, flexible=not wraps, wraps=wraps),
     )
-    show_table(columns, [_row(view) for view in views])
-
-
-def _row(action: ActionView) -> tuple[object, ...]:
-    return (
-        action.id,
-        action.kind,
-        action.panel,
-        action.order,
-        action.state,
-        action.planned_at,
-        action.settled_at,
-        action.rule or "hand",
-        action.outcome or action.answer,  # an older daemon does not send the outcome
-    )
+    show_table(columns, views)
 
 
 @command("Decisions")

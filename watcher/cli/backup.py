@@ -1,4 +1,4 @@
-"""`watcher backup`: a whole copy of the daemon's database, or none."""
+"""`watcher backup`: a complete copy of the daemon's database, or none."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ _MAGIC = b"SQLite format 3\x00"
 @command("Surroundings")
 def backup(
     client: Client,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy is to be.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to write.")],
     force: Force = False,
 ) -> None:
     """Copy the database while the daemon runs."""
@@ -38,7 +38,7 @@ def backup(
 
 
 def database_problem(header: bytes, size: int) -> str | None:
-    """What is wrong with a database file of this header and size, if anything."""
+    """Return what is wrong with a database file of this header and size, if anything."""
     if len(header) < 100 or not header.startswith(_MAGIC):
         return "it has no SQLite header"
     page = int.from_bytes(header[16:18], "big")

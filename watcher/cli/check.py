@@ -106,33 +106,30 @@ def _show_config(config: "Config") -> None:
     if config.rules:
         say("")
         columns = (
-            Column("rule", wraps=True),
-            Column("action"),
-            Column("an order", drop=2),
-            Column("an hour", drop=3, right=True),
-            Column("panels", drop=1, wraps=True),
+            Column("rule", "name", wraps=True),
+            Column("action", lambda r: f"{r.action} (dry run)" if r.dry_run else r.action),
+            Column("an order", lambda rule: f"once in {span(rule.every)}", drop=2),
+            Column("an hour", "per_hour", drop=3, right=True),
+            Column(
+                "panels",
+                lambda r: "all" if r.panels is None else sorted(r.panels),
+                drop=1,
+                wraps=True,
+            ),
         )
-        rows = [
-            (
-                rule.name,
-                f"{rule.action} (dry run)" if rule.dry_run else rule.action,
-                f"once in {span(rule.every)}",
-                rule.per_hour,
-                "all" if rule.panels is None else sorted(rule.panels),
-            )
-            for rule in config.rules
-        ]
-        show_table(columns, rows)
+        show_table(columns, config.rules)
 
 
 def _show_targets(config: "Config") -> None:
-    columns = (Column("target"), Column("on", wraps=True), Column("signed", drop=1))
-    rows: list[tuple[object, ...]] = []
-    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.notify]
-    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.events]
-    if rows:
+    columns = (
+        Column("target", "name"),
+        Column("on", lambda target: sorted(target.on), wraps=True),
+        Column("signed", lambda target: target.secret is not None, drop=1),
+    )
+    targets: list[object] = [*config.notify, *config.events]
+    if targets:
         say("")
-        show_table(columns, rows)
+        show_table(columns, targets)
     if not config.notify:
         return
     heard = {event for target in config.notify for event in target.on}
@@ -146,23 +143,13 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
     from watcher.panels.dialect import shown_url
 
     columns = (
-        Column("panel"),
-        Column("profile", drop=2),
-        Column("batch", drop=3, right=True),
-        Column("can", wraps=True),
-        Column("url", drop=1, flexible=True),
+        Column("panel", "name"),
+        Column("profile", lambda panel: panel.profile.name, drop=2),
+        Column("batch", lambda panel: panel.profile.batch, drop=3, right=True),
+        Column("can", lambda panel: sorted(panel.profile.has), wraps=True),
+        Column("url", lambda panel: shown_url(panel.url), drop=1, flexible=True),
     )
-    rows = [
-        (
-            panel.name,
-            panel.profile.name,
-            panel.profile.batch,
-            sorted(panel.profile.has),
-            shown_url(panel.url),
-        )
-        for panel in panels
-    ]
-    show_table(columns, rows)
+    show_table(columns, panels)
     for panel in panels:
         told = [f"{name} {_listed(value)}" for name, value in _request(panel).items()]
         if told:
@@ -196,12 +183,11 @@ def _check_online(config: "Config") -> bool:
         Column("state"),
         Column("balance", right=True),
         Column("services", drop=1, right=True),
-        Column("with refill", drop=2, right=True),
-        Column("with cancel", drop=3, right=True),
+        Column("with refill", "refill", drop=2, right=True),
+        Column("with cancel", "cancel", drop=3, right=True),
     )
     say("")
-    rows = [(f.panel, f.state, f.balance, f.services, f.refill, f.cancel) for f in findings]
-    show_table(columns, rows)
+    show_table(columns, findings)
     for finding in findings:
         warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
         warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))

@@ -1,4 +1,4 @@
-"""`watcher run` and `watcher demo`: the daemon, for real or to try it."""
+"""`watcher run` and `watcher demo`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ def run(
 
 @command("Start")
 def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
-    """Try it: five simulated panels, the daemon and its status page, until Ctrl-C."""
+    """Try watcher: five simulated panels, the daemon and its status page, until Ctrl-C."""
     from watcher import demo
 
     raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed))

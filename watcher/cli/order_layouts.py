@@ -37,33 +37,27 @@ def _by(*sets: str) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(text.split()) for text in sets)
 
 
-# The first that fits is the list's.
+def _named(pairs: str) -> dict[str, Names]:
+    return {field: (name,) for field, name in (pair.split("=") for pair in pairs.split())}
+
+
+# The first that fits wrote the list.
 MAKERS = (
     Maker(
         "SmartPanel's table of orders",
         _by("apiorderid apiserviceid apiproviderid"),
-        {
-            "order": ("apiorderid",),
-            "service": ("apiserviceid",),
-            "provider": ("apiproviderid",),
-            "link": ("link",),
-            "quantity": ("quantity",),
-            "submitted_at": ("created",),
-            "status": ("status",),
-        },
+        _named(
+            "order=apiorderid service=apiserviceid provider=apiproviderid link=link"
+            " quantity=quantity submitted_at=created status=status"
+        ),
     ),
     Maker(
         "a PHP panel script's table of orders",
         _by("apiorderid apiserviceid orderapi", "apiorderid orderurl"),
-        {
-            "order": ("apiorderid",),
-            "service": ("apiserviceid",),
-            "provider": ("orderapi",),
-            "link": ("orderurl",),
-            "quantity": ("orderquantity",),
-            "submitted_at": ("ordercreate",),  # order_finish is a count
-            "status": ("orderstatus",),
-        },
+        _named(  # order_finish is a count
+            "order=apiorderid service=apiserviceid provider=orderapi link=orderurl"
+            " quantity=orderquantity submitted_at=ordercreate status=orderstatus"
+        ),
     ),
     Maker(
         "Perfect Panel's order list",

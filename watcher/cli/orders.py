@@ -19,11 +19,13 @@ _COLUMNS = (
     Column("service", drop=6, right=True),
     Column("status"),
     Column("remains", drop=4, right=True),
-    Column("of", drop=7, right=True),
-    Column("charge", drop=8, right=True),
+    Column("of", "quantity", drop=7, right=True),
+    Column("charge", lambda order: money(order.charge, order.currency), drop=8, right=True),
     Column("phase", drop=9),
-    Column("checked", drop=5, right=True),
-    Column("note", drop=2, flexible=True),
+    Column("checked", lambda order: order.checked_at or "never", drop=5, right=True),
+    Column(
+        "note", lambda o: o.problem or ("stalled" if o.stalled else None), drop=2, flexible=True
+    ),
 )
 
 
@@ -54,19 +56,4 @@ def orders(
 
 
 def _show(orders: list[OrderView]) -> None:
-    show_table(_COLUMNS, [_row(order) for order in orders])
-
-
-def _row(order: OrderView) -> tuple[object, ...]:
-    return (
-        order.order,
-        order.panel,
-        order.service,
-        order.status,
-        order.remains,
-        order.quantity,
-        money(order.charge, order.currency),
-        order.phase,
-        order.checked_at or "never",
-        order.problem or ("stalled" if order.stalled else None),
-    )
+    show_table(_COLUMNS, orders)

@@ -8,7 +8,7 @@ import typer
 from watcher.cli.client import Client, Declined, path_of
 from watcher.cli.command import command
 from watcher.cli.options import read_since
-from watcher.cli.output import ago, moment, say, warn
+from watcher.cli.output import moment, say, warn
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.web.outlet_shapes import DeadList, EventsList, NotifyList, ReplayAnswer
@@ -29,17 +29,14 @@ def notify() -> Request[NotifyList]:
 
 def _show_notify(listed: NotifyList) -> None:
     columns = (
-        Column("target"),
+        Column("target", "name"),
         Column("queued", right=True),
-        Column("given up", drop=2, right=True),
-        Column("arrived", drop=1, right=True),
+        Column("given up", "given_up", drop=2, right=True),
+        Column("arrived", "arrived_at", drop=1, right=True),
         Column("error", wraps=True),
         Column("on", drop=3, wraps=True),
     )
-    rows = [
-        (t.name, t.queued, t.given_up, ago(t.arrived_at), t.error, t.on) for t in listed.targets
-    ]
-    show_table(columns, rows, empty=_NOBODY)
+    show_table(columns, listed.targets, empty=_NOBODY)
 
 
 @command("Messages", under="notify", name="test")
@@ -77,33 +74,17 @@ def events() -> Request[EventsList]:
 
 def _show_events(listed: EventsList) -> None:
     columns = (
-        Column("target"),
+        Column("target", "name"),
         Column("behind", right=True),
-        Column("orders waiting", drop=1, right=True),
+        Column("orders waiting", "orders_waiting", drop=1, right=True),
         Column("dead", right=True),
-        Column("arrived", drop=2, right=True),
-        Column("paused", drop=3, right=True),
+        Column("arrived", "arrived_at", drop=2, right=True),
+        Column("paused", "paused_until", drop=3, right=True),
         Column("error", wraps=True),
-        Column("panels", drop=5, wraps=True),
+        Column("panels", lambda target: target.panels or "all", drop=5, wraps=True),
         Column("on", drop=4, wraps=True),
     )
-    rows = [
-        (
-            t.name,
-            t.behind,
-            t.orders_waiting,
-            t.dead,
-            ago(t.arrived_at),
-            ago(t.paused_until),
-            t.error,
-            t.panels or "all",
-            t.on,
-        )
-        for t in listed.targets
-    ]
-    show_table(
-        columns, rows, empty="no program receives events: the configuration has no [[events]]"
-    )
+    show_table(columns, listed.targets, empty=_NO_PROGRAM)
 
 
 @command("Messages", under="events")
@@ -117,11 +98,10 @@ def _show_dead(listed: DeadList) -> None:
         Column("id", drop=2, right=True),
         Column("panel", drop=1),
         Column("order"),
-        Column("given up"),
+        Column("given up", lambda letter: moment(letter.at)),
         Column("error", wraps=True),
     )
-    rows = [(d.id, d.panel, d.order, moment(d.at), d.error) for d in listed.dead]
-    show_table(columns, rows, empty="no dead letters")
+    show_table(columns, listed.dead, empty="no dead letters")
 
 
 @command("Messages", under="events")

@@ -1,6 +1,7 @@
 """`watcher panels`, `watcher panels retry`, `watcher services`."""
 
 import time
+from collections.abc import Callable
 
 import typer
 
@@ -15,37 +16,6 @@ from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, Se
 
 _PATIENCE, _POLL_EVERY = 10.0, 0.5  # seconds
 
-_PANELS = (
-    Column("panel"),
-    Column("state"),
-    Column("balance", drop=2, right=True),
-    Column("open", drop=4, right=True),
-    Column("stalled", drop=5, right=True),
-    Column("lag", drop=3, right=True),
-    Column("guarded", drop=8, right=True),
-    Column("unresolved", drop=6, right=True),
-    Column("answered", drop=7, right=True),
-    Column("profile", drop=9),
-    Column("problem", drop=1, flexible=True),
-)
-
-_SERVICES = (
-    Column("service", right=True),
-    Column("rate", drop=1, right=True),
-    Column("min", drop=5, right=True),
-    Column("max", drop=4, right=True),
-    Column("refill", drop=2),
-    Column("cancel", drop=3),
-    Column("starts in", drop=8, right=True),
-    Column("1,000 take", drop=9, right=True),
-    Column("completed", drop=10, right=True),
-    Column("partial", drop=11, right=True),
-    Column("canceled", drop=12, right=True),
-    Column("type", drop=7, flexible=True),
-    Column("category", drop=6, flexible=True),
-    Column("name", flexible=True),
-)
-
 
 @command("Surroundings", is_group=True)
 def panels() -> Request[PanelList]:
@@ -54,7 +24,20 @@ def panels() -> Request[PanelList]:
 
 
 def _show_panels(listed: PanelList) -> None:
-    show_table(_PANELS, [_panel_row(panel) for panel in listed.panels])
+    columns = (
+        Column("panel"),
+        Column("state", state_word),
+        Column("balance", lambda panel: money(panel.balance, panel.currency), drop=2, right=True),
+        Column("open", "orders_open", drop=4, right=True),
+        Column("stalled", "orders_stalled", drop=5, right=True),
+        Column("lag", lambda panel: _span(panel.lag), drop=3, right=True),
+        Column("guarded", "orders_guarded", drop=8, right=True),
+        Column("unresolved", "actions_unresolved", drop=6, right=True),
+        Column("answered", lambda p: p.last_success_at or "never", drop=7, right=True),
+        Column("profile", drop=9),
+        Column("problem", _remark, drop=1, flexible=True),
+    )
+    show_table(columns, listed.panels)
 
 
 @command("Surroundings", under="panels")
@@ -94,22 +77,6 @@ def details(panel: PanelView) -> list[str]:
     return [panel.problem] if panel.problem else []
 
 
-def _panel_row(panel: PanelView) -> tuple[object, ...]:
-    return (
-        panel.panel,
-        state_word(panel),
-        money(panel.balance, panel.currency),
-        panel.orders_open,
-        panel.orders_stalled,
-        None if panel.lag is None else span(panel.lag),
-        panel.orders_guarded,
-        panel.actions_unresolved,
-        ago(panel.last_success_at) or "never",
-        panel.profile,
-        _remark(panel),
-    )
-
-
 def _remark(panel: PanelView) -> str | None:
     wrong = "; ".join(details(panel))
     return wrong or (f"paused, resumes {ago(panel.paused_until)}" if _pauses(panel) else None)
@@ -126,30 +93,40 @@ def services(panel: PanelArgument) -> Request[ServiceList]:
 
 
 def _show_services(listed: ServiceList) -> None:
-    rows = [_service_row(service) for service in listed.services]
-    show_table(_SERVICES, rows, empty="no services: the panel has not sent any yet")
-
-
-def _service_row(service: ServiceView) -> tuple[object, ...]:
-    refill = "disabled" if service.refill_disabled else service.refill
-    return (
-        service.service,
-        service.rate,
-        service.min,
-        service.max,
-        "gone" if service.gone_at else refill,
-        service.cancel,
-        *_learnt(service.learnt),
-        service.type,
-        service.category,
-        service.name,
+    columns = (
+        Column("service", right=True),
+        Column("rate", drop=1, right=True),
+        Column("min", drop=5, right=True),
+        Column("max", drop=4, right=True),
+        Column("refill", _refill_word, drop=2),
+        Column("cancel", drop=3),
+        Column("starts in", _learnt(lambda of: _span(of.start_delay)), drop=8, right=True),
+        Column(
+            "1,000 take", _learnt(lambda of: _span(of.duration.get("1000"))), drop=9, right=True
+        ),
+        Column("completed", _learnt(lambda of: _share(of.completed)), drop=10, right=True),
+        Column("partial", _learnt(lambda of: _share(of.partial)), drop=11, right=True),
+        Column("canceled", _learnt(lambda of: _share(of.canceled)), drop=12, right=True),
+        Column("type", drop=7, flexible=True),
+        Column("category", drop=6, flexible=True),
+        Column("name", flexible=True),
     )
+    show_table(columns, listed.services, empty="no services: the panel has not sent any yet")
 
 
-def _learnt(lesson: LessonView | None) -> tuple[str | None, ...]:
-    if lesson is None:
-        return (None,) * 5
-    lasts = lesson.duration.get("1000")
-    times = [None if seconds is None else span(seconds) for seconds in (lesson.start_delay, lasts)]
-    ends = (lesson.completed, lesson.partial, lesson.canceled)
-    return (*times, *(None if share is None else f"{share:.0%}" for share in ends))
+def _refill_word(service: ServiceView) -> str | bool | None:
+    if service.gone_at:
+        return "gone"
+    return "disabled" if service.refill_disabled else service.refill
+
+
+def _learnt(show: Callable[[LessonView], str | None]) -> Callable[[ServiceView], str | None]:
+    return lambda service: None if service.learnt is None else show(service.learnt)
+
+
+def _span(seconds: float | None) -> str | None:
+    return None if seconds is None else span(seconds)
+
+
+def _share(share: float | None) -> str | None:
+    return None if share is None else f"{share:.0%}"

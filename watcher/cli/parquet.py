@@ -1,4 +1,4 @@
-"""Parquet, by DuckDB (the extra `parquet`): one wheel without dependencies of its own."""
+"""Writes Parquet with DuckDB (the extra `parquet`): one wheel without dependencies."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ class NoParquet(WatcherError):
 def parquet_writer(
     stream: BinaryIO, shape: type[msgspec.Struct]
 ) -> Iterator[Callable[[list[Any]], None]]:
-    """Takes items of the shape as JSON has them. What is in between lies on the disk."""
+    """Give a function that writes items of the shape; they are collected on the disk."""
     try:
         import duckdb
     except ImportError:
@@ -51,7 +51,7 @@ def _keep(write: Callable[[bytes], int], lines: bytes) -> None:
 
 
 def _columns(shape: type[msgspec.Struct]) -> dict[str, str]:
-    """DuckDB's type of each field; what is none of its own is JSON."""
+    """Return DuckDB's type of each field."""
     return {field.name: _type(field.name, field.type) for field in msgspec.structs.fields(shape)}
 
 

@@ -19,7 +19,7 @@ _DECISIONS = (
     Column("fires"),
     Column("reason", drop=1),
     Column("detail", wraps=True),
-    Column("again", drop=3, right=True),
+    Column("again", "again_at", drop=3, right=True),
 )
 
 
@@ -69,8 +69,4 @@ def _show_rule(rule: RuleView) -> None:
 
 
 def _show_decisions(explained: Explanation) -> None:
-    rows = [
-        (d.rule, d.action, d.fires, d.reason, d.detail, ago(d.again_at))
-        for d in explained.decisions
-    ]
-    show_table(_DECISIONS, rows, empty=_NO_RULES)
+    show_table(_DECISIONS, explained.decisions, empty=_NO_RULES)

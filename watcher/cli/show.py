@@ -95,9 +95,12 @@ def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
 
 def _show_history(history: list[HistoryView]) -> None:
     _title("history")
-    columns = (Column("at (UTC)"), Column("ago", drop=1, right=True), Column("change", wraps=True))
-    rows = [(stamp(entry.at), ago(entry.at), changes_text(entry.changes)) for entry in history]
-    show_table(columns, rows)
+    columns = (
+        Column("at (UTC)", lambda entry: stamp(entry.at)),
+        Column("ago", "at", drop=1, right=True),
+        Column("change", lambda entry: changes_text(entry.changes), wraps=True),
+    )
+    show_table(columns, history)
 
 
 def changes_text(changes: dict[str, list[Any]]) -> str:
@@ -120,46 +123,25 @@ def _show_refills(refills: list[RefillView]) -> None:
     _title("refills")
     columns = (
         Column("refill"),
-        Column("status", wraps=True),
-        Column("panel's word", drop=1, wraps=True),
-        Column("requested (UTC)"),
-        Column("ago", drop=2, right=True),
-        Column("finished (UTC)", drop=3),
+        Column("status", lambda r: f"{r.status}: {r.note}" if r.note else r.status, wraps=True),
+        Column("panel's word", "status_text", drop=1, wraps=True),
+        Column("requested (UTC)", lambda refill: stamp(refill.requested_at)),
+        Column("ago", "requested_at", drop=2, right=True),
+        Column("finished (UTC)", lambda refill: stamp(refill.finished_at), drop=3),
     )
-    rows = [
-        (
-            refill.refill,
-            f"{refill.status}: {refill.note}" if refill.note else refill.status,
-            refill.status_text,
-            stamp(refill.requested_at),
-            ago(refill.requested_at),
-            stamp(refill.finished_at),
-        )
-        for refill in refills
-    ]
-    show_table(columns, rows)
+    show_table(columns, refills)
 
 
 def _show_firings(firings: list[FiringView]) -> None:
     _title("rules that fired")
     columns = (
-        Column("at (UTC)", drop=3),
-        Column("ago", drop=2, right=True),
+        Column("at (UTC)", lambda firing: stamp(firing.at), drop=3),
+        Column("ago", "at", drop=2, right=True),
         Column("rule", wraps=True),
-        Column("action"),
-        Column("why", drop=1, wraps=True),
+        Column("action", lambda f: f"{f.action} (dry run)" if f.dry_run else f.action),
+        Column("why", "detail", drop=1, wraps=True),
     )
-    rows = [
-        (
-            stamp(firing.at),
-            ago(firing.at),
-            firing.rule,
-            f"{firing.action} (dry run)" if firing.dry_run else firing.action,
-            firing.detail,
-        )
-        for firing in firings
-    ]
-    show_table(columns, rows)
+    show_table(columns, firings)
 
 
 def _title(text: str) -> None:

@@ -25,8 +25,8 @@ def _print_traits(wanted: bool) -> None:
         return
     from watcher.simulator import Trait
 
-    columns = (Column("trait"), Column("what it does", wraps=True))
-    show_table(columns, [(trait.value, trait.description) for trait in Trait])
+    columns = (Column("trait", "value"), Column("what it does", "description", wraps=True))
+    show_table(columns, list(Trait))
     raise typer.Exit
 
 

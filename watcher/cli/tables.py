@@ -1,8 +1,8 @@
 """Tables that fit the window."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watcher.cli.output import ago, clean, output, say
 
@@ -29,14 +29,24 @@ _STYLES = {
 
 
 class Column(NamedTuple):
-    """A table's column; in a narrow window those with the highest `drop` are left out first."""
+    """A table's column; in a narrow window those with the highest `drop` are left out first.
+
+    `value` is the attribute of a row to show, or a function of the row; None is the column's name.
+    """
 
     name: str
+    value: str | Callable[[Any], object] | None = None
     drop: int = 0  # 0 is never left out
     flexible: bool = False  # may be cut
     wraps: bool = False  # may take several lines
     right: bool = False
     style: str = ""
+
+    def of(self, row: object, place: int) -> object:
+        """Return the column's value in a row. A tuple has its values by place."""
+        if isinstance(row, tuple):
+            return row[place]
+        return self.value(row) if callable(self.value) else getattr(row, self.value or self.name)
 
     def least(self, cells: Sequence["Text"]) -> int:
         """Return the least width that shows what must not be cut."""
@@ -45,9 +55,7 @@ class Column(NamedTuple):
         return min(full, max(_FLEXIBLE, len(self.name))) if bends else full
 
 
-def show_table(
-    columns: Sequence[Column], rows: Sequence[Sequence[object]], *, empty: str = ""
-) -> None:
+def show_table(columns: Sequence[Column], rows: Sequence[object], *, empty: str = "") -> None:
     """Show rows below the columns' names; without rows print `empty`."""
     if empty and not rows:
         say(empty)
@@ -65,7 +73,7 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
 def table_lines(
     console: "Console",
     columns: Sequence[Column],
-    rows: Sequence[Sequence[object]],
+    rows: Sequence[object],
     *,
     header: bool = True,
 ) -> list["Text"]:
@@ -74,7 +82,7 @@ def table_lines(
     from rich.text import Text
 
     cells = [
-        [Text(column.name, "bold"), *(_cell(row[place], column) for row in rows)]
+        [Text(column.name, "bold"), *(_cell(column.of(row, place), column) for row in rows)]
         for place, column in enumerate(columns)
     ]
     kept = _fitting(columns, cells, console.width)

@@ -1,4 +1,4 @@
-"""`watcher top`: what goes on, on one screen, until q."""
+"""`watcher top`: panels and the last changes on one screen."""
 
 import os
 import select
@@ -57,7 +57,7 @@ _LAST = (
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """What the daemon tells at one moment."""
+    """The daemon's state at one moment."""
 
     panels: list[PanelView]
     last: list[ChangeView]
@@ -212,7 +212,7 @@ def _watch(client: Client, console: "Console", picture: Picture, every: float) -
 
 @contextmanager
 def _keys() -> Iterator["_Pressed"]:
-    """Keys as they are pressed, and a wake-up whenever the window changes its size."""
+    """Read keys as they are pressed, and wake up when the window changes its size."""
     import termios
     import tty
 

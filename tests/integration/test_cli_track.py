@@ -5,12 +5,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, panel_view
-from watcher.cli import app
 from watcher.web.shapes import PanelList, Rejected, ServiceList, ServiceView, TrackAnswer
 
 CALL = "POST /v1/orders"
@@ -38,9 +38,8 @@ def takes(
     return answer
 
 
-def watcher(daemon: CannedDaemon, *args: str, stdin: bytes | None = None, **env: str) -> Result:
-    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
-    return CliRunner().invoke(app, ("track", "genie", *args), input=stdin, env=given)
+def watcher(daemon: CannedDaemon, *args: str, **given: Any) -> Result:
+    return daemon.watcher("track", "genie", *args, **given)
 
 
 def service(number: str) -> ServiceView:

@@ -1,6 +1,5 @@
 """`watcher actions`, `refill`, `cancel`, `resolve`, `withdraw`."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,7 +40,7 @@ def refill(
     client: Client, panel: PanelArgument, orders: OrdersArgument, json: Json = False
 ) -> None:
     """Request a refill of each order at its panel."""
-    send_each(orders, _asking(client, Kind.REFILL, panel), json=json, **_ACTIONS)
+    _act(client, Kind.REFILL, panel, orders, json=json)
 
 
 @command("Orders")
@@ -49,19 +48,16 @@ def cancel(
     client: Client, panel: PanelArgument, orders: OrdersArgument, json: Json = False
 ) -> None:
     """Request the cancellation of each order at its panel."""
-    send_each(orders, _asking(client, Kind.CANCEL, panel), json=json, **_ACTIONS)
+    _act(client, Kind.CANCEL, panel, orders, json=json)
 
 
-_ACTIONS = {"name": "actions", "look": "watcher actions"}
-
-
-def _asking(client: Client, kind: Kind, panel: str) -> Callable[[str], tuple[ActionView, str]]:
+def _act(client: Client, kind: Kind, panel: str, orders: list[str], *, json: bool) -> None:
     def ask(order: str) -> tuple[ActionView, str]:
         raw = client.post(path_of("orders", panel, order, kind.value))[1]
         action = client.shaped(raw, ActionAnswer).action
         return action, f"{kind} is {action.state} as action {action.id}"
 
-    return ask
+    send_each(orders, ask, name="actions", look="watcher actions", json=json)
 
 
 @command("Decisions")

@@ -223,7 +223,7 @@ async def _ask(panel: "PanelConfig") -> Finding:
         if panel.profile.can(SERVICES):
             listed = await _heard(SERVICES, client.services(), health, finding)
             if listed is not None:
-                _note_services(panel, *listed, finding)
+                _note_services(*listed, finding)
     if any(map(is_wall, finding.problems)):
         cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
         table = f"set user_agent in [panels.{panel.name}.request]"
@@ -249,20 +249,12 @@ async def _heard(
     return answer
 
 
-def _note_services(
-    panel: "PanelConfig", services: list["Service"], unread: list[str], finding: Finding
-) -> None:
+def _note_services(services: list["Service"], unread: list[str], finding: Finding) -> None:
     finding.services = len(services)
     finding.refill = sum(service.refill is True for service in services)
     finding.cancel = sum(service.cancel is True for service in services)
-    finding.remarks.extend(_remarks(panel, services, unread))
-
-
-def _remarks(panel: "PanelConfig", services: list["Service"], unread: list[str]) -> list[str]:
-    remarks = [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
-    if len(unread) > _SHOWN_ROWS:
-        rest = len(unread) - _SHOWN_ROWS
-        remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
+    finding.remarks += [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
+    if rest := len(unread[_SHOWN_ROWS:]):
+        finding.remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
     if not services:
-        remarks.append("the price list is empty: some panels answer so to a wrong key")
-    return remarks
+        finding.remarks.append("the price list is empty: some panels answer so to a wrong key")

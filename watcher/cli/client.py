@@ -4,9 +4,8 @@ import http.client
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.message import Message
 from ipaddress import ip_address
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -195,15 +194,7 @@ class Client:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> None:
+    def redirect_request(self, *request: Any, **more: Any) -> None:
         return None
 
 

@@ -23,7 +23,7 @@ from watcher.model import Status
 from watcher.web.shapes import ChangeView, OrderView
 from watcher.wording import counted
 
-Write = Callable[[list[Any]], None]
+Write = Callable[[list[Any]], object]
 
 
 class What(StrEnum):

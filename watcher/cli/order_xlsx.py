@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import reduce
 from io import BytesIO
 from posixpath import join, normpath
 from typing import Any
@@ -204,7 +205,4 @@ def _column(reference: str, default: int) -> int:
     letters = re.match("[A-Z]{1,3}", reference)
     if not letters:
         return default
-    place = 0
-    for letter in letters[0]:
-        place = place * 26 + ord(letter) - 64
-    return place
+    return reduce(lambda place, letter: place * 26 + ord(letter) - 64, letters[0], 0)

@@ -78,12 +78,9 @@ def details(panel: PanelView) -> list[str]:
 
 
 def _remark(panel: PanelView) -> str | None:
-    wrong = "; ".join(details(panel))
-    return wrong or (f"paused, resumes {ago(panel.paused_until)}" if _pauses(panel) else None)
-
-
-def _pauses(panel: PanelView) -> bool:
-    return panel.paused_until is not None and ago(panel.paused_until).startswith("in ")
+    resumes = ago(panel.paused_until)
+    pause = f"paused, resumes {resumes}" if resumes.startswith("in ") else None
+    return "; ".join(details(panel)) or pause
 
 
 @command("Surroundings")

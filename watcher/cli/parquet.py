@@ -24,7 +24,7 @@ class NoParquet(WatcherError):
 @contextmanager
 def parquet_writer(
     stream: BinaryIO, shape: type[msgspec.Struct]
-) -> Iterator[Callable[[list[Any]], None]]:
+) -> Iterator[Callable[[list[Any]], object]]:
     """Give a function that writes items of the shape; they are collected on the disk."""
     try:
         import duckdb
@@ -34,7 +34,7 @@ def parquet_writer(
         lines, made = Path(directory, "items.jsonl"), Path(directory, "items.parquet")
         encode = msgspec.json.Encoder().encode_lines
         with lines.open("wb") as between:
-            yield lambda items: _keep(between.write, encode(items))
+            yield lambda items: between.write(encode(items))
         columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _columns(shape).items())
         source = f"read_json('{lines}', format='newline_delimited', columns={{{columns}}})"
         with duckdb.connect(config={"memory_limit": _MEMORY, "threads": "2"}) as database:
@@ -44,10 +44,6 @@ def parquet_writer(
             )
         with made.open("rb") as whole:
             shutil.copyfileobj(whole, stream)
-
-
-def _keep(write: Callable[[bytes], int], lines: bytes) -> None:
-    write(lines)
 
 
 def _columns(shape: type[msgspec.Struct]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from watcher.cli.files import whole_file
 
@@ -34,12 +33,8 @@ def csv_lines(rows: Sequence[Sequence[object]]) -> bytes:
 
 
 @contextmanager
-def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], None]]:
+def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], object]]:
     """Give a function that writes a row. The file replaces an older one once it is complete."""
     with whole_file(file, force=True) as stream:
         stream.write(csv_lines([names]))
-        yield lambda row: _write(stream, row)
-
-
-def _write(stream: BinaryIO, row: Sequence[object]) -> None:
-    stream.write(csv_lines([row]))
+        yield lambda row: stream.write(csv_lines([row]))

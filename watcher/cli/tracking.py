@@ -22,7 +22,7 @@ MOST_BYTES = 4 << 20  # of links in one request, about
 _PATIENCE = 120.0
 _COUNTS = ("tracked", "known", "updated", "undated", "finish_unknown")
 
-Report = Callable[[str, int, str | None, str], None]  # unit, its number (0: none), order, cause
+Report = Callable[[str, int, str | None, str], object]  # unit, its number (0: none), order, cause
 
 
 class Tracking:
@@ -122,12 +122,10 @@ class Tracking:
         self._report(self._unit, line, order, cause)
 
     def _document(self) -> dict[str, object]:
-        usable = {"usable": self._counts["tracked"]} if self._client is None else {}
-        sent = {"tracked": 0, "known": 0} if self._client is None else {}
-        return {
-            **usable,
-            **self._counts,
-            **sent,
+        counts: dict[str, object] = {**self._counts}
+        if self._client is None:
+            counts |= {"usable": self._counts["tracked"], "tracked": 0, "known": 0}
+        return counts | {
             "rejected": self.bad,
             "without_service": self._without_service,
             "unlisted_services": dict(self._unlisted),

@@ -64,101 +64,69 @@ class Metrics:
         GCCollector(registry=self._registry)
         self._counted: list[tuple[Counter | Histogram, tuple[str, ...]]] = []  # with label names
         self._rendering = asyncio.Lock()  # one thread at a time
-        self.requests = self._counter(
-            "panel_requests", "API requests completed, failed ones included.", "panel", "action"
-        )
-        self.request_failures = self._counter(
-            "panel_request_failures", "API requests that failed.", "panel", "action", "reason"
-        )
-        self.unread = self._counter(
+        counter, histogram = self._counter, self._histogram
+        # fmt: off
+        self.requests = counter(
+            "panel_requests", "API requests completed, failed ones included.", "panel", "action")
+        self.request_failures = counter(
+            "panel_request_failures", "API requests that failed.", "panel", "action", "reason")
+        self.request_seconds = histogram(
+            "panel_request_duration_seconds", "API request latency.",
+            _REQUEST_SECONDS, "panel", "action")
+        self.unread = counter(
             "panel_unread_values",
             "Values in answers that can't be read as the numbers they should be.",
-            "panel", "action", "field",
-        )  # fmt: skip
-        self.request_seconds = self._histogram(
-            "panel_request_duration_seconds",
-            "API request latency.",
-            _REQUEST_SECONDS,
-            "panel", "action",
-        )  # fmt: skip
-        self.batch_orders = self._histogram(
-            "poll_batch_orders",
-            "Orders asked for in one multi-status request.",
-            _BATCH_ORDERS,
-            "panel",
-        )
-        self.lag = self._histogram(
-            "poll_lag_seconds",
-            "Delay of a poll against the time it was due.",
-            _LAG_SECONDS,
-            "panel",
-        )
-        self.updates = self._counter(
-            "order_updates", "Polled orders whose status or remains changed.", "panel"
-        )
-        self.finished = self._counter(
-            "orders_finished", "Orders that reached a final status.", "panel", "status"
-        )
-        self.unknown_status = self._counter(
-            "order_unknown_status", "Status texts the panel sent that no mapping knows.", "panel"
-        )
-        self.completion = self._histogram(
-            "order_completion_duration_seconds",
-            "Time from creation to a final status.",
-            _ORDER_SECONDS,
-            "panel",
-        )
-        self.spend = self._counter(
-            "spend", "Charges of watched orders, in units of the currency.", "panel", "currency"
-        )
-        self.actions = self._counter(
-            "actions", "Refill and cancel requests decided on.", "panel", "action"
-        )
-        self.action_results = self._counter(
-            "action_results", "Refill and cancel requests by outcome.", "panel", "action", "outcome"
-        )
-        self.shop_requests = self._counter(
-            "shop_requests",
-            "Requests of shops at /api/v2, refused ones included.",
-            "shop", "action",
-        )  # fmt: skip
-        self.shop_failures = self._counter(
-            "shop_request_failures", "Requests of shops answered by an error.", "shop", "action"
-        )
-        self.web_faults = self._counter(
+            "panel", "action", "field")
+        self.batch_orders = histogram(
+            "poll_batch_orders", "Orders asked for in one multi-status request.",
+            _BATCH_ORDERS, "panel")
+        self.lag = histogram(
+            "poll_lag_seconds", "Delay of a poll against the time it was due.",
+            _LAG_SECONDS, "panel")
+        self.updates = counter(
+            "order_updates", "Polled orders whose status or remains changed.", "panel")
+        self.finished = counter(
+            "orders_finished", "Orders that reached a final status.", "panel", "status")
+        self.unknown_status = counter(
+            "order_unknown_status", "Status texts the panel sent that no mapping knows.", "panel")
+        self.completion = histogram(
+            "order_completion_duration_seconds", "Time from creation to a final status.",
+            _ORDER_SECONDS, "panel")
+        self.spend = counter(
+            "spend", "Charges of watched orders, in units of the currency.", "panel", "currency")
+        self.actions = counter(
+            "actions", "Refill and cancel requests decided on.", "panel", "action")
+        self.action_results = counter(
+            "action_results", "Refill and cancel requests by outcome.",
+            "panel", "action", "outcome")
+        self.shop_requests = counter(
+            "shop_requests", "Requests of shops at /api/v2, refused ones included.",
+            "shop", "action")
+        self.shop_failures = counter(
+            "shop_request_failures", "Requests of shops answered by an error.", "shop", "action")
+        self.web_faults = counter(
             "web_client_faults",
-            "Requests that broke off or can't be decoded, connections refused or silent.",
-            "reason",
-        )
+            "Requests that broke off or can't be decoded, connections refused or silent.", "reason")
+        self.notifications = counter("notifications", "Notifications attempted.", "notifier")
+        self.notification_failures = counter(
+            "notification_failures", "Notification attempts that failed.", "notifier")
+        self.events = counter("events", "Events attempted.", "target")
+        self.event_failures = counter("event_failures", "Event attempts that failed.", "target")
+        self.lateness = histogram(
+            "scheduler_lateness_seconds", "Start of a scheduled task after its due time.",
+            _TASK_SECONDS, "task")
+        self.missed = counter("scheduler_runs_missed", "Scheduled runs skipped.", "task")
+        self.loop_lag = histogram(
+            "event_loop_lag_seconds", "Delay of a timer on the event loop.", _LOOP_SECONDS)
+        self.db_seconds = histogram(
+            "db_operation_duration_seconds", "SQLite operation time, queueing included.",
+            _DB_SECONDS, "operation")
+        self.db_errors = counter("db_errors", "SQLite operations that failed.", "operation")
+        # fmt: on
         for reason in ("broken", "crowded", "silent"):
             self.web_faults.labels(reason)
-        self.notifications = self._counter("notifications", "Notifications attempted.", "notifier")
-        self.notification_failures = self._counter(
-            "notification_failures", "Notification attempts that failed.", "notifier"
-        )
-        self.events = self._counter("events", "Events attempted.", "target")
-        self.event_failures = self._counter(
-            "event_failures", "Event attempts that failed.", "target"
-        )
-        self.lateness = self._histogram(
-            "scheduler_lateness_seconds",
-            "Start of a scheduled task after its due time.",
-            _TASK_SECONDS,
-            "task",
-        )
-        self.missed = self._counter("scheduler_runs_missed", "Scheduled runs skipped.", "task")
-        self.loop_lag = self._histogram(
-            "event_loop_lag_seconds", "Delay of a timer on the event loop.", _LOOP_SECONDS
-        )
-        self.db_seconds = self._histogram(
-            "db_operation_duration_seconds",
-            "SQLite operation time, queueing included.",
-            _DB_SECONDS,
-            "operation",
-        )
-        self.db_errors = self._counter("db_errors", "SQLite operations that failed.", "operation")
-        for counter in (self.notifications, self.notification_failures):
-            counter.labels("log")
+        for notified in (self.notifications, self.notification_failures):
+            notified.labels("log")
         self._shops: set[str] = set()
         self._currencies: dict[str, set[str]] = {}
         self._state: Callable[[], DaemonState] | None = None

@@ -78,50 +78,32 @@ def families(state: DaemonState) -> Iterator[Metric]:
 
 
 def _daemon(state: DaemonState) -> Iterator[Metric]:
-    versions = (platform.python_version(), sqlite3.sqlite_version)
+    build = (__version__, state.revision, platform.python_version(), sqlite3.sqlite_version)
+    queued: Values = {(notifier,): count for notifier, count in state.queued.items()}
+    behind: Values = {(target,): count for target, count in state.behind.items()}
+    # fmt: off
     yield _gauge(
-        "build_info",
-        "Constant 1; build and runtime versions as labels.",
-        {(__version__, state.revision, *versions): 1},
-        "version", "revision", "python", "sqlite",
-    )  # fmt: skip
+        "build_info", "Constant 1; build and runtime versions as labels.", {build: 1},
+        "version", "revision", "python", "sqlite")
     yield _gauge(
-        "notifications_queued",
-        "Notifications waiting in the outbox.",
-        {(notifier,): count for notifier, count in state.queued.items()},
-        "notifier",
-    )
+        "notifications_queued", "Notifications waiting in the outbox.", queued, "notifier")
     yield _gauge(
-        "events_behind",
-        "Changes not looked at yet, and orders whose events wait.",
-        {(target,): count for target, count in state.behind.items()},
-        "target",
-    )
+        "events_behind", "Changes not looked at yet, and orders whose events wait.",
+        behind, "target")
     for name, text, value in (
-        (
-            "config_last_reload_successful",
-            "1 if the configuration on disk is the one in use.",
-            state.reload_ok,
-        ),
-        (
-            "config_last_reload_success_timestamp_seconds",
-            "Unix time of the last accepted configuration.",
-            state.reload_at,
-        ),
+        ("config_last_reload_successful",
+         "1 if the configuration on disk is the one in use.", state.reload_ok),
+        ("config_last_reload_success_timestamp_seconds",
+         "Unix time of the last accepted configuration.", state.reload_at),
         ("db_size_bytes", "Size of the database file.", state.db_bytes),
         ("db_wal_size_bytes", "Size of the write-ahead log.", state.wal_bytes),
-        (
-            "db_last_backup_timestamp_seconds",
-            "Unix time of the last completed backup; 0 before the first.",
-            state.backup_at,
-        ),
+        ("db_last_backup_timestamp_seconds",
+         "Unix time of the last completed backup; 0 before the first.", state.backup_at),
         ("db_integrity_ok", "1 if the last integrity check passed.", state.integrity_ok),
-        (
-            "db_handle_ok",
-            "1 if the database's files are still those that were opened.",
-            state.files_ok,
-        ),
+        ("db_handle_ok",
+         "1 if the database's files are still those that were opened.", state.files_ok),
     ):
+        # fmt: on
         yield _gauge(name, text, {(): value})
 
 
@@ -138,39 +120,27 @@ def _rules(rules: Sequence[RuleState]) -> Iterator[Metric]:
 
 
 def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
+    # fmt: off
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
-        (
-            "panel_poll_last_success_timestamp_seconds",
-            "Unix time of the last successful status poll; 0 before the first.",
-            "last_success",
-        ),
+        ("panel_poll_last_success_timestamp_seconds",
+         "Unix time of the last successful status poll; 0 before the first.", "last_success"),
         ("panel_poll_interval_seconds", "Configured time between polls.", "poll_interval"),
-        (
-            "panel_backoff_until_timestamp_seconds",
-            "Unix time until which the panel is left alone; 0 if not backing off.",
-            "backoff_until",
-        ),
+        ("panel_backoff_until_timestamp_seconds",
+         "Unix time until which the panel is left alone; 0 if not backing off.", "backoff_until"),
         ("poll_due_orders", "Orders due for a poll and not yet polled.", "due"),
-        (
-            "poll_oldest_due_timestamp_seconds",
-            "Due time of the order waiting longest for a poll; 0 if none.",
-            "oldest_due",
-        ),
-        (
-            "orders_oldest_open_timestamp_seconds",
-            "Creation time of the oldest order not final; 0 if none.",
-            "oldest_open",
-        ),
-        (
-            "orders_stalled",
-            "Open orders without progress for longer than their threshold.",
-            "stalled",
-        ),
+        ("poll_oldest_due_timestamp_seconds",
+         "Due time of the order waiting longest for a poll; 0 if none.", "oldest_due"),
+        ("orders_oldest_open_timestamp_seconds",
+         "Creation time of the oldest order not final; 0 if none.", "oldest_open"),
+        ("orders_stalled",
+         "Open orders without progress for longer than their threshold.", "stalled"),
+        ("panel_balance_last_success_timestamp_seconds",
+         "Unix time of the last balance reading.", "balance_at"),
     ):
-        yield _gauge(
-            name, text, {(panel.name,): getattr(panel, field) for panel in panels}, "panel"
-        )
+        # fmt: on
+        values: Values = {(panel.name,): getattr(panel, field) for panel in panels}
+        yield _gauge(name, text, values, "panel")
 
 
 def _health(panels: Sequence[PanelState]) -> Iterator[Metric]:
@@ -217,12 +187,6 @@ def _balances(panels: Sequence[PanelState]) -> Iterator[Metric]:
         {(p.name, p.currency): p.threshold for p, _ in read if p.threshold is not None},
         "panel", "currency",
     )  # fmt: skip
-    yield _gauge(
-        "panel_balance_last_success_timestamp_seconds",
-        "Unix time of the last balance reading.",
-        {(p.name,): p.balance_at for p in panels},
-        "panel",
-    )
 
 
 def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:

@@ -162,7 +162,7 @@ def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path)
         "  status from 'Status', as 'Completed'",
         "not used, as numbers of the shop's own: ID",
         "line 5: 'x y' is not an order's id",
-        "a finished_at of an order that goes on is left out: line 3, 'In progress'",
+        "a finished_at of an unfinished order is left out: line 3, 'In progress'",
         "not ordered at a panel, skipped: line 4",
         "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
         "list with a column of the panel's services",

@@ -83,7 +83,7 @@ async def detect(client: PanelClient) -> Found:
        does not know a call.
     3. Statuses of orders and refills that don't exist: a panel that knows the call gives another
        answer. One that reads many ids answers otherwise than without any, or has rows for them.
-    4. A panel that knows the status of refills is assumed to take them; the same for many.
+    4. A panel that knows the status of refills is assumed to take them; likewise for many.
     """
     found = Found(has={"add"})
     failures: list[PanelError] = []

@@ -278,7 +278,7 @@ def _tell(choice: Choice, found: "Found", options: Options) -> None:
     lacks = sorted(shipped()[FALLBACK].has - found.has)
     say(f"{choice.name}: {money}, {services}", f"can: {', '.join(sorted(found.has))}")
     if lacks:
-        say(f"can't, as far as it tells: {', '.join(lacks)}")
+        say(f"can't, as far as known: {', '.join(lacks)}")
     if found.same_words is not None:
         say(
             f"it answers unknown orders and unknown actions alike ({found.same_words}): all assumed"

@@ -10,7 +10,7 @@ from watcher.cli.order_layouts import has_order, match
 from watcher.cli.order_lines import Line, NoTable, Problem
 from watcher.cli.order_tables import MOST_ABOVE, ONE_COLUMN, Row, Table
 
-MOST_LINES = 50  # in a row, where a quoted cell goes on over lines
+MOST_LINES = 50  # in a row, where a quoted cell continues on further lines
 _DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _NO_ID = "is neither an order's id nor a column named order"

@@ -42,7 +42,7 @@ def track_item(
     """Return the order of a row; ValueError says what is wrong with it.
 
     What is left out is noted. `dotted`: a dot separates thousands. `guessed`: letters beyond
-    ASCII may be others.
+    ASCII may be wrong.
     """
     return TrackItem(
         panel=panel,
@@ -161,7 +161,7 @@ def _finished(values: Mapping[str, object], dates: DateOrder | None, note: Note)
         note("a finished_at that can't be read is left out", str(error))
         return None
     if finished_at and isinstance(status, str) and status_of(status) in _UNFINISHED:
-        note("a finished_at of an order that goes on is left out", shown(status))
+        note("a finished_at of an unfinished order is left out", shown(status))
         return None
     return finished_at
 

@@ -10,13 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO
 
-import msgspec
-
 from watcher.cli.order_csv import csv_table
 from watcher.cli.order_dates import DateOrder
 from watcher.cli.order_html import html_table
 from watcher.cli.order_ids import Row
-from watcher.cli.order_json import NotJson, document_table, is_row, lines_table
+from watcher.cli.order_json import NotJson, decoded, document_table, is_row, lines_table
 from watcher.cli.order_layouts import Match, has_order, match, score
 from watcher.cli.order_lines import ARCHIVE, NoTable, Problem, Source
 from watcher.cli.order_notes import Notes
@@ -76,7 +74,7 @@ def read(
         yield Problem(0, str(error))
     else:
         if source.is_guessed:
-            told = f"not UTF-8: read as {source.encoding}, letters beyond ASCII may be others"
+            told = f"not UTF-8: read as {source.encoding}, letters beyond ASCII may be wrong"
             notes.add(told, 0)
 
 
@@ -127,8 +125,8 @@ def _json_table(source: Source, json: bool | None) -> Table:
 
 def _decoded(line: bytes) -> Any:
     try:
-        return msgspec.json.decode(line)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return decoded(line)
+    except NotJson:
         return None
 
 

@@ -57,7 +57,7 @@ class WordFilter:
             if len(text) in known:
                 yield row
                 continue
-            by_hand = f"`watcher track {row.item.panel} {text}` tracks it all the same"
+            by_hand = f"`watcher track {row.item.panel} {text}` tracks it anyway"
             yield Problem(row.line, f"{text!r} is a word, and no id as the others: {by_hand}")
 
     def sum_up(self, notes: Notes) -> None:

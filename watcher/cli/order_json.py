@@ -36,12 +36,17 @@ class NotJson(NoTable):
     """The text is no JSON document."""
 
 
-def document_table(text: str) -> Table:
-    """Return the table in a JSON document; NoTable if there is none, NotJson if it is no JSON."""
+def decoded(text: str | bytes) -> Any:
+    """Decode JSON; NotJson says what is wrong with it."""
     try:
-        raw = msgspec.json.decode(text)
+        return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotJson(f"not JSON: {error}") from None
+
+
+def document_table(text: str) -> Table:
+    """Return the table in a JSON document; NoTable if there is none, NotJson if it is no JSON."""
+    raw = decoded(text)
     if isinstance(raw, list) and (tables := _database_tables(raw)):
         name, rows = max(tables, key=lambda table: _rank(table[1]))
         of = f" of {len(tables)}" if len(tables) > 1 else ""
@@ -137,11 +142,9 @@ def _decoded(
             yield line
             continue
         try:
-            raw = msgspec.json.decode(line.text)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            yield Problem(line.number, f"not JSON: {error}")
-            continue
-        yield _object(line.number, raw, guessed=line.guessed)
+            yield _object(line.number, decoded(line.text), guessed=line.guessed)
+        except NotJson as error:
+            yield Problem(line.number, str(error))
 
 
 def _object(number: int, raw: object, *, guessed: bool = False) -> Object | Problem:

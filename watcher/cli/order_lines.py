@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
     number: int
     text: str
-    guessed: bool = False  # its letters beyond ASCII may be others
+    guessed: bool = False  # its letters beyond ASCII may be wrong
 
 
 class Source:
@@ -80,7 +80,7 @@ class Source:
         return raw
 
     def text(self, raw: bytes) -> str:
-        """Return the document's text; sets `is_guessed` if its letters may be others."""
+        """Return the document's text; sets `is_guessed` if its letters may be wrong."""
         try:
             return raw.decode(self.encoding or "utf-8-sig")
         except (UnicodeDecodeError, LookupError):

@@ -527,9 +527,3 @@ def test_a_list_reads_back_however_it_was_written(
             source.quantity,
             source.submitted_at,
         )
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"PK\x03\x04", b"<table><tr>", b"[", b'{"1":']))
-def test_any_bytes_after_a_known_beginning_are_read_or_refused(raw: bytes, begin: bytes) -> None:
-    for found in reading(begin + raw)[0]:
-        assert isinstance(found, Row) or found.cause

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 import msgspec
 from aiohttp import web
+from typer.testing import CliRunner, Result
 
+from watcher.cli import app
 from watcher.panels.breaker import BreakerState
 from watcher.simulator import SimulatedPanel
 from watcher.web.shapes import ActionView, Fault, FaultAnswer, OrderView, PanelView
@@ -59,6 +61,11 @@ class CannedDaemon:
 
     def asked(self, call: str) -> list[Request]:
         return [r for r in self.requests if f"{r.method} {r.path}" == call]
+
+    def watcher(self, *args: object, stdin: bytes | None = None, **env: str) -> Result:
+        """Run a command against it."""
+        given = {"WATCHER_URL": self.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
+        return CliRunner().invoke(app, [*map(str, args)], input=stdin, env=given)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import CannedDaemon
-from watcher.cli import app
 
 CALL = "GET /v1/backup"
 
@@ -32,15 +30,10 @@ def database(tmp_path: Path) -> bytes:
     return raw
 
 
-def backup(daemon: CannedDaemon, *args: object) -> Result:
-    env = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None}
-    return CliRunner().invoke(app, ("backup", *map(str, args)), env=env)
-
-
 def test_a_whole_copy(daemon: CannedDaemon, database: bytes, tmp_path: Path) -> None:
     daemon.put(CALL, database)
     file = tmp_path / "copy.db"
-    result = backup(daemon, file)
+    result = daemon.watcher("backup", file)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{file}: {len(database):,} bytes\n"
     assert file.read_bytes() == database
@@ -57,12 +50,12 @@ def test_nothing_is_overwritten_unasked(
     daemon.put(CALL, database)
     file = tmp_path / "copy.db"
     file.write_text("mine")
-    result = backup(daemon, file)
+    result = daemon.watcher("backup", file)
     assert result.exit_code == 1
     assert "--force" in result.stderr
     assert file.read_text() == "mine"
     assert daemon.requests == []
-    assert backup(daemon, file, "--force").exit_code == 0
+    assert daemon.watcher("backup", file, "--force").exit_code == 0
     assert file.read_bytes() == database
 
 
@@ -75,7 +68,7 @@ def test_what_is_not_whole_leaves_nothing(
     daemon.put(CALL, database[:8192] if body == "short" else body)
     file = tmp_path / "copy.db"
     file.write_text("mine")
-    result = backup(daemon, file, "--force")
+    result = daemon.watcher("backup", file, "--force")
     assert result.exit_code == code
     assert len(result.stderr.splitlines()) == 1
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
@@ -85,14 +78,14 @@ def test_a_place_that_can_not_be_written(
     daemon: CannedDaemon, database: bytes, tmp_path: Path
 ) -> None:
     daemon.put(CALL, database)
-    assert backup(daemon, tmp_path).stderr == f"{tmp_path} is a directory\n"
-    result = backup(daemon, tmp_path / "no" / "copy.db")
+    assert daemon.watcher("backup", tmp_path).stderr == f"{tmp_path} is a directory\n"
+    result = daemon.watcher("backup", tmp_path / "no" / "copy.db")
     assert (result.exit_code, daemon.requests) == (1, [])
     assert "No such file or directory" in result.stderr
 
 
 def test_a_daemon_that_can_not(daemon: CannedDaemon, tmp_path: Path) -> None:
     daemon.refuse(CALL, 507, "full", "the disk is full")
-    result = backup(daemon, tmp_path / "copy.db")
+    result = daemon.watcher("backup", tmp_path / "copy.db")
     assert (result.exit_code, result.stderr) == (1, "the disk is full\n")
     assert list(tmp_path.iterdir()) == []

@@ -135,7 +135,7 @@ def test_targets_are_shown_without_their_urls(
     assert "panel_down" in result.stdout
     assert "s3cret" not in result.output
     assert result.stderr == (
-        "warning: no [[notify]] has 'rule_fired': nobody is told when these fire: tell\n"
+        "warning: no [[notify]] has 'rule_fired': these rules notify nobody: tell\n"
     )
 
 

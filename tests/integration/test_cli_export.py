@@ -12,10 +12,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
-from watcher.cli import app, xlsx_writer
+from watcher.cli import xlsx_writer
 from watcher.cli.order_import.order_list import ListRow, read
 from watcher.cli.spreadsheet import cell
 from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
@@ -28,11 +27,6 @@ def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
         canned.put("GET /v1/panels", PanelList([panel_view("genie")]))
         yield canned
-
-
-def watcher(daemon: CannedDaemon, *args: object) -> Result:
-    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None}
-    return CliRunner().invoke(app, ("export", *map(str, args)), env=given)
 
 
 def paged(count: int, **fields: object) -> object:
@@ -53,7 +47,7 @@ CHANGES = [
 
 def test_orders_as_csv_that_can_be_tracked_again(daemon: CannedDaemon) -> None:
     daemon.answers["GET /v1/orders"] = paged(2500)  # type: ignore[assignment]
-    result = watcher(daemon, "orders")
+    result = daemon.watcher("export", "orders")
     assert (result.exit_code, result.stderr) == (0, "2,500 orders written\n")
     table = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [*table[0]] == [f for f in OrderView.__struct_fields__ if f != "next_check_at"]
@@ -72,7 +66,7 @@ def test_orders_as_a_workbook_that_can_be_tracked_again(
     fields = {"submitted_at": TIME, "problem": "=cmd|' /C calc'!A0", "link": "https://a.b/\x07<&>"}
     daemon.answers["GET /v1/orders"] = paged(1500, **fields)  # type: ignore[assignment]
     file = tmp_path / "orders.xlsx"
-    result = watcher(daemon, "orders", file)
+    result = daemon.watcher("export", "orders", file)
     assert (result.exit_code, result.stderr) == (0, f"1,500 orders written to {file}\n")
     with file.open("rb") as stream:
         again = [row for row in read(stream, "smmgenie") if isinstance(row, ListRow)]
@@ -86,7 +80,7 @@ def test_orders_as_a_workbook_that_can_be_tracked_again(
 def test_changes_as_a_workbook(daemon: CannedDaemon, tmp_path: Path) -> None:
     daemon.put("GET /v1/history", HistoryList(CHANGES, None))
     file = tmp_path / "history.xlsx"
-    assert watcher(daemon, "history", file).exit_code == 0
+    assert daemon.watcher("export", "history", file).exit_code == 0
     with zipfile.ZipFile(file) as package:
         assert package.read("xl/worksheets/sheet1.xml").count(b"<row>") == 4
 
@@ -96,7 +90,7 @@ def test_more_rows_than_a_sheet_has_are_refused(
 ) -> None:
     monkeypatch.setattr(xlsx_writer, "MOST_ROWS", 1000)
     daemon.answers["GET /v1/orders"] = paged(1500)  # type: ignore[assignment]
-    result = watcher(daemon, "orders", tmp_path / "orders.xlsx")
+    result = daemon.watcher("export", "orders", tmp_path / "orders.xlsx")
     assert result.exit_code == 1
     assert "more than the 1,000 rows of an Excel sheet" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +100,7 @@ def test_more_rows_than_a_sheet_has_are_refused(
 def test_a_name_that_promises_another_format_is_refused(
     daemon: CannedDaemon, tmp_path: Path, name: str
 ) -> None:
-    result = watcher(daemon, "orders", tmp_path / name)
+    result = daemon.watcher("export", "orders", tmp_path / name)
     assert result.exit_code == 2
     assert ".csv, .txt, .jsonl, .ndjson, .parquet, .xlsx" in " ".join(result.stderr.split())
     assert (daemon.requests, list(tmp_path.iterdir())) == ([], [])
@@ -115,7 +109,7 @@ def test_a_name_that_promises_another_format_is_refused(
 def test_filters_go_to_the_daemon(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([], None))
     args = ("--panel", "genie", "--status", "partial", "--since", "2024-05-31")
-    assert watcher(daemon, "orders", *args).exit_code == 0
+    assert daemon.watcher("export", "orders", *args).exit_code == 0
     [request] = daemon.asked("GET /v1/orders")
     assert request.query == {
         "panel": "genie",
@@ -123,14 +117,14 @@ def test_filters_go_to_the_daemon(daemon: CannedDaemon) -> None:
         "since": "2024-05-31T00:00:00+00:00",
         "limit": "1000",
     }
-    result = watcher(daemon, "orders", "--panel", "geni")
+    result = daemon.watcher("export", "orders", "--panel", "geni")
     assert result.exit_code == 1
     assert "did you mean 'genie'?" in result.stderr
 
 
 def test_history_as_csv_has_a_row_a_field(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/history", HistoryList(CHANGES, None))
-    result = watcher(daemon, "history", "--since", "7d")
+    result = daemon.watcher("export", "history", "--since", "7d")
     assert result.stdout.splitlines() == [
         "at,panel,order,field,old,new",
         f"{TIME},genie,7,status,pending,completed",
@@ -142,7 +136,7 @@ def test_history_as_csv_has_a_row_a_field(daemon: CannedDaemon) -> None:
 def test_json_lines_are_what_the_daemon_told(daemon: CannedDaemon, tmp_path: Path) -> None:
     daemon.put("GET /v1/history", HistoryList(CHANGES, None))
     file = tmp_path / "history.jsonl"
-    result = watcher(daemon, "history", file)
+    result = daemon.watcher("export", "history", file)
     assert (result.exit_code, result.stdout) == (0, "")
     told = [json.loads(line) for line in file.read_text().splitlines()]
     assert told[0]["changes"] == {"status": ["pending", "completed"], "remains": [None, 0]}
@@ -152,7 +146,7 @@ def test_json_lines_are_what_the_daemon_told(daemon: CannedDaemon, tmp_path: Pat
 def test_parquet_keeps_types(daemon: CannedDaemon, tmp_path: Path) -> None:
     daemon.answers["GET /v1/orders"] = paged(1200, submitted_at=TIME)  # type: ignore[assignment]
     file = tmp_path / "orders.parquet"
-    assert watcher(daemon, "orders", file).exit_code == 0
+    assert daemon.watcher("export", "orders", file).exit_code == 0
     with duckdb.connect() as database:
         kinds = dict(
             row[:2] for row in database.execute(f"DESCRIBE SELECT * FROM '{file}'").fetchall()
@@ -169,7 +163,7 @@ def test_parquet_keeps_types(daemon: CannedDaemon, tmp_path: Path) -> None:
 def test_parquet_of_changes(daemon: CannedDaemon, tmp_path: Path) -> None:
     daemon.put("GET /v1/history", HistoryList(CHANGES, None))
     file = tmp_path / "history.parquet"
-    assert watcher(daemon, "history", file).exit_code == 0
+    assert daemon.watcher("export", "history", file).exit_code == 0
     with duckdb.connect() as database:
         [[new]] = database.execute(
             f"SELECT changes->'status'->>1 FROM '{file}' WHERE \"order\" = '7'"
@@ -182,7 +176,7 @@ def test_parquet_without_its_package_says_what_to_do(
 ) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     file = tmp_path / "orders.parquet"
-    result = watcher(daemon, "orders", file)
+    result = daemon.watcher("export", "orders", file)
     assert result.exit_code == 1
     assert "pip install 'watcher[parquet]'" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -195,15 +189,15 @@ def test_a_file_is_whole_or_not_there(daemon: CannedDaemon, tmp_path: Path) -> N
 
     daemon.answers["GET /v1/orders"] = answer
     file = tmp_path / "orders.csv"
-    assert watcher(daemon, "orders", file).exit_code == 3
+    assert daemon.watcher("export", "orders", file).exit_code == 3
     assert list(tmp_path.iterdir()) == []
     file.write_text("mine")
     daemon.put("GET /v1/orders", OrderList([order_view("1")], None))
-    result = watcher(daemon, "orders", file)
+    result = daemon.watcher("export", "orders", file)
     assert result.exit_code == 1
     assert "--force replaces it" in result.stderr
     assert file.read_text() == "mine"
-    assert watcher(daemon, "orders", file, "--force").exit_code == 0
+    assert daemon.watcher("export", "orders", file, "--force").exit_code == 0
     assert file.read_text().startswith("panel,order,")
 
 
@@ -217,7 +211,7 @@ def test_a_file_is_whole_or_not_there(daemon: CannedDaemon, tmp_path: Path) -> N
     ],
 )
 def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
-    assert watcher(daemon, *args).exit_code == 2
+    assert daemon.watcher("export", *args).exit_code == 2
     assert daemon.requests == []
 
 
@@ -235,7 +229,7 @@ def test_panels_words_do_not_control_the_terminal(daemon: CannedDaemon) -> None:
     hostile = order_view("1", status_text="\x1b[31m\x9b2J\u202e")
     daemon.put("GET /v1/orders", OrderList([hostile], None))
     for form in ("csv", "jsonl"):
-        out = watcher(daemon, "orders", "--format", form).stdout
+        out = daemon.watcher("export", "orders", "--format", form).stdout
         assert not {"\x1b", "\x9b", "\u202e"} & set(out)
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.process import free_port
 from tests.support.shell import Terminal
 from watcher.cli import app
 from watcher.cli.detect import INVENTED_ACTION
-from watcher.config import load
+from watcher.config import PanelConfig, load
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel, Trait
 
@@ -28,6 +29,17 @@ def init(*args: object) -> Result:
     return CliRunner().invoke(app, ("init", *map(str, args)), env=env)
 
 
+def asked(panel: SimulatedPanel, file: Path, *args: str) -> Result:
+    """Run it against the panel, which runs meanwhile, with the key that the panel may know."""
+    with in_thread(panel):
+        return init(file, "--url", panel.url, "--key-env", "PANEL_KEY", *args)
+
+
+def written(file: Path) -> PanelConfig:
+    [panel] = load(file, {"PANEL_KEY": KEY}).panels.values()
+    return panel
+
+
 def carried_out(panel: SimulatedPanel) -> list[object]:
     return [entry for entry in panel.journal.requests() if entry.carried_out]
 
@@ -36,15 +48,12 @@ def carried_out(panel: SimulatedPanel) -> list[object]:
 def test_what_it_finds_is_what_the_panel_can(profile: str, tmp_path: Path) -> None:
     file = tmp_path / "watcher.toml"
     panel = SimulatedPanel(shipped()[profile], key=KEY)
-    with in_thread(panel):
-        result = init(file, "--url", panel.url, "--key-env", "PANEL_KEY", "--try-cancel")
+    result = asked(panel, file, "--try-cancel")
     assert (result.exit_code, result.stderr) == (0, "")
     assert "balance 1000.00000 USD" in result.stdout
-    [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == shipped()[profile].has
+    assert written(file).profile.has == shipped()[profile].has
     assert carried_out(panel) == []
-    asked = {entry.action for entry in panel.journal.requests()}
-    assert asked == READING | {"cancel"}
+    assert {entry.action for entry in panel.journal.requests()} == READING | {"cancel"}
     assert KEY not in file.read_text() + result.stdout
 
 
@@ -52,12 +61,10 @@ def test_what_it_finds_is_what_the_panel_can(profile: str, tmp_path: Path) -> No
 def test_only_reading_calls_unless_it_may_try(profile: str, tmp_path: Path) -> None:
     file = tmp_path / "watcher.toml"
     panel = SimulatedPanel(shipped()[profile], key=KEY)
-    with in_thread(panel):
-        result = init(file, "--url", panel.url, "--key-env", "PANEL_KEY")
+    result = asked(panel, file)
     assert result.exit_code == 0
     assert {entry.action for entry in panel.journal.requests()} == READING
-    [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == shipped()[profile].has | {"cancel"}  # is assumed
+    assert written(file).profile.has == shipped()[profile].has | {"cancel"}  # is assumed
     assert "not tested: whether it can cancel" in result.stdout
     assert "# Not tested: cancel. If it can't" in file.read_text()
 
@@ -66,9 +73,7 @@ def test_only_reading_calls_unless_it_may_try(profile: str, tmp_path: Path) -> N
 def test_a_profile_that_is_named_is_kept(profile: str, tmp_path: Path) -> None:
     file = tmp_path / "watcher.toml"
     panel = SimulatedPanel(shipped()[profile], key=KEY)
-    with in_thread(panel):
-        args = ("--profile", profile, "--url", panel.url, "--key-env", "PANEL_KEY")
-        assert init(file, *args).exit_code == 0
+    assert asked(panel, file, "--profile", profile).exit_code == 0
     config = load(file, {"PANEL_KEY": KEY})
     assert config.panels[profile].profile == shipped()[profile]
     assert not any(line.startswith(("has", "lacks")) for line in file.read_text().splitlines())
@@ -96,10 +101,8 @@ def test_a_profile_that_is_named_is_kept(profile: str, tmp_path: Path) -> None:
 def test_panels_that_deviate(profile: str, trait: Trait, tmp_path: Path) -> None:
     file = tmp_path / "watcher.toml"
     panel = SimulatedPanel(shipped()[profile], key=KEY, traits=[trait])
-    with in_thread(panel):
-        assert init(file, "--url", panel.url, "--key-env", "PANEL_KEY").exit_code == 0
-    [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == shipped()[profile].has | {"cancel"}
+    assert asked(panel, file).exit_code == 0
+    assert written(file).profile.has == shipped()[profile].has | {"cancel"}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +122,7 @@ def test_where_nothing_can_be_learnt_nothing_is_written(
     trait: Trait, cause: str, tmp_path: Path
 ) -> None:
     panel = SimulatedPanel(shipped()["standard"], key=KEY, traits=[trait])
-    with in_thread(panel):
-        result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
+    result = asked(panel, tmp_path / "a.toml")
     assert result.exit_code == 1
     assert cause in result.stderr
     assert "nothing was written" in result.stderr
@@ -129,8 +131,7 @@ def test_where_nothing_can_be_learnt_nothing_is_written(
 
 def test_a_wrong_key(tmp_path: Path) -> None:
     panel = SimulatedPanel(shipped()["standard"], key="another")
-    with in_thread(panel):
-        result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
+    result = asked(panel, tmp_path / "a.toml")
     assert result.exit_code == 1
     assert result.stderr.startswith("the panel does not take this key: ")
     assert KEY not in result.stderr
@@ -180,7 +181,7 @@ def test_the_url_is_repaired(ending: str, tmp_path: Path) -> None:
     with in_thread(panel):
         base = panel.url.removesuffix("/api/v2")
         result = init(file, "--url", base + ending, "--key-env", "PANEL_KEY")
-        [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
+        configured = written(file)
     assert result.exit_code == 0
     assert configured.url == (f"{base}/api/v2/" if ending == "/api/v2/" else panel.url)
 
@@ -192,39 +193,33 @@ def test_the_scheme_is_repaired(typed: str, tmp_path: Path) -> None:
     with in_thread(panel):
         url = typed.format(port=panel.url.split(":")[2].split("/")[0])
         assert init(file, "--url", url, "--key-env", "PANEL_KEY").exit_code == 0
-        [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert configured.url == panel.url
+        assert written(file).url == panel.url
 
 
 def test_a_redirection_to_the_slash_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     panel = SimulatedPanel(shipped()["standard"], key=KEY, traits=[Trait.REDIRECTS_SLASH])
-    with in_thread(panel):
-        result = init(file, "--url", panel.url, "--key-env", "PANEL_KEY")
-        [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert (result.exit_code, configured.url) == (0, f"{panel.url}/")
+    assert asked(panel, file).exit_code == 0
+    assert written(file).url == f"{panel.url}/"
 
 
 @pytest.mark.parametrize("place", ["/login", "https://other.example/"])
 def test_a_redirection_elsewhere_is_not_followed_but_the_usual_path_tried(
     place: str, tmp_path: Path
 ) -> None:
-    panel = Speaking("Not found", 200, "Incorrect request", home=place)
-    base = panel.url.removesuffix("/api/v2")
-    result = init(tmp_path / "a.toml", "--url", base, "--key-env", "PANEL_KEY")
-    panel.stop()
+    with Speaking("Not found", 200, "Incorrect request", home=place) as panel:
+        base = panel.url.removesuffix("/api/v2")
+        result = init(tmp_path / "a.toml", "--url", base, "--key-env", "PANEL_KEY")
     assert result.exit_code == 0, result.stderr
-    [configured] = load(tmp_path / "a.toml", {"PANEL_KEY": KEY}).panels.values()
-    assert configured.url == panel.url
+    assert written(tmp_path / "a.toml").url == panel.url
     assert set(panel.paths) == {"/", "/api/v2"}
 
 
 def test_a_panel_that_wants_json_is_found_out(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     panel = SimulatedPanel(shipped()["standard"], key=KEY, traits=[Trait.WANTS_JSON])
-    with in_thread(panel):
-        result = init(file, "--url", panel.url, "--key-env", "PANEL_KEY")
-    [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
+    result = asked(panel, file)
+    configured = written(file)
     assert (result.exit_code, configured.request.body) == (0, "json")
     assert "JSON bodies are wanted there" in result.stderr
 
@@ -232,11 +227,8 @@ def test_a_panel_that_wants_json_is_found_out(tmp_path: Path) -> None:
 def test_a_firewall_lets_a_browsers_name_through(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     panel = SimulatedPanel(shipped()["standard"], key=KEY, traits=[Trait.WANTS_USER_AGENT])
-    with in_thread(panel):
-        args = ("--url", panel.url, "--key-env", "PANEL_KEY", "--user-agent", "Mozilla/5.0 (X11)")
-        assert init(file, *args).exit_code == 0
-    [configured] = load(file, {"PANEL_KEY": KEY}).panels.values()
-    assert configured.request.user_agent == "Mozilla/5.0 (X11)"
+    assert asked(panel, file, "--user-agent", "Mozilla/5.0 (X11)").exit_code == 0
+    assert written(file).request.user_agent == "Mozilla/5.0 (X11)"
 
 
 def test_nothing_listens(tmp_path: Path) -> None:
@@ -264,42 +256,37 @@ SAID = [
 def test_unknown_orders_in_any_words(
     text: str, code: int, unknown_action: str, tmp_path: Path
 ) -> None:
-    panel = Speaking(text, code, unknown_action)
-    result = init(
-        tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY", "--no-try-cancel"
-    )
-    panel.stop()
+    with Speaking(text, code, unknown_action) as panel:
+        result = init(
+            tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY", "--no-try-cancel"
+        )
     assert result.exit_code == 0, result.stderr
-    [configured] = load(tmp_path / "a.toml", {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == shipped()["standard"].has
+    assert written(tmp_path / "a.toml").profile.has == shipped()["standard"].has
     assert panel.changed == []
 
 
 @pytest.mark.parametrize(("text", "code"), SAID)
 def test_what_it_lacks_in_any_words(text: str, code: int, tmp_path: Path) -> None:
     """It reads one order's status; `orders` and refills are as unknown as the invented action."""
-    panel = Speaking(text, code, "Ação inválida: {}", only_one=True)
-    result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY", "--try-cancel")
-    panel.stop()
+    with Speaking(text, code, "Ação inválida: {}", only_one=True) as panel:
+        result = init(
+            tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY", "--try-cancel"
+        )
     assert result.exit_code == 0, result.stderr
-    [configured] = load(tmp_path / "a.toml", {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == {"add", "balance", "services", "status"}
+    assert written(tmp_path / "a.toml").profile.has == {"add", "balance", "services", "status"}
 
 
 def test_where_all_words_are_the_same_all_is_assumed(tmp_path: Path) -> None:
-    panel = Speaking("Erreur", 200, "Erreur", only_one=True)
-    result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
-    panel.stop()
+    with Speaking("Erreur", 200, "Erreur", only_one=True) as panel:
+        result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
     assert result.exit_code == 0
     assert "answers unknown orders and unknown actions alike (Erreur)" in result.stdout
-    [configured] = load(tmp_path / "a.toml", {"PANEL_KEY": KEY}).panels.values()
-    assert configured.profile.has == shipped()["standard"].has
+    assert written(tmp_path / "a.toml").profile.has == shipped()["standard"].has
 
 
 def test_a_panel_that_refuses_everything_keeps_its_words(tmp_path: Path) -> None:
-    panel = Speaking("Chave inválida", 200, "Chave inválida", refuses=True)
-    result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
-    panel.stop()
+    with Speaking("Chave inválida", 200, "Chave inválida", refuses=True) as panel:
+        result = init(tmp_path / "a.toml", "--url", panel.url, "--key-env", "PANEL_KEY")
     assert result.exit_code == 1
     assert "it refuses every request with 'Chave inválida': is the key right" in result.stderr
 
@@ -365,7 +352,10 @@ class Speaking:
             self.changed.append(action)
         return 200, {"error": self._action.format(action)}
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -387,9 +377,7 @@ def test_a_panel_is_added_and_all_else_stays(tmp_path: Path) -> None:
     link = tmp_path / "link.toml"
     link.symlink_to(file)
     panel = SimulatedPanel(shipped()["smmxz"], key=KEY)
-    with in_thread(panel):
-        args = ("--add", "--url", panel.url, "--key-env", "PANEL_KEY", "--name", "b")
-        result = init(link, *args)
+    result = asked(panel, link, "--add", "--name", "b")
     assert result.exit_code == 0, result.stderr
     assert file.read_bytes().startswith(MINE.replace("\n", "\r\n").encode())
     assert link.is_symlink()
@@ -417,8 +405,7 @@ def test_a_file_that_a_panel_can_not_be_added_to(
     if text is not None:
         file.write_text(text)
     panel = SimulatedPanel(shipped()["smmxz"], key=KEY)
-    with in_thread(panel):
-        result = init(file, "--add", "--url", panel.url, "--key-env", "PANEL_KEY", *args)
+    result = asked(panel, file, "--add", *args)
     assert result.exit_code == 1
     assert cause in result.stderr
     assert not file.exists() if text is None else file.read_text() == text
@@ -429,9 +416,7 @@ def test_a_file_whose_other_keys_are_out_of_reach_can_be_added_to(tmp_path: Path
     file = tmp_path / "watcher.toml"
     file.write_text(MINE)
     panel = SimulatedPanel(shipped()["smmxz"], key=KEY)
-    with in_thread(panel):
-        args = ("--add", "--url", panel.url, "--key-env", "PANEL_KEY", "--name", "b")
-        result = init(file, *args)
+    result = asked(panel, file, "--add", "--name", "b")
     assert result.exit_code == 0
     assert "has a problem of before: panels.a.key_env: no key: set $A_KEY" in result.stderr
     assert file.read_text().startswith(MINE)

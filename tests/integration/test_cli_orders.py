@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import (
     HOSTILE,
@@ -19,7 +18,6 @@ from tests.integration.cli_daemon import (
     order_view,
     panel_view,
 )
-from watcher.cli import app
 from watcher.web.shapes import (
     ActionAnswer,
     ActionList,
@@ -39,11 +37,6 @@ def daemon() -> Iterator[CannedDaemon]:
         yield canned
 
 
-def watcher(daemon: CannedDaemon, *args: str, **env: str) -> Result:
-    given = {"WATCHER_URL": daemon.url, "COLUMNS": None, "WATCHER_TOKEN": None, **env}
-    return CliRunner().invoke(app, args, env=given)
-
-
 def paged(count: int) -> Callable[[Request], tuple[int, OrderList]]:
     def answer(request: Request) -> tuple[int, OrderList]:
         first, limit = int(request.query.get("cursor", 0)), int(request.query["limit"])
@@ -56,7 +49,7 @@ def paged(count: int) -> Callable[[Request], tuple[int, OrderList]]:
 
 def test_orders_are_listed(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([order_view(), order_view("2", panel="other")], None))
-    result = watcher(daemon, "orders")
+    result = daemon.watcher("orders")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].split()[:4] == ["order", "panel", "service", "status"]
     for word in ("23501", "smmgenie", "in_progress", "157", "0.27819 USD", "5m"):
@@ -68,7 +61,7 @@ def test_orders_are_filtered_by_the_daemon(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([], None))
     daemon.put("GET /v1/panels", PanelList([panel_view("genie")]))
     args = "orders --panel genie --status partial --stalled --problem --limit 7 --cursor 9"
-    result = watcher(daemon, *args.split())
+    result = daemon.watcher(*args.split())
     assert result.stdout == "no orders\n"
     [request] = daemon.asked("GET /v1/orders")
     assert request.query == {
@@ -85,7 +78,7 @@ def test_orders_are_filtered_by_the_daemon(daemon: CannedDaemon) -> None:
 def test_nothing_of_a_panel_that_is_not_there(daemon: CannedDaemon, listing: str) -> None:
     daemon.put(f"GET /v1/{listing}", {listing: [], "next": None})
     daemon.put("GET /v1/panels", PanelList([panel_view("genie"), panel_view("other")]))
-    result = watcher(daemon, listing, "--panel", "geni")
+    result = daemon.watcher(listing, "--panel", "geni")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "there is no panel 'geni': did you mean 'genie'? there are: genie, other\n"
@@ -94,7 +87,7 @@ def test_nothing_of_a_panel_that_is_not_there(daemon: CannedDaemon, listing: str
 
 def test_orders_say_that_there_are_more(daemon: CannedDaemon) -> None:
     daemon.answers["GET /v1/orders"] = paged(60)
-    result = watcher(daemon, "orders")
+    result = daemon.watcher("orders")
     assert len(result.stdout.splitlines()) == 51
     assert "more than these 50" in result.stderr
 
@@ -102,7 +95,7 @@ def test_orders_say_that_there_are_more(daemon: CannedDaemon) -> None:
 @pytest.mark.parametrize(("args", "count"), [(("--all",), 2500), (("--limit", "1200"), 1200)])
 def test_orders_come_in_pages(daemon: CannedDaemon, args: tuple[str, ...], count: int) -> None:
     daemon.answers["GET /v1/orders"] = paged(2500)
-    result = watcher(daemon, "orders", *args)
+    result = daemon.watcher("orders", *args)
     ids = [line.split()[0] for line in result.stdout.splitlines()]
     assert [i for i in ids if i != "order"] == [str(n) for n in range(count)]
     assert max(int(request.query["limit"]) for request in daemon.requests) == 1000
@@ -110,17 +103,17 @@ def test_orders_come_in_pages(daemon: CannedDaemon, args: tuple[str, ...], count
 
 def test_orders_as_json_are_one_document(daemon: CannedDaemon) -> None:
     daemon.answers["GET /v1/orders"] = paged(2500)
-    every = json.loads(watcher(daemon, "orders", "--all", "--json").stdout)
+    every = json.loads(daemon.watcher("orders", "--all", "--json").stdout)
     assert [order["order"] for order in every["orders"]] == [str(n) for n in range(2500)]
     assert every["next"] is None
-    some = json.loads(watcher(daemon, "orders", "--limit", "3", "--json").stdout)
+    some = json.loads(daemon.watcher("orders", "--limit", "3", "--json").stdout)
     assert (len(some["orders"]), some["next"]) == (3, "3")
     assert some["orders"][0]["charge"] == "0.27819"
 
 
 def test_json_keeps_what_this_version_does_not_know(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", {"orders": [{"order": "1", "new": 1.5}], "next": None})
-    assert json.loads(watcher(daemon, "orders", "--json").stdout)["orders"][0]["new"] == 1.5
+    assert json.loads(daemon.watcher("orders", "--json").stdout)["orders"][0]["new"] == 1.5
 
 
 def test_a_panels_words_are_neither_markup_nor_control(daemon: CannedDaemon) -> None:
@@ -138,7 +131,7 @@ def test_a_panels_words_are_neither_markup_nor_control(daemon: CannedDaemon) -> 
     )
     for args in (("orders",), ("show", "smmgenie", "23501")):
         for json_too in ((), ("--json",)):
-            result = watcher(daemon, *args, *json_too, FORCE_COLOR="1", NO_COLOR="1", COLUMNS="200")
+            result = daemon.watcher(*args, *json_too, FORCE_COLOR="1", NO_COLOR="1", COLUMNS="200")
             assert "[bold]x[/] :smile:" in result.stdout
             for control in ("\x1b[31m", "\x07", "\x9b", "\u202e"):
                 assert control not in result.stdout
@@ -146,16 +139,16 @@ def test_a_panels_words_are_neither_markup_nor_control(daemon: CannedDaemon) -> 
 
 def test_colour_only_where_it_is_wanted(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/orders", OrderList([order_view(status="completed")], None))
-    assert "\x1b" not in watcher(daemon, "orders").stdout
-    assert "\x1b[32mcompleted" in watcher(daemon, "orders", FORCE_COLOR="1", TERM="xterm").stdout
-    plain = watcher(daemon, "orders", FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout
+    assert "\x1b" not in daemon.watcher("orders").stdout
+    assert "\x1b[32mcompleted" in daemon.watcher("orders", FORCE_COLOR="1", TERM="xterm").stdout
+    plain = daemon.watcher("orders", FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout
     assert "\x1b[3" not in plain
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
 def test_a_list_fits_the_window(daemon: CannedDaemon, width: int) -> None:
     daemon.put("GET /v1/orders", OrderList([order_view(problem="why " * 50)], None))
-    lines = watcher(daemon, "orders", COLUMNS=str(width)).stdout.splitlines()
+    lines = daemon.watcher("orders", COLUMNS=str(width)).stdout.splitlines()
     assert lines[1].startswith("23501")
     assert "in_progress" in lines[1]
     assert all(len(line) <= width for line in lines)
@@ -167,7 +160,7 @@ def test_show_says_what_is_not_known_of_an_order_that_was_tracked_late(
     state = order_view(status="completed", phase="guarded", submitted_known=False)
     detail = OrderDetail(state=state, history=[], refills=[], actions=[], firings=[])
     daemon.put("GET /v1/orders/smmgenie/23501", detail)
-    shown = watcher(daemon, "show", "smmgenie", "23501").stdout
+    shown = daemon.watcher("show", "smmgenie", "23501").stdout
     assert re.search(r"submitted +before \d{4}-.*, when it was tracked\n", shown)
     assert re.search(r"finished +not known: it was final at its first check\n", shown)
 
@@ -187,7 +180,7 @@ def test_why_an_order_is_checked_when_it_is(daemon: CannedDaemon) -> None:
         state=order_view(), history=[], refills=[], actions=[], firings=[], next_check=check
     )
     daemon.put("GET /v1/orders/smmgenie/23501", detail)
-    shown = watcher(daemon, "show", "smmgenie", "23501").stdout
+    shown = daemon.watcher("show", "smmgenie", "23501").stdout
     assert re.search(r"why then +is being delivered\n", shown)
     assert re.search(r"usually every +1m 35s\n", shown)
     assert re.search(r"will change +18.1% within the hour, as likely as not in 3h 28m\n", shown)
@@ -223,7 +216,7 @@ def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
             ],
         ),
     )
-    result = watcher(daemon, "show", "smmgenie", "23501")
+    result = daemon.watcher("show", "smmgenie", "23501")
     assert result.exit_code == 0
     for text in (
         "23501 at smmgenie",
@@ -236,13 +229,13 @@ def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
         "17  refill  smmgenie  23501  accepted",
     ):
         assert text in result.stdout
-    raw = json.loads(watcher(daemon, "show", "smmgenie", "23501", "--json").stdout)
+    raw = json.loads(daemon.watcher("show", "smmgenie", "23501", "--json").stdout)
     assert raw["history"][0]["changes"]["status"] == ["in_progress", "completed"]
 
 
 def test_an_order_that_is_not_there(daemon: CannedDaemon) -> None:
     daemon.refuse("GET /v1/orders/p/a%2Fb", 404, "not_found", "order 'a/b' is not tracked")
-    result = watcher(daemon, "show", "p", "a/b")
+    result = daemon.watcher("show", "p", "a/b")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "order 'a/b' is not tracked\n"
 
@@ -251,7 +244,7 @@ def test_refill_asks_for_each_and_tells_of_each(daemon: CannedDaemon) -> None:
     daemon.put("POST /v1/orders/genie/1/refill", ActionAnswer(action_view(17)), 202)
     daemon.refuse("POST /v1/orders/genie/2/refill", 409, "conflict", "a refill is under way")
     daemon.put("POST /v1/orders/genie/3/refill", ActionAnswer(action_view(18)), 202)
-    result = watcher(daemon, "refill", "genie", "1", "2", "3")
+    result = daemon.watcher("refill", "genie", "1", "2", "3")
     assert result.exit_code == 1
     assert result.stdout == (
         "1: refill is planned as action 17\n3: refill is planned as action 18\n"
@@ -261,13 +254,13 @@ def test_refill_asks_for_each_and_tells_of_each(daemon: CannedDaemon) -> None:
 
 def test_cancel_is_done_when_all_are_taken(daemon: CannedDaemon) -> None:
     daemon.put("POST /v1/orders/genie/1/cancel", ActionAnswer(action_view(17)), 202)
-    assert watcher(daemon, "cancel", "genie", "1").exit_code == 0
+    assert daemon.watcher("cancel", "genie", "1").exit_code == 0
     assert len(daemon.requests) == 1
 
 
 def test_a_cut_answer_is_not_asked_for_again(daemon: CannedDaemon) -> None:
     daemon.put("POST /v1/orders/genie/1/cancel", "cut")
-    result = watcher(daemon, "cancel", "genie", "1", "2")
+    result = daemon.watcher("cancel", "genie", "1", "2")
     assert result.exit_code == 3
     assert len(daemon.requests) == 1
     assert "order 1 may have been taken" in result.stderr
@@ -279,8 +272,8 @@ def test_submit_prints_the_order(daemon: CannedDaemon, tmp_path: Path) -> None:
     comments.write_text("first\nsecond\n")
     answer = ActionAnswer(action_view(kind="submit", state="accepted"), order_view())
     daemon.put("POST /v1/submit", answer, 201)
-    result = watcher(
-        daemon, "submit", "genie", "--service", "12", "--link", "https://example.com/a",
+    result = daemon.watcher(
+        "submit", "genie", "--service", "12", "--link", "https://example.com/a",
         "--quantity", "1000", "--param", "runs=5", "--param", "note=a=b",
         "--comments-file", str(comments), "--idempotency-key", "k-1",
     )  # fmt: skip
@@ -300,8 +293,8 @@ def test_submit_prints_the_order(daemon: CannedDaemon, tmp_path: Path) -> None:
 def test_submit_makes_and_tells_a_key(daemon: CannedDaemon) -> None:
     answer = ActionAnswer(action_view(kind="submit", state="accepted"), order_view())
     daemon.put("POST /v1/submit", answer, 201)
-    first = watcher(daemon, "submit", "genie", "--service", "12", "--json")
-    watcher(daemon, "submit", "genie", "--service", "12")
+    first = daemon.watcher("submit", "genie", "--service", "12", "--json")
+    daemon.watcher("submit", "genie", "--service", "12")
     keys = [request.headers["Idempotency-Key"] for request in daemon.requests]
     assert keys[0] != keys[1]
     assert first.stderr == f"idempotency key: {keys[0]}\n"
@@ -319,14 +312,14 @@ def test_submit_makes_and_tells_a_key(daemon: CannedDaemon) -> None:
 )
 def test_submit_that_is_not_settled(daemon: CannedDaemon, state: str, hint: str) -> None:
     daemon.put("POST /v1/submit", ActionAnswer(action_view(kind="submit", state=state)), 202)
-    result = watcher(daemon, "submit", "genie", "--service", "12")
+    result = daemon.watcher("submit", "genie", "--service", "12")
     assert result.exit_code == 1
     assert hint in result.stderr
 
 
 def test_submit_refused_by_the_panel(daemon: CannedDaemon) -> None:
     daemon.refuse("POST /v1/submit", 422, "rejected", f"Not enough funds {HOSTILE}")
-    result = watcher(daemon, "submit", "genie", "--service", "12")
+    result = daemon.watcher("submit", "genie", "--service", "12")
     assert result.exit_code == 1
     assert "Not enough funds [bold]x[/] :smile:" in result.stderr
     assert "\x1b" not in result.stderr
@@ -334,7 +327,7 @@ def test_submit_refused_by_the_panel(daemon: CannedDaemon) -> None:
 
 def test_submit_without_an_answer_tells_how_to_ask_again(daemon: CannedDaemon) -> None:
     daemon.put("POST /v1/submit", "cut")
-    result = watcher(daemon, "submit", "genie", "--service", "12", "--idempotency-key", "k-1")
+    result = daemon.watcher("submit", "genie", "--service", "12", "--idempotency-key", "k-1")
     assert result.exit_code == 3
     assert "add --idempotency-key k-1" in result.stderr
     assert len(daemon.requests) == 1
@@ -355,54 +348,54 @@ def test_submit_without_an_answer_tells_how_to_ask_again(daemon: CannedDaemon) -
     ],
 )
 def test_submit_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
-    assert watcher(daemon, "submit", "genie", "--service", "12", *args).exit_code == 2
+    assert daemon.watcher("submit", "genie", "--service", "12", *args).exit_code == 2
     assert daemon.requests == []
 
 
 def test_actions_are_listed(daemon: CannedDaemon) -> None:
     actions = [action_view(18, state="unresolved", answer=HOSTILE), action_view(17)]
     daemon.put("GET /v1/actions", ActionList(actions, "17"))
-    result = watcher(daemon, "actions", "--state", "unresolved", "--panel", "p", "--limit", "2")
+    result = daemon.watcher("actions", "--state", "unresolved", "--panel", "p", "--limit", "2")
     assert daemon.requests[0].query == {"state": "unresolved", "panel": "p", "limit": "2"}
     assert result.exit_code == 0
     assert "unresolved" in result.stdout
     assert "\x1b" not in result.stdout
     assert "more than these 2" in result.stderr
-    raw = json.loads(watcher(daemon, "actions", "--limit", "2", "--json").stdout)
+    raw = json.loads(daemon.watcher("actions", "--limit", "2", "--json").stdout)
     assert [action["id"] for action in raw["actions"]] == [18, 17]
 
 
 def test_resolve(daemon: CannedDaemon) -> None:
     settled = action_view(17, kind="submit", state="accepted")
     daemon.put("POST /v1/actions/17/resolve", ActionAnswer(settled, order_view()))
-    result = watcher(daemon, "resolve", "17", "accepted", "--result", "23501")
+    result = daemon.watcher("resolve", "17", "accepted", "--result", "23501")
     assert result.stdout == "action 17 is accepted\norder 23501 at smmgenie is tracked\n"
     assert daemon.requests[0].body == {"state": "accepted", "result": "23501"}
     daemon.refuse("POST /v1/actions/17/resolve", 409, "conflict", "action 17 is accepted already")
-    assert watcher(daemon, "resolve", "17", "rejected").exit_code == 1
-    assert watcher(daemon, "resolve", "17", "perhaps").exit_code == 2
+    assert daemon.watcher("resolve", "17", "rejected").exit_code == 1
+    assert daemon.watcher("resolve", "17", "perhaps").exit_code == 2
 
 
 def test_withdraw(daemon: CannedDaemon) -> None:
     withdrawn = action_view(17, kind="submit", state="rejected")
     daemon.put("POST /v1/actions/17/withdraw", ActionAnswer(withdrawn))
-    result = watcher(daemon, "withdraw", "17")
+    result = daemon.watcher("withdraw", "17")
     assert (result.exit_code, result.stdout) == (0, "action 17 is withdrawn: nothing was sent\n")
-    raw = json.loads(watcher(daemon, "withdraw", "17", "--json").stdout)
+    raw = json.loads(daemon.watcher("withdraw", "17", "--json").stdout)
     assert raw["action"]["id"] == 17
     told = "action 17 is sending: only what is planned can be withdrawn"
     daemon.refuse("POST /v1/actions/17/withdraw", 409, "conflict", told)
-    result = watcher(daemon, "withdraw", "17")
+    result = daemon.watcher("withdraw", "17")
     assert result.exit_code == 1
     assert told in result.stderr
-    assert watcher(daemon, "withdraw", "x").exit_code == 2
+    assert daemon.watcher("withdraw", "x").exit_code == 2
 
 
 def test_actions_tell_in_words_what_came_of_them(daemon: CannedDaemon) -> None:
     view = action_view(17, state="accepted", result="200", answer="200")
     told = msgspec.structs.replace(view, outcome="accepted as refill 200")
     daemon.put("GET /v1/actions", ActionList([told], None))
-    result = watcher(daemon, "actions")
+    result = daemon.watcher("actions")
     assert "accepted as refill 200" in result.stdout
     assert result.stdout.count("200") == 1
 
@@ -410,9 +403,9 @@ def test_actions_tell_in_words_what_came_of_them(daemon: CannedDaemon) -> None:
 def test_what_was_asked_for_as_json(daemon: CannedDaemon) -> None:
     daemon.put("POST /v1/orders/genie/1/refill", ActionAnswer(action_view(17)), 202)
     daemon.refuse("POST /v1/orders/genie/2/refill", 409, "conflict", "a refill is under way")
-    result = watcher(daemon, "refill", "genie", "1", "2", "--json")
+    result = daemon.watcher("refill", "genie", "1", "2", "--json")
     assert result.exit_code == 1
     assert [action["id"] for action in json.loads(result.stdout)["actions"]] == [17]
     daemon.put("POST /v1/actions/17/resolve", ActionAnswer(action_view(17, state="accepted")))
-    settled = watcher(daemon, "resolve", "17", "accepted", "--json")
+    settled = daemon.watcher("resolve", "17", "accepted", "--json")
     assert json.loads(settled.stdout)["action"]["state"] == "accepted"

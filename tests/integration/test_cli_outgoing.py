@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now
-from watcher.cli import app
 from watcher.web.delivery_shapes import (
     DeadList,
     DeadView,
@@ -25,10 +23,6 @@ from watcher.web.delivery_shapes import (
 def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
         yield canned
-
-
-def watcher(daemon: CannedDaemon, *arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, env={"WATCHER_URL": daemon.url, "COLUMNS": "200"})
 
 
 def a_target(name: str, error: str | None = None) -> NotifyView:
@@ -58,54 +52,54 @@ def a_shop() -> EventsView:
 
 def test_who_is_told(daemon: CannedDaemon):
     daemon.put("GET /v1/notify", NotifyList([a_target("phone", HOSTILE)]))
-    result = watcher(daemon, "notify")
+    result = daemon.watcher("notify")
     assert result.exit_code == 0
     assert "phone" in result.stdout
     assert "balance_low" in result.stdout
     assert "\x1b" not in result.stdout
-    listed = json.loads(watcher(daemon, "notify", "--json").stdout)
+    listed = json.loads(daemon.watcher("notify", "--json").stdout)
     assert listed["targets"][0]["queued"] == 3
     daemon.put("GET /v1/notify", NotifyList([]))
-    assert "no [[notify]]" in watcher(daemon, "notify").stdout
+    assert "no [[notify]]" in daemon.watcher("notify").stdout
 
 
 def test_all_targets_are_tested_or_those_that_are_named(daemon: CannedDaemon):
     daemon.put("GET /v1/notify", NotifyList([a_target("phone"), a_target("mail")]))
     daemon.put("POST /v1/notify/phone/test", Delivered("phone"))
     daemon.refuse("POST /v1/notify/mail/test", 502, "undelivered", "mail: HTTP 500")
-    result = watcher(daemon, "notify", "test")
+    result = daemon.watcher("notify", "test")
     assert (result.exit_code, result.stdout) == (1, "phone: the message has arrived\n")
     assert result.stderr == "mail: HTTP 500\n"
-    assert watcher(daemon, "notify", "test", "phone").exit_code == 0
+    assert daemon.watcher("notify", "test", "phone").exit_code == 0
     daemon.put("GET /v1/notify", NotifyList([]))
-    nobody = watcher(daemon, "notify", "test")
+    nobody = daemon.watcher("notify", "test")
     assert (nobody.exit_code, nobody.stderr) == (
-        1, "nobody is told: the configuration has no [[notify]]\n",
+        1, "nobody is notified: the configuration has no [[notify]]\n",
     )  # fmt: skip
 
 
 def test_programs_that_are_told(daemon: CannedDaemon):
     daemon.put("GET /v1/events", EventsList([a_shop()]))
-    result = watcher(daemon, "events")
+    result = daemon.watcher("events")
     assert result.exit_code == 0
     assert "12" in result.stdout
     assert "in 30m" in result.stdout
     assert "\x1b" not in result.stdout
-    assert json.loads(watcher(daemon, "events", "--json").stdout)["targets"][0]["dead"] == 1
+    assert json.loads(daemon.watcher("events", "--json").stdout)["targets"][0]["dead"] == 1
     daemon.put("GET /v1/events", EventsList([]))
-    assert "no [[events]]" in watcher(daemon, "events").stdout
+    assert "no [[events]]" in daemon.watcher("events").stdout
 
 
 def test_dead_letters(daemon: CannedDaemon):
     daemon.put(
         "GET /v1/events/shop/dead", DeadList([DeadView(7, "smm", "23501", now(), "HTTP 500")])
     )
-    result = watcher(daemon, "events", "dead", "shop")
+    result = daemon.watcher("events", "dead", "shop")
     assert "23501" in result.stdout
     assert "HTTP 500" in result.stdout
-    assert json.loads(watcher(daemon, "events", "dead", "shop", "--json").stdout)["dead"]
+    assert json.loads(daemon.watcher("events", "dead", "shop", "--json").stdout)["dead"]
     daemon.put("GET /v1/events/shop/dead", DeadList([]))
-    assert watcher(daemon, "events", "dead", "shop").stdout == "no dead letters\n"
+    assert daemon.watcher("events", "dead", "shop").stdout == "no dead letters\n"
 
 
 def test_telling_again(daemon: CannedDaemon):
@@ -113,7 +107,7 @@ def test_telling_again(daemon: CannedDaemon):
     daemon.put(call, ReplayAnswer("shop", 2), 202)
 
     def body(*options: str) -> dict[str, object]:
-        result = watcher(daemon, "events", "replay", "shop", *options)
+        result = daemon.watcher("events", "replay", "shop", *options)
         assert result.exit_code == 0, result.output
         return daemon.asked(call)[-1].body
 
@@ -129,6 +123,6 @@ def test_telling_again(daemon: CannedDaemon):
     "options", [(), ("--dead", "--since", "2h"), ("--since", "yesterday"), ("--since", "9999999d")]
 )
 def test_what_is_no_replay(daemon: CannedDaemon, options: tuple[str, ...]):
-    result = watcher(daemon, "events", "replay", "shop", *options)
+    result = daemon.watcher("events", "replay", "shop", *options)
     assert result.exit_code == 2
     assert daemon.requests == []

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
-from watcher.cli import app
 from watcher.web.shapes import (
     DecisionView,
     Explanation,
@@ -64,17 +62,12 @@ def daemon() -> Iterator[CannedDaemon]:
         yield canned
 
 
-def watcher(daemon: CannedDaemon, *args: str, **env: str) -> Result:
-    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
-    return CliRunner().invoke(app, args, env=given)
-
-
 def test_panels(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "panels")
+    result = daemon.watcher("panels")
     assert result.exit_code == 0
     for word in ("genie", "up", "25.10 USD", "1234", "1m 15s", "2m"):
         assert word in result.stdout
-    assert json.loads(watcher(daemon, "panels", "--json").stdout)["panels"][0]["lag"] == 75.2
+    assert json.loads(daemon.watcher("panels", "--json").stdout)["panels"][0]["lag"] == 75.2
 
 
 def test_what_a_services_orders_have_taught(daemon: CannedDaemon) -> None:
@@ -88,34 +81,34 @@ def test_what_a_services_orders_have_taught(daemon: CannedDaemon) -> None:
     )
     taught = msgspec.structs.replace(SERVICE, learnt=lesson)
     daemon.put("GET /v1/panels/genie/services", ServiceList([taught]))
-    (row,) = watcher(daemon, "services", "genie").stdout.splitlines()[1:]
+    (row,) = daemon.watcher("services", "genie").stdout.splitlines()[1:]
     for told in ("5m 10s", "1h 35m", "91%", "6%", "3%"):
         assert told in row
 
 
 def test_services(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "services", "genie")
+    result = daemon.watcher("services", "genie")
     assert result.exit_code == 0
     assert "[bold]x[/] :smile: �[31mred" in result.stdout
     assert "\x1b" not in result.stdout
-    raw = watcher(daemon, "services", "genie", "--json").stdout
+    raw = daemon.watcher("services", "genie", "--json").stdout
     assert json.loads(raw)["services"][0]["name"] == HOSTILE
     assert "\x9b" not in raw
 
 
 def test_rules(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "rules")
+    result = daemon.watcher("rules")
     for words in (
         "refill daily",
         "refill (dry run)",
         "order.status == 'completed' && order.drop > 0.1",
         "once in 1d, 30 times at most",
         "200 an hour",
-        "10,000 looks, fired 5 times",
-        "genie (goes on in 1h",
+        "10,000 evaluations, fired 5 times",
+        "genie (resumes in 1h",
     ):
         assert words in result.stdout
-    assert json.loads(watcher(daemon, "rules", "--json").stdout)["rules"][0]["per_hour"] == 200
+    assert json.loads(daemon.watcher("rules", "--json").stdout)["rules"][0]["per_hour"] == 200
 
 
 def test_rules_explained(daemon: CannedDaemon) -> None:
@@ -128,23 +121,23 @@ def test_rules_explained(daemon: CannedDaemon) -> None:
         again_at=None,
     )
     daemon.put("GET /v1/rules/explain", Explanation([decision]))
-    result = watcher(daemon, "rules", "--explain", "genie", "23501")
+    result = daemon.watcher("rules", "--explain", "genie", "23501")
     assert daemon.requests[0].query == {"panel": "genie", "order": "23501"}
     assert "no     value_unknown  the panel has not told order.drop" in result.stdout
-    raw = json.loads(watcher(daemon, "rules", "--explain", "genie", "1", "--json").stdout)
+    raw = json.loads(daemon.watcher("rules", "--explain", "genie", "1", "--json").stdout)
     assert raw["decisions"][0]["fires"] is False
-    assert watcher(daemon, "rules", "--explain", "genie").exit_code == 2
+    assert daemon.watcher("rules", "--explain", "genie").exit_code == 2
 
 
 def test_lists_may_be_empty(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/rules", RuleList([]))
     daemon.put("GET /v1/panels/genie/services", ServiceList([]))
-    assert "no rules" in watcher(daemon, "rules").stdout
-    assert "no services" in watcher(daemon, "services", "genie").stdout
+    assert "no rules" in daemon.watcher("rules").stdout
+    assert "no services" in daemon.watcher("services", "genie").stdout
 
 
 def test_a_panel_that_is_not_there(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "services", "other")
+    result = daemon.watcher("services", "other")
     assert (result.exit_code, result.stderr) == (1, "there is no such thing\n")
 
 
@@ -152,9 +145,9 @@ def test_the_token_of_a_file_or_the_environment(daemon: CannedDaemon, tmp_path: 
     file = tmp_path / "api.token"
     file.write_text("from-file\n")
     file.chmod(0o600)
-    watcher(daemon, "panels")
-    watcher(daemon, "panels", WATCHER_TOKEN="from-env")
-    watcher(daemon, "panels", "--token-file", str(file), WATCHER_TOKEN="from-env")
+    daemon.watcher("panels")
+    daemon.watcher("panels", WATCHER_TOKEN="from-env")
+    daemon.watcher("panels", "--token-file", str(file), WATCHER_TOKEN="from-env")
     given = [request.headers.get("Authorization") for request in daemon.requests]
     assert given == [None, "Bearer from-env", "Bearer from-file"]
 
@@ -176,7 +169,7 @@ def test_a_token_file_that_can_not_be_used(
     if content is not None:
         file.write_bytes(content)
         file.chmod(mode)
-    result = watcher(daemon, "panels", "--token-file", str(file), COLUMNS="300")
+    result = daemon.watcher("panels", "--token-file", str(file), COLUMNS="300")
     assert result.exit_code == 2
     assert cause in result.stderr
     assert "secret" not in result.stderr
@@ -185,19 +178,19 @@ def test_a_token_file_that_can_not_be_used(
 
 def test_a_daemon_that_wants_a_token(daemon: CannedDaemon) -> None:
     daemon.refuse("GET /v1/panels", 401, "unauthorized", "a token is required")
-    result = watcher(daemon, "panels")
+    result = daemon.watcher("panels")
     assert result.exit_code == 1
     assert "set WATCHER_TOKEN" in result.stderr
 
 
 def test_no_daemon(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "panels", "--url", "http://127.0.0.1:1")
+    result = daemon.watcher("panels", "--url", "http://127.0.0.1:1")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
         "no daemon answers at http://127.0.0.1:1: "
         "start it with `watcher run --config FILE`, or name another with --url\n"
     )
-    assert watcher(daemon, "panels", "--url", "http://watcher.invalid").exit_code == 3
+    assert daemon.watcher("panels", "--url", "http://watcher.invalid").exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -207,7 +200,7 @@ def test_no_daemon(daemon: CannedDaemon) -> None:
 def test_what_answers_is_something_else(daemon: CannedDaemon, status: int, body: bytes) -> None:
     daemon.put("GET /v1/panels", body, status)
     daemon.headers = {"Location": f"{daemon.url}/v1/rules"}
-    result = watcher(daemon, "panels", WATCHER_TOKEN="secret")
+    result = daemon.watcher("panels", WATCHER_TOKEN="secret")
     assert result.exit_code == 3
     assert "is not watcher" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -217,7 +210,7 @@ def test_what_answers_is_something_else(daemon: CannedDaemon, status: int, body:
 
 def test_an_answer_of_another_shape(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/panels", {"panels": [{"panel": 5}]})
-    result = watcher(daemon, "panels")
+    result = daemon.watcher("panels")
     assert result.exit_code == 3
     assert "does not answer as this version does" in result.stderr
 
@@ -225,16 +218,16 @@ def test_an_answer_of_another_shape(daemon: CannedDaemon) -> None:
 @pytest.mark.parametrize("call", ["cut", "half"])
 def test_an_answer_that_breaks_off(daemon: CannedDaemon, call: str) -> None:
     daemon.put("GET /v1/panels", call)
-    result = watcher(daemon, "panels")
+    result = daemon.watcher("panels")
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_proxy_is_not_asked_for_this_machine(daemon: CannedDaemon) -> None:
     proxy = {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
-    assert watcher(daemon, "panels", **proxy).exit_code == 0
+    assert daemon.watcher("panels", **proxy).exit_code == 0
 
 
 def test_an_argument_that_is_no_text(daemon: CannedDaemon) -> None:
-    result = watcher(daemon, "services", os.fsdecode(b"\xff"))
+    result = daemon.watcher("services", os.fsdecode(b"\xff"))
     assert (result.exit_code, result.stderr) == (2, "an argument is not UTF-8\n")

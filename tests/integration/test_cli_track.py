@@ -5,12 +5,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, panel_view
-from watcher.cli import app
 from watcher.web.shapes import PanelList, Rejected, ServiceList, ServiceView, TrackAnswer
 
 CALL = "POST /v1/orders"
@@ -38,9 +38,8 @@ def takes(
     return answer
 
 
-def watcher(daemon: CannedDaemon, *args: str, stdin: bytes | None = None, **env: str) -> Result:
-    given = {"WATCHER_URL": daemon.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
-    return CliRunner().invoke(app, ("track", "genie", *args), input=stdin, env=given)
+def watcher(daemon: CannedDaemon, *args: str, **given: Any) -> Result:
+    return daemon.watcher("track", "genie", *args, **given)
 
 
 def service(number: str) -> ServiceView:
@@ -163,7 +162,7 @@ def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path)
         "  status from 'Status', as 'Completed'",
         "not used, as numbers of the shop's own: ID",
         "line 5: 'x y' is not an order's id",
-        "a finished_at of an order that goes on is left out: line 3, 'In progress'",
+        "a finished_at of an unfinished order is left out: line 3, 'In progress'",
         "not ordered at a panel, skipped: line 4",
         "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
         "list with a column of the panel's services",

@@ -1,18 +1,17 @@
 """What a daemon's metrics tell, without its server."""
 
 from collections.abc import Iterator
-from itertools import chain
 
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from watcher.metrics import Metrics
-from watcher.metrics.exposition import PLAIN, Format
 
 
-def text(metrics: Metrics, form: Format = PLAIN) -> str:
+def text(metrics: Metrics) -> str:
     """All of it."""
-    return b"".join(chain.from_iterable(metrics.spell(form))).decode()
+    return generate_latest(metrics.snapshot()).decode()
 
 
 def series(metrics: Metrics) -> Iterator[Sample]:

@@ -64,92 +64,84 @@ def test_json_lines() -> None:
         ListRow(1, TrackItem("genie", "7", "12", None, 1000, NOON)),
         ListRow(3, TrackItem("genie", "8")),
     ]
-
-
-def test_json_lines_by_the_name_of_the_file_even_after_a_bad_line() -> None:
+    # By the name of the file, even after a bad line.
     first, second = rows('oops\n{"order": 7}', json=True)
     assert isinstance(first, Problem)
     assert isinstance(second, ListRow)
 
 
+def field(name: str, text: str) -> object:
+    return getattr(track_item("genie", {"order": "1", name: text}), name)
+
+
 @pytest.mark.parametrize(
     ("text", "at"),
     [
-        ("2024-05-31 12:00:00", NOON),
         ("2024-05-31T12:00:00Z", NOON),
         ("2024-05-31T14:00:00+02:00", NOON),
         ("2024-05-31", NOON.replace(hour=0)),
         ("1717156800", NOON),
         ("1717156800.5", NOON.replace(microsecond=500_000)),
         ("", None),
+        ("May 31 2024 12:30 am", NOON.replace(hour=0, minute=30)),
+        ("May 31 2024 1:30 pm", NOON.replace(hour=13, minute=30)),
+        ("05/05/2024", datetime(2024, 5, 5, tzinfo=UTC)),
+        *(
+            (text, NOON)
+            for text in (
+                "2024-05-31 12:00:00",
+                "31.05.2024 12:00",
+                "2024/05/31 12:00:00",
+                "2024.05.31 12:00",
+                "31/05/2024 12:00 PM",
+                "05/31/2024, 12:00:00 PM",
+                "31-05-2024 12:00:00",
+                "31 May 2024 12:00",
+                "31st May, 2024 12:00",
+                "May 31, 2024 12:00 pm",
+                "2024-05-31 12:00:00 UTC",
+                "2024-05-31 12:00:00 GMT",
+            )
+        ),
     ],
 )
-def test_times(text: str, at: datetime | None) -> None:
-    assert track_item("genie", {"order": "1", "submitted_at": text}).submitted_at == at
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["20240531", "1717156800000", "31.13.2024", "yesterday", "1.2.3", "31.05.24", "13:00 pm"],
-)
-def test_a_time_that_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"submitted_at: .* is not a time"):
-        track_item("genie", {"order": "1", "submitted_at": text})
+def test_times_as_exports_write_them(text: str, at: datetime | None) -> None:
+    assert field("submitted_at", text) == at
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "31.05.2024 12:00",
-        "2024/05/31 12:00:00",
-        "2024.05.31 12:00",
-        "31/05/2024 12:00 PM",
-        "05/31/2024, 12:00:00 PM",
-        "31-05-2024 12:00:00",
-        "31 May 2024 12:00",
-        "31st May, 2024 12:00",
-        "May 31, 2024 12:00 pm",
-        "2024-05-31 12:00:00 UTC",
-        "2024-05-31 12:00:00 GMT",
+        *("20240531", "1717156800000", "31.13.2024", "yesterday", "1.2.3", "31.05.24", "13:00 pm"),
+        "May 31 2024 13:30 pm",
     ],
 )
-def test_dates_as_exports_write_them(text: str) -> None:
-    assert read_time(text) == NOON
-
-
-def test_midnight_and_noon_of_half_days() -> None:
-    assert read_time("May 31 2024 12:30 am").hour == 0
-    assert read_time("May 31 2024 1:30 pm").hour == 13
-    with pytest.raises(ValueError, match="half day"):
-        read_time("May 31 2024 13:30 pm")
+def test_a_time_that_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"submitted_at: .* is not a time"):
+        field("submitted_at", text)
 
 
 def test_a_day_that_could_be_two_is_not_guessed() -> None:
     with pytest.raises(ValueError, match="--dates dmy or --dates mdy"):
-        track_item("genie", {"order": "1", "submitted_at": "05/06/2024"})
-    assert read_time("05/05/2024") == datetime(2024, 5, 5, tzinfo=UTC)
+        field("submitted_at", "05/06/2024")
     assert read_time("05/06/2024", DateOrder.DMY) == datetime(2024, 6, 5, tzinfo=UTC)
     assert read_time("05/06/2024", DateOrder.MDY) == datetime(2024, 5, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "service"),
+    ("name", "text", "value"),
     [
-        ("1234 - Instagram Followers | Max 10K", "1234"),
-        ("#1234 — Likes", "1234"),
-        ("[1234] Likes", "1234"),
-        ("1234", "1234"),
-        ("100 Likes", None),
-        ("Instagram Followers " * 9, None),
+        ("service", "1234 - Instagram Followers | Max 10K", "1234"),
+        ("service", "#1234 — Likes", "1234"),
+        ("service", "[1234] Likes", "1234"),
+        ("service", "1234", "1234"),
+        ("service", "100 Likes", None),
+        ("service", "Instagram Followers " * 9, None),
+        *(("quantity", text, 1000) for text in ("1,000", "1 000", "1\u00a0000", "1000")),
     ],
 )
-def test_a_service_that_is_shown_with_its_name(text: str, service: str | None) -> None:
-    assert track_item("genie", {"order": "1", "service": text}).service == service
-
-
-@pytest.mark.parametrize("text", ["1,000", "1 000", "1\u00a0000", "1000"])
-def test_quantities_as_people_write_them(text: str) -> None:
-    assert track_item("genie", {"order": "1", "quantity": text}).quantity == 1000
+def test_values_as_people_write_them(name: str, text: str, value: object) -> None:
+    assert field(name, text) == value
 
 
 EXPORTS = {
@@ -238,8 +230,36 @@ def test_a_bad_line_is_named_and_spoils_no_other(line: str, cause: str) -> None:
     assert cause in bad.cause
 
 
-def test_bytes_that_are_no_text_spoil_their_line_only() -> None:
-    assert orders(b"1\n\xff\n3\n") == ["1", 2, "3"]
+LETTERS = "order\nqwertyuiop\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        pytest.param(b"1\n\xff\n3\n", ["1", 2, "3"], id="bytes that are no text"),
+        pytest.param(
+            'id,link\n1,"a\n' + "".join(f"{number},b\n" for number in range(2, 200)),
+            [2, *(str(number) for number in range(2, 200))],
+            id="a stray quote",
+        ),
+        pytest.param("id\n1\n2".encode("utf-16")[:-1], ["1", 3], id="UTF-16 that breaks off"),
+        pytest.param(b"1\n" + b"2" * (2 * MOST_BYTES) + b"\n3\n", ["1", 2, "3"], id="no end"),
+        pytest.param(
+            '{"order": 1}\n' + "[" * 5000 + '\n{"order": ' + "9" * 5000 + "}\n"
+            '{"order": [1]}\n{"order": true}\n7',
+            ["1", 2, 3, 4, 5, 6],
+            id="deep or huge values",
+        ),
+        pytest.param("Bestellung\n7\nabc\n8\n", [1, "7", "8", 3], id="words among ids"),
+        pytest.param("order\n7\nTotal\n", ["7", 3], id="a word below the ids"),
+        pytest.param("order\nabc\n", [2], id="a word alone"),
+        pytest.param(f"{LETTERS}q1w2e3r4t5\nabc\n", ["q1w2e3r4t5", "qwertyuiop", 4], id="letters"),
+        pytest.param(f"{LETTERS}asdfghjklz\n", ["qwertyuiop", "asdfghjklz"], id="letters alone"),
+    ],
+)
+def test_what_is_bad_spoils_its_own_line_only(raw: str | bytes, found: list[str | int]) -> None:
+    """Orders by their ids, problems by their lines."""
+    assert orders(raw) == found
 
 
 def test_a_cell_may_go_on_over_lines() -> None:
@@ -250,28 +270,12 @@ def test_a_cell_may_go_on_over_lines() -> None:
     ]
 
 
-def test_a_stray_quote_does_not_swallow_the_rest() -> None:
-    text = 'id,link\n1,"a\n' + "".join(f"{number},b\n" for number in range(2, 200))
-    assert orders(text) == [2, *(str(number) for number in range(2, 200))]
-
-
-def test_columns_without_names_end_it() -> None:
-    for text in ("7;12\n8;12\n", "qty,link\n7,a\n"):
-        [problem] = rows(text)
-        assert isinstance(problem, Problem)
-        assert problem.line == 1
-        assert "no column is named order" in problem.cause
-
-
-def test_words_in_a_list_of_ids_are_no_orders() -> None:
-    assert orders("Bestellung\n7\nabc\n8\n") == [1, "7", "8", 3]
-    assert orders("order\n7\nTotal\n") == ["7", 3]
-    assert orders("order\nabc\n") == [2]
-
-
-def test_ids_of_letters_are_orders_where_the_list_has_such_ids() -> None:
-    assert orders("order\nqwertyuiop\nq1w2e3r4t5\nabc\n") == ["q1w2e3r4t5", "qwertyuiop", 4]
-    assert orders("order\nqwertyuiop\nasdfghjklz\n") == ["qwertyuiop", "asdfghjklz"]
+@pytest.mark.parametrize("text", ["7;12\n8;12\n", "qty,link\n7,a\n"])
+def test_columns_without_names_end_it(text: str) -> None:
+    [problem] = rows(text)
+    assert isinstance(problem, Problem)
+    assert problem.line == 1
+    assert "no column is named order" in problem.cause
 
 
 def test_an_order_of_another_panel_is_skipped_and_noted() -> None:
@@ -292,19 +296,6 @@ def test_utf_16_as_excel_writes_it(encoding: str) -> None:
     ]
 
 
-def test_utf_16_that_breaks_off_spoils_its_last_line_only() -> None:
-    assert orders("id\n1\n2".encode("utf-16")[:-1]) == ["1", 3]
-
-
-def test_a_line_without_end_is_left_out() -> None:
-    assert orders(b"1\n" + b"2" * (2 * MOST_BYTES) + b"\n3\n") == ["1", 2, "3"]
-
-
-def test_a_deep_or_huge_value_is_a_problem() -> None:
-    lines = ["[" * 5000, '{"order": ' + "9" * 5000 + "}", '{"order": [1]}', '{"order": true}', "7"]
-    assert orders('{"order": 1}\n' + "\n".join(lines)) == ["1", 2, 3, 4, 5, 6]
-
-
 def test_ids_as_numbers_in_json() -> None:
     assert order_id(7) == "7"
     with pytest.raises(ValueError, match="not text"):
@@ -314,7 +305,10 @@ def test_ids_as_numbers_in_json() -> None:
 texts = st.text(alphabet="07.e,;\t\"'\r\n {}[]:orderidqtypanelé\x00", max_size=200)
 any_bytes = st.binary(max_size=300) | texts.map(str.encode)
 headers = st.sampled_from(
-    [b"", b"id,qty,date\n", b"order;link\n", b'{"order":1}\n', b"\xef\xbb\xbf"]
+    [
+        *(b"", b"id,qty,date\n", b"order;link\n", b'{"order":1}\n', b"\xef\xbb\xbf"),
+        *(b"PK\x03\x04", b"<table><tr>", b"[", b'{"1":'),
+    ]
 )
 
 
@@ -357,25 +351,3 @@ def test_any_json_gives_an_order_or_a_cause(values: dict[str, object]) -> None:
     assert item.panel == "genie"
     assert item.order
     assert msgspec.json.decode(msgspec.json.encode(item), type=TrackItem) == item
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.from_regex(r"[1-9][0-9]{0,18}|[a-z]{3}[0-9][a-z]{4}", fullmatch=True),
-            st.integers(0, 10**9),
-        ),
-        min_size=1,
-    ),
-    st.sampled_from([",", ";", "\t"]),
-    st.sampled_from(["\n", "\r\n"]),
-)
-def test_what_is_written_is_read(
-    pairs: list[tuple[str, int]], delimiter: str, newline: str
-) -> None:
-    lines = [f"order{delimiter}quantity", *(f"{o}{delimiter}{q}" for o, q in pairs)]
-    found = rows(newline.join(lines))
-    assert found == [
-        ListRow(place, TrackItem("genie", order, quantity=quantity))
-        for place, (order, quantity) in enumerate(pairs, 2)
-    ]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.workbook import package, workbook
-from watcher.cli.order_import.layouts import MAKERS, match, plain
+from watcher.cli.order_import.layouts import MAKERS, match
 from watcher.cli.order_import.lines import MOST_BYTES, Problem
+from watcher.cli.order_import.names import plain
 from watcher.cli.order_import.notes import Notes
 from watcher.cli.order_import.order_list import Layout, ListRow, read
 from watcher.web.shapes import TrackItem
@@ -526,9 +527,3 @@ def test_a_list_reads_back_however_it_was_written(
             source.quantity,
             source.submitted_at,
         )
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"PK\x03\x04", b"<table><tr>", b"[", b'{"1":']))
-def test_any_bytes_after_a_known_beginning_are_read_or_refused(raw: bytes, begin: bytes) -> None:
-    for found in reading(begin + raw)[0]:
-        assert isinstance(found, ListRow) or found.cause

@@ -1,14 +1,19 @@
-"""What /metrics holds: few series whatever panels send, at zero from the start."""
+"""What /metrics holds: few series whatever panels send, at zero from the start; how it is made."""
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
+import pytest
+from prometheus_client import exposition
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 
 from tests.support.series import series
 from tests.unit.factories import an_order
 from watcher.metrics import REQUESTS, Metrics
+from watcher.metrics.state import DaemonState, PanelState, RuleState, families
 from watcher.model import Kind, Order, Origin, Status, Transition
 
 
@@ -126,3 +131,127 @@ def test_the_time_that_an_order_took_is_counted_only_where_it_is_known():
     assert [s.value for s in samples(metrics, name)] == [1.0]
     (finished,) = samples(metrics, "watcher_orders_finished_total")
     assert finished.value == 3.0
+
+
+# --- the scrape ----------------------------------------------------------------------------------
+
+
+def a_panel(name: str, **fields: object) -> PanelState:
+    values: dict[str, object] = {
+        "up": True,
+        "last_success": 1.75e9,
+        "poll_interval": 0.5,
+        "backoff_until": 0.0,
+        "due": 3,
+        "oldest_due": 1.75e9,
+        "oldest_open": 0.0,
+        "stalled": 0,
+        "statuses": {Status.PENDING: 5},
+        "pending": {Kind.REFILL: 1},
+        "unresolved": {},
+        "balance": 12.5,
+        "currency": "USD",
+        "threshold": None,
+        "balance_at": 1.75e9,
+    }
+    return PanelState(name=name, **{**values, **fields})
+
+
+def a_state(panels: int) -> DaemonState:
+    return DaemonState(
+        revision="r",
+        reload_ok=True,
+        reload_at=1.75e9,
+        backup_at=0.0,
+        integrity_ok=False,
+        files_ok=True,
+        db_bytes=12_345_678,
+        wal_bytes=0,
+        queued={"log": 0},
+        behind={"shop": 2},
+        panels=[
+            *(a_panel(f"p{number}", threshold=5.0) for number in range(panels)),
+            a_panel("silent", balance=None),
+        ],
+        rules=[RuleState("refill", 10, 2, 0)],
+    )
+
+
+def some_metrics(panels: int) -> Metrics:
+    metrics = Metrics()
+    metrics.watch(lambda: a_state(panels))
+    for number in range(panels):
+        metrics.prepare(f"p{number}", REQUESTS, list(Kind))
+        metrics.count_request(f"p{number}", "status", 0.3 * number, "timeout")
+        metrics.request_failures.labels(f"p{number}", "add", "timeout").inc(number)
+    return metrics
+
+
+def test_a_state_has_a_value_for_each_label():
+    """The library takes too few as well as too many."""
+    metrics = some_metrics(1)
+    labels = {
+        sample.name: set(sample.labels)
+        for family in families(a_state(1))
+        for sample in family.samples
+    }
+    assert labels["watcher_panel_balance"] == {"panel", "currency"}
+    for sample in series(metrics):
+        assert labels.get(sample.name, set(sample.labels)) == set(sample.labels), sample.name
+        assert all(sample.labels.values()), sample
+
+
+@pytest.mark.parametrize("form", [exposition, openmetrics])
+async def test_all_is_told_first_the_process_then_what_is_counted_then_the_state(form):
+    metrics = some_metrics(2)
+    body, content_type = await metrics.scrape(form.CONTENT_TYPE_LATEST)
+    assert content_type == form.CONTENT_TYPE_LATEST
+    text = body.decode()
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP")]
+    at = [names.index(name) for name in names if name.startswith("watcher_build_info")]
+    assert names[0] == "process_virtual_memory_bytes"
+    assert names.index("watcher_db_errors" + ("" if form is openmetrics else "_total")) < at[0]
+    assert text.endswith("# EOF\n") is (form is openmetrics)
+    assert 'watcher_orders{panel="p0",status="pending"} 5.0\n' in text
+
+
+async def test_others_get_their_turn_meanwhile():
+    metrics = some_metrics(100)
+    scrape = asyncio.create_task(metrics.scrape(""))
+    round_robin = 0
+    while not scrape.done():
+        await asyncio.sleep(0)
+        round_robin += 1
+    assert round_robin > 3
+
+
+async def test_a_scrape_tells_the_state_of_its_moment():
+    """The thread reads a copy: what changes meanwhile belongs to the next scrape."""
+    metrics, panels = Metrics(), 200
+    metrics.watch(lambda: a_state(panels))
+    first = asyncio.create_task(metrics.scrape(""))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(metrics.scrape(""))
+    panels = 1
+    assert b'panel_up{panel="p199"}' in (await first)[0]
+    assert b'panel_up{panel="p199"}' not in (await second)[0]
+
+
+async def test_series_that_come_and_go_do_not_break_a_scrape():
+    metrics = some_metrics(50)
+    scrape = asyncio.create_task(metrics.scrape(""))
+    number = 0
+    while not scrape.done():
+        metrics.forget("panel", f"p{number}")
+        metrics.prepare(f"q{number}", REQUESTS, list(Kind))
+        number += 1
+        await asyncio.sleep(0.001)
+    assert (await scrape)[0].endswith(b"\n")
+    assert number > 1
+    assert not list(a_panels_requests(metrics, "p0"))
+    assert list(a_panels_requests(metrics, "q0"))
+
+
+def a_panels_requests(metrics: Metrics, panel: str) -> Iterator[Sample]:
+    found = samples(metrics, "watcher_panel_requests_total")
+    return (s for s in found if s.labels["panel"] == panel)

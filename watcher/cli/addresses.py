@@ -1,4 +1,4 @@
-"""A panel's URL as people type it, and where else its API may be. Nothing here asks anybody."""
+"""Repairs the URL of a panel as people type it, and suggests others for its API: pure."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
@@ -10,7 +10,7 @@ _BEFORE_IT = ("", "/api", "/api/v1", "/api/docs", "/docs")  # what people copy f
 
 
 def typed(text: str) -> str:
-    """The URL that was meant: without quotes and blanks, with a scheme."""
+    """Return the URL without quotes and blanks, with a scheme."""
     url = text.strip().strip("\"'<>").strip()
     if "://" in url or not url:
         return url
@@ -22,7 +22,7 @@ def typed(text: str) -> str:
 
 
 def problem(url: str) -> str | None:
-    """Why no request can go there, before anything else is asked of the user."""
+    """Return the reason why no request can be sent to the URL, None if there is none."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -55,7 +55,7 @@ def other_scheme(url: str) -> str | None:
 
 
 def safe(url: str) -> str:
-    """The URL by TLS where the key would else be shown to the network."""
+    """Return the URL with https if http would show the key to the network."""
     parts = urlsplit(url)
     shows = parts.scheme == "http" and not is_loopback(parts.hostname or "")
     return urlunsplit(parts._replace(scheme="https")) if shows else url

@@ -1,12 +1,11 @@
-"""The daemon's HTTP API, asked one request at a time."""
+"""Client of the daemon's HTTP API, one request at a time."""
 
 import http.client
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.message import Message
 from ipaddress import ip_address
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,7 +15,7 @@ import typer
 from watcher.errors import WatcherError, no_such
 from watcher.web.shapes import FaultAnswer, PanelList, PanelView
 
-PAGE = 1000  # the most that is asked for in one page of a listing
+PAGE = 1000  # items in one page of a listing, at most
 PATIENCE = 30.0  # seconds without a byte
 
 Shape = TypeVar("Shape")
@@ -24,7 +23,7 @@ Query = Mapping[str, str | int | None]
 
 
 class Unreachable(WatcherError):
-    """No daemon answers. `sent` tells whether the request may have reached one."""
+    """No daemon answers; `sent` is whether the request may have reached one."""
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
         self.sent = sent
@@ -32,7 +31,7 @@ class Unreachable(WatcherError):
 
 
 class Declined(WatcherError):
-    """The daemon answered that it won't; its words are the message."""
+    """The daemon refused the request; the message is its own."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         self.status = status
@@ -45,7 +44,7 @@ class _Page(msgspec.Struct):
 
 
 class ApiClient:
-    """A daemon by its URL. ValueError where URL or token can't be used."""
+    """A daemon at a URL; ValueError if the URL or the token can't be used."""
 
     def __init__(self, url: str, token: str | None = None, patience: float = PATIENCE) -> None:
         self.url = url.rstrip("/")
@@ -62,15 +61,15 @@ class ApiClient:
         self._opener = urllib.request.build_opener(*handlers)
 
     def get(self, path: str, query: Query | None = None) -> Any:
-        """The answer's JSON."""
+        """Return the answer's JSON."""
         return self._ask("GET", path, query=query)[1]
 
     def panels(self) -> list[PanelView]:
-        """Every panel that the daemon watches."""
+        """Return every panel that the daemon watches."""
         return self.shaped(self.get(path_of("panels")), PanelList).panels
 
     def check_panel(self, panel: str) -> list[str]:
-        """All panels; NotFound where this one is none of them, with the one that may be meant."""
+        """Return the names of all panels; NotFound, with a suggestion, if this is none of them."""
         known = [view.panel for view in self.panels()]
         if panel not in known:
             raise no_such("panel", panel, known)
@@ -84,17 +83,17 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
         patience: float | None = None,
     ) -> tuple[int, Any]:
-        """The answer's status and JSON."""
+        """Return the answer's status and JSON."""
         return self._ask("POST", path, body=body, headers=headers, patience=patience)
 
     def delete(self, path: str) -> Any:
-        """The answer's JSON."""
+        """Return the answer's JSON."""
         return self._ask("DELETE", path)[1]
 
     def pages(
         self, path: str, name: str, query: Query, most: int | None = None
     ) -> Iterator[tuple[list[Any], str | None]]:
-        """A listing's pages, each with the cursor of what comes after it; `most` None is all."""
+        """Yield a listing's pages, each with the cursor of the next; `most` None is all."""
         cursor, left = query.get("cursor"), most
         while left is None or left > 0:
             limit = PAGE if left is None else min(PAGE, left)
@@ -108,12 +107,12 @@ class ApiClient:
 
     @contextmanager
     def download(self, path: str) -> Iterator[tuple[int | None, Iterator[bytes]]]:
-        """What the daemon sends: how many bytes it promises, and these, in parts."""
+        """Give the number of bytes that the daemon announces, and these in parts."""
         with self._open("GET", path, patience=300.0) as answer:
             yield answer.length, self._chunks(answer, answer.length)
 
     def shaped(self, raw: Any, shape: type[Shape]) -> Shape:
-        """The JSON as its shape; Unreachable where it is not of that shape."""
+        """Convert the JSON to its shape; Unreachable if it has another."""
         try:
             return msgspec.convert(raw, shape)
         except msgspec.ValidationError as error:
@@ -195,20 +194,12 @@ class ApiClient:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> None:
+    def redirect_request(self, *request: Any, **more: Any) -> None:
         return None
 
 
 def path_of(*parts: str) -> str:
-    """Return the path of a thing in the API, its names quoted. BadParameter where one is empty."""
+    """Return a path in the API with its names quoted; BadParameter if one is empty."""
     if not all(part.strip() for part in parts):
         raise typer.BadParameter("a name or an id is empty: give one")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)

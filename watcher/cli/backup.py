@@ -1,27 +1,27 @@
-"""`watcher backup`: a whole copy of the daemon's database, or none."""
+"""`watcher backup`: a complete copy of the daemon's database, or none."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from watcher.cli.api_client import path_of
+from watcher.cli.api_client import ApiClient, path_of
+from watcher.cli.command import command
 from watcher.cli.files import NotWritten, whole_file
-from watcher.cli.options import DEFAULT_URL, Force, TokenFile, Url, connect
+from watcher.cli.options import Force
 from watcher.cli.output import errors, say
 from watcher.cli.progress import progress
 
 _MAGIC = b"SQLite format 3\x00"
 
 
+@command("Surroundings")
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy is to be.")],
+    client: ApiClient,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to write.")],
     force: Force = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Copy the database while the daemon runs."""
-    client = connect(url, token_file)
     with whole_file(file, force=force) as copy:
         with client.download(path_of("backup")) as (total, chunks):
             size = 0
@@ -38,7 +38,7 @@ def backup(
 
 
 def database_problem(header: bytes, size: int) -> str | None:
-    """What is wrong with a database file of this header and size, if anything."""
+    """Return what is wrong with a database file of this header and size, if anything."""
     if len(header) < 100 or not header.startswith(_MAGIC):
         return "it has no SQLite header"
     page = int.from_bytes(header[16:18], "big")

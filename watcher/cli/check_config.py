@@ -1,10 +1,9 @@
-"""`watcher check-config`: every problem of a configuration at once, or what it comes to."""
+"""`watcher check-config`: all problems of a configuration, or its summary."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.common.wording import counted
@@ -28,7 +28,7 @@ _SHOWN_ROWS = 3
 
 
 class CheckFinding(msgspec.Struct, kw_only=True):
-    """What a panel answered; `problems` of what it did not."""
+    """What a panel answered, and what is wrong with its answers."""
 
     panel: str
     state: str = "up"
@@ -41,14 +41,15 @@ class CheckFinding(msgspec.Struct, kw_only=True):
     remarks: list[str] = []
 
 
+@command("Start")
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
     online: Annotated[
-        bool, typer.Option("--online", help="Ask each panel for balance and services, too.")
+        bool, typer.Option("--online", help="Ask each panel for its balance and services, too.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Check a configuration: print every problem, or what it comes to."""
+    """Check a configuration: print every problem, or a summary."""
     from watcher.config import load
 
     try:
@@ -70,7 +71,7 @@ def check_config(
 
 
 def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str, object]:
-    """What a configuration comes to; no secret is in it."""
+    """Return the summary of a configuration, without secrets."""
     from watcher.panels.dialect import shown_url
 
     return {
@@ -105,63 +106,50 @@ def _show_config(config: "Config") -> None:
     if config.rules:
         say("")
         columns = (
-            Column("rule", wraps=True),
-            Column("action"),
-            Column("an order", drop=2),
-            Column("an hour", drop=3, right=True),
-            Column("panels", drop=1, wraps=True),
+            Column("rule", "name", wraps=True),
+            Column("action", lambda r: f"{r.action} (dry run)" if r.dry_run else r.action),
+            Column("an order", lambda rule: f"once in {span(rule.every)}", drop=2),
+            Column("an hour", "per_hour", drop=3, right=True),
+            Column(
+                "panels",
+                lambda r: "all" if r.panels is None else sorted(r.panels),
+                drop=1,
+                wraps=True,
+            ),
         )
-        rows = [
-            (
-                rule.name,
-                f"{rule.action} (dry run)" if rule.dry_run else rule.action,
-                f"once in {span(rule.every)}",
-                rule.per_hour,
-                "all" if rule.panels is None else sorted(rule.panels),
-            )
-            for rule in config.rules
-        ]
-        show_table(columns, rows)
+        show_table(columns, config.rules)
 
 
 def _show_targets(config: "Config") -> None:
-    columns = (Column("told"), Column("of", wraps=True), Column("signed", drop=1))
-    rows: list[tuple[object, ...]] = []
-    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.notify]
-    rows += [(one.name, sorted(one.on), one.secret is not None) for one in config.events]
-    if rows:
+    columns = (
+        Column("target", "name"),
+        Column("on", lambda target: sorted(target.on), wraps=True),
+        Column("signed", lambda target: target.secret is not None, drop=1),
+    )
+    targets: list[object] = [*config.notify, *config.events]
+    if targets:
         say("")
-        show_table(columns, rows)
+        show_table(columns, targets)
     if not config.notify:
         return
     heard = {event for target in config.notify for event in target.on}
     silent = [rule.name for rule in config.rules if rule.action == "notify"]
     if silent and "rule_fired" not in heard:
         names = ", ".join(silent)
-        warn(f"warning: no [[notify]] has 'rule_fired': nobody is told when these fire: {names}")
+        warn(f"warning: no [[notify]] has 'rule_fired': these rules notify nobody: {names}")
 
 
 def _show_panels(panels: Sequence["PanelConfig"]) -> None:
     from watcher.panels.dialect import shown_url
 
     columns = (
-        Column("panel"),
-        Column("profile", drop=2),
-        Column("batch", drop=3, right=True),
-        Column("can", wraps=True),
-        Column("url", drop=1, flexible=True),
+        Column("panel", "name"),
+        Column("profile", lambda panel: panel.profile.name, drop=2),
+        Column("batch", lambda panel: panel.profile.batch, drop=3, right=True),
+        Column("can", lambda panel: sorted(panel.profile.has), wraps=True),
+        Column("url", lambda panel: shown_url(panel.url), drop=1, flexible=True),
     )
-    rows = [
-        (
-            panel.name,
-            panel.profile.name,
-            panel.profile.batch,
-            sorted(panel.profile.has),
-            shown_url(panel.url),
-        )
-        for panel in panels
-    ]
-    show_table(columns, rows)
+    show_table(columns, panels)
     for panel in panels:
         told = [f"{name} {_listed(value)}" for name, value in _request(panel).items()]
         if told:
@@ -169,7 +157,7 @@ def _show_panels(panels: Sequence["PanelConfig"]) -> None:
 
 
 def _request(panel: "PanelConfig") -> dict[str, object]:
-    """What differs in how a panel is asked: names only, as values may be secret."""
+    """Return the settings of a panel's requests: names only, as values may be secret."""
     dialect = panel.request
     proxy = urlsplit(dialect.proxy or "")
     told: dict[str, object] = {
@@ -188,19 +176,18 @@ def _listed(value: object) -> str:
 
 
 def _check_online(config: "Config") -> bool:
-    """Whether every panel answered all that it can be asked."""
+    """Show the panels' answers; return whether no panel has a problem."""
     findings = _findings(config)
     columns = (
         Column("panel"),
         Column("state"),
         Column("balance", right=True),
         Column("services", drop=1, right=True),
-        Column("with refill", drop=2, right=True),
-        Column("with cancel", drop=3, right=True),
+        Column("with refill", "refill", drop=2, right=True),
+        Column("with cancel", "cancel", drop=3, right=True),
     )
     say("")
-    rows = [(f.panel, f.state, f.balance, f.services, f.refill, f.cancel) for f in findings]
-    show_table(columns, rows)
+    show_table(columns, findings)
     for finding in findings:
         warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
         warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))
@@ -208,7 +195,7 @@ def _check_online(config: "Config") -> bool:
 
 
 def _findings(config: "Config") -> list[CheckFinding]:
-    """What each panel answers."""
+    """Ask every panel."""
     console = errors()
     waiting = f"asking {counted(len(config.panels), 'panel')} …"
     with console.status(waiting) if console.is_terminal else nullcontext():
@@ -220,8 +207,7 @@ async def _ask_all(panels: Sequence["PanelConfig"]) -> list[CheckFinding]:
 
 
 async def _ask(panel: "PanelConfig") -> CheckFinding:
-    from watcher.cli.detect import is_wall
-    from watcher.panels.client import PanelClient
+    from watcher.cli.detect import is_wall, panel_client
     from watcher.panels.health import BALANCE, READS, SERVICES, PanelHealth
 
     finding, health = CheckFinding(panel=panel.name), PanelHealth(filter(panel.profile.can, READS))
@@ -229,24 +215,15 @@ async def _ask(panel: "PanelConfig") -> CheckFinding:
     def note(action: str, field: str, value: str) -> None:
         health.unread(action, field, value, time.time())
 
-    async with PanelClient(
-        name=panel.name,
-        url=panel.url,
-        key=panel.key.reveal(),
-        dialect=panel.request,
-        profile=panel.profile,
-        timeout=panel.settings.timeout,
-        on_request=lambda action, seconds, reason: None,
-        on_unread=note,
-    ) as client:
+    async with panel_client(panel, panel.profile, note) as client:
         if panel.profile.can(BALANCE):
             balance = await _heard(BALANCE, client.balance(), health, finding)
             if balance is not None:
-                finding.balance = f"{_plain(balance.amount)} {balance.currency}"
+                finding.balance = f"{balance.amount:f} {balance.currency}"
         if panel.profile.can(SERVICES):
             listed = await _heard(SERVICES, client.services(), health, finding)
             if listed is not None:
-                _note_services(panel, *listed, finding)
+                _note_services(*listed, finding)
     if any(map(is_wall, finding.problems)):
         cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
         table = f"set user_agent in [panels.{panel.name}.request]"
@@ -272,24 +249,12 @@ async def _heard(
     return answer
 
 
-def _note_services(
-    panel: "PanelConfig", services: list["Service"], unread: list[str], finding: CheckFinding
-) -> None:
+def _note_services(services: list["Service"], unread: list[str], finding: CheckFinding) -> None:
     finding.services = len(services)
     finding.refill = sum(service.refill is True for service in services)
     finding.cancel = sum(service.cancel is True for service in services)
-    finding.remarks.extend(_remarks(panel, services, unread))
-
-
-def _remarks(panel: "PanelConfig", services: list["Service"], unread: list[str]) -> list[str]:
-    remarks = [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
-    if len(unread) > _SHOWN_ROWS:
-        rest = len(unread) - _SHOWN_ROWS
-        remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
+    finding.remarks += [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
+    if rest := len(unread[_SHOWN_ROWS:]):
+        finding.remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
     if not services:
-        remarks.append("the price list is empty: some panels answer so to a wrong key")
-    return remarks
-
-
-def _plain(amount: Decimal) -> str:
-    return format(amount, "f")
+        finding.remarks.append("the price list is empty: some panels answer so to a wrong key")

@@ -1,9 +1,11 @@
-"""`watcher completion`: what makes a shell complete commands, options, words and panels."""
+"""`watcher completion`: the script for completion in a shell."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from watcher.cli.command import command
 
 _VARIABLE = "_WATCHER_COMPLETE"
 
@@ -14,10 +16,11 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
+@command("Shell")
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")],
 ) -> None:
-    """Print what makes a shell complete commands, options and panels' names.
+    """Print the script that completes commands, options and panels' names.
 
     bash: eval "$(watcher completion bash)" in ~/.bashrc;
     zsh: the same, after compinit, in ~/.zshrc;
@@ -26,5 +29,5 @@ def completion(
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     script = get_completion_script(prog_name="watcher", complete_var=_VARIABLE, shell=shell.value)
-    # Not by say(): a shell reads it, and takes it line by line.
+    # Not by say(): the shell needs the lines as they are.
     typer.echo(script)

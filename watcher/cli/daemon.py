@@ -1,13 +1,15 @@
-"""`watcher run` and `watcher demo`: the daemon, for real or to try it."""
+"""`watcher run` and `watcher demo`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.options import Port, Speed
 
 
+@command("Start")
 def run(
     config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration.")],
 ) -> None:
@@ -18,8 +20,9 @@ def run(
     raise typer.Exit(process.run(config))
 
 
+@command("Start")
 def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
-    """Try it: five simulated panels, the daemon and its status page, until Ctrl-C."""
+    """Try watcher: five simulated panels, the daemon and its status page, until Ctrl-C."""
     from watcher.cli import demo
 
     raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed))

@@ -1,10 +1,12 @@
-"""What a panel's API can do, found out by reading calls about orders that it can't have."""
+"""Finds out what a panel's API can do, by calls that change nothing there."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
+from watcher.config import PanelConfig
 from watcher.errors import (
     BadKey,
     NotSent,
@@ -17,25 +19,44 @@ from watcher.errors import (
 )
 from watcher.model import Balance, RowError
 from watcher.panels.client import PanelClient
+from watcher.panels.profiles import Profile
 from watcher.panels.protocol import PAGE, clean
 from watcher.panels.protocol.answers import as_error, problem
 
-# No panel has counted so far; and an order of the account it would have to be.
+# No panel has so many orders; and it would have to be one of this account.
 INVENTED = ("999999999998", "999999999999")
 INVENTED_ACTION = "watcher_test"
 _WALLS = re.compile(r"HTTP (?:401|403|406|429|503)\b|just a moment|attention required", re.I)
 _SHOWN = 120
 
 
+def panel_client(
+    panel: PanelConfig,
+    profile: Profile,
+    on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
+) -> PanelClient:
+    """Return a client for a configured panel that can do what `profile` says."""
+    return PanelClient(
+        name=panel.name,
+        url=panel.url,
+        key=panel.key.reveal(),
+        dialect=panel.request,
+        profile=profile,
+        timeout=panel.settings.timeout,
+        on_request=lambda action, seconds, reason: None,
+        on_unread=on_unread,
+    )
+
+
 class Unlike(WatcherError):
-    """What answers there can't be used as a panel; the message says why."""
+    """The URL does not answer as a panel; the message says why."""
 
 
 class DetectedPanel(msgspec.Struct, kw_only=True):
-    """What a panel can do. `cancel` None: that can't be learnt by reading.
+    """What a panel can do. `cancel` None is not known, as no reading call shows it.
 
-    `same_words`: it says this to an unknown order and to an unknown action, so that nothing but
-    its balance and price list could be learnt.
+    `same_words` is the answer both to an unknown order and to an unknown action. If it is set,
+    nothing but balance and price list could be found out.
     """
 
     balance: Balance | None = None
@@ -46,7 +67,7 @@ class DetectedPanel(msgspec.Struct, kw_only=True):
 
 
 class Told(NamedTuple):
-    """An answer: its words, without what differs from request to request, and the failure."""
+    """An answer: its words without what differs between requests, and the failure."""
 
     words: str
     shown: str
@@ -55,22 +76,32 @@ class Told(NamedTuple):
 
 
 async def detect(client: PanelClient) -> DetectedPanel:
-    """Ask for what changes nothing; raises PanelError or Unlike where nothing can be learnt.
+    """Send calls that change nothing; raises PanelError or Unlike if nothing can be found out.
 
-    1. Balance and price list tell whether the key is right.
-    2. An action that no panel has: whatever it is answered with, in any language, is how the
-       panel says that it does not know a call.
-    3. Statuses of orders and refills that don't exist: a panel that knows the call says something
-       else. One that reads many ids says something else than without any, or has rows for them.
-    4. A panel that tells of refills is assumed to take them, and many where it tells of many.
+    1. Balance and price list show whether the key is right.
+    2. An action that no panel has: the answer, in any language, is how the panel says that it
+       does not know a call.
+    3. Statuses of orders and refills that don't exist: a panel that knows the call gives another
+       answer. One that reads many ids answers otherwise than without any, or has rows for them.
+    4. A panel that knows the status of refills is assumed to take them; likewise for many.
     """
     found = DetectedPanel(has={"add"})
-    failures = [await _account(client, found), await _prices(client, found)]
+    failures: list[PanelError] = []
+    try:
+        found.balance = await client.balance()
+        found.has.add("balance")
+    except PanelError as error:
+        failures.append(_stop_at(error))
+    try:
+        found.services = len((await client.services())[0])
+        found.has.add("services")
+    except PanelError as error:
+        failures.append(_stop_at(error))
     nonsense = await _tell(client, INVENTED_ACTION)
     status = await _tell(client, "status", order=INVENTED[0])
     one, many = await _call(client, status, "status", "orders", nonsense)
     if not one:
-        _check_same(found, status, nonsense, [error for error in failures if error])
+        _check_same(found, status, nonsense, failures)
         return found
     found.has |= {"status", "multi_status"} if many else {"status"}
     refill = await _tell(client, "refill_status", refill=INVENTED[0])
@@ -81,9 +112,9 @@ async def detect(client: PanelClient) -> DetectedPanel:
 
 
 async def detect_cancel(client: PanelClient) -> bool | None:
-    """Whether it can cancel: ask it to cancel an order that it has just called unknown.
+    """Return whether the panel can cancel: ask it to cancel an order that it does not know.
 
-    None where it does not call the order unknown: then nothing is asked.
+    None if it does not say that it does not know the order; then nothing is asked.
     """
     try:
         row = (await client.statuses(INVENTED[:1])).get(INVENTED[0])
@@ -96,26 +127,8 @@ async def detect_cancel(client: PanelClient) -> bool | None:
     return _knows(await _tell(client, "cancel", orders=INVENTED[0]), nonsense)
 
 
-async def _account(client: PanelClient, found: DetectedPanel) -> PanelError | None:
-    try:
-        found.balance = await client.balance()
-    except PanelError as error:
-        return _stop_at(error)
-    found.has.add("balance")
-    return None
-
-
-async def _prices(client: PanelClient, found: DetectedPanel) -> PanelError | None:
-    try:
-        found.services = len((await client.services())[0])
-    except PanelError as error:
-        return _stop_at(error)
-    found.has.add("services")
-    return None
-
-
 def _stop_at(error: PanelError) -> PanelError:
-    """Where nothing can be learnt of the panel now, the error is raised again."""
+    """Return the error; raise it if nothing can be found out about the panel now."""
     if isinstance(error, BadKey | NotSent | RateLimited | Redirected | TimedOut):
         raise error
     return error
@@ -133,14 +146,14 @@ async def _tell(client: PanelClient, action: str, **params: str) -> Told:
 
 
 def _rows(answer: Any) -> int:
-    """For how many of the invented ids there is a row, or a list as long as if there were."""
+    """Return the number of rows: for the invented ids, or in a list."""
     if isinstance(answer, dict):
         return sum(id_ in answer for id_ in INVENTED)
     return len(answer) if isinstance(answer, list) else 0
 
 
 def _plain(text: str, action: str = "") -> str:
-    """Words without what an answer repeats of its request, and without times and ids."""
+    """Return the words without times, ids and what repeats the request."""
     return re.sub(r"\d+", "#", text.casefold().replace(action, "@") if action else text.casefold())
 
 
@@ -151,7 +164,7 @@ def _knows(told: Told, nonsense: Told) -> bool:
 async def _call(
     client: PanelClient, single: Told, action: str, name: str, nonsense: Told
 ) -> tuple[bool, bool]:
-    """Whether it knows the call for one id, which was asked for already, and for many."""
+    """Return whether the panel knows the call for one id, which was sent already, and for many."""
     many = await _tell(client, action, **{name: ",".join(INVENTED)})
     if many.error is None and many.rows > 1 and many.words != nonsense.words:
         return True, True
@@ -164,7 +177,7 @@ async def _call(
 def _check_same(
     found: DetectedPanel, status: Told, nonsense: Told, failures: list[PanelError]
 ) -> None:
-    """Take a panel whose words tell nothing for one that has statuses, if it is a panel at all."""
+    """Assume that a panel whose words show nothing has statuses; Unlike if it is no panel."""
     is_panel = found.balance is not None or bool(found.services)
     if not is_panel or isinstance(status.error, RemoteFault):
         raise Unlike(_reason([*failures, *filter(None, [status.error])], status, nonsense))
@@ -173,7 +186,7 @@ def _check_same(
 
 
 def is_wall(error: str) -> bool:
-    """Whether an error tells of a page that a web firewall puts in the panel's place."""
+    """Return whether an error is due to a page of a web firewall in front of the panel."""
     return PAGE in error and _WALLS.search(error) is not None
 
 

@@ -1,4 +1,4 @@
-"""`watcher export`: orders and their history as CSV, XLSX, JSON lines or Parquet, page by page."""
+"""`watcher export`: orders or their history as CSV, XLSX, JSON lines or Parquet, page by page."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,17 +12,9 @@ import msgspec
 import typer
 
 from watcher.cli.api_client import ApiClient, path_of
+from watcher.cli.command import command
 from watcher.cli.files import whole_file
-from watcher.cli.options import (
-    DEFAULT_URL,
-    FileOrStdout,
-    Force,
-    PanelOption,
-    TokenFile,
-    Url,
-    connect,
-    read_since,
-)
+from watcher.cli.options import FileOrStdout, Force, PanelOption, read_since
 from watcher.cli.output import clean, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
@@ -31,7 +23,7 @@ from watcher.common.wording import counted
 from watcher.model import Status
 from watcher.web.shapes import ChangeView, OrderView
 
-Write = Callable[[list[Any]], None]
+Write = Callable[[list[Any]], object]
 
 
 class What(StrEnum):
@@ -58,34 +50,31 @@ _ENDINGS = {
 _BINARY = frozenset((ExportFormat.PARQUET, ExportFormat.XLSX))
 _TIMES = frozenset(name for name in OrderView.__struct_fields__ if name.endswith("_at")) | {"at"}
 
-# When an order is checked next is a matter of the moment, and costs the daemon most to tell.
+# next_check_at changes all the time, and costs the daemon most to find.
 _ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "next_check_at")
 _CHANGE_FIELDS = ("at", "panel", "order", "field", "old", "new")
 
 
+@command("Orders")
 def export(
-    what: Annotated[What, typer.Argument(metavar="orders|history", help="What of them.")],
+    client: ApiClient,
+    what: Annotated[What, typer.Argument(metavar="orders|history", help="What to write.")],
     file: FileOrStdout = Path("-"),
     form: Annotated[
         ExportFormat | None,
-        typer.Option("--format", help="Default: by FILE's ending. parquet: an extra."),
+        typer.Option("--format", help="By default the ending of FILE; parquet is an extra."),
     ] = None,
     panel: PanelOption = None,
-    status: Annotated[Status | None, typer.Option(help="Orders with this status only.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only orders with this status.")] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Submitted, or changed, since: 2024-05-31, 7d, 12h."),
+        typer.Option(metavar="TIME", help="Submitted or changed since: 2024-05-31, 7d, 12h."),
     ] = None,
     force: Force = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
-    """Write orders, or what changed of them, to a file that is there once it is whole."""
+    """Write orders or their history to a file, which appears once it is complete."""
     if what is What.HISTORY and status is not None:
-        raise typer.BadParameter(
-            "history has no status: it tells of changes", param_hint="--status"
-        )
-    client = connect(url, token_file)
+        raise typer.BadParameter("history has no status: it lists changes", param_hint="--status")
     query = {
         "panel": panel,
         "status": None if status is None else status.value,
@@ -104,18 +93,12 @@ def _copy(
     client: ApiClient, what: What, query: dict[str, str | None], write: Write, *, shows: bool
 ) -> int:
     count = 0
-    console = errors()
-    with progress(console, None) if shows else _no_progress() as update:
+    with progress(errors(), None, is_shown=shows) as update:
         for items, _ in client.pages(path_of(what.value), what.value, query):
             write(items)
             count += len(items)
             update(None, f"{count:,}")
     return count
-
-
-@contextmanager
-def _no_progress() -> Iterator[Callable[[int | None, str], None]]:
-    yield lambda place, text: None
 
 
 def _by_name(file: Path) -> ExportFormat:
@@ -162,7 +145,7 @@ def _writer(stream: BinaryIO, what: What, form: ExportFormat) -> Iterator[Write]
 
 
 def _typed(names: tuple[str, ...], row: list[Any]) -> list[Any]:
-    """The row with its times as times."""
+    """Return the row with its times as datetimes."""
     return [
         datetime.fromisoformat(value) if value and name in _TIMES else value
         for name, value in zip(names, row, strict=True)
@@ -183,7 +166,7 @@ def _order_rows(items: list[Any]) -> list[list[Any]]:
 
 
 def _change_rows(items: list[Any]) -> list[list[Any]]:
-    """A row for each field that changed."""
+    """Return one row for each field that changed."""
     return [
         [item["at"], item["panel"], item["order"], field, *[*values, None, None][:2]]
         for item in items

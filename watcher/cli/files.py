@@ -1,4 +1,4 @@
-"""Files that are written whole, or not at all."""
+"""Writes files completely or not at all."""
 
 import os
 import tempfile
@@ -11,15 +11,15 @@ from watcher.errors import WatcherError
 
 
 class NotWritten(WatcherError):
-    """The file is not there: it can't be written, or what came for it was not whole."""
+    """The file was not written, or its content was not complete."""
 
 
 @contextmanager
 def whole_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterator[BinaryIO]:
-    """What is written gets the file's name only once it is whole and on the disk.
+    """Give a stream; the file gets its name once the content is complete and on the disk.
 
-    Only its owner can read it, or with `keep` who could read the one before. NotWritten where
-    there is one already and neither is given.
+    Only the owner can read it; with `keep` it has the permissions of the file that it replaces.
+    NotWritten if there is a file already and neither `force` nor `keep` is given.
     """
     if file.exists() and not file.is_file():
         raise NotWritten(f"{file} is {'a directory' if file.is_dir() else 'no ordinary file'}")

@@ -1,4 +1,4 @@
-"""`watcher init`: a configuration for a panel, by a few questions and what the panel answers."""
+"""`watcher init`: writes a configuration for a panel, from a few questions and its answers."""
 
 import asyncio
 import os
@@ -7,14 +7,23 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.files import NotWritten, whole_file
-from watcher.cli.init_file import Choice, added_text, key_path, panels_in, whole_text
-from watcher.cli.options import Force
+from watcher.cli.init_file import (
+    FALLBACK,
+    Choice,
+    added_text,
+    key_path,
+    name_of,
+    panels_in,
+    profile_of,
+    whole_text,
+)
+from watcher.cli.options import Force, known_profile
 from watcher.cli.output import say, warn
 from watcher.common.wording import counted
 from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
@@ -23,7 +32,6 @@ from watcher.panels.profiles import Profile, shipped
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import DetectedPanel
 
-_FALLBACK = "standard"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
 _URL = "The panel's API URL"
@@ -34,10 +42,10 @@ class Unanswered(WatcherError):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user gave, beside the URL and the key."""
+    """What the user gave, besides the URL and the key."""
 
     file: Path
-    before: str | None  # the configuration that one more panel is added to
+    before: str | None  # the configuration to which one more panel is added
     profile: str | None
     name: str | None
     key_env: str | None
@@ -45,15 +53,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     force: bool
 
 
+@command("Start")
 def init(
     file: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Where the configuration is to be.")
+        Path, typer.Argument(metavar="PATH", help="The configuration to write.")
     ] = Path("watcher.toml"),
     url: Annotated[str | None, typer.Option(help="The API URL from the panel's API page.")] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="A panel that watcher knows.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the panel is to be called here.")] = None,
+    name: Annotated[str | None, typer.Option(help="The panel's name in the configuration.")] = None,
     key_env: Annotated[
         str | None, typer.Option(metavar="VARIABLE", help="The variable that holds the key.")
     ] = None,
@@ -61,20 +70,18 @@ def init(
         bool | None,
         typer.Option(
             "--try-cancel/--no-try-cancel",
-            help="Whether to ask the panel to cancel an order that it can't have."
-            " Default: on a terminal you are asked.",
+            help="Test whether it can cancel, with an order that does not exist."
+            " By default a terminal asks you.",
         ),
     ] = None,
     user_agent: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="The User-Agent that a firewall there lets through."),
+        typer.Option(metavar="TEXT", help="The User-Agent that its firewall accepts."),
     ] = None,
-    add: Annotated[
-        bool, typer.Option("--add", help="Add a panel to PATH, which is there.")
-    ] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add a panel to PATH, which exists.")] = False,
     force: Force = False,
 ) -> None:
-    """Write a configuration for a panel, having asked it what it can do. Changes nothing there."""
+    """Ask a panel what it can do and write its configuration. Changes nothing at the panel."""
     options = Options(
         file=file,
         before=_before(file, add=add, force=force),
@@ -84,11 +91,15 @@ def init(
         user_agent=user_agent,
         force=force,
     )
-    choice, found = _learn(url, options)
-    _learn_cancel(choice, found, try_cancel)
-    # Questions take a while, in which the file may have been edited.
-    before = _before(file, add=add, force=force)
-    text = _final(choice, found, msgspec.structs.replace(options, before=before))
+    try:
+        choice, found = _learn(url, options)
+        _learn_cancel(choice, found, try_cancel)
+        # The file may have been edited during the questions.
+        before = _before(file, add=add, force=force)
+        text = _final(choice, found, msgspec.structs.replace(options, before=before))
+    except ConfigError as error:
+        problems = [f"nothing was written: {problem}" for problem in error.problems]
+        raise ConfigError(problems) from None
     if choice.key_env is None:
         with whole_file(key_path(file, choice), force=force) as stream:
             stream.write(f"{choice.key}\n".encode())
@@ -117,7 +128,7 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
 
 
 def _learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
-    """Ask for what is missing, then the panel; on a terminal ask again for what was wrong."""
+    """Ask the user for what is missing, then the panel; a terminal asks again after a failure."""
     from watcher.cli.init_search import find
 
     url, named = _start(url, options.profile)
@@ -145,18 +156,14 @@ def _learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
 
 
 def _start(url: str | None, profile: str | None) -> tuple[str | None, Profile | None]:
-    known = shipped()
     if url is None and profile is None:
-        answer = _asked(f"{_URL}, or one of " + ", ".join(known), "--url or --profile")
-        url, profile = (None, answer) if answer in known else (answer, None)
-    if profile is not None and profile not in known:
-        cause = f"there is no {profile!r}; there are: {', '.join(known)}"
-        raise typer.BadParameter(cause, param_hint="--profile")
-    return url, known[profile] if profile else None
+        answer = _asked(f"{_URL}, or one of " + ", ".join(shipped()), "--url or --profile")
+        url, profile = (None, answer) if answer in shipped() else (answer, None)
+    return url, None if profile is None else known_profile(profile)
 
 
 def _good_url(url: str | None, named: Profile | None) -> str:
-    """A URL that can be asked, before anything else is; on a terminal it is asked for."""
+    """Return a URL that a request can be sent to; a terminal asks until there is one."""
     from watcher.cli import addresses
 
     while True:
@@ -174,15 +181,15 @@ def _good_url(url: str | None, named: Profile | None) -> str:
 
 
 def _choice(url: str, named: Profile | None, key: str, options: Options) -> Choice:
-    profile = named or _by_url(url)
-    usual = _name_of(url) if profile.name == _FALLBACK else profile.name
+    profile = named or profile_of(url)
+    usual = name_of(url) if profile.name == FALLBACK else profile.name
     choice = Choice(
         name=options.name or usual,
         url=url,
         profile=profile,
         key=key,
         key_env=options.key_env,
-        is_guess=named is None and profile.name == _FALLBACK,
+        is_guess=named is None and profile.name == FALLBACK,
         request={"user_agent": options.user_agent} if options.user_agent else {},
     )
     if options.before is not None and choice.name in panels_in(options.before):
@@ -195,21 +202,6 @@ def _choice(url: str, named: Profile | None, key: str, options: Options) -> Choi
     if choice.key_env is None and path.exists() and not options.force:
         raise NotWritten(f"{path} is there already: --name gives the panel another name")
     return choice
-
-
-def _by_url(url: str | None) -> Profile:
-    """The shipped profile of this host, else the standard one."""
-    host = urlsplit(url or "").hostname
-    profiles = shipped()
-    same = (p for p in profiles.values() if p.url and urlsplit(p.url).hostname == host)
-    return next(same, profiles[_FALLBACK])
-
-
-def _name_of(url: str) -> str:
-    """The part of the host that people call the panel by."""
-    parts = (urlsplit(url).hostname or "").split(".")
-    part = parts[-2] if len(parts) > 1 and not parts[-1].isdecimal() else "panel"
-    return re.sub(r"[^A-Za-z0-9_-]", "", part)[:40] or "panel"
 
 
 def _key(variable: str | None) -> str:
@@ -231,7 +223,7 @@ def _asked(question: str, option: str, *, hidden: bool = False, default: str | N
 
 
 def _learn_cancel(choice: Choice, found: "DetectedPanel", wanted: bool | None) -> None:
-    """Whether it can cancel, if that may be tried; else as its profile says."""
+    """Record whether the panel can cancel: as tried if allowed, else as its profile says."""
     from watcher.cli.init_search import cancels
 
     if found.same_words is not None:
@@ -250,7 +242,7 @@ def _learn_cancel(choice: Choice, found: "DetectedPanel", wanted: bool | None) -
 
 
 def _final(choice: Choice, found: "DetectedPanel", options: Options) -> str:
-    """The text to write; ConfigError where the daemon would not take it."""
+    """Return the text to write; ConfigError if the daemon would not accept it."""
     from watcher.cli.init_search import read
 
     base = options.file.resolve().parent
@@ -261,12 +253,10 @@ def _final(choice: Choice, found: "DetectedPanel", options: Options) -> str:
     text = added_text(options.before, choice, found)
     before, after = _problems(options.before, choice, base), _problems(text, choice, base)
     if new := [problem for problem in after if problem not in before]:
-        raise ConfigError([f"nothing was written: {problem}" for problem in new])
+        raise ConfigError(new)
     if choice.name not in panels_in(text):
-        raise ConfigError(
-            [f"nothing was written: in {options.file} no [panels.<name>] can be added"]
-        )
-    for problem in before:  # keys of other panels may be out of this shell's reach
+        raise ConfigError([f"in {options.file} no [panels.<name>] can be added"])
+    for problem in before:  # this shell may lack the keys of other panels
         warn(f"{options.file} has a problem of before: {problem}")
     return text
 
@@ -277,7 +267,7 @@ def _problems(text: str, choice: Choice, base: Path) -> list[str]:
     try:
         read(text, choice, base)
     except ConfigError as error:
-        return [problem.removeprefix("nothing was written: ") for problem in error.problems]
+        return error.problems
     return []
 
 
@@ -285,10 +275,10 @@ def _tell(choice: Choice, found: "DetectedPanel", options: Options) -> None:
     balance = found.balance
     money = f"balance {balance.amount:f} {balance.currency}" if balance else "no balance"
     services = "no price list" if found.services is None else counted(found.services, "service")
-    lacks = sorted(shipped()[_FALLBACK].has - found.has)
+    lacks = sorted(shipped()[FALLBACK].has - found.has)
     say(f"{choice.name}: {money}, {services}", f"can: {', '.join(sorted(found.has))}")
     if lacks:
-        say(f"can't, as far as it tells: {', '.join(lacks)}")
+        say(f"can't, as far as known: {', '.join(lacks)}")
     if found.same_words is not None:
         say(
             f"it answers unknown orders and unknown actions alike ({found.same_words}): all assumed"

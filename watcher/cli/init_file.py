@@ -1,16 +1,19 @@
-"""The text that `watcher init` writes: a whole configuration, or one more panel for it."""
+"""The text that `watcher init` writes: a whole configuration, or one more panel."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from watcher.panels.profiles import Profile
+from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: aiohttp takes a second that no other command should wait
     from watcher.cli.detect import DetectedPanel
 
+FALLBACK = "standard"  # the profile of an unknown panel
 _HEAD = """\
 # watcher's configuration. Check it with: watcher check-config {name}
 # Durations are 90s, 30m, 24h, 30d; keys and tokens never stand in this file.
@@ -50,19 +53,34 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}.key"
 
 
+def profile_of(url: str | None) -> Profile:
+    """Return the profile of this host, else the standard one."""
+    host = urlsplit(url or "").hostname
+    profiles = shipped()
+    same = (p for p in profiles.values() if p.url and urlsplit(p.url).hostname == host)
+    return next(same, profiles[FALLBACK])
+
+
+def name_of(url: str) -> str:
+    """Return the part of the host that names the panel."""
+    parts = (urlsplit(url).hostname or "").split(".")
+    part = parts[-2] if len(parts) > 1 and not parts[-1].isdecimal() else "panel"
+    return re.sub(r"[^A-Za-z0-9_-]", "", part)[:40] or "panel"
+
+
 def whole_text(choice: Choice, found: "DetectedPanel | None", name: str) -> str:
-    """A configuration for one panel; `found` None is before the panel was asked."""
+    """Return a configuration for one panel; `found` is None before the panel was asked."""
     return _HEAD.format(name=name) + panel_text(choice, found) + _TAIL
 
 
 def added_text(before: str, choice: Choice, found: "DetectedPanel | None") -> str:
-    """A configuration with one more panel at its end; all else stays as it is."""
+    """Return a configuration with one more panel at its end; all else stays as it is."""
     end = "" if before.endswith("\n") or not before else "\n"
     return f"{before}{end}\n{panel_text(choice, found)}"
 
 
 def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
-    """The panel's tables."""
+    """Return the panel's tables."""
     has = choice.profile.has if found is None else found.has
     more, less = sorted(has - choice.profile.has), sorted(choice.profile.has - has)
     secret = ("key_env", choice.key_env) if choice.key_env else ("key_file", choice.key_file)
@@ -84,7 +102,7 @@ def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
 
 
 def remarks(choice: Choice, found: "DetectedPanel | None") -> list[str]:
-    """Comments on what was assumed, as no answer told it."""
+    """Return comments on what is assumed because no answer showed it."""
     if found is None:
         return []
     told = []
@@ -96,18 +114,18 @@ def remarks(choice: Choice, found: "DetectedPanel | None") -> list[str]:
 
 
 def panels_in(text: str) -> dict[str, Any]:
-    """The tables of a configuration's panels."""
+    """Return the tables of a configuration's panels."""
     panels = tomllib.loads(text).get("panels", {})
     return panels if isinstance(panels, dict) else {}
 
 
 def with_key(text: str, choice: Choice, variable: str) -> str:
-    """The text with the key in a variable, as it is before its file is written."""
+    """Return the text with the key in a variable, as its file is not written yet."""
     return text.replace(f"key_file = {quoted(choice.key_file)}", f"key_env = {quoted(variable)}")
 
 
 def quoted(text: str | None) -> str:
-    """As TOML and JSON both write text."""
+    """Return text in quotes, as TOML and JSON write it."""
     return msgspec.json.encode(text or "").decode()
 
 
@@ -116,5 +134,5 @@ def _list(words: list[str]) -> str:
 
 
 def key_path(file: Path, choice: Choice) -> Path:
-    """Where the panel's key is kept: beside the file, where the daemon looks for it."""
+    """Return the path of the panel's key, beside the file, where the daemon looks for it."""
     return (file.resolve() if file.is_symlink() else file).parent / choice.key_file

@@ -1,4 +1,4 @@
-"""Finds a panel where its API is, and asks it what it can do: for `watcher init`."""
+"""Finds the URL of a panel's API, and what it can do: for `watcher init`."""
 
 import os
 from collections.abc import Iterator
@@ -7,13 +7,12 @@ from pathlib import Path
 import msgspec
 
 from watcher.cli import addresses
-from watcher.cli.detect import DetectedPanel, Unlike, detect, detect_cancel
+from watcher.cli.detect import DetectedPanel, Unlike, detect, detect_cancel, panel_client
 from watcher.cli.init_file import Choice, whole_text, with_key
 from watcher.cli.output import warn
 from watcher.config import Config, Secrets, parse
 from watcher.errors import (
     BadKey,
-    ConfigError,
     NotSent,
     PanelError,
     RateLimited,
@@ -24,11 +23,11 @@ from watcher.errors import (
 from watcher.panels.client import PanelClient
 from watcher.panels.profiles import shipped
 
-_VARIABLE = "WATCHER_INIT_KEY"  # where the key is while its file is not written
+_VARIABLE = "WATCHER_INIT_KEY"  # holds the key until its file is written
 
 
 async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
-    """The panel, here or where its API is likely to be; the first failure is the one to tell."""
+    """Return the panel, at this URL or a likely other one; raises the first failure."""
     try:
         return choice, await _detected(choice)
     except (PanelError, Unlike) as error:
@@ -38,7 +37,7 @@ async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
             found = await _detected(other)
         except BadKey:
             if not isinstance(first, BadKey):
-                raise  # there is a panel, as its answer shows
+                raise  # the answer shows that there is a panel
         except (PanelError, Unlike):
             continue
         else:
@@ -51,7 +50,7 @@ async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
 
 
 def _others(choice: Choice, error: WatcherError) -> Iterator[Choice]:
-    """What to try after a failure, which tells what may be wrong."""
+    """Yield what to try next; the failure shows what may be wrong."""
     if isinstance(error, RateLimited | TimedOut):
         return
     urls: list[str] = []
@@ -75,31 +74,19 @@ async def _detected(choice: Choice) -> DetectedPanel:
 
 
 async def cancels(choice: Choice) -> bool | None:
+    """Return whether the panel can cancel, None if that can't be found out."""
     async with _client(choice) as client:
         return await detect_cancel(client)
 
 
 def _client(choice: Choice) -> PanelClient:
     panel = read(whole_text(choice, None, ""), choice, Path().resolve()).panels[choice.name]
-    return PanelClient(
-        name=panel.name,
-        url=panel.url,
-        key=choice.key,
-        dialect=panel.request,
-        profile=shipped()["standard"],  # which can do all, so that all can be tried
-        timeout=panel.settings.timeout,
-        on_request=lambda action, seconds, reason: None,
-    )
+    return panel_client(panel, shipped()["standard"])  # which can do all, so that all is tried
 
 
 def read(text: str, choice: Choice, base: Path) -> Config:
-    """The configuration as the daemon reads it; ConfigError where it would not."""
+    """Parse the configuration as the daemon does; ConfigError if it has problems."""
     variable = choice.key_env or _VARIABLE
     if choice.key_env is None:
         text = with_key(text, choice, variable)
-    try:
-        return parse(text, Secrets({**os.environ, variable: choice.key}, base), base)
-    except ConfigError as error:
-        raise ConfigError(
-            [f"nothing was written: {problem}" for problem in error.problems]
-        ) from None
+    return parse(text, Secrets({**os.environ, variable: choice.key}, base), base)

@@ -1,4 +1,4 @@
-"""The options and arguments that several commands share."""
+"""Options and arguments that several commands share."""
 
 import os
 import re
@@ -11,6 +11,7 @@ import typer
 from watcher.cli.api_client import PATIENCE, ApiClient
 from watcher.cli.order_import.dates import read_time
 from watcher.errors import WatcherError
+from watcher.panels.profiles import Profile, shipped
 
 COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names
 
@@ -28,9 +29,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if there is one.")]
 FileOrStdout = Annotated[Path, typer.Argument(metavar="FILE", allow_dash=True, help="- is stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
-All = Annotated[bool, typer.Option("--all", help="All of them, however many.")]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Cursor = Annotated[
-    str | None, typer.Option("--cursor", help="Go on from the `next` of an earlier --json.")
+    str | None, typer.Option("--cursor", help="Continue at the `next` of an earlier --json.")
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any free one.")]
 Speed = Annotated[
@@ -39,7 +40,7 @@ Speed = Annotated[
 
 
 def panel_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The daemon's panels, for a shell's completion: none where it does not answer at once."""
+    """Return the daemon's panels for a shell's completion; none if it does not answer at once."""
     given = ctx.params
     try:
         token_file = given.get("token_file")
@@ -65,8 +66,17 @@ OrderArgument = Annotated[str, typer.Argument(metavar="ID", help="An order's id 
 OrdersArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Orders' ids.")]
 
 
+def known_profile(name: str) -> Profile:
+    """Return a profile that comes with watcher; BadParameter if there is none of this name."""
+    known = shipped()
+    if name not in known:
+        cause = f"there is no {name!r}; there are: {', '.join(known)}"
+        raise typer.BadParameter(cause, param_hint="--profile")
+    return known[name]
+
+
 def read_since(text: str, now: datetime) -> datetime:
-    """What --since names: a time, or how long ago it was."""
+    """Return the time that --since gives, as a time or as how long ago it was."""
     past = _PAST.fullmatch(text.strip())
     try:
         if past:
@@ -78,7 +88,7 @@ def read_since(text: str, now: datetime) -> datetime:
 
 
 def connect(url: str, token_file: Path | None, patience: float = PATIENCE) -> ApiClient:
-    """The daemon that the options name."""
+    """Return a client of the daemon that the options name."""
     token = os.environ.get("WATCHER_TOKEN", "").strip() or None
     try:
         return ApiClient(url, _token(token_file) if token_file else token, patience)

@@ -1,67 +1,58 @@
-"""`watcher notify` and `watcher events`: who is told, how that goes, and telling once more."""
+"""`watcher notify` and `watcher events`: targets, dead letters, test messages, replays."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from watcher.cli.api_client import ApiClient, Declined, path_of
-from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect, read_since
-from watcher.cli.output import ago, moment, say, show_json, warn
+from watcher.cli.command import command
+from watcher.cli.options import read_since
+from watcher.cli.output import moment, say, warn
+from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.common.wording import counted
 from watcher.web.delivery_shapes import DeadList, EventsList, NotifyList, ReplayAnswer
 
-_PATIENCE = 90.0  # seconds: a chat's server may take its time
+_PATIENCE = 90.0  # seconds: a chat server may be slow
+_NO_PROGRAM = "no program receives events: the configuration has no [[events]]"
+_NOBODY = "nobody is notified: the configuration has no [[notify]]"
+
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="A target's name.")]
 
 
-def list_notify(
-    ctx: typer.Context,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """List where people are told of troubles, and how that goes; `test` sends a message."""
-    if ctx.invoked_subcommand is not None:
-        return
-    client = connect(url, token_file)
-    raw = client.get(path_of("notify"))
-    if json:
-        show_json(raw)
-        return
-    targets = client.shaped(raw, NotifyList).targets
-    if not targets:
-        say("nobody is told: the configuration has no [[notify]]")
-        return
+@command("Messages", is_group=True)
+def notify() -> Request[NotifyList]:
+    """List the targets of notifications and their state; `test` sends a message."""
+    return Request(path_of("notify"), NotifyList, _show_notify)
+
+
+def _show_notify(listed: NotifyList) -> None:
     columns = (
-        Column("target"),
+        Column("target", "name"),
         Column("queued", right=True),
-        Column("given up", drop=2, right=True),
-        Column("arrived", drop=1, right=True),
+        Column("given up", "given_up", drop=2, right=True),
+        Column("arrived", "arrived_at", drop=1, right=True),
         Column("error", wraps=True),
         Column("on", drop=3, wraps=True),
     )
-    rows = [(t.name, t.queued, t.given_up, ago(t.arrived_at), t.error, t.on) for t in targets]
-    show_table(columns, rows)
+    show_table(columns, listed.targets, empty=_NOBODY)
 
 
+@command("Messages", under="notify", name="test")
 def try_out(
+    client: ApiClient,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Targets; all without one.")
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Targets; all if none is given.")
     ] = None,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Send a test message to targets."""
-    client = connect(url, token_file)
     listed = client.shaped(client.get(path_of("notify")), NotifyList).targets
     wanted = names or [target.name for target in listed]
     if not wanted:
-        warn("nobody is told: the configuration has no [[notify]]")
-        raise typer.Exit(1)
-    failed = [name for name in wanted if not _test(client, name)]
-    if failed:
+        warn(_NOBODY)
+    results = [_test(client, name) for name in wanted]
+    if not (results and all(results)):
         raise typer.Exit(1)
 
 
@@ -75,115 +66,69 @@ def _test(client: ApiClient, name: str) -> bool:
     return True
 
 
-def list_events(
-    ctx: typer.Context,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """List programs that are told of changed orders, and how that goes."""
-    if ctx.invoked_subcommand is not None:
-        return
-    client = connect(url, token_file)
-    raw = client.get(path_of("events"))
-    if json:
-        show_json(raw)
-        return
-    targets = client.shaped(raw, EventsList).targets
-    if not targets:
-        say("no program is told: the configuration has no [[events]]")
-        return
+@command("Messages", is_group=True)
+def events() -> Request[EventsList]:
+    """List the programs that receive order events, and their state."""
+    return Request(path_of("events"), EventsList, _show_events)
+
+
+def _show_events(listed: EventsList) -> None:
     columns = (
-        Column("target"),
+        Column("target", "name"),
         Column("behind", right=True),
-        Column("orders waiting", drop=1, right=True),
+        Column("orders waiting", "orders_waiting", drop=1, right=True),
         Column("dead", right=True),
-        Column("arrived", drop=2, right=True),
-        Column("paused", drop=3, right=True),
+        Column("arrived", "arrived_at", drop=2, right=True),
+        Column("paused", "paused_until", drop=3, right=True),
         Column("error", wraps=True),
-        Column("panels", drop=5, wraps=True),
+        Column("panels", lambda target: target.panels or "all", drop=5, wraps=True),
         Column("on", drop=4, wraps=True),
     )
-    rows = [
-        (
-            t.name,
-            t.behind,
-            t.orders_waiting,
-            t.dead,
-            ago(t.arrived_at),
-            ago(t.paused_until),
-            t.error,
-            t.panels or "all",
-            t.on,
-        )
-        for t in targets
-    ]
-    show_table(columns, rows)
+    show_table(columns, listed.targets, empty=_NO_PROGRAM)
 
 
-def dead(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A target's name.")],
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
-    """List a target's dead letters: changes that did not arrive after many tries."""
-    client = connect(url, token_file)
-    raw = client.get(path_of("events", target, "dead"))
-    if json:
-        show_json(raw)
-        return
-    letters = client.shaped(raw, DeadList).dead
-    if not letters:
-        say("no dead letters")
-        return
+@command("Messages", under="events")
+def dead(target: TargetArgument) -> Request[DeadList]:
+    """List a target's dead letters: events that were given up after many tries."""
+    return Request(path_of("events", target, "dead"), DeadList, _show_dead)
+
+
+def _show_dead(listed: DeadList) -> None:
     columns = (
         Column("id", drop=2, right=True),
         Column("panel", drop=1),
         Column("order"),
-        Column("given up"),
+        Column("given up", lambda letter: moment(letter.at)),
         Column("error", wraps=True),
     )
-    show_table(columns, [(d.id, d.panel, d.order, moment(d.at), d.error) for d in letters])
+    show_table(columns, listed.dead, empty="no dead letters")
 
 
+@command("Messages", under="events")
 def replay(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A target's name.")],
+    client: ApiClient,
+    target: TargetArgument,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="All since then: 2026-07-01 12:00, 2d, 12h."),
+        typer.Option(metavar="TIME", help="All events since: 2026-07-01 12:00, 2d, 12h."),
     ] = None,
     dead: Annotated[
-        bool, typer.Option("--dead", help="What was given up, and what followed of its orders.")
+        bool, typer.Option("--dead", help="Dead letters, and later events of their orders.")
     ] = False,
     order: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="PANEL ID", help="One order, from its start.")
+        tuple[str, str] | None,
+        typer.Option(metavar="PANEL ID", help="All events of one order."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
-    """Tell a target once more of changes. What it knows already it has to recognise by its id."""
+    """Send events to a target again. It has to recognise by the id what it already has."""
     if (since is not None) + dead + (order is not None) != 1:
-        raise typer.BadParameter("one of --since, --dead, --order is wanted")
-    body: dict[str, object] = {}
+        raise typer.BadParameter("give one of --since, --dead, --order")
+    body: dict[str, object] = {"dead": True}
     if since is not None:
-        body["since"] = read_since(since, datetime.now(UTC)).isoformat()
+        body = {"since": read_since(since, datetime.now(UTC)).isoformat()}
     elif order is not None:
-        body["order"] = {"panel": order[0], "order": order[1]}
-    else:
-        body["dead"] = True
-    client = connect(url, token_file)
+        body = {"order": {"panel": order[0], "order": order[1]}}
     raw = client.post(path_of("events", target, "replay"), body, patience=_PATIENCE)[1]
     answer = client.shaped(raw, ReplayAnswer)
-    say(
-        f"{answer.name}: {counted(answer.dead, 'dead letter')} will be sent again"
-        if dead
-        else f"{answer.name}: will be told once more"
-    )
-
-
-# A group lists its targets when it is called alone.
-GROUPS: dict[str, tuple[Callable[..., None], dict[str, Callable[..., None]]]] = {
-    "notify": (list_notify, {"test": try_out}),
-    "events": (list_events, {"dead": dead, "replay": replay}),
-}
+    what = f"{counted(answer.dead, 'dead letter')} will" if dead else "its events will"
+    say(f"{answer.name}: {what} be sent again")

@@ -1,4 +1,4 @@
-"""What the commands print: messages, times, JSON; never a panel's markup or controls.
+"""Prints messages, times and JSON, without the markup and control characters of panels.
 
 rich is imported where something is printed: the daemon starts from here, too, and needs none.
 """
@@ -21,12 +21,12 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 
 
 def say(*lines: str, style: str = "") -> None:
-    """Lines to read, on stdout."""
+    """Print lines on stdout."""
     _lines(output(), lines, style)
 
 
 def warn(*lines: str, console: "Console | None" = None) -> None:
-    """Lines on stderr: what went wrong, or what is not part of the answer.
+    """Print lines on stderr: what went wrong, or what is not part of the answer.
 
     While a bar is shown they go through its console, which keeps them apart.
     """
@@ -42,13 +42,13 @@ def errors() -> "Console":
 
 
 def show_json(document: Any) -> None:
-    """One JSON document."""
+    """Print one JSON document."""
     _write(msgspec.json.format(msgspec.json.encode(document), indent=2))
     _write(b"\n")
 
 
 def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) -> None:
-    """A listing as one document, written page by page, with the last page's `next`."""
+    """Print a listing as one document, page by page, with the last page's `next`."""
     after, before = None, b'{"%s":[\n' % name.encode()
     for items, after in pages:  # noqa: B007 -- the last one is the document's
         for item in items:
@@ -59,18 +59,18 @@ def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) ->
 
 
 def safe_json(raw: bytes) -> str:
-    """The same JSON without what a terminal would obey: DEL, C1 and direction marks."""
+    """Return the JSON with DEL, C1 controls and direction marks escaped."""
     return _UNSAFE.sub(_escaped, raw.decode())
 
 
 def clean(value: object) -> str:
-    """Text that can't move the cursor, colour the window or turn the line around."""
+    """Return text that can't move the cursor, set colours or change the direction."""
     text = re.sub(r"[\t\r\n]+", " ", str(value))
     return _UNSAFE.sub("\ufffd", text)
 
 
 def ago(time: datetime | None, now: datetime | None = None) -> str:
-    """How long ago, or in how long, in two words at most."""
+    """Return how long ago a time is, or in how long: "3h ago", "in 3h"."""
     if time is None:
         return ""
     seconds = ((now or datetime.now(UTC)) - time).total_seconds()
@@ -79,18 +79,23 @@ def ago(time: datetime | None, now: datetime | None = None) -> str:
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(seconds)}"
 
 
+def money(amount: object, currency: str | None) -> str | None:
+    """Return an amount with its currency, None if there is no amount."""
+    return None if amount is None else f"{amount} {currency or ''}".strip()
+
+
 def stamp(time: datetime | None) -> str:
-    """The time in UTC."""
+    """Return the time in UTC."""
     return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def moment(time: datetime | None) -> str:
-    """The time in UTC and how long ago that is."""
+    """Return the time in UTC and how long ago it is."""
     return "" if time is None else f"{stamp(time)} UTC ({ago(time)})"
 
 
 def span(seconds: float) -> str:
-    """A length of time: the two largest units that matter, as "3d 4h", "12m", "5s"."""
+    """Return a duration in its two largest units: "3d 4h", "12m", "5s"."""
     left = round(abs(seconds))
     parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):

@@ -1,4 +1,4 @@
-"""Parquet, by DuckDB (the extra `parquet`): one wheel without dependencies of its own."""
+"""Writes Parquet with DuckDB (the extra `parquet`): one wheel without dependencies."""
 
 import shutil
 import tempfile
@@ -24,8 +24,8 @@ class NoParquet(WatcherError):
 @contextmanager
 def parquet_writer(
     stream: BinaryIO, shape: type[msgspec.Struct]
-) -> Iterator[Callable[[list[Any]], None]]:
-    """Takes items of the shape as JSON has them. What is in between lies on the disk."""
+) -> Iterator[Callable[[list[Any]], object]]:
+    """Give a function that writes items of the shape; they are collected on the disk."""
     try:
         import duckdb
     except ImportError:
@@ -34,7 +34,7 @@ def parquet_writer(
         lines, made = Path(directory, "items.jsonl"), Path(directory, "items.parquet")
         encode = msgspec.json.Encoder().encode_lines
         with lines.open("wb") as between:
-            yield lambda items: _keep(between.write, encode(items))
+            yield lambda items: between.write(encode(items))
         columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _columns(shape).items())
         source = f"read_json('{lines}', format='newline_delimited', columns={{{columns}}})"
         with duckdb.connect(config={"memory_limit": _MEMORY, "threads": "2"}) as database:
@@ -46,12 +46,8 @@ def parquet_writer(
             shutil.copyfileobj(whole, stream)
 
 
-def _keep(write: Callable[[bytes], int], lines: bytes) -> None:
-    write(lines)
-
-
 def _columns(shape: type[msgspec.Struct]) -> dict[str, str]:
-    """DuckDB's type of each field; what is none of its own is JSON."""
+    """Return DuckDB's type of each field."""
     return {field.name: _type(field.name, field.type) for field in msgspec.structs.fields(shape)}
 
 

@@ -1,4 +1,4 @@
-"""A bar while something takes long, on a terminal only."""
+"""A progress bar, on a terminal only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
 
-# Takes how far it is, None where that can't be told, and what is said beside the bar.
+# Takes the progress, None if it is unknown, and the text beside the bar.
 Update = Callable[[int | None, str], None]
 
 
 @contextmanager
-def progress(console: "Console", total: int | None) -> Iterator[Update]:
-    """Shows how far of `total` (None: nobody knows) something is; gone when it is done."""
-    if not console.is_terminal:
+def progress(console: "Console", total: int | None, *, is_shown: bool = True) -> Iterator[Update]:
+    """Show progress up to `total` (None: unknown); the bar disappears at the end."""
+    if not (is_shown and console.is_terminal):
         yield lambda place, text: None
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn

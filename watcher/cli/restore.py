@@ -1,4 +1,4 @@
-"""`watcher restore`, `watcher disown`: a backup in the database's place, while no daemon runs."""
+"""`watcher restore`, `watcher disown`: replace the database while no daemon runs."""
 
 import time
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watcher.cli.command import command
 from watcher.cli.output import say
 from watcher.common.wording import counted
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:  # imported late: it takes a second that no other command shou
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")]
 
 
+@command("Surroundings")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it is only read.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup, which is only read.")],
     config: _Config,
 ) -> None:
-    """Put a backup in the database's place; the present one is kept under another name."""
+    """Replace the database by a backup; the old database is kept under another name."""
     from watcher.config import locate
     from watcher.store import restore as put_in_place
 
@@ -31,8 +33,9 @@ def restore(
     _tell(file, restored, len(holds))
 
 
+@command("Surroundings")
 def disown(config: _Config) -> None:
-    """Set a database right that was put back without `restore`, as by a snapshot."""
+    """Correct a database that was restored without `restore`, as from a snapshot."""
     from watcher.config import locate
     from watcher.store import disown as set_right
 
@@ -44,7 +47,7 @@ def disown(config: _Config) -> None:
 
 
 def _holds(place: "Place") -> "list[Hold]":
-    """The rules that act: one that only notifies may well do that twice."""
+    """Return the rules that act; one that only notifies may do so twice."""
     from watcher.model import RuleAction
     from watcher.store import Hold
 

@@ -1,20 +1,14 @@
-"""`watcher show`: one order with all that is known of it."""
+"""`watcher show`: one order in detail."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from watcher.cli.actions import show_actions
 from watcher.cli.api_client import path_of
-from watcher.cli.options import (
-    DEFAULT_URL,
-    Json,
-    OrderArgument,
-    PanelArgument,
-    TokenFile,
-    Url,
-    connect,
-)
-from watcher.cli.output import ago, moment, say, show_json, span, stamp
+from watcher.cli.command import command
+from watcher.cli.options import OrderArgument, PanelArgument
+from watcher.cli.output import ago, moment, money, say, span, stamp
+from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.web.shapes import (
     FiringView,
@@ -26,20 +20,13 @@ from watcher.web.shapes import (
 )
 
 
-def show(
-    panel: PanelArgument,
-    order: OrderArgument,
-    json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-) -> None:
+@command("Orders")
+def show(panel: PanelArgument, order: OrderArgument) -> Request[OrderDetail]:
     """Show one order: its state, history, refills and actions."""
-    client = connect(url, token_file)
-    raw = client.get(path_of("orders", panel, order))
-    if json:
-        show_json(raw)
-        return
-    detail = client.shaped(raw, OrderDetail)
+    return Request(path_of("orders", panel, order), OrderDetail, _show_detail)
+
+
+def _show_detail(detail: OrderDetail) -> None:
     show_order(detail.state, detail.next_check)
     if detail.history:
         _show_history(detail.history)
@@ -53,8 +40,7 @@ def show(
 
 
 def show_order(order: OrderView, next_check: NextCheckView | None = None) -> None:
-    """All values of an order's state that are known."""
-    charge = f"{order.charge} {order.currency or ''}" if order.charge is not None else None
+    """Show the known values of an order's state."""
     show_facts(
         [
             ("order", f"{order.order} at {order.panel}"),
@@ -69,7 +55,7 @@ def show_order(order: OrderView, next_check: NextCheckView | None = None) -> Non
             ("start count", order.start_count),
             ("remains", order.remains),
             ("count now", order.count),
-            ("charge", charge),
+            ("charge", money(order.charge, order.currency)),
             ("refills", order.refills or None),
             ("submitted", _submitted(order)),
             ("progressed", moment(order.progressed_at)),
@@ -93,7 +79,7 @@ def _finished(order: OrderView) -> str | None:
 
 
 def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
-    """Why the next check is when it is."""
+    """Return the reasons for the time of the next check."""
     if check is None:
         return []
     facts = [("why then", check.reason)]
@@ -109,13 +95,16 @@ def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
 
 def _show_history(history: list[HistoryView]) -> None:
     _title("history")
-    columns = (Column("at (UTC)"), Column("ago", drop=1, right=True), Column("change", wraps=True))
-    rows = [(stamp(entry.at), ago(entry.at), changes_text(entry.changes)) for entry in history]
-    show_table(columns, rows)
+    columns = (
+        Column("at (UTC)", lambda entry: stamp(entry.at)),
+        Column("ago", "at", drop=1, right=True),
+        Column("change", lambda entry: changes_text(entry.changes), wraps=True),
+    )
+    show_table(columns, history)
 
 
 def changes_text(changes: dict[str, list[Any]]) -> str:
-    """A change of an order, of each field the old and the new value."""
+    """Return a change in words: the old and the new value of each field."""
     return ", ".join(
         f"{name} {' → '.join(_value(name, value) for value in values)}"
         for name, values in changes.items()
@@ -134,46 +123,25 @@ def _show_refills(refills: list[RefillView]) -> None:
     _title("refills")
     columns = (
         Column("refill"),
-        Column("status", wraps=True),
-        Column("panel's word", drop=1, wraps=True),
-        Column("requested (UTC)"),
-        Column("ago", drop=2, right=True),
-        Column("finished (UTC)", drop=3),
+        Column("status", lambda r: f"{r.status}: {r.note}" if r.note else r.status, wraps=True),
+        Column("panel's word", "status_text", drop=1, wraps=True),
+        Column("requested (UTC)", lambda refill: stamp(refill.requested_at)),
+        Column("ago", "requested_at", drop=2, right=True),
+        Column("finished (UTC)", lambda refill: stamp(refill.finished_at), drop=3),
     )
-    rows = [
-        (
-            refill.refill,
-            f"{refill.status}: {refill.note}" if refill.note else refill.status,
-            refill.status_text,
-            stamp(refill.requested_at),
-            ago(refill.requested_at),
-            stamp(refill.finished_at),
-        )
-        for refill in refills
-    ]
-    show_table(columns, rows)
+    show_table(columns, refills)
 
 
 def _show_firings(firings: list[FiringView]) -> None:
     _title("rules that fired")
     columns = (
-        Column("at (UTC)", drop=3),
-        Column("ago", drop=2, right=True),
+        Column("at (UTC)", lambda firing: stamp(firing.at), drop=3),
+        Column("ago", "at", drop=2, right=True),
         Column("rule", wraps=True),
-        Column("action"),
-        Column("why", drop=1, wraps=True),
+        Column("action", lambda f: f"{f.action} (dry run)" if f.dry_run else f.action),
+        Column("why", "detail", drop=1, wraps=True),
     )
-    rows = [
-        (
-            stamp(firing.at),
-            ago(firing.at),
-            firing.rule,
-            f"{firing.action} (dry run)" if firing.dry_run else firing.action,
-            firing.detail,
-        )
-        for firing in firings
-    ]
-    show_table(columns, rows)
+    show_table(columns, firings)
 
 
 def _title(text: str) -> None:

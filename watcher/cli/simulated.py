@@ -1,4 +1,4 @@
-"""`watcher panel`: one simulated panel, for trying and testing clients."""
+"""`watcher panel`: one simulated panel, to try and test clients."""
 
 import asyncio
 import signal
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from watcher.cli.options import Port, Speed
+from watcher.cli.command import command
+from watcher.cli.options import Port, Speed, known_profile
 from watcher.cli.output import say
 from watcher.cli.tables import Column, show_table
 from watcher.common.wording import counted
 from watcher.errors import cant_listen
-from watcher.panels.profiles import Profile, shipped
 
 if TYPE_CHECKING:  # imported late: a web server takes a second that no other command should wait
     from watcher.simulator import SimulatedPanel, Trait
@@ -25,15 +25,16 @@ def _print_traits(wanted: bool) -> None:
         return
     from watcher.simulator import Trait
 
-    columns = (Column("trait"), Column("what it does", wraps=True))
-    show_table(columns, [(trait.value, trait.description) for trait in Trait])
+    columns = (Column("trait", "value"), Column("what it does", "description", wraps=True))
+    show_table(columns, list(Trait))
     raise typer.Exit
 
 
+@command("Start")
 def panel(
     profile: Annotated[str, typer.Option(metavar="NAME", help="What its API can do.")],
     port: Port,
-    key: Annotated[str, typer.Option(help="The key that it wants.")] = "demo",
+    key: Annotated[str, typer.Option(help="The key that it accepts.")] = "demo",
     host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
     speed: Speed = 1.0,
     trait: Annotated[
@@ -42,7 +43,7 @@ def panel(
     requests_per_minute: Annotated[
         int | None, typer.Option(min=0, help="Refuse what comes faster.")
     ] = None,
-    orders: Annotated[int, typer.Option(min=0, help="Orders that it has from the start.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, help="How many orders it has at the start.")] = 0,
     control: Annotated[
         bool, typer.Option("--control", help="Serve /journal and /control, for tests.")
     ] = False,
@@ -53,11 +54,11 @@ def panel(
         ),
     ] = False,
 ) -> None:
-    """Run one simulated panel until Ctrl-C, for trying and testing clients."""
+    """Run one simulated panel until Ctrl-C, to try and test clients."""
     from watcher.simulator import SimulatedPanel
 
     simulated = SimulatedPanel(
-        _profile(profile),
+        known_profile(profile),
         key=key,
         host=host,
         port=port,
@@ -88,15 +89,6 @@ async def _serve(simulated: "SimulatedPanel", key: str, seeded: range) -> None:
         await stop.wait()
     finally:
         await simulated.stop()
-
-
-def _profile(name: str) -> Profile:
-    found = shipped().get(name)
-    if found is None:
-        known = ", ".join(shipped())
-        cause = f"there is no {name!r}; there are: {known}"
-        raise typer.BadParameter(cause, param_hint="--profile")
-    return found
 
 
 def _trait(name: str) -> "Trait":

@@ -1,23 +1,21 @@
-"""CSV that a spreadsheet shows as text, whatever stands in it."""
+"""Writes CSV whose cells no spreadsheet takes for formulas."""
 
 import csv
 import io
 import re
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from watcher.cli.files import whole_file
 
-# What spreadsheets take for the beginning of a formula, which may run programs. Numbers are none.
+# How a formula begins, which may run programs. A number is no formula.
 _FORMULA = re.compile(r"\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 def cell(value: object) -> str:
-    """A value as a cell; text that could be a formula gets an apostrophe before it."""
+    """Return a value as a cell; an apostrophe precedes text that could be a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -28,31 +26,15 @@ def cell(value: object) -> str:
 
 
 def csv_lines(rows: Sequence[Sequence[object]]) -> bytes:
-    """The rows as lines of CSV, UTF-8."""
+    """Return the rows as lines of CSV in UTF-8."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([list(map(cell, row)) for row in rows])
     return text.getvalue().encode("utf-8", "replace")
 
 
-class CsvFile:
-    """A CSV file that is there once it is whole."""
-
-    def __init__(self, file: Path, names: Sequence[str], *, force: bool) -> None:
-        self._opened = ExitStack()
-        self._file, self._names, self._force = file, names, force
-
-    def __enter__(self) -> Self:
-        self._stream = self._opened.enter_context(whole_file(self._file, force=self._force))
-        self.write(self._names)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        return self._opened.__exit__(kind, error, traceback)
-
-    def write(self, row: Sequence[object]) -> None:
-        self._stream.write(csv_lines([row]))
+@contextmanager
+def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], object]]:
+    """Give a function that writes a row. The file replaces an older one once it is complete."""
+    with whole_file(file, force=True) as stream:
+        stream.write(csv_lines([names]))
+        yield lambda row: stream.write(csv_lines([row]))

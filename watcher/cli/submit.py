@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from watcher.cli.api_client import ApiClient, Unreachable, path_of
-from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
+from watcher.cli.command import command
+from watcher.cli.options import Json, PanelArgument
 from watcher.cli.output import say, show_json, warn
 from watcher.cli.show import show_order
 from watcher.panels.protocol import name_problem
@@ -16,7 +17,9 @@ from watcher.web.shapes import ActionAnswer
 _PATIENCE = 90.0  # the daemon itself waits for the panel
 
 
+@command("Orders")
 def submit(
+    client: ApiClient,
     panel: PanelArgument,
     service: Annotated[str, typer.Option(help="The service's id.")],
     link: Annotated[str | None, typer.Option(help="What to deliver to.")] = None,
@@ -32,11 +35,8 @@ def submit(
         str | None, typer.Option(metavar="KEY", help="The same key never orders twice.")
     ] = None,
     json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Place an order and track it."""
-    client = connect(url, token_file)
     params = _params(param or [])
     if comments_file is not None:
         params["comments"] = _comments(comments_file)

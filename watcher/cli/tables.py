@@ -1,17 +1,17 @@
-"""Tables that fit the window, whatever is in them."""
+"""Tables that fit the window."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from watcher.cli.output import ago, clean, output
+from watcher.cli.output import ago, clean, output, say
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
     from rich.text import Text
 
 _GAP = 2
-_FLEXIBLE = 12  # a text that may be cut or wrapped has at least so much room
+_FLEXIBLE = 12  # least width of a text that may be cut or wrapped
 
 _STYLES = {
     "completed": "green",
@@ -29,49 +29,79 @@ _STYLES = {
 
 
 class Column(NamedTuple):
-    """A table's column; in a narrow window those with the highest `drop` go first."""
+    """A table's column; in a narrow window those with the highest `drop` are left out first.
+
+    `value` is the attribute of a row to show, or a function of the row; None is the column's name.
+    """
 
     name: str
-    drop: int = 0  # 0 never goes
+    value: str | Callable[[Any], object] | None = None
+    drop: int = 0  # 0 is never left out
     flexible: bool = False  # may be cut
-    wraps: bool = False  # may go on over lines
+    wraps: bool = False  # may take several lines
     right: bool = False
+    style: str = ""
 
-    @property
-    def bends(self) -> bool:
-        return self.flexible or self.wraps
+    def of(self, row: object, place: int) -> object:
+        """Return the column's value in a row. A tuple has its values by place."""
+        if isinstance(row, tuple):
+            return row[place]
+        return self.value(row) if callable(self.value) else getattr(row, self.value or self.name)
+
+    def least(self, cells: Sequence["Text"]) -> int:
+        """Return the least width that shows what must not be cut."""
+        full = max(cell.cell_len for cell in cells)
+        bends = self.flexible or self.wraps
+        return min(full, max(_FLEXIBLE, len(self.name))) if bends else full
 
 
-def show_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
-    """The rows below the columns' names, no wider than the window."""
+def show_table(columns: Sequence[Column], rows: Sequence[object], *, empty: str = "") -> None:
+    """Show rows below the columns' names; without rows print `empty`."""
+    if empty and not rows:
+        say(empty)
+        return
     _show(table_lines(output(), columns, rows))
 
 
-def table_lines(
-    console: "Console", columns: Sequence[Column], rows: Iterable[Sequence[object]]
-) -> list["Text"]:
-    """The same as lines, for whoever shows them another way."""
-    from rich.text import Text
-
-    cells = [[_cell(value) for value in row] for row in rows]
-    names = [Text(column.name, style="bold") for column in columns]
-    widths = _widths(columns, cells, console.width)
-    return [line for row in (names, *cells) for line in _row_lines(console, columns, row, widths)]
-
-
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Names and values, one a line; what is not known is left out."""
+    """Show names and values, one per line, without those that are not known."""
+    columns = (Column("", style="bold"), Column("", wraps=True))
+    rows = [fact for fact in facts if fact[1] not in (None, "", [])]
+    _show(table_lines(output(), columns, rows, header=False))
+
+
+def table_lines(
+    console: "Console",
+    columns: Sequence[Column],
+    rows: Sequence[object],
+    *,
+    header: bool = True,
+) -> list["Text"]:
+    """Return a table as lines. Empty columns that may be left out are."""
+    from rich.table import Table
     from rich.text import Text
 
-    console = output()
-    columns = (Column(""), Column("", wraps=True))
-    rows = [
-        [Text(name, style="bold"), _cell(value)]
-        for name, value in facts
-        if value not in (None, "", [])
+    cells = [
+        [Text(column.name, "bold"), *(_cell(column.of(row, place), column) for row in rows)]
+        for place, column in enumerate(columns)
     ]
-    widths = _widths(columns, rows, console.width)
-    _show(line for row in rows for line in _row_lines(console, columns, row, widths))
+    kept = _fitting(columns, cells, console.width)
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=header)
+    for place in kept:
+        column = columns[place]
+        bends = column.flexible or column.wraps
+        table.add_column(
+            cells[place][0], justify="right" if column.right else "left", no_wrap=not bends
+        )
+    for row in zip(*(cells[place][1:] for place in kept), strict=True):
+        table.add_row(*row)
+    lines = [
+        Text.assemble(*((part.text, part.style or "") for part in line))
+        for line in console.render_lines(table, pad=False)
+    ]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _show(lines: Iterable["Text"]) -> None:
@@ -80,78 +110,37 @@ def _show(lines: Iterable["Text"]) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _cell(value: object) -> "Text":
+def _cell(value: object, column: Column) -> "Text":
     from rich.text import Text
 
     if value is None:
-        return Text("")
-    if isinstance(value, bool):
-        return Text("yes" if value else "no")
-    if isinstance(value, datetime):
-        return Text(ago(value))
-    if isinstance(value, list):
-        value = ", ".join(map(str, value))
-    text = clean(value)
-    return Text(text, style=_STYLES.get(text, ""))
+        text = ""
+    elif isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, datetime):
+        text = ago(value)
+    elif isinstance(value, list):
+        text = clean(", ".join(map(str, value)))
+    else:
+        text = clean(value)
+    style = column.style or _STYLES.get(text, "")
+    if column.wraps:
+        return Text(text, style, overflow="fold")
+    return Text(text, style, overflow="ellipsis", no_wrap=True)
 
 
-def _widths(columns: Sequence[Column], cells: list[list["Text"]], window: int) -> dict[int, int]:
-    """The places and widths of the columns that the window has room for.
-
-    1. A column that says nothing is left out, where it may be.
-    2. What goes first goes until the others fit at their least.
-    3. What room is left goes to those that may be cut or wrapped, the first first.
-    """
-    from rich.cells import cell_len
-
-    full = [
-        max([cell_len(column.name), *(row[place].cell_len for row in cells)])
-        for place, column in enumerate(columns)
-    ]
-    least = [
-        min(full[place], max(_FLEXIBLE, cell_len(column.name))) if column.bends else full[place]
-        for place, column in enumerate(columns)
-    ]
+def _fitting(
+    columns: Sequence[Column], cells: Sequence[Sequence["Text"]], window: int
+) -> list[int]:
+    """Return the places of the columns that fit the window; `cells` are by column, name first."""
     widths = {
-        place: least[place]
+        place: column.least(cells[place])
         for place, column in enumerate(columns)
-        if not column.drop or any(row[place].plain for row in cells)
+        if not column.drop or any(text.plain for text in cells[place][1:])
     }
-    while (left := window + _GAP - sum(width + _GAP for width in widths.values())) < 0:
+    while sum(widths.values()) + _GAP * (len(widths) - 1) > window:
         droppable = [place for place in widths if columns[place].drop]
         if not droppable:
             break
         del widths[max(droppable, key=lambda place: columns[place].drop)]
-    for place in widths:
-        more = max(0, min(left, full[place] - widths[place]))
-        widths[place] += more
-        left -= more
-    return widths
-
-
-def _row_lines(
-    console: "Console", columns: Sequence[Column], row: Sequence["Text"], widths: dict[int, int]
-) -> list["Text"]:
-    """By hand, as rich's own tables share out the room differently from version to version."""
-    from rich.text import Text
-
-    blocks = [_block(console, columns[place], row[place], widths[place]) for place in widths]
-    lines = []
-    for height in range(max(map(len, blocks))):
-        line = Text(" " * _GAP).join(
-            block[height] if height < len(block) else Text(" " * width)
-            for block, width in zip(blocks, widths.values(), strict=True)
-        )
-        line.rstrip()
-        line.truncate(console.width)
-        lines.append(line)
-    return lines
-
-
-def _block(console: "Console", column: Column, cell: "Text", width: int) -> list["Text"]:
-    """The cell's lines, each as wide as the column."""
-    lines = list(cell.wrap(console, width, overflow="fold")) if column.wraps else [cell.copy()]
-    for line in lines:
-        line.truncate(width, overflow="ellipsis")
-        line.align("right" if column.right else "left", width)
-    return lines
+    return list(widths)

@@ -1,4 +1,4 @@
-"""`watcher top`: what goes on, on one screen, until q."""
+"""`watcher top`: panels and the last changes on one screen."""
 
 import os
 import select
@@ -15,7 +15,8 @@ import msgspec
 import typer
 
 from watcher.cli.api_client import ApiClient, Query, Unreachable, path_of
-from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
+from watcher.cli.command import command
+from watcher.cli.options import Json
 from watcher.cli.output import ago, clean, output, show_json, span
 from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
@@ -56,23 +57,22 @@ _LAST = (
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """What the daemon tells at one moment."""
+    """The daemon's state at one moment."""
 
     panels: list[PanelView]
     last: list[ChangeView]
     at: datetime
 
 
+@command("Surroundings")
 def top(
+    client: ApiClient,
     every: Annotated[
         float, typer.Option("--every", min=0.2, help="Seconds between two looks.")
     ] = 2.0,
     json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
-    client = connect(url, token_file)
     picture = _look(client)
     if json:
         show_json({"attention": attention(picture.panels), "panels": picture.panels})
@@ -212,7 +212,7 @@ def _watch(client: ApiClient, console: "Console", picture: Picture, every: float
 
 @contextmanager
 def _keys() -> Iterator["_Pressed"]:
-    """Keys as they are pressed, and a wake-up whenever the window changes its size."""
+    """Read keys as they are pressed, and wake up when the window changes its size."""
     import termios
     import tty
 

@@ -1,14 +1,11 @@
-"""`watcher track`: orders that were submitted elsewhere, by hand or from a file of any size."""
+"""`watcher track`: orders that were submitted elsewhere, by id or from a file of any size."""
 
 import codecs
 import os
 import stat
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -16,38 +13,34 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
-from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url, connect
+from watcher.cli.command import command
+from watcher.cli.options import Json, PanelArgument
 from watcher.cli.order_import.dates import DateOrder
+from watcher.cli.order_import.ids import ListRow
 from watcher.cli.order_import.lines import Problem
 from watcher.cli.order_import.list_fields import track_item
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.order_list import FIELDS, Layout, ListRow, read
-from watcher.cli.output import errors, say, show_json, warn
+from watcher.cli.order_import.names import FIELDS
+from watcher.cli.order_import.order_list import Layout, read
+from watcher.cli.order_import.tracking import Report, Tracking
+from watcher.cli.output import errors, warn
 from watcher.cli.progress import progress
-from watcher.cli.spreadsheet import CsvFile
-from watcher.cli.track_notes import track_notes
+from watcher.cli.spreadsheet import csv_file
 from watcher.common.wording import counted
-from watcher.web.shapes import ServiceList, TrackAnswer
+from watcher.web.shapes import ServiceList
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
 
-BATCH = 5000  # orders in one request
-MOST_BYTES = 4 << 20  # about, in one request: fewer orders where links are long
-_PATIENCE = 120.0
 _FORMS = {".jsonl": True, ".ndjson": True, ".csv": False, ".tsv": False}
 _FILE_HELP = (
     "A list of orders: CSV, XLSX, JSON, JSON lines or a table in HTML, with names of columns; or "
     "one column of ids. - is stdin. Times without an offset are UTC."
 )
 
-Tell = Callable[
-    [str, int, str | None, str], None
-]  # line or row, its number (0: none), order, cause
-Post = Callable[[list[ListRow]], None]
 
-
+@command("Orders")
 def track(
+    client: ApiClient,
     panel: PanelArgument,
     orders: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Orders' ids.")] = None,
     file: Annotated[
@@ -82,23 +75,25 @@ def track(
         Path | None, typer.Option(metavar="FILE", help="Write what is not taken here, as CSV.")
     ] = None,
     json: Json = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Track orders that were submitted elsewhere."""
     if not orders and file is None:
         raise typer.BadParameter("give orders' ids, or --file")
-    client = connect(url, token_file)
     service, encoding = _service(service), _encoding(encoding)
     by_hand, columns = _by_hand(panel, orders or [], service), _columns(column or [])
     console = errors()
-    with _opened(file) as stream, _told(rejected, console) as tell:
-        tracking = _Tracking(panel, tell, console)
+    with _opened(file) as stream, _reporting(rejected, console) as report:
         panels: list[str] = []
+        listed: frozenset[str] = frozenset()
         if not dry_run:
-            panels = client.check_panel(panel)  # told of once, not for each of a million lines
-            if file or service:
-                tracking.listed = _listed(client, panel)
+            panels = client.check_panel(panel)  # reported once, not for each of a million lines
+            listed = _listed(client, panel) if file or service else listed
+        tracking = Tracking(panel, None if dry_run else client, report, console, listed)
+
+        def understood(layout: Layout) -> None:
+            tracking.layout = layout
+            _show_layout(file, console, layout, with_samples=dry_run)
+
         rows: Iterable[ListRow | Problem] = ()
         if stream and file:
             rows = read(
@@ -112,35 +107,35 @@ def track(
                 service=service,
                 panels=panels,
                 notes=tracking.notes,
-                on_layout=partial(tracking.understood, file, dry_run=dry_run),
+                on_layout=understood,
             )
-        found = chain(by_hand, rows)
-        if dry_run:
-            tracking.run(found, stream, tracking.look)
-        else:
-            _send(client, tracking, found, stream)
-    tracking.sum_up(json=json, dry_run=dry_run)
+        _run(tracking, chain(by_hand, rows), stream, console)
+    tracking.sum_up(json=json)
     if tracking.bad:
         raise typer.Exit(1)
 
 
-def _send(
-    client: ApiClient,
-    tracking: "_Tracking",
+def _run(
+    tracking: Tracking,
     found: Iterable[ListRow | Problem],
     stream: BinaryIO | None,
+    console: "Console",
 ) -> None:
+    size = None if stream is None else _size(stream)
     try:
-        tracking.run(found, stream, lambda batch: tracking.post(client, batch))
-    except (Unreachable, Declined) as error:
+        with progress(console, size) as update:
+            for _ in tracking.batches(found):
+                place = None if stream is None or size is None else stream.tell()
+                update(place, counted(tracking.done, "order"))
+    except (Unreachable, Declined):
         if tracking.done:
-            tracking.sum_up(json=False, dry_run=False)
+            tracking.sum_up()
             warn("run the same again to track the rest: what is known is not tracked twice")
-        raise error from None
+        raise
 
 
 def _listed(client: ApiClient, panel: str) -> frozenset[str]:
-    """The ids of the panel's services; none where the daemon does not know them yet."""
+    """Return the ids of the panel's services; none if the daemon does not know them yet."""
     try:
         raw = client.get(path_of("panels", panel, "services"))
         return frozenset(view.service for view in client.shaped(raw, ServiceList).services)
@@ -148,150 +143,11 @@ def _listed(client: ApiClient, panel: str) -> frozenset[str]:
         return frozenset()
 
 
-class _Tracking:
-    """Sends orders in parts, and counts what becomes of them."""
-
-    def __init__(self, panel: str, tell: Tell, console: "Console") -> None:
-        self.tracked = self.known = self.updated = self.bad = 0
-        self.undated = self.finish_unknown = 0
-        self.notes = Notes()
-        self.listed: frozenset[str] = frozenset()  # the panel's services
-        self._panel = panel
-        self._layout: Layout | None = None
-        self._without_service = 0
-        self._strange: Counter[str] = Counter()  # services that the panel does not list
-        self._dates: list[datetime] = []  # the first and the last
-        self._tell = tell
-        self._console = console
-
-    @property
-    def done(self) -> int:
-        return self.tracked + self.known + self.bad
-
-    def run(self, found: Iterable[ListRow | Problem], stream: BinaryIO | None, post: Post) -> None:
-        size = None if stream is None else _size(stream)
-        with progress(self._console, size) as update:
-            for batch in self._batches(found):
-                post(batch)
-                place = None if stream is None or size is None else stream.tell()
-                update(place, counted(self.done, "order"))
-
-    def understood(self, file: Path, layout: Layout, *, dry_run: bool) -> None:
-        """Show what was understood of a list."""
-        self._layout = layout
-        _show_layout(file, self._console, layout, with_samples=dry_run)
-
-    def post(self, client: ApiClient, batch: list[ListRow]) -> None:
-        body = {"orders": [row.item for row in batch]}
-        raw = client.post(path_of("orders"), body, patience=_PATIENCE)[1]
-        answer = client.shaped(raw, TrackAnswer)
-        self.tracked += answer.tracked
-        self.known += answer.known
-        self.undated += answer.undated
-        self.finish_unknown += answer.finish_unknown
-        self.updated += answer.updated
-        self._note_services(batch)
-        for refusal in answer.rejected:
-            row = batch[refusal.index]
-            self._reject(row.line, str(row.item.order), refusal.error)
-
-    def look(self, batch: list[ListRow]) -> None:
-        """Count them, and send nothing."""
-        self.tracked += len(batch)
-        self._note_services(batch)
-        times = [row.item.submitted_at for row in batch if row.item.submitted_at]
-        ends = sorted(times + self._dates)
-        self._dates = [ends[0], ends[-1]] if ends else []
-
-    def sum_up(self, *, json: bool, dry_run: bool) -> None:
-        """Tell the counts, what is to be known of the list, and what the orders lack."""
-        warn(*self.notes.lines(self._unit), *self._warnings(), console=self._console)
-        if json:
-            self._show_json(dry_run=dry_run)
-            return
-        bad = f", {self.bad:,} not taken" if self.bad else ""
-        if dry_run:
-            days = " to ".join(f"{at:%Y-%m-%d}" for at in self._dates)
-            say(f"{counted(self.tracked, 'order')} to track{bad}; nothing was sent")
-            if days:
-                say(f"submitted {days}")
-            return
-        updated = f" ({self.updated:,} of them with a service now)" if self.updated else ""
-        say(f"{counted(self.tracked, 'order')} tracked, {self.known:,} known already{updated}{bad}")
-
-    @property
-    def _unit(self) -> str:
-        return self._layout.unit if self._layout else "line"
-
-    def _show_json(self, *, dry_run: bool) -> None:
-        tracked, known = (0, 0) if dry_run else (self.tracked, self.known)
-        counts = {"tracked": tracked, "known": known, "rejected": self.bad}
-        document = {"usable": self.tracked, **counts} if dry_run else counts
-        show_json(
-            document
-            | {
-                "updated": self.updated,
-                "undated": self.undated,
-                "finish_unknown": self.finish_unknown,
-                "without_service": self._without_service,
-                "unlisted_services": dict(self._strange),
-                "layout": self._layout,
-                "notes": self.notes.all(),
-            }
-        )
-
-    def _note_services(self, batch: list[ListRow]) -> None:
-        for row in batch:
-            if row.item.service is None:
-                self._without_service += 1
-            elif self.listed and row.item.service not in self.listed:
-                self._strange[str(row.item.service)] += 1
-
-    def _warnings(self) -> Iterator[str]:
-        yield from track_notes(self.undated, self.finish_unknown)
-        if self._without_service:
-            verb, them = ("has", "it") if self._without_service == 1 else ("have", "them")
-            yield (
-                f"{counted(self._without_service, 'order')} {verb} no service: rules on service.* "
-                f"can't apply to {them}; give --service, or a list with a column of the panel's "
-                "services"
-            )
-        if self._strange:
-            most = ", ".join(f"{name} ({n:,})" for name, n in self._strange.most_common(5))
-            more = " and others" if len(self._strange) > 5 else ""
-            yield (
-                f"{self._panel} does not list these services: {most}{more}; are they the "
-                "panel's own numbers?"
-            )
-
-    def _batches(self, found: Iterable[ListRow | Problem]) -> Iterator[list[ListRow]]:
-        batch: list[ListRow] = []
-        size = 0
-        for row in found:
-            if isinstance(row, Problem):
-                self._reject(row.line, None, row.cause)
-                continue
-            batch.append(row)
-            size += len((row.item.link or "").encode())
-            if len(batch) == BATCH or size >= MOST_BYTES:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
-
-    def _reject(self, line: int, order: str | None, cause: str) -> None:
-        self.bad += 1
-        self._tell(self._unit, line, order, cause)
-
-
 def _by_hand(panel: str, orders: list[str], service: str | None) -> list[ListRow]:
-    rows = []
-    for order in orders:
-        try:
-            rows.append(ListRow(0, track_item(panel, {"order": order, "service": service})))
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return rows
+    try:
+        return [ListRow(0, track_item(panel, {"order": id_, "service": service})) for id_ in orders]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _service(text: str | None) -> str | None:
@@ -329,7 +185,9 @@ def _columns(given: list[str]) -> dict[str, str]:
     return columns
 
 
-def _show_layout(file: Path, console: "Console", layout: Layout, *, with_samples: bool) -> None:
+def _show_layout(
+    file: Path | None, console: "Console", layout: Layout, *, with_samples: bool
+) -> None:
     name = "standard input" if str(file) == "-" else str(file)
     maker = f", {layout.maker}" if layout.maker else ""
     if with_samples:
@@ -347,18 +205,18 @@ def _show_layout(file: Path, console: "Console", layout: Layout, *, with_samples
 
 
 @contextmanager
-def _told(file: Path | None, console: "Console") -> Iterator[Tell]:
-    """Tells of each order that is not taken on stderr, or in a file where one is wanted."""
-    if file is None:
-
-        def tell(unit: str, line: int, order: str | None, cause: str) -> None:
-            place = f"{unit} {line}: " if line else ""
-            warn(place + (f"order {order}: " if order else "") + cause, console=console)
-
-        yield tell
+def _reporting(file: Path | None, console: "Console") -> Iterator[Report]:
+    """Report the orders that are not taken in the file if one is given, else on stderr."""
+    if file is not None:
+        with csv_file(file, ("line", "order", "cause")) as write:
+            yield lambda unit, line, order, cause: write((line or None, order, cause))
         return
-    with CsvFile(file, ("line", "order", "cause"), force=True) as csv:
-        yield lambda unit, line, order, cause: csv.write((line or None, order, cause))
+
+    def report(unit: str, line: int, order: str | None, cause: str) -> None:
+        place = f"{unit} {line}: " if line else ""
+        warn(place + (f"order {order}: " if order else "") + cause, console=console)
+
+    yield report
 
 
 @contextmanager
@@ -377,7 +235,7 @@ def _opened(file: Path | None) -> Iterator[BinaryIO | None]:
 
 
 def _size(stream: BinaryIO) -> int | None:
-    """The file's size; None where it is no file, and its end is not known."""
+    """Return the size of a regular file; None for a pipe, whose end is not known."""
     try:
         status = os.fstat(stream.fileno())
     except OSError:

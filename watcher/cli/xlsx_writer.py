@@ -1,4 +1,4 @@
-"""Excel workbooks of one sheet, written row by row: texts stay texts, whatever they look like."""
+"""Writes Excel workbooks of one sheet, row by row; a text is never read as a formula."""
 
 import re
 import zipfile
@@ -52,7 +52,7 @@ _PARTS = {
 def xlsx_writer(
     stream: BinaryIO, names: Sequence[str]
 ) -> Iterator[Callable[[Sequence[Sequence[object]]], None]]:
-    """Takes rows; the stream has a whole workbook at the end."""
+    """Give a function that writes rows; the workbook is complete at the end."""
     count = 0
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as package:
         for name, text in _PARTS.items():

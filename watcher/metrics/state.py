@@ -1,22 +1,24 @@
-"""The gauges that tell the daemon's state."""
+"""Gauges of the daemon's state, built from a snapshot at each scrape."""
 
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from watcher import __version__
-from watcher.metrics.exposition import Family, Labels, Value
 from watcher.model import Kind, Status
 from watcher.panels.health import HealthState, PanelProblem
+
+Values = Mapping[tuple[str, ...], float]  # by the values of the labels
 
 _STATUSES = [(status, status.value) for status in Status]
 _KINDS = [(kind, kind.value) for kind in Kind]
 
 
 class PanelState(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel at the moment of a scrape. Times are Unix seconds, 0 is "never" or "none"."""
+    """One panel at the moment of a scrape. Times are Unix seconds; 0 means never or none."""
 
     name: str
     up: bool
@@ -40,7 +42,7 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleState(msgspec.Struct, frozen=True):
-    """A rule's counts since the start."""
+    """One rule's counts since the daemon started."""
 
     name: str
     evaluations: int
@@ -49,7 +51,7 @@ class RuleState(msgspec.Struct, frozen=True):
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is told by gauges."""
+    """Everything that the gauges show. Holds copies only, so that a thread can read it."""
 
     revision: str
     reload_ok: bool
@@ -65,8 +67,8 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     rules: Sequence[RuleState]
 
 
-def told(state: DaemonState) -> Iterator[Family]:
-    """The gauges, and counts that others keep."""
+def families(state: DaemonState) -> Iterator[Metric]:
+    """Yield the gauges, and the counters that other parts of the daemon keep."""
     yield from _daemon(state)
     yield from _rules(state.rules)
     yield from _panels(state.panels)
@@ -75,106 +77,73 @@ def told(state: DaemonState) -> Iterator[Family]:
     yield from _balances(state.panels)
 
 
-def _daemon(state: DaemonState) -> Iterator[Family]:
-    versions = (platform.python_version(), sqlite3.sqlite_version)
+def _daemon(state: DaemonState) -> Iterator[Metric]:
+    build = (__version__, state.revision, platform.python_version(), sqlite3.sqlite_version)
+    queued: Values = {(notifier,): count for notifier, count in state.queued.items()}
+    behind: Values = {(target,): count for target, count in state.behind.items()}
+    # fmt: off
     yield _gauge(
-        "build_info",
-        "Constant 1; build and runtime versions as labels.",
-        {(__version__, state.revision, *versions): 1},
-        "version", "revision", "python", "sqlite",
-    )  # fmt: skip
+        "build_info", "Constant 1; build and runtime versions as labels.", {build: 1},
+        "version", "revision", "python", "sqlite")
     yield _gauge(
-        "notifications_queued",
-        "Notifications waiting in the outbox.",
-        {(notifier,): count for notifier, count in state.queued.items()},
-        "notifier",
-    )
+        "notifications_queued", "Notifications waiting in the outbox.", queued, "notifier")
     yield _gauge(
-        "events_behind",
-        "Changes not looked at yet, and orders whose events wait.",
-        {(target,): count for target, count in state.behind.items()},
-        "target",
-    )
+        "events_behind", "Changes not looked at yet, and orders whose events wait.",
+        behind, "target")
     for name, text, value in (
-        (
-            "config_last_reload_successful",
-            "1 if the configuration on disk is the one in use.",
-            state.reload_ok,
-        ),
-        (
-            "config_last_reload_success_timestamp_seconds",
-            "Unix time of the last accepted configuration.",
-            state.reload_at,
-        ),
+        ("config_last_reload_successful",
+         "1 if the configuration on disk is the one in use.", state.reload_ok),
+        ("config_last_reload_success_timestamp_seconds",
+         "Unix time of the last accepted configuration.", state.reload_at),
         ("db_size_bytes", "Size of the database file.", state.db_bytes),
         ("db_wal_size_bytes", "Size of the write-ahead log.", state.wal_bytes),
-        (
-            "db_last_backup_timestamp_seconds",
-            "Unix time of the last completed backup; 0 before the first.",
-            state.backup_at,
-        ),
+        ("db_last_backup_timestamp_seconds",
+         "Unix time of the last completed backup; 0 before the first.", state.backup_at),
         ("db_integrity_ok", "1 if the last integrity check passed.", state.integrity_ok),
-        (
-            "db_handle_ok",
-            "1 if the database's files are still those that were opened.",
-            state.files_ok,
-        ),
+        ("db_handle_ok",
+         "1 if the database's files are still those that were opened.", state.files_ok),
     ):
+        # fmt: on
         yield _gauge(name, text, {(): value})
 
 
-def _rules(rules: Sequence[RuleState]) -> Iterator[Family]:
+def _rules(rules: Sequence[RuleState]) -> Iterator[Metric]:
     for name, text, field in (
         ("rule_evaluations", "Evaluations of a rule.", "evaluations"),
         ("rule_firings", "Evaluations in which a rule fired.", "firings"),
         ("rule_failures", "Evaluations that raised an error.", "failures"),
     ):
-        yield _family(
-            name,
-            "counter",
-            text,
-            ("rule",),
-            {(rule.name,): getattr(rule, field) for rule in rules},
-        )
+        counter = CounterMetricFamily(f"watcher_{name}", text, labels=("rule",))
+        for rule in rules:
+            counter.add_metric((rule.name,), getattr(rule, field))
+        yield counter
 
 
-def _panels(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
+    # fmt: off
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
-        (
-            "panel_poll_last_success_timestamp_seconds",
-            "Unix time of the last successful status poll; 0 before the first.",
-            "last_success",
-        ),
+        ("panel_poll_last_success_timestamp_seconds",
+         "Unix time of the last successful status poll; 0 before the first.", "last_success"),
         ("panel_poll_interval_seconds", "Configured time between polls.", "poll_interval"),
-        (
-            "panel_backoff_until_timestamp_seconds",
-            "Unix time until which the panel is left alone; 0 if not backing off.",
-            "backoff_until",
-        ),
+        ("panel_backoff_until_timestamp_seconds",
+         "Unix time until which the panel is left alone; 0 if not backing off.", "backoff_until"),
         ("poll_due_orders", "Orders due for a poll and not yet polled.", "due"),
-        (
-            "poll_oldest_due_timestamp_seconds",
-            "Due time of the order waiting longest for a poll; 0 if none.",
-            "oldest_due",
-        ),
-        (
-            "orders_oldest_open_timestamp_seconds",
-            "Creation time of the oldest order not final; 0 if none.",
-            "oldest_open",
-        ),
-        (
-            "orders_stalled",
-            "Open orders without progress for longer than their threshold.",
-            "stalled",
-        ),
+        ("poll_oldest_due_timestamp_seconds",
+         "Due time of the order waiting longest for a poll; 0 if none.", "oldest_due"),
+        ("orders_oldest_open_timestamp_seconds",
+         "Creation time of the oldest order not final; 0 if none.", "oldest_open"),
+        ("orders_stalled",
+         "Open orders without progress for longer than their threshold.", "stalled"),
+        ("panel_balance_last_success_timestamp_seconds",
+         "Unix time of the last balance reading.", "balance_at"),
     ):
-        yield _gauge(
-            name, text, {(panel.name,): getattr(panel, field) for panel in panels}, "panel"
-        )
+        # fmt: on
+        values: Values = {(panel.name,): getattr(panel, field) for panel in panels}
+        yield _gauge(name, text, values, "panel")
 
 
-def _health(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _health(panels: Sequence[PanelState]) -> Iterator[Metric]:
     yield _gauge(
         "panel_state",
         "1 for the state that the panel is in, 0 for the others.",
@@ -183,7 +152,7 @@ def _health(panels: Sequence[PanelState]) -> Iterator[Family]:
     )  # fmt: skip
 
 
-def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _orders(panels: Sequence[PanelState]) -> Iterator[Metric]:
     yield _gauge(
         "orders",
         "Watched orders by normalised status.",
@@ -204,7 +173,7 @@ def _orders(panels: Sequence[PanelState]) -> Iterator[Family]:
     )  # fmt: skip
 
 
-def _balances(panels: Sequence[PanelState]) -> Iterator[Family]:
+def _balances(panels: Sequence[PanelState]) -> Iterator[Metric]:
     read = [(p, p.balance) for p in panels if p.balance is not None]
     yield _gauge(
         "panel_balance",
@@ -218,19 +187,10 @@ def _balances(panels: Sequence[PanelState]) -> Iterator[Family]:
         {(p.name, p.currency): p.threshold for p, _ in read if p.threshold is not None},
         "panel", "currency",
     )  # fmt: skip
-    yield _gauge(
-        "panel_balance_last_success_timestamp_seconds",
-        "Unix time of the last balance reading.",
-        {(p.name,): p.balance_at for p in panels},
-        "panel",
-    )
 
 
-def _gauge(name: str, text: str, values: Mapping[Labels, Value], *labels: str) -> Family:
-    return _family(name, "gauge", text, labels, values)
-
-
-def _family(
-    name: str, kind: str, text: str, labels: Labels, values: Mapping[Labels, Value]
-) -> Family:
-    return Family(f"watcher_{name}", kind, text, labels, [*values], [*values.values()])
+def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
+    gauge = GaugeMetricFamily(f"watcher_{name}", text, labels=labels)
+    for of, value in values.items():
+        gauge.add_metric(of, value)
+    return gauge

@@ -1,16 +1,16 @@
-"""Lists of orders as CSV: delimiters, quotes, and the names in the first line."""
+"""Reads lists of orders as CSV: delimiters, quotes, and the names in the first line."""
 
 import csv
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from watcher.cli.order_import.layouts import NoMatch, has_order, match
-from watcher.cli.order_import.lines import Problem, TextLine
+from watcher.cli.order_import.layouts import has_order, match
+from watcher.cli.order_import.lines import NoTable, Problem, TextLine
 from watcher.cli.order_import.list_fields import order_id
 from watcher.cli.order_import.table import MOST_ABOVE, ONE_COLUMN, Row, Table
 
-MOST_LINES = 50  # in a row, where a quoted cell goes on over lines
+MOST_LINES = 50  # in a row, where a quoted cell continues on further lines
 _DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _NO_ID = "is neither an order's id nor a column named order"
@@ -19,7 +19,7 @@ _NO_ID = "is neither an order's id nor a column named order"
 def csv_table(
     lines: Iterator[TextLine | Problem], chosen: Mapping[str, str]
 ) -> Iterator[Table | Problem]:
-    """The table, after the problems of the lines above it; a Problem is the last without one."""
+    """Yield the problems of the lines above the table, then the table, if there is one."""
     ahead, delimiters = _Ahead(lines), _DELIMITERS
     above: list[Problem] = []
     while len(above) < MOST_ABOVE and (line := ahead.take()) is not None:
@@ -52,7 +52,7 @@ def _is_one_cell(problem: Problem) -> bool:
 def _begun(
     line: TextLine, ahead: "_Ahead", delimiters: str, chosen: Mapping[str, str]
 ) -> Table | Problem:
-    """The table that begins with the line."""
+    """Return the table that begins with the line."""
     delimiter = _delimiter(line.text, delimiters)
     cells = _cells(line, ahead, delimiter)
     if isinstance(cells, Problem):
@@ -69,7 +69,7 @@ def _begun(
             return Problem(line.number, f"{cells[0][:60]!r} {_NO_ID}")
     try:
         match(names, chosen)
-    except NoMatch as error:
+    except NoTable as error:
         return Problem(line.number, str(error))
     return Table(form, names, _rows(ahead, delimiter, len(cells)))
 
@@ -77,7 +77,7 @@ def _begun(
 def _headless(
     line: TextLine, cells: list[str], chosen: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """The columns of a list without names: one of ids, or those chosen by their places."""
+    """Return the columns of a list without names: one of ids, or those chosen by place."""
     place, names = chosen.get("order", ""), ONE_COLUMN
     if len(cells) == 1 and not place:
         column = 0
@@ -88,7 +88,7 @@ def _headless(
     try:
         written = order_id(cells[column])
     except ValueError:
-        # An id that a spreadsheet has spoilt is one that has to be told of.
+        # An id that a spreadsheet has spoilt has to be reported.
         is_id = bool(re.fullmatch(r"\d[\d.,]*(E\+\d+)?", cells[column].strip(), re.IGNORECASE))
     else:
         is_id = bool(re.search(r"\d", written))
@@ -116,7 +116,7 @@ def _delimiter(text: str, delimiters: str) -> str:
 
 
 class _Ahead:
-    """Lines that may be given back."""
+    """A stream of lines that takes lines back."""
 
     def __init__(self, lines: Iterator[TextLine | Problem]) -> None:
         self._lines = lines
@@ -130,10 +130,10 @@ class _Ahead:
 
 
 def _cells(line: TextLine, ahead: _Ahead, delimiter: str) -> list[str] | Problem:
-    """The cells of the row that begins with the line.
+    """Return the cells of the row that begins with the line.
 
-    A quoted cell may go on over lines. Where it never ends only its first line is bad: the
-    others are given back, so that one stray quote does not swallow the rest of a file.
+    A quoted cell may continue on further lines. If it never ends, only its first line is bad: the
+    others are given back, so that one stray quote does not swallow the rest of the file.
     """
     text = line.text
     if '"' not in text:

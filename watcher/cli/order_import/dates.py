@@ -1,4 +1,4 @@
-"""The dates of exports, in the forms that panels, spreadsheets and people write: pure."""
+"""Reads dates in the forms that panels, spreadsheets and people write: pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -23,14 +23,14 @@ _FORMS = tuple(
 
 
 class DateOrder(StrEnum):
-    """Which comes first in 05/06/2024."""
+    """What comes first in 05/06/2024."""
 
     DMY = "dmy"
     MDY = "mdy"
 
 
 def read_time(text: str, order: DateOrder | None = None) -> datetime:
-    """The time in UTC; one without an offset is taken for UTC.
+    """Return the time in UTC; one without an offset counts as UTC.
 
     ValueError where the text is no time, or could be two: 05/06/2024 is never guessed.
     """
@@ -43,12 +43,12 @@ def read_time(text: str, order: DateOrder | None = None) -> datetime:
 
 
 def sheet_time(days: float) -> datetime:
-    """The time that a spreadsheet's number of days is, to the second."""
+    """Return the time of a spreadsheet's number of days, to the second."""
     return _SHEET_BEGAN + timedelta(seconds=round(days * 86_400))
 
 
 def _counted(number: float) -> datetime:
-    """Unix seconds, or a spreadsheet's days: their ranges are far apart."""
+    """Read Unix seconds, or a spreadsheet's days: their ranges are far apart."""
     if _SHEET[0] <= number < _SHEET[1]:
         return sheet_time(number)
     if not _UNIX[0] <= number < _UNIX[1]:

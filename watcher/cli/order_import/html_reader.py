@@ -1,17 +1,18 @@
-"""Tables in HTML, as PHP scripts write them under the names of spreadsheets."""
+"""Reads tables in HTML, which PHP scripts write under the names of spreadsheets."""
 
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 
+from watcher.cli.order_import.lines import NoTable
 from watcher.cli.order_import.table import Table, table_of_rows
 
 _MOST_COLUMNS = 200
 _CELLS = ("td", "th")
 
 
-def html_table(text: str, chosen: Mapping[str, str]) -> Table | str:
-    """The first table that is a list of orders, or why there is none."""
+def html_table(text: str, chosen: Mapping[str, str]) -> Table:
+    """Return the first table that is a list of orders; NoTable if there is none."""
     parser = _Tables()
     parser.feed(text)
     parser.close()
@@ -25,15 +26,15 @@ def html_table(text: str, chosen: Mapping[str, str]) -> Table | str:
         remark = f"not read: {len(tables) - 1} more tables" if len(tables) > 1 else None
         return tables[0]._replace(remark=remark)
     if not parser.tables:
-        return "HTML or XML without a table of orders: save the list as CSV, JSON or XLSX"
-    return (
+        raise NoTable("HTML or XML without a table of orders: save the list as CSV, JSON or XLSX")
+    raise NoTable(
         "HTML whose tables have no column named order, order_id or id: name it with "
         "--column order=NAME"
     )
 
 
 class _Tables(HTMLParser):
-    """Collects the rows of every table. A table in a cell is a table of its own."""
+    """Collects the rows of every table; a table in a cell counts as one more table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class _Tables(HTMLParser):
             self._cell.append(data)
 
     def end_cell(self) -> None:
-        """Put the cell that is open into its row."""
+        """Put the open cell into its row."""
         if self._cell is None:
             return
         text = re.sub(r"\s+", " ", "".join(self._cell)).strip()
@@ -88,7 +89,7 @@ class _Tables(HTMLParser):
         self._cell, self._href = None, ""
 
     def end(self) -> None:
-        """The text is over, whatever is still open."""
+        """Close what is still open at the end of the text."""
         self.end_cell()
         self.tables = [rows for rows in self.tables if any(map(any, rows))]
 

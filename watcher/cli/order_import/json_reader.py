@@ -1,4 +1,4 @@
-"""Lists of orders as JSON: lines, arrays, wrapped arrays, and answers keyed by id."""
+"""Reads lists of orders as JSON: lines, arrays, wrapped arrays, and answers keyed by id."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from watcher.cli.order_import.layouts import OUTER_ORDER, has_order, likeness, plain
-from watcher.cli.order_import.lines import Problem, TextLine
+from watcher.cli.order_import.layouts import has_order, likeness
+from watcher.cli.order_import.lines import NoTable, Problem, TextLine
 from watcher.cli.order_import.list_fields import order_id, shown
+from watcher.cli.order_import.names import OUTER_ORDER, plain
 from watcher.cli.order_import.table import ABSENT, ONE_COLUMN, Row, Table
 
 Object = tuple[int, dict[str, Any], bool]  # its number, itself, whether letters are guessed
@@ -18,12 +19,12 @@ _DEEPEST = 4  # wrappings
 
 
 def is_row(raw: object) -> bool:
-    """Whether the object is one order, and no wrapping of several."""
+    """Return whether the object is one order, not a wrapping of several."""
     return isinstance(raw, dict) and has_order(tuple(raw)) and not _lists_in(raw)
 
 
 def lines_table(lines: Iterator[TextLine | Problem], form: str = "JSON lines") -> Table:
-    """A table of JSON lines. Its columns are the keys of the first hundred."""
+    """Return a table of JSON lines. Its columns are the keys of the first hundred."""
     rows = _decoded(lines)
     first = list(islice(rows, _AHEAD))
     objects = [row[1] for row in first if not isinstance(row, Problem)]
@@ -31,23 +32,30 @@ def lines_table(lines: Iterator[TextLine | Problem], form: str = "JSON lines") -
     return Table(form, names, _values(chain(first, rows), names), apart=apart)
 
 
-class NotJson(ValueError):
+class NotJson(NoTable):
     """The text is no JSON document."""
 
 
-def document_table(text: str) -> Table | str:
-    """The table in a JSON document, or why there is none; raises NotJson."""
+def decoded(text: str | bytes) -> Any:
+    """Decode JSON; NotJson says what is wrong with it."""
     try:
-        raw = msgspec.json.decode(text)
+        return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotJson(f"not JSON: {error}") from None
+
+
+def document_table(text: str) -> Table:
+    """Return the table in a JSON document; NoTable if there is none, NotJson if it is no JSON."""
+    raw = decoded(text)
     if isinstance(raw, list) and (tables := _database_tables(raw)):
         name, rows = max(tables, key=lambda table: _rank(table[1]))
         of = f" of {len(tables)}" if len(tables) > 1 else ""
         return _table(f"phpMyAdmin's JSON, its table {name!r}{of}", rows)
     found = _rows_of(raw) if isinstance(raw, dict) else raw
     if not isinstance(found, list):
-        return 'JSON without a list of orders, as [{"order": 1}] or {"orders": [...]} has one'
+        raise NoTable(
+            'JSON without a list of orders, as [{"order": 1}] or {"orders": [...]} has one'
+        )
     return _table("a JSON document" if isinstance(raw, dict) else "a JSON array", found)
 
 
@@ -62,7 +70,7 @@ def _table(form: str, found: Sequence[Any]) -> Table:
 
 
 def _rows_of(raw: dict[str, Any], depth: int = 0) -> list[Any] | None:
-    """The rows in a document: in a list somewhere within, or keyed by their ids."""
+    """Return the rows of a document: from a list somewhere within, or keyed by their ids."""
     if is_row(raw):
         return [raw]
     keyed = _keyed(raw)
@@ -76,7 +84,7 @@ def _rows_of(raw: dict[str, Any], depth: int = 0) -> list[Any] | None:
 
 
 def _keyed(raw: dict[str, Any]) -> list[Any] | None:
-    """The rows of {"23501": {...}}: a list that PHP has made an object of, or a status answer."""
+    """Return the rows of {"23501": {...}}: a list that PHP made an object, or a status answer."""
     inner = [value for value in raw.values() if isinstance(value, dict)]
     if not inner or not all(_is_id(key) for key in raw):
         return None
@@ -102,7 +110,7 @@ def _is_id(text: str) -> bool:
 
 
 def _database_tables(raw: list[Any]) -> list[tuple[str, list[Any]]]:
-    """The tables of phpMyAdmin's export, which tells the type of each thing in it."""
+    """Return the tables of an export of phpMyAdmin, in which each part has a type."""
     if not all(isinstance(part, dict) and "type" in part for part in raw):
         return []
     tables = [(str(p.get("name")), p.get("data")) for p in raw if p["type"] == "table"]
@@ -110,7 +118,7 @@ def _database_tables(raw: list[Any]) -> list[tuple[str, list[Any]]]:
 
 
 def _best(lists: Iterable[list[Any]]) -> list[Any] | None:
-    """The list that is most like one of orders."""
+    """Return the list that looks most like one of orders."""
     return max(lists, key=_rank, default=None)
 
 
@@ -134,11 +142,9 @@ def _decoded(
             yield line
             continue
         try:
-            raw = msgspec.json.decode(line.text)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            yield Problem(line.number, f"not JSON: {error}")
-            continue
-        yield _object(line.number, raw, guessed=line.guessed)
+            yield _object(line.number, decoded(line.text), guessed=line.guessed)
+        except NotJson as error:
+            yield Problem(line.number, str(error))
 
 
 def _object(number: int, raw: object, *, guessed: bool = False) -> Object | Problem:

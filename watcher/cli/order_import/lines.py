@@ -1,4 +1,4 @@
-"""The text of a list of orders, whatever its encoding: line by line, or whole, within bounds."""
+"""Reads the text of a list in any encoding: line by line, or whole, within limits."""
 
 import codecs
 import re
@@ -19,20 +19,26 @@ Score = Callable[[str], int]  # how many known column names a line has
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a line, or all of a list (line 0), can't be used."""
+    """The reason why a line, or a whole list (line 0), can't be used."""
 
     line: int
     cause: str
 
 
+class NoTable(ValueError):
+    """There is no list of orders in the file; the message says why."""
+
+
 class TextLine(NamedTuple):
+    """A line's text."""
+
     number: int
     text: str
-    guessed: bool = False  # its letters beyond ASCII may be others
+    guessed: bool = False  # its letters beyond ASCII may be wrong
 
 
 class ListSource:
-    """A stream as text. `encoding` None: UTF-8 or UTF-16, else what fits the column names."""
+    """A stream as text. `encoding` None is UTF-8 or UTF-16, else what fits the names of columns."""
 
     def __init__(
         self, stream: BinaryIO, encoding: str | None = None, score: Score = lambda text: 0
@@ -55,26 +61,26 @@ class ListSource:
 
     @property
     def first(self) -> str:
-        """The first character that is not blank."""
+        """Return the first character that is not blank."""
         return self.head.removeprefix(codecs.BOM_UTF8).lstrip()[:1].decode("ascii", "replace")
 
     def lines(self) -> Iterator[TextLine | Problem]:
-        """The lines that are not blank, numbered from 1."""
+        """Yield the lines that are not blank, numbered from 1."""
         number, raw = 0, self.head
         while raw:
             number += 1
             yield from self._line(number, raw)
             raw = self._stream.readline(MOST_BYTES)
 
-    def whole(self) -> bytes | Problem:
-        """Every byte, where there are not too many."""
+    def whole(self) -> bytes:
+        """Return every byte; NoTable if there are too many."""
         raw = self.head + self._stream.read(MOST_WHOLE + 1 - len(self.head))
         if len(raw) > MOST_WHOLE:
-            return Problem(0, f"larger than {MOST_WHOLE >> 20} MB: split it, or save it as CSV")
+            raise NoTable(f"larger than {MOST_WHOLE >> 20} MB: split it, or save it as CSV")
         return raw
 
     def text(self, raw: bytes) -> str:
-        """The document's text; `is_guessed` where its letters may be others."""
+        """Return the document's text; sets `is_guessed` if its letters may be wrong."""
         try:
             return raw.decode(self.encoding or "utf-8-sig")
         except (UnicodeDecodeError, LookupError):
@@ -111,7 +117,7 @@ class ListSource:
         return TextLine(number, text, self.is_guessed)
 
     def _choose(self, raw: bytes) -> None:
-        """The encoding that makes column names of the bytes; a guess where none does."""
+        """Choose the encoding in which the bytes are names of columns; guess if there is none."""
         scores = {name: self._score(raw.decode(name, "replace")) for name in _CANDIDATES}
         plain = self._score(raw.decode("ascii", "ignore"))
         best = max(scores, key=scores.__getitem__)
@@ -127,7 +133,7 @@ def _known(name: str) -> str | None:
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 by its mark, or by the zero bytes that ASCII has in it."""
+    """Recognise UTF-16 by its mark, or by the zero bytes that ASCII has in it."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
@@ -143,7 +149,7 @@ def _wide_name(encoding: str) -> str | None:
 
 
 class _Transcoded(RawIOBase):
-    """A stream as UTF-8, `begun` being what was read of it."""
+    """A stream converted to UTF-8; `begun` was read from it already."""
 
     def __init__(self, begun: bytes, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The values of a list's row into an order to track: pure."""
+"""Reads the values of a row into an order to track: pure."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -39,10 +39,10 @@ def track_item(
     dotted: bool = False,
     guessed: bool = False,
 ) -> TrackItem:
-    """The order of a row; ValueError tells what is wrong with it.
+    """Return the order of a row; ValueError says what is wrong with it.
 
     What is left out is noted. `dotted`: a dot separates thousands. `guessed`: letters beyond
-    ASCII may be others.
+    ASCII may be wrong.
     """
     return TrackItem(
         panel=panel,
@@ -56,7 +56,7 @@ def track_item(
 
 
 def order_id(value: object) -> str:
-    """An order's id as the API takes it; ValueError where it can't be one."""
+    """Return an order's id as the API takes it; ValueError if it can't be one."""
     text = text_of(value, "order", 1000)
     if text is None:
         raise ValueError("the order's id is missing")
@@ -69,13 +69,13 @@ def order_id(value: object) -> str:
 
 
 def is_no_order(value: object) -> bool:
-    """Whether a shop's list says so that an order is at no panel."""
+    """Return whether the value of a shop's list means that an order is at no panel."""
     text = text_of(value, "order", 1000)
     return text is None or text.lower() in _NO_ORDER
 
 
 def text_of(value: object, name: str, most: int) -> str | None:
-    """The cell's text, None where it is empty; ValueError where it is none."""
+    """Return the cell's text, None if it is empty; ValueError if it is no text."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
@@ -91,7 +91,7 @@ def text_of(value: object, name: str, most: int) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Without what keeps a spreadsheet from making a number of it: ="23519", '23519."""
+    """Remove what keeps a spreadsheet from reading a number: ="23519", '23519."""
     if not text.startswith(("=", "'")):
         return text
     wrapped = re.fullmatch(r'=\s*"(.*)"', text, re.DOTALL)
@@ -101,7 +101,7 @@ def _bare(text: str) -> str:
 
 
 def _service(value: object, note: Note) -> str | None:
-    """A service's id; a name without one is left out, as an id has no blanks."""
+    """Return a service's id; a name without one is left out, as an id has no blanks."""
     text = text_of(value, "service", 1000)
     if text is None or text == "0":
         return None
@@ -153,7 +153,7 @@ def _quantity(value: object, note: Note, *, dotted: bool) -> int | None:
 
 
 def _finished(values: Mapping[str, object], dates: DateOrder | None, note: Note) -> datetime | None:
-    """When the order finished, as far as that can be read: nothing else depends on it."""
+    """Return when the order finished; a time that can't be read is only noted."""
     try:
         finished_at = _time(values.get("finished_at"), "finished_at", dates)
         status = values.get("status")
@@ -161,7 +161,7 @@ def _finished(values: Mapping[str, object], dates: DateOrder | None, note: Note)
         note("a finished_at that can't be read is left out", str(error))
         return None
     if finished_at and isinstance(status, str) and status_of(status) in _UNFINISHED:
-        note("a finished_at of an order that goes on is left out", shown(status))
+        note("a finished_at of an unfinished order is left out", shown(status))
         return None
     return finished_at
 
@@ -182,6 +182,6 @@ def _time(value: object, name: str, dates: DateOrder | None) -> datetime | None:
 
 
 def shown(value: object) -> str:
-    """The value as it stands there, not too long."""
+    """Return the value as it is written, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

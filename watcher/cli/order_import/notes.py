@@ -1,10 +1,10 @@
-"""What was left out, guessed or skipped while a list was read, counted by its kind: pure."""
+"""Counts what was left out, guessed or skipped in a list, by kind: pure."""
 
 import msgspec
 
 
 class Note(msgspec.Struct, frozen=True):
-    """So many rows of a kind, and the first of them."""
+    """The rows of one kind: how many, the first, and an example."""
 
     kind: str
     rows: int
@@ -13,22 +13,22 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Notes:
-    """Counts rows by what became of them."""
+    """Counts rows by kind."""
 
     def __init__(self) -> None:
         self._notes: dict[str, tuple[int, int, str | None]] = {}
 
     def add(self, kind: str, row: int, example: str | None = None, rows: int = 1) -> None:
-        """Some rows more of the kind."""
+        """Count more rows of a kind."""
         count, first, shown = self._notes.get(kind, (0, row, example))
         self._notes[kind] = (count + rows, first, shown)
 
     def all(self) -> list[Note]:
-        """Every kind, in the order in which they were met."""
+        """Return every kind, in order of appearance."""
         return [Note(kind, *rest) for kind, rest in self._notes.items()]
 
     def lines(self, unit: str) -> list[str]:
-        """A sentence for each kind; `unit` is what the list has: lines or rows."""
+        """Return a sentence for each kind; `unit` is "line" or "row"."""
         return [_sentence(note, unit) for note in self.all()]
 
 

@@ -1,18 +1,18 @@
-"""Which rows of a shop's list are orders at the panel that is asked for: pure.
+"""Finds the rows of a shop's list that are orders at one panel: pure.
 
-A list may have the orders of many panels. Whose a row is, its provider says: a name, a domain, or
-the number that the shop gives it.
+A list may have the orders of many panels. A row names its provider: by a name, a domain, or a
+number that the shop gave it.
 
-1. A provider that is the panel by name is it; another name is another panel.
-2. A domain such as genie.com may be the panel `genie`, a number any: these rows wait. They are
-   taken at the end where nothing else in the list can be the panel.
+1. A provider with the panel's name is the panel; another name is another panel.
+2. A domain such as genie.com may be the panel `genie`, a number any panel: these rows wait. They
+   are taken at the end if nothing else in the list can be the panel.
 """
 
 import re
 from collections.abc import Collection, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from watcher.cli.order_import.layouts import plain
+from watcher.cli.order_import.names import plain
 
 MOST_WAITING = 500_000  # rows that wait
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Skipped(NamedTuple):
-    """Rows of a provider that are not taken, and why; the first of them."""
+    """The rows of a provider that are not taken, the first of them, and the reason."""
 
     provider: str
     rows: int
@@ -42,7 +42,7 @@ class Providers(Generic[T]):
         self.taken: str | None = None  # the provider that was taken for the panel
 
     def takes(self, provider: str, number: int, row: T) -> bool:
-        """Whether the row can be taken now; else it waits for the end, or is another's."""
+        """Return whether the row is the panel's; if that is not clear it waits for the end."""
         if self._wanted is not None:
             is_it = plain(provider) == plain(self._wanted)
         else:
@@ -60,14 +60,14 @@ class Providers(Generic[T]):
         return False
 
     def rest(self) -> Iterator[T]:
-        """The rows that waited, where it is clear now that they are the panel's."""
+        """Yield the rows that waited and turn out to be the panel's."""
         chosen = self._chosen()
         if chosen is not None:
             self.taken = chosen
             yield from (row for _, row in self._waiting.pop(chosen))
 
     def skipped(self) -> list[Skipped]:
-        """The providers whose rows were not taken."""
+        """Return the providers whose rows were not taken."""
         waiting = {name: (len(rows), rows[0][0]) for name, rows in self._waiting.items()}
         found = [
             Skipped(name, rows, first, self._why(name))

@@ -1,4 +1,4 @@
-"""A list of orders as a table, whatever its form: names of columns and rows of values."""
+"""A list of orders as a table: names of columns, and rows of values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -30,7 +30,7 @@ class Table(NamedTuple):
 def table_of_rows(
     form: str, rows: Iterable[tuple[int, list[str]]], chosen: Mapping[str, str]
 ) -> Table | None:
-    """The table whose names stand in one of the first rows; None where there is no such row."""
+    """Return the table whose names are in one of the first rows; None if there is no such row."""
     coming = ((number, cells) for number, cells in rows if any(cell.strip() for cell in cells))
     first = list(islice(coming, MOST_ABOVE))
     named = {name.strip() for name in chosen.values()}

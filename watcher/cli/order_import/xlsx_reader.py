@@ -1,132 +1,98 @@
-"""Excel's workbooks: the cells of their sheets as text, within bounds.
+"""Reads Excel workbooks: the cells of their sheets as text, within limits.
 
-No entity is resolved and no document type taken: what could point elsewhere is refused.
+Entities are not resolved. A document type is refused, as it could refer to other files.
 """
 
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import reduce
 from io import BytesIO
 from posixpath import join, normpath
+from typing import Any
 from xml.parsers import expat
 
 from watcher.cli.order_import.dates import sheet_time
+from watcher.cli.order_import.lines import NoTable
 from watcher.cli.order_import.table import Table, table_of_rows
 
-_MOST_XML = 128 << 20  # bytes of one part once it is unpacked
-_MOST_ROWS = 1_048_576  # a sheet has no more
+_MOST_XML = 128 << 20  # unpacked bytes of one part
+_MOST_ROWS = 1_048_576  # the limit of Excel
 _MOST_COLUMNS = 200
-_PART = 1 << 16
-_DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
+_CHUNK = 1 << 16
+_DATE_FORMATS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _DAYS_TO_1904 = 1462
+_WORKBOOK, _LINKS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 
-Start = Callable[[str, dict[str, str]], None]
-
-
-class NotReadable(ValueError):
-    """The workbook can't be read."""
+Event = tuple[str, Any]  # "<tag" and attributes, "tag>" and None, or "" and text
 
 
-def xlsx_table(raw: bytes, chosen: Mapping[str, str]) -> Table | str:
-    """The first sheet that is a list of orders, or why there is none."""
+def xlsx_table(raw: bytes, chosen: Mapping[str, str]) -> Table:
+    """Return the first sheet that is a list of orders; NoTable if there is none."""
     try:
         with zipfile.ZipFile(BytesIO(raw)) as package:
-            return _table(package, chosen)
-    except NotReadable as error:
-        return str(error)
+            return _table(_Workbook(package), chosen)
+    except NoTable:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        return "a damaged or protected archive, no Excel workbook: save the list again, as CSV"
+        cause = "a damaged or protected archive, no Excel workbook: save the list again, as CSV"
     except (expat.ExpatError, ValueError, KeyError):
-        return "an Excel workbook that can't be read: save the list as CSV"
+        cause = "an Excel workbook that can't be read: save the list as CSV"
+    raise NoTable(cause)
 
 
-def _table(package: zipfile.ZipFile, chosen: Mapping[str, str]) -> Table | str:
-    names = set(package.namelist())
-    sheets = _sheets(package, names)
-    if not sheets:
-        return "an archive, and no Excel workbook: save the list as CSV, JSON or XLSX"
-    reader = _Cells(package, names)
+def _table(workbook: "_Workbook", chosen: Mapping[str, str]) -> Table:
+    if not workbook.sheets:
+        raise NoTable("an archive, and no Excel workbook: save the list as CSV, JSON or XLSX")
     is_empty = True
-    for title, part in sheets:
-        rows = list(reader.rows(part))
+    for title, part in workbook.sheets:
+        rows = list(workbook.rows(part))
         is_empty = is_empty and not rows
         found = table_of_rows(f"the sheet {title!r} of an Excel workbook", rows, chosen)
         if found is not None:
-            others = [repr(other) for other, _ in sheets if other != title]
+            others = [repr(other) for other, _ in workbook.sheets if other != title]
             remark = f"not read: the sheets {', '.join(others)}" if others else None
             return found._replace(remark=remark)
     if is_empty:
-        return "an Excel workbook without a filled cell"
-    return (
+        raise NoTable("an Excel workbook without a filled cell")
+    raise NoTable(
         "an Excel workbook whose sheets have no column named order, order_id or id: name it "
         "with --column order=NAME"
     )
 
 
-def _sheets(package: zipfile.ZipFile, names: set[str]) -> list[tuple[str, str]]:
-    """The title and part of each sheet, in the workbook's order."""
-    targets: dict[str, str] = {}
-    listed: list[tuple[str, str]] = []
+class _Workbook:
+    """Reads sheets; knows the shared texts, and which styles show a date."""
 
-    def relation(tag: str, given: dict[str, str]) -> None:
-        if tag == "Relationship":
-            targets[given.get("Id", "")] = normpath(join("/xl", given.get("Target", "")))[1:]
-
-    def sheet(tag: str, given: dict[str, str]) -> None:
-        if tag == "sheet":
-            link = next((v for k, v in given.items() if k.endswith(":id")), "")
-            listed.append((given.get("name", ""), link))
-
-    if "xl/workbook.xml" in names and "xl/_rels/workbook.xml.rels" in names:
-        _parse(package, "xl/_rels/workbook.xml.rels", relation)
-        _parse(package, "xl/workbook.xml", sheet)
-    found = [(title, targets.get(link, "")) for title, link in listed]
-    found = [(title, part) for title, part in found if part in names]
-    if found:
-        return found
-    parts = sorted(name for name in names if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name))
-    return [(part.rpartition("/")[2].removesuffix(".xml"), part) for part in parts]
-
-
-class _Cells:
-    """Reads cells; knows the workbook's shared texts, and which styles are dates."""
-
-    def __init__(self, package: zipfile.ZipFile, names: set[str]) -> None:
-        self._package = package
-        self._texts = self._shared() if "xl/sharedStrings.xml" in names else []
-        self._dated = self._styles() if "xl/styles.xml" in names else []
-        self._days = self._first_day() if "xl/workbook.xml" in names else 0
+    def __init__(self, package: zipfile.ZipFile) -> None:
+        self._package, self._parts = package, set(package.namelist())
+        self._first_day = 0
+        self.sheets = self._sheets()
+        self._texts = list(self._shared())
+        self._is_date = self._styles()
 
     def rows(self, part: str) -> Iterator[tuple[int, list[str]]]:
-        """The sheet's rows that have a filled cell, with their numbers."""
+        """Yield the rows of a sheet that have a filled cell, with their numbers."""
         found: dict[int, dict[int, str]] = {}
         row = column = 0
         cell: dict[str, str] = {}
         texts: list[str] = []
         in_value = False
-
-        def start(tag: str, given: dict[str, str]) -> None:
-            nonlocal row, column, cell, in_value
-            if tag == "row":
+        for kind, given in self._events(part):
+            if not kind:
+                if in_value:
+                    texts.append(given)
+                continue
+            if kind == "<row":
                 row, column = int(given.get("r") or row + 1), 0
-            elif tag == "c":
+            elif kind == "<c":
                 cell, column = given, _column(given.get("r", ""), column + 1)
                 texts.clear()
-            in_value = tag in ("v", "t")
-
-        def end(tag: str) -> None:
-            nonlocal in_value
-            if tag == "c" and texts and column <= _MOST_COLUMNS and row <= _MOST_ROWS:
+            elif kind == "c>" and texts and column <= _MOST_COLUMNS and row <= _MOST_ROWS:
                 found.setdefault(row, {})[column] = self._text(cell, "".join(texts))
-            in_value = False
-
-        def data(text: str) -> None:
-            if in_value:
-                texts.append(text)
-
-        _parse(self._package, part, start, end, data)
+            in_value = kind in ("<v", "<t")
         for number in sorted(found):
             cells = found[number]
             yield number, [cells.get(place, "") for place in range(1, max(cells) + 1)]
@@ -142,70 +108,93 @@ class _Cells:
             return self._texts[int(value)]
         if kind != "n":
             return value
-        if style < len(self._dated) and self._dated[style]:
-            return f"{sheet_time(float(value) + self._days):%Y-%m-%d %H:%M:%S}"
+        if style < len(self._is_date) and self._is_date[style]:
+            return f"{sheet_time(float(value) + self._first_day):%Y-%m-%d %H:%M:%S}"
         return _number(value)
 
-    def _shared(self) -> list[str]:
+    def _sheets(self) -> list[tuple[str, str]]:
+        """Return the title and part of each sheet, in the workbook's order."""
+        targets: dict[str, str] = {}
+        listed: list[tuple[str, str]] = []
+        if {_WORKBOOK, _LINKS} <= self._parts:
+            for kind, given in self._events(_LINKS):
+                if kind == "<Relationship":
+                    target = normpath(join("/xl", given.get("Target", "")))
+                    targets[given.get("Id", "")] = target[1:]
+        for kind, given in self._events(_WORKBOOK):
+            if kind == "<workbookPr" and given.get("date1904") in ("1", "true"):
+                self._first_day = _DAYS_TO_1904
+            elif kind == "<sheet":
+                link = next((v for k, v in given.items() if k.endswith(":id")), "")
+                listed.append((given.get("name", ""), targets.get(link, "")))
+        found = [(title, part) for title, part in listed if part in self._parts]
+        names = (re.fullmatch(r"xl/worksheets/([^/]+)\.xml", part) for part in sorted(self._parts))
+        return found or [(name[1], name[0]) for name in names if name]
+
+    def _shared(self) -> Iterator[str]:
+        """Yield the texts that cells refer to by number, without phonetic ones (rPh)."""
         texts: list[str] = []
-        in_text = is_sound = False
-
-        def start(tag: str, given: dict[str, str]) -> None:
-            nonlocal in_text, is_sound
-            if tag == "si":
-                texts.append("")
-            is_sound = is_sound or tag == "rPh"  # how a word is spoken, in Japanese
-            in_text = tag == "t" and not is_sound
-
-        def end(tag: str) -> None:
-            nonlocal in_text, is_sound
-            in_text, is_sound = False, is_sound and tag != "rPh"
-
-        def data(text: str) -> None:
-            if in_text:
-                texts[-1] += text
-
-        _parse(self._package, "xl/sharedStrings.xml", start, end, data)
-        return texts
+        in_text = is_phonetic = False
+        for kind, given in self._events("xl/sharedStrings.xml"):
+            if kind in ("<rPh", "rPh>"):
+                is_phonetic = kind == "<rPh"
+            elif kind == "si>":
+                yield "".join(texts)
+                texts.clear()
+            elif not kind and in_text:
+                texts.append(given)
+            if kind:
+                in_text = kind == "<t" and not is_phonetic
 
     def _styles(self) -> list[bool]:
-        """Whether each style of cells shows a date."""
+        """Return whether each style of cells shows a date."""
         own: dict[int, bool] = {}
-        dated: list[bool] = []
+        found: list[bool] = []
         in_cells = False
-
-        def start(tag: str, given: dict[str, str]) -> None:
-            nonlocal in_cells
-            if tag == "numFmt":
+        for kind, given in self._events("xl/styles.xml"):
+            if kind == "<numFmt":
                 bare = re.sub(r'"[^"]*"|\[[^\]]*\]|\\.', "", given.get("formatCode", ""))
                 own[int(given.get("numFmtId", 0))] = bool(re.search("[dmyhs]", bare.lower()))
-            elif tag == "cellXfs":
-                in_cells = True
-            elif tag == "xf" and in_cells:
+            elif kind in ("<cellXfs", "cellXfs>"):
+                in_cells = kind == "<cellXfs"
+            elif kind == "<xf" and in_cells:
                 number = int(given.get("numFmtId") or 0)
-                dated.append(own.get(number, number in _DATES))
+                found.append(own.get(number, number in _DATE_FORMATS))
+        return found
 
-        def end(tag: str) -> None:
-            nonlocal in_cells
-            in_cells = in_cells and tag != "cellXfs"
+    def _events(self, part: str) -> Iterator[Event]:
+        """Yield the tags and texts of a part, none if the workbook has no such part."""
+        if part not in self._parts:
+            return
+        events: list[Event] = []
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = lambda tag, given: events.append((f"<{_local(tag)}", given))
+        parser.EndElementHandler = lambda tag: events.append((f"{_local(tag)}>", None))
+        parser.CharacterDataHandler = lambda text: events.append(("", text))
+        parser.StartDoctypeDeclHandler = _refuse
+        left = _MOST_XML
+        with self._package.open(part) as stream:
+            while chunk := stream.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise NoTable("an Excel workbook that is too large: save the list as CSV")
+                parser.Parse(chunk, False)
+                yield from events
+                events.clear()
+        parser.Parse(b"", True)
+        yield from events
 
-        _parse(self._package, "xl/styles.xml", start, end)
-        return dated
 
-    def _first_day(self) -> int:
-        days = 0
+def _local(tag: str) -> str:
+    return tag.rpartition(":")[2]
 
-        def start(tag: str, given: dict[str, str]) -> None:
-            nonlocal days
-            if tag == "workbookPr" and given.get("date1904") in ("1", "true"):
-                days = _DAYS_TO_1904
 
-        _parse(self._package, "xl/workbook.xml", start)
-        return days
+def _refuse(*_: object) -> None:
+    raise NoTable("an Excel workbook with a document type, as no spreadsheet writes it")
 
 
 def _number(text: str) -> str:
-    """The number as digits. One of more than 15 has been rounded, and is left as that."""
+    """Return the number as digits. Excel has rounded one of more than 15, which stays visible."""
     number = Decimal(text)
     if number != number.to_integral_value():
         return text
@@ -216,33 +205,4 @@ def _column(reference: str, default: int) -> int:
     letters = re.match("[A-Z]{1,3}", reference)
     if not letters:
         return default
-    place = 0
-    for letter in letters[0]:
-        place = place * 26 + ord(letter) - 64
-    return place
-
-
-def _parse(
-    package: zipfile.ZipFile,
-    part: str,
-    start: Start,
-    end: Callable[[str], None] = lambda tag: None,
-    data: Callable[[str], None] = lambda text: None,
-) -> None:
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda tag, given: start(tag.rpartition(":")[2], given)
-    parser.EndElementHandler = lambda tag: end(tag.rpartition(":")[2])
-    parser.CharacterDataHandler = data
-    parser.StartDoctypeDeclHandler = _refuse
-    size = 0
-    with package.open(part) as stream:
-        while more := stream.read(_PART):
-            size += len(more)
-            if size > _MOST_XML:
-                raise NotReadable("an Excel workbook that is too large: save the list as CSV")
-            parser.Parse(more, False)
-    parser.Parse(b"", True)
-
-
-def _refuse(*_: object) -> None:
-    raise NotReadable("an Excel workbook with a document type, as no spreadsheet writes it")
+    return reduce(lambda place, letter: place * 26 + ord(letter) - 64, letters[0], 0)

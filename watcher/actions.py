@@ -183,9 +183,8 @@ class ActionWorker:
         self._alone.discard(action.id)
         self._keyless.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
-            self._book.hasten(
-                action.panel, action.order, self._line.clock() + MIN_GAP, self._line.clock()
-            )
+            now = self._line.clock()
+            self._book.panel(action.panel).hasten(action.order, now + MIN_GAP, now)
         _log(action)
 
 

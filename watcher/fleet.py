@@ -127,10 +127,9 @@ class Fleet:
     async def keep_learnt(self, now: float) -> float:
         """Let old lessons fade, and put on record what is new; returns when to come again."""
         for name in list(self.stations):
-            learnt = self._book.learnt(name)
-            if learnt is not None:
-                learnt.forget(now)
-                await self._store.save_learnt(name, learnt.news(), now=now)
+            learnt = self._book.panel(name).learnt
+            learnt.forget(now)
+            await self._store.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
 
     async def keep_asked(self, now: float) -> float:
@@ -224,8 +223,9 @@ class Fleet:
         now = self._clock()
         learnt = await self._store.learnt(now=now)
         for name, station in fresh.items():
-            known = self._book.learnt(name)
-            if known is None:
+            if name in self._book:
+                known = self._book.panel(name).learnt
+            else:
                 known = Learnt(now)
                 known.load(learnt.get(name, ()))
             load.book.open(name, station.agenda(now), known)
@@ -253,7 +253,7 @@ class Fleet:
 
     def _begin(self, stations: Collection[Station]) -> None:
         for station in stations:
-            self._book.begin(station.name)
+            self._book.panel(station.name).agenda.begin()
 
     def _resume(self, stations: Collection[Station]) -> None:
         for station in stations:

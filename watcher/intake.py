@@ -233,7 +233,7 @@ class Intake:
         if not unseen:
             return
         for order_id in unseen:
-            self._book.hasten(panel, order_id, now, now)
+            self._book.panel(panel).hasten(order_id, now, now)
         self._on_orders({panel})
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -87,7 +87,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     def _ask_all(self) -> None:
         self.poller.begin_anew()
         self.worker.begin_anew()
-        self.book.recall(self.name, self.line.clock())
+        self.book.panel(self.name).agenda.recall(self.line.clock())
         unread = {fault.call for fault in self.line.health.faults}
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from watcher.book import Book
+from watcher.census import Census, count
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
-from watcher.shelf import Census
 from watcher.station import Station
 from watcher.store import Store
 
@@ -59,7 +59,7 @@ class Survey:
         census: dict[str, Census] = {}
         for name, station in list(self._stations.items()):
             stalled_after = station.config.settings.stalled_after
-            for so_far in self._book.census(name, now, stalled_after):
+            for so_far in count(self._book.panel(name).agenda, now, stalled_after):
                 census[name] = so_far
                 spent += self._clock() - began
                 await asyncio.sleep(0)
@@ -72,9 +72,9 @@ class Survey:
     def _tell_short(self) -> None:
         """Log where the budget stops, or begins again, to suffice for `check_within`."""
         for name in self._stations:
-            agenda = self._book.agenda(name)
-            cap = agenda.cap(Phase.OPEN) if agenda else 0.0
-            is_short = agenda is not None and cap > agenda.within
+            agenda = self._book.panel(name).agenda
+            cap = agenda.cap(Phase.OPEN)
+            is_short = cap > agenda.within
             if is_short and name not in self._short:
                 log.warning("panel.budget_short", panel=name, check_within=round(cap))
             elif not is_short and name in self._short:

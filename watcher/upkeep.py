@@ -115,8 +115,8 @@ class Upkeep:
 
     def _some_order(self, now: float) -> str | None:
         """An order that is checked soon, another one each time."""
-        soon = self._book.upcoming(self._line.name, _ORDERS_TRIED, now)
-        return soon[self._probed % len(soon)][0] if soon else None
+        soon = self._book.panel(self._line.name).upcoming(_ORDERS_TRIED, now)
+        return soon[self._probed % len(soon)][1] if soon else None
 
     def _any_call(self, *, has_orders: bool) -> str | None:
         """The cheapest call that the panel can be asked."""
@@ -188,7 +188,7 @@ class Upkeep:
             return
         self._to_review = False  # by now: the other reading may want one while this goes on
         try:
-            await self._ledger.review(self._book.orders(self._line.name), now)
+            await self._ledger.review(self._book.panel(self._line.name).orders(), now)
         except BaseException:
             self._to_review = True
             raise

@@ -119,7 +119,7 @@ async def test_a_kill_loses_no_order_that_was_told_of(tmp_path: Path) -> None:
         await market.ask("status", orders=",".join(map(str, old)))
         await market.restart()
         assert sorted(order.id for order in market.daemon.book.orders()) == sorted(map(str, old))
-        await until(lambda: market.daemon.book.next_due("standard", 0.0) is not None)
+        await until(lambda: market.daemon.book.panel("standard").agenda.next_at(0.0) is not None)
 
 
 async def test_the_orders_that_are_watched_have_every_other_request(tmp_path: Path) -> None:

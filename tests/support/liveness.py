@@ -18,7 +18,7 @@ def forgotten(daemon: Daemon, *, at_rest: bool) -> list[str]:
 
 def _orders(daemon: Daemon, station: Station, at_rest: bool) -> Iterator[str]:
     suspects = {order for ask in station.poller._suspects._waiting for order in ask.ids}
-    for order in daemon.book.orders(station.name):
+    for order in daemon.book.panel(station.name).orders():
         entry = daemon.book.entry(station.name, order.id)
         assert entry is not None
         if entry.state is State.OUT:

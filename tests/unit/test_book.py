@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.factories import an_order, rows_of
 from watcher.book import Book
 from watcher.cadence import MIN_GAP, Agenda, Learnt, Stage, State
+from watcher.census import count
 from watcher.lifecycle import observe
 from watcher.model import Observation, Order, Phase, RowError, Status
 from watcher.records import Records
@@ -19,7 +20,7 @@ from watcher.shelf import Batch
 def a_panel(book: Book, name: str = "p") -> Book:
     agenda = Agenda(Records(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
     book.open(name, agenda, Learnt(0.0))
-    book.begin(name)
+    book.panel(name).agenda.begin()
     return book
 
 
@@ -36,36 +37,36 @@ def ids(batch: Batch) -> list[str]:
 
 def check(book: Book, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
-    sight = book.sights("p", [order_id])[order_id]
+    sight = book.panel("p").sights([order_id])[order_id]
     after = sight.order
     if changes:
         after = msgspec.structs.replace(after, **changes)
         book.replace(after)
-    book.checked(sight, after, now)
+    book.panel("p").checked([(sight, after, 0)], now)
 
 
 def test_nothing_is_taken_before_it_is_due():
-    assert a_book([10.0, 20.0]).take("p", 100, 5.0).ids == []
-    assert a_book([]).take("p", 100, 5.0).ids == []
-    assert a_book([]).next_due("p", 0.0) is None
-    assert Book().next_due("p", 0.0) is None
+    assert a_book([10.0, 20.0]).panel("p").take(100, 5.0).ids == []
+    assert a_book([]).panel("p").take(100, 5.0).ids == []
+    assert a_book([]).panel("p").agenda.next_at(0.0) is None
+    assert Book().panel("p").agenda.next_at(0.0) is None
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
     book = a_book([1.0, 2.0, 3.0])
-    for order_id in book.take("p", 100, 4.0).ids:
+    for order_id in book.panel("p").take(100, 4.0).ids:
         check(book, order_id, 4.0)
     book.add(an_order(id="new", checked_at=None), 20.0)
-    assert ids(book.take("p", 100, 20.0))[0] == "new"
-    assert book.take("p", 100, 20.0).ids == [], "the others filled the request"
+    assert ids(book.panel("p").take(100, 20.0))[0] == "new"
+    assert book.panel("p").take(100, 20.0).ids == [], "the others filled the request"
 
 
 def test_what_was_checked_just_now_is_left_alone():
     book = a_book([1.0, 1.0])
-    book.take("p", 100, 2.0)
+    book.panel("p").take(100, 2.0)
     check(book, "0", 2.0)
     check(book, "1", 5.0)
-    assert ids(book.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
+    assert ids(book.panel("p").take(100, 2.0 + MIN_GAP)) == ["0"]
 
 
 told = {
@@ -93,11 +94,11 @@ observations = st.builds(
 def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: Observation):
     book = a_panel(Book())
     book.add(order, 1.0)
-    batch = book.take("p", 100, 1.0)
+    batch = book.panel("p").take(100, 1.0)
     is_news = observe(order, seen, 5.0) is not None
-    same = book.same("p", batch, [], {order.id: seen}, {order.id: 77})
+    same = book.panel("p").same(batch, [], {order.id: seen}, {order.id: 77})
     assert same == ([] if is_news else [0])
-    book.unchanged("p", batch, same, 5.0)
+    book.panel("p").unchanged(batch, same, 5.0)
     entry = book.entry("p", order.id)
     assert entry is not None
     assert entry.checked_at == (None if is_news else 5.0)
@@ -107,70 +108,70 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
 
 def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
     book = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
-    batch = book.take("p", 100, 1.0)
+    batch = book.panel("p").take(100, 1.0)
     rows = {
         batch.ids[0]: Observation(status=Status.IN_PROGRESS),
         batch.ids[1]: Observation(status=Status.COMPLETED),
         batch.ids[2]: RowError("Incorrect order ID"),
     }
-    same = book.same("p", batch, [], rows, {batch.ids[0]: 77})
+    same = book.panel("p").same(batch, [], rows, {batch.ids[0]: 77})
     assert same == [0]
-    book.unchanged("p", batch, same, 1.0)
-    again = book.take("p", 100, 1.0 + MIN_GAP)
+    book.panel("p").unchanged(batch, same, 1.0)
+    again = book.panel("p").take(100, 1.0 + MIN_GAP)
     assert (again.ids, again.marks) == ([batch.ids[0]], [77])
 
 
 def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
     book = a_book([1.0], status=Status.IN_PROGRESS)
-    batch = book.take("p", 100, 1.0)
+    batch = book.panel("p").take(100, 1.0)
     book.replace(an_order(id="0", phase=Phase.CLOSED))
     book.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
     rows = {"0": Observation(status=Status.IN_PROGRESS)}
-    assert book.same("p", batch, [], rows, {}) == []
-    book.unchanged("p", batch, [0], 1.0)
-    assert book.take("p", 100, 1.0).ids == ["other"]
+    assert book.panel("p").same(batch, [], rows, {}) == []
+    book.panel("p").unchanged(batch, [0], 1.0)
+    assert book.panel("p").take(100, 1.0).ids == ["other"]
 
 
 def test_a_refused_id_fills_no_request():
     book = a_book([1.0, 2.0])
-    book.take("p", 100, 5.0)
-    book.refused("p", "0", 70.0, alone=False)
+    book.panel("p").take(100, 5.0)
+    book.panel("p").refused("0", 70.0, alone=False)
     check(book, "1", 5.0)
-    assert ids(book.take("p", 100, 30.0)) == ["1"]
-    book.put_back("p", ["1"])
-    assert sorted(ids(book.take("p", 100, 70.0))) == ["0", "1"]
-    book.put_back("p", ["0"])
+    assert ids(book.panel("p").take(100, 30.0)) == ["1"]
+    book.panel("p").put_back(["1"])
+    assert sorted(ids(book.panel("p").take(100, 70.0))) == ["0", "1"]
+    book.panel("p").put_back(["0"])
     assert book.entry("p", "0").turn == 70.0, "as it was appointed"
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
     book = a_book([3.0, 1.0, 2.0])
-    book.take("p", 100, 5.0)
-    book.refused("p", "0", 10.0, alone=True)
-    book.put_back("p", ["1", "2"])
-    assert ids(book.take("p", 100, 20.0)) == ["1", "2"]
-    assert ids(book.take("p", 100, 20.0)) == ["0"]
+    book.panel("p").take(100, 5.0)
+    book.panel("p").refused("0", 10.0, alone=True)
+    book.panel("p").put_back(["1", "2"])
+    assert ids(book.panel("p").take(100, 20.0)) == ["1", "2"]
+    assert ids(book.panel("p").take(100, 20.0)) == ["0"]
     check(book, "0", 20.0)
-    book.put_back("p", ["1", "2"])
-    assert sorted(ids(book.take("p", 100, 40.0))) == ["0", "1", "2"]
+    book.panel("p").put_back(["1", "2"])
+    assert sorted(ids(book.panel("p").take(100, 40.0))) == ["0", "1", "2"]
 
 
 def test_what_is_under_way_is_not_taken_again():
     book = a_book([1.0, 2.0])
-    assert ids(book.take("p", 1, 5.0)) == ["0"]
-    assert ids(book.take("p", 100, 5.0)) == ["1"]
-    assert book.take("p", 100, 5.0).ids == []
-    book.put_back("p", ["0"])
-    assert book.next_due("p", 5.0) == 5.0
+    assert ids(book.panel("p").take(1, 5.0)) == ["0"]
+    assert ids(book.panel("p").take(100, 5.0)) == ["1"]
+    assert book.panel("p").take(100, 5.0).ids == []
+    book.panel("p").put_back(["0"])
+    assert book.panel("p").agenda.next_at(5.0) == 5.0
 
 
 def test_hasten_brings_forward_only():
     book = a_book([100.0])
-    book.hasten("p", "0", 200.0, 1.0)
+    book.panel("p").hasten("0", 200.0, 1.0)
     assert book.entry("p", "0").turn == 100.0
-    book.hasten("p", "0", 50.0, 1.0)
+    book.panel("p").hasten("0", 50.0, 1.0)
     assert book.entry("p", "0").turn == 50.0
-    book.hasten("p", "nobody", 1.0, 1.0)
+    book.panel("p").hasten("nobody", 1.0, 1.0)
 
 
 def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
@@ -187,34 +188,34 @@ def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
 def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
     book = a_panel(Book())
     book.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
-    assert book.next_due("p", 1000.0) == 1000.0
+    assert book.panel("p").agenda.next_at(1000.0) == 1000.0
 
 
 def test_the_answers_teach_how_soon_orders_start():
     book = a_book([1.0])
-    book.take("p", 100, 1.0)
+    book.panel("p").take(100, 1.0)
     check(book, "0", 1.0)
     check(book, "0", 61.0, status=Status.IN_PROGRESS)
     assert book.entry("p", "0").started == 31.0, "in the middle between the two checks"
-    assert book.learnt("p").of("7").changes[Stage.PENDING] == 1
+    assert book.panel("p").learnt.of("7").changes[Stage.PENDING] == 1
 
 
 def test_an_answer_that_closes_an_order_teaches_too():
     book = a_book([1.0])
-    book.take("p", 100, 1.0)
+    book.panel("p").take(100, 1.0)
     check(book, "0", 1.0)
     check(book, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
-    assert book.learnt("p").of("7").ends == {"canceled": 1.0}
-    assert book.next_due("p", 1e6) is None
+    assert book.panel("p").learnt.of("7").ends == {"canceled": 1.0}
+    assert book.panel("p").agenda.next_at(1e6) is None
 
 
 def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
     book = a_book([1.0, 2.0])
-    assert book.take("p", 100, 5.0).late == 4.0
+    assert book.panel("p").take(100, 5.0).late == 4.0
     check(book, "0", 5.0)
     check(book, "1", 5.0)
-    assert book.take("p", 1, 34.0).late == 0.0
-    assert book.take("p", 100, 37.0).late == 2.0, "30 s are promised"
+    assert book.panel("p").take(1, 34.0).late == 0.0
+    assert book.panel("p").take(100, 37.0).late == 2.0, "30 s are promised"
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
@@ -222,7 +223,7 @@ def test_a_closed_order_leaves_the_book_and_the_counts():
     order = book.entry("p", "0").order
     book.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
     assert book.entry("p", "0") is None
-    assert ids(book.take("p", 100, 5.0)) == ["1"]
+    assert ids(book.panel("p").take(100, 5.0)) == ["1"]
     assert book.counts["p", Status.PENDING] == 1
     assert book.counts["p", Status.CANCELED] == 0
 
@@ -245,7 +246,7 @@ def test_the_census_counts_what_waits_and_what_stands_still():
     book = a_book([1.0, 2.0, 99.0])
     book.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
     book.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
-    *_, census = book.census("p", 100.0, stalled_after=50.0)
+    *_, census = count(book.panel("p").agenda, 100.0, stalled_after=50.0)
     assert (census.due, census.open, census.guarded, census.stalled) == (4, 4, 1, 3)
     assert (census.oldest_due, census.oldest_open) == (1.0, 0.0)
 
@@ -254,7 +255,7 @@ def test_a_dropped_panel_leaves_nothing():
     book = a_book([1.0])
     book.look_at(book.entry("p", "0").order, 5.0)
     book.drop_panel("p")
-    assert book.next_due("p", 10.0) is None
+    assert book.panel("p").agenda.next_at(10.0) is None
     assert book.next_look() is None
     assert not +book.counts
 
@@ -276,22 +277,22 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
     for move, number in moves:
         now += 1.0
         if move == "take":
-            taken = ids(book.take("p", 100, now))
+            taken = ids(book.panel("p").take(100, now))
             assert not set(taken) & set(under_way)
             under_way += taken
         elif move == "hasten":
-            book.hasten("p", str(number), now - number, now)
+            book.panel("p").hasten(str(number), now - number, now)
         elif under_way:
             order_id = under_way.pop(number % len(under_way))
             if move == "check":
                 check(book, order_id, now)
             elif move == "refuse":
-                book.refused("p", order_id, now + number, alone=number % 2 == 0)
+                book.panel("p").refused(order_id, now + number, alone=number % 2 == 0)
             else:
-                book.put_back("p", [order_id])
+                book.panel("p").put_back([order_id])
     later = 1e6
     rest: list[str] = []
-    while taken := book.take("p", 100, later).ids:
+    while taken := book.panel("p").take(100, later).ids:
         rest += taken
         later += 1.0
     assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
@@ -301,6 +302,6 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
 def test_batches_are_full_while_enough_is_due(count: int):
     book = a_book([1.0] * count)
     sizes = []
-    while taken := book.take("p", 100, 2.0).ids:
+    while taken := book.panel("p").take(100, 2.0).ids:
         sizes.append(len(taken))
     assert sizes == [100] * (count // 100) + ([count % 100] if count % 100 else [])

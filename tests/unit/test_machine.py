@@ -195,7 +195,7 @@ class House(RuleBasedStateMachine):
         known = list(self.panel.orders)
         for number, now in moves.items():
             self.panel.orders[known[number % len(known)]] = now
-        self.at_panel("poll", how, self.daemon.book.next_due(PANEL, self.clock()))
+        self.at_panel("poll", how, self.daemon.book.panel(PANEL).agenda.next_at(self.clock()))
 
     @rule(how=acting)
     def send(self, how: Any) -> None:

@@ -14,7 +14,7 @@ def reason(order: Order, now: float) -> str:
     records = Records("p")
     book.open("p", Agenda(records, 0.0, within=HOUR, ids_per_minute=100.0), Learnt(0.0))
     book.add(order, 0.0)
-    found = book.prospect("p", order.id, now)
+    found = book.panel("p").prospect(order.id, now)
     assert found is not None
     return found.reason
 

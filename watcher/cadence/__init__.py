@@ -8,12 +8,12 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 """
 
 from watcher.cadence.agenda import MIN_GAP, Agenda, after_problem
-from watcher.cadence.entries import Entry, State
-from watcher.cadence.learnt import Learnt, Row, faded, refill_units, units
+from watcher.cadence.entries import Entry, Sight, State
+from watcher.cadence.learnt import Learnt, Row, faded, refill_units
 from watcher.cadence.patience import Patience
 from watcher.cadence.prospects import Lesson, Prospect, lesson, prospect
-from watcher.cadence.stages import Stage, stage_of, status_class
-from watcher.cadence.unchanged import unchanged, waits
+from watcher.cadence.stages import Stage, status_class
+from watcher.cadence.standing import sights, unchanged, waits
 
 __all__ = [
     "MIN_GAP",
@@ -24,6 +24,7 @@ __all__ = [
     "Patience",
     "Prospect",
     "Row",
+    "Sight",
     "Stage",
     "State",
     "after_problem",
@@ -31,9 +32,8 @@ __all__ = [
     "lesson",
     "prospect",
     "refill_units",
-    "stage_of",
+    "sights",
     "status_class",
     "unchanged",
-    "units",
     "waits",
 ]

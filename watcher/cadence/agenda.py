@@ -91,30 +91,24 @@ class Agenda:
         self.time.expect(self._demand / self._caps.ids_per_minute)
         self._is_whole = True
 
-    def answered(self, slot: int, units: float, now: float) -> None:
-        """The order was asked about at `now`; it waits for `units`."""
-        self.records.checked_at[slot] = now
-        self.records.turn[slot] = self.time.v + units
-        self._await_turn(slot)
-
-    def answered_all(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
-        """The same of many at once, whose waits are told in units."""
-        slots = np.asarray(slots)
+    def answered(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
+        """The orders were asked about at `now`; each waits for so many units."""
+        slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
         self._await_turns(slots, self.time.v + np.asarray(waits))
 
     def put_back(self, slots: Iterable[int]) -> None:
         """The request failed, and was no check: first in turn again, or as it was appointed."""
         self.time.interrupt()
-        records = self.records
+        records, first = self.records, list[int]()
         for slot in slots:
             if records.state[slot] != _ASKED:
                 continue
             if records.failures[slot] or records.alone[slot] or records.is_new(slot):
                 self.appoint(slot, records.turn[slot])
             else:
-                records.turn[slot] = self.time.v
-                self._await_turn(slot)
+                first.append(slot)
+        self._await_turns(np.array(first, dtype=np.intp), np.full(len(first), self.time.v))
 
     def hasten(self, slot: int, at: float, now: float) -> None:
         """Ask about the order `at` that time, unless it is asked about or expected sooner."""
@@ -188,14 +182,14 @@ class Agenda:
         self.time.move(self.records.turn[in_turn[-1]] if in_turn else self.time.v, now)
         return taken + in_turn
 
-    def upcoming(self, count: int, now: float) -> list[int]:
-        """The orders that will be asked about first, as far as one can tell."""
+    def upcoming(self, count: int, now: float) -> list[tuple[float, int]]:
+        """Return the times and slots of the orders that are expected to be asked about first."""
         appointed = [*self._appointments.lowest(count), *self._caps.overdue.lowest(count)]
         resting = (slot for _, slots in self._resting for slot in slots)
         found = [*appointed, *self._keys.lowest(count), *resting]
         expected = {slot: self.expected_at(slot, now) for slot in found}
-        timed = [(at, slot) for slot, at in expected.items() if at is not None]
-        return [slot for _, slot in heapq.nsmallest(count, timed)]
+        timed = ((at, slot) for slot, at in expected.items() if at is not None)
+        return heapq.nsmallest(count, timed)
 
     def expected_at(self, slot: int, now: float) -> float | None:
         """When the order will be asked about, as far as one can tell."""
@@ -228,11 +222,7 @@ class Agenda:
     def _await_turns(self, slots: Slots, turns: Floats) -> None:
         np.asarray(self.records.turn)[slots] = turns
         np.asarray(self.records.state)[slots] = _WAITING
-        self._keys.add_all(turns * FINE, slots)
-
-    def _await_turn(self, slot: int) -> None:
-        self.records.state[slot] = _WAITING
-        self._keys.add(int(self.records.turn[slot] * FINE), slot)
+        self._keys.add(turns * FINE, slots)
 
     def _rest(self, slots: list[int]) -> None:
         """Their turn has come before they have rested. Those of one answer rest together."""

@@ -29,22 +29,15 @@ class Buckets:
         self._buckets: dict[int, array[int]] = {}
         self._numbers: list[int] = []
 
-    def add(self, number: int, slot: int) -> None:
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._buckets[number] = array("I")
-            heapq.heappush(self._numbers, number)
-        bucket.append(slot)
-
-    def add_all(self, numbers: Floats, slots: Slots) -> None:
-        """Many at once, by the whole parts of their numbers."""
+    def add(self, numbers: Floats, slots: Slots) -> None:
+        """Put the slots into the buckets of the whole parts of their numbers."""
         buckets = self._buckets
         for number, slot in zip(numbers.astype(int).tolist(), slots.tolist(), strict=True):
             bucket = buckets.get(number)
             if bucket is None:
-                self.add(number, slot)
-            else:
-                bucket.append(slot)
+                bucket = buckets[number] = array("I")
+                heapq.heappush(self._numbers, number)
+            bucket.append(slot)
 
     def first(self) -> int | None:
         return self._numbers[0] if self._numbers else None
@@ -112,8 +105,8 @@ class Buckets:
             for slot in in_turn[:room]:
                 self._state[slot] = _ASKED
             taken += in_turn[:room]
-            for slot in in_turn[room:]:
-                self.add(int(self._turn[slot] * FINE), slot)
+            left_over = np.array(in_turn[room:], dtype=np.intp)
+            self.add(turn[left_over] * FINE, left_over)
             wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn[:room])
         return taken
 

@@ -100,7 +100,7 @@ class Caps:
         """A new order, which is to be asked about at that time."""
         phase = self._records.phase_of(slot)
         self.watched[phase] += 1
-        self._file(slot, at + self.cap(phase))
+        self._file(np.array([slot]), np.array([at + self.cap(phase)]))
 
     def join(self, slots: Slots, shares: Floats, now: float) -> None:
         """Many at once, on record; each comes so far (0 to 1) into the time for the unknown."""
@@ -113,7 +113,7 @@ class Caps:
             latest = limits.latest(slots[some], asked[some])
             unknown = now + limits.blind_within * shares[some]
             latest = np.where(np.isnan(asked[some]), unknown, latest)
-            self._file_all(slots[some], latest.clip(now, now + self._within))
+            self._file(slots[some], latest.clip(now, now + self._within))
 
     def call_up(self, now: float) -> None:
         """Those that are over their caps are overdue: some of them, if they are many."""
@@ -135,16 +135,11 @@ class Caps:
         late_before = self._began - self.cap(phase)
         self._late[phase] += int(np.count_nonzero(~(asked > late_before)))  # NaN: not known
 
-    def _file(self, slot: int, latest: float) -> None:
-        """Look at the order then."""
-        number = self._records.filed[slot] = int(latest / self._width)
-        self._buckets.add(number, slot)
-
-    def _file_all(self, slots: Slots, latest: Floats) -> None:
-        """The same of many."""
+    def _file(self, slots: Slots, latest: Floats) -> None:
+        """Look at each of the orders at its time."""
         numbers = latest / self._width
         np.asarray(self._records.filed)[slots] = numbers.astype(int)
-        self._buckets.add_all(numbers, slots)
+        self._buckets.add(numbers, slots)
 
     def _first_at(self) -> float:
         """When orders are to be looked at again; infinity where there are none."""
@@ -175,7 +170,7 @@ class Caps:
             asked_now = np.full(np.count_nonzero(is_over), now)
             again[is_over] = limits.latest(slots[is_over], asked_now)
         # Not later than an open order's: a guarded one may be open again by then.
-        self._file_all(slots, np.minimum(again, now + self._within))
+        self._file(slots, np.minimum(again, now + self._within))
         for slot, since in zip(slots[is_over].tolist(), latest[is_over].tolist(), strict=True):
             if self._records.state[slot] == _WAITING:
                 self.overdue.add(slot, since)

@@ -2,9 +2,11 @@
 
 from enum import IntEnum
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from watcher.cadence.stages import Stage
 from watcher.model import Order
 from watcher.records import NONE, Records
 
@@ -77,6 +79,19 @@ class Entry:
     def is_new(self) -> bool:
         """Whether its panel has never told of it."""
         return self._records.is_new(self.slot)
+
+
+class Sight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order as it was before an answer, and what its schedule said then."""
+
+    order: Order
+    asked: float | None  # when its panel told of it last, as far as that is known
+    started: float | None  # seen in progress since
+    failures: int
+    alone: bool
+    stage: Stage  # when it was asked about last, and its T in minutes
+    minutes: float
+    since: float  # `started`, estimated where that is None
 
 
 def _time(at: float) -> float | None:

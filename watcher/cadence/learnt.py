@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.cadence.stages import IS_PENDING, Stage, stage_in_progress, status_class
-from watcher.cadence.tables import A_ROOT, COMPLETIONS, LOGS, USUAL_QUANTITY, ServiceRecord, Tables
-from watcher.model import Order, Phase, Status
+from watcher.cadence.entries import Sight
+from watcher.cadence.stages import IS_CONSTANT, Stage, status_class
+from watcher.cadence.tables import A_ROOT, COMPLETIONS, LOGS, ServiceRecord, Tables
+from watcher.model import Order, Status
 
 HALF_LIFE = 5 * 1440.0  # minutes
 SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
@@ -37,8 +38,7 @@ _STAGES = len(Stage)
 _SERVICES = 16  # for which there is room at first
 _HAS_LENGTH = np.array(LASTS) > 0.0
 _LOG_LASTS = np.array([log(minutes) if minutes else 0.0 for minutes in LASTS])
-_PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
-_STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
+_BEGIN_AT_START = frozenset({Stage.STARTING, Stage.MOVING})
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -79,28 +79,20 @@ class Learnt:
         """r: the changes to expect; the hazard is r / T."""
         return 1.0 / self.scale(self.of(service), stage, 1.0)
 
-    def answered(
-        self, before: Order, after: Order, started: float | None, asked: float, now: float
-    ) -> None:
-        """The order was `before` at `asked` and is `after` now.
-
-        It was in progress since `started`; None where that is not known.
-        """
-        gap = (now - asked) / 60.0
-        if gap <= 0.0:
+    def answered(self, sight: Sight, after: Order, now: float) -> None:
+        """Learn from an answer: the order was as in `sight` when it was asked about before."""
+        if sight.asked is None or now <= sight.asked:
             return
+        before, stage, gap = sight.order, sight.stage, (now - sight.asked) / 60.0
         record = self.of(before.service)
-        stage, minutes = standing(record, before, started, asked)
-        if before.status is after.status or (
-            status_class(before.status) == status_class(after.status)
-        ):
-            self._expose(record, stage, minutes, gap)
+        if status_class(before.status) == status_class(after.status):
+            self._expose(record, stage, sight.minutes, gap)
             return
-        self._expose(record, stage, minutes, gap / 2)
-        middle = (now + asked) / 2
-        began = _began(stage, before, started_of(record, before, started))
-        self._count(before.service, stage, (middle - began) / 60.0)
+        self._expose(record, stage, sight.minutes, gap / 2)
+        middle = (now + sight.asked) / 2
+        self._count(record, stage, (middle - _began(sight)) / 60.0)
         if after.status in ENDS:
+            started = sight.started
             self._finished(before, after, None if started is None else (middle - started) / 60.0)
 
     def refill_answered(
@@ -114,7 +106,7 @@ class Learnt:
             return
         self._expose(record, Stage.REFILL, minutes, gap / 2 if changed else gap)
         if changed:
-            self._count(service, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
+            self._count(record, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
 
     def forget(self, now: float) -> None:
         """Let what is old weigh less. To be called now and then."""
@@ -186,14 +178,12 @@ class Learnt:
         return record
 
     def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
-        constant = stage is _MOVING or stage is _GUARDED
-        exposure = gap / minutes if constant else log1p(gap / minutes)
+        exposure = gap / minutes if stage in IS_CONSTANT else log1p(gap / minutes)
         record.exposure[stage] += exposure
         self.tables.touched[record.row] = True
         self.exposure[stage] += exposure
 
-    def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
-        record = self.services[service]
+    def _count(self, record: ServiceRecord, stage: Stage, lasted: float) -> None:
         record.changes[stage] += 1.0
         record.logs[stage] += log(max(lasted, LEAST))
         self._n[stage] += 1.0
@@ -244,48 +234,6 @@ def faded(row: Row, seconds: float) -> Row:
     return Row(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
 
 
-def standing(
-    record: ServiceRecord, order: Order, started: float | None, now: float
-) -> tuple[Stage, float]:
-    """The order's stage and its T in minutes: the time over which its change is expected."""
-    if order.phase is Phase.GUARDED:
-        return _GUARDED, 1.0
-    if order.status in IS_PENDING:
-        return _PENDING, max(0.0, now - order.submitted_at) / 60.0 + record.lasts[_PENDING]
-    return _in_progress(record, order, started_of(record, order, started), now)
-
-
-def _in_progress(
-    record: ServiceRecord, order: Order, since: float, now: float
-) -> tuple[Stage, float]:
-    remains, quantity = order.remains, order.quantity
-    stage = stage_in_progress(remains, quantity, order.progressed_at, since, now)
-    age, usual = max(0.0, now - since) / 60.0, record.minutes_in_progress(quantity)
-    if stage is _MOVING:
-        # The undelivered share by speed, the speed smoothed by what is usual.
-        left = (remains or 0) / (quantity or USUAL_QUANTITY)
-        return stage, max(left / (1.1 - left) * (age + 0.1 * usual), SHORTEST_LEFT)
-    if stage is _STARTING:
-        if remains is None and age < usual:  # the end is expected about when it usually comes
-            return stage, 2 * usual - age
-        return stage, age + (0.0 if remains is None else usual)
-    return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
-
-
-def started_of(record: ServiceRecord, order: Order, started: float | None) -> float:
-    """Since when the order is in progress; as a usual one would where nobody saw it start."""
-    if started is not None:
-        return started
-    return min(order.progressed_at, order.submitted_at + 60.0 * record.lasts[_PENDING])
-
-
-def units(learnt: Learnt, order: Order, started: float | None, now: float) -> float:
-    """The wait until the order's next check, in virtual time: sqrt(T / r)."""
-    record = learnt.of(order.service)
-    stage, minutes = standing(record, order, started, now)
-    return sqrt(learnt.scale(record, stage, minutes))
-
-
 def refill_units(learnt: Learnt, service: str | None, requested: float, now: float) -> float:
     """The same for a refill task that was requested then."""
     record = learnt.of(service)
@@ -293,10 +241,11 @@ def refill_units(learnt: Learnt, service: str | None, requested: float, now: flo
     return sqrt(learnt.scale(record, Stage.REFILL, minutes))
 
 
-def _began(stage: Stage, order: Order, started: float) -> float:
-    if stage is _PENDING:
-        return order.submitted_at
-    return started if stage in (_STARTING, _MOVING) else order.progressed_at
+def _began(sight: Sight) -> float:
+    """When its stage began."""
+    if sight.stage is Stage.PENDING:
+        return sight.order.submitted_at
+    return sight.since if sight.stage in _BEGIN_AT_START else sight.order.progressed_at
 
 
 def _kept(seconds: float) -> float:

@@ -3,11 +3,13 @@
 from math import exp, inf, log, sqrt
 
 import msgspec
+import numpy as np
 
 from watcher.cadence.agenda import Agenda
 from watcher.cadence.entries import Entry, State
-from watcher.cadence.learnt import Learnt, standing
-from watcher.cadence.stages import STILL, Stage
+from watcher.cadence.learnt import Learnt
+from watcher.cadence.stages import IS_CONSTANT, STILL, Stage
+from watcher.cadence.standing import standing
 from watcher.model import Order, Status
 from watcher.wording import times
 
@@ -59,8 +61,8 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
         )
     if entry.is_new:
         return Prospect(at=at, reason="the panel has not told of it yet")
-    record = learnt.of(order.service)
-    stage, minutes = standing(record, order, entry.started, now)
+    found = standing(learnt, agenda.records, np.array([entry.slot]), now)
+    stage, minutes = Stage(int(found.stages[0])), float(found.minutes[0])
     rate = learnt.rate(order.service, stage)
     median = _median(stage, minutes, rate)
     every = 60.0 * agenda.time.minutes_a_unit * sqrt(minutes / rate)
@@ -119,13 +121,13 @@ def _reason(entry: Entry, words: str) -> str:
 
 def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:
     """The chance that nothing changes within so many minutes."""
-    if stage in (Stage.MOVING, Stage.GUARDED):
+    if stage in IS_CONSTANT:
         return exp(-rate * within / minutes)
     return exp(rate * log(minutes / (minutes + within)))
 
 
 def _median(stage: Stage, minutes: float, rate: float) -> float:
     """Minutes until a change is as likely as not."""
-    if stage in (Stage.MOVING, Stage.GUARDED):
+    if stage in IS_CONSTANT:
         return minutes * log(2) / rate
     return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

@@ -49,7 +49,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         station, now = self.stations.get(order.panel), self.clock()
         limit = None if station is None else station.config.settings.stalled_after
         entry = self.book.entry(order.panel, order.id)
-        next_check_at = self.book.next_check(order.panel, order.id, now)
+        next_check_at = self.book.panel(order.panel).next_check(order.id, now)
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
@@ -59,7 +59,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     def prospect(self, order: Order) -> Prospect | None:
         """The order's next check, None where it is closed."""
-        return self.book.prospect(order.panel, order.id, self.clock())
+        return self.book.panel(order.panel).prospect(order.id, self.clock())
 
 
 BACKEND = web.AppKey("backend", Backend)

@@ -120,8 +120,8 @@ async def explain(backend: Backend, request: web.Request) -> tuple[int, Explanat
 
 
 def _service_view(backend: Backend, row: StoredService) -> ServiceView:
-    learnt = backend.book.learnt(row.panel)
-    taught = lesson(learnt, row.service.id, QUANTITIES) if learnt else None
+    learnt = backend.book.panel(row.panel).learnt
+    taught = lesson(learnt, row.service.id, QUANTITIES)
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 

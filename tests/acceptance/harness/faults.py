@@ -114,7 +114,11 @@ class Faults:
 
     async def _garbled(self, fault: Fault) -> None:
         panel = self._panel(fault)
-        ids = [int(o.id) for o in self._stage.daemon.book.orders(fault.panel) if int(o.id) < UNREAL]
+        ids = [
+            int(o.id)
+            for o in self._stage.daemon.book.panel(fault.panel).orders()
+            if int(o.id) < UNREAL
+        ]
         chosen = self._stage.chance.sample(ids, min(len(ids), fault.number * 2))
         panel.world.garble(chosen, panel.now(), self._stage.chance.choice(GARBAGE))
         self._later(_call(lambda: panel.world.release(chosen, panel.now())))

@@ -151,7 +151,7 @@ class Performance:
         """
         longest = 0.0
         for name, station in self.stage.daemon.stations.items():
-            orders = sum(1 for _ in self.stage.daemon.book.orders(name))
+            orders = sum(1 for _ in self.stage.daemon.book.panel(name).orders())
             requests = orders / station.line.client.limit("status")
             longest = max(longest, MINUTE * requests / station.line.pace.rate.per_minute)
         return self.scenario.check_within + MINUTE + 5 * longest

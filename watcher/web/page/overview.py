@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 
 import msgspec
 
@@ -135,11 +136,15 @@ def _checks(backend: Backend, now: float) -> list[Check]:
     """Those that are checked first, whatever their panel."""
     each = CHECKS if len(backend.stations) < 20 else 2
     soon = (
-        Check(panel, order, prospect)
+        (at, panel, order)
         for panel in list(backend.stations)
-        for order, prospect in backend.book.upcoming(panel, each, now)
+        for at, order in backend.book.panel(panel).upcoming(each, now)
     )
-    return heapq.nsmallest(CHECKS, soon, key=lambda check: check.prospect.at or now)
+    return [
+        Check(panel, order, prospect)
+        for _, panel, order in heapq.nsmallest(CHECKS, soon, key=itemgetter(0))
+        if (prospect := backend.book.panel(panel).prospect(order, now)) is not None
+    ]
 
 
 def _of_daemon(backend: Backend) -> Iterator[Need]:

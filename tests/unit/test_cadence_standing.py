@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cadence_kit import sight_of, wait_of
 from tests.unit.factories import DAY, an_order, rows_of
-from watcher.cadence import Agenda, Learnt, Row, Stage, State, stage_of, unchanged, units, waits
+from watcher.cadence import Agenda, Learnt, Row, Stage, State, unchanged, waits
 from watcher.cadence.buckets import FINE
-from watcher.cadence.learnt import started_of
 from watcher.model import FINAL, Order, Phase, Status
 from watcher.records import Records
 
@@ -78,9 +78,8 @@ def asked(cases: list[Case]) -> tuple[Agenda, "np.ndarray[tuple[int], np.dtype[n
 def test_the_waits_of_many_are_those_of_each(some: list[Case]):
     learnt, (agenda, slots) = lessons(), asked(some)
     found = waits(learnt, agenda.records, slots, NOW)
-    assert found.tolist() == pytest.approx(
-        [units(learnt, case.order, case.started, NOW) for case in some], rel=1e-12
-    )
+    alone = [waits(learnt, agenda.records, slots[at : at + 1], NOW)[0] for at in range(len(some))]
+    assert found.tolist() == pytest.approx(alone, rel=1e-12)
 
 
 @given(cases())
@@ -91,19 +90,19 @@ def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
     agenda, slots = asked([case])
     before = list(together.of(order.service).exposure)
     unchanged(agenda, together, slots, NOW)
-    since = started_of(alone.of(order.service), order, case.started)
-    stage = stage_of(order, since, NOW)
+    stage = sight_of(alone, order, case.started, NOW).stage
     more = [b - a for a, b in zip(before, together.of(order.service).exposure, strict=True)]
     assert [at for at, exposure in enumerate(more) if exposure] in ([stage], [])
     assert sum(together.exposure) - sum(alone.exposure) == pytest.approx(sum(more))
-    if stage is stage_of(order, since, NOW - case.asked_ago) and order.submitted_at < NOW - 3600.0:
-        alone.answered(order, order, case.started, NOW - case.asked_ago, NOW)
+    sight = sight_of(alone, order, case.started, NOW - case.asked_ago)
+    if stage is sight.stage and order.submitted_at < NOW - 3600.0:
+        alone.answered(sight, order, NOW)
         told = alone.of(order.service).exposure[stage] - before[stage]
         # Where T is bounded (below by two minutes, or as time passes zero) it is not the same.
         assert isclose(more[stage], told, rel_tol=1e-6) or more[stage] <= log1p(gap * 60.0)
     assert agenda.records.checked_at[slots[0]] == NOW
     assert agenda.records.failures[slots[0]] == 0
-    wait = units(together, order, case.started, NOW)
+    wait = wait_of(together, order, case.started, NOW)
     assert agenda.records.turn[slots[0]] == pytest.approx(agenda.time.v + wait)
     assert [row.service for row in together.news()] == [order.service or ""] * len(
         list(together.rows([order.service]))
@@ -123,8 +122,8 @@ def test_who_is_no_longer_under_way_is_left_alone():
 def test_an_order_that_came_twice_into_a_bucket_is_asked_about_once():
     """As one does that had to rest after its turn had come, while a void place of its was left."""
     agenda, slots = asked([Case(an_order(), None, 60.0)] * 2)
-    agenda.answered_all(slots, [1.0, 1.0], NOW - 60.0)
-    agenda._keys.add(int(agenda.records.turn[0] * FINE), 0)
+    agenda.answered(slots, [1.0, 1.0], NOW - 60.0)
+    agenda._keys.add(np.array([agenda.records.turn[0] * FINE]), np.array([0]))
     agenda.begin()
     assert sorted(agenda.take(100, NOW + 60.0)) == [0, 1]
     assert agenda.take(100, NOW + 60.0) == []

@@ -116,27 +116,8 @@ class Trait(StrEnum):
 
 
 # Those that spoil the request or its answer as a whole.
-FAULTS = frozenset(
-    {
-        Trait.RATE_LIMITED,
-        Trait.HTML_200,
-        Trait.HTML_BLOCKED,
-        Trait.HTML_503,
-        Trait.CLOSE_BEFORE,
-        Trait.RESET,
-        Trait.STALL_BEFORE,
-        Trait.CLOSE_AFTER,
-        Trait.HTML_504_AFTER,
-        Trait.LIMIT_429_AFTER,
-        Trait.EMPTY_BODY,
-        Trait.CUT_ANSWER,
-        Trait.BROKEN_JSON,
-        Trait.WRONG_TYPES,
-        Trait.HUGE_ANSWER,
-        Trait.ENDLESS_ANSWER,
-        Trait.STALL,
-    }
-)
+_ALL = tuple(Trait)
+FAULTS = frozenset(_ALL[_ALL.index(Trait.RATE_LIMITED) : _ALL.index(Trait.STALL) + 1])
 
 # What a trait's amount is unless its switch says otherwise: seconds or bytes.
 AMOUNTS = {

@@ -13,7 +13,7 @@ from watcher.panels.protocol.refusals import Refusal, Refused
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PRICE_LIST, Service
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
-from watcher.simulator.forms import Wanted, WantedPosts, read_form
+from watcher.simulator.forms import read_form
 from watcher.simulator.ledger import Ledger
 from watcher.simulator.orders import (
     FINAL,
@@ -27,15 +27,6 @@ from watcher.simulator.orders import (
 )
 from watcher.simulator.overrides import Overrides
 from watcher.simulator.refills import Refills
-from watcher.simulator.series import (
-    EXPIRED,
-    Part,
-    Series,
-    SeriesRow,
-    parts,
-    series_of,
-    series_row,
-)
 
 SEEDED_LINK = "https://example.com/seeded"
 
@@ -62,7 +53,6 @@ class World:
         self._ledger = Ledger(Decimal(balance), self._refund)
         self._next = first_order
         self._orders: dict[int, Order] = {}
-        self._series: dict[int, Series] = {}
         self._cancels: dict[int, float] = {}
         self._links: dict[str, list[int]] = {}
         self._overrides = Overrides()
@@ -76,16 +66,16 @@ class World:
         fate: Fate | None = None,
         once_a_link: bool = False,
     ) -> int:
-        """Place an order as a customer does; its id."""
+        """Place an order as a customer does; returns its id."""
         service = self._service(sent.get("service", ""))
-        wanted = read_form(service, sent)
-        link = wanted.link if isinstance(wanted, Wanted) else wanted.username
+        link, quantity = read_form(service, sent)
         if once_a_link and self._is_active(link, now):
             raise Refused(Refusal.DUPLICATE)
-        coming = self._pay(service, wanted, now)
+        paid = service.price(quantity)
+        self._ledger.spend(paid, now)
         if fate is None and self.next_fates:
             fate = self.next_fates.popleft()
-        order = self._place_wanted(service, wanted, link, coming, now, fate)
+        order = self._register(Order(service.service, link, quantity, paid, now, fate))
         self._links.setdefault(link, []).append(order)
         return order
 
@@ -131,13 +121,9 @@ class World:
         found = self._orders[order]
         return found.fate or draw(self.services[found.service].habits, self.seed, order)
 
-    def status(self, order: int, now: float) -> OrderRow | SeriesRow:
+    def status(self, order: int, now: float) -> OrderRow:
         """What the order is by its fate, whatever was forced upon it."""
-        found = self.order(order, now)
-        series = self._series.get(order)
-        if series is not None:
-            return series_row(series, lambda part: self._word(part, now), now)
-        return row_at(found, self.fate(order), now, self._cancels.get(order, NEVER))
+        return self._row(order, self.order(order, now), now)
 
     def row(self, order: int, now: float) -> object:
         """What the panel answers for the order: raw fields by name, unless it was garbled."""
@@ -154,8 +140,6 @@ class World:
     def refill(self, order: int, now: float) -> int:
         """Take a refill, which has its effect later; its id."""
         service = self.services[self.order(order, now).service]
-        if order in self._series:
-            raise Refused(Refusal.NOT_COMPLETED)
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
 
@@ -167,7 +151,7 @@ class World:
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise Refused(Refusal.CANCEL_DISABLED)
-        if order in self._series or self._word(order, now) in FINAL:
+        if self._word(order, now) in FINAL:
             raise Refused(Refusal.CANCEL_FINISHED)
         if order in self._cancels:
             raise Refused(Refusal.CANCEL_RUNNING)
@@ -185,11 +169,7 @@ class World:
 
     def spent(self, now: float) -> Decimal:
         """What all orders cost at that time; together with the balance it never changes."""
-        charges = (
-            row_at(found, self.fate(order), now, self._cancels.get(order, NEVER)).charge
-            for order, found in self._orders.items()
-            if order not in self._series
-        )
+        charges = (self._row(order, found, now).charge for order, found in self._orders.items())
         return sum(charges, NOTHING)
 
     def force(self, orders: int | Iterable[int], now: float, **fields: object) -> None:
@@ -226,47 +206,13 @@ class World:
         return service.min + (most - service.min) * steps // 10
 
     def _is_active(self, link: str, now: float) -> bool:
-        ended = FINAL | {EXPIRED}
-        return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
-
-    def _pay(self, service: Service, wanted: Wanted | WantedPosts, now: float) -> list[Part]:
-        """Pay for all orders that the form comes to."""
-        coming = parts(service, wanted, self.seed, self._next + 1, now)
-        if not coming:
-            raise Refused(Refusal.PARAMETER, "expiry")
-        self._ledger.spend(sum((service.price(p.quantity) for p in coming), NOTHING), now)
-        return coming
-
-    def _place_wanted(
-        self,
-        service: Service,
-        wanted: Wanted | WantedPosts,
-        link: str,
-        coming: list[Part],
-        now: float,
-        fate: Fate | None,
-    ) -> int:
-        if isinstance(wanted, Wanted) and wanted.runs == 1:
-            return self._place(service, link, coming[0], fate)
-        number = self._number(Order(service.service, link, 0, NOTHING, now, fate))
-        self._series[number] = series_of(wanted, self._next, coming)
-        for part in coming:
-            self._place(service, link, part, fate)
-        return number
-
-    def _place(self, service: Service, link: str, part: Part, fate: Fate | None) -> int:
-        paid = service.price(part.quantity)
-        return self._register(Order(service.service, link, part.quantity, paid, part.at, fate))
-
-    def _number(self, order: Order) -> int:
-        number = self._next
-        self._next += 1
-        self._orders[number] = order
-        return number
+        return any(self._word(order, now) not in FINAL for order in self._links.get(link, ()))
 
     def _register(self, order: Order, settled_until: float = -NEVER) -> int:
         """Give the order its id; refunds up to a time were settled before the world began."""
-        number = self._number(order)
+        number = self._next
+        self._next += 1
+        self._orders[number] = order
         fate = self.fate(number)
         if refundable(order, fate) and ends_at(order, fate) > settled_until:
             self._ledger.expect(number, ends_at(order, fate))
@@ -277,8 +223,10 @@ class World:
         if order in self._overrides or self._ended(order) != at:
             return NOTHING
         found = self._orders[order]
-        row = row_at(found, self.fate(order), at, self._cancels.get(order, NEVER))
-        return found.paid - row.charge
+        return found.paid - self._row(order, found, at).charge
+
+    def _row(self, order: int, found: Order, now: float) -> OrderRow:
+        return row_at(found, self.fate(order), now, self._cancels.get(order, NEVER))
 
     def _word(self, order: int, now: float) -> str:
         forced = self._overrides.status(order)

@@ -9,7 +9,7 @@ from typing import Any
 
 from query import STEP, Field, Series, Source, name_of
 
-AXIS, FOOT = 56, 24  # pixels beside and below a graph
+AXIS, FOOT, TOP = 70, 24, 10  # pixels beside, below and above a graph
 
 
 def graph(
@@ -45,7 +45,7 @@ def graph(
         return AXIS + (wide - AXIS) * (at - source.start) / (source.end - source.start)
 
     def y(value: float) -> float:
-        return 4 + (deep - 4) * (1 - (value - ticks[0]) / (ticks[-1] - ticks[0]))
+        return TOP + (deep - TOP) * (1 - (value - ticks[0]) / (ticks[-1] - ticks[0]))
 
     drawn = [*_grid(Field(panel), ticks, source, wide, x, y)]
     for number, (field, (base, top)) in enumerate(zip(fields, tops, strict=True)):

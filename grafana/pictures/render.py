@@ -79,7 +79,7 @@ def _stat(panel: Mapping[str, Any], found: Sequence[Sequence[Series]]) -> str:
     text = field.text(value)
     if one and panel["options"]["textMode"] == "name":
         text = name_of(panel["targets"][0], one)
-    size = "font-size: 22px; " if len(text) > 8 else ""
+    size = "font-size: 24px; " if len(text) > 7 else ""
     return f'<div class="stat" style="{size}background: {field.color(value)}">{escape(text)}</div>'
 
 

@@ -1,6 +1,6 @@
-"""Slots in buckets by whole numbers: each takes four bytes, and no sorting of a million.
+"""Bucket queue of order slots (4 bytes each); avoids sorting.
 
-A bucket may hold slots that have become stale: their state or their key tell.
+Deletion is lazy: a bucket may hold stale slots, which their state or their turn tell.
 """
 
 import heapq
@@ -20,10 +20,10 @@ _ASKED, _WAITING = int(State.ASKED), int(State.WAITING)
 
 
 class Buckets:
-    """Slots by numbers, lowest first."""
+    """Slots by whole numbers, lowest first."""
 
     def __init__(self, records: Records) -> None:
-        self.early: list[int] = []  # taken out: their turn was there before they had rested
+        self.early: list[int] = []  # taken out: within MIN_GAP of their last check
         self._state, self._turn = records.state, records.turn
         self._checked_at = records.checked_at
         self._buckets: dict[int, array[int]] = {}
@@ -40,10 +40,11 @@ class Buckets:
             bucket.append(slot)
 
     def first(self) -> int | None:
+        """Return the number of the first bucket."""
         return self._numbers[0] if self._numbers else None
 
     def take(self, limit: int, last: float = inf) -> tuple[Slots, Slots]:
-        """The first so many slots, and the numbers of their buckets, of those up to `last`."""
+        """Remove and return up to `limit` slots and their buckets' numbers, up to number `last`."""
         slots, numbers, lengths = array("I"), list[int](), list[int]()
         while self._numbers and self._numbers[0] <= last and len(slots) < limit:
             number = self._numbers[0]
@@ -58,10 +59,10 @@ class Buckets:
         return np.array(slots, dtype=np.intp), np.repeat(np.array(numbers, dtype=np.intp), lengths)
 
     def clear(self, rested: float) -> bool:
-        """Whether what is first has its turn, or nothing is left: what is stale before it goes.
+        """Drop stale slots from the front; False where a limit left some.
 
-        So many at once: who is asked about before its turn stays here until then, and after a start
-        that may be all. Who was checked after `rested` is early.
+        Orders that were asked about before their turn stay here until then: after a start that may
+        be all. Those that were checked after `rested` go to `early`.
         """
         left = _STALE_AT_ONCE
         while self._numbers:
@@ -81,15 +82,15 @@ class Buckets:
         return True
 
     def lowest(self, count: int) -> list[int]:
-        """About so many slots of the first buckets."""
+        """Return about `count` slots of the first buckets."""
         numbers = heapq.nsmallest(count, self._numbers)
         slots = (slot for number in numbers for slot in self._buckets[number])
         return list(islice(slots, count))
 
     def take_waiting(self, limit: int, rested: float) -> list[int]:
-        """Up to so many slots in their turn, as far as there are few stale ones between them.
+        """Take up to `limit` waiting slots; fewer where many stale ones come between.
 
-        Who was checked after `rested` is early.
+        Those that were checked after `rested` go to `early`.
         """
         taken: list[int] = []
         wanted, left = limit, _NOT_TAKEN_AT_ONCE
@@ -111,5 +112,5 @@ class Buckets:
         return taken
 
     def _pop(self) -> None:
-        """The first bucket is empty."""
+        """Remove the first bucket, which is empty."""
         del self._buckets[heapq.heappop(self._numbers)]

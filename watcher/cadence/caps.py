@@ -1,4 +1,4 @@
-"""How long an order waits for its check at the most, and how this is made good after a start."""
+"""Deadlines: how long an order waits for its check at most, also after a start."""
 
 from collections import Counter
 from math import inf
@@ -15,7 +15,7 @@ from watcher.records import GUARDED, NONE, OPEN, PHASES, Records
 GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
 # Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
 SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
-LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # the same after a start
+LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
 _BLIND = 0.05  # of its cap, in which an open order is asked about when its last check is not known
 _FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
 _OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
@@ -28,7 +28,7 @@ _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
-    """Of the orders of one phase at one panel. All in seconds; `began` and `calm_at` Unix time."""
+    """Deadlines of one phase at one panel, in seconds; `began` and `calm_at` are Unix times."""
 
     began: float  # the start
     cap: float
@@ -38,25 +38,25 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     least: float  # for so long at the least
 
     def latest(self, slots: Slots, asked: Floats) -> Floats:
-        """When orders are to be asked about again that were asked about then (NaN: not known)."""
+        """Return the orders' deadlines, by when they were asked about last (NaN: not known)."""
         spread = slots * 619 % 1024 / 1024
         before = np.maximum(asked + self.cap, self.began + self.late_within * spread)
         before = np.where(np.isnan(asked), self.began + self.blind_within * spread, before)
         return np.where(asked >= self.began, asked + self._after(asked), before)
 
     def _after(self, asked: Floats) -> Floats:
-        """Where most were late and asked about at once, their caps would come together ever after.
+        """Spread the next deadlines after a rush: equal caps would bring it again and again.
 
-        So their next ones come apart, but not those of one request: the next is full, too.
+        Orders of one request stay together, so that the next request is full, too.
         """
         apart = self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
         return np.where(asked >= self.calm_at, self.cap, apart)
 
 
 class Caps:
-    """One panel's orders in buckets of real time: who has waited for as long as it may?
+    """One panel's deadlines: a bucket queue of real times.
 
-    An order that is asked about is not filed anew: it is looked at when its time has come.
+    A check does not move its order: the deadline is computed anew when the old one has come.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Caps:
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
     def cap(self, phase: Phase) -> float:
-        """Seconds that one of these orders waits at the most: as promised, in a large budget."""
+        """Return the seconds that such an order waits at most; longer in a small budget."""
         needed = self._seconds(self.watched[phase], SHARES[phase])
         return max(self.promise(PHASES.index(phase)), needed)
 
     def limits(self, phase: Phase) -> Limits:
-        """What holds for one of these orders now."""
+        """Return the phase's deadlines as of now."""
         cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
         late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
         is_rush = is_open and 2 * late > self._joined[phase]
@@ -93,17 +93,17 @@ class Caps:
         )
 
     def promise(self, phase: int) -> float:
-        """Seconds that an order in the phase of this code waits, if the budget allows it."""
+        """Return the seconds that an order of this phase waits, if the budget allows it."""
         return max(self._within, GUARDED_WITHIN) if phase == GUARDED else self._within
 
     def enter(self, slot: int, at: float) -> None:
-        """A new order, which is to be asked about at that time."""
+        """Add a new order that will be asked about `at` that time."""
         phase = self._records.phase_of(slot)
         self.watched[phase] += 1
         self._file(np.array([slot]), np.array([at + self.cap(phase)]))
 
     def join(self, slots: Slots, shares: Floats, now: float) -> None:
-        """Many at once, on record; each comes so far (0 to 1) into the time for the unknown."""
+        """Add orders of a start; `shares` (0 to 1) spread those whose last check is not known."""
         phases = np.asarray(self._records.phase)[slots]
         asked = np.asarray(self._records.checked_at)[slots]
         for code, phase in _PHASES:
@@ -116,38 +116,38 @@ class Caps:
             self._file(slots[some], latest.clip(now, now + self._within))
 
     def call_up(self, now: float) -> None:
-        """Those that are over their caps are overdue: some of them, if they are many."""
+        """Move orders past their deadline to `overdue`, some at a time."""
         self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
         if len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
             self._look(now)
 
     def next_at(self, now: float) -> float:
-        """When some are to be called up; infinity where none are, or enough are overdue."""
+        """Return when to call `call_up` again; infinity where there is no need."""
         if len(self.overdue) >= _OVERDUE_AT_ONCE:
             return inf
         first = self._first_at()
         return first if first > now else now + GO_ON_AFTER
 
     def _note_joined(self, phase: Phase, asked: Floats) -> None:
-        """How many there are, and how many of them are late."""
+        """Count the orders of a start, and those of them that are late."""
         self.watched[phase] += len(asked)
         self._joined[phase] += len(asked)
         late_before = self._began - self.cap(phase)
         self._late[phase] += int(np.count_nonzero(~(asked > late_before)))  # NaN: not known
 
     def _file(self, slots: Slots, latest: Floats) -> None:
-        """Look at each of the orders at its time."""
+        """Put the orders into the buckets of these times."""
         numbers = latest / self._width
         np.asarray(self._records.filed)[slots] = numbers.astype(int)
         self._buckets.add(numbers, slots)
 
     def _first_at(self) -> float:
-        """When orders are to be looked at again; infinity where there are none."""
+        """Return the time of the first bucket; infinity where there is none."""
         bucket = self._buckets.first()
         return inf if bucket is None else bucket * self._width
 
     def _look(self, now: float) -> None:
-        """At some whose time has come; a slot that is filed elsewhere by now is not meant."""
+        """Check the deadlines of some orders whose bucket has come; skips stale entries."""
         slots, numbers = self._buckets.take(_LOOKED_AT_ONCE, now / self._width)
         filed = np.asarray(self._records.filed)
         is_meant = (np.asarray(self._records.state)[slots] != _OUT) & (filed[slots] == numbers)
@@ -160,7 +160,7 @@ class Caps:
                 self._hold(some, self.limits(phase), now)
 
     def _hold(self, slots: Slots, limits: Limits, now: float) -> None:
-        """Call up the orders that are over their caps, and look at each again."""
+        """Move orders past their deadline to `overdue`, and file each order anew."""
         checked_at = np.asarray(self._records.checked_at)[slots]
         latest = limits.latest(slots, checked_at)
         is_early = latest > now + self._width
@@ -176,5 +176,5 @@ class Caps:
                 self.overdue.add(slot, since)
 
     def _seconds(self, orders: int, share: float) -> float:
-        """That it takes to ask about so many with this share of the budget."""
+        """Return how long asking about so many orders takes with a share of the budget."""
         return 60.0 * orders / (share * max(self.ids_per_minute, 1e-9))

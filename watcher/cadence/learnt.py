@@ -1,9 +1,10 @@
-"""What a panel's orders have taught: how soon each service's orders change, stage by stage.
+"""Hazard model of a panel: how soon orders of each service change, stage by stage.
 
 Three numbers a service and stage: changes, exposure, and the sum of the logarithms of how long
-the stage lasted. An answer after g minutes adds exposure ln((T+g)/T) (moving and guarded:
-g/T); a change of status class counts as one, and lies in the middle between two checks. Old
-numbers are forgotten with a half-life. Minutes within, seconds outside.
+the stage lasted. The hazard rate is r / T with r = changes / exposure. An answer after g minutes
+adds the exposure ln((T+g)/T), or g/T in stages with a constant hazard. A change of status class
+counts as one event, in the middle between two checks. Old numbers decay with a half-life. Minutes
+within, seconds outside.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ _BEGIN_AT_START = frozenset({Stage.STARTING, Stage.MOVING})
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of what was learnt, as it is stored: `what` is a stage, "duration" or an end."""
+    """A stored number of the model; `what` is a stage, "duration" or an end."""
 
     service: str
     what: str
@@ -52,7 +53,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Learnt:
-    """One panel's statistics, by service."""
+    """The hazard model of one panel's services.
+
+    A service borrows SMOOTHING pseudo-events from its panel (shrinkage).
+    """
 
     def __init__(self, now: float) -> None:
         self.tables = Tables(_SERVICES)
@@ -64,11 +68,11 @@ class Learnt:
         self._as_of = now
 
     def of(self, service: str | None) -> ServiceRecord:
-        """The service's numbers, empty where nothing was learnt."""
+        """Return the service's numbers; adds a service without history."""
         return self.services.get(service) or self._begin(service)
 
     def scale(self, record: ServiceRecord, stage: Stage, minutes: float) -> float:
-        """T / r: the square of the wait, in units."""
+        """Return T / r: the square of the wait, in units."""
         return (
             minutes
             * (record.exposure[stage] + self.borrowed[stage])
@@ -76,7 +80,7 @@ class Learnt:
         )
 
     def rate(self, service: str | None, stage: Stage) -> float:
-        """r: the changes to expect; the hazard is r / T."""
+        """Return r: the hazard rate is r / T."""
         return 1.0 / self.scale(self.of(service), stage, 1.0)
 
     def answered(self, sight: Sight, after: Order, now: float) -> None:
@@ -98,7 +102,7 @@ class Learnt:
     def refill_answered(
         self, service: str | None, requested: float, asked: float, now: float, changed: bool
     ) -> None:
-        """A refill task that was open at `asked` is final now, or not."""
+        """Learn from an answer about a refill task that was open at `asked`."""
         record = self.of(service)
         gap = (now - asked) / 60.0
         minutes = max(0.0, asked - requested) / 60.0 + record.lasts[Stage.REFILL]
@@ -109,7 +113,7 @@ class Learnt:
             self._count(record, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
 
     def forget(self, now: float) -> None:
-        """Let what is old weigh less. To be called now and then."""
+        """Decay old numbers; call it now and then."""
         keep = _kept(now - self._as_of)
         self._as_of = now
         tables = self.tables
@@ -120,14 +124,14 @@ class Learnt:
         self._sum_up()
 
     def news(self) -> list[Row]:
-        """The rows of all services of which something was learnt since this was last asked."""
+        """Return the rows of all services that changed since the last call."""
         touched = self.tables.touched
         services = [service for service, record in self.services.items() if touched[record.row]]
         touched[:] = False
         return list(self.rows(services))
 
     def rows(self, services: Iterable[str | None]) -> Iterator[Row]:
-        """What is to be stored of these services; `load` takes it back."""
+        """Yield what is to be stored of these services; `load` reads it."""
         for service in services:
             record = self.of(service)
             name = service or ""
@@ -141,7 +145,7 @@ class Learnt:
                 yield Row(name, end, count)
 
     def load(self, rows: Iterable[Row]) -> None:
-        """Add what was stored, as of now, to what is known."""
+        """Add stored rows, already decayed until now."""
         for row in rows:
             record = self.of(row.service or None)
             if row.what.upper() in Stage.__members__:
@@ -159,7 +163,7 @@ class Learnt:
     def expose(
         self, rows: NDArray[np.intp], stages: NDArray[np.intp], exposure: NDArray[np.float64]
     ) -> None:
-        """Orders of the services in these rows were in these stages for so long, unchanged."""
+        """Add exposure: orders of these services (rows) were in these stages, unchanged."""
         tables = self.tables
         np.add.at(tables.exposure, (rows, stages), exposure)
         tables.touched[rows[exposure > 0.0]] = True
@@ -203,7 +207,7 @@ class Learnt:
             self._derive(slice(record.row, record.row + 1))
 
     def _derive(self, rows: slice) -> None:
-        """What follows from the numbers of these services: how long their stages last."""
+        """Compute how long the stages of these services last."""
         tables, borrowed = self.tables, SMOOTHING * _LOG_LASTS
         logs, changes = tables.logs[rows] + borrowed, tables.changes[rows] + SMOOTHING
         tables.lasts[rows] = np.where(_HAS_LENGTH, _exp(logs / changes), 0.0)
@@ -220,7 +224,7 @@ class Learnt:
         ]
 
     def _sum_up(self) -> None:
-        """The panel's sums anew: what was added up one by one drifts."""
+        """Recompute the panel's sums: what was added up one by one drifts."""
         tables = self.tables
         self._n, self.exposure = tables.changes.sum(0).tolist(), tables.exposure.sum(0).tolist()
         self._root = tables.finished[:, :A_ROOT].sum(0).tolist()
@@ -229,20 +233,20 @@ class Learnt:
 
 
 def faded(row: Row, seconds: float) -> Row:
-    """What is left of it after so long."""
+    """Return the row as it has decayed after so many seconds."""
     keep = _kept(seconds)
     return Row(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
 
 
 def refill_units(learnt: Learnt, service: str | None, requested: float, now: float) -> float:
-    """The same for a refill task that was requested then."""
+    """Return the wait until the next check of a refill task, in virtual time: sqrt(T / r)."""
     record = learnt.of(service)
     minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
     return sqrt(learnt.scale(record, Stage.REFILL, minutes))
 
 
 def _began(sight: Sight) -> float:
-    """When its stage began."""
+    """Return when the order's stage began."""
     if sight.stage is Stage.PENDING:
         return sight.order.submitted_at
     return sight.since if sight.stage in _BEGIN_AT_START else sight.order.progressed_at
@@ -253,6 +257,6 @@ def _kept(seconds: float) -> float:
 
 
 def _exp(mean_log: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A typical duration, from a second to ten years."""
+    """Return a typical duration (geometric mean), from a second to ten years."""
     typical: NDArray[np.float64] = np.exp(mean_log.clip(-4.1, 15.5))
     return typical

@@ -1,4 +1,4 @@
-"""What people are told: when an order will be checked next and why then, and what was learnt."""
+"""Forecast for people: when and why an order is checked next, and a service's statistics."""
 
 from math import exp, inf, log, sqrt
 
@@ -27,7 +27,7 @@ WORDS = {
 
 
 class Prospect(msgspec.Struct, frozen=True, kw_only=True):
-    """An order's next check. `stage` is None where the panel does not tell of the order."""
+    """Forecast of an order. `stage` is None where the panel does not answer about the order."""
 
     at: float | None
     reason: str
@@ -39,9 +39,9 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learnt of a service; durations in seconds, shares from 0 to 1.
+    """Statistics of a service; durations in seconds, shares from 0 to 1.
 
-    `orders` is how many ends the shares rest on, old ones weighing less.
+    `orders` counts the ends behind the shares; old ones weigh less.
     """
 
     start_delay: float | None
@@ -53,7 +53,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospect:
-    """What follows from what is known now."""
+    """Return the forecast as of now."""
     at, order = agenda.expected_at(entry.slot, now), entry.order
     if entry.failures:
         return Prospect(
@@ -78,7 +78,7 @@ def prospect(agenda: Agenda, learnt: Learnt, entry: Entry, now: float) -> Prospe
 
 
 def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson | None:
-    """What the service's orders have taught; None where that is nothing."""
+    """Return the service's statistics; None where there are none."""
     record = learnt.services.get(service)
     if record is None or not any(record.exposure):
         return None
@@ -99,7 +99,7 @@ def lesson(learnt: Learnt, service: str, quantities: tuple[int, ...]) -> Lesson 
 
 
 def _words(order: Order, stage: Stage, now: float) -> str:
-    """How far the order is, without a word that what is shown of it contradicts."""
+    """Describe the order's stage; never contradicts the values shown beside it."""
     if stage is Stage.PENDING and order.status is Status.UNKNOWN:
         return "its status is not understood: it is checked as if it waited to start"
     if stage is Stage.STARTING and order.remains is None:
@@ -120,14 +120,14 @@ def _reason(entry: Entry, words: str) -> str:
 
 
 def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:
-    """The chance that nothing changes within so many minutes."""
+    """Return the chance that nothing changes within so many minutes (survival function)."""
     if stage in IS_CONSTANT:
         return exp(-rate * within / minutes)
     return exp(rate * log(minutes / (minutes + within)))
 
 
 def _median(stage: Stage, minutes: float, rate: float) -> float:
-    """Minutes until a change is as likely as not."""
+    """Return the minutes until a change is as likely as not."""
     if stage in IS_CONSTANT:
         return minutes * log(2) / rate
     return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

@@ -1,4 +1,4 @@
-"""The journal and the switches over HTTP, for tests against a panel in another process."""
+"""HTTP control of a simulated panel, for tests against one in another process."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,14 +15,14 @@ from watcher.simulator.world import World
 
 
 class Force(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields to answer for some orders."""
+    """Overrides for some orders."""
 
     orders: list[int]
     fields: dict[str, object]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /control` may ask for, all of it at once; carried out in this order."""
+    """The body of `POST /control`; carried out in this order."""
 
     off: list[Trait] | None = None
     on: list[Switch] = []
@@ -34,7 +34,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Control:
-    """Carries out commands upon one panel."""
+    """Routes that control one panel."""
 
     def __init__(
         self,

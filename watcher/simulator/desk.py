@@ -1,4 +1,4 @@
-"""Answers requests as a panel does: checks key and form, asks the world, writes the answer."""
+"""Request handlers of a simulated panel: check key and form, act on the world, encode."""
 
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
@@ -28,7 +28,7 @@ _PAGE = (
 
 
 class Reply(NamedTuple):
-    """An answer as it would leave if nothing happened to it on the way."""
+    """A response before transport faults."""
 
     body: bytes
     http: int = 200
@@ -37,7 +37,7 @@ class Reply(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request at the desk."""
+    """A parsed request."""
 
     sent: Mapping[str, str]
     entry: Entry
@@ -57,7 +57,7 @@ PAGES = {
 
 
 class Desk:
-    """One panel's desk: no IO, the time is told with each request."""
+    """The handlers of one panel; no IO, the time comes with each request."""
 
     def __init__(self, profile: Profile, key: str, world: World, limits: Limits) -> None:
         self._profile = profile
@@ -77,7 +77,7 @@ class Desk:
     def reply(
         self, sent: Mapping[str, str], entry: Entry, shown: Shown, now: float, wall: float
     ) -> Reply:
-        """The answer to a request; the entry learns what came of it."""
+        """Return the response; records the outcome in the journal entry."""
         between = self._between(entry, shown, wall)
         if between is not None:
             return between
@@ -92,11 +92,11 @@ class Desk:
         return Reply(msgspec.json.encode(body), http)
 
     def refuse(self, refusal: Refusal, entry: Entry, shown: Shown) -> Reply:
-        """The answer to a request that is none."""
+        """Return the response to a malformed request."""
         return _refusal(Refused(refusal), Asked({}, entry, shown, 0.0))
 
     def _between(self, entry: Entry, shown: Shown, wall: float) -> Reply | None:
-        """What the request meets before it gets to the desk."""
+        """Return the response where a rate limit or a fault comes first."""
         wait = self._limits.ask(entry.action, wall)
         wait = wait or shown.get(Trait.RATE_LIMITED, 0.0)
         if wait or Trait.RATE_LIMITED in shown:
@@ -225,7 +225,7 @@ class Desk:
 def _each(
     texts: list[str], act: Callable[[int], object], unknown: Refusal
 ) -> list[tuple[str, object | Refused]]:
-    """What comes of each id; one that is refused does not spoil the others."""
+    """Return each id with its result or its refusal."""
     results: list[tuple[str, object | Refused]] = []
     for text in texts:
         try:

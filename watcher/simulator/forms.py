@@ -13,7 +13,7 @@ Parameters = Mapping[str, str]
 
 
 class Form(NamedTuple):
-    """The parameters that a type needs; the number ordered is one, or the lines of one."""
+    """The parameters that a type needs; `counted` holds the quantity, as a number or lines."""
 
     needs: tuple[str, ...]
     counted: str = "quantity"

@@ -1,8 +1,8 @@
-"""The world behind a simulated panel: its orders, refills and balance over simulated time.
+"""State of a simulated panel: its orders, refills and balance over simulated time.
 
-1. An order's fate is drawn from the seed and its id; nothing happens to it while nobody asks.
-2. What an order is at a time is computed from its fate when somebody does ask.
-3. Money that comes back by itself waits in the ledger until its time has come.
+1. An order's fate is drawn from the seed and its id.
+2. An order's row is computed from its fate when it is asked for; nothing runs in between.
+3. Refunds are in the ledger, each with its time.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ SEEDED_LINK = "https://example.com/seeded"
 
 
 class World:
-    """Orders, refills and money. Time is the caller's: seconds, never going back.
+    """Orders, refills and money. The caller passes the time: seconds that never decrease.
 
     `next_fates` are the fates of the next orders that are added, for tests.
     """
@@ -89,9 +89,9 @@ class World:
         age: float = 0.0,
         fate: Fate | None = None,
     ) -> range:
-        """Orders placed over the last `age` seconds and paid for before the world began."""
+        """Add paid orders placed over the last `age` seconds; returns their ids."""
         chosen = [self.services[s] for s in services] if services else self._plain_services()
-        # One object for all equal prices: a million orders share a few hundred of them.
+        # A million orders share a few hundred objects.
         prices: dict[tuple[int, int], Decimal] = {}
         first = self._next
         for index in range(count):
@@ -122,15 +122,15 @@ class World:
         return found.fate or draw(self.services[found.service].habits, self.seed, order)
 
     def status(self, order: int, now: float) -> OrderRow:
-        """What the order is by its fate, whatever was forced upon it."""
+        """Return the order's row by its fate, without overrides."""
         return self._row(order, self.order(order, now), now)
 
     def row(self, order: int, now: float) -> object:
-        """What the panel answers for the order: raw fields by name, unless it was garbled."""
+        """Return the fields that the panel answers for the order, with overrides."""
         return self._overrides.over(order, self.status(order, now).fields())
 
     def count(self, order: int, now: float) -> int:
-        """The link's count as anybody could see it, which the panel's API does not tell."""
+        """Return the link's public count, which is no part of the panel's API."""
         found, fate, ended = self.order(order, now), self.fate(order), self._ended(order)
         delivered = delivered_at(found, fate, min(now, ended))
         since = self._refills.restored_at(order, now) or ended
@@ -138,7 +138,7 @@ class World:
         return fate.start_count + delivered - lost
 
     def refill(self, order: int, now: float) -> int:
-        """Take a refill, which has its effect later; its id."""
+        """Accept a refill, which takes effect later; returns its id."""
         service = self.services[self.order(order, now).service]
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
@@ -147,7 +147,7 @@ class World:
         return self._refills.status(refill, now)
 
     def cancel(self, order: int, now: float) -> int:
-        """Take a cancel, which has its effect later, or not at all; its id."""
+        """Accept a cancel, which takes effect later or never; returns its id."""
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise Refused(Refusal.CANCEL_DISABLED)
@@ -168,16 +168,16 @@ class World:
         self._ledger.set(Decimal(balance), now)
 
     def spent(self, now: float) -> Decimal:
-        """What all orders cost at that time; together with the balance it never changes."""
+        """Return what all orders cost at that time; with the balance it is a constant sum."""
         charges = (self._row(order, found, now).charge for order, found in self._orders.items())
         return sum(charges, NOTHING)
 
     def force(self, orders: int | Iterable[int], now: float, **fields: object) -> None:
-        """From now on answer these fields for the orders; the books do not follow."""
+        """Override fields of the orders' rows; the balance does not follow."""
         self._overrides.force(self._known(orders, now), now, fields)
 
     def garble(self, orders: int | Iterable[int], now: float, answer: object) -> None:
-        """From now on answer this, whatever it is, in place of the orders' rows."""
+        """Answer this value in place of the orders' rows."""
         self._overrides.garble(self._known(orders, now), now, answer)
 
     def release(self, orders: int | Iterable[int], now: float) -> None:
@@ -200,7 +200,7 @@ class World:
         return [s for s in self.services.values() if s.type != "Subscriptions"]
 
     def _usual_quantity(self, service: Service) -> int:
-        # Few different ones, as people order round numbers, so that equal prices share memory.
+        # Few distinct values, so that equal prices share memory.
         most = min(service.max, service.min * 100)
         steps = int(fraction(self.seed, self._next) * 10)
         return service.min + (most - service.min) * steps // 10
@@ -209,7 +209,7 @@ class World:
         return any(self._word(order, now) not in FINAL for order in self._links.get(link, ()))
 
     def _register(self, order: Order, settled_until: float = -NEVER) -> int:
-        """Give the order its id; refunds up to a time were settled before the world began."""
+        """Assign the order its id; refunds before `settled_until` are not paid again."""
         number = self._next
         self._next += 1
         self._orders[number] = order
@@ -219,7 +219,7 @@ class World:
         return number
 
     def _refund(self, order: int, at: float) -> Decimal:
-        # An end that a cancel forestalled gives nothing.
+        # The order ended at another time, by a cancel.
         if order in self._overrides or self._ended(order) != at:
             return NOTHING
         found = self._orders[order]

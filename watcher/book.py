@@ -17,7 +17,7 @@ from watcher.records import NONE, STATUSES, OrderRows, Records
 from watcher.records.coded import Coded
 from watcher.shelf import Shelf
 
-_SLOTS = 2**32  # a shelf's: its number and a slot together tell an order
+_SLOTS = 2**32  # of a shelf: its number and a slot identify an order
 
 
 class Book:
@@ -52,7 +52,7 @@ class Book:
         return self.panel(panel).order(order_id)
 
     def orders(self) -> Iterator[Order]:
-        """Yield every watched order; those that come or go meanwhile may be among them or not."""
+        """Yield every watched order; changes during the iteration may be missed."""
         for shelf in list(self._shelves.values()):
             yield from shelf.orders()
 

@@ -69,7 +69,7 @@ class Shelf:
         return None if slot is None else self.records.order(slot)
 
     def orders(self) -> Iterator[Order]:
-        """Yield every order; those that come or go meanwhile may be among them or not."""
+        """Yield every order; changes during the iteration may be missed."""
         return (self.records.order(slot) for slot in self.records.slots() if self.is_watched(slot))
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
@@ -130,7 +130,7 @@ class Shelf:
         return found
 
     def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
-        """Schedule these of the batch anew: the panel told at `now` that they are as they were."""
+        """Note an answer of `now` without news of these orders (positions in the batch)."""
         at = np.array(which, dtype=np.intp)
         slots = batch.slots[at]
         # Where an order left, another may have come.
@@ -145,7 +145,7 @@ class Shelf:
         return dict(zip(known, sights(self.learnt, self.records, slots), strict=True))
 
     def checked(self, told: Iterable[tuple[Sight, Order, int]], now: float) -> None:
-        """Learn from answers of `now`, and schedule the orders anew.
+        """Learn from answers of `now`, and reschedule the orders.
 
         For each: the order before, the order as it is on record now, and the row's mark.
         """

@@ -64,8 +64,10 @@ class Agenda:
         self._promises = np.array([self._caps.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._appointments = Appointments(records)
-        self._is_whole = False  # before, the loading of the others goes before turns
-        self._in_turn_at = -inf  # when orders were last taken in their turn
+        self._is_whole = (
+            False  # until `begin`: loading has priority over checks by virtual deadline
+        )
+        self._in_turn_at = -inf  # when orders were last taken by virtual deadline
 
     def allow(self, ids_per_minute: float) -> None:
         """Set the budget: ids that the panel's limit allows a minute."""

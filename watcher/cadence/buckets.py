@@ -100,7 +100,7 @@ class Buckets:
             is_meant = (state[slots] == _WAITING) & ((turn[slots] * FINE).astype(int) == numbers)
             is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
             self.early.extend(slots[is_early].tolist())
-            # What is stale may look as if it were not: the same slot, twice in a bucket.
+            # A slot may be in a bucket twice, once of them stale.
             in_turn = [*dict.fromkeys(slots[is_meant & ~is_early].tolist())]
             room = limit - len(taken)
             for slot in in_turn[:room]:

@@ -12,16 +12,16 @@ from watcher.cadence.entries import Floats, Slots, State
 from watcher.model import Phase
 from watcher.records import GUARDED, NONE, OPEN, PHASES, Records
 
-GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
-# Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
+GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget allows it
+# Most of the budget that caps may take: caps that no budget can meet would use up all of it.
 SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
 LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
-_BLIND = 0.05  # of its cap, in which an open order is asked about when its last check is not known
-_FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
-_OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
-_LOOKED_AT_ONCE = 500  # at so many is looked whether they are over: a millisecond or two
-GO_ON_AFTER = 0.01  # seconds; others run meanwhile
-_GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
+_BLIND = 0.05  # of its cap: deadline of an open order whose last check is not known
+_FIRST = 0.25  # of its cap: least wait after the first check of an order that was late at a start
+_OVERDUE_AT_ONCE = 1000  # orders in `overdue` at which no more are added
+_LOOKED_AT_ONCE = 500  # deadlines checked in one step: a millisecond or two
+GO_ON_AFTER = 0.01  # seconds between two steps; other tasks run meanwhile
+_GOLDEN = (5.0**0.5 - 1.0) / 2.0  # the fractional parts of its multiples are evenly spread
 
 _OUT, _WAITING = int(State.OUT), int(State.WAITING)
 _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
@@ -34,8 +34,8 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     cap: float
     late_within: float  # the start's late orders are asked about in this time,
     blind_within: float  # and those of which is not on record when they were asked about
-    calm_at: float  # who is asked about before waits differently long for the next time,
-    least: float  # for so long at the least
+    calm_at: float  # checks before this time get next deadlines that are spread
+    least: float  # over `least` to `cap`
 
     def latest(self, slots: Slots, asked: Floats) -> Floats:
         """Return the orders' deadlines, by when they were asked about last (NaN: not known)."""
@@ -68,7 +68,7 @@ class Caps:
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
-        # That joined at the start, and of these had waited for too long or nobody knows how long.
+        # Orders of the start, and those of them that were late or whose last check is not known.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self._buckets = Buckets(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds

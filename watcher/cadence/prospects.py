@@ -14,7 +14,7 @@ from watcher.model import Order, Status
 from watcher.wording import times
 
 HOUR = 60.0  # minutes
-LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
+LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
 
 WORDS = {
     Stage.PENDING: "waits to start",

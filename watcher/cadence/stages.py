@@ -12,7 +12,7 @@ class Stage(IntEnum):
     """How far an order is, by its panel's last answer."""
 
     PENDING = 0
-    STARTING = 1  # in progress, nothing delivered yet, or the panel does not tell
+    STARTING = 1  # in progress, nothing delivered yet, or not known
     MOVING = 2
     STOPPED = 3  # delivered some, and does not move
     ENDING = 4  # nothing remains; the final status is still to come

@@ -55,7 +55,7 @@ def waits(learnt: Learnt, records: Records, slots: Slots, now: float) -> Floats:
 
 
 def unchanged(agenda: Agenda, learnt: Learnt, slots: Slots, now: float) -> None:
-    """Note that the panel told at `now` of these orders, and no news; skip those not under way.
+    """Note answers of `now` without news; skips orders that are not under way.
 
     An order that has stopped moving since it was asked about counts as stopped all the time.
     """
@@ -135,7 +135,7 @@ def _in_progress(
     stages = np.full(len(slots), int(_STARTING))
     stages[is_ending], stages[has_stopped], stages[is_moving] = _ENDING, _STOPPED, _MOVING
 
-    # Starting: the end is expected about when it usually comes, where the panel tells no more.
+    # Starting, without remains: the end is expected at its usual time.
     is_early = ~is_told & (age < usual)
     minutes = np.where(is_early, 2 * usual - age, age + usual * is_told)
     growth = np.where(is_early, -1.0, 1.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from watcher.cadence.stages import Stage
 
-USUAL_QUANTITY = 1000  # where nobody has told
+USUAL_QUANTITY = 1000  # where it is not known
 COMPLETIONS, LOGS, A_ROOT = range(3)  # columns of `Tables.finished`
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-_MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
+_MOST_UNUSED = 50_000  # growth after which unused codes are looked for
 
 
 class Words:

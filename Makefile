@@ -141,7 +141,7 @@ grafana: $(VENV)/.dev
 
 pictures: MINUTES ?= 12
 pictures: $(VENV)/.runtime
-	$(BIN)/python grafana/pictures/draw.py --minutes $(MINUTES)
+	$(BIN)/python -m grafana.pictures.draw --minutes $(MINUTES)
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

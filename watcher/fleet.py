@@ -127,9 +127,10 @@ class Fleet:
     async def keep_learnt(self, now: float) -> float:
         """Let old lessons fade, and put on record what is new; returns when to come again."""
         for name in list(self.stations):
-            learnt = self._book.panel(name).learnt
-            learnt.forget(now)
-            await self._store.save_learnt(name, learnt.news(), now=now)
+            if name in self._book:
+                learnt = self._book.panel(name).learnt
+                learnt.forget(now)
+                await self._store.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
 
     async def keep_asked(self, now: float) -> float:

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from query import Source
-from render import height, page
+from grafana.pictures.query import Source
+from grafana.pictures.render import height, page
 
 HERE = Path(__file__).parent
 DASHBOARDS = HERE.parent / "dashboards"
@@ -107,8 +107,8 @@ def order(daemon: str, seconds: float) -> None:
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[None]:
     """The program, ended afterwards."""
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=HERE.parents[1], **silent) as process:
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=HERE.parents[1], stdout=silent, stderr=silent) as process:
         try:
             yield
         finally:

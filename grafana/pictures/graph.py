@@ -7,7 +7,7 @@ from math import ceil, floor, isfinite, log10
 from time import gmtime, strftime
 from typing import Any
 
-from query import STEP, Field, Series, Source, name_of
+from grafana.pictures.query import STEP, Field, Series, Source, name_of
 
 AXIS, FOOT, TOP = 70, 24, 10  # pixels beside, below and above a graph
 

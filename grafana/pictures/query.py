@@ -102,7 +102,7 @@ class Field:
 
     def line(self, number: int) -> str:
         """Return the color of the series with this number."""
-        fixed = self._of["color"].get("fixedColor", PALETTE[number % len(PALETTE)])
+        fixed: str = self._of["color"].get("fixedColor", PALETTE[number % len(PALETTE)])
         return COLORS.get(fixed, fixed)
 
     def limits(self) -> list[tuple[float, str]]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from graph import graph
-from query import COLORS, Field, Series, Source, name_of
+from grafana.pictures.graph import graph
+from grafana.pictures.query import COLORS, Field, Series, Source, name_of
 
 GAP, ROW, HEAD = 8, 38, 112  # pixels; ROW is one of Grafana's grid
 
@@ -51,7 +51,7 @@ def page(dashboard: Mapping[str, Any], source: Source, width: int) -> str:
 def height(dashboard: Mapping[str, Any]) -> int:
     """Return the pixels that the dashboard takes."""
     places = [panel["gridPos"] for panel in dashboard["panels"]]
-    return HEAD + ROW * max(place["y"] + place["h"] for place in places)
+    return HEAD + ROW * max(int(place["y"] + place["h"]) for place in places)
 
 
 def _panel(panel: Mapping[str, Any], source: Source, width: int) -> str:

@@ -78,7 +78,8 @@ def _area(
         if fill := field.custom["fillOpacity"]:
             back = [(x(at), y(base[at])) for at in reversed(run)]
             yield f'<path d="{_path(line + back)}Z" fill="{color}" opacity="{fill / 100}"/>'
-        yield _stroke(line, color, width=max(1, field.custom["lineWidth"]))
+        if width := field.custom["lineWidth"]:
+            yield _stroke(line, color, width=width)
 
 
 def _grid(

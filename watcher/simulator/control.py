@@ -1,6 +1,7 @@
 """HTTP control of a simulated panel, for tests against one in another process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -33,24 +34,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     force: list[Force] = []
 
 
+@dataclass(frozen=True)
 class Control:
     """Routes that control one panel."""
 
-    def __init__(
-        self,
-        world: World,
-        journal: Journal,
-        switches: Switchboard,
-        limits: Limits,
-        now: Callable[[], float],
-        advance: Callable[[float], None],
-    ) -> None:
-        self._world = world
-        self._journal = journal
-        self._switches = switches
-        self._limits = limits
-        self._now = now
-        self._advance = advance
+    _world: World
+    _journal: Journal
+    _switches: Switchboard
+    _limits: Limits
+    _now: Callable[[], float]
+    _advance: Callable[[float], None]
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/journal", self._read), web.post("/control", self._command)]

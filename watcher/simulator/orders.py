@@ -38,12 +38,7 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False):
     remains: int
 
     def fields(self) -> dict[str, object]:
-        return {
-            "charge": self.charge,
-            "start_count": self.start_count,
-            "status": self.status,
-            "remains": self.remains,
-        }
+        return msgspec.structs.asdict(self)
 
 
 def row_at(order: Order, fate: Fate, now: float, cancel_at: float = NEVER) -> OrderRow:

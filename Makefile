@@ -12,7 +12,7 @@
 # make api     docs/api.md, from what the daemon says of itself
 # make site    README and docs as pages for a browser, in build/site
 # make grafana the alerts and dashboards in grafana/, from grafana/source
-# make pictures  of the dashboards, from MINUTES of a demo (needs npm, chromium, prometheus)
+# make pictures  of the dashboards, from MINUTES of a demo (needs chromium, prometheus)
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
 
 PYTHON ?= python3
@@ -141,7 +141,7 @@ grafana: $(VENV)/.dev
 
 pictures: MINUTES ?= 12
 pictures: $(VENV)/.runtime
-	$(BIN)/python grafana/pictures/draw.py --minutes $(MINUTES)
+	$(BIN)/python -m grafana.pictures.draw --minutes $(MINUTES)
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \

@@ -218,16 +218,14 @@ class Ours:
 
     def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
         loading = Watchlist()
-        poll_queue = self._watchlist.poll_queue("p")
-        assert poll_queue is not None
-        loading.open("p", poll_queue, self._learnt)
+        loading.open("p", self._watchlist.panel("p").poll_queue, self._learnt)
         orders = []
         for fate in fates:
             self._fates[fate.id] = fate
             orders.append(_order(fate, *status[fate.id], 0.0))
         loading.fill(_rows(orders), 0.0, self._rng.random)
         self._watchlist.take_over(loading)
-        self._watchlist.begin("p")
+        self._watchlist.panel("p").poll_queue.begin()
 
     def arrive(self, fate: Fate, now: float) -> None:
         self._fates[fate.id] = fate
@@ -238,7 +236,7 @@ class Ours:
         if now - self._forgot > 60.0:
             self._learnt.forget(now * 60.0)
             self._forgot = now
-        self._batch = self._watchlist.take("p", limit, now * 60.0)
+        self._batch = self._watchlist.panel("p").take(limit, now * 60.0)
         self._at = {order_id: at for at, order_id in enumerate(self._batch.ids)}
         return [self._fates[order_id] for order_id in self._batch.ids]
 
@@ -246,15 +244,18 @@ class Ours:
         self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
     ) -> None:
         now *= 60.0
-        (sight,) = self._watchlist.sights("p", [fate.id]).values()
-        after = _next_order(sight.order, STATUSES[status], remains, now)
+        orders = self._watchlist.panel("p")
+        order = orders.order(fate.id)
+        assert order is not None
+        after = _next_order(order, STATUSES[status], remains, now)
         if not stays:
             after = msgspec.structs.replace(after, phase=Phase.CLOSED)
-        if after is sight.order:
-            self._watchlist.unchanged("p", self._batch, [self._at[fate.id]], now)
+        if after is order:
+            orders.unchanged(self._batch, [self._at[fate.id]], now)
             return
+        (sight,) = orders.sights([fate.id]).values()
         self._watchlist.replace(after)
-        self._watchlist.checked(sight, after, now)
+        orders.checked([(sight, after, 0)], now)
         if not stays:
             del self._fates[fate.id]
 

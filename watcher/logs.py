@@ -1,7 +1,7 @@
-"""What the daemon logs, and how: events with fields, JSON for machines, text for a terminal.
+"""Set up logging: events with fields, as JSON for machines and as text for a terminal.
 
-Panels' texts end up here. They can't forge a line, move a terminal's cursor or turn text around;
-known secrets are taken out wherever they stand.
+Panels' texts end up here. They can't forge a line, move a terminal's cursor or reverse text. Known
+secrets are removed wherever they stand.
 """
 
 import codecs
@@ -30,13 +30,16 @@ _MANY_LINES = ("exception", "stack")
 
 
 class Redaction:
-    """Takes known secrets out of whatever is about to be written."""
+    """Removes known secrets from an event, and escapes every character that does not print.
+
+    A traceback keeps its lines.
+    """
 
     def __init__(self) -> None:
         self._spellings: tuple[str, ...] = ()
 
     def know(self, secrets: Collection[str]) -> None:
-        """These must never be written, nor as URLs, forms, JSON and Python spell them."""
+        """Set the secrets; their spellings in URLs, forms, JSON and Python count, too."""
         spellings = {
             spelling
             for secret in secrets
@@ -46,10 +49,13 @@ class Redaction:
         self._spellings = tuple(sorted(spellings, key=len, reverse=True))
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
-        return {self._text(name): self._clean(value) for name, value in event.items()}
+        return {
+            self._text(name): self._lines(value) if name in _MANY_LINES else self._clean(value)
+            for name, value in event.items()
+        }
 
     def _clean(self, value: Any, depth: int = 0) -> Any:
-        """The value, made of plain ones: a renderer shows no object that was not looked at."""
+        """Return the value as plain types: a renderer never shows an unchecked object."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, str):
@@ -61,7 +67,15 @@ class Redaction:
             return [self._clean(item, depth + 1) for item in value]
         return self._text(repr(value) if isinstance(value, bytes | BaseException) else str(value))
 
+    def _lines(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return self._clean(value)
+        return "\n".join(map(_visible, self._redacted(value).split("\n")))
+
     def _text(self, text: str) -> str:
+        return _visible(self._redacted(text))
+
+    def _redacted(self, text: str) -> str:
         for spelling in self._spellings:
             text = text.replace(spelling, "…")
         return text
@@ -77,9 +91,9 @@ redaction = Redaction()
 
 
 class LineLimit:
-    """Drops lines of an event of which there are too many.
+    """Rate limit of each event's lines.
 
-    The next line of the event that is written has their number as `lines_dropped`.
+    The next line that is written has the number of dropped ones as `lines_dropped`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -101,28 +115,6 @@ class LineLimit:
         return event
 
 
-def unforgeable(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Every character that does not print becomes its escape; a traceback keeps its lines."""
-    for name in _MANY_LINES:
-        if isinstance(event.get(name), str):
-            event[name] = event[name].split("\n")
-    clean: EventDict = {_visible(name): _all_visible(value) for name, value in event.items()}
-    for name in _MANY_LINES:
-        if isinstance(clean.get(name), list):
-            clean[name] = "\n".join(clean[name])
-    return clean
-
-
-def _all_visible(value: Any) -> Any:
-    if isinstance(value, str):
-        return _visible(value)
-    if isinstance(value, list):
-        return [_all_visible(item) for item in value]
-    if isinstance(value, dict):
-        return {_visible(name): _all_visible(item) for name, item in value.items()}
-    return value
-
-
 # Else it is imported when it is first needed: a file to open, where none may be left to open.
 codecs.lookup("unicode_escape")
 
@@ -134,7 +126,7 @@ def _visible(text: str) -> str:
 
 
 def _set_off(logger: Any, method: str, event: EventDict) -> EventDict:
-    """On a terminal a traceback's lines have a margin, so that none passes for an event."""
+    """Indent a traceback on a terminal, so that none of its lines looks like an event."""
     for name in _MANY_LINES:
         if name in event:
             event[name] = "\n".join(f"  | {line}" for line in str(event[name]).split("\n"))
@@ -142,7 +134,7 @@ def _set_off(logger: Any, method: str, event: EventDict) -> EventDict:
 
 
 def _is_journal() -> bool:
-    """Whether standard error goes to systemd's journal, systemd.exec(5)."""
+    """Return whether standard error goes to systemd's journal, systemd.exec(5)."""
     try:
         stream = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):
@@ -159,7 +151,7 @@ def _prioritized(render: Processor) -> Processor:
 
 
 class _Lossy:
-    """What can't be written (a full disk, a reader that is gone) is lost: the work goes on."""
+    """A file that ignores write errors (a full disk, a closed pipe): the work goes on."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -174,7 +166,7 @@ class _Lossy:
 
 
 def configure(level: str, style: str) -> None:
-    """Set up structlog, and send what libraries log the same way, from warnings on."""
+    """Set up structlog; libraries' warnings and errors go the same way."""
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         LineLimit(),
@@ -184,7 +176,6 @@ def configure(level: str, style: str) -> None:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,  # as Python does: without the values of variables
         redaction,
-        unforgeable,
     ]
     if not as_json:
         shared.append(_set_off)

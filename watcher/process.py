@@ -27,7 +27,7 @@ _LOOK_AGAIN = 1.0  # seconds
 
 
 def run(path: Path) -> int:
-    """Run the daemon until it is told to stop; the exit code.
+    """Run the daemon until it is told to stop; returns the exit code.
 
     Raises ConfigError, StartError or StoreError where it can't start.
     """
@@ -47,9 +47,9 @@ def run(path: Path) -> int:
 
 
 def _keep_large_pieces_apart() -> None:
-    """Columns grow without leaving holes in the heap: a seventh of all memory at a million orders.
+    """Keep large arrays out of the heap: saves a seventh of all memory at a million orders.
 
-    glibc begins so, and raises the threshold as soon as a large piece is given back.
+    They grow without leaving holes. glibc raises its mmap threshold when a large array is freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
     if mallopt is not None:
@@ -86,9 +86,9 @@ async def _run(config: Config, path: Path) -> int:
 
 
 def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callable[[], None]:
-    """Return what a SIGHUP does: reload, or stop where it says that the terminal is gone.
+    """Return the SIGHUP handler: reload, or stop where the terminal is gone.
 
-    A daemon that lives on without its terminal is seen by nobody. Under nohup it is meant to.
+    Without its terminal nobody sees that a daemon runs. Under nohup it goes on.
     """
     has_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 

@@ -1,7 +1,7 @@
 """Draw the dashboards from a demo that is scraped for some minutes: `make pictures`.
 
-Needs node, Chromium and Prometheus: apt-get install npm chromium fonts-inter prometheus. Only
-loopback is talked to.
+Needs Chromium and Prometheus: apt-get install chromium fonts-inter prometheus. Connects to loopback
+only.
 """
 
 import argparse
@@ -14,21 +14,19 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+
+from grafana.pictures.query import Source
+from grafana.pictures.render import height, page
 
 HERE = Path(__file__).parent
 DASHBOARDS = HERE.parent / "dashboards"
 RULES = HERE.parent / "alerts" / "watcher.yml"
 WIDTH = 1600
 SCREEN = 1200  # the least height; longer dashboards get a longer picture
-HEAD, ROW = 112, 38  # pixels
 SERVICES = (1, 2, 3, 4)  # of the demo, sold by the thousand
 
 CONFIG = """
@@ -48,30 +46,17 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=HERE)
     arguments.add_argument("--prometheus", help="draw from this one instead of from a demo")
     given = arguments.parse_args()
-    build()
     with ExitStack() as stack, tempfile.TemporaryDirectory() as directory:
         server = given.prometheus
         if server is None:
             daemon, server = stack.enter_context(demo(Path(directory)))
             order(daemon, given.minutes * 60)
-        page = stack.enter_context(pages())
+        source = Source(server, given.minutes, given.panel)
         for path in sorted(DASHBOARDS.glob("*.json")):
-            query = {
-                "dashboard": f"/dashboards/{path.name}",
-                "prometheus": server,
-                "minutes": given.minutes,
-                "panel": given.panel,
-            }
-            address = f"{page}/?{urllib.parse.urlencode(query)}"
-            draw(address, height(path), given.out / f"{path.stem}.png")
-
-
-def build() -> None:
-    """The page, into build/."""
-    if not (HERE / "node_modules").exists():
-        # Not "npm ci": the lock lacks what is for other platforms than the one it was made on.
-        run(("npm", "install", "--ignore-scripts", "--no-save"), cwd=HERE)
-    run(("npx", "vite", "build"), cwd=HERE)
+            dashboard = json.loads(path.read_text("utf-8"))
+            html = Path(directory) / f"{path.stem}.html"
+            html.write_text(page(dashboard, source, WIDTH), "utf-8")
+            draw(html.as_uri(), max(SCREEN, height(dashboard)), given.out / f"{path.stem}.png")
 
 
 @contextmanager
@@ -122,36 +107,12 @@ def order(daemon: str, seconds: float) -> None:
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[None]:
     """The program, ended afterwards."""
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=HERE.parents[1], **silent) as process:
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=HERE.parents[1], stdout=silent, stderr=silent) as process:
         try:
             yield
         finally:
             process.terminate()
-
-
-@contextmanager
-def pages() -> Iterator[str]:
-    """Serves build/, and the dashboards below /dashboards/; the address."""
-    shutil.copytree(DASHBOARDS, HERE / "build" / "dashboards", dirs_exist_ok=True)
-    handler = partial(Quiet, directory=str(HERE / "build"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Says nothing of each request."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
-        pass
-
-
-def height(path: Path) -> int:
-    """Pixels that the dashboard takes."""
-    places = [panel["gridPos"] for panel in json.loads(path.read_text("utf-8"))["panels"]]
-    return max(SCREEN, HEAD + ROW * max(place["y"] + place["h"] for place in places))
 
 
 def draw(address: str, high: int, out: Path) -> None:
@@ -164,7 +125,6 @@ def draw(address: str, high: int, out: Path) -> None:
             "--disable-gpu",
             "--hide-scrollbars",
             f"--window-size={WIDTH},{high}",
-            "--virtual-time-budget=15000",
             f"--screenshot={out}",
             address,
         )
@@ -201,9 +161,9 @@ def find(*names: str) -> str:
     sys.exit(f"{names[0]} is not installed")
 
 
-def run(command: Sequence[str], cwd: Path | None = None) -> None:
+def run(command: Sequence[str]) -> None:
     """Run it; what it says is only shown where it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
 

@@ -9,6 +9,7 @@ import pytest
 from tests.support.house import House, a_house
 from watcher.daemon import poller
 from watcher.daemon.poller import MOST_AT_ONCE
+from watcher.orders.panel_orders import PanelOrders
 from watcher.simulator import Fate, Trait
 
 HOUR = 3600.0
@@ -243,16 +244,19 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
         assert len({number for number, _ in rounds.told}) == len(NAMES), rounds.told
 
 
-async def test_what_one_commit_lets_go_on_takes_turns(tmp_path: Path):
+async def test_what_one_commit_lets_go_on_takes_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        disk, rounds, checked = a_slow_disk(house), Rounds(), house.daemon.watchlist.checked
+        disk, rounds = a_slow_disk(house), Rounds()
 
-        def noting(sight: Any, after: Any, *more: Any) -> None:
-            rounds.note(after.panel)
-            checked(sight, after, *more)
+        def noting(orders: PanelOrders, told: Any, now: float) -> None:
+            rounds.note(orders.records.panel)
+            checked(orders, told, now)
 
-        house.daemon.watchlist.checked = noting
+        checked = PanelOrders.checked
+        monkeypatch.setattr(PanelOrders, "checked", noting)
         await asked_everywhere(house)
         disk.set()
         await ended(house)

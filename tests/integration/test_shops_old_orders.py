@@ -121,7 +121,9 @@ async def test_a_kill_loses_no_order_that_was_told_of(tmp_path: Path) -> None:
         assert sorted(order.id for order in market.daemon.watchlist.orders()) == sorted(
             map(str, old)
         )
-        await until(lambda: market.daemon.watchlist.next_due("standard", 0.0) is not None)
+        await until(
+            lambda: market.daemon.watchlist.panel("standard").poll_queue.next_at(0.0) is not None
+        )
 
 
 async def test_the_orders_that_are_watched_have_every_other_request(tmp_path: Path) -> None:

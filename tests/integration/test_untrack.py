@@ -84,9 +84,9 @@ async def test_an_order_with_an_unsettled_action_stays(tmp_path: Path):
 async def test_an_order_is_untracked_while_it_is_asked_about(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(3, quantity=100_000, services=[1], fate=Fate(per_minute=10.0))
-        house.daemon.watchlist.take("standard", 100, house.clock() + 1e6)  # all are under way
+        house.daemon.watchlist.panel("standard").take(100, house.clock() + 1e6)  # all are under way
         await house.call("DELETE", path_of(ids[1]))
-        house.daemon.watchlist.put_back("standard", ids)
+        house.daemon.watchlist.panel("standard").put_back(ids)
         await house.run(HOUR)
         assert house.daemon.watchlist.order("standard", ids[1]) is None
         assert [house.order(i).status for i in (ids[0], ids[2])] == ["in_progress"] * 2

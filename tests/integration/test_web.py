@@ -83,7 +83,7 @@ async def test_metrics_tell_what_happened(tmp_path: Path):
         outcome = {"panel": "standard", "action": "refill", "outcome": "accepted"}
         assert value("action_results_total", **outcome) == 7
         assert value("panel_up", panel="standard") == 1
-        paid = sum(order.charge or 0 for order in house.daemon.watchlist.orders("standard"))
+        paid = sum(order.charge or 0 for order in house.daemon.watchlist.panel("standard").orders())
         spent = value("spend_total", panel="standard", currency="USD")
         assert spent == pytest.approx(float(paid))
         assert value("rule_firings_total", rule="refill <b>done</b>") == 7

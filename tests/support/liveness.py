@@ -18,7 +18,7 @@ def forgotten(daemon: Daemon, *, at_rest: bool) -> list[str]:
 
 def _orders(daemon: Daemon, workers: PanelWorkers, at_rest: bool) -> Iterator[str]:
     bisector = {order for ask in workers.poller._bisector._waiting for order in ask.ids}
-    for order in daemon.watchlist.orders(workers.name):
+    for order in daemon.watchlist.panel(workers.name).orders():
         entry = daemon.watchlist.entry(workers.name, order.id)
         assert entry is not None
         if entry.state is EntryState.OUT:

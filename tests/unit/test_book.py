@@ -11,6 +11,7 @@ from tests.unit.factories import an_order, rows_of
 from watcher.model import Observation, Order, Phase, RowError, Status
 from watcher.orders.columns.table import OrderTable
 from watcher.orders.lifecycle import observe
+from watcher.orders.panel_counts import count
 from watcher.orders.panel_orders import Batch
 from watcher.orders.schedule import MIN_GAP, EntryState, HazardModel, PollQueue, Stage
 from watcher.orders.watchlist import Watchlist
@@ -19,7 +20,7 @@ from watcher.orders.watchlist import Watchlist
 def a_panel(watchlist: Watchlist, name: str = "p") -> Watchlist:
     poll_queue = PollQueue(OrderTable(name), 0.0, within=30.0, ids_per_minute=1e4, idle_every=0.001)
     watchlist.open(name, poll_queue, HazardModel(0.0))
-    watchlist.begin(name)
+    watchlist.panel(name).poll_queue.begin()
     return watchlist
 
 
@@ -36,36 +37,36 @@ def ids(batch: Batch) -> list[str]:
 
 def check(watchlist: Watchlist, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
-    sight = watchlist.sights("p", [order_id])[order_id]
+    sight = watchlist.panel("p").sights([order_id])[order_id]
     after = sight.order
     if changes:
         after = msgspec.structs.replace(after, **changes)
         watchlist.replace(after)
-    watchlist.checked(sight, after, now)
+    watchlist.panel("p").checked([(sight, after, 0)], now)
 
 
 def test_nothing_is_taken_before_it_is_due():
-    assert a_book([10.0, 20.0]).take("p", 100, 5.0).ids == []
-    assert a_book([]).take("p", 100, 5.0).ids == []
-    assert a_book([]).next_due("p", 0.0) is None
-    assert Watchlist().next_due("p", 0.0) is None
+    assert a_book([10.0, 20.0]).panel("p").take(100, 5.0).ids == []
+    assert a_book([]).panel("p").take(100, 5.0).ids == []
+    assert a_book([]).panel("p").poll_queue.next_at(0.0) is None
+    assert Watchlist().panel("p").poll_queue.next_at(0.0) is None
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
     watchlist = a_book([1.0, 2.0, 3.0])
-    for order_id in watchlist.take("p", 100, 4.0).ids:
+    for order_id in watchlist.panel("p").take(100, 4.0).ids:
         check(watchlist, order_id, 4.0)
     watchlist.add(an_order(id="new", checked_at=None), 20.0)
-    assert ids(watchlist.take("p", 100, 20.0))[0] == "new"
-    assert watchlist.take("p", 100, 20.0).ids == [], "the others filled the request"
+    assert ids(watchlist.panel("p").take(100, 20.0))[0] == "new"
+    assert watchlist.panel("p").take(100, 20.0).ids == [], "the others filled the request"
 
 
 def test_what_was_checked_just_now_is_left_alone():
     watchlist = a_book([1.0, 1.0])
-    watchlist.take("p", 100, 2.0)
+    watchlist.panel("p").take(100, 2.0)
     check(watchlist, "0", 2.0)
     check(watchlist, "1", 5.0)
-    assert ids(watchlist.take("p", 100, 2.0 + MIN_GAP)) == ["0"]
+    assert ids(watchlist.panel("p").take(100, 2.0 + MIN_GAP)) == ["0"]
 
 
 told = {
@@ -93,11 +94,11 @@ observations = st.builds(
 def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: Observation):
     watchlist = a_panel(Watchlist())
     watchlist.add(order, 1.0)
-    batch = watchlist.take("p", 100, 1.0)
+    batch = watchlist.panel("p").take(100, 1.0)
     is_news = observe(order, seen, 5.0) is not None
-    same = watchlist.same("p", batch, [], {order.id: seen}, {order.id: 77})
+    same = watchlist.panel("p").same(batch, [], {order.id: seen}, {order.id: 77})
     assert same == ([] if is_news else [0])
-    watchlist.unchanged("p", batch, same, 5.0)
+    watchlist.panel("p").unchanged(batch, same, 5.0)
     entry = watchlist.entry("p", order.id)
     assert entry is not None
     assert entry.checked_at == (None if is_news else 5.0)
@@ -107,70 +108,70 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
 
 def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
     watchlist = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
-    batch = watchlist.take("p", 100, 1.0)
+    batch = watchlist.panel("p").take(100, 1.0)
     rows = {
         batch.ids[0]: Observation(status=Status.IN_PROGRESS),
         batch.ids[1]: Observation(status=Status.COMPLETED),
         batch.ids[2]: RowError("Incorrect order ID"),
     }
-    same = watchlist.same("p", batch, [], rows, {batch.ids[0]: 77})
+    same = watchlist.panel("p").same(batch, [], rows, {batch.ids[0]: 77})
     assert same == [0]
-    watchlist.unchanged("p", batch, same, 1.0)
-    again = watchlist.take("p", 100, 1.0 + MIN_GAP)
+    watchlist.panel("p").unchanged(batch, same, 1.0)
+    again = watchlist.panel("p").take(100, 1.0 + MIN_GAP)
     assert (again.ids, again.marks) == ([batch.ids[0]], [77])
 
 
 def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
     watchlist = a_book([1.0], status=Status.IN_PROGRESS)
-    batch = watchlist.take("p", 100, 1.0)
+    batch = watchlist.panel("p").take(100, 1.0)
     watchlist.replace(an_order(id="0", phase=Phase.CLOSED))
     watchlist.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
     rows = {"0": Observation(status=Status.IN_PROGRESS)}
-    assert watchlist.same("p", batch, [], rows, {}) == []
-    watchlist.unchanged("p", batch, [0], 1.0)
-    assert watchlist.take("p", 100, 1.0).ids == ["other"]
+    assert watchlist.panel("p").same(batch, [], rows, {}) == []
+    watchlist.panel("p").unchanged(batch, [0], 1.0)
+    assert watchlist.panel("p").take(100, 1.0).ids == ["other"]
 
 
 def test_a_refused_id_fills_no_request():
     watchlist = a_book([1.0, 2.0])
-    watchlist.take("p", 100, 5.0)
-    watchlist.refused("p", "0", 70.0, alone=False)
+    watchlist.panel("p").take(100, 5.0)
+    watchlist.panel("p").refused("0", 70.0, alone=False)
     check(watchlist, "1", 5.0)
-    assert ids(watchlist.take("p", 100, 30.0)) == ["1"]
-    watchlist.put_back("p", ["1"])
-    assert sorted(ids(watchlist.take("p", 100, 70.0))) == ["0", "1"]
-    watchlist.put_back("p", ["0"])
+    assert ids(watchlist.panel("p").take(100, 30.0)) == ["1"]
+    watchlist.panel("p").put_back(["1"])
+    assert sorted(ids(watchlist.panel("p").take(100, 70.0))) == ["0", "1"]
+    watchlist.panel("p").put_back(["0"])
     assert watchlist.entry("p", "0").turn == 70.0, "as it was appointed"
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
     watchlist = a_book([3.0, 1.0, 2.0])
-    watchlist.take("p", 100, 5.0)
-    watchlist.refused("p", "0", 10.0, alone=True)
-    watchlist.put_back("p", ["1", "2"])
-    assert ids(watchlist.take("p", 100, 20.0)) == ["1", "2"]
-    assert ids(watchlist.take("p", 100, 20.0)) == ["0"]
+    watchlist.panel("p").take(100, 5.0)
+    watchlist.panel("p").refused("0", 10.0, alone=True)
+    watchlist.panel("p").put_back(["1", "2"])
+    assert ids(watchlist.panel("p").take(100, 20.0)) == ["1", "2"]
+    assert ids(watchlist.panel("p").take(100, 20.0)) == ["0"]
     check(watchlist, "0", 20.0)
-    watchlist.put_back("p", ["1", "2"])
-    assert sorted(ids(watchlist.take("p", 100, 40.0))) == ["0", "1", "2"]
+    watchlist.panel("p").put_back(["1", "2"])
+    assert sorted(ids(watchlist.panel("p").take(100, 40.0))) == ["0", "1", "2"]
 
 
 def test_what_is_under_way_is_not_taken_again():
     watchlist = a_book([1.0, 2.0])
-    assert ids(watchlist.take("p", 1, 5.0)) == ["0"]
-    assert ids(watchlist.take("p", 100, 5.0)) == ["1"]
-    assert watchlist.take("p", 100, 5.0).ids == []
-    watchlist.put_back("p", ["0"])
-    assert watchlist.next_due("p", 5.0) == 5.0
+    assert ids(watchlist.panel("p").take(1, 5.0)) == ["0"]
+    assert ids(watchlist.panel("p").take(100, 5.0)) == ["1"]
+    assert watchlist.panel("p").take(100, 5.0).ids == []
+    watchlist.panel("p").put_back(["0"])
+    assert watchlist.panel("p").poll_queue.next_at(5.0) == 5.0
 
 
 def test_hasten_brings_forward_only():
     watchlist = a_book([100.0])
-    watchlist.hasten("p", "0", 200.0, 1.0)
+    watchlist.panel("p").hasten("0", 200.0, 1.0)
     assert watchlist.entry("p", "0").turn == 100.0
-    watchlist.hasten("p", "0", 50.0, 1.0)
+    watchlist.panel("p").hasten("0", 50.0, 1.0)
     assert watchlist.entry("p", "0").turn == 50.0
-    watchlist.hasten("p", "nobody", 1.0, 1.0)
+    watchlist.panel("p").hasten("nobody", 1.0, 1.0)
 
 
 def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
@@ -187,34 +188,34 @@ def test_an_order_that_was_checked_before_a_start_is_spread_over_its_wait():
 def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
     watchlist = a_panel(Watchlist())
     watchlist.fill(rows_of([an_order(checked_at=2000.0)]), 1000.0, lambda: 0.5)
-    assert watchlist.next_due("p", 1000.0) == 1000.0
+    assert watchlist.panel("p").poll_queue.next_at(1000.0) == 1000.0
 
 
 def test_the_answers_teach_how_soon_orders_start():
     watchlist = a_book([1.0])
-    watchlist.take("p", 100, 1.0)
+    watchlist.panel("p").take(100, 1.0)
     check(watchlist, "0", 1.0)
     check(watchlist, "0", 61.0, status=Status.IN_PROGRESS)
     assert watchlist.entry("p", "0").started == 31.0, "in the middle between the two checks"
-    assert watchlist.learnt("p").of("7").changes[Stage.PENDING] == 1
+    assert watchlist.panel("p").learnt.of("7").changes[Stage.PENDING] == 1
 
 
 def test_an_answer_that_closes_an_order_teaches_too():
     watchlist = a_book([1.0])
-    watchlist.take("p", 100, 1.0)
+    watchlist.panel("p").take(100, 1.0)
     check(watchlist, "0", 1.0)
     check(watchlist, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
-    assert watchlist.learnt("p").of("7").ends == {"canceled": 1.0}
-    assert watchlist.next_due("p", 1e6) is None
+    assert watchlist.panel("p").learnt.of("7").ends == {"canceled": 1.0}
+    assert watchlist.panel("p").poll_queue.next_at(1e6) is None
 
 
 def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
     watchlist = a_book([1.0, 2.0])
-    assert watchlist.take("p", 100, 5.0).late == 4.0
+    assert watchlist.panel("p").take(100, 5.0).late == 4.0
     check(watchlist, "0", 5.0)
     check(watchlist, "1", 5.0)
-    assert watchlist.take("p", 1, 34.0).late == 0.0
-    assert watchlist.take("p", 100, 37.0).late == 2.0, "30 s are promised"
+    assert watchlist.panel("p").take(1, 34.0).late == 0.0
+    assert watchlist.panel("p").take(100, 37.0).late == 2.0, "30 s are promised"
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
@@ -222,7 +223,7 @@ def test_a_closed_order_leaves_the_book_and_the_counts():
     order = watchlist.entry("p", "0").order
     watchlist.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
     assert watchlist.entry("p", "0") is None
-    assert ids(watchlist.take("p", 100, 5.0)) == ["1"]
+    assert ids(watchlist.panel("p").take(100, 5.0)) == ["1"]
     assert watchlist.counts["p", Status.PENDING] == 1
     assert watchlist.counts["p", Status.CANCELED] == 0
 
@@ -245,7 +246,7 @@ def test_the_census_counts_what_waits_and_what_stands_still():
     watchlist = a_book([1.0, 2.0, 99.0])
     watchlist.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
     watchlist.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
-    *_, panel_counts = watchlist.panel_counts("p", 100.0, stalled_after=50.0)
+    *_, panel_counts = count(watchlist.panel("p").poll_queue, 100.0, stalled_after=50.0)
     assert (panel_counts.due, panel_counts.open, panel_counts.guarded, panel_counts.stalled) == (
         4,
         4,
@@ -259,7 +260,7 @@ def test_a_dropped_panel_leaves_nothing():
     watchlist = a_book([1.0])
     watchlist.look_at(watchlist.entry("p", "0").order, 5.0)
     watchlist.drop_panel("p")
-    assert watchlist.next_due("p", 10.0) is None
+    assert watchlist.panel("p").poll_queue.next_at(10.0) is None
     assert watchlist.next_look() is None
     assert not +watchlist.counts
 
@@ -281,22 +282,22 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
     for move, number in moves:
         now += 1.0
         if move == "take":
-            taken = ids(watchlist.take("p", 100, now))
+            taken = ids(watchlist.panel("p").take(100, now))
             assert not set(taken) & set(under_way)
             under_way += taken
         elif move == "hasten":
-            watchlist.hasten("p", str(number), now - number, now)
+            watchlist.panel("p").hasten(str(number), now - number, now)
         elif under_way:
             order_id = under_way.pop(number % len(under_way))
             if move == "check":
                 check(watchlist, order_id, now)
             elif move == "refuse":
-                watchlist.refused("p", order_id, now + number, alone=number % 2 == 0)
+                watchlist.panel("p").refused(order_id, now + number, alone=number % 2 == 0)
             else:
-                watchlist.put_back("p", [order_id])
+                watchlist.panel("p").put_back([order_id])
     later = 1e6
     rest: list[str] = []
-    while taken := watchlist.take("p", 100, later).ids:
+    while taken := watchlist.panel("p").take(100, later).ids:
         rest += taken
         later += 1.0
     assert sorted(rest + under_way) == sorted(str(n) for n in range(len(dues)))
@@ -306,6 +307,6 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
 def test_batches_are_full_while_enough_is_due(count: int):
     watchlist = a_book([1.0] * count)
     sizes = []
-    while taken := watchlist.take("p", 100, 2.0).ids:
+    while taken := watchlist.panel("p").take(100, 2.0).ids:
         sizes.append(len(taken))
     assert sizes == [100] * (count // 100) + ([count % 100] if count % 100 else [])

@@ -8,6 +8,7 @@ from operator import ne
 from random import Random
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,7 +63,7 @@ def test_a_check_is_followed_by_a_rest():
     poll_queue, (entry,) = an_agenda(1, units=0.1)
     later = NOW + HOUR
     assert poll_queue.take(100, later) == [entry]
-    poll_queue.answered(entry, 0.1, later)
+    poll_queue.answered([entry], [0.1], later)
     assert poll_queue.next_at(later) == later + MIN_GAP
     assert poll_queue.take(100, later + MIN_GAP - 0.01) == []
     assert poll_queue.take(100, later + MIN_GAP) == [entry]
@@ -74,7 +75,7 @@ def test_where_orders_are_wanted_sooner_the_rest_is_shorter():
     poll_queue.join([entry], [0.01], [1.0], NOW)
     poll_queue.begin()
     poll_queue.take(100, NOW + 1)
-    poll_queue.answered(entry, 0.01, NOW + 1)
+    poll_queue.answered([entry], [0.01], NOW + 1)
     assert poll_queue.next_at(NOW + 1) == NOW + 2
 
 
@@ -297,7 +298,9 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
 def test_what_was_filed_twice_for_its_cap_is_filed_once_again():
     """As an order is that left and came back at once, into the same slot."""
     poll_queue, (entry,) = joined_again([WITHIN - 10.0], ids=6000.0)
-    poll_queue._deadlines._buckets.add(poll_queue.records.filed[entry], entry)
+    poll_queue._deadlines._buckets.add(
+        np.array([poll_queue.records.filed[entry]]), np.array([entry])
+    )
     poll_queue.records.checked_at[entry] = NOW
     poll_queue.next_at(NOW + 20.0)
     slots, _ = poll_queue._deadlines._buckets.take(100)
@@ -310,12 +313,12 @@ def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
     for slot in hastened:
         poll_queue.appoint(slot, NOW)
     while taken := poll_queue.take(100, NOW):
-        poll_queue.answered_all(taken, [2e9] * len(taken), NOW)
+        poll_queue.answered(taken, [2e9] * len(taken), NOW)
     now, looks = NOW, 0
     while (due := poll_queue.next_at(now)) is not None and due <= now + 0.01:
         now, looks = due, looks + 1
     assert 15 < looks < 30, "a thousand at once"
-    assert poll_queue.upcoming(1, now) == [last]
+    assert [slot for _, slot in poll_queue.upcoming(1, now)] == [last]
 
 
 @pytest.mark.parametrize("within", [MIN_GAP, 2 * MIN_GAP, WITHIN])
@@ -346,7 +349,7 @@ def follow(
         taken = poll_queue.take(limit, now)
         if taken:
             yield now, taken
-            poll_queue.answered_all(taken, [1e6] * len(taken), now)
+            poll_queue.answered(taken, [1e6] * len(taken), now)
 
 
 def test_a_cap_as_short_as_the_rest_is_held():
@@ -358,7 +361,7 @@ def test_a_cap_as_short_as_the_rest_is_held():
     now = NOW
     for _ in range(10):
         assert poll_queue.take(100, now) == [entry]
-        poll_queue.answered(entry, 50.0, now)
+        poll_queue.answered([entry], [50.0], now)
         due = poll_queue.next_at(now)
         while due is not None and not (
             Entry(poll_queue.records, entry).state is EntryState.APPOINTED and due <= now
@@ -374,7 +377,7 @@ def test_people_are_told_when_an_order_is_expected_to_be_checked():
     poll_queue.take(1, NOW + 60.0)
     assert poll_queue.expected_at(entry, NOW + 60.0) == NOW + 60.0
     later = NOW + 2 * WITHIN
-    poll_queue.answered(entry, 1e6, later)
+    poll_queue.answered([entry], [1e6], later)
     assert poll_queue.expected_at(entry, later) == later + WITHIN
     poll_queue.leave(entry)
     assert poll_queue.expected_at(entry, later) is None
@@ -386,7 +389,7 @@ def test_the_conversion_follows_the_budget_and_not_a_pause():
     for _ in range(40 * 60):
         asked += 1.0
         for entry in poll_queue.take(10, asked):
-            poll_queue.answered(entry, 1.0, asked)
+            poll_queue.answered([entry], [1.0], asked)
     assert 0.8 <= poll_queue.time.minutes_a_unit <= 1.2, "600 orders at 600 a minute"
     told = poll_queue.time.minutes_a_unit
     poll_queue.put_back(poll_queue.take(10, asked + 1.0))
@@ -469,7 +472,7 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
                 )
                 assert waited <= 1.1 * most + 2 * every + allowed
                 waits_since[order.id] = now
-                poll_queue.answered(entry, widest * rng.random() ** 4 + 0.01, now)
+                poll_queue.answered([entry], [widest * rng.random() ** 4 + 0.01], now)
         for order_id, since in waits_since.items():
             cap = poll_queue.cap(poll_queue.records.phase_of(entries[order_id]))
             assert now - since <= 1.1 * cap + 2 * every + allowed

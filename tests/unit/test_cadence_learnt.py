@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cadence_kit import sight_of, teach, wait_of
 from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
 from watcher.model import Order, Status
-from watcher.orders.schedule import HazardModel, ModelRow, Stage, stage_of, units
+from watcher.orders.schedule import HazardModel, ModelRow, Stage
 from watcher.orders.schedule.hazard_model import ENDS, HALF_LIFE, LASTS, RATE
 
 NOW = 1_800_000_000.0
@@ -35,17 +36,17 @@ def in_progress(remains: int | None, **fields: object) -> Order:
     ],
 )
 def test_the_last_answer_tells_the_stage(order: Order, stage: Stage):
-    assert stage_of(order, 0.0, HOUR) is stage
+    assert sight_of(HazardModel(0.0), order, 0.0, HOUR).stage is stage
 
 
 def test_an_order_that_moves_seldom_has_not_stopped_soon():
     slow = in_progress(998, progressed_at=2 * HOUR)  # a unit an hour
-    assert stage_of(slow, 0.0, 5 * HOUR) is Stage.MOVING
-    assert stage_of(slow, 0.0, 7 * HOUR) is Stage.STOPPED
+    assert sight_of(HazardModel(0.0), slow, 0.0, 5 * HOUR).stage is Stage.MOVING
+    assert sight_of(HazardModel(0.0), slow, 0.0, 7 * HOUR).stage is Stage.STOPPED
 
 
 def wait(order: Order, now: float, started: float | None = 0.0) -> float:
-    return units(HazardModel(0.0), order, started, now)
+    return wait_of(HazardModel(0.0), order, started, now)
 
 
 def test_the_wait_grows_with_the_square_root_of_the_time_that_nothing_happened():
@@ -76,7 +77,7 @@ def test_every_order_has_a_wait(
     started: float | None,
 ):
     order = an_order(status=status, remains=remains, quantity=quantity, submitted_at=NOW - age)
-    assert 0.1 < units(HazardModel(0.0), order, started, NOW) < 1e6
+    assert 0.1 < wait_of(HazardModel(0.0), order, started, NOW) < 1e6
 
 
 def test_a_service_that_starts_at_once_is_asked_about_sooner():
@@ -84,9 +85,9 @@ def test_a_service_that_starts_at_once_is_asked_about_sooner():
     for _ in range(50):
         teach_a_start(learnt, "fast", 2 * MINUTE)
         teach_a_start(learnt, "slow", 600 * MINUTE)
-    fast = units(learnt, an_order(service="fast"), None, 0.0)
-    new = units(learnt, an_order(service="new"), None, 0.0)
-    slow = units(learnt, an_order(service="slow"), None, 0.0)
+    fast = wait_of(learnt, an_order(service="fast"), None, 0.0)
+    new = wait_of(learnt, an_order(service="new"), None, 0.0)
+    slow = wait_of(learnt, an_order(service="slow"), None, 0.0)
     assert fast < 0.5 * slow
     assert fast < new < slow, "of a new service we know what is usual at its panel"
     assert learnt.of("fast").lasts[Stage.PENDING] < 3.0
@@ -98,21 +99,21 @@ def teach_a_start(learnt: HazardModel, service: str, after: float, every: float 
     order = an_order(service=service)
     now = 0.0
     while now + every <= after:
-        learnt.answered(order, order, None, now, now + every)
+        teach(learnt, order, order, None, now, now + every)
         now += every
     began = an_order(service=service, status=Status.IN_PROGRESS)
-    learnt.answered(order, began, None, now, now + every)
+    teach(learnt, order, began, None, now, now + every)
 
 
 def test_an_answer_adds_exposure_and_a_change_lies_in_the_middle():
     learnt = HazardModel(0.0)
     order, began = an_order(), an_order(status=Status.IN_PROGRESS)
-    learnt.answered(order, order, None, 0.0, 10 * MINUTE)
+    teach(learnt, order, order, None, 0.0, 10 * MINUTE)
     record = learnt.of("7")
     assert isclose(record.exposure[Stage.PENDING], log1p(10 / 30))
     assert record.changes[Stage.PENDING] == 0
     lasts = record.lasts[Stage.PENDING]
-    learnt.answered(order, began, None, 10 * MINUTE, 20 * MINUTE)
+    teach(learnt, order, began, None, 10 * MINUTE, 20 * MINUTE)
     assert isclose(record.exposure[Stage.PENDING], log1p(10 / 30) + log1p(5 / (10 + lasts)))
     assert record.changes[Stage.PENDING] == 1
     assert isclose(record.logs[Stage.PENDING], log(15))
@@ -120,7 +121,7 @@ def test_an_answer_adds_exposure_and_a_change_lies_in_the_middle():
 
 def test_moving_within_progress_is_no_change():
     learnt = HazardModel(0.0)
-    learnt.answered(in_progress(1000), in_progress(0), 0.0, 0.0, HOUR)
+    teach(learnt, in_progress(1000), in_progress(0), 0.0, 0.0, HOUR)
     assert sum(learnt.of("7").changes) == 0
     assert learnt.of("7").exposure[Stage.STARTING] > 0
 
@@ -128,7 +129,8 @@ def test_moving_within_progress_is_no_change():
 def test_a_completed_order_teaches_how_long_its_quantity_takes():
     learnt = HazardModel(0.0)
     for _ in range(200):
-        learnt.answered(
+        teach(
+            learnt,
             in_progress(0, progressed_at=99 * MINUTE),
             a_finished_order(),
             0.0,
@@ -142,7 +144,7 @@ def test_a_completed_order_teaches_how_long_its_quantity_takes():
 
 def test_a_start_that_nobody_saw_teaches_no_duration():
     learnt = HazardModel(0.0)
-    learnt.answered(in_progress(0), a_finished_order(), None, HOUR, 2 * HOUR)
+    teach(learnt, in_progress(0), a_finished_order(), None, HOUR, 2 * HOUR)
     assert learnt.of("7").completions == 0
     assert learnt.of("7").ends == {"completed": 1.0}
 
@@ -150,11 +152,11 @@ def test_a_start_that_nobody_saw_teaches_no_duration():
 def test_a_guarded_order_teaches_by_time_alone():
     learnt = HazardModel(0.0)
     guarded = a_finished_order()
-    learnt.answered(guarded, guarded, None, 0.0, DAY)
+    teach(learnt, guarded, guarded, None, 0.0, DAY)
     assert learnt.of("7").exposure[Stage.GUARDED] == DAY / MINUTE
     before = learnt.rate("7", Stage.GUARDED)
     for _ in range(5):
-        learnt.answered(guarded, in_progress(10), None, DAY, 2 * DAY)
+        teach(learnt, guarded, in_progress(10), None, DAY, 2 * DAY)
     assert learnt.rate("7", Stage.GUARDED) > before
 
 
@@ -219,7 +221,7 @@ def test_the_panels_average_is_what_its_services_sum_up_to(answers: list[tuple[f
     for number, (gap, changed) in enumerate([*answers, (1.0, True)]):
         order = an_order(service=str(number % 3), submitted_at=now)
         after = an_order(status=Status.IN_PROGRESS) if changed else order
-        learnt.answered(order, after, None, now, now + gap)
+        teach(learnt, order, after, None, now, now + gap)
         now += gap
     usual = learnt.rate("unheard of", Stage.PENDING)
     learnt.forget(0.0)

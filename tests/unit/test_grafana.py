@@ -13,6 +13,8 @@ import pytest
 import yaml
 from grafana_foundation_sdk.models import units
 
+from grafana.pictures import render
+from grafana.pictures.query import Series, Source
 from grafana.source import alerts, board
 from grafana.source import thresholds as at
 from grafana.source.__main__ import HERE, files
@@ -349,6 +351,22 @@ def test_provisioning_points_at_what_is_there():
         for query in rule["data"]
     }
     assert uids == {datasource["uid"], "__expr__"}
+
+
+class Answers(Source):
+    """Answers each query with one series that has every label."""
+
+    def ask(self, target: Mapping[str, Any]) -> list[Series]:
+        labels = dict.fromkeys(["panel", "severity", "alertname", "rule", "action"], "<b>")
+        return [Series(labels, [(self.start, 0.0), (self.start + 5, 1234.5), (self.end, 7.0)])]
+
+
+@EACH
+def test_every_panel_of_a_dashboard_is_drawn(board_: dict[str, Any]):
+    html = render.page(board_, Answers("", 2.0, "<b>"), 1600)
+    assert html.count("<section") + html.count('class="row"') == len(board_["panels"])
+    assert html.count("<svg") == sum(p["type"] == "timeseries" for p in board_["panels"])
+    assert "<b>" not in html, "labels are escaped"
 
 
 def test_each_dashboard_has_its_picture():

@@ -195,7 +195,9 @@ class House(RuleBasedStateMachine):
         known = list(self.panel.orders)
         for number, now in moves.items():
             self.panel.orders[known[number % len(known)]] = now
-        self.at_panel("poll", how, self.daemon.watchlist.next_due(PANEL, self.clock()))
+        self.at_panel(
+            "poll", how, self.daemon.watchlist.panel(PANEL).poll_queue.next_at(self.clock())
+        )
 
     @rule(how=acting)
     def send(self, how: Any) -> None:

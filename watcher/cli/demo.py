@@ -1,6 +1,6 @@
-"""Everything on one machine to look at: five simulated panels, the daemon, a few thousand orders.
+"""Demo on one machine: five simulated panels, the daemon, a few thousand orders.
 
-A simulated minute takes a second. Nothing leaves the machine; all of it is gone at the end.
+A simulated minute takes a second. Nothing leaves the machine; all files are deleted at the end.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -19,7 +20,7 @@ from watcher import logs
 from watcher.app import Daemon
 from watcher.config import load
 from watcher.panels.profiles import shipped
-from watcher.simulator import PRICE_LIST, Habits, SimService, SimulatedPanel, World
+from watcher.simulator import PRICE_LIST, SimService, SimulatedPanel, World
 
 PANELS = tuple(name for name in shipped() if name != "standard")
 ORDERS_A_PANEL = 600
@@ -54,7 +55,7 @@ dry_run = true
 
 
 def run(*, host: str = "127.0.0.1", port: int = 9466, speed: float = 60.0) -> int:
-    """Run until Ctrl-C; the exit code. `speed` is simulated seconds a second."""
+    """Run until Ctrl-C; returns the exit code. `speed` is simulated seconds a second."""
     logs.configure("info", "auto")
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
         return asyncio.run(_run(Path(directory), host, port, speed))
@@ -90,8 +91,8 @@ async def _start_panel(stack: AsyncExitStack, name: str, speed: float) -> Simula
 
 
 def _services() -> tuple[SimService, ...]:
-    """The usual price list, with orders that live some simulated minutes."""
-    lively = {
+    """Return the usual price list, with orders that last some simulated minutes."""
+    lively: dict[str, Any] = {
         "pending": (0.0, 15 * 60.0),
         "processing": (0.0, 120.0),
         "per_minute": (20.0, 300.0),
@@ -101,14 +102,8 @@ def _services() -> tuple[SimService, ...]:
         "cancel_takes": (5 * 60.0, 15 * 60.0),
         "cancel_ignored": 0.0,
     }
-    return tuple(
-        msgspec.structs.replace(service, habits=_changed(service.habits, lively))
-        for service in PRICE_LIST
-    )
-
-
-def _changed(habits: Habits, changes: dict[str, object]) -> Habits:
-    return msgspec.structs.replace(habits, **changes)
+    change = msgspec.structs.replace
+    return tuple(change(s, habits=change(s.habits, **lively)) for s in PRICE_LIST)
 
 
 def _config(panels: dict[str, SimulatedPanel], host: str, port: int) -> Iterator[str]:
@@ -147,18 +142,15 @@ async def _place_orders(url: str, panels: dict[str, SimulatedPanel]) -> None:
 
 
 async def _submit(session: aiohttp.ClientSession, panel: str, number: int) -> None:
-    body = {
-        "panel": panel,
-        "service": 3,
-        "link": f"https://example.com/new/{number}",
-        "quantity": 300,
-    }
+    link = f"https://example.com/new/{number}"
+    body = {"panel": panel, "service": 3, "link": link, "quantity": 300}
     headers = {"Idempotency-Key": f"demo-{number}"}
     async with session.post("/v1/submit", json=body, headers=headers):
         pass
 
 
 def _tell(url: str, panels: dict[str, SimulatedPanel], config: Path) -> None:
+    command = _command()
     _say(
         f"\n{ORDERS_A_PANEL * len(panels)} orders are tracked at {len(panels)} simulated panels, "
         f"{SUBMITTED} more were submitted. A simulated minute takes a second.\n\n"
@@ -168,16 +160,16 @@ def _tell(url: str, panels: dict[str, SimulatedPanel], config: Path) -> None:
         f"  configuration {config}\n\n"
         f"In another terminal, from here:\n\n"
         f"  export WATCHER_URL={url}\n"
-        f"  {_command()} panels\n"
-        f"  {_command()} orders --status completed\n"
-        f"  {_command()} actions\n"
-        f"  {_command()} rules\n\n"
+        f"  {command} panels\n"
+        f"  {command} orders --status completed\n"
+        f"  {command} actions\n"
+        f"  {command} rules\n\n"
         f"Ctrl-C ends it.\n"
     )
 
 
 def _command() -> str:
-    """How the program was called, so that the examples can be copied."""
+    """Return how the program was called, so that the examples can be copied."""
     called = Path(sys.argv[0])
     return "python -m watcher" if called.name == "__main__.py" else os.path.relpath(called)
 

@@ -1,8 +1,7 @@
-"""Lets much work pass piece by piece, and the loop's other work in between.
+"""Cooperative scheduling: one piece of heavy work in each iteration of the event loop.
 
-All that is ready runs in one round of the event loop: a hundred answers that came together, or ten
-panels that waited for one commit, would hold up timers and whoever asks the daemon for something
-until the last of them is done.
+All that is ready runs in one iteration: a hundred answers that came together, or ten panels that
+waited for one commit, would delay timers and HTTP requests until the last of them is done.
 """
 
 import asyncio
@@ -10,13 +9,13 @@ from collections import deque
 
 
 class RoundRobin:
-    """One turn in each round of the event loop, first come, first served."""
+    """A FIFO queue of turns, one in each iteration of the event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self) -> None:
-        """Wait for one's turn; it lasts until the caller awaits something."""
+        """Wait for a turn; it lasts until the caller awaits something."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         self._waiting.append(turn)
@@ -26,7 +25,7 @@ class RoundRobin:
 
     def _next(self) -> None:
         turn = self._waiting.popleft()
-        if not turn.done():  # else whoever waited has given up
+        if not turn.done():  # else the waiter was cancelled
             turn.set_result(None)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)

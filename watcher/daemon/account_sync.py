@@ -115,8 +115,8 @@ class AccountSync:
 
     def _some_order(self, now: float) -> str | None:
         """An order that is checked soon, another one each time."""
-        soon = self._watchlist.upcoming(self._gateway.name, _ORDERS_TRIED, now)
-        return soon[self._probed % len(soon)][0] if soon else None
+        soon = self._watchlist.panel(self._gateway.name).upcoming(_ORDERS_TRIED, now)
+        return soon[self._probed % len(soon)][1] if soon else None
 
     def _any_call(self, *, has_orders: bool) -> str | None:
         """The cheapest call that the panel can be asked."""
@@ -190,7 +190,7 @@ class AccountSync:
             return
         self._to_review = False  # by now: the other reading may want one while this goes on
         try:
-            await self._recorder.review(self._watchlist.orders(self._gateway.name), now)
+            await self._recorder.review(self._watchlist.panel(self._gateway.name).orders(), now)
         except BaseException:
             self._to_review = True
             raise

@@ -183,9 +183,8 @@ class ActionSender:
         self._alone.discard(action.id)
         self._keyless.discard(action.id)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
-            self._watchlist.hasten(
-                action.panel, action.order, self._gateway.clock() + MIN_GAP, self._gateway.clock()
-            )
+            now = self._gateway.clock()
+            self._watchlist.panel(action.panel).hasten(action.order, now + MIN_GAP, now)
         _log(action)
 
 

@@ -1,10 +1,10 @@
-"""Finds which of many ids spoils a batch, with few requests and nothing concluded without proof.
+"""Group testing: find the ids that spoil a batch, with few requests and never without proof.
 
-A *refused* batch holds a bad id for certain, as the panel answers:
+A *refused* batch certainly holds a bad id, as the panel answers:
 1. Ask its first half. If that is answered, the bad id is in the rest: halve on.
-2. If it is refused, the bad id is in the half, and nothing is known of the rest: that goes back
-   to all that waits, and costs no request of its own. Halve on.
-So one bad id of n costs log2(n) + 1 requests more, and one of them is full of others.
+2. If it is refused, the bad id is in the half. Nothing is known of the rest: it goes back to the
+   queue, and costs no request of its own. Halve on.
+So one bad id of n costs log2(n) + 1 more requests, and one of them is full of others.
 Theory: F. K. Hwang, "A method for detecting all defective members in a population by group
 testing" (1972).
 
@@ -12,9 +12,9 @@ A batch that *failed* (nonsense, or no answer in time) may hold such an id, or t
 1. Ask it again, whole; then its halves.
 2. If a half fails, and the panel has told of others since the batch failed last, the bad id is in
    the half: go on as above. If it has not, nothing is concluded: another, smaller part is next.
-3. An id that stands alone is bad on the same terms. Of a panel that is down nothing is believed.
+3. A single id is bad under the same condition. A panel that is down proves nothing.
 
-Where many ids are bad, batches get smaller: a batch should hold one bad id at the most.
+Where many ids are bad, batches get smaller: a batch should hold one bad id at most.
 """
 
 from collections import deque
@@ -26,10 +26,10 @@ _MEMORY = 100  # batches' worth of answered ids, after which bad ones begin to b
 
 
 class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request: the ids that it asks for, and what is known of them.
+    """One request: its ids, and what is known of them.
 
-    `rest` is the other part of the batch, `part` how many to ask for at once (0: for all), and
-    `answers` how many there had been when it failed.
+    `rest` is the other part of the batch, `part` how many ids to ask for at once (0: all),
+    `answers` the number of answers when it failed.
     """
 
     ids: Sequence[str]
@@ -39,22 +39,22 @@ class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the ids did not spoil a request before."""
+        """Whether the ids have not spoiled a request yet."""
         return self.answers is None
 
 
 class Bisection(msgspec.Struct, frozen=True):
-    """What follows from a request without an answer: the id that is `bad`, those that are free."""
+    """Result of a request without an answer: the `bad` id, and ids to ask about as usual."""
 
     bad: str | None = None
     free: Sequence[str] = ()
 
 
 class BatchBisector:
-    """The batches of one panel that hold, or may hold, ids that spoil a request.
+    """Bisects the batches of one panel that hold, or may hold, bad ids.
 
-    `limit` is the most ids that a request can carry. Each Ask that goes out, fresh ones as well,
-    comes back by `answered`, `refused`, `failed` or `again`.
+    `limit` is the most ids of a request. Report each Ask that was sent, also fresh ones, by
+    `answered`, `refused`, `failed` or `again`.
     """
 
     def __init__(self, limit: int) -> None:
@@ -69,7 +69,7 @@ class BatchBisector:
 
     @property
     def size(self) -> int:
-        """How many ids a fresh batch should hold."""
+        """The number of ids that a fresh batch should hold."""
         if self._bad < 1:
             return self._limit
         return max(1, min(self._limit, int((self._good + self._limit) / self._bad)))
@@ -80,18 +80,18 @@ class BatchBisector:
         return self._bad > 0
 
     def take(self) -> PollRequest:
-        """The next part of a suspicious batch."""
+        """Return the next part of a suspicious batch."""
         batch = self._waiting.popleft()
         part = batch.part or len(batch.ids)
         return msgspec.structs.replace(batch, ids=batch.ids[:part], rest=batch.ids[part:])
 
     def again(self, ask: PollRequest) -> None:
-        """Nothing was learnt of it: it waits as before."""
+        """Queue the request again: nothing was learnt."""
         if not ask.is_fresh:
             self._wait([*ask.ids, *ask.rest], ask.part, ask.answers)
 
     def answered(self, ask: PollRequest) -> None:
-        """The panel told of these ids."""
+        """Note that the panel answered about these ids."""
         self._answers += 1
         self._good += len(ask.ids)
         if self._good > _MEMORY * self._limit:
@@ -100,12 +100,12 @@ class BatchBisector:
             self._wait(ask.rest, _half(ask.rest), ask.answers)
 
     def refused(self, ask: PollRequest) -> Bisection:
-        """The panel refused to tell of these ids."""
+        """Note that the panel refused the batch."""
         since = self._answers if ask.answers is None else ask.answers
         return self._is_among(ask, since)
 
     def failed(self, ask: PollRequest) -> Bisection:
-        """The panel answered with nonsense, or not at all."""
+        """Note that the answer was unreadable or missing."""
         if not ask.is_fresh and self.is_proven(ask) and (ask.part or len(ask.ids) == 1):
             return self._is_among(ask, self._answers)
         part = 0 if ask.is_fresh else _half(ask.ids)
@@ -113,7 +113,7 @@ class BatchBisector:
         return Bisection()
 
     def is_proven(self, ask: PollRequest) -> bool:
-        """Whether the panel has told of others since these ids spoiled a request."""
+        """Return whether the panel has answered about others since these ids spoiled a request."""
         return ask.answers is not None and self._answers > ask.answers
 
     def _is_among(self, ask: PollRequest, answers: int) -> Bisection:

@@ -233,7 +233,7 @@ class OrderCommands:
         if not unseen:
             return
         for order_id in unseen:
-            self._watchlist.hasten(panel, order_id, now, now)
+            self._watchlist.panel(panel).hasten(order_id, now, now)
         self._on_orders({panel})
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -129,8 +129,8 @@ class PanelRegistry:
     async def keep_learnt(self, now: float) -> float:
         """Let old lessons fade, and put on record what is new; returns when to come again."""
         for name in list(self.panel_workers):
-            learnt = self._watchlist.learnt(name)
-            if learnt is not None:
+            if name in self._watchlist:
+                learnt = self._watchlist.panel(name).learnt
                 learnt.forget(now)
                 await self._store.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
@@ -226,8 +226,9 @@ class PanelRegistry:
         now = self._clock()
         learnt = await self._store.learnt(now=now)
         for name, workers in fresh.items():
-            known = self._watchlist.learnt(name)
-            if known is None:
+            if name in self._watchlist:
+                known = self._watchlist.panel(name).learnt
+            else:
                 known = HazardModel(now)
                 known.load(learnt.get(name, ()))
             load.watchlist.open(name, workers.poll_queue(now), known)
@@ -257,7 +258,7 @@ class PanelRegistry:
 
     def _begin(self, panel_workers: Collection[PanelWorkers]) -> None:
         for workers in panel_workers:
-            self._watchlist.begin(workers.name)
+            self._watchlist.panel(workers.name).poll_queue.begin()
 
     def _resume(self, panel_workers: Collection[PanelWorkers]) -> None:
         for workers in panel_workers:

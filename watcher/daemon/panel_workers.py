@@ -88,7 +88,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     def _ask_all(self) -> None:
         self.poller.begin_anew()
         self.sender.begin_anew()
-        self.watchlist.recall(self.name, self.gateway.clock())
+        self.watchlist.panel(self.name).poll_queue.recall(self.gateway.clock())
         unread = {fault.call for fault in self.gateway.health.faults}
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.

@@ -33,8 +33,8 @@ from watcher.errors import (
 from watcher.metrics import Metrics
 from watcher.model import Observation, Order, RowError, Status, Transition
 from watcher.orders.lifecycle import observe, set_aside
-from watcher.orders.panel_orders import Batch
-from watcher.orders.schedule import RetryDelay, after_problem
+from watcher.orders.panel_orders import Batch, PanelOrders
+from watcher.orders.schedule import OrderGlimpse, RetryDelay, after_problem
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.breaker import BreakerState
 from watcher.panels.gateway import PanelGateway
@@ -175,13 +175,17 @@ class Poller:
             return self._quiet_until
         return self._gateway.take(now)
 
+    @property
+    def _orders(self) -> PanelOrders:
+        return self._watchlist.panel(self._gateway.name)
+
     def _is_busy(self) -> bool:
         return self._under_way >= MOST_AT_ONCE or len(self._lessons) >= MOST_AT_ONCE
 
     def _next_due(self, now: float) -> float | None:
         if self._bisector or self.untracked.wait:
             return now
-        return self._watchlist.next_due(self._gateway.name, now)
+        return self._orders.poll_queue.next_at(now)
 
     def _next(self, now: float) -> tuple[PollRequest, Batch | None]:
         if self._bisector and not self._asks_others(now):
@@ -190,8 +194,8 @@ class Poller:
         limit = 1 if alone else self._bisector.size
         if self._asks_strangers(now):
             return PollRequest(ids=self.untracked.take(limit)), None
-        self._watchlist.note_budget(self._gateway.name, limit * self._gateway.pace.rate.per_minute)
-        batch = self._watchlist.take(self._gateway.name, limit, now)
+        self._orders.poll_queue.allow(limit * self._gateway.pace.rate.per_minute)
+        batch = self._orders.take(limit, now)
         self._metrics.batch_orders.labels(self._gateway.name).observe(len(batch.ids))
         # Once a batch, for the order that is latest: a million orders are too many.
         self._metrics.lag.labels(self._gateway.name).observe(batch.late)
@@ -199,7 +203,7 @@ class Poller:
 
     def _asks_others(self, now: float) -> bool:
         """While a panel fails, suspicious and other orders take turns: others may be answered."""
-        due = self._watchlist.next_due(self._gateway.name, now)
+        due = self._orders.poll_queue.next_at(now)
         if not self._gateway.breaker.failures or due is None or due > now:
             return False
         self._suspects_next = not self._suspects_next
@@ -207,7 +211,7 @@ class Poller:
 
     def _asks_strangers(self, now: float) -> bool:
         """They and the book's orders take turns: no shop keeps those from being checked."""
-        due = self._watchlist.next_due(self._gateway.name, now)
+        due = self._orders.poll_queue.next_at(now)
         is_other_due = due is not None and due <= now
         self._strangers_last = self.untracked.wait and not (self._strangers_last and is_other_due)
         return self._strangers_last
@@ -245,7 +249,7 @@ class Poller:
 
     def _is_known(self, order_id: str) -> bool:
         """Whether the panel has told of the order before."""
-        order = self._watchlist.order(self._gateway.name, order_id)
+        order = self._orders.order(order_id)
         return order is not None and order.status is not Status.UNKNOWN
 
     async def _in_doubt(self, ask: PollRequest, error: Refused) -> None:
@@ -289,10 +293,9 @@ class Poller:
         self._bisector.answered(ask)
         ids = ask.ids
         if batch is not None:
-            name = self._gateway.name
-            same = self._watchlist.same(name, batch, news.old, news.rows, news.marks)
+            same = self._orders.same(batch, news.old, news.rows, news.marks)
             if same:
-                self._watchlist.unchanged(name, batch, same, self._gateway.clock())
+                self._orders.unchanged(batch, same, self._gateway.clock())
             known = set(same)
             ids = [order_id for at, order_id in enumerate(ids) if at not in known]
         if ids:
@@ -344,11 +347,11 @@ class Poller:
 
     def _hasten_other(self) -> bool:
         """Have an order asked about next that is not known to be bad; False if there is none."""
-        name, now = self._gateway.name, self._gateway.clock()
-        for order_id, _ in self._watchlist.upcoming(name, _OTHERS_TRIED, now):
-            order = self._watchlist.order(name, order_id)
+        orders, now = self._orders, self._gateway.clock()
+        for _, order_id in orders.upcoming(_OTHERS_TRIED, now):
+            order = orders.order(order_id)
             if order is not None and order.problem is None and order_id not in self._held:
-                self._watchlist.hasten(name, order_id, now, now)
+                orders.hasten(order_id, now, now)
                 return True
         return False
 
@@ -398,7 +401,7 @@ class Poller:
         return some
 
     async def _record(self, lessons: Sequence[_Lesson]) -> None:
-        now, name = self._gateway.clock(), self._gateway.name
+        now = self._gateway.clock()
         ids = [order_id for lesson in lessons for order_id in lesson.ids]
         rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
         strange = [i for i in ids if i in self.untracked] if self.untracked else []
@@ -406,21 +409,24 @@ class Poller:
         try:
             if strange:
                 await self._take_up(strange, rows, now)
-            sights = self._watchlist.sights(name, ids)
+            sights = self._orders.sights(ids)
             kept = await self._keep(ids, rows, now, changed)
         except BaseException:
             self._put_back(ids)
             raise
+        told: list[tuple[OrderGlimpse, Order, int]] = []
         for lesson in lessons:
             seen = {order: sights[order] for order in lesson.ids if order in sights}
             for order_id, sight in seen.items():
                 if order_id in kept and isinstance(rows.get(order_id), Observation):
                     after, mark = changed.get(order_id, sight.order), lesson.news.marks
-                    self._watchlist.checked(sight, after, now, mark.get(order_id, 0))
+                    told.append((sight, after, mark.get(order_id, 0)))
                 else:
                     due = after_problem(sight.failures + 1, now)
                     alone = lesson.spoils or (sight.alone and len(lesson.ids) == 1)
-                    self._watchlist.refused(name, order_id, due, alone=alone)
+                    self._orders.refused(order_id, due, alone=alone)
+        if told:
+            self._orders.checked(told, now)
         if strange:
             self._meet(strange, rows, now)
 
@@ -472,7 +478,7 @@ class Poller:
         self, ids: Iterable[str], rows: Mapping[str, Row], now: float
     ) -> Iterator[Transition]:
         for order_id in ids:
-            order = self._watchlist.order(self._gateway.name, order_id)
+            order = self._orders.order(order_id)
             if order is None:
                 continue
             transition = _transition(order, rows.get(order_id), now)
@@ -480,7 +486,7 @@ class Poller:
                 yield transition
 
     def _put_back(self, ids: Collection[str]) -> None:
-        self._watchlist.put_back(self._gateway.name, ids)
+        self._orders.put_back(ids)
         self.untracked.put_back(ids)
 
     def _nothing_due(self) -> None:

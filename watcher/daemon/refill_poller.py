@@ -77,7 +77,9 @@ class RefillPoller:
         for refill in refills:
             self._asked[refill.id] = now
             self._take_over(refill)
-            self._wait(refill, self._watchlist.next_refill_check(refill, now), now)
+            self._wait(
+                refill, self._watchlist.panel(refill.panel).next_refill_check(refill, now), now
+            )
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
@@ -244,7 +246,7 @@ class RefillPoller:
         if refill.status is not before.status:
             _tell(refill)
         if isinstance(row, RefillObservation):
-            self._watchlist.refill_checked(refill, self._asked[refill.id], now)
+            self._watchlist.panel(refill.panel).refill_checked(refill, self._asked[refill.id], now)
             self._asked[refill.id] = now
             self._patience.forget(refill.id)
         (self._missed.discard if refill.silent_since is None else self._missed.add)(refill.id)
@@ -252,7 +254,9 @@ class RefillPoller:
         if refill.status in REFILL_FINAL:
             return
         if isinstance(row, RefillObservation):
-            self._wait(refill, self._watchlist.next_refill_check(refill, now), now)
+            self._wait(
+                refill, self._watchlist.panel(refill.panel).next_refill_check(refill, now), now
+            )
         else:
             self._learnt_nothing(refill.id, now)
 

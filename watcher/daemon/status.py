@@ -12,7 +12,7 @@ import structlog
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
-from watcher.orders.panel_orders import PanelCounts
+from watcher.orders.panel_counts import PanelCounts, count
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
@@ -59,7 +59,7 @@ class DaemonStatus:
         panel_counts: dict[str, PanelCounts] = {}
         for name, workers in list(self._panel_workers.items()):
             stalled_after = workers.config.settings.stalled_after
-            for so_far in self._watchlist.panel_counts(name, now, stalled_after):
+            for so_far in count(self._watchlist.panel(name).poll_queue, now, stalled_after):
                 panel_counts[name] = so_far
                 spent += self._clock() - began
                 await asyncio.sleep(0)
@@ -72,9 +72,9 @@ class DaemonStatus:
     def _tell_short(self) -> None:
         """Log where the budget stops, or begins again, to suffice for `check_within`."""
         for name in self._panel_workers:
-            poll_queue = self._watchlist.poll_queue(name)
-            cap = poll_queue.cap(Phase.OPEN) if poll_queue else 0.0
-            is_short = poll_queue is not None and cap > poll_queue.within
+            poll_queue = self._watchlist.panel(name).poll_queue
+            cap = poll_queue.cap(Phase.OPEN)
+            is_short = cap > poll_queue.within
             if is_short and name not in self._short:
                 log.warning("panel.budget_short", panel=name, check_within=round(cap))
             elif not is_short and name in self._short:

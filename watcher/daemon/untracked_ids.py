@@ -1,20 +1,20 @@
-"""Ids of one panel's orders that a shop asks about and nobody tracks.
+"""Order ids that a shop asks about and that are not tracked yet.
 
-They are asked about with the panel's other orders, and tracked once the panel has told of them.
-Until then they are in memory only: an id that the panel does not know leaves nothing behind, and
-after a restart the shop's next request asks again.
+The poller asks about them as about tracked orders, and tracks those that the panel knows. Until
+then they are in memory only: an id that the panel does not know leaves nothing behind, and after a
+restart the shop's next request asks again.
 """
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-ASK_AGAIN_AFTER = 60.0  # seconds: as long a refusal answers further requests
+ASK_AGAIN_AFTER = 60.0  # seconds for which a refusal answers further requests
 _MOST_REFUSED = 10_000
 
 
 class UntrackedIds:
-    """Each id waits, or is under way, until `leave` or `refuse`."""
+    """Untracked ids of one panel: waiting or under way, until `leave` or `refuse`."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, None] = {}  # the first is asked about first
@@ -47,20 +47,20 @@ class UntrackedIds:
         return taken
 
     def put_back(self, ids: Iterable[str]) -> None:
-        """Ask again: nothing was learnt of these."""
+        """Queue ids again of which nothing was learnt."""
         for order_id in ids if self._under_way else ():
             if order_id in self._under_way:
                 self._under_way.remove(order_id)
                 self._waiting[order_id] = None
 
     def leave(self, ids: Collection[str]) -> None:
-        """Forget these: they are tracked, or a shop may ask anew."""
+        """Remove ids: they are tracked, or a shop may ask anew."""
         self._under_way.difference_update(ids)
         for order_id in ids:
             self._waiting.pop(order_id, None)
 
     def refuse(self, order_id: str, text: str, now: float) -> None:
-        """Keep for a while that the panel does not know this one."""
+        """Remember for a while that the panel does not know the id."""
         self.leave([order_id])
         self._refused[order_id] = text, now
         self._refused.move_to_end(order_id)
@@ -68,7 +68,7 @@ class UntrackedIds:
             self._refused.popitem(last=False)
 
     def refusal(self, order_id: str, now: float) -> str | None:
-        """Return the panel's words for not knowing the id, None where it has not just said so."""
+        """Return the panel's recent refusal of the id; None where there is none."""
         text, at = self._refused.get(order_id, ("", now))
         if text and 0 <= now - at < ASK_AGAIN_AFTER:
             return text

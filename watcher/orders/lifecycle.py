@@ -1,4 +1,4 @@
-"""The table of transitions: an order, what was observed and the time give the order's next state.
+"""State machines of orders, refills and actions: two tables of transitions.
 
 A transition that is not in a table is an error, never a guess.
 """
@@ -59,7 +59,7 @@ _OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
 
 
 def kind_of(status: Status) -> str:
-    """The column of PHASES that a status belongs to."""
+    """Return the kind of a status, the second key of PHASES."""
     if status in DELIVERED:
         return "delivered"
     if status in DEAD:
@@ -68,9 +68,9 @@ def kind_of(status: Status) -> str:
 
 
 def observe(order: Order, seen: Observation, now: float) -> Transition | None:
-    """What the observation changes, None where it changes nothing.
+    """Return what the observation changes; None where it changes nothing.
 
-    What the panel did not say stays as it was: a missing charge is not 0.
+    A value that the panel left out stays as it was: a missing charge is not 0.
     """
     if order.phase is not Phase.CLOSED and order.problem is None:
         told = Observation(
@@ -95,9 +95,9 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
 
 
 def says_nothing_new(told: Observation, seen: Observation) -> bool:
-    """Whether a panel that told that has told no more now.
+    """Return whether the observation `seen` adds nothing to what the panel `told` before.
 
-    Compared field by field without a loop: this runs for very many orders.
+    Compares field by field without a loop: this runs for very many orders.
     """
     return (
         seen.status is told.status
@@ -110,20 +110,20 @@ def says_nothing_new(told: Observation, seen: Observation) -> bool:
 
 
 def set_aside(order: Order, problem: str, now: float) -> Transition | None:
-    """The panel refuses to tell of the order, or left it out: keep its reason.
+    """Store why the panel gave no status: it refused the id, or left it out.
 
-    `checked_at` stays: of an order that no panel ever told of, rules decide nothing.
+    `checked_at` stays: rules do not act on an order that no panel has ever answered about.
     """
     return None if order.problem == problem else _transition(order, {"problem": problem}, now)
 
 
 def count(order: Order, current: int, now: float) -> Transition | None:
-    """The link's current count, measured elsewhere."""
+    """Store the link's current count, measured elsewhere."""
     return None if order.count == current else _transition(order, {"count": current}, now)
 
 
 def guard_ends_at(order: Order, guard_for: float) -> float | None:
-    """When a guarded order closes; None where it is not guarded."""
+    """Return when a guarded order closes; None where it is not guarded."""
     if order.phase is not Phase.GUARDED:
         return None
     # It finished no earlier than it was submitted. An order of long ago must not be refilled.
@@ -132,14 +132,14 @@ def guard_ends_at(order: Order, guard_for: float) -> float | None:
 
 
 def close(order: Order, now: float) -> Transition:
-    """The guard is over."""
+    """Close a guarded order."""
     if order.phase is not Phase.GUARDED:
         raise LifecycleError(f"order {order.id} at {order.panel} is {order.phase}, not guarded")
     return _transition(order, {"phase": Phase.CLOSED}, now)
 
 
 def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) -> Refill | None:
-    """The refill task's next state, None where nothing changed. A final one does not change."""
+    """Return the refill task's next state; None where nothing changed."""
     is_told = status is not RefillStatus.UNKNOWN
     return _change_refill(
         refill,
@@ -151,9 +151,9 @@ def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) 
 
 
 def miss_refill(refill: Refill, refusal: str | None, now: float) -> Refill | None:
-    """The panel answered without telling how far the task is; `refusal` are its words, if any.
+    """Return the task after an answer without its status; None where that changes nothing.
 
-    None where that changes nothing.
+    `refusal` are the panel's words, if any.
     """
     since = _silent_since(refill, now)
     if refusal is None:
@@ -164,23 +164,23 @@ def miss_refill(refill: Refill, refusal: str | None, now: float) -> Refill | Non
 
 
 def lose_refill(refill: Refill, now: float) -> Refill | None:
-    """The panel has told nothing of the task for too long: what became of it stays unknown."""
+    """Give the task up: the panel has not told its status for too long."""
     return _change_refill(refill, status=RefillStatus.LOST, finished_at=now)
 
 
 def lost_at(refill: Refill, after: float, *, tells: bool, now: float) -> float | None:
-    """When the task is given up; None while the panel tells how far it is.
+    """Return when the task is given up; None while the panel tells its status.
 
-    `tells` is whether the panel can be asked at all.
+    `tells`: whether the panel can be asked at all.
     """
     since = refill.silent_since if tells else refill.requested_at
     return None if since is None else min(since, now) + after
 
 
 def is_running(refill: Refill, *, tells: bool) -> bool:
-    """Whether the task may be running, so that another refill would be too early.
+    """Return whether the task may be running: another refill would be too early.
 
-    One that nobody can ask about, or that the panel says it does not know, is not.
+    A task that cannot be asked about, or that the panel does not know, counts as not running.
     """
     return tells and refill.status not in REFILL_FINAL | {RefillStatus.NOT_FOUND}
 
@@ -193,7 +193,7 @@ def _change_refill(refill: Refill, **fields: Any) -> Refill | None:
 
 
 def _silent_since(refill: Refill, now: float) -> float:
-    """A clock that was ahead must not make the silence end later."""
+    """Return since when the panel is silent; a clock that was ahead does not prolong that."""
     return now if refill.silent_since is None else min(refill.silent_since, now)
 
 
@@ -207,7 +207,7 @@ def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:
 
 
 def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
-    """When the order finished; None where it is open, or was final when it was first seen.
+    """Return when the order finished; None where it is open, or was final when first seen.
 
     An order that was tracked late may have been final for years: only one that was seen open
     finishes now. An unknown word proves nothing: it may stand for a final status. An order whose

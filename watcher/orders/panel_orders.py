@@ -1,50 +1,37 @@
-"""One panel's watched orders: in columns, in their schedule, and what they have taught."""
+"""One panel's watched orders: their columns, their schedule and the model of their hazards."""
 
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import inf, nan
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import nan
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.model import Observation, Order, RowError
-from watcher.orders.columns.table import OPEN, OrderRows, OrderTable
+from watcher.model import REFILL_FINAL, Observation, Order, Refill, RowError
+from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.lifecycle import says_nothing_new
 from watcher.orders.schedule import (
     Entry,
     Forecast,
     HazardModel,
+    OrderGlimpse,
     PollQueue,
     prospect,
+    refill_units,
+    sights,
     status_class,
     unchanged,
-    units,
     waits,
 )
 
-_COUNTED_AT_ONCE = 2_000  # orders in one slice of a census: some milliseconds
-MOST_STALLED = 10_000  # whose keys a census has
-
-
-class PanelCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one panel's shelf holds at a moment."""
-
-    due: int = 0
-    oldest_due: float | None = None
-    oldest_open: float | None = None
-    stalled: int = 0
-    open: int = 0
-    guarded: int = 0
-    stalled_keys: "array[int]" = msgspec.field(  # of some of the stalled, in no order
-        default_factory=lambda: array("q")
-    )
+_AT_ONCE = 2_000  # orders in one slice: less than a millisecond
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """The orders of one request: their ids, where they are, and what stands for their last rows.
+    """The orders of one request.
 
-    `numbers` are what was in the slots, which may be given to other orders meanwhile.
+    `numbers` identify what was in the slots, which may be given to other orders meanwhile.
+    `marks` are the hashes of the orders' last rows.
     """
 
     ids: list[str]
@@ -57,18 +44,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 NOTHING = Batch([], np.zeros(0, np.intp), np.zeros(0, np.int64), [], 0.0)
 
 
-class OrderGlimpse(msgspec.Struct, frozen=True, gc=False):
-    """An order as it was when something was learnt of it, and what its schedule said then."""
-
-    order: Order
-    asked: float | None  # when its panel told of it last, as far as that is known
-    started: float | None  # seen in progress since
-    failures: int
-    alone: bool
-
-
 class PanelOrders:
-    """One panel's orders."""
+    """One panel's orders. Methods ignore ids that are not watched."""
 
     number = -1  # until the book gives it one
 
@@ -78,9 +55,25 @@ class PanelOrders:
         self.records: OrderTable = poll_queue.records
 
     def is_watched(self, slot: int) -> bool:
+        """Whether the slot has an order."""
         return self.records.state[slot] != 0
 
+    def entry(self, order_id: str) -> Entry | None:
+        """Return the order's place in the schedule; None where it is not watched."""
+        slot = self.records.find(order_id)
+        return None if slot is None else Entry(self.records, slot)
+
+    def order(self, order_id: str) -> Order | None:
+        """Return the order; None where it is not watched."""
+        slot = self.records.find(order_id)
+        return None if slot is None else self.records.order(slot)
+
+    def orders(self) -> Iterator[Order]:
+        """Yield every order; changes during the iteration may be missed."""
+        return (self.records.order(slot) for slot in self.records.slots() if self.is_watched(slot))
+
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
+        """Add very many orders, none of which is known; `random` spreads their checks."""
         records, poll_queue = self.records, self.poll_queue
         added = records.extend(rows)
         slots = np.arange(added.start, added.stop)
@@ -96,6 +89,10 @@ class PanelOrders:
         poll_queue.join(told, waits(self.learnt, records, told, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
+        """Take the orders of the next request: those due, filled with the next-due up to `limit`.
+
+        They stay under way until `unchanged`, `checked`, `refused` or `put_back`.
+        """
         taken = self.poll_queue.take(limit, now)
         if not taken:
             return NOTHING
@@ -115,6 +112,11 @@ class PanelOrders:
         rows: Mapping[str, Observation | RowError],
         marks: Mapping[str, int],
     ) -> list[int]:
+        """Return the positions in the batch of the orders of which an answer says nothing new.
+
+        They are the `old` ones, and those whose row says nothing that is not on record: stores
+        the `marks` of these.
+        """
         records, known, found = self.records, set(old), list(old)
         slots, numbers = batch.slots.tolist(), batch.numbers.tolist()
         for at, order_id in enumerate(batch.ids):
@@ -128,45 +130,93 @@ class PanelOrders:
         return found
 
     def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
+        """Note an answer of `now` without news of these orders (positions in the batch)."""
         at = np.array(which, dtype=np.intp)
         slots = batch.slots[at]
         # Where an order left, another may have come.
         is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
         unchanged(self.poll_queue, self.learnt, slots[is_same], now)
 
-    def sight(self, slot: int) -> OrderGlimpse:
-        entry = Entry(self.records, slot)
-        return OrderGlimpse(
-            entry.order, entry.checked_at, entry.started, entry.failures, entry.alone
-        )
+    def sights(self, ids: Iterable[str]) -> dict[str, OrderGlimpse]:
+        """Return the orders as they are before an answer is put on record."""
+        found = {order_id: self.records.find(order_id) for order_id in ids}
+        known = {order_id: slot for order_id, slot in found.items() if slot is not None}
+        slots = np.array([*known.values()], dtype=np.intp)
+        return dict(zip(known, sights(self.learnt, self.records, slots), strict=True))
 
-    def checked(self, slot: int, sight: OrderGlimpse, after: Order, now: float) -> None:
-        records = self.records
-        if after is not sight.order:
-            started = _started(sight, after, now)
-            records.started[slot] = nan if started is None else started
-        records.failures[slot] = records.alone[slot] = 0
-        started = Entry(records, slot).started
-        self.poll_queue.answered(slot, units(self.learnt, after, started, now), now)
+    def checked(self, told: Iterable[tuple[OrderGlimpse, Order, int]], now: float) -> None:
+        """Learn from answers of `now`, and reschedule the orders.
+
+        For each: the order before, the order as it is on record now, and the row's mark.
+        """
+        records, slots = self.records, list[int]()
+        for sight, after, mark in told:
+            self.learnt.answered(sight, after, now)
+            slot = records.find(after.id)
+            if slot is None:
+                continue
+            if after is not sight.order:
+                started = _started(sight, after, now)
+                records.started[slot] = nan if started is None else started
+            records.failures[slot] = records.alone[slot] = 0
+            records.mark[slot] = mark
+            slots.append(slot)
+        where = np.array(slots, dtype=np.intp)
+        self.poll_queue.answered(where, waits(self.learnt, records, where, now), now)
+
+    def refused(self, order_id: str, due: float, *, alone: bool) -> None:
+        """The panel refused the id, or left it out; `alone` where that failed a whole batch."""
+        slot = self.records.find(order_id)
+        if slot is not None:
+            self.records.failures[slot] += 1
+            self.records.alone[slot] = alone
+            self.poll_queue.appoint(slot, due)
+
+    def put_back(self, ids: Iterable[str]) -> None:
+        """Make orders that were taken and not answered the next again."""
+        found = (self.records.find(order_id) for order_id in ids)
+        self.poll_queue.put_back([slot for slot in found if slot is not None])
+
+    def hasten(self, order_id: str, due: float, now: float) -> None:
+        """Check the order at `due`, unless that is under way or sooner anyway."""
+        slot = self.records.find(order_id)
+        if slot is not None:
+            self.poll_queue.hasten(slot, due, now)
+
+    def next_refill_check(self, refill: Refill, now: float) -> float:
+        """Return when to ask about the refill task again."""
+        wait = refill_units(self.learnt, self._service_of(refill), refill.requested_at, now)
+        return now + self.poll_queue.seconds(wait)
+
+    def refill_checked(self, refill: Refill, asked: float, now: float) -> None:
+        """Learn from an answer about a refill task that was not final at `asked`."""
+        is_final = refill.status in REFILL_FINAL
+        service = self._service_of(refill)
+        self.learnt.refill_answered(service, refill.requested_at, asked, now, changed=is_final)
+
+    def next_check(self, order_id: str, now: float) -> float | None:
+        """Return when the order is expected to be checked next."""
+        slot = self.records.find(order_id)
+        return None if slot is None else self.poll_queue.expected_at(slot, now)
+
+    def prospect(self, order_id: str, now: float) -> Forecast | None:
+        """Return when and why the order will be checked next; None where it is not watched."""
+        entry = self.entry(order_id)
+        return prospect(self.poll_queue, self.learnt, entry, now) if entry else None
+
+    def upcoming(self, count: int, now: float) -> list[tuple[float, str]]:
+        """Return when the orders that are checked first are expected to be, and their ids."""
+        return [(at, self.records.id(slot)) for at, slot in self.poll_queue.upcoming(count, now)]
 
     def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
-        """The orders' keys and when each was asked about, slice by slice; NaN: not known."""
+        """Yield the orders' keys and when each was asked about; NaN: not known."""
         keys, times = self.records.key, self.records.checked_at
-        for start in range(0, len(keys), _COUNTED_AT_ONCE):
-            end = start + _COUNTED_AT_ONCE
-            yield keys[start:end], times[start:end]
+        for start in range(0, len(keys), _AT_ONCE):
+            yield keys[start : start + _AT_ONCE], times[start : start + _AT_ONCE]
 
-    def prospect(self, slot: int, now: float) -> Forecast:
-        return prospect(self.poll_queue, self.learnt, Entry(self.records, slot), now)
-
-    def panel_counts(self, now: float, stalled_before: float) -> Iterator[PanelCounts]:
-        panel_counts = PanelCounts()
-        for start in range(0, max(1, len(self.records.number)), _COUNTED_AT_ONCE):
-            end = min(start + _COUNTED_AT_ONCE, len(self.records.number))
-            panel_counts = _count(
-                panel_counts, self.poll_queue, np.arange(start, end), now, stalled_before
-            )
-            yield panel_counts
+    def _service_of(self, refill: Refill) -> str | None:
+        order = self.order(refill.order)
+        return order.service if order else None
 
 
 def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
@@ -178,34 +228,3 @@ def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
     if sight.asked is not None:
         return (now + sight.asked) / 2
     return now if sight.order.checked_at is not None else None
-
-
-def _count(
-    so_far: PanelCounts,
-    poll_queue: PollQueue,
-    slots: NDArray[np.intp],
-    now: float,
-    stalled_before: float,
-) -> PanelCounts:
-    records = poll_queue.records
-    slots = slots[np.asarray(records.state)[slots] != 0]  # the others are not watched
-    promised = poll_queue.promised(slots)
-    due = promised[promised <= now]
-    still_open = slots[np.asarray(records.phase)[slots] == OPEN]
-    stalled = still_open[np.asarray(records.progressed_at)[still_open] < stalled_before]
-    keys = so_far.stalled_keys
-    keys.extend(np.asarray(records.key)[stalled][: MOST_STALLED - len(keys)].tolist())
-    return PanelCounts(
-        due=so_far.due + len(due),
-        oldest_due=_oldest(so_far.oldest_due, due),
-        oldest_open=_oldest(so_far.oldest_open, np.asarray(records.submitted_at)[still_open]),
-        stalled=so_far.stalled + len(stalled),
-        open=so_far.open + len(still_open),
-        guarded=so_far.guarded + len(slots) - len(still_open),
-        stalled_keys=keys,
-    )
-
-
-def _oldest(so_far: float | None, times: NDArray[np.float64]) -> float | None:
-    oldest = float(times.min(initial=inf if so_far is None else so_far))
-    return None if oldest == inf else oldest

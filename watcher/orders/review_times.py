@@ -1,7 +1,7 @@
-"""When the rules want to look at orders again.
+"""Timer wheel of orders that rules review at a time.
 
-Compact, as there may be one for each of a million orders: an array of numbers a second, in which
-those that are no longer wanted stay until their second comes.
+Compact, as there may be a timer for each of a million orders: one array of numbers a second. A
+timer that was cancelled stays in its array until its second comes.
 """
 
 import heapq
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 
 class ReviewTimes:
-    """Orders, each a number, by the second at which they are to be looked at.
+    """Orders (numbers) by the second of their review.
 
-    `is_wanted` tells of an order and a second whether the order is still to be looked at then.
+    `is_wanted` tells whether an order's timer at a second still holds.
     """
 
     def __init__(self, is_wanted: Callable[[int, int], bool]) -> None:
@@ -21,14 +21,14 @@ class ReviewTimes:
         self._seconds: list[int] = []  # a heap of the keys of `_orders`
 
     def add(self, order: int, second: int) -> None:
-        """The order is to be looked at then."""
+        """Set a timer."""
         if second not in self._orders:
             heapq.heappush(self._seconds, second)
             self._orders[second] = array("Q")
         self._orders[second].append(order)
 
     def next(self) -> int | None:
-        """The second of the next look that is still wanted; None where there is none."""
+        """Return the second of the next timer that holds; None where there is none."""
         while self._seconds:
             second = self._seconds[0]
             orders = self._orders[second]
@@ -40,5 +40,5 @@ class ReviewTimes:
         return None
 
     def pop(self) -> int:
-        """Take out one of the orders of the second that `next` has just told."""
+        """Remove and return an order whose timer is the one that `next` has just returned."""
         return self._orders[self._seconds[0]].pop()

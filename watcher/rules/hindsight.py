@@ -1,4 +1,4 @@
-"""Recorded times that lie in the future, as a clock was ahead when they were written."""
+"""Recorded times in the future: the clock was ahead when they were written."""
 
 import msgspec
 
@@ -6,11 +6,11 @@ from watcher.model import Order
 
 
 class Hindsight:
-    """When what is on record happened, at the latest. What compares it with now goes through here.
+    """Corrects recorded times before they are compared with now.
 
-    A time that lies in the future was recorded before this process started, or before the clock
-    was set back: it counts as that moment. So what waits from then on waits no longer than usual,
-    and no less: dropping such a time would act again at once.
+    A time in the future was recorded before this process started, or before the clock was set
+    back: it counts as that moment. So a wait that starts there is as long as usual. Dropping such a
+    time would act again at once.
     """
 
     def __init__(self, since: float = float("inf")) -> None:
@@ -18,11 +18,11 @@ class Hindsight:
         self._latest = 0.0  # that the clock has shown since
 
     def see(self, now: float) -> None:
-        """Something may be recorded with this time."""
+        """Note that something may be recorded with this time."""
         self._latest = max(self._latest, now)
 
     def past(self, at: float, now: float) -> float:
-        """The recorded time, or the moment that it counts as where it lies in the future."""
+        """Return the recorded time; where it lies in the future, the moment that it counts as."""
         self.see(now)
         if at <= now:
             return at
@@ -31,7 +31,7 @@ class Hindsight:
         return min(self._since, now)
 
     def order(self, order: Order, now: float) -> Order:
-        """The order with none of its times in the future."""
+        """Return the order with none of its times in the future."""
         self.see(now)
         finished = order.finished_at or 0.0
         if max(order.submitted_at, order.progressed_at, finished) <= now:
@@ -44,6 +44,6 @@ class Hindsight:
         )
 
     def jumped(self, seconds: float, now: float) -> None:
-        """Somebody has set the clock by so many seconds; it shows `now`."""
+        """Note that the clock was set by so many seconds and shows `now`."""
         self._since = now if seconds < 0 else self._since + seconds
         self._latest = now

@@ -1,4 +1,4 @@
-"""A customer's money at a simulated panel, exact to the last digit."""
+"""A customer's balance at a simulated panel."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,9 +8,9 @@ from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 
 
 class SimAccount:
-    """A balance, and the times at which orders may give money back.
+    """A balance, and the times of possible refunds.
 
-    `refund` tells what an order gives back at a time; nothing, if it ended at another.
+    `refund` returns what an order gives back at a time; 0 if it ended at another.
     """
 
     def __init__(self, balance: Decimal, refund: Callable[[int, float], Decimal]) -> None:
@@ -34,5 +34,5 @@ class SimAccount:
         self._balance -= amount
 
     def expect(self, order: int, at: float) -> None:
-        """Look at the order again at this time: it may give money back."""
+        """Check the order for a refund at this time."""
         heappush(self._due, (at, order))

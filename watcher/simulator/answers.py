@@ -1,4 +1,4 @@
-"""What the world tells, written as a panel with certain traits writes it."""
+"""Encode the world's values as a panel with certain traits does."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -28,7 +28,7 @@ def currency(documented: str, shown: Shown) -> str:
 
 
 def identity(text: str, shown: Shown) -> object:
-    """An id as it stands in a row."""
+    """Return an id as it is written in a row."""
     return text if Trait.STRING_IDS in shown else serve.identity(text)
 
 
@@ -41,7 +41,7 @@ def _order_column(shown: Shown) -> str:
 
 
 def status_row(row: object, order: int, quantity: int, money: str, shown: Shown) -> object:
-    """An order's row; what a test has put in a row's place goes out as it is."""
+    """Encode an order's row; a value that a test put in its place stays as it is."""
     if not isinstance(row, dict):
         return row
     fields = {**row, "currency": money} if "charge" in row else dict(row)
@@ -50,13 +50,11 @@ def status_row(row: object, order: int, quantity: int, money: str, shown: Shown)
             _ROW_CHANGES[trait](fields, quantity)
     if shown and "status" in fields:
         fields["status"] = spoken(fields["status"], order, shown, ORDER_WORDS)
-    if "orders" in fields:
-        fields["orders"] = [identity(str(part), shown) for part in fields["orders"]]
     return _written(fields, _writers(shown))
 
 
 def _written(fields: Fields, writers: Writers) -> Fields:
-    """The fields with their numbers in the panel's types; whatever else there is stays."""
+    """Convert the fields' numbers to the panel's types."""
     return {
         name: writers[type(value)](value) if type(value) in writers else value
         for name, value in fields.items()
@@ -117,7 +115,7 @@ _ROW_CHANGES: Mapping[Trait, Callable[[Fields, int], None]] = {
 
 
 def status_batch(results: Results, shown: Shown) -> object:
-    """Rows of several orders, keyed by their ids as they were asked for."""
+    """Encode rows of several orders, keyed by the ids as they were asked for."""
     rows = {text: _told(result, shown) for text, result in _kept(results, shown)}
     if Trait.LIST_WITH_IDS in shown:
         return [_named(text, row, shown) for text, row in rows.items()]
@@ -127,7 +125,7 @@ def status_batch(results: Results, shown: Shown) -> object:
 
 
 def action_batch(results: Results, of: str, column: str, shown: Shown) -> list[object]:
-    """A list with a row for each id: what came of it stands in the column."""
+    """Encode a list with a row for each id; its result is in `column`."""
     key = _order_column(shown) if of == "order" else of
     flat = column == "refill" and Trait.REFILL_FLAT_FAILURE in shown
     rows: list[object] = []
@@ -163,7 +161,7 @@ def _named(text: str, row: object, shown: Shown) -> object:
 
 
 def refill_id(refill: int, many: bool, shown: Shown) -> object:
-    """Documented as a string where one was asked for, as a number in a list."""
+    """Return a refill's id: documented as a string for one order, as a number in a list."""
     return identity(str(refill), shown) if many else str(refill)
 
 
@@ -172,7 +170,7 @@ def refill_word(status: str, refill: int, shown: Shown) -> object:
 
 
 def cancel_value(cancel: int, shown: Shown) -> object:
-    """What an accepted cancel is answered with."""
+    """Return the value of an accepted cancel."""
     value: object = 1
     for trait in shown:
         value = _CANCELS.get(trait, value)
@@ -197,7 +195,7 @@ def cancels(results: Results, shown: Shown) -> object:
 
 
 def price_list(services: Iterable[SimService], columns: frozenset[str], shown: Shown) -> object:
-    """The services with the columns that the panel has beyond the usual."""
+    """Encode the services, with the panel's extra columns."""
     rows = [_service_row(service, columns, shown) for service in services]
     if Trait.WRAPPED_IN_SERVICES in shown:
         return {"services": rows}

@@ -1,4 +1,4 @@
-"""What a simulated panel sells."""
+"""Services of a simulated panel."""
 
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ PACKAGES = frozenset({"Package", "Custom Comments Package"})
 
 
 class SimService(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the price list, with the habits of its orders."""
+    """A row of the price list, with the habits of its orders."""
 
     service: int
     name: str
@@ -29,13 +29,13 @@ class SimService(msgspec.Struct, frozen=True, kw_only=True):
     habits: Habits = Habits()
 
     def price(self, quantity: int) -> Decimal:
-        """What an order costs: `rate` buys a thousand, or one package."""
+        """Return an order's price: `rate` is for a thousand, or for one package."""
         cost = self.rate * quantity
         return cents(cost if self.type in PACKAGES else cost / 1000)
 
 
 def cents(amount: Decimal) -> Decimal:
-    """An amount as panels keep it, to the hundred thousandth."""
+    """Round an amount to five decimals, as panels do."""
     return amount.quantize(Decimal("0.00001"))
 
 

@@ -1,6 +1,7 @@
-"""The journal and the switches over HTTP, for tests against a panel in another process."""
+"""HTTP control of a simulated panel, for tests against one in another process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -15,14 +16,14 @@ from watcher.simulator.world import World
 
 
 class Force(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields to answer for some orders."""
+    """Overrides for some orders."""
 
     orders: list[int]
     fields: dict[str, object]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /control` may ask for, all of it at once; carried out in this order."""
+    """The body of `POST /control`; carried out in this order."""
 
     off: list[Trait] | None = None
     on: list[Switch] = []
@@ -33,24 +34,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     force: list[Force] = []
 
 
+@dataclass(frozen=True)
 class Control:
-    """Carries out commands upon one panel."""
+    """Routes that control one panel."""
 
-    def __init__(
-        self,
-        world: World,
-        journal: Journal,
-        switches: Switchboard,
-        limits: RequestLimits,
-        now: Callable[[], float],
-        advance: Callable[[float], None],
-    ) -> None:
-        self._world = world
-        self._journal = journal
-        self._switches = switches
-        self._limits = limits
-        self._now = now
-        self._advance = advance
+    _world: World
+    _journal: Journal
+    _switches: Switchboard
+    _limits: RequestLimits
+    _now: Callable[[], float]
+    _advance: Callable[[float], None]
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/journal", self._read), web.post("/control", self._command)]

@@ -1,4 +1,4 @@
-"""How an answer gets to the client, or does not: faults between panel and client."""
+"""Send responses, with transport faults."""
 
 import asyncio
 import socket
@@ -17,17 +17,17 @@ GATEWAY_TIMEOUT = page("504 Gateway Time-out", 504)
 
 
 class Delivery:
-    """Sends answers until the panel stops."""
+    """Sends responses until the panel stops."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """End every wait and every endless answer."""
+        """End every wait and every endless response."""
         self._stopping.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait; whether the panel goes on after it."""
+        """Wait; returns False if the panel stops meanwhile."""
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
@@ -35,7 +35,7 @@ class Delivery:
         return False
 
     async def deliver(self, request: web.Request, reply: Reply, shown: Shown) -> web.StreamResponse:
-        """Send the reply, with all that happens to it on its way."""
+        """Send the reply with the faults of its traits."""
         if Trait.STALL in shown and not await self.wait(shown[Trait.STALL]):
             return hang_up(request)
         if Trait.RESET in shown:
@@ -45,7 +45,7 @@ class Delivery:
         try:
             return await self._send(request, _spoilt(reply, shown), shown)
         except ConnectionError:
-            # The client has gone, which is what these faults are for.
+            # The client has closed the connection because of a fault.
             return hang_up(request)
 
     async def _send(self, request: web.Request, reply: Reply, shown: Shown) -> web.StreamResponse:
@@ -74,7 +74,7 @@ class Delivery:
 def hang_up(
     request: web.Request, response: web.StreamResponse | None = None, *, abort: bool = False
 ) -> web.StreamResponse:
-    """Close the connection; aiohttp wants a response even so, and notices that it can't send."""
+    """Close the connection; returns a response, as aiohttp needs one even so."""
     if request.transport is not None:
         if abort:
             _reset(request.transport)
@@ -83,13 +83,13 @@ def hang_up(
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Have the client told so: without lingering, the system sends RST in place of FIN."""
+    """Close with RST in place of FIN."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _in_lists(body: bytes) -> bytes:
-    """Each value of the JSON as a list of its own; a page stays as it is."""
+    """Wrap each value of a JSON body in a list; keeps other bodies."""
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -127,7 +127,7 @@ def _stream(reply: Reply) -> web.StreamResponse:
 
 
 def _spoilt(reply: Reply, shown: Shown) -> Reply:
-    """The reply as it leaves, where something else leaves in its place."""
+    """Return the reply with its body, status or type replaced by traits."""
     if Trait.HTML_504_AFTER in shown:
         reply = GATEWAY_TIMEOUT
     if Trait.LIMIT_429_AFTER in shown:

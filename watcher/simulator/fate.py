@@ -1,4 +1,4 @@
-"""What becomes of an order, drawn from its service's habits, a seed and the order's id."""
+"""An order's future, drawn from its service's habits, a seed and the order's id."""
 
 import struct
 from enum import StrEnum
@@ -19,7 +19,7 @@ _SIXTEEN = struct.Struct("<16H")
 
 
 class Ending(StrEnum):
-    """How an order comes to its end, if it does."""
+    """How an order ends, if it does."""
 
     COMPLETED = "completed"
     PARTIAL = "partial"
@@ -28,7 +28,7 @@ class Ending(StrEnum):
 
 
 class Habits(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service's orders usually go.
+    """Distributions of a service's orders.
 
     A span is (least, most), times are in seconds, chances and shares from 0 to 1.
     """
@@ -48,11 +48,10 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     refill_rejected: float = 0.1
     cancel_takes: Span = (5 * MINUTE, DAY)
     cancel_ignored: float = 0.1
-    post_every: float = 6 * HOUR
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One order's future: what it does by itself, and how it takes a refill or a cancel.
+    """One order's future: its own progress, and its reaction to a refill or a cancel.
 
     `share` is what a partial or stalled order gets, `linger` the time between the last
     movement and the final status, `drop` the share of the count that is lost `drop_after`
@@ -74,7 +73,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def draw(habits: Habits, seed: int, order: int) -> Fate:
-    """The fate of an order: always the same for the same habits, seed and id."""
+    """Return an order's fate: a pure function of habits, seed and id."""
     n = _numbers(seed, order)
     drops = n[8] < habits.dropping * MOST
     ignored = n[12] < habits.cancel_ignored * MOST
@@ -95,12 +94,12 @@ def draw(habits: Habits, seed: int, order: int) -> Fate:
 
 
 def fraction(seed: int, order: int) -> float:
-    """A number in [0, 1) for choices that are no part of a fate, such as a quantity."""
+    """Return a number in [0, 1) for choices outside of a fate, such as a quantity."""
     return _numbers(seed, order)[15] / MOST
 
 
 def _numbers(seed: int, order: int) -> tuple[int, ...]:
-    """Sixteen numbers from 0 up to MOST."""
+    """Return sixteen numbers from 0 to below MOST."""
     # A hash, not random.Random: seeding a generator for each order costs ten times as much,
     # and fates are drawn anew for every answer in place of being kept for a million orders.
     digest = blake2b(b"%d:%d" % (seed, order), digest_size=32).digest()
@@ -108,7 +107,7 @@ def _numbers(seed: int, order: int) -> tuple[int, ...]:
 
 
 def _skewed(span: Span, number: int) -> float:
-    """A value of the span; low ones are commoner, as with real delays."""
+    """Return a value of the span; low ones are more frequent, as with real delays."""
     least, most = span
     at = number / MOST
     return least + (most - least) * at * at

@@ -1,24 +1,19 @@
-"""What `add` must be told for each type of service, and what it makes of it."""
+"""Forms of `add`: the parameters that each type of service needs."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-
-import msgspec
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PACKAGES, SimService
-from watcher.simulator.fate import NEVER
 
 MOST_PARTS = 1000
-DELAYS = frozenset({0, 5, 10, 15, 30, 60, 90})
 
 Parameters = Mapping[str, str]
 
 
 class Form(NamedTuple):
-    """The parameters that a type needs; the number ordered is one, or the lines of one."""
+    """The parameters that a type needs; `counted` holds the quantity, as a number or lines."""
 
     needs: tuple[str, ...]
     counted: str = "quantity"
@@ -41,38 +36,25 @@ FORMS = {
 }
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted form: one order, or with `runs` a drip feed, one every `interval` seconds."""
+class Wanted(NamedTuple):
+    """An accepted form."""
 
     link: str
     quantity: int
-    runs: int = 1
-    interval: float = 0.0
 
 
-class WantedPosts(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted form of a subscription: an order for each of the next posts."""
+def read_form(service: SimService, sent: Parameters) -> Wanted:
+    """Return what the parameters of an `add` order, or raise Refused.
 
-    username: str
-    least: int
-    most: int
-    posts: int
-    old_posts: int
-    delay: float
-    expiry: str
-    expires: float
-
-
-def read_form(service: SimService, sent: Parameters) -> Wanted | WantedPosts:
-    """What the parameters of an `add` order, or Refused."""
+    A drip feed is one order of all its runs, a subscription one of all its posts.
+    """
     if service.type == "Subscriptions":
         return _subscription(service, sent)
     form = FORMS.get(service.type, FORMS["Default"])
     for name in form.needs:
         _text(sent, name)
     quantity = _within(service, _quantity(form, sent))
-    runs, interval = _drip(service, sent)
-    return Wanted(link=_text(sent, "link"), quantity=quantity, runs=runs, interval=interval)
+    return Wanted(_text(sent, "link"), quantity * _runs(service, sent))
 
 
 def _text(sent: Parameters, name: str) -> str:
@@ -107,41 +89,24 @@ def _within(service: SimService, quantity: int) -> int:
     return quantity
 
 
-def _drip(service: SimService, sent: Parameters) -> tuple[int, float]:
+def _runs(service: SimService, sent: Parameters) -> int:
     if not sent.get("runs", "").strip():
-        return 1, 0.0
+        return 1
     runs = _number(sent, "runs")
     if not 1 <= runs <= MOST_PARTS or (runs > 1 and not service.dripfeed):
         raise RefusedAnswer(Refusal.PARAMETER, "runs")
-    return runs, _number(sent, "interval") * 60.0 if runs > 1 else 0.0
+    if runs > 1:
+        _number(sent, "interval")
+    return runs
 
 
-def _subscription(service: SimService, sent: Parameters) -> WantedPosts:
+def _subscription(service: SimService, sent: Parameters) -> Wanted:
     username = _text(sent, "username")
     least = _within(service, _number(sent, "min", Refusal.QUANTITY))
     most = _within(service, _number(sent, "max", Refusal.QUANTITY))
     posts = _number(sent, "posts")
-    old = _number(sent, "old_posts") if sent.get("old_posts", "").strip() else 0
     if least > most:
         raise RefusedAnswer(Refusal.QUANTITY)
-    if not 1 <= posts + old <= MOST_PARTS:
+    if not 1 <= posts <= MOST_PARTS:
         raise RefusedAnswer(Refusal.PARAMETER, "posts")
-    delay = _number(sent, "delay")
-    if delay not in DELAYS:
-        raise RefusedAnswer(Refusal.PARAMETER, "delay")
-    expiry = sent.get("expiry", "").strip()
-    return WantedPosts(
-        username=username, least=least, most=most, posts=posts, old_posts=old,
-        delay=delay * 60.0, expiry=expiry, expires=_expires(expiry),
-    )  # fmt: skip
-
-
-def _expires(expiry: str) -> float:
-    """The end of the day that is written d/m/Y."""
-    if not expiry:
-        return NEVER
-    try:
-        day = datetime.strptime(expiry, "%d/%m/%Y").replace(tzinfo=UTC)
-    except ValueError:
-        raise RefusedAnswer(Refusal.PARAMETER, "expiry") from None
-    return day.timestamp() + timedelta(days=1).total_seconds()
+    return Wanted(username, most * posts)

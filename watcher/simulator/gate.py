@@ -1,4 +1,4 @@
-"""What a request meets before it gets to the panel's desk: redirections, walls, wanted forms."""
+"""Checks before the handlers: redirects, bot protection, required headers and fields."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Sent = dict[str, str]
 
 
 class Arrived(NamedTuple):
-    """A request as HTTP brings it; `sent` None where its parameters can't be read."""
+    """An HTTP request; `sent` is None where its parameters can't be read."""
 
     path: str
     headers: Mapping[str, str]
@@ -30,7 +30,7 @@ class Arrived(NamedTuple):
 
 
 def read(body: bytes, content_type: str, *, as_json: bool) -> Sent:
-    """The parameters of a body; ValueError where it has none. Few panels look into JSON."""
+    """Return a body's parameters, or raise ValueError. Few panels read JSON."""
     if "json" not in content_type:
         return decode_form(body, content_type)
     values: Any = msgspec.json.decode(body) if as_json else {}
@@ -40,7 +40,7 @@ def read(body: bytes, content_type: str, *, as_json: bool) -> Sent:
 
 
 def stopped(arrived: Arrived, shown: Shown) -> tuple[Trait, Reply] | None:
-    """The answer to a request that gets no further, and the trait that makes it."""
+    """Return the trait that stops the request, and its response; None where none does."""
     for trait in shown:
         reply = _GATES[trait](arrived) if trait in _GATES else None
         if reply is not None:
@@ -84,4 +84,4 @@ _GATES: Mapping[Trait, Callable[[Arrived], Reply | None]] = {
     Trait.WANTS_HEADER: _header,
     Trait.WANTS_FIELD: _field,
 }
-WANTS = frozenset(_GATES)  # those of which a client has to be told
+WANTS = frozenset(_GATES)  # that a client must be configured for

@@ -1,4 +1,4 @@
-"""Answers requests as a panel does: checks key and form, asks the world, writes the answer."""
+"""Request handlers of a simulated panel: check key and form, act on the world, encode."""
 
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
@@ -17,13 +17,8 @@ from watcher.simulator.switches import Shown
 from watcher.simulator.traits import Trait
 from watcher.simulator.world import World
 
-ERROR_HTTP = {
-    Trait.ERRORS_400: 400,
-    Trait.ERRORS_401: 401,
-    Trait.ERRORS_405: 405,
-    Trait.ERRORS_422: 422,
-    Trait.ERRORS_429: 429,
-    Trait.ERRORS_500: 500,
+ERROR_HTTP = {  # errors_400 → 400
+    trait: int(trait.removeprefix("errors_")) for trait in Trait if trait.startswith("errors_")
 }
 
 _PAGE = (
@@ -33,7 +28,7 @@ _PAGE = (
 
 
 class Reply(NamedTuple):
-    """An answer as it would leave if nothing happened to it on the way."""
+    """A response before transport faults."""
 
     body: bytes
     http: int = 200
@@ -42,7 +37,7 @@ class Reply(NamedTuple):
 
 
 class ApiRequest(NamedTuple):
-    """A request at the desk."""
+    """A parsed request."""
 
     sent: Mapping[str, str]
     entry: JournalEntry
@@ -62,7 +57,7 @@ PAGES = {
 
 
 class ApiHandlers:
-    """One panel's desk: no IO, the time is told with each request."""
+    """The handlers of one panel; no IO, the time comes with each request."""
 
     def __init__(self, profile: Profile, key: str, world: World, limits: RequestLimits) -> None:
         self._profile = profile
@@ -82,7 +77,7 @@ class ApiHandlers:
     def reply(
         self, sent: Mapping[str, str], entry: JournalEntry, shown: Shown, now: float, wall: float
     ) -> Reply:
-        """The answer to a request; the entry learns what came of it."""
+        """Return the response; records the outcome in the journal entry."""
         between = self._between(entry, shown, wall)
         if between is not None:
             return between
@@ -97,11 +92,11 @@ class ApiHandlers:
         return Reply(msgspec.json.encode(body), http)
 
     def refuse(self, refusal: Refusal, entry: JournalEntry, shown: Shown) -> Reply:
-        """The answer to a request that is none."""
+        """Return the response to a malformed request."""
         return _refusal(RefusedAnswer(refusal), ApiRequest({}, entry, shown, 0.0))
 
     def _between(self, entry: JournalEntry, shown: Shown, wall: float) -> Reply | None:
-        """What the request meets before it gets to the desk."""
+        """Return the response where a rate limit or a fault comes first."""
         wait = self._limits.ask(entry.action, wall)
         wait = wait or shown.get(Trait.RATE_LIMITED, 0.0)
         if wait or Trait.RATE_LIMITED in shown:
@@ -146,8 +141,6 @@ class ApiHandlers:
         return answers.added(order, asked.shown)
 
     def _status(self, asked: ApiRequest) -> object:
-        many = "orders" in asked.sent
-        self._need("multi_status" if many else "status")
         money = answers.currency(self._world.currency, asked.shown)
 
         def row(order: int) -> object:
@@ -155,43 +148,34 @@ class ApiHandlers:
             raw = self._world.row(order, asked.now)
             return answers.status_row(raw, order, quantity, money, asked.shown)
 
-        if not many:
+        texts = self._batch(asked, "status", "order", Refusal.ORDER)
+        if texts is None:
             return row(_number(_one(asked, "order"), Refusal.ORDER))
-        results = _each(self._orders(asked), row, Refusal.ORDER)
-        return answers.status_batch(results, asked.shown)
+        return answers.status_batch(_each(texts, row, Refusal.ORDER), asked.shown)
 
     def _refill(self, asked: ApiRequest) -> object:
-        many = "orders" in asked.sent
-        self._need("multi_refill" if many else "refill")
+        texts = self._batch(asked, "refill", "order", Refusal.ORDER)
 
         def refill(order: int) -> object:
-            number = self._create_refill(order, asked)
-            return answers.refill_id(number, many, asked.shown)
+            if Trait.REFILL_PROMISED in asked.shown and self._world.knows(order, asked.now):
+                raise RefusedAnswer(Refusal.REFILL_DISABLED)
+            number = self._world.refill(order, asked.now)
+            asked.entry.carried_out += (order,)
+            return answers.refill_id(number, texts is not None, asked.shown)
 
-        if not many:
+        if texts is None:
             return {"refill": refill(_number(_one(asked, "order"), Refusal.ORDER))}
-        results = _each(self._orders(asked), refill, Refusal.ORDER)
+        results = _each(texts, refill, Refusal.ORDER)
         return answers.action_batch(results, "order", "refill", asked.shown)
 
-    def _create_refill(self, order: int, asked: ApiRequest) -> int:
-        if Trait.REFILL_PROMISED in asked.shown and self._world.knows(order, asked.now):
-            raise RefusedAnswer(Refusal.REFILL_DISABLED)
-        refill = self._world.refill(order, asked.now)
-        asked.entry.carried_out += (order,)
-        return refill
-
     def _refill_status(self, asked: ApiRequest) -> object:
-        many = "refills" in asked.sent
-        self._need("multi_refill_status" if many else "refill_status")
-
         def word(refill: int) -> object:
             status = self._world.refill_status(refill, asked.now)
             return answers.refill_word(status, refill, asked.shown)
 
-        if not many:
+        texts = self._batch(asked, "refill_status", "refill", Refusal.REFILL_UNKNOWN)
+        if texts is None:
             return {"status": word(_number(_one(asked, "refill"), Refusal.REFILL_UNKNOWN))}
-        texts = self._several(asked, "refills")
-        self._check_batch(asked, texts, Refusal.REFILL_UNKNOWN)
         results = _each(texts, word, Refusal.REFILL_UNKNOWN)
         return answers.action_batch(results, "refill", "status", asked.shown)
 
@@ -203,33 +187,31 @@ class ApiHandlers:
             asked.entry.carried_out += (order,)
             return answers.cancel_value(number, asked.shown)
 
-        texts = self._orders(asked) if "orders" in asked.sent else [_one(asked, "order")]
-        results = _each(texts, cancel, Refusal.ORDER)
-        return answers.cancels(results, asked.shown)
+        many = "orders" in asked.sent
+        texts = self._several(asked, "orders", Refusal.ORDER) if many else [_one(asked, "order")]
+        return answers.cancels(_each(texts, cancel, Refusal.ORDER), asked.shown)
 
-    def _orders(self, asked: ApiRequest) -> list[str]:
-        texts = self._several(asked, "orders")
-        self._check_batch(asked, texts, Refusal.ORDER)
-        return texts
+    def _batch(
+        self, asked: ApiRequest, capability: str, name: str, unknown: Refusal
+    ) -> list[str] | None:
+        """Return the ids of a batch; None where the request is about one."""
+        many = f"{name}s" in asked.sent
+        self._need(f"multi_{capability}" if many else capability)
+        return self._several(asked, f"{name}s", unknown) if many else None
 
-    def _several(self, asked: ApiRequest, name: str) -> list[str]:
-        texts = several(asked.sent[name])
-        if len(texts) > self._profile.batch and Trait.BATCH_CUT in asked.shown:
-            return texts[: self._profile.batch]
-        if not 1 <= len(texts) <= self._profile.batch:
+    def _several(self, asked: ApiRequest, name: str, unknown: Refusal) -> list[str]:
+        texts, most, shown = several(asked.sent[name]), self._profile.batch, asked.shown
+        if Trait.BATCH_CUT in shown:
+            texts = texts[:most]
+        if not 1 <= len(texts) <= most:
             raise RefusedAnswer(Refusal.REQUEST)
-        return texts
-
-    def _check_batch(self, asked: ApiRequest, texts: list[str], unknown: Refusal) -> None:
-        """Refuse the whole batch, before any of it is carried out, where the traits say so."""
-        fails, empty = Trait.BAD_ID_FAILS_BATCH, Trait.ALL_UNKNOWN_400
-        if fails not in asked.shown and empty not in asked.shown:
-            return
+        # Nothing of a batch is carried out where a trait refuses it.
         known = [self._knows(text, unknown, asked.now) for text in texts]
-        if empty in asked.shown and not any(known):
+        if Trait.ALL_UNKNOWN_400 in shown and not any(known):
             raise RefusedAnswer(unknown, http=400)
-        if fails in asked.shown and not all(known):
+        if Trait.BAD_ID_FAILS_BATCH in shown and not all(known):
             raise RefusedAnswer(unknown)
+        return texts
 
     def _knows(self, text: str, unknown: Refusal, now: float) -> bool:
         number = whole(text)
@@ -243,7 +225,7 @@ class ApiHandlers:
 def _each(
     texts: list[str], act: Callable[[int], object], unknown: Refusal
 ) -> list[tuple[str, object | RefusedAnswer]]:
-    """What comes of each id; one that is refused does not spoil the others."""
+    """Return each id with its result or its refusal."""
     results: list[tuple[str, object | RefusedAnswer]] = []
     for text in texts:
         try:

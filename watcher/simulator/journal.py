@@ -1,4 +1,4 @@
-"""What a simulated panel was asked, and what it did: the witness in tests of at-most-once."""
+"""Log of requests to a simulated panel, for tests of at-most-once."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ LISTS = ("orders", "refills", "order", "refill")
 
 
 class JournalEntry(msgspec.Struct, gc=False):
-    """One request: what arrived, and once it was dealt with what came of it.
+    """One request and its outcome.
 
-    `outcome` is "answered", the text of a refusal, or the trait that came before any of them;
+    `outcome` is "answered", the text of a refusal, or the trait that stopped the request;
     `fault` is the trait that spoilt the request or its answer.
-    `carried_out` are the orders that were added, refilled or canceled by it.
-    `http` is 0 while, and where, no answer was sent.
+    `carried_out` are the orders that it added, refilled or canceled.
+    `http` is 0 until a response is sent.
     """
 
     time: float
@@ -28,13 +28,13 @@ class JournalEntry(msgspec.Struct, gc=False):
 
 
 class Journal:
-    """All requests in the order in which they came; with a limit, the last of them."""
+    """All requests in order of arrival; with a limit, the last ones."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._entries: deque[JournalEntry] = deque(maxlen=limit)
 
     def arrived(self, time: float, parameters: Mapping[str, str]) -> JournalEntry:
-        """A new entry, before anything is made of the request. The key is not kept."""
+        """Add an entry for a request that has arrived, without its key."""
         kept = {name: value for name, value in parameters.items() if name != "key"}
         entry = JournalEntry(time, kept.pop("action", ""), kept, len(_ids(kept)))
         self._entries.append(entry)
@@ -44,16 +44,16 @@ class Journal:
         return [e for e in self._entries if action in (None, e.action)]
 
     def sent(self, action: str) -> Counter[int]:
-        """How often each order id (of refill_status: refill id) arrived with the action."""
+        """Count how often each order id (of refill_status: refill id) arrived with the action."""
         ids = (text for e in self.requests(action) for text in _ids(e.parameters))
         return Counter(int(text) for text in ids if text.isascii() and text.isdecimal())
 
     def carried_out(self, action: str) -> Counter[int]:
-        """How often each order was really added, refilled or canceled."""
+        """Count how often each order was really added, refilled or canceled."""
         return Counter(order for e in self.requests(action) for order in e.carried_out)
 
     def links(self, *, carried_out: bool = False) -> Counter[str]:
-        """How often each link (of subscriptions: username) arrived with `add`."""
+        """Count how often each link (of subscriptions: username) arrived with `add`."""
         return Counter(
             e.parameters.get("link") or e.parameters.get("username", "")
             for e in self.requests("add")

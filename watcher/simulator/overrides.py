@@ -1,4 +1,4 @@
-"""What a test makes of orders by force, whatever their fate."""
+"""Overrides of orders' rows, for tests."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Override(msgspec.Struct, frozen=True):
-    """Fields over an order's row, or another answer in the row's place."""
+    """Fields that replace those of a row, or an answer in the row's place."""
 
     at: float
     fields: dict[str, object]
@@ -14,7 +14,7 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class Overrides:
-    """The overridden orders."""
+    """Overrides by order."""
 
     def __init__(self) -> None:
         self._of: dict[int, Override] = {}
@@ -45,7 +45,7 @@ class Overrides:
         return {**row, **override.fields}
 
     def status(self, order: int) -> tuple[str, float] | None:
-        """The forced status and since when, if there is one."""
+        """Return the forced status and since when; None where there is none."""
         override = self._of.get(order)
         if override is None or "status" not in override.fields:
             return None

@@ -1,4 +1,4 @@
-"""How a simulated panel limits the rate of requests; time is the wall clock's, never faster."""
+"""Rate limits of a simulated panel, by the wall clock."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ PENALTY = 60.0
 
 
 class SimRate(NamedTuple):
-    """So many requests in a time."""
+    """A number of requests in a number of seconds."""
 
     requests: int
     seconds: float = 60.0
 
 
 class LimitKind(StrEnum):
-    """Which requests count, and what a refusal brings."""
+    """Algorithm of a rate limit."""
 
     FIXED_WINDOW = "fixed_window"
     SLIDING_WINDOW = "sliding_window"
@@ -25,15 +25,15 @@ class LimitKind(StrEnum):
 
 
 class Limit(Protocol):
-    """A limit of one kind."""
+    """A rate limiter."""
 
     def ask(self, now: float) -> float:
-        """Count a request: 0 if it may pass, else the seconds after which one may."""
+        """Count a request; returns 0 if it may pass, else the seconds to wait."""
         ...
 
 
 class FixedWindow:
-    """So many requests in each window; windows begin at multiples of their length."""
+    """Fixed windows, which begin at multiples of their length."""
 
     def __init__(self, rate: SimRate) -> None:
         self._rate = rate
@@ -51,7 +51,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many requests in any stretch of the window's length."""
+    """Sliding window log."""
 
     def __init__(self, rate: SimRate) -> None:
         self._rate = rate
@@ -68,7 +68,7 @@ class SlidingWindow:
 
 
 class TokenBucket:
-    """Requests at an even rate, and a sixth of a window's number at once."""
+    """Token bucket that holds a sixth of a window's requests."""
 
     def __init__(self, rate: SimRate) -> None:
         self._per_second = rate.requests / rate.seconds
@@ -88,7 +88,7 @@ class TokenBucket:
 
 
 class Punishing:
-    """A sliding window that shuts for a minute after each refusal."""
+    """Sliding window that rejects everything for a minute after each refusal."""
 
     def __init__(self, rate: SimRate) -> None:
         self._window = SlidingWindow(rate)
@@ -124,12 +124,12 @@ class RequestLimits:
         self.allow(requests_per_minute)
 
     def allow(self, requests_per_minute: int | None) -> None:
-        """Another limit from now on, or none."""
+        """Replace the limit of all actions; None: no limit."""
         rate = None if requests_per_minute is None else SimRate(requests_per_minute)
         self._all = _KINDS[self._kind](rate) if rate else None
 
     def ask(self, action: str, now: float) -> float:
-        """Count a request: 0 if it may pass, else the seconds after which one may."""
+        """Count a request; returns 0 if it may pass, else the seconds to wait."""
         for limit in (self._actions.get(action), self._all):
             wait = limit.ask(now) if limit else 0.0
             if wait:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
@@ -25,9 +24,8 @@ PATH = "/api/v2"
 class SimulatedPanel:
     """One panel with its world, its journal and its traits.
 
-    `clock` is the wall clock, in seconds since 1970: rate limits go by it. The world's time
-    starts with it and runs `speed` times as fast. A panel that was stopped starts again on
-    the same port, with the same world.
+    `clock` is the wall clock (Unix seconds) for rate limits. The simulated time starts with it and
+    runs `speed` times as fast. A panel that was stopped can start again on the same port.
     """
 
     def __init__(
@@ -65,15 +63,15 @@ class SimulatedPanel:
         return f"http://{self._host}:{self._port}{PATH}"
 
     def now(self) -> float:
-        """The world's time."""
+        """Return the simulated time."""
         return self._now_at_began + (self._clock() - self._began) * self._speed
 
     def advance(self, seconds: float) -> None:
-        """Let the world's time jump forward."""
+        """Move the simulated time forward."""
         self._now_at_began += seconds
 
     def change_key(self, key: str) -> None:
-        """From now on only this key is valid."""
+        """Replace the valid key."""
         self._desk.key = key
 
     async def start(self) -> None:
@@ -83,7 +81,7 @@ class SimulatedPanel:
         if self._control is not None:
             app.add_routes(self._control.routes())
         self._delivery = Delivery()
-        # No access log: it costs more than the answer. Waits end with the delivery.
+        # No access log: it costs more than the response.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -103,12 +101,7 @@ class SimulatedPanel:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.stop()
 
     def _controls(self) -> Control:
@@ -147,7 +140,7 @@ class SimulatedPanel:
 
 
 async def _parameters(request: web.Request, *, as_json: bool) -> gate.Sent | None:
-    """The parameters, of the body and of the URL, as PHP clients send them; None if unreadable."""
+    """Return the parameters of body and URL, as PHP clients send them; None if unreadable."""
     content_type = request.headers.get("Content-Type", "")
     try:
         body = gate.read(await request.read(), content_type, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Orders of a simulated panel and what each is at a given time."""
+"""Orders of a simulated panel, and their rows at a given time."""
 
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ NOTHING = Decimal("0.00000")
 
 
 class SimOrder(msgspec.Struct, gc=False):
-    """What was ordered. `fate` is kept only where a test gave it: others are drawn anew."""
+    """A placed order. `fate` is set only by tests; others are drawn when needed."""
 
     service: int
     link: str
@@ -30,7 +30,7 @@ class SimOrder(msgspec.Struct, gc=False):
 
 
 class OrderRow(msgspec.Struct, frozen=True, gc=False):
-    """An order as the panel shows it."""
+    """An order's row in the panel's answer."""
 
     charge: Decimal
     start_count: int
@@ -38,16 +38,11 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False):
     remains: int
 
     def fields(self) -> dict[str, object]:
-        return {
-            "charge": self.charge,
-            "start_count": self.start_count,
-            "status": self.status,
-            "remains": self.remains,
-        }
+        return msgspec.structs.asdict(self)
 
 
 def row_at(order: SimOrder, fate: Fate, now: float, cancel_at: float = NEVER) -> OrderRow:
-    """What the order is at a time, if a cancel takes effect at `cancel_at`."""
+    """Return the order's row at a time; a cancel takes effect at `cancel_at`."""
     end = ends_at(order, fate, cancel_at)
     at = min(now, end)
     delivered = delivered_at(order, fate, at)
@@ -65,14 +60,14 @@ def row_at(order: SimOrder, fate: Fate, now: float, cancel_at: float = NEVER) ->
 
 
 def ends_at(order: SimOrder, fate: Fate, cancel_at: float = NEVER) -> float:
-    """When the order gets its final status."""
+    """Return when the order gets its final status."""
     if fate.ending is Ending.STALLED:
         return cancel_at
     return min(_span(order, fate)[1] + fate.linger, cancel_at)
 
 
 def delivered_at(order: SimOrder, fate: Fate, now: float) -> int:
-    """How many were delivered until then."""
+    """Return how many were delivered until `now`."""
     begin, finish, goal = _span(order, fate)
     # Compared, not computed: a rounding error at the end would leave one undelivered for ever.
     if now >= finish:
@@ -81,19 +76,19 @@ def delivered_at(order: SimOrder, fate: Fate, now: float) -> int:
 
 
 def refundable(order: SimOrder, fate: Fate) -> bool:
-    """Whether a part of the price will come back by itself."""
+    """Return whether a part of the price will be refunded."""
     return fate.ending is not Ending.STALLED and _goal(order, fate) < order.quantity
 
 
 def _span(order: SimOrder, fate: Fate) -> tuple[float, float, int]:
-    """When delivery begins, when it has delivered all it ever will, and how many that are."""
+    """Return when delivery begins, when it ends, and how many are delivered by then."""
     begin = order.placed + fate.pending + fate.processing
     goal = _goal(order, fate)
     return begin, begin + goal * MINUTE / fate.per_minute, goal
 
 
 def _goal(order: SimOrder, fate: Fate) -> int:
-    """How many this order will ever get."""
+    """Return how many this order will ever deliver."""
     if fate.ending is Ending.COMPLETED:
         return order.quantity
     if fate.ending is Ending.CANCELED:

@@ -1,4 +1,4 @@
-"""Refills of a simulated panel: which are taken, and what becomes of them."""
+"""Refill tasks of a simulated panel."""
 
 import msgspec
 
@@ -33,7 +33,7 @@ class SimRefills:
         self._of_order: dict[int, list[SimRefill]] = {}
 
     def create(self, order: int, fate: Fate, now: float) -> int:
-        """A new task's id."""
+        """Add a task; returns its id."""
         task = SimRefill(order, now, now + fate.refill_takes, fate.refill_granted)
         number = len(self._tasks) + 1
         self._tasks[number] = task
@@ -50,7 +50,7 @@ class SimRefills:
         return task.status(now)
 
     def check(self, order: int, service: SimService, status: str, ended: float, now: float) -> None:
-        """Refused if a refill of this order is not to be had now."""
+        """Raise Refused if the order can't be refilled now."""
         if not service.refill:
             raise RefusedAnswer(Refusal.REFILL_DISABLED)
         if status != COMPLETED and not (service.refills_partial and status == PARTIAL):
@@ -67,6 +67,6 @@ class SimRefills:
             raise RefusedAnswer(Refusal.REFILL_RECENT)
 
     def restored_at(self, order: int, now: float) -> float | None:
-        """When the order's count was last made whole."""
+        """Return when the order's count was last restored."""
         ends = [t.ends for t in self._of_order.get(order, ()) if t.granted and t.ends <= now]
         return max(ends, default=None)

@@ -1,4 +1,4 @@
-"""Which traits a panel shows at the moment: switched on and off while it runs."""
+"""Switches that turn a panel's traits on and off while it runs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated
@@ -25,7 +25,7 @@ class Switch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seen: int = 0
 
     def shows(self, action: str) -> bool:
-        """Whether it shows in a request that has come; counts it."""
+        """Count a request; returns whether the trait applies to it."""
         if self.action not in (None, action) or self.times == 0:
             return False
         self.seen += 1
@@ -64,7 +64,7 @@ class Switchboard:
         return any(s.trait is trait and s.times != 0 for s in self._switches)
 
     def show(self, action: str) -> Shown:
-        """The traits for a request that has come, with their amounts."""
+        """Return the traits that apply to a request, with their amounts."""
         return {
             s.trait: AMOUNTS.get(s.trait, 0.0) if s.amount is None else s.amount
             for s in self._switches

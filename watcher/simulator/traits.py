@@ -1,4 +1,4 @@
-"""How real panels deviate from the documented protocol, each deviation under a name."""
+"""Named deviations of real panels from the documented protocol."""
 
 from enum import StrEnum
 from typing import Self
@@ -15,7 +15,7 @@ class Trait(StrEnum):
         trait.description = description
         return trait
 
-    # What requests have to be like, else nothing is carried out.
+    # Requirements on requests; nothing is carried out without them.
     WANTS_JSON = "wants_json", "bodies have to be JSON; a form is answered as if it were empty"
     WANTS_USER_AGENT = "wants_user_agent", "a page with HTTP 403 for all but browsers' User-Agents"
     WANTS_HEADER = "wants_header", "requests have to have a header X-Panel-Token"
@@ -43,7 +43,7 @@ class Trait(StrEnum):
     ENDLESS_ANSWER = "endless_answer", "an answer that never ends"
     STALL = "stall", "carries out, then waits before it answers (seconds)"
 
-    # How a refusal, an acceptance or a rate limit travels.
+    # How a refusal, an acceptance or a rate limit is sent.
     ERRORS_400 = "errors_400", "errors leave with HTTP 400"
     ERRORS_401 = "errors_401", "errors leave with HTTP 401"
     ERRORS_405 = "errors_405", "errors leave with HTTP 405"
@@ -115,30 +115,11 @@ class Trait(StrEnum):
     EMPTY_FOR_BAD_KEY = "empty_for_bad_key", "a wrong key gets an empty price list"
 
 
-# Those that spoil the request or its answer as a whole.
-FAULTS = frozenset(
-    {
-        Trait.RATE_LIMITED,
-        Trait.HTML_200,
-        Trait.HTML_BLOCKED,
-        Trait.HTML_503,
-        Trait.CLOSE_BEFORE,
-        Trait.RESET,
-        Trait.STALL_BEFORE,
-        Trait.CLOSE_AFTER,
-        Trait.HTML_504_AFTER,
-        Trait.LIMIT_429_AFTER,
-        Trait.EMPTY_BODY,
-        Trait.CUT_ANSWER,
-        Trait.BROKEN_JSON,
-        Trait.WRONG_TYPES,
-        Trait.HUGE_ANSWER,
-        Trait.ENDLESS_ANSWER,
-        Trait.STALL,
-    }
-)
+# Traits of transport, which spoil the request or its answer as a whole.
+_ALL = tuple(Trait)
+FAULTS = frozenset(_ALL[_ALL.index(Trait.RATE_LIMITED) : _ALL.index(Trait.STALL) + 1])
 
-# What a trait's amount is unless its switch says otherwise: seconds or bytes.
+# Default amounts: seconds or bytes.
 AMOUNTS = {
     Trait.RATE_LIMITED: 30.0,
     Trait.STALL_BEFORE: 30.0,

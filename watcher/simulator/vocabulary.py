@@ -1,4 +1,4 @@
-"""The words that panels have for the documented statuses."""
+"""Panels' words for the documented statuses."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ Words = Mapping[str, tuple[object, ...]]
 
 DOCUMENTED = (PENDING, PROCESSING, IN_PROGRESS, COMPLETED, PARTIAL, CANCELED)
 
-# Where a trait has several words for a status, an order has the one of its id.
+# Where a trait has several words for a status, the order's id chooses.
 ORDER_WORDS: Mapping[Trait, Words] = {
     Trait.STATUS_LOWER_CASE: {word: (word.lower(),) for word in DOCUMENTED},
     Trait.STATUS_SYNONYMS: {
@@ -30,12 +30,10 @@ ORDER_WORDS: Mapping[Trait, Words] = {
         CANCELED: ("Cancelled", "Refunded", "Fail", "Failed", "Error"),
     },
     Trait.STATUS_NUMBERS: {
-        PENDING: (0,),
-        IN_PROGRESS: (1,),
-        COMPLETED: (2,),
-        PARTIAL: (3,),
-        CANCELED: (4,),
-        PROCESSING: (5,),
+        word: (number,)
+        for number, word in enumerate(
+            (PENDING, IN_PROGRESS, COMPLETED, PARTIAL, CANCELED, PROCESSING)
+        )
     },
     Trait.STATUS_LANGUAGE: {
         PENDING: ("Pendiente",),
@@ -60,7 +58,7 @@ REFILL_WORDS: Mapping[Trait, Words] = {
 
 
 def spoken(word: object, number: int, shown: Shown, words: Mapping[Trait, Words]) -> object:
-    """The panel's word for a documented status of the order or refill with this number."""
+    """Return the panel's word for a documented status; `number` is the order's or refill's id."""
     said = word
     for trait in shown:
         choice = words.get(trait, {}).get(str(word))

@@ -1,8 +1,8 @@
-"""The world behind a simulated panel: its orders, refills and balance over simulated time.
+"""State of a simulated panel: its orders, refills and balance over simulated time.
 
-1. An order's fate is drawn from the seed and its id; nothing happens to it while nobody asks.
-2. What an order is at a time is computed from its fate when somebody does ask.
-3. Money that comes back by itself waits in the ledger until its time has come.
+1. An order's fate is drawn from the seed and its id.
+2. An order's row is computed from its fate when it is asked for; nothing runs in between.
+3. Refunds are in the ledger, each with its time.
 """
 
 from collections import deque
@@ -14,17 +14,8 @@ from watcher.panels.protocol.serve import whole
 from watcher.simulator.accounts import SimAccount
 from watcher.simulator.catalog import PRICE_LIST, SimService
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
-from watcher.simulator.forms import Wanted, WantedPosts, read_form
+from watcher.simulator.forms import read_form
 from watcher.simulator.overrides import Overrides
-from watcher.simulator.series import (
-    EXPIRED,
-    Series,
-    SeriesPart,
-    SeriesRow,
-    parts,
-    series_of,
-    series_row,
-)
 from watcher.simulator.sim_orders import (
     FINAL,
     NOTHING,
@@ -41,7 +32,7 @@ SEEDED_LINK = "https://example.com/seeded"
 
 
 class World:
-    """Orders, refills and money. Time is the caller's: seconds, never going back.
+    """Orders, refills and money. The caller passes the time: seconds that never decrease.
 
     `next_fates` are the fates of the next orders that are added, for tests.
     """
@@ -62,7 +53,6 @@ class World:
         self._ledger = SimAccount(Decimal(balance), self._refund)
         self._next = first_order
         self._orders: dict[int, SimOrder] = {}
-        self._series: dict[int, Series] = {}
         self._cancels: dict[int, float] = {}
         self._links: dict[str, list[int]] = {}
         self._overrides = Overrides()
@@ -76,16 +66,16 @@ class World:
         fate: Fate | None = None,
         once_a_link: bool = False,
     ) -> int:
-        """Place an order as a customer does; its id."""
+        """Place an order as a customer does; returns its id."""
         service = self._service(sent.get("service", ""))
-        wanted = read_form(service, sent)
-        link = wanted.link if isinstance(wanted, Wanted) else wanted.username
+        link, quantity = read_form(service, sent)
         if once_a_link and self._is_active(link, now):
             raise RefusedAnswer(Refusal.DUPLICATE)
-        coming = self._pay(service, wanted, now)
+        paid = service.price(quantity)
+        self._ledger.spend(paid, now)
         if fate is None and self.next_fates:
             fate = self.next_fates.popleft()
-        order = self._place_wanted(service, wanted, link, coming, now, fate)
+        order = self._register(SimOrder(service.service, link, quantity, paid, now, fate))
         self._links.setdefault(link, []).append(order)
         return order
 
@@ -99,9 +89,9 @@ class World:
         age: float = 0.0,
         fate: Fate | None = None,
     ) -> range:
-        """Orders placed over the last `age` seconds and paid for before the world began."""
+        """Add paid orders placed over the last `age` seconds; returns their ids."""
         chosen = [self.services[s] for s in services] if services else self._plain_services()
-        # One object for all equal prices: a million orders share a few hundred of them.
+        # A million orders share a few hundred objects.
         prices: dict[tuple[int, int], Decimal] = {}
         first = self._next
         for index in range(count):
@@ -131,20 +121,16 @@ class World:
         found = self._orders[order]
         return found.fate or draw(self.services[found.service].habits, self.seed, order)
 
-    def status(self, order: int, now: float) -> OrderRow | SeriesRow:
-        """What the order is by its fate, whatever was forced upon it."""
-        found = self.order(order, now)
-        series = self._series.get(order)
-        if series is not None:
-            return series_row(series, lambda part: self._word(part, now), now)
-        return row_at(found, self.fate(order), now, self._cancels.get(order, NEVER))
+    def status(self, order: int, now: float) -> OrderRow:
+        """Return the order's row by its fate, without overrides."""
+        return self._row(order, self.order(order, now), now)
 
     def row(self, order: int, now: float) -> object:
-        """What the panel answers for the order: raw fields by name, unless it was garbled."""
+        """Return the fields that the panel answers for the order, with overrides."""
         return self._overrides.over(order, self.status(order, now).fields())
 
     def count(self, order: int, now: float) -> int:
-        """The link's count as anybody could see it, which the panel's API does not tell."""
+        """Return the link's public count, which is no part of the panel's API."""
         found, fate, ended = self.order(order, now), self.fate(order), self._ended(order)
         delivered = delivered_at(found, fate, min(now, ended))
         since = self._refills.restored_at(order, now) or ended
@@ -152,10 +138,8 @@ class World:
         return fate.start_count + delivered - lost
 
     def refill(self, order: int, now: float) -> int:
-        """Take a refill, which has its effect later; its id."""
+        """Accept a refill, which takes effect later; returns its id."""
         service = self.services[self.order(order, now).service]
-        if order in self._series:
-            raise RefusedAnswer(Refusal.NOT_COMPLETED)
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
 
@@ -163,11 +147,11 @@ class World:
         return self._refills.status(refill, now)
 
     def cancel(self, order: int, now: float) -> int:
-        """Take a cancel, which has its effect later, or not at all; its id."""
+        """Accept a cancel, which takes effect later or never; returns its id."""
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise RefusedAnswer(Refusal.CANCEL_DISABLED)
-        if order in self._series or self._word(order, now) in FINAL:
+        if self._word(order, now) in FINAL:
             raise RefusedAnswer(Refusal.CANCEL_FINISHED)
         if order in self._cancels:
             raise RefusedAnswer(Refusal.CANCEL_RUNNING)
@@ -184,20 +168,16 @@ class World:
         self._ledger.set(Decimal(balance), now)
 
     def spent(self, now: float) -> Decimal:
-        """What all orders cost at that time; together with the balance it never changes."""
-        charges = (
-            row_at(found, self.fate(order), now, self._cancels.get(order, NEVER)).charge
-            for order, found in self._orders.items()
-            if order not in self._series
-        )
+        """Return what all orders cost at that time; with the balance it is a constant sum."""
+        charges = (self._row(order, found, now).charge for order, found in self._orders.items())
         return sum(charges, NOTHING)
 
     def force(self, orders: int | Iterable[int], now: float, **fields: object) -> None:
-        """From now on answer these fields for the orders; the books do not follow."""
+        """Override fields of the orders' rows; the balance does not follow."""
         self._overrides.force(self._known(orders, now), now, fields)
 
     def garble(self, orders: int | Iterable[int], now: float, answer: object) -> None:
-        """From now on answer this, whatever it is, in place of the orders' rows."""
+        """Answer this value in place of the orders' rows."""
         self._overrides.garble(self._known(orders, now), now, answer)
 
     def release(self, orders: int | Iterable[int], now: float) -> None:
@@ -220,67 +200,33 @@ class World:
         return [s for s in self.services.values() if s.type != "Subscriptions"]
 
     def _usual_quantity(self, service: SimService) -> int:
-        # Few different ones, as people order round numbers, so that equal prices share memory.
+        # Few distinct values, so that equal prices share memory.
         most = min(service.max, service.min * 100)
         steps = int(fraction(self.seed, self._next) * 10)
         return service.min + (most - service.min) * steps // 10
 
     def _is_active(self, link: str, now: float) -> bool:
-        ended = FINAL | {EXPIRED}
-        return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
+        return any(self._word(order, now) not in FINAL for order in self._links.get(link, ()))
 
-    def _pay(
-        self, service: SimService, wanted: Wanted | WantedPosts, now: float
-    ) -> list[SeriesPart]:
-        """Pay for all orders that the form comes to."""
-        coming = parts(service, wanted, self.seed, self._next + 1, now)
-        if not coming:
-            raise RefusedAnswer(Refusal.PARAMETER, "expiry")
-        self._ledger.spend(sum((service.price(p.quantity) for p in coming), NOTHING), now)
-        return coming
-
-    def _place_wanted(
-        self,
-        service: SimService,
-        wanted: Wanted | WantedPosts,
-        link: str,
-        coming: list[SeriesPart],
-        now: float,
-        fate: Fate | None,
-    ) -> int:
-        if isinstance(wanted, Wanted) and wanted.runs == 1:
-            return self._place(service, link, coming[0], fate)
-        number = self._number(SimOrder(service.service, link, 0, NOTHING, now, fate))
-        self._series[number] = series_of(wanted, self._next, coming)
-        for part in coming:
-            self._place(service, link, part, fate)
-        return number
-
-    def _place(self, service: SimService, link: str, part: SeriesPart, fate: Fate | None) -> int:
-        paid = service.price(part.quantity)
-        return self._register(SimOrder(service.service, link, part.quantity, paid, part.at, fate))
-
-    def _number(self, order: SimOrder) -> int:
+    def _register(self, order: SimOrder, settled_until: float = -NEVER) -> int:
+        """Assign the order its id; refunds before `settled_until` are not paid again."""
         number = self._next
         self._next += 1
         self._orders[number] = order
-        return number
-
-    def _register(self, order: SimOrder, settled_until: float = -NEVER) -> int:
-        """Give the order its id; refunds up to a time were settled before the world began."""
-        number = self._number(order)
         fate = self.fate(number)
         if refundable(order, fate) and ends_at(order, fate) > settled_until:
             self._ledger.expect(number, ends_at(order, fate))
         return number
 
     def _refund(self, order: int, at: float) -> Decimal:
-        # An end that a cancel forestalled gives nothing.
+        # The order ended at another time, by a cancel.
         if order in self._overrides or self._ended(order) != at:
             return NOTHING
         found = self._orders[order]
-        row = row_at(found, self.fate(order), at, self._cancels.get(order, NEVER))
-        return found.paid - row.charge
+        return found.paid - self._row(order, found, at).charge
+
+    def _row(self, order: int, found: SimOrder, now: float) -> OrderRow:
+        return row_at(found, self.fate(order), now, self._cancels.get(order, NEVER))
 
     def _word(self, order: int, now: float) -> str:
         forced = self._overrides.status(order)

@@ -49,7 +49,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         workers, now = self.panel_workers.get(order.panel), self.clock()
         limit = None if workers is None else workers.config.settings.stalled_after
         entry = self.watchlist.entry(order.panel, order.id)
-        next_check_at = self.watchlist.next_check(order.panel, order.id, now)
+        next_check_at = self.watchlist.panel(order.panel).next_check(order.id, now)
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
@@ -59,7 +59,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def prospect(self, order: Order) -> Forecast | None:
         """The order's next check, None where it is closed."""
-        return self.watchlist.prospect(order.panel, order.id, self.clock())
+        return self.watchlist.panel(order.panel).prospect(order.id, self.clock())
 
 
 BACKEND = web.AppKey("backend", WebContext)

@@ -120,8 +120,8 @@ async def explain(context: WebContext, request: web.Request) -> tuple[int, Expla
 
 
 def _service_view(context: WebContext, row: StoredService) -> ServiceView:
-    learnt = context.watchlist.learnt(row.panel)
-    taught = lesson(learnt, row.service.id, QUANTITIES) if learnt else None
+    learnt = context.watchlist.panel(row.panel).learnt
+    taught = lesson(learnt, row.service.id, QUANTITIES)
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 

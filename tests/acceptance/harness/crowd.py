@@ -148,7 +148,7 @@ class Crowd:
                 self.complaints.append(f"{key} was {self.placed[key]}, now it is {order}")
 
     def _watched(self, panel: str) -> list[Any]:
-        orders = self._stage.daemon.watchlist.orders(panel)
+        orders = self._stage.daemon.watchlist.panel(panel).orders()
         return [order for order in orders if int(order.id) < UNREAL]
 
     def _truth(self, action: dict[str, Any]) -> dict[str, Any]:

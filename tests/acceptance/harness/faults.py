@@ -116,7 +116,7 @@ class Faults:
         panel = self._panel(fault)
         ids = [
             int(o.id)
-            for o in self._stage.daemon.watchlist.orders(fault.panel)
+            for o in self._stage.daemon.watchlist.panel(fault.panel).orders()
             if int(o.id) < UNREAL
         ]
         chosen = self._stage.chance.sample(ids, min(len(ids), fault.number * 2))

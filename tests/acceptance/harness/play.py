@@ -151,7 +151,7 @@ class Performance:
         """
         longest = 0.0
         for name, workers in self.stage.daemon.panel_workers.items():
-            orders = sum(1 for _ in self.stage.daemon.watchlist.orders(name))
+            orders = sum(1 for _ in self.stage.daemon.watchlist.panel(name).orders())
             requests = orders / workers.gateway.client.limit("status")
             longest = max(longest, MINUTE * requests / workers.gateway.pace.rate.per_minute)
         return self.scenario.check_within + MINUTE + 5 * longest

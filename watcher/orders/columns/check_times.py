@@ -1,4 +1,4 @@
-"""When orders were asked about last, in little room, so that a restart need not ask about all."""
+"""When orders were asked about last, stored compactly: a restart need not ask about all."""
 
 import zlib
 from array import array
@@ -14,7 +14,7 @@ _SIZE = 4 * _PAGE  # bytes
 
 
 class CheckTimes:
-    """By the orders' keys, to the second: pages of so many keys each, those without orders not."""
+    """Seconds by order key, in pages of 4,096 keys; pages without orders are left out."""
 
     def __init__(self) -> None:
         self._at: dict[int, int] = {}  # number of a page -> where it is
@@ -22,7 +22,7 @@ class CheckTimes:
         self.newest = 0  # Unix seconds
 
     def note(self, keys: ArrayLike, times: ArrayLike) -> None:
-        """These orders were asked about then, in Unix seconds; NaN: that is not known."""
+        """Store when these orders were asked about, in Unix seconds; NaN: not known."""
         noted, at = np.asarray(keys, np.int64), np.asarray(times, np.float64)
         is_known = at == at
         noted, seconds = noted[is_known], at[is_known].astype(np.uint32)
@@ -33,17 +33,17 @@ class CheckTimes:
             self.newest = max(self.newest, int(seconds.max()))
 
     def times(self, keys: ArrayLike) -> "array[float]":
-        """When these orders were asked about; NaN where it is not known."""
+        """Return when these orders were asked about; NaN where it is not known."""
         seconds = self._pages[self._where(np.asarray(keys, np.int64))]
         return array("d", np.where(seconds, seconds, nan).tobytes())
 
     def packed(self) -> list[tuple[int, bytes]]:
-        """The pages' numbers and what they hold, to be unpacked on the same kind of machine."""
+        """Return the pages' numbers and compressed contents; readable on this kind of machine."""
         return [(number, zlib.compress(self._pages[at], 1)) for number, at in self._at.items()]
 
     @classmethod
     def unpacked(cls, pages: Iterable[tuple[int, bytes]]) -> "CheckTimes":
-        """The same again. What can't be read is left out: its orders are asked about once more."""
+        """Read packed pages. Skips unreadable ones: their orders are asked about once more."""
         asked = cls()
         for number, packed in pages:
             try:
@@ -56,14 +56,14 @@ class CheckTimes:
         return asked
 
     def _open(self, number: int) -> int:
-        """Where the page is; it is new if need be."""
+        """Return the page's position; adds the page if it is new."""
         at = self._at.setdefault(number, len(self._at) + 1)
         if at == len(self._pages):
             self._pages = np.concatenate([self._pages, np.zeros_like(self._pages)])
         return at
 
     def _where(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """The page of each key, 0 where there is none, and where on it."""
+        """Return the position of each key's page (0 where there is none), and the place on it."""
         numbers = keys >> _BITS
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))  # mostly many in a row are on one
         pages = [self._at.get(number, 0) for number in numbers[starts].tolist()]
@@ -72,5 +72,5 @@ class CheckTimes:
 
 
 def pages_of(first: int, last: int) -> tuple[int, int]:
-    """The first and the last page of the keys from `first` to `last`."""
+    """Return the first and the last page of the keys from `first` to `last`."""
     return first >> _BITS, last >> _BITS

@@ -1,4 +1,4 @@
-"""Columns of few different values, of which many rows have each."""
+"""Dictionary-encoded columns."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class DictionaryColumn(Sequence[T], Generic[T]):
-    """Each value once or some times, and of every row which of them it has."""
+    """A dictionary-encoded column: the distinct values, and a code for each row."""
 
     def __init__(self, values: Sequence[T], codes: NDArray[np.uint32]) -> None:
         self.values = values
@@ -19,7 +19,7 @@ class DictionaryColumn(Sequence[T], Generic[T]):
 
     @classmethod
     def of(cls, column: Sequence[T]) -> "DictionaryColumn[T]":
-        """The same column."""
+        """Return the column, encoded if it is not yet."""
         if isinstance(column, DictionaryColumn):
             return column
         coding = ValueCoding[T]()
@@ -42,7 +42,7 @@ class DictionaryColumn(Sequence[T], Generic[T]):
         return map(self.values.__getitem__, self.codes.tolist())
 
     def taken(self, rows: NDArray[np.intp]) -> "DictionaryColumn[T]":
-        """A column of these rows, and of no value that none of them has."""
+        """Return a column of these rows, without values that they do not use."""
         codes = self.codes[rows]
         used = np.flatnonzero(np.bincount(codes))
         numbers = np.zeros(len(self.values), np.uint32)
@@ -50,17 +50,17 @@ class DictionaryColumn(Sequence[T], Generic[T]):
         return DictionaryColumn([self.values[code] for code in used.tolist()], numbers[codes])
 
     def translated(self, code: Callable[[T], int], kind: str) -> bytes:
-        """As a column of this typecode, with the codes that the values have elsewhere."""
+        """Return the column's bytes with the values' codes in another dictionary."""
         return np.array([*map(code, self.values)], kind)[self.codes].tobytes()
 
     def counts(self) -> list[tuple[T, int]]:
-        """How many rows there are of each of the values."""
+        """Return each value and its number of rows."""
         many = np.bincount(self.codes, minlength=len(self.values))
         return [*zip(self.values, many.tolist(), strict=True)]
 
 
 class ValueCoding(Generic[T]):
-    """Such a column as it becomes longer."""
+    """Builder of a dictionary-encoded column."""
 
     def __init__(self) -> None:
         self._numbers = _Numbers[T]()
@@ -70,12 +70,12 @@ class ValueCoding(Generic[T]):
         self._codes.extend(map(self._numbers.__getitem__, column))
 
     def coded(self, read: Callable[[T], Any] = lambda value: value) -> "DictionaryColumn[Any]":
-        """The column, of what `read` makes of the values."""
+        """Return the column; `read` converts its values."""
         return DictionaryColumn([*map(read, self._numbers)], np.array(self._codes))
 
 
 class _Numbers(dict[T, int], Generic[T]):
-    """Numbers what it is asked for, from 0 on, in the order in which it was."""
+    """Assigns codes from 0 on, in the order of first use."""
 
     def __missing__(self, value: T) -> int:
         number = self[value] = len(self)

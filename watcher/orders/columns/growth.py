@@ -1,4 +1,4 @@
-"""Numbers that may be missing, in columns."""
+"""Columns of numbers that may be missing."""
 
 from array import array
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ NONES, NANS = array("q", [NONE]), array("d", [nan])
 
 
 def whole(numbers: Sequence[int | None]) -> "array[int]":
-    """A column of these; one is taken as it is."""
+    """Return the numbers as a column."""
     try:
         return array("q", numbers)  # type: ignore[arg-type]
     except TypeError:  # as some are None
@@ -19,7 +19,7 @@ def whole(numbers: Sequence[int | None]) -> "array[int]":
 
 
 def times(seconds: Sequence[float | None]) -> "array[float]":
-    """A column of these; one is taken as it is."""
+    """Return the numbers as a column."""
     try:
         return array("d", seconds)  # type: ignore[arg-type]
     except TypeError:
@@ -29,5 +29,5 @@ def times(seconds: Sequence[float | None]) -> "array[float]":
 
 
 def is_none(column: Sequence[object]) -> bool:
-    """Whether all are None."""
+    """Return whether all are None."""
     return column.count(None) == len(column)

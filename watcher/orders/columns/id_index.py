@@ -1,4 +1,4 @@
-"""Where an order is, by its id."""
+"""Index of orders by their ids."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -14,11 +14,10 @@ _NARROW = 2**32  # below it a number takes four bytes, else eight
 
 
 class IdIndex:
-    """The slots of ids: numbers in order, 8 bytes an order with slots, 12 where they are large.
+    """Slots by id: sorted chunks of numbers, 8 bytes an order, 12 where numbers are large.
 
-    Nearly all ids are whole numbers, and kept as such; the few others stand beside as texts, as
-    negative numbers in the column. The order is cut into chunks, so that nothing moves more than
-    one of them.
+    Nearly all ids are whole numbers. The few others are texts in a dict, and negative numbers in
+    the column. An insertion moves one chunk at most.
     """
 
     def __init__(self, numbers: "array[int]") -> None:
@@ -41,7 +40,7 @@ class IdIndex:
         return str(number) if number >= 0 else self._of_slot[slot]
 
     def add(self, order_id: str, slot: int) -> None:
-        """`slot` is one of the column's or the next one."""
+        """Add an id; `slot` is one of the column's or the next one."""
         number = _number(order_id)
         if slot == len(self._numbers):
             self._numbers.append(-1)
@@ -58,7 +57,7 @@ class IdIndex:
             self._merge(chunk, np.empty(0, np.int64), np.empty(0, np.uint32))
 
     def extend(self, ids: Sequence[str], first: int) -> None:
-        """The ids of the slots from `first` on, which the column does not have yet."""
+        """Append ids, whose slots are those from `first` on."""
         numbers = _all_numbers(ids)
         self._numbers.frombytes(numbers.tobytes())
         for at in np.flatnonzero(numbers < 0).tolist():
@@ -87,12 +86,12 @@ class IdIndex:
         self._of_slot[slot] = order_id
 
     def _place(self, number: int) -> tuple[int, int]:
-        """The number's chunk, and where it is in there, or would be."""
+        """Return the number's chunk and its place there, present or not."""
         chunk = bisect_right(self._firsts, number) - 1
         return chunk, bisect_left(self._sorted[chunk], number)
 
     def _merge(self, chunk: int, numbers: NDArray[np.int64], slots: NDArray[np.uint32]) -> None:
-        """Have these in the chunk, too; it is parted where they are too many."""
+        """Merge numbers into the chunk; splits it where it grows too large."""
         numbers = np.concatenate([np.array(self._sorted[chunk], np.int64), numbers])
         slots = np.concatenate([np.array(self._slots[chunk], np.uint32), slots])
         order = np.argsort(numbers, kind="stable")
@@ -108,7 +107,7 @@ def _column(numbers: NDArray[np.int64]) -> "array[int]":
 
 
 def _all_numbers(ids: Sequence[str]) -> NDArray[np.int64]:
-    """The ids as whole numbers, -1 for those that are none, as they hardly ever are."""
+    """Return the ids as whole numbers, -1 for those that are none."""
     joined = ",".join(ids)
     if "-" not in joined and joined.split() == [joined]:  # both are no part of a number here
         try:
@@ -122,7 +121,7 @@ def _all_numbers(ids: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _number(order_id: str) -> int | None:
-    """The id as a whole number, None where that is not the same."""
+    """Return the id as a whole number; None where its text would differ."""
     if order_id.isdecimal() and order_id.isascii() and len(order_id) <= _MOST_DIGITS:
         number = int(order_id)
         if order_id[0] != "0" or order_id == "0":

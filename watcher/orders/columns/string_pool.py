@@ -1,15 +1,15 @@
-"""What many orders have in common, kept once and told by a code."""
+"""String pool: values that many orders share, stored once."""
 
 from array import array
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-_MOST_UNUSED = 50_000  # words that no order may have any more, before that is looked into
+_MOST_UNUSED = 50_000  # growth after which unused codes are looked for
 
 
 class StringPool:
-    """Texts, and amounts by their texts."""
+    """Texts, and amounts (Decimal) by their texts, each with a code."""
 
     def __init__(self) -> None:
         self.values: list[Any] = [None]
@@ -19,7 +19,7 @@ class StringPool:
         self.amount = _Codes(lambda text: self._keep(Decimal(text)))
 
     def tidy(self, columns: Iterable["array[int]"]) -> None:
-        """Forget words that no order has any more, once there may be many."""
+        """Free codes that no order uses, once there may be many."""
         if len(self.values) - len(self._unused) <= self._looked_at:
             return
         used = set().union(*map(set, columns))
@@ -41,7 +41,7 @@ class StringPool:
 
 
 class _Codes(dict[str | None, int]):
-    """Gives every text a code, always the same one; None is 0."""
+    """Assigns a code to each text on first use; None is 0."""
 
     def __init__(self, keep: Callable[[str], int]) -> None:
         super().__init__({None: 0})

@@ -1,6 +1,6 @@
-"""Slots in buckets by whole numbers: each takes four bytes, and no sorting of a million.
+"""Bucket queue of order slots (4 bytes each); avoids sorting.
 
-A bucket may hold slots that have become stale: their state or their key tell.
+Deletion is lazy: a bucket may hold stale slots, which their state or their turn tell.
 """
 
 import heapq
@@ -20,37 +20,31 @@ _ASKED, _WAITING = int(EntryState.ASKED), int(EntryState.WAITING)
 
 
 class BucketQueue:
-    """Slots by numbers, lowest first."""
+    """Slots by whole numbers, lowest first."""
 
     def __init__(self, records: OrderTable) -> None:
-        self.early: list[int] = []  # taken out: their turn was there before they had rested
+        self.early: list[int] = []  # taken out: within MIN_GAP of their last check
         self._state, self._turn = records.state, records.turn
         self._checked_at = records.checked_at
         self._buckets: dict[int, array[int]] = {}
         self._numbers: list[int] = []
 
-    def add(self, number: int, slot: int) -> None:
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._buckets[number] = array("I")
-            heapq.heappush(self._numbers, number)
-        bucket.append(slot)
-
-    def add_all(self, numbers: Floats, slots: Slots) -> None:
-        """Many at once, by the whole parts of their numbers."""
+    def add(self, numbers: Floats, slots: Slots) -> None:
+        """Put the slots into the buckets of the whole parts of their numbers."""
         buckets = self._buckets
         for number, slot in zip(numbers.astype(int).tolist(), slots.tolist(), strict=True):
             bucket = buckets.get(number)
             if bucket is None:
-                self.add(number, slot)
-            else:
-                bucket.append(slot)
+                bucket = buckets[number] = array("I")
+                heapq.heappush(self._numbers, number)
+            bucket.append(slot)
 
     def first(self) -> int | None:
+        """Return the number of the first bucket."""
         return self._numbers[0] if self._numbers else None
 
     def take(self, limit: int, last: float = inf) -> tuple[Slots, Slots]:
-        """The first so many slots, and the numbers of their buckets, of those up to `last`."""
+        """Remove and return up to `limit` slots and their buckets' numbers, up to number `last`."""
         slots, numbers, lengths = array("I"), list[int](), list[int]()
         while self._numbers and self._numbers[0] <= last and len(slots) < limit:
             number = self._numbers[0]
@@ -65,10 +59,10 @@ class BucketQueue:
         return np.array(slots, dtype=np.intp), np.repeat(np.array(numbers, dtype=np.intp), lengths)
 
     def clear(self, rested: float) -> bool:
-        """Whether what is first has its turn, or nothing is left: what is stale before it goes.
+        """Drop stale slots from the front; False where a limit left some.
 
-        So many at once: who is asked about before its turn stays here until then, and after a start
-        that may be all. Who was checked after `rested` is early.
+        Orders that were asked about before their turn stay here until then: after a start that may
+        be all. Those that were checked after `rested` go to `early`.
         """
         left = _STALE_AT_ONCE
         while self._numbers:
@@ -88,15 +82,15 @@ class BucketQueue:
         return True
 
     def lowest(self, count: int) -> list[int]:
-        """About so many slots of the first buckets."""
+        """Return about `count` slots of the first buckets."""
         numbers = heapq.nsmallest(count, self._numbers)
         slots = (slot for number in numbers for slot in self._buckets[number])
         return list(islice(slots, count))
 
     def take_waiting(self, limit: int, rested: float) -> list[int]:
-        """Up to so many slots in their turn, as far as there are few stale ones between them.
+        """Take up to `limit` waiting slots; fewer where many stale ones come between.
 
-        Who was checked after `rested` is early.
+        Those that were checked after `rested` go to `early`.
         """
         taken: list[int] = []
         wanted, left = limit, _NOT_TAKEN_AT_ONCE
@@ -106,17 +100,17 @@ class BucketQueue:
             is_meant = (state[slots] == _WAITING) & ((turn[slots] * FINE).astype(int) == numbers)
             is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
             self.early.extend(slots[is_early].tolist())
-            # What is stale may look as if it were not: the same slot, twice in a bucket.
+            # A slot may be in a bucket twice, once of them stale.
             in_turn = [*dict.fromkeys(slots[is_meant & ~is_early].tolist())]
             room = limit - len(taken)
             for slot in in_turn[:room]:
                 self._state[slot] = _ASKED
             taken += in_turn[:room]
-            for slot in in_turn[room:]:
-                self.add(int(self._turn[slot] * FINE), slot)
+            left_over = np.array(in_turn[room:], dtype=np.intp)
+            self.add(turn[left_over] * FINE, left_over)
             wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn[:room])
         return taken
 
     def _pop(self) -> None:
-        """The first bucket is empty."""
+        """Remove the first bucket, which is empty."""
         del self._buckets[heapq.heappop(self._numbers)]

@@ -1,4 +1,4 @@
-"""How long an order waits for its check at the most, and how this is made good after a start."""
+"""Deadlines: how long an order waits for its check at most, also after a start."""
 
 from collections import Counter
 from math import inf
@@ -12,51 +12,51 @@ from watcher.orders.schedule.bucket_queue import BucketQueue
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
 from watcher.orders.schedule.timed_queue import TimedQueue
 
-GUARDED_WITHIN = 12 * 3600.0  # seconds: no finished order waits longer, if the budget allows it
-# Of the budget, which caps may take at the most: caps that no budget can meet would ruin it.
+GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget allows it
+# Most of the budget that caps may take: caps that no budget can meet would use up all of it.
 SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
-LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # the same after a start
-_BLIND = 0.05  # of its cap, in which an open order is asked about when its last check is not known
-_FIRST = 0.25  # of its cap, which an order that was late at a start waits then at the least
-_OVERDUE_AT_ONCE = 1000  # orders over their caps that are called up before others are looked for
-_LOOKED_AT_ONCE = 500  # at so many is looked whether they are over: a millisecond or two
-GO_ON_AFTER = 0.01  # seconds; others run meanwhile
-_GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples, without their whole part, lie evenly in 0 to 1
+LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
+_BLIND = 0.05  # of its cap: deadline of an open order whose last check is not known
+_FIRST = 0.25  # of its cap: least wait after the first check of an order that was late at a start
+_OVERDUE_AT_ONCE = 1000  # orders in `overdue` at which no more are added
+_LOOKED_AT_ONCE = 500  # deadlines checked in one step: a millisecond or two
+GO_ON_AFTER = 0.01  # seconds between two steps; other tasks run meanwhile
+_GOLDEN = (5.0**0.5 - 1.0) / 2.0  # the fractional parts of its multiples are evenly spread
 
 _OUT, _WAITING = int(EntryState.OUT), int(EntryState.WAITING)
 _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 class DeadlineRules(msgspec.Struct, frozen=True, gc=False):
-    """Of the orders of one phase at one panel. All in seconds; `began` and `calm_at` Unix time."""
+    """Deadlines of one phase at one panel, in seconds; `began` and `calm_at` are Unix times."""
 
     began: float  # the start
     cap: float
     late_within: float  # the start's late orders are asked about in this time,
     blind_within: float  # and those of which is not on record when they were asked about
-    calm_at: float  # who is asked about before waits differently long for the next time,
-    least: float  # for so long at the least
+    calm_at: float  # checks before this time get next deadlines that are spread
+    least: float  # over `least` to `cap`
 
     def latest(self, slots: Slots, asked: Floats) -> Floats:
-        """When orders are to be asked about again that were asked about then (NaN: not known)."""
+        """Return the orders' deadlines, by when they were asked about last (NaN: not known)."""
         spread = slots * 619 % 1024 / 1024
         before = np.maximum(asked + self.cap, self.began + self.late_within * spread)
         before = np.where(np.isnan(asked), self.began + self.blind_within * spread, before)
         return np.where(asked >= self.began, asked + self._after(asked), before)
 
     def _after(self, asked: Floats) -> Floats:
-        """Where most were late and asked about at once, their caps would come together ever after.
+        """Spread the next deadlines after a rush: equal caps would bring it again and again.
 
-        So their next ones come apart, but not those of one request: the next is full, too.
+        Orders of one request stay together, so that the next request is full, too.
         """
         apart = self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
         return np.where(asked >= self.calm_at, self.cap, apart)
 
 
 class Deadlines:
-    """One panel's orders in buckets of real time: who has waited for as long as it may?
+    """One panel's deadlines: a bucket queue of real times.
 
-    An order that is asked about is not filed anew: it is looked at when its time has come.
+    A check does not move its order: the deadline is computed anew when the old one has come.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Deadlines:
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
-        # That joined at the start, and of these had waited for too long or nobody knows how long.
+        # Orders of the start, and those of them that were late or whose last check is not known.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self._buckets = BucketQueue(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
     def cap(self, phase: Phase) -> float:
-        """Seconds that one of these orders waits at the most: as promised, in a large budget."""
+        """Return the seconds that such an order waits at most; longer in a small budget."""
         needed = self._seconds(self.watched[phase], SHARES[phase])
         return max(self.promise(PHASES.index(phase)), needed)
 
     def limits(self, phase: Phase) -> DeadlineRules:
-        """What holds for one of these orders now."""
+        """Return the phase's deadlines as of now."""
         cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
         late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
         is_rush = is_open and 2 * late > self._joined[phase]
@@ -93,17 +93,17 @@ class Deadlines:
         )
 
     def promise(self, phase: int) -> float:
-        """Seconds that an order in the phase of this code waits, if the budget allows it."""
+        """Return the seconds that an order of this phase waits, if the budget allows it."""
         return max(self._within, GUARDED_WITHIN) if phase == GUARDED else self._within
 
     def enter(self, slot: int, at: float) -> None:
-        """A new order, which is to be asked about at that time."""
+        """Add a new order that will be asked about `at` that time."""
         phase = self._records.phase_of(slot)
         self.watched[phase] += 1
-        self._file(slot, at + self.cap(phase))
+        self._file(np.array([slot]), np.array([at + self.cap(phase)]))
 
     def join(self, slots: Slots, shares: Floats, now: float) -> None:
-        """Many at once, on record; each comes so far (0 to 1) into the time for the unknown."""
+        """Add orders of a start; `shares` (0 to 1) spread those whose last check is not known."""
         phases = np.asarray(self._records.phase)[slots]
         asked = np.asarray(self._records.checked_at)[slots]
         for code, phase in _PHASES:
@@ -113,46 +113,41 @@ class Deadlines:
             latest = limits.latest(slots[some], asked[some])
             unknown = now + limits.blind_within * shares[some]
             latest = np.where(np.isnan(asked[some]), unknown, latest)
-            self._file_all(slots[some], latest.clip(now, now + self._within))
+            self._file(slots[some], latest.clip(now, now + self._within))
 
     def call_up(self, now: float) -> None:
-        """Those that are over their caps are overdue: some of them, if they are many."""
+        """Move orders past their deadline to `overdue`, some at a time."""
         self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
         if len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
             self._look(now)
 
     def next_at(self, now: float) -> float:
-        """When some are to be called up; infinity where none are, or enough are overdue."""
+        """Return when to call `call_up` again; infinity where there is no need."""
         if len(self.overdue) >= _OVERDUE_AT_ONCE:
             return inf
         first = self._first_at()
         return first if first > now else now + GO_ON_AFTER
 
     def _note_joined(self, phase: Phase, asked: Floats) -> None:
-        """How many there are, and how many of them are late."""
+        """Count the orders of a start, and those of them that are late."""
         self.watched[phase] += len(asked)
         self._joined[phase] += len(asked)
         late_before = self._began - self.cap(phase)
         self._late[phase] += int(np.count_nonzero(~(asked > late_before)))  # NaN: not known
 
-    def _file(self, slot: int, latest: float) -> None:
-        """Look at the order then."""
-        number = self._records.filed[slot] = int(latest / self._width)
-        self._buckets.add(number, slot)
-
-    def _file_all(self, slots: Slots, latest: Floats) -> None:
-        """The same of many."""
+    def _file(self, slots: Slots, latest: Floats) -> None:
+        """Put the orders into the buckets of these times."""
         numbers = latest / self._width
         np.asarray(self._records.filed)[slots] = numbers.astype(int)
-        self._buckets.add_all(numbers, slots)
+        self._buckets.add(numbers, slots)
 
     def _first_at(self) -> float:
-        """When orders are to be looked at again; infinity where there are none."""
+        """Return the time of the first bucket; infinity where there is none."""
         bucket = self._buckets.first()
         return inf if bucket is None else bucket * self._width
 
     def _look(self, now: float) -> None:
-        """At some whose time has come; a slot that is filed elsewhere by now is not meant."""
+        """Check the deadlines of some orders whose bucket has come; skips stale entries."""
         slots, numbers = self._buckets.take(_LOOKED_AT_ONCE, now / self._width)
         filed = np.asarray(self._records.filed)
         is_meant = (np.asarray(self._records.state)[slots] != _OUT) & (filed[slots] == numbers)
@@ -165,7 +160,7 @@ class Deadlines:
                 self._hold(some, self.limits(phase), now)
 
     def _hold(self, slots: Slots, limits: DeadlineRules, now: float) -> None:
-        """Call up the orders that are over their caps, and look at each again."""
+        """Move orders past their deadline to `overdue`, and file each order anew."""
         checked_at = np.asarray(self._records.checked_at)[slots]
         latest = limits.latest(slots, checked_at)
         is_early = latest > now + self._width
@@ -175,11 +170,11 @@ class Deadlines:
             asked_now = np.full(np.count_nonzero(is_over), now)
             again[is_over] = limits.latest(slots[is_over], asked_now)
         # Not later than an open order's: a guarded one may be open again by then.
-        self._file_all(slots, np.minimum(again, now + self._within))
+        self._file(slots, np.minimum(again, now + self._within))
         for slot, since in zip(slots[is_over].tolist(), latest[is_over].tolist(), strict=True):
             if self._records.state[slot] == _WAITING:
                 self.overdue.add(slot, since)
 
     def _seconds(self, orders: int, share: float) -> float:
-        """That it takes to ask about so many with this share of the budget."""
+        """Return how long asking about so many orders takes with a share of the budget."""
         return 60.0 * orders / (share * max(self.ids_per_minute, 1e-9))

@@ -1,31 +1,33 @@
-"""A watched order's place in its panel's schedule."""
+"""A watched order's place in its panel's poll queue."""
 
 from enum import IntEnum
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from watcher.model import Order
 from watcher.orders.columns.table import NONE, OrderTable
+from watcher.orders.schedule.stages import Stage
 
 Slots = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 
 class EntryState(IntEnum):
-    """Where an order stands."""
+    """State of an order in its panel's poll queue."""
 
-    OUT = 0  # not, or no longer, in the agenda
+    OUT = 0  # not, or no longer, in the queue
     ASKED = 1
-    RESTING = 2
-    WAITING = 3  # for its key's turn
-    APPOINTED = 4
+    RESTING = 2  # within MIN_GAP of its last check
+    WAITING = 3  # for its virtual deadline
+    APPOINTED = 4  # due at a real time
 
 
 class Entry:
-    """One order's row, as it is at the moment when it is looked at. For those who want to see one.
+    """A live view of one order's row.
 
-    Once the order is no longer watched it tells of whoever has the slot.
+    Once the order is no longer watched, it shows the next order in its slot.
     """
 
     __slots__ = ("_records", "slot")
@@ -44,22 +46,22 @@ class Entry:
 
     @property
     def turn(self) -> float:
-        """Its key in virtual time; the real time of its appointment while it has one."""
+        """Its virtual deadline; a real time while its state is APPOINTED."""
         return self._records.turn[self.slot]
 
     @property
     def checked_at(self) -> float | None:
-        """Since the daemon started."""
+        """When it was asked about last, as far as that is known."""
         return _time(self._records.checked_at[self.slot])
 
     @property
     def started(self) -> float | None:
-        """Seen in progress since."""
+        """Since when it was seen in progress."""
         return _time(self._records.started[self.slot])
 
     @property
     def look(self) -> int | None:
-        """The second at which rules look at it again."""
+        """The second at which rules review it again."""
         second = self._records.look[self.slot]
         return None if second == NONE else second
 
@@ -75,8 +77,21 @@ class Entry:
 
     @property
     def is_new(self) -> bool:
-        """Whether its panel has never told of it."""
+        """Whether its panel has never answered about it."""
         return self._records.is_new(self.slot)
+
+
+class OrderGlimpse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order as it was before an answer, and what its schedule said then."""
+
+    order: Order
+    asked: float | None  # when its panel told of it last, as far as that is known
+    started: float | None  # seen in progress since
+    failures: int
+    alone: bool
+    stage: Stage  # when it was asked about last, and its T in minutes
+    minutes: float
+    since: float  # `started`, estimated where that is None
 
 
 def _time(at: float) -> float | None:

@@ -1,18 +1,20 @@
-"""What people are told: when an order will be checked next and why then, and what was learnt."""
+"""Forecast for people: when and why an order is checked next, and a service's statistics."""
 
 from math import exp, inf, log, sqrt
 
 import msgspec
+import numpy as np
 
 from watcher.common.wording import times
 from watcher.model import Order, Status
 from watcher.orders.schedule.entries import Entry, EntryState
-from watcher.orders.schedule.hazard_model import HazardModel, standing
+from watcher.orders.schedule.hazard_model import HazardModel
 from watcher.orders.schedule.poll_queue import PollQueue
-from watcher.orders.schedule.stages import STILL, Stage
+from watcher.orders.schedule.stages import IS_CONSTANT, STILL, Stage
+from watcher.orders.schedule.standing import standing
 
 HOUR = 60.0  # minutes
-LONGEST = 10 * 365 * 1440.0  # minutes: what takes longer is not told
+LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
 
 WORDS = {
     Stage.PENDING: "waits to start",
@@ -25,7 +27,7 @@ WORDS = {
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """An order's next check. `stage` is None where the panel does not tell of the order."""
+    """Forecast of an order. `stage` is None where the panel does not answer about the order."""
 
     at: float | None
     reason: str
@@ -37,9 +39,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learnt of a service; durations in seconds, shares from 0 to 1.
+    """Statistics of a service; durations in seconds, shares from 0 to 1.
 
-    `orders` is how many ends the shares rest on, old ones weighing less.
+    `orders` counts the ends behind the shares; old ones weigh less.
     """
 
     start_delay: float | None
@@ -51,7 +53,7 @@ class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
-    """What follows from what is known now."""
+    """Return the forecast as of now."""
     at, order = poll_queue.expected_at(entry.slot, now), entry.order
     if entry.failures:
         return Forecast(
@@ -59,8 +61,8 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
         )
     if entry.is_new:
         return Forecast(at=at, reason="the panel has not told of it yet")
-    record = learnt.of(order.service)
-    stage, minutes = standing(record, order, entry.started, now)
+    found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
+    stage, minutes = Stage(int(found.stages[0])), float(found.minutes[0])
     rate = learnt.rate(order.service, stage)
     median = _median(stage, minutes, rate)
     every = 60.0 * poll_queue.time.minutes_a_unit * sqrt(minutes / rate)
@@ -76,7 +78,7 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
 
 
 def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> ServiceStats | None:
-    """What the service's orders have taught; None where that is nothing."""
+    """Return the service's statistics; None where there are none."""
     record = learnt.services.get(service)
     if record is None or not any(record.exposure):
         return None
@@ -97,7 +99,7 @@ def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> Se
 
 
 def _words(order: Order, stage: Stage, now: float) -> str:
-    """How far the order is, without a word that what is shown of it contradicts."""
+    """Describe the order's stage; never contradicts the values shown beside it."""
     if stage is Stage.PENDING and order.status is Status.UNKNOWN:
         return "its status is not understood: it is checked as if it waited to start"
     if stage is Stage.STARTING and order.remains is None:
@@ -118,14 +120,14 @@ def _reason(entry: Entry, words: str) -> str:
 
 
 def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:
-    """The chance that nothing changes within so many minutes."""
-    if stage in (Stage.MOVING, Stage.GUARDED):
+    """Return the chance that nothing changes within so many minutes (survival function)."""
+    if stage in IS_CONSTANT:
         return exp(-rate * within / minutes)
     return exp(rate * log(minutes / (minutes + within)))
 
 
 def _median(stage: Stage, minutes: float, rate: float) -> float:
-    """Minutes until a change is as likely as not."""
-    if stage in (Stage.MOVING, Stage.GUARDED):
+    """Return the minutes until a change is as likely as not."""
+    if stage in IS_CONSTANT:
         return minutes * log(2) / rate
     return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

@@ -1,9 +1,10 @@
-"""What a panel's orders have taught: how soon each service's orders change, stage by stage.
+"""Hazard model of a panel: how soon orders of each service change, stage by stage.
 
 Three numbers a service and stage: changes, exposure, and the sum of the logarithms of how long
-the stage lasted. An answer after g minutes adds exposure ln((T+g)/T) (moving and guarded:
-g/T); a change of status class counts as one, and lies in the middle between two checks. Old
-numbers are forgotten with a half-life. Minutes within, seconds outside.
+the stage lasted. The hazard rate is r / T with r = changes / exposure. An answer after g minutes
+adds the exposure ln((T+g)/T), or g/T in stages with a constant hazard. A change of status class
+counts as one event, in the middle between two checks. Old numbers decay with a half-life. Minutes
+within, seconds outside.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,16 +14,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.model import Order, Phase, Status
+from watcher.model import Order, Status
+from watcher.orders.schedule.entries import OrderGlimpse
 from watcher.orders.schedule.service_stats import (
     A_ROOT,
     COMPLETIONS,
     LOGS,
-    USUAL_QUANTITY,
     ServiceRecord,
     ServiceTables,
 )
-from watcher.orders.schedule.stages import IS_PENDING, Stage, stage_in_progress, status_class
+from watcher.orders.schedule.stages import IS_CONSTANT, Stage, status_class
 
 HALF_LIFE = 5 * 1440.0  # minutes
 SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
@@ -44,12 +45,11 @@ _STAGES = len(Stage)
 _SERVICES = 16  # for which there is room at first
 _HAS_LENGTH = np.array(LASTS) > 0.0
 _LOG_LASTS = np.array([log(minutes) if minutes else 0.0 for minutes in LASTS])
-_PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
-_STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
+_BEGIN_AT_START = frozenset({Stage.STARTING, Stage.MOVING})
 
 
 class ModelRow(msgspec.Struct, frozen=True):
-    """One line of what was learnt, as it is stored: `what` is a stage, "duration" or an end."""
+    """A stored number of the model; `what` is a stage, "duration" or an end."""
 
     service: str
     what: str
@@ -59,7 +59,10 @@ class ModelRow(msgspec.Struct, frozen=True):
 
 
 class HazardModel:
-    """One panel's statistics, by service."""
+    """The hazard model of one panel's services.
+
+    A service borrows SMOOTHING pseudo-events from its panel (shrinkage).
+    """
 
     def __init__(self, now: float) -> None:
         self.tables = ServiceTables(_SERVICES)
@@ -71,11 +74,11 @@ class HazardModel:
         self._as_of = now
 
     def of(self, service: str | None) -> ServiceRecord:
-        """The service's numbers, empty where nothing was learnt."""
+        """Return the service's numbers; adds a service without history."""
         return self.services.get(service) or self._begin(service)
 
     def scale(self, record: ServiceRecord, stage: Stage, minutes: float) -> float:
-        """T / r: the square of the wait, in units."""
+        """Return T / r: the square of the wait, in units."""
         return (
             minutes
             * (record.exposure[stage] + self.borrowed[stage])
@@ -83,37 +86,29 @@ class HazardModel:
         )
 
     def rate(self, service: str | None, stage: Stage) -> float:
-        """r: the changes to expect; the hazard is r / T."""
+        """Return r: the hazard rate is r / T."""
         return 1.0 / self.scale(self.of(service), stage, 1.0)
 
-    def answered(
-        self, before: Order, after: Order, started: float | None, asked: float, now: float
-    ) -> None:
-        """The order was `before` at `asked` and is `after` now.
-
-        It was in progress since `started`; None where that is not known.
-        """
-        gap = (now - asked) / 60.0
-        if gap <= 0.0:
+    def answered(self, sight: OrderGlimpse, after: Order, now: float) -> None:
+        """Learn from an answer: the order was as in `sight` when it was asked about before."""
+        if sight.asked is None or now <= sight.asked:
             return
+        before, stage, gap = sight.order, sight.stage, (now - sight.asked) / 60.0
         record = self.of(before.service)
-        stage, minutes = standing(record, before, started, asked)
-        if before.status is after.status or (
-            status_class(before.status) == status_class(after.status)
-        ):
-            self._expose(record, stage, minutes, gap)
+        if status_class(before.status) == status_class(after.status):
+            self._expose(record, stage, sight.minutes, gap)
             return
-        self._expose(record, stage, minutes, gap / 2)
-        middle = (now + asked) / 2
-        began = _began(stage, before, started_of(record, before, started))
-        self._count(before.service, stage, (middle - began) / 60.0)
+        self._expose(record, stage, sight.minutes, gap / 2)
+        middle = (now + sight.asked) / 2
+        self._count(record, stage, (middle - _began(sight)) / 60.0)
         if after.status in ENDS:
+            started = sight.started
             self._finished(before, after, None if started is None else (middle - started) / 60.0)
 
     def refill_answered(
         self, service: str | None, requested: float, asked: float, now: float, changed: bool
     ) -> None:
-        """A refill task that was open at `asked` is final now, or not."""
+        """Learn from an answer about a refill task that was open at `asked`."""
         record = self.of(service)
         gap = (now - asked) / 60.0
         minutes = max(0.0, asked - requested) / 60.0 + record.lasts[Stage.REFILL]
@@ -121,10 +116,10 @@ class HazardModel:
             return
         self._expose(record, Stage.REFILL, minutes, gap / 2 if changed else gap)
         if changed:
-            self._count(service, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
+            self._count(record, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
 
     def forget(self, now: float) -> None:
-        """Let what is old weigh less. To be called now and then."""
+        """Decay old numbers; call it now and then."""
         keep = _kept(now - self._as_of)
         self._as_of = now
         tables = self.tables
@@ -135,14 +130,14 @@ class HazardModel:
         self._sum_up()
 
     def news(self) -> list[ModelRow]:
-        """The rows of all services of which something was learnt since this was last asked."""
+        """Return the rows of all services that changed since the last call."""
         touched = self.tables.touched
         services = [service for service, record in self.services.items() if touched[record.row]]
         touched[:] = False
         return list(self.rows(services))
 
     def rows(self, services: Iterable[str | None]) -> Iterator[ModelRow]:
-        """What is to be stored of these services; `load` takes it back."""
+        """Yield what is to be stored of these services; `load` reads it."""
         for service in services:
             record = self.of(service)
             name = service or ""
@@ -156,7 +151,7 @@ class HazardModel:
                 yield ModelRow(name, end, count)
 
     def load(self, rows: Iterable[ModelRow]) -> None:
-        """Add what was stored, as of now, to what is known."""
+        """Add stored rows, already decayed until now."""
         for row in rows:
             record = self.of(row.service or None)
             if row.what.upper() in Stage.__members__:
@@ -174,7 +169,7 @@ class HazardModel:
     def expose(
         self, rows: NDArray[np.intp], stages: NDArray[np.intp], exposure: NDArray[np.float64]
     ) -> None:
-        """Orders of the services in these rows were in these stages for so long, unchanged."""
+        """Add exposure: orders of these services (rows) were in these stages, unchanged."""
         tables = self.tables
         np.add.at(tables.exposure, (rows, stages), exposure)
         tables.touched[rows[exposure > 0.0]] = True
@@ -193,14 +188,12 @@ class HazardModel:
         return record
 
     def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
-        constant = stage is _MOVING or stage is _GUARDED
-        exposure = gap / minutes if constant else log1p(gap / minutes)
+        exposure = gap / minutes if stage in IS_CONSTANT else log1p(gap / minutes)
         record.exposure[stage] += exposure
         self.tables.touched[record.row] = True
         self.exposure[stage] += exposure
 
-    def _count(self, service: str | None, stage: Stage, lasted: float) -> None:
-        record = self.services[service]
+    def _count(self, record: ServiceRecord, stage: Stage, lasted: float) -> None:
         record.changes[stage] += 1.0
         record.logs[stage] += log(max(lasted, LEAST))
         self._n[stage] += 1.0
@@ -220,7 +213,7 @@ class HazardModel:
             self._derive(slice(record.row, record.row + 1))
 
     def _derive(self, rows: slice) -> None:
-        """What follows from the numbers of these services: how long their stages last."""
+        """Compute how long the stages of these services last."""
         tables, borrowed = self.tables, SMOOTHING * _LOG_LASTS
         logs, changes = tables.logs[rows] + borrowed, tables.changes[rows] + SMOOTHING
         tables.lasts[rows] = np.where(_HAS_LENGTH, _exp(logs / changes), 0.0)
@@ -237,7 +230,7 @@ class HazardModel:
         ]
 
     def _sum_up(self) -> None:
-        """The panel's sums anew: what was added up one by one drifts."""
+        """Recompute the panel's sums: what was added up one by one drifts."""
         tables = self.tables
         self._n, self.exposure = tables.changes.sum(0).tolist(), tables.exposure.sum(0).tolist()
         self._root = tables.finished[:, :A_ROOT].sum(0).tolist()
@@ -246,64 +239,23 @@ class HazardModel:
 
 
 def faded(row: ModelRow, seconds: float) -> ModelRow:
-    """What is left of it after so long."""
+    """Return the row as it has decayed after so many seconds."""
     keep = _kept(seconds)
     return ModelRow(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
 
 
-def standing(
-    record: ServiceRecord, order: Order, started: float | None, now: float
-) -> tuple[Stage, float]:
-    """The order's stage and its T in minutes: the time over which its change is expected."""
-    if order.phase is Phase.GUARDED:
-        return _GUARDED, 1.0
-    if order.status in IS_PENDING:
-        return _PENDING, max(0.0, now - order.submitted_at) / 60.0 + record.lasts[_PENDING]
-    return _in_progress(record, order, started_of(record, order, started), now)
-
-
-def _in_progress(
-    record: ServiceRecord, order: Order, since: float, now: float
-) -> tuple[Stage, float]:
-    remains, quantity = order.remains, order.quantity
-    stage = stage_in_progress(remains, quantity, order.progressed_at, since, now)
-    age, usual = max(0.0, now - since) / 60.0, record.minutes_in_progress(quantity)
-    if stage is _MOVING:
-        # The undelivered share by speed, the speed smoothed by what is usual.
-        left = (remains or 0) / (quantity or USUAL_QUANTITY)
-        return stage, max(left / (1.1 - left) * (age + 0.1 * usual), SHORTEST_LEFT)
-    if stage is _STARTING:
-        if remains is None and age < usual:  # the end is expected about when it usually comes
-            return stage, 2 * usual - age
-        return stage, age + (0.0 if remains is None else usual)
-    return stage, max(0.0, now - order.progressed_at) / 60.0 + record.lasts[stage]
-
-
-def started_of(record: ServiceRecord, order: Order, started: float | None) -> float:
-    """Since when the order is in progress; as a usual one would where nobody saw it start."""
-    if started is not None:
-        return started
-    return min(order.progressed_at, order.submitted_at + 60.0 * record.lasts[_PENDING])
-
-
-def units(learnt: HazardModel, order: Order, started: float | None, now: float) -> float:
-    """The wait until the order's next check, in virtual time: sqrt(T / r)."""
-    record = learnt.of(order.service)
-    stage, minutes = standing(record, order, started, now)
-    return sqrt(learnt.scale(record, stage, minutes))
-
-
 def refill_units(learnt: HazardModel, service: str | None, requested: float, now: float) -> float:
-    """The same for a refill task that was requested then."""
+    """Return the wait until the next check of a refill task, in virtual time: sqrt(T / r)."""
     record = learnt.of(service)
     minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
     return sqrt(learnt.scale(record, Stage.REFILL, minutes))
 
 
-def _began(stage: Stage, order: Order, started: float) -> float:
-    if stage is _PENDING:
-        return order.submitted_at
-    return started if stage in (_STARTING, _MOVING) else order.progressed_at
+def _began(sight: OrderGlimpse) -> float:
+    """Return when the order's stage began."""
+    if sight.stage is Stage.PENDING:
+        return sight.order.submitted_at
+    return sight.since if sight.stage in _BEGIN_AT_START else sight.order.progressed_at
 
 
 def _kept(seconds: float) -> float:
@@ -311,6 +263,6 @@ def _kept(seconds: float) -> float:
 
 
 def _exp(mean_log: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A typical duration, from a second to ten years."""
+    """Return a typical duration (geometric mean), from a second to ten years."""
     typical: NDArray[np.float64] = np.exp(mean_log.clip(-4.1, 15.5))
     return typical

@@ -1,15 +1,16 @@
-"""One panel's orders in virtual time: which of them the next request carries.
+"""One panel's poll queue in virtual time: which orders the next request carries (fair queueing).
 
-1. An order that was answered gets the key V + sqrt(T / r), where V is the key of the last order
-   served. The next request is the lowest keys, so it is full (but where a thousand stale ones come
-   between), and the budget sets the pace by itself: when requests are scarce, V moves slowly.
-2. Whoever was asked rests for MIN_GAP first, whatever its key.
-3. Appointments come before keys: ids that the panel refuses, orders never asked about, and
-   orders that have waited longer than their cap, oldest first.
-4. V moves no faster than a unit in `idle` minutes: nothing is asked for the sake of asking.
+1. An answered order gets the virtual deadline V + sqrt(T / r), where V is the virtual deadline of
+   the last order served. The next request takes the lowest ones, so it is full (except where a
+   thousand stale entries come first). The budget sets the pace: when requests are scarce, V moves
+   slowly.
+2. No order is asked about twice within MIN_GAP, whatever its virtual deadline.
+3. Orders with a real time come first, oldest first: ids that the panel refuses, orders never asked
+   about, and orders that have waited longer than their cap.
+4. V moves no faster than a unit in `idle` minutes: a panel with few orders gets few requests.
 
-Keys are kept in buckets a fraction of a unit wide. V and caps are in rooms of their own:
-`virtual` and `caps`.
+Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual` moves V,
+`caps` finds orders that have waited too long.
 """
 
 import heapq
@@ -35,13 +36,13 @@ _WAITING, _APPOINTED = int(EntryState.WAITING), int(EntryState.APPOINTED)
 
 
 def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
-    """When to ask again where nothing was learnt `failures` times in a row."""
+    """Return when to ask again after `failures` answers in a row without news (backoff)."""
     first, longest = pause
     return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 
 class PollQueue:
-    """The schedule of one panel's orders, which are told by their slots. Times: Unix seconds."""
+    """The poll queue of one panel. Orders are slots of its records; times are Unix seconds."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class PollQueue:
         self.records = records
         self.time = VirtualTime(now, idle_every=idle_every)
         self.within = within
-        self._demand = 0.0  # checks a unit of virtual time, by those who joined
+        self._demand = 0.0  # checks a unit of virtual time, of all that joined
         self.gap = min(MIN_GAP, within)
         self._keys = BucketQueue(records)
         self._deadlines = Deadlines(
@@ -65,67 +66,63 @@ class PollQueue:
         self._promises = np.array([self._deadlines.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._timed = TimedQueue(records)
-        self._is_whole = False  # before, the loading of the others goes before turns
-        self._in_turn_at = -inf  # when orders were last taken in their turn
+        self._is_whole = (
+            False  # until `begin`: loading has priority over checks by virtual deadline
+        )
+        self._in_turn_at = -inf  # when orders were last taken by virtual deadline
 
     def allow(self, ids_per_minute: float) -> None:
-        """What the panel's limit allows from now on."""
+        """Set the budget: ids that the panel's limit allows a minute."""
         self._deadlines.ids_per_minute = ids_per_minute
 
     def appoint(self, slot: int, at: float) -> None:
-        """Ask about the order at a real time. A new one joins the agenda."""
+        """Ask about the order at a real time. Adds a new order to the queue."""
         if self.records.state[slot] == _OUT:
             self._deadlines.enter(slot, at)
         self._timed.add(slot, at)
 
     def join(self, slots: ArrayLike, waits: ArrayLike, shares: ArrayLike, now: float) -> None:
-        """Take the orders up, each this share (0 to 1) of its usual wait, in units, from now."""
+        """Add orders, each due after a share (0 to 1) of its wait in units."""
         slots, waits, shares = np.asarray(slots), np.asarray(waits), np.asarray(shares)
         self._await_turns(slots, self.time.v + waits * shares)
         self._demand += float((1.0 / waits).sum())
         self._deadlines.join(slots, shares, now)
 
     def begin(self) -> None:
-        """All that is to join at once has joined: how long a unit will be follows from it.
+        """Estimate how long a unit is: all orders of the start have joined.
 
-        Before, few had the budget of all.
+        Before, few orders had the budget of all.
         """
         self.time.expect(self._demand / self._deadlines.ids_per_minute)
         self._is_whole = True
 
-    def answered(self, slot: int, units: float, now: float) -> None:
-        """The order was asked about at `now`; it waits for `units`."""
-        self.records.checked_at[slot] = now
-        self.records.turn[slot] = self.time.v + units
-        self._await_turn(slot)
-
-    def answered_all(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
-        """The same of many at once, whose waits are told in units."""
-        slots = np.asarray(slots)
+    def answered(self, slots: ArrayLike, waits: ArrayLike, now: float) -> None:
+        """Schedule orders that were asked about at `now`, each after its wait in units."""
+        slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
         self._await_turns(slots, self.time.v + np.asarray(waits))
 
     def put_back(self, slots: Iterable[int]) -> None:
-        """The request failed, and was no check: first in turn again, or as it was appointed."""
+        """Undo `take` after a failed request: the orders are first again, or due as before."""
         self.time.interrupt()
-        records = self.records
+        records, first = self.records, list[int]()
         for slot in slots:
             if records.state[slot] != _ASKED:
                 continue
             if records.failures[slot] or records.alone[slot] or records.is_new(slot):
                 self.appoint(slot, records.turn[slot])
             else:
-                records.turn[slot] = self.time.v
-                self._await_turn(slot)
+                first.append(slot)
+        self._await_turns(np.array(first, dtype=np.intp), np.full(len(first), self.time.v))
 
     def hasten(self, slot: int, at: float, now: float) -> None:
-        """Ask about the order `at` that time, unless it is asked about or expected sooner."""
+        """Ask about the order `at` that time, unless a check is under way or expected sooner."""
         expected = self.expected_at(slot, now)
         if self.records.state[slot] != _ASKED and expected is not None and at < expected:
             self.appoint(slot, at)
 
     def recall(self, now: float) -> None:
-        """Ask at once about all orders that are set aside until later."""
+        """Ask at once about all orders that were set aside after failures."""
         records = self.records
         is_later = (np.asarray(records.state) == _APPOINTED) & (np.asarray(records.turn) > now)
         is_later &= np.asarray(records.failures) != 0
@@ -133,17 +130,17 @@ class PollQueue:
             self.appoint(int(slot), now)
 
     def leave(self, slot: int) -> None:
-        """The order is no longer watched."""
+        """Remove the order."""
         if self.records.state[slot] != _OUT:
             self.records.state[slot] = _OUT
             self.note_phase(self.records.phase_of(slot), -1)
 
     def note_phase(self, phase: Phase, by: int) -> None:
-        """So many orders more are in this phase."""
+        """Count `by` more orders in this phase."""
         self.watched[phase] += by
 
     def promised(self, slots: Slots) -> Floats:
-        """By when the orders are to be asked about, if the budget allows it; NaN: not known."""
+        """Return by when the orders should be asked about; NaN: not known."""
         records = self.records
         checked_at, phase = np.asarray(records.checked_at)[slots], np.asarray(records.phase)[slots]
         promised: Floats = checked_at + self._promises[phase]
@@ -158,11 +155,11 @@ class PollQueue:
         return promised
 
     def lag(self, slots: Slots, now: float) -> float:
-        """Seconds by which the latest of the orders is late."""
+        """Return the seconds by which the latest of the orders is late."""
         return float(np.fmax.reduce(now - self.promised(slots), initial=0.0))
 
     def next_at(self, now: float) -> float | None:
-        """When the next request is due; None where nothing is watched."""
+        """Return when the next request is due; None where nothing is watched."""
         self._settle(now)
         times = [self._soonest().next_at(), self._deadlines.next_at(now), self._turn_at(now)]
         if self._resting:
@@ -171,11 +168,10 @@ class PollQueue:
         return max(now, soonest) if soonest < inf else None
 
     def take(self, limit: int, now: float) -> list[int]:
-        """The orders of the next request, none while nothing is due.
+        """Take the orders of the next request; none while nothing is due.
 
-        Until all have joined, those in their turn come once in a gap, or loading would take thrice
-        as long; who has an appointment waits for nobody.
-        They stay under way until `answered`, `appoint` or `put_back`.
+        They stay under way until `answered`, `appoint` or `put_back`. Until `begin`, orders come by
+        virtual deadline once in a gap only, or loading would take thrice as long.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
@@ -190,17 +186,17 @@ class PollQueue:
         self.time.move(self.records.turn[in_turn[-1]] if in_turn else self.time.v, now)
         return taken + in_turn
 
-    def upcoming(self, count: int, now: float) -> list[int]:
-        """The orders that will be asked about first, as far as one can tell."""
+    def upcoming(self, count: int, now: float) -> list[tuple[float, int]]:
+        """Return the times and slots of the orders that are expected to be asked about first."""
         appointed = [*self._timed.lowest(count), *self._deadlines.overdue.lowest(count)]
         resting = (slot for _, slots in self._resting for slot in slots)
         found = [*appointed, *self._keys.lowest(count), *resting]
         expected = {slot: self.expected_at(slot, now) for slot in found}
-        timed = [(at, slot) for slot, at in expected.items() if at is not None]
-        return [slot for _, slot in heapq.nsmallest(count, timed)]
+        timed = ((at, slot) for slot, at in expected.items() if at is not None)
+        return heapq.nsmallest(count, timed)
 
     def expected_at(self, slot: int, now: float) -> float | None:
-        """When the order will be asked about, as far as one can tell."""
+        """Return when the order is expected to be asked about."""
         records = self.records
         state, turn = records.state[slot], records.turn[slot]
         if state == _ASKED:
@@ -218,26 +214,20 @@ class PollQueue:
         return max(min(by_key, latest), checked_at + self.gap)
 
     def seconds(self, units: float) -> float:
-        """So many units in real time, no less than the gap and no more than `within`."""
+        """Convert units to real time, between the gap and `within`."""
         return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), self.within)
 
     def cap(self, phase: Phase) -> float:
-        """Seconds that an order waits at the most."""
+        """Return the seconds that an order waits at most."""
         return self._deadlines.cap(phase)
-
-    # --- below: how it is kept ---
 
     def _await_turns(self, slots: Slots, round_robin: Floats) -> None:
         np.asarray(self.records.turn)[slots] = round_robin
         np.asarray(self.records.state)[slots] = _WAITING
-        self._keys.add_all(round_robin * FINE, slots)
-
-    def _await_turn(self, slot: int) -> None:
-        self.records.state[slot] = _WAITING
-        self._keys.add(int(self.records.turn[slot] * FINE), slot)
+        self._keys.add(round_robin * FINE, slots)
 
     def _rest(self, slots: list[int]) -> None:
-        """Their turn has come before they have rested. Those of one answer rest together."""
+        """Hold the orders until MIN_GAP after their last check, together where that was one."""
         records = self.records
         together: dict[float, list[int]] = {}
         for slot in dict.fromkeys(slots):
@@ -248,7 +238,7 @@ class PollQueue:
         slots.clear()
 
     def _settle(self, now: float) -> None:
-        """Who has rested waits for its turn; who is over its cap gets an appointment."""
+        """Move orders past MIN_GAP back to the queue; schedule those past their cap."""
         while self._resting and self._resting[0][0] <= now:
             slots = np.array(heapq.heappop(self._resting)[1])
             slots = slots[np.asarray(self.records.state)[slots] == _RESTING]
@@ -256,7 +246,7 @@ class PollQueue:
         self._deadlines.call_up(now)
 
     def _soonest(self) -> TimedQueue:
-        """Those of which the first is due next."""
+        """Return the timed queue whose first order is due next."""
         own, overdue = self._timed, self._deadlines.overdue
         return overdue if overdue.next_at() < own.next_at() else own
 
@@ -278,7 +268,7 @@ class PollQueue:
         return taken
 
     def _turn_at(self, now: float) -> float:
-        """When V may come as far as the first key; infinity where there is none."""
+        """Return when V may reach the lowest virtual deadline; infinity where there is none."""
         is_clear = self._keys.clear(now - self.gap)
         self._rest(self._keys.early)
         if not is_clear:

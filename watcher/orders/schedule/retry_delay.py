@@ -1,4 +1,4 @@
-"""When to ask again about something that the last answers told nothing of."""
+"""Backoff by key."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class RetryDelay(Generic[Key]):
-    """Counts the answers in a row that told nothing of a key; each makes the next pause longer.
+    """Exponential backoff: each answer in a row without news of a key makes its pause longer.
 
     `pause` is the first and the longest one, in seconds.
     """
@@ -20,28 +20,28 @@ class RetryDelay(Generic[Key]):
         self._until: dict[Key, float] = {}
 
     def learnt_nothing(self, key: Key, now: float) -> float:
-        """Count one more such answer; returns when to ask again."""
+        """Count an answer without news; returns when to ask again."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
         self._until[key] = after_problem(count, now, self._pause)
         return self._until[key]
 
     def forget(self, key: Key) -> None:
-        """Reset the key: it was answered, or is not asked about any more."""
+        """Reset the key."""
         self._counts.pop(key, None)
         self._until.pop(key, None)
 
     def forget_all(self) -> None:
-        """Somebody wants everything tried at once."""
+        """Reset all keys."""
         self._counts.clear()
         self._until.clear()
 
     def count(self, key: Key) -> int:
-        """How many answers in a row told nothing of it."""
+        """Return how many answers in a row had no news of the key."""
         return self._counts.get(key, 0)
 
     def until(self, key: Key, now: float) -> float:
-        """When it may be asked about again, `now` where it may be at once.
+        """Return when the key may be asked about again: `now` or later.
 
-        No pause is longer than the longest, even where the clock was set back meanwhile.
+        A clock that was set back does not make a pause longer than the longest.
         """
         return min(max(now, self._until.get(key, now)), now + self._pause[1])

@@ -1,7 +1,6 @@
-"""The numbers that a panel's orders have taught, a row for each of its services.
+"""Service statistics: the numbers of a hazard model, a row for each service.
 
-Where many orders are looked at in one step the tables are read as a whole; where one is, its
-service's rows.
+Vectorised code reads the tables, scalar code a service's row.
 """
 
 from math import sqrt
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from watcher.orders.schedule.stages import Stage
 
-USUAL_QUANTITY = 1000  # where nobody has told
+USUAL_QUANTITY = 1000  # where it is not known
 COMPLETIONS, LOGS, A_ROOT = range(3)  # columns of `Tables.finished`
 
 
 class ServiceRecord:
-    """The numbers of one service, by stages: its row of the panel's tables."""
+    """The numbers of one service by stage: a view of its row in the tables."""
 
     __slots__ = ("changes", "ends", "exposure", "finished", "lasts", "logs", "row")
 
@@ -25,7 +24,7 @@ class ServiceRecord:
         self.ends: dict[str, float] = {}
 
     def see(self, tables: "ServiceTables") -> None:
-        """Read and write there from now on."""
+        """Use the row of these tables from now on."""
         row = self.row
         self.changes = _numbers(tables.changes[row])
         self.exposure = _numbers(tables.exposure[row])
@@ -35,11 +34,11 @@ class ServiceRecord:
 
     @property
     def completions(self) -> float:
-        """Orders of which it is known for how long they were in progress."""
+        """Completed orders whose time in progress is known."""
         return self.finished[COMPLETIONS]
 
     def minutes_in_progress(self, quantity: int | None) -> float:
-        """How long an order of this quantity is usually in progress."""
+        """Return how long an order of this quantity is usually in progress."""
         return self.finished[A_ROOT] * sqrt(quantity or USUAL_QUANTITY)
 
 
@@ -56,7 +55,7 @@ class ServiceTables:
         self.touched = np.zeros(rows, dtype=bool)  # since it was last written
 
     def longer(self) -> "ServiceTables":
-        """The same, with room for as many services more."""
+        """Return a copy with room for twice as many services."""
         more = ServiceTables(2 * len(self.touched))
         for name, table in vars(self).items():
             getattr(more, name)[: len(table)] = table
@@ -64,5 +63,5 @@ class ServiceTables:
 
 
 def _numbers(row: NDArray[np.float64]) -> "memoryview[float]":
-    """The same numbers, plain and quick to get one by one."""
+    """Return a view of the row whose elements are plain floats, quick to read one by one."""
     return row.data.cast("B").cast("d")

@@ -1,4 +1,4 @@
-"""Orders that are asked about at a real time, the soonest first."""
+"""Timed queue: orders that are asked about at a real time, the soonest first."""
 
 import heapq
 from math import inf
@@ -10,7 +10,10 @@ _APPOINTED = int(EntryState.APPOINTED)
 
 
 class TimedQueue:
-    """Some may be stale, as state and turn of the order tell: they stay until they are first."""
+    """A heap with lazy deletion: stale entries stay until they are first.
+
+    The order's state and turn tell whether its entry is stale.
+    """
 
     def __init__(self, records: OrderTable) -> None:
         self._state, self._turn = records.state, records.turn
@@ -21,14 +24,14 @@ class TimedQueue:
         return len(self._heap)
 
     def add(self, slot: int, at: float) -> None:
-        """Ask about the order then, and not as it was to be before."""
+        """Schedule the order; replaces how it was scheduled before."""
         self._turn[slot] = at
         self._state[slot] = _APPOINTED
         self._serial += 1
         heapq.heappush(self._heap, (at, self._serial, slot))
 
     def next_at(self) -> float:
-        """When the first of them is due; infinity where there is none."""
+        """Return when the first order is due; infinity where there is none."""
         heap = self._heap
         while heap:
             at, _, slot = heap[0]
@@ -38,13 +41,13 @@ class TimedQueue:
         return inf
 
     def first(self) -> int:
-        """The order whose time `next_at` has just told."""
+        """Return the order whose time `next_at` has just returned."""
         return self._heap[0][2]
 
     def pop(self) -> None:
-        """It is no longer among them."""
+        """Remove the first order."""
         heapq.heappop(self._heap)
 
     def lowest(self, count: int) -> list[int]:
-        """About so many of the first orders."""
+        """Return about `count` of the first orders."""
         return [slot for _, _, slot in heapq.nsmallest(count, self._heap)]

@@ -1,14 +1,14 @@
-"""Virtual time: it moves with the orders served, so that the budget sets the pace by itself."""
+"""Virtual time of fair queueing: it moves with the orders served."""
 
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
 
 
 class VirtualTime:
-    """How far a panel's orders have been served: V, in units. Real times: Unix seconds.
+    """A panel's virtual time V, in units. Real times are Unix seconds.
 
-    V moves to the key of the last order served, and no faster than a unit in so many minutes that
-    an order of which nothing is known is asked about every `idle_every` seconds.
+    V moves to the virtual deadline of the last order served. It is limited: an order of which
+    nothing is known is asked about every `idle_every` seconds at most.
     """
 
     def __init__(self, now: float, *, idle_every: float) -> None:
@@ -20,24 +20,24 @@ class VirtualTime:
         self._measured = [0.0, 0.0]  # minutes, units
 
     def expect(self, minutes_a_unit: float) -> None:
-        """How long a unit will be; what was measured before says nothing of it."""
+        """Set how long a unit is; drops what was measured before."""
         self.minutes_a_unit = max(self._idle, minutes_a_unit)
         self._measured = [0.0, 0.0]
 
     def interrupt(self) -> None:
-        """Until V moves again the time passes for another reason than the budget."""
+        """Exclude the time until V moves again from the measurement: requests fail."""
         self._interrupted = True
 
     def earliest(self, v: float) -> float:
-        """When V may come so far."""
+        """Return when V may reach this value."""
         return self._moved_at + (v - self.v) * self._idle * 60.0
 
     def expected(self, v: float) -> float:
-        """When V will have come so far, as things stand."""
+        """Return when V is expected to reach this value."""
         return self._moved_at + (v - self.v) * self.minutes_a_unit * 60.0
 
     def move(self, last: float, now: float) -> None:
-        """An order with the key `last` is served now."""
+        """Move V: an order with the virtual deadline `last` is served now."""
         furthest = self.v + max(0.0, now - self._moved_at) / 60.0 / self._idle
         to = max(self.v, min(last, furthest))
         if not self._interrupted:
@@ -47,7 +47,7 @@ class VirtualTime:
         self._interrupted = False
 
     def _measure(self, minutes: float, moved: float) -> None:
-        """k from the last ten minutes, at most doubled or halved at once."""
+        """Measure k over ten minutes; a step at most doubles or halves it."""
         self._measured[0] += minutes
         self._measured[1] += moved
         minutes, moved = self._measured

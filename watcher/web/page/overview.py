@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 
 import msgspec
 
@@ -135,11 +136,15 @@ def _checks(context: WebContext, now: float) -> list[Check]:
     """Those that are checked first, whatever their panel."""
     each = CHECKS if len(context.panel_workers) < 20 else 2
     soon = (
-        Check(panel, order, prospect)
+        (at, panel, order)
         for panel in list(context.panel_workers)
-        for order, prospect in context.watchlist.upcoming(panel, each, now)
+        for at, order in context.watchlist.panel(panel).upcoming(each, now)
     )
-    return heapq.nsmallest(CHECKS, soon, key=lambda check: check.prospect.at or now)
+    return [
+        Check(panel, order, prospect)
+        for _, panel, order in heapq.nsmallest(CHECKS, soon, key=itemgetter(0))
+        if (prospect := context.watchlist.panel(panel).prospect(order, now)) is not None
+    ]
 
 
 def _of_daemon(context: WebContext) -> Iterator[Need]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cadence_kit import sight_of, wait_of
 from tests.unit.factories import DAY, an_order, rows_of
 from watcher.model import FINAL, Order, Phase, Status
 from watcher.orders.columns.table import OrderTable
@@ -17,13 +18,10 @@ from watcher.orders.schedule import (
     ModelRow,
     PollQueue,
     Stage,
-    stage_of,
     unchanged,
-    units,
     waits,
 )
 from watcher.orders.schedule.bucket_queue import FINE
-from watcher.orders.schedule.hazard_model import started_of
 
 NOW = 1_800_000_000.0
 LESSONS = [
@@ -88,9 +86,10 @@ def asked(cases: list[Case]) -> tuple[PollQueue, "np.ndarray[tuple[int], np.dtyp
 def test_the_waits_of_many_are_those_of_each(some: list[Case]):
     learnt, (poll_queue, slots) = lessons(), asked(some)
     found = waits(learnt, poll_queue.records, slots, NOW)
-    assert found.tolist() == pytest.approx(
-        [units(learnt, case.order, case.started, NOW) for case in some], rel=1e-12
-    )
+    alone = [
+        waits(learnt, poll_queue.records, slots[at : at + 1], NOW)[0] for at in range(len(some))
+    ]
+    assert found.tolist() == pytest.approx(alone, rel=1e-12)
 
 
 @given(cases())
@@ -101,19 +100,19 @@ def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
     poll_queue, slots = asked([case])
     before = list(together.of(order.service).exposure)
     unchanged(poll_queue, together, slots, NOW)
-    since = started_of(alone.of(order.service), order, case.started)
-    stage = stage_of(order, since, NOW)
+    stage = sight_of(alone, order, case.started, NOW).stage
     more = [b - a for a, b in zip(before, together.of(order.service).exposure, strict=True)]
     assert [at for at, exposure in enumerate(more) if exposure] in ([stage], [])
     assert sum(together.exposure) - sum(alone.exposure) == pytest.approx(sum(more))
-    if stage is stage_of(order, since, NOW - case.asked_ago) and order.submitted_at < NOW - 3600.0:
-        alone.answered(order, order, case.started, NOW - case.asked_ago, NOW)
+    sight = sight_of(alone, order, case.started, NOW - case.asked_ago)
+    if stage is sight.stage and order.submitted_at < NOW - 3600.0:
+        alone.answered(sight, order, NOW)
         told = alone.of(order.service).exposure[stage] - before[stage]
         # Where T is bounded (below by two minutes, or as time passes zero) it is not the same.
         assert isclose(more[stage], told, rel_tol=1e-6) or more[stage] <= log1p(gap * 60.0)
     assert poll_queue.records.checked_at[slots[0]] == NOW
     assert poll_queue.records.failures[slots[0]] == 0
-    wait = units(together, order, case.started, NOW)
+    wait = wait_of(together, order, case.started, NOW)
     assert poll_queue.records.turn[slots[0]] == pytest.approx(poll_queue.time.v + wait)
     assert [row.service for row in together.news()] == [order.service or ""] * len(
         list(together.rows([order.service]))
@@ -133,8 +132,8 @@ def test_who_is_no_longer_under_way_is_left_alone():
 def test_an_order_that_came_twice_into_a_bucket_is_asked_about_once():
     """As one does that had to rest after its turn had come, while a void place of its was left."""
     poll_queue, slots = asked([Case(an_order(), None, 60.0)] * 2)
-    poll_queue.answered_all(slots, [1.0, 1.0], NOW - 60.0)
-    poll_queue._keys.add(int(poll_queue.records.turn[0] * FINE), 0)
+    poll_queue.answered(slots, [1.0, 1.0], NOW - 60.0)
+    poll_queue._keys.add(np.array([poll_queue.records.turn[0] * FINE]), np.array([0]))
     poll_queue.begin()
     assert sorted(poll_queue.take(100, NOW + 60.0)) == [0, 1]
     assert poll_queue.take(100, NOW + 60.0) == []

@@ -49,7 +49,6 @@ _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError
 _BROKE = "the connection broke: "
 
 Answer = TypeVar("Answer")
-Row = TypeVar("Row")
 Decode = Callable[[bytes], Answer]
 
 
@@ -131,27 +130,28 @@ class PanelClient:
     async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
         """The same, without what was told before: `marks` stand for that."""
         params = self._params("status", "order", ids)
-
-        def decode(body: bytes) -> News:
-            if len(ids) > 1:
-                return protocol.decode_news(body, ids, marks)
-            return protocol.decode_one(body, ids[0])
-
-        news = await self._request(self._reading, "status", params, decode)
+        news = await self._request(
+            self._reading, "status", params, lambda body: protocol.decode_news(body, ids, marks)
+        )
         self._tell_unread("status", news.unread)
         return news
 
     async def refill(self, ids: Sequence[str]) -> dict[str, Verdict]:
         """Ask for refills: their ids, or what the panel said. What is left out is unclear, too."""
         params = self._params("refill", "order", ids)
-        decode = _one_or_many(ids, protocol.decode_refill, protocol.decode_refills)
-        return await self._request(self._acting, "refill", params, decode)
+        return await self._request(
+            self._acting, "refill", params, lambda body: protocol.decode_refills(body, ids)
+        )
 
     async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
         """How far the refills are; a refill that is left out was not observed."""
         params = self._params("refill_status", "refill", ids)
-        decode = _one_or_many(ids, protocol.decode_refill_status, protocol.decode_refill_statuses)
-        return await self._request(self._reading, "refill_status", params, decode)
+        return await self._request(
+            self._reading,
+            "refill_status",
+            params,
+            lambda body: protocol.decode_refill_statuses(body, ids),
+        )
 
     async def cancel(self, ids: Sequence[str]) -> dict[str, Verdict]:
         """Ask to cancel orders: what the panel said. What is left out is unclear, too."""
@@ -387,13 +387,3 @@ def _wait(response: aiohttp.ClientResponse) -> float | None:
 
 def _is_refused(row: object) -> bool:
     return isinstance(row, RowError)
-
-
-def _one_or_many(
-    ids: Sequence[str],
-    one: Callable[[bytes, str], Row],
-    many: Callable[[bytes, Sequence[str]], dict[str, Row]],
-) -> Decode[dict[str, Row]]:
-    if len(ids) == 1:
-        return lambda body: {ids[0]: one(body, ids[0])}
-    return lambda body: many(body, ids)

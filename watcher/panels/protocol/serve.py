@@ -27,10 +27,7 @@ def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == "multipart/form-data":
         return dict(_parts(body, parameters))
-    text = body.decode()
-    return dict(
-        parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-    )
+    return dict(_pairs(body.decode()))
 
 
 def decode_request(query: str, body: bytes, content_type: str = "") -> dict[str, str]:

@@ -8,13 +8,15 @@ from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
-from watcher.errors import Redirected, RemoteFault
+from watcher.errors import NotSent, Redirected, RemoteFault
 from watcher.panels.dialect import shown_url
 from watcher.panels.protocol import clean
 from watcher.panels.protocol.answers import pause
 from watcher.transport import failure
 
 MIB = 1024 * 1024
+# A host's name that is no name is found out when it is to be resolved.
+_UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
 _LARGEST_ERROR = MIB
 # Characters: a shorter key, as in demos, can be a part of ordinary words, or of any text at all.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
@@ -135,6 +137,15 @@ def _bare(host: str | None) -> str:
     return (host or "").removeprefix("www.")
 
 
-def cause(error: BaseException) -> str:
-    """What a library says of a failure."""
-    return clean(failure(error))
+def transport_fault(error: Exception, url: str, connect_within: float) -> Exception:
+    """Return what to raise for a library's error: NotSent only where no byte was sent."""
+    host, cause = urlsplit(url).hostname, clean(failure(error))
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return NotSent(f"no connection to {host} within {connect_within:g} s")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        return NotSent(f"no connection to {host}: {cause}")
+    if isinstance(error, _UNUSABLE_URL) and not isinstance(error, UnicodeDecodeError):
+        return NotSent("its URL can't be used")
+    return (
+        error if isinstance(error, TimeoutError) else RemoteFault(f"the connection broke: {cause}")
+    )

@@ -133,7 +133,7 @@ def memory(judge: Judge, watched: set[tuple[str, str]]) -> dict[str, Any]:
         "open": {key: frozenset(kinds) for key, kinds in judge._open_actions.items()},
         "running": {key: frozenset(ids) for key, ids in judge._refills_running.items()},
         "cancels": judge._cancels_accepted & watched,
-        "past": {k: p for k, p in judge._past.items() if k[2:] in watched and p.count},
+        "past": {k: p for k, p in judge.memory._past.items() if k[2:] in watched and p.count},
         "unresolved": dict(judge.unresolved),
         "disabled": dict(judge.refill_disabled),
     }

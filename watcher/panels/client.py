@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
 import aiohttp
@@ -14,7 +14,7 @@ from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, Reading, RefillObservation
-from watcher.panels.replies import Decode, Replies, Reply, read_action_reply, read_reply
+from watcher.panels.replies import Decode, Replies, read_action_reply, read_reply
 from watcher.panels.wire import MIB, Secret, transport_fault
 from watcher.turns import Turns
 
@@ -99,7 +99,8 @@ class PanelClient:
 
     async def news(self, ids: Sequence[str], marks: Sequence[int]) -> News:
         """Ask for the orders' statuses; rows whose `marks` are as before are not decoded."""
-        news = await self._ask(
+        news = await self._request(
+            self._reading,
             "status",
             self._params("status", ids),
             lambda body: protocol.decode_news(body, ids, marks),
@@ -109,7 +110,8 @@ class PanelClient:
 
     async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
         """Ask for the refills' statuses; a refill that is left out was not observed."""
-        return await self._ask(
+        return await self._request(
+            self._reading,
             "refill_status",
             self._params("refill_status", ids),
             lambda body: protocol.decode_refill_statuses(body, ids),
@@ -125,11 +127,12 @@ class PanelClient:
 
     async def probe(self, action: str, params: Mapping[str, str]) -> object:
         """Send a request that changes nothing, known to the panel or not; return its JSON."""
-        return await self._ask(action, params, protocol.load)
+        return await self._request(self._reading, action, params, protocol.load)
 
     async def refill(self, ids: Sequence[str]) -> dict[str, Verdict]:
         """Ask for refills; return their ids, or what the panel said."""
-        return await self._act(
+        return await self._request(
+            self._acting,
             "refill",
             self._params("refill", ids),
             lambda body: protocol.decode_refills(body, ids),
@@ -137,7 +140,8 @@ class PanelClient:
 
     async def cancel(self, ids: Sequence[str]) -> dict[str, Verdict]:
         """Ask to cancel orders; return what the panel said."""
-        return await self._act(
+        return await self._request(
+            self._acting,
             "cancel",
             self._params("cancel", ids),
             lambda body: protocol.decode_cancels(body, ids),
@@ -145,8 +149,11 @@ class PanelClient:
 
     async def add(self, params: Mapping[str, str]) -> Verdict:
         """Place an order; return its id, or what else the panel said."""
-        verdicts = await self._act("add", params, lambda body: {"": protocol.decode_add(body)})
-        return verdicts[""]
+
+        def decode(body: bytes) -> dict[str, Verdict]:
+            return {"": protocol.decode_add(body)}
+
+        return (await self._request(self._acting, "add", params, decode))[""]
 
     def _params(self, action: str, ids: Sequence[str]) -> dict[str, str]:
         most = self.limit(action)
@@ -166,7 +173,9 @@ class PanelClient:
         """Ask for what has no ids."""
         reading = Reading()
         try:
-            return await self._ask(action, {}, lambda body: decode(body, reading), largest)
+            return await self._request(
+                self._reading, action, {}, lambda body: decode(body, reading), largest
+            )
         finally:
             self._tell_unread(action, reading.unread)
 
@@ -174,50 +183,22 @@ class PanelClient:
         for field, value in unread:
             self._on_unread(action, field, self._secret.redact(value))
 
-    async def _ask(
+    async def _request(
         self,
+        session: aiohttp.ClientSession | None,
         action: str,
         params: Mapping[str, str],
         decode: Decode[Answer],
         largest: int = _LARGEST_ANSWER,
     ) -> Answer:
-        """Send a request that changes nothing."""
-
-        async def exchange(body: bytes) -> Answer:
-            reply = await self._exchange(self._reading, body, lambda r: read_reply(r, largest))
-            await self._turns.take()
-            return self._replies.of_read(reply, decode)
-
-        return await self._request(action, params, exchange)
-
-    async def _act(
-        self,
-        action: str,
-        params: Mapping[str, str],
-        decode: Decode[dict[str, Verdict]],
-    ) -> dict[str, Verdict]:
-        """Send a request that costs or changes something. Its outcome waits for no turn."""
-
-        async def exchange(body: bytes) -> dict[str, Verdict]:
-            reply = await self._exchange(
-                self._acting, body, lambda r: read_action_reply(r, _LARGEST_ANSWER)
-            )
-            return self._replies.of_action(reply, decode)
-
-        return await self._request(action, params, exchange)
-
-    async def _request(
-        self,
-        action: str,
-        params: Mapping[str, str],
-        exchange: Callable[[bytes], Awaitable[Answer]],
-    ) -> Answer:
         """Send one request; on_request gets how it ended, and no error has the key in it."""
+        if session is None:
+            raise RuntimeError("the client is not open")
         body = self._dialect.encode(self._key, action, params)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await exchange(body)
+                answer = await self._exchange(session, body, decode, largest)
         except TimeoutError:
             failure: PanelError = TimedOut(f"no whole answer within {self._timeout:g} s")
         except PanelError as error:
@@ -236,19 +217,19 @@ class PanelClient:
         return " (the key stands in quotes: take them off)" if ends in ("''", '""') else ""
 
     async def _exchange(
-        self,
-        session: aiohttp.ClientSession | None,
-        body: bytes,
-        read: Callable[[aiohttp.ClientResponse], Awaitable[Reply]],
-    ) -> Reply:
+        self, session: aiohttp.ClientSession, body: bytes, decode: Decode[Answer], largest: int
+    ) -> Answer:
         """Post the body, once: aiohttp repeats only requests of idempotent methods by itself."""
-        if session is None:
-            raise RuntimeError("the client is not open")
+        acts = session is self._acting
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
-                return await read(response)
+                reply = await (read_action_reply if acts else read_reply)(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise transport_fault(error, self._url, self._connect_within) from None
+        if acts:
+            return self._replies.of_action(reply, decode)
+        await self._turns.take()  # the outcome of an action waits for no turn
+        return self._replies.of_read(reply, decode)
 
     @property
     def _connect_within(self) -> float:

@@ -1,13 +1,13 @@
 """Answers as HTTP brings them: read up to a size, then decoded, whatever their status is."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import aiohttp
 import msgspec
 
 from watcher.errors import PanelError, RateLimited, RemoteFault, ServerFault
-from watcher.model import Accepted, RowError, Unclear, Verdict
+from watcher.model import Accepted, RowError, Unclear
 from watcher.panels import protocol
 from watcher.panels.protocol import News
 from watcher.panels.wire import MIB, Secret, best_effort, redirected, retry_after, whole
@@ -82,17 +82,18 @@ class Replies:
             return answer
         raise refusal or RemoteFault(f"HTTP {status} with an answer that tells of no error")
 
-    def of_action(self, reply: Reply, decode: Decode[dict[str, Verdict]]) -> dict[str, Verdict]:
-        """Decode the answer to an action; with an error's status the body tells what was done."""
+    def of_action(self, reply: Reply, decode: Decode[Answer]) -> Answer:
+        """Decode the verdicts of an action; with an error's status the body tells what was done."""
         if reply.is_good:
             return self._decoded(reply.body, decode)
-        found: dict[str, Verdict] | PanelError
+        found: Any
         try:
             found = self._decoded(reply.body, decode)
         except PanelError as error:
             found = error
         try:
-            return protocol.read_failed(reply.status, self._secret.without(reply.body), found)
+            body = self._secret.without(reply.body)
+            return cast("Answer", protocol.read_failed(reply.status, body, found))
         except RateLimited as error:
             error.retry_after = error.retry_after if reply.wait is None else reply.wait
             raise

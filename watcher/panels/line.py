@@ -60,7 +60,7 @@ class Line:
         return self.health.refuses or self.health.doubts(self.clock())
 
     def take(self, now: float, lane: Lane = Lane.READ) -> float | None:
-        """None where one request may be sent now (and is counted), else when to come again."""
+        """Return None where one request may be sent now (and count it), else when to try again."""
         again_at = self.breaker.wait(now, acts=lane is Lane.ACT)
         if again_at is None and lane is not Lane.PROBE and self.is_undecided:
             again_at = now + _LOOK_AGAIN  # the probe's turn

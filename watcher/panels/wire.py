@@ -1,4 +1,4 @@
-"""What HTTP brings beside an answer: its size, its headers, and our key where it is repeated."""
+"""HTTP helpers: body sizes, Retry-After, redirections, failures, and keys in answers."""
 
 import time
 from datetime import UTC
@@ -15,15 +15,15 @@ from watcher.panels.protocol.answers import pause
 from watcher.transport import failure
 
 MIB = 1024 * 1024
-# A host's name that is no name is found out when it is to be resolved.
+# An invalid host name raises UnicodeError when it is resolved.
 _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
 _LARGEST_ERROR = MIB
-# Characters: a shorter key, as in demos, can be a part of ordinary words, or of any text at all.
+# Characters: a shorter key, as in demos, can be a part of ordinary words.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
 
 
 class Secret:
-    """A key and what else requests carry that may be secret, however an answer repeats it."""
+    """A key and the other secrets of requests, in every form that an answer may repeat."""
 
     def __init__(self, key: str, *others: str) -> None:
         secrets = [one for one in (key, *others) if len(one) >= _SHORTEST_SECRET]
@@ -33,13 +33,13 @@ class Secret:
         self._in_bodies = [one.encode() for secret in real for one in _spellings(secret)]
 
     def without(self, body: bytes) -> bytes:
-        """An answer without the key; before it is decoded, so that no clipping leaves a part."""
+        """Remove the key from an answer, before decoding, so that clipping leaves no part of it."""
         for spelling in self._in_bodies:
             body = body.replace(spelling, b"[key]")
         return body
 
     def redact(self, text: str) -> str:
-        """A message without the key."""
+        """Remove the key from a message."""
         for spelling in self._spellings:
             text = text.replace(spelling, "[key]")
         return text
@@ -51,7 +51,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    """The body, given up as soon as it is too large."""
+    """Read the body, up to `largest` bytes."""
     if (response.content_length or 0) > largest:
         raise RemoteFault(f"an answer of {response.content_length} bytes")
     body = bytearray()
@@ -63,7 +63,7 @@ async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 async def best_effort(response: aiohttp.ClientResponse) -> bytes:
-    """An error's body: the status counts without it."""
+    """Read an error's body, as far as that works: the status counts without it."""
     try:
         return await whole(response, _LARGEST_ERROR)
     except (RemoteFault, aiohttp.ClientError):
@@ -71,7 +71,7 @@ async def best_effort(response: aiohttp.ClientResponse) -> bytes:
 
 
 def retry_after(header: str | None, date: str | None = None) -> float | None:
-    """Seconds, given as such or as a date: that is by the sender's clock, which `date` tells."""
+    """Read Retry-After as seconds; a date counts from the sender's clock, which is `date`."""
     text = (header or "").strip()[:64]
     try:
         seconds = float(text) if text.isdecimal() else _timestamp(text) - _clock(date)
@@ -81,7 +81,7 @@ def retry_after(header: str | None, date: str | None = None) -> float | None:
 
 
 def _clock(date: str | None) -> float:
-    """What the sender's clock shows; ours, where it does not say."""
+    """Return the sender's time; ours, where it does not say."""
     try:
         return _timestamp((date or "").strip()[:64])
     except (ValueError, TypeError, OverflowError):
@@ -94,10 +94,10 @@ def _timestamp(text: str) -> float:
 
 
 def redirected(status: int, location: str | None, asked: str) -> Redirected:
-    """Return what to raise for a redirection: where it leads, as far as that may be shown.
+    """Return what to raise for a redirection, with its target as far as that may be shown.
 
-    Nothing is sent on by itself: the key would go wherever an answer says. The whole URL is shown
-    only where it is the one that was asked for, with another scheme, "www." or slash at the end.
+    None is followed: the key would go wherever an answer says. The whole URL is shown only where it
+    is the one that was asked for, with another scheme, "www." or slash at the end.
     """
     target = _target(location, asked)
     if target is None:

@@ -1,6 +1,6 @@
 """Answers shops as a panel does: the watcher's own `/api/v2`.
 
-What is read is answered from what the watcher knows, and costs the panels nothing.
+Reads are answered from what the watcher knows, and cost the panels nothing.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ Sent = Mapping[str, str]
 
 
 class Desk:
-    """Where all shops ask."""
+    """The handlers of the panel API, for all shops."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Desk:
         }
 
     async def answer(self, shop: Shop, sent: Sent) -> object:
-        """The answer, an error among them; raises StoreError where the database can't do it."""
+        """Return the answer, which may be an error; raises StoreError."""
         action = sent.get("action", "")
         if action not in self._answers:
             return spelling.error(Refusal.REQUEST.text)
@@ -92,7 +92,7 @@ class Desk:
         return [row for _, row in sorted(rows, key=lambda pair: (len(pair[0]), pair[0]))]
 
     async def _balance(self, shop: Shop, sent: Sent) -> object:
-        """Of several panels what is left at all of them, in the currency of the first."""
+        """Return the sum of the balances in the currency of the first panel."""
         known = [self._judge.balances[name] for name in shop.panels if name in self._judge.balances]
         if not known:
             raise RequestError("The balance is not known yet")
@@ -140,14 +140,14 @@ class Desk:
         return spelling.rows("order", "cancel", told)
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
-        """What no panel behind the key can do is an unknown action, as there."""
+        """Refuse, as panels do, what no panel of the key can do."""
         stations = [self._stations[name] for name in shop.panels if name in self._stations]
         if not any(station.config.profile.can(kind) for station in stations):
             raise Refused(Refusal.REQUEST)
 
 
 def _ids(sent: Sent, one: str, many: str) -> tuple[list[str], bool]:
-    """Return the ids that are asked about, each once, and whether the answer is about several."""
+    """Return the ids of the request, each once, and whether the answer is a list."""
     is_list = many in sent
     texts = listed(sent.get(many if is_list else one, ""))
     if not 1 <= len(texts) <= MOST_IDS:

@@ -136,11 +136,11 @@ SINCE = Param(
 async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:
     """Read the JSON body as a struct; RequestError says what is wrong with it."""
     length = request.content_length
-    _check_size(length or 0, most)
+    check_size(length or 0, most)
     small = length is not None and length <= SMALL_BODY
     async with nullcontext() if small else request.app[LARGE_BODIES]:
         body = await whole_body(request)
-        _check_size(len(body), most)
+        check_size(len(body), most)
         try:
             return msgspec.json.decode(body, type=kind)
         except UnicodeDecodeError:
@@ -151,7 +151,8 @@ async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BOD
             raise RequestError(f"the body: {error}") from None
 
 
-def _check_size(size: int, most: int) -> None:
+def check_size(size: int, most: int) -> None:
+    """Raise TooLarge for a body of more than so many bytes."""
     if size > most:
         raise TooLarge(f"a body of {size:,} bytes: {most:,} are the most")
 
@@ -167,10 +168,10 @@ async def whole_body(request: web.Request) -> bytes:
 
 def page_of(request: web.Request) -> tuple[int, int]:
     """Return `limit` and `cursor` of the query."""
-    limit = _number(request, "limit", 100)
+    limit = number_of(request, "limit", 100)
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
-    return limit, _number(request, "cursor", 0)
+    return limit, number_of(request, "cursor", 0)
 
 
 def flag(request: web.Request, name: str) -> bool:
@@ -214,7 +215,8 @@ def time_of(request: web.Request, name: str) -> float | None:
     raise RequestError(f"{name}: a time with its zone is wanted, as 2026-01-31T12:00:00Z")
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
+def number_of(request: web.Request, name: str, default: int) -> int:
+    """Read a query parameter that is a whole number."""
     text = request.query.get(name)
     if not text:
         return default

@@ -21,7 +21,6 @@ from watcher.panels.protocol.values import Reading, Unread, currency, is_sane, w
 from watcher.panels.protocol.words import (
     FAILURE_WORDS,
     SUCCESS_WORDS,
-    USUAL_REFILL_STATUSES,
     USUAL_STATUSES,
     fold,
     refill_status_of,
@@ -163,7 +162,6 @@ def _told(row: _UsualRow) -> dict[str, Any]:
 _ORDERS = RowFormat("order", "status", MEASURES | {"status"})
 _REFILLS = RowFormat("refill", "status", frozenset({"status"}))
 _TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
-_ODD_FIELDS = frozenset("error errors message msg detail success data".split())
 
 
 def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
@@ -171,13 +169,7 @@ def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
         row = {"error": row}
     if isinstance(row, Misnamed):
         return RowError(str(row))
-    if not isinstance(row, dict):
-        return None
-    status = row.get("status")
-    usual = USUAL_STATUSES.get(status) if isinstance(status, str) else None
-    if usual is None or not _ODD_FIELDS.isdisjoint(row):
-        return _observe_odd(row, reading)
-    return _observation(row, *usual, reading)
+    return _observe_odd(row, reading) if isinstance(row, dict) else None
 
 
 def _observe_odd(row: dict[str, Any], reading: Reading) -> Observation | RowError | None:
@@ -192,16 +184,10 @@ def _observe_odd(row: dict[str, Any], reading: Reading) -> Observation | RowErro
             return None  # the request went well, but nothing is said of the order
         if fold(said) in FAILURE_WORDS:
             return RowError(said)
-    return _observation(row, Status.UNKNOWN if said is None else status_of(said), said, reading)
-
-
-def _observation(
-    row: dict[str, Any], status: Status, text: str | None, reading: Reading
-) -> Observation:
     charge, code = reading.money(row, "charge")
     return Observation(
-        status=status,
-        text=text,
+        status=Status.UNKNOWN if said is None else status_of(said),
+        text=said,
         charge=charge,
         currency=currency(row.get("currency")) or code,
         start_count=reading.count(row, "start_count", "start_counter"),
@@ -221,18 +207,12 @@ def decode_refill_statuses(
     return known
 
 
-_USUAL_REFILL_FIELDS = {"refill", "status", "order"}
-
-
 def _observe_refill(row: Any) -> RefillObservation | RowError | None:
     if isinstance(row, Misnamed):
         return RowError(str(row))
     value = row
     if isinstance(row, dict):
         value = row.get("status")
-        usual = USUAL_REFILL_STATUSES.get(value) if isinstance(value, str) else None
-        if usual is not None and row.keys() <= _USUAL_REFILL_FIELDS:
-            return RefillObservation(*usual)
         text = problem(row) or (problem(value) if isinstance(value, dict) else None)
         if text is not None:
             return RowError(text)

@@ -1,4 +1,4 @@
-"""The page of orders: a search, filters, and what fits, newest first."""
+"""The page of orders: search, filters and matching orders, newest first."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from aiohttp import web
 from watcher.errors import RequestError
 from watcher.model import Phase, Status
 from watcher.store.finding import Found, Sought
-from watcher.web.backend import BACKEND, Backend, flag, one_of
+from watcher.web.backend import BACKEND, Backend, flag, number_of, one_of
 from watcher.web.page.live import Live
 from watcher.web.page.look import query
 from watcher.web.shapes import OrderView
@@ -17,10 +17,11 @@ _LONGEST = 2000  # letters of a search
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template wants."""
+    """Return the template's context."""
     backend = request.app[BACKEND]
     wanted = _wanted(request)
-    looked_for, before = sought(backend, wanted), _cursor(request)
+    looked_for = sought(backend, wanted)
+    before = number_of(request, "cursor", 0) or None
     found = await backend.store.aside.read(
         lambda look: look.find(looked_for, limit=A_PAGE, before=before)
     )
@@ -42,7 +43,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
 
 
 def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
-    """The search that fits what was asked for."""
+    """Return the store's search for these filters."""
     stalled = bool(wanted["stalled"])
     now = backend.clock()
     stations = {
@@ -69,7 +70,7 @@ def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
 
 
 def _wanted(request: web.Request) -> dict[str, str]:
-    """The filters, checked; "" where one is not set."""
+    """Return the filters, checked; "" where one is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("that is longer than any link")
@@ -84,28 +85,16 @@ def _wanted(request: web.Request) -> dict[str, str]:
     }
 
 
-def _cursor(request: web.Request) -> int | None:
-    text = request.query.get("cursor", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise RequestError("cursor: that is none of ours")
-    return int(text)
-
-
 def _name(backend: Backend, view: OrderView) -> str:
     service = backend.judge.services.get(view.panel, {}).get(view.service or "")
     return service.name if service else ""
 
 
 def _told(found: Found) -> str:
-    """What a page says of itself."""
+    """Return what the page says where the search is not complete."""
     if found.cut:
-        return "Many orders fit that text; these are among them. More letters make it exact."
+        return "Many orders match that text; these are some of them. More letters make it exact."
     if found.stopped:
-        return (
-            "None fits up to here; there may be older ones."
-            if not found.orders
-            else ("There may be older ones.")
-        )
+        older = "There may be older ones."
+        return older if found.orders else f"No matching orders so far. {older}"
     return ""

@@ -1,12 +1,11 @@
-"""The pages of panels: their money over time, and their price lists."""
+"""The pages of panels: their balances over time, and their price lists."""
 
 from typing import Any
 
 from aiohttp import web
 
-from watcher.errors import RequestError
 from watcher.store.aside import Look
-from watcher.web.backend import BACKEND
+from watcher.web.backend import BACKEND, number_of
 from watcher.web.page.charts import steps
 from watcher.web.page.live import Live
 from watcher.web.page.look import panel_url, query
@@ -17,16 +16,16 @@ _DRAWN = 14 * 86400.0  # seconds of balance
 
 
 async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template of all panels wants."""
+    """Return the context of the template of all panels."""
     return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template of one wants."""
+    """Return the context of the template of one panel."""
     backend = request.app[BACKEND]
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
-    words, skip = request.query.get("q", "").strip()[:200], _skip(request)
+    words, skip = request.query.get("q", "").strip()[:200], number_of(request, "skip", 0)
     now = backend.clock()
 
     async def read(look: Look) -> tuple[Any, ...]:
@@ -55,10 +54,3 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "changes": changes,
         "names": names,
     }
-
-
-def _skip(request: web.Request) -> int:
-    text = request.query.get("skip", "") or "0"
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise RequestError("skip: a number is wanted")
-    return int(text)

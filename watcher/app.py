@@ -354,7 +354,7 @@ class Daemon:
 
     def _on_jump(self, seconds: float) -> None:
         self.hindsight.jumped(seconds, self._clock())
-        self.judge.memory.jumped(seconds)
+        self.judge.jumped(seconds)
         self.outlets.jumped(seconds)
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)

@@ -19,7 +19,7 @@ class Panel(msgspec.Struct, frozen=True):
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision depends on beyond the order itself."""
+    """All beyond the order itself that a decision depends on."""
 
     panel: Panel
     service: Service | None = None
@@ -41,12 +41,12 @@ def moment(at: float | None) -> datetime | None:
 
 
 def since(at: float | None, now: float) -> timedelta | None:
-    """Return the time since then, never negative, even where a clock was wrong then."""
+    """Never negative: nothing has happened later than now, whatever a clock said then."""
     return None if at is None else timedelta(seconds=max(0.0, now - at))
 
 
 def plain(value: Any) -> Any:
-    """Return money as a float, since CEL has no decimals. Only this does so."""
+    """Money becomes a float, here alone: CEL has no decimals."""
     return float(value) if hasattr(value, "as_tuple") else value
 
 
@@ -92,10 +92,10 @@ _BEFORE_ALL = 50 * 365 * 86400.0  # seconds
 
 
 def submissions(order: Order, durations: Sequence[float], now: float) -> list[Order]:
-    """Return the order as if it was submitted at earlier times.
+    """The order as it would be, had it been submitted earlier than is known.
 
-    An order that was tracked without a time of submission is at least as old as known. There is one
-    copy for each age at which a condition with these durations may change.
+    Of an order that was tracked late, without a time of submission, the age is at least what is
+    counted. One example for each age at which a condition with these durations may turn.
     """
     if order.origin is not Origin.UNDATED:
         return []
@@ -105,7 +105,7 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
 
 
 def why_unknown(names: Sequence[str], order: Order, situation: Situation) -> str:
-    """Return what is missing for a condition, and what to do about it, where possible."""
+    """What is missing for a condition, and what to do about it where that is possible."""
     return "; ".join(dict.fromkeys(_why_unknown(name, order, situation) for name in names))
 
 
@@ -143,7 +143,7 @@ _MONEY = Decimal("1.5")
 
 
 def samples() -> list[tuple[Order, Situation, float]]:
-    """Return an order of every status, young and old, with every value known."""
+    """An order of every status with every value known, young and old."""
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )

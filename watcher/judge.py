@@ -5,7 +5,7 @@ reserved at once, so that no other evaluation plans it again before it is record
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -77,6 +77,18 @@ class Judge:
 
     # --- what has happened ---
 
+    def remember(self, firings: Iterable[Firing], now: float) -> None:
+        """Count firings of the last hour, from the database, for the brakes."""
+        self.memory.remember(firings, now)
+
+    def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
+        """Take over how often rules fired, and when last, from the database."""
+        self.memory.remember_past(counts)
+
+    def jumped(self, seconds: float) -> None:
+        """The clock was set by so many seconds: where it was set back, no brake holds longer."""
+        self.memory.jumped(seconds)
+
     def note_action(self, action: Action) -> None:
         """The action was planned, sent or settled."""
         self.unresolved.pop(action.id, None)
@@ -147,6 +159,10 @@ class Judge:
         self.memory.restore(key, verdict.before[key])
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
             _discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
+
+    def held_until(self, rule: Rule, panel: str) -> float | None:
+        """Return until when the rule's brake holds it at the panel."""
+        return self.memory.held_until(rule, panel)
 
     def wants_services(self) -> bool:
         """Whether a change of prices or flags can change a decision."""

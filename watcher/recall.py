@@ -8,8 +8,8 @@ from watcher.store import Store
 
 async def recall(store: Store, judge: Judge, now: float) -> None:
     """Tell the judge what the database remembers."""
-    judge.memory.remember_past(await store.firing_counts())
-    judge.memory.remember(await store.firings_since(now - BRAKE_WINDOW), now)
+    judge.remember_past(await store.firing_counts())
+    judge.remember(await store.firings_since(now - BRAKE_WINDOW), now)
     for action in await store.unsettled():
         judge.note_action(action)
     for kind, panel, order in await store.last_accepted():

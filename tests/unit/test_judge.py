@@ -117,7 +117,7 @@ def test_the_brake_of_a_dry_run_does_not_hold_the_real_rule():
     assert judge.judge(orders, HOUR).held == [("rule", "p")]
     real = a_rule(per_hour=2)
     judge.take_rules([real])
-    assert judge.memory.held_until(real, "p") is None
+    assert judge.held_until(real, "p") is None
     assert len(judge.judge(orders[:2], HOUR).plans) == 2
 
 
@@ -132,11 +132,11 @@ def remembering(at: float, now: float, **fields) -> Judge:
     """A judge that started at `now`, with a firing on record of that time."""
     judge = Judge([a_rule(every=DAY, **fields)], Hindsight(now))
     judge.know_service("p", a_service(), None)
-    judge.memory.remember_past({("rule", False, "p", "1"): (1, at)})
+    judge.remember_past({("rule", False, "p", "1"): (1, at)})
     firing = Firing(
         rule="rule", action=RuleAction.REFILL, panel="p", order="1", at=at, dry_run=False, detail=""
     )
-    judge.memory.remember([firing], now)
+    judge.remember([firing], now)
     return judge
 
 
@@ -166,7 +166,7 @@ def test_a_clock_that_is_set_back_holds_a_rule_no_longer_and_lets_it_act_no_soon
     assert len(judge.judge(orders, ahead).firings) == 2
     assert reasons_at(judge, orders[0], back) is Reason.EVERY, "before anybody noticed the jump"
     judge.hindsight.jumped(back - ahead, back)
-    judge.memory.jumped(back - ahead)
+    judge.jumped(back - ahead)
     assert reasons_at(judge, orders[0], back) is Reason.EVERY
     assert judge.decisions(orders[0], back)[0].again_at == back + DAY
     assert reasons_at(judge, orders[2], back + HOUR - 1) is Reason.BRAKE
@@ -180,7 +180,7 @@ def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
     order = a_finished_order(at=0.0)
     assert reasons_at(judge, order, behind) is Reason.EVERY
     judge.hindsight.jumped(right - behind, right)
-    judge.memory.jumped(right - behind)
+    judge.jumped(right - behind)
     assert judge.decisions(order, right)[0].again_at == right - HOUR + DAY
     assert reasons_at(judge, order, right) is Reason.EVERY
 

@@ -164,7 +164,7 @@ async def test_a_brake_that_holds_before_a_restart_holds_after_it(tmp_path: Path
         await house.track("1", "2", "3")
         await house.run(60.0)
         (rule,) = house.daemon.judge.rules
-        assert house.daemon.judge.memory.held_until(rule, PANEL) is not None
+        assert house.daemon.judge.held_until(rule, PANEL) is not None
         sent = set(house.panel.asked["refill"])
         assert len(sent) == 2
         house.panel.forget()

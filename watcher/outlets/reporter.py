@@ -124,7 +124,7 @@ class Reporter:
     def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
         for rule in self._judge.rules:
             for panel in panels:
-                until = self._judge.memory.held_until(rule, panel)
+                until = self._judge.held_until(rule, panel)
                 if until is not None and until > now:
                     yield (
                         rule.name,

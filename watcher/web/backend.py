@@ -27,7 +27,7 @@ from watcher.web.views import order_view
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """What the web uses of the daemon. `not_ready` lists why it is not ready."""
+    """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
 
     store: Store
     book: Book

@@ -31,7 +31,7 @@ Count = Callable[[str], None]
 
 
 def make_runner(app: web.Application, count: Count) -> web.AppRunner:
-    """Return the application's runner, with bounds on what it reads.
+    """Return the application's runner, with bounds on what it takes in.
 
     `count` is called with "broken" for each request whose bytes could not be read.
     """
@@ -153,7 +153,7 @@ _client_of = lru_cache(maxsize=1024)(client_of)
 
 
 def _logger(count: Count) -> logging.Logger:
-    """Return a logger that counts faults of clients: logging them could fill the disk."""
+    """Return a logger that counts what clients cause: logged, it could fill the disk."""
 
     def is_ours(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

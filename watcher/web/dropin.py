@@ -69,7 +69,7 @@ DESCRIPTION: dict[str, Any] = {
 
 
 def drop_in() -> Respond:
-    """Return the handler."""
+    """The handler."""
     buckets: dict[tuple[str, float], Buckets] = {}
     seats = Seats(AT_ONCE)
 

@@ -166,7 +166,7 @@ def _panel_view(backend: Backend, station: Station) -> PanelView:
 def _rule_view(backend: Backend, rule: Rule) -> RuleView:
     judge, now = backend.judge, backend.clock()
     panels = sorted(rule.panels if rule.panels is not None else backend.stations)
-    held = {panel: judge.memory.held_until(rule, panel) for panel in panels}
+    held = {panel: judge.held_until(rule, panel) for panel in panels}
     return RuleView(
         name=rule.name,
         action=rule.action,

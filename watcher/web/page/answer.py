@@ -1,4 +1,4 @@
-"""HTML answers."""
+"""Answers to browsers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from watcher.web.page.look import render
 
 
 def html_answer(template: str, status: int = 200, **context: Any) -> web.Response:
-    """Return the rendered template as an answer."""
+    """A page of that template."""
     frame = {"here": "", "needs": None, "unresolved": None, "events": None, "session": False}
     return web.Response(
         status=status,
@@ -18,6 +18,6 @@ def html_answer(template: str, status: int = 200, **context: Any) -> web.Respons
         charset="utf-8",
         headers={
             "Content-Security-Policy": PAGE_POLICY,
-            "Referrer-Policy": "same-origin",  # else our forms could not name their origin
+            "Referrer-Policy": "same-origin",  # else a form of ours could not say whose it is
         },
     )

@@ -1,6 +1,6 @@
-"""Step charts over time, drawn without a script so that they can be printed. Pure.
+"""Drawings: steps over time, made here so that they need no script and can be printed. Pure.
 
-A chart is 1000 by 100 and is stretched to its place; its texts are outside of it.
+A drawing is 1000 by 100 and is stretched to its place; its texts stand beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ History = Sequence[tuple[float, Mapping[str, Sequence[Any]]]]
 
 
 class Band(msgspec.Struct, frozen=True):
-    """A status and its time, from x to x + width."""
+    """A status over a time, from x to x + width."""
 
     status: str
     x: float
@@ -25,7 +25,7 @@ class Band(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """An event."""
+    """Something that happened."""
 
     x: float
     at: float
@@ -50,7 +50,7 @@ class Drawing(msgspec.Struct, frozen=True, kw_only=True):
 def steps(
     points: Sequence[Point], since: float, until: float, *, top: float | None = None
 ) -> Drawing:
-    """Draw a value that stays until the next point changes it."""
+    """A value that stays until the next point changes it."""
     shown = _thinned(points)
     highest = max([value for _, value in shown], default=0.0) if top is None else top
     scale = _Scale(since, until, highest)
@@ -81,9 +81,9 @@ def course(
     until: float,
     marks: Sequence[tuple[float, str, str]] = (),
 ) -> Drawing:
-    """Draw an order's course: what remained over time, its statuses and actions.
+    """How an order went: what remained over time, its statuses, and what was done about it.
 
-    `status` and `remains` are the current ones, `marks` are (time, kind, text).
+    `status` and `remains` are as they are now, `marks` are (time, kind, text).
     """
     until = max(until, since + 1.0)
     left = _values(history, "remains", remains, since)
@@ -105,7 +105,7 @@ def course(
 
 
 def _values(history: History, name: str, now: Any, since: float) -> list[tuple[float, Any]]:
-    """Return a field's values with the times of their changes, from `since` on."""
+    """What a field was from when on; as far as that is known, from `since`."""
     found = [(at, changes[name]) for at, changes in history if name in changes]
     if not found:
         return [(since, now)]

@@ -1,4 +1,4 @@
-"""The page of orders: search, filters and matching orders, newest first."""
+"""The page of orders: a search, filters, and what fits, newest first."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _LONGEST = 2000  # letters of a search
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """Return the template's context."""
+    """What the template wants."""
     backend = request.app[BACKEND]
     wanted = _wanted(request)
     looked_for = sought(backend, wanted)
@@ -43,7 +43,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
 
 
 def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
-    """Return the store's search for these filters."""
+    """The search that fits what was asked for."""
     stalled = bool(wanted["stalled"])
     now = backend.clock()
     stations = {
@@ -70,7 +70,7 @@ def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
 
 
 def _wanted(request: web.Request) -> dict[str, str]:
-    """Return the filters, checked; "" where one is not set."""
+    """The filters, checked; "" where one is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("that is longer than any link")
@@ -91,10 +91,13 @@ def _name(backend: Backend, view: OrderView) -> str:
 
 
 def _told(found: Found) -> str:
-    """Return what the page says where the search is not complete."""
+    """What a page says of itself."""
     if found.cut:
-        return "Many orders match that text; these are some of them. More letters make it exact."
+        return "Many orders fit that text; these are among them. More letters make it exact."
     if found.stopped:
-        older = "There may be older ones."
-        return older if found.orders else f"No matching orders so far. {older}"
+        return (
+            "None fits up to here; there may be older ones."
+            if not found.orders
+            else ("There may be older ones.")
+        )
     return ""

@@ -1,7 +1,7 @@
-"""Live updates of the pages: rendered once for all viewers, and sent as they change.
+"""What changes while people look: sent to them as it happens, made once for all of them.
 
-Nothing is rendered without viewers. A stream ends when the daemon stops, when its reader's session
-ends, and when it is not read.
+Nothing is made while nobody looks. A stream ends when the daemon stops, when whoever reads it is
+no longer let in, and when it is not read.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ log = structlog.get_logger()
 
 MOST_VIEWERS = 64
 FRESH_FOR = 2.0  # seconds
-_SHARE = 20.0  # never more than a twentieth of the time is spent on it
-_SPENT_FOR = 60.0  # seconds until what was spent is counted again
+_SHARE = 20.0  # but never more than a twentieth of the time is spent on it
+_SPENT_FOR = 60.0  # seconds for which what was spent is not counted anew
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
 
@@ -32,7 +32,7 @@ Key = tuple[str, str]  # panel, order id
 
 
 class Viewer(msgspec.Struct, eq=False):
-    """An open page: it shows counts, and the parts of the first page or one order."""
+    """Someone who looks: at the parts of the first page, or at one order, beside the counts."""
 
     wants_parts: bool
     order: Key | None
@@ -42,7 +42,7 @@ class Viewer(msgspec.Struct, eq=False):
 
 
 class Live:
-    """The live pages of one daemon."""
+    """One daemon's page, as it is now."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -60,18 +60,18 @@ class Live:
         self._closed = False
 
     async def overview(self) -> Overview:
-        """Return the data of the first page, a few seconds old at most."""
+        """What the first page tells; made anew where it is older than some seconds."""
         await self._freshen()
         assert self._overview is not None  # noqa: S101  it has just been made
         return self._overview
 
     async def parts(self) -> dict[str, str]:
-        """Return the parts of the first page as HTML."""
+        """The same as HTML."""
         await self._freshen()
         return self._parts
 
     async def spent(self) -> dict[str, Spent]:
-        """Return what each account spent in the last 24 hours, a minute old at most."""
+        """What left each account in the last 24 hours; up to a minute old."""
         if time.monotonic() - self._spent_at > _SPENT_FOR:
             now = self._backend.clock()
             self._spent = await self._backend.store.aside.read(lambda look: look.spendings(now))
@@ -79,11 +79,11 @@ class Live:
         return self._spent
 
     def needs(self) -> int | None:
-        """Return how many things need attention, as last rendered."""
+        """How many things needed people when that was last looked at."""
         return len(self._overview.needs) if self._overview else None
 
     def unresolved(self) -> int:
-        """Return the number of actions with an unknown outcome."""
+        """Actions whose outcome nobody knows."""
         return len(self._backend.judge.unresolved)
 
     async def show(
@@ -94,7 +94,7 @@ class Live:
         order: Key | None,
         is_let_in: Callable[[], bool],
     ) -> web.StreamResponse:
-        """Send changes until either side ends the stream."""
+        """Send what changes until either side ends it."""
         with self._seats:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -105,13 +105,13 @@ class Live:
                 await response.prepare(request)
                 await self._tell(viewer, response)
             except (ConnectionError, TimeoutError):
-                pass  # the viewer is gone, or does not read
+                pass  # gone, or not reading
             finally:
                 self._viewers.discard(viewer)
             return response
 
     async def close(self) -> None:
-        """End all streams, as the daemon stops."""
+        """End all streams: the daemon stops."""
         self._closed = True
         for viewer in self._viewers:
             viewer.news.set()
@@ -125,7 +125,7 @@ class Live:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """Update while there are viewers."""
+        """While somebody looks."""
         while self._viewers:
             try:
                 if any(viewer.wants_parts for viewer in self._viewers) and self._is_stale():
@@ -138,7 +138,7 @@ class Live:
             await asyncio.sleep(FRESH_FOR)
 
     def _is_stale(self) -> bool:
-        """Whether to render the parts again: the longer that takes, the less often."""
+        """Whether the parts are to be made anew: the longer that takes, the less often."""
         return time.monotonic() - self._made_at >= _SHARE * self._took
 
     async def _freshen(self) -> None:
@@ -158,7 +158,7 @@ class Live:
         self._states = {key: await self._state_of(key) for key in wanted}
 
     async def _state_of(self, key: Key) -> str:
-        """Return a text that changes with the order and its actions."""
+        """Another text whenever the order, or what is done about it, has changed."""
         panel, order_id = key
         actions, _ = await self._backend.store.aside.read(
             lambda look: look.actions(panel=panel, order=order_id, limit=5)
@@ -184,7 +184,7 @@ class Live:
                 continue
 
     def _news(self, viewer: Viewer) -> list[tuple[str, Any]]:
-        """Return what the viewer does not have yet."""
+        """What the viewer has not been told yet."""
         told: dict[str, str] = {"unresolved": str(self.unresolved())}
         if viewer.wants_parts:
             told |= {"needs": str(self.needs() or 0)}

@@ -1,7 +1,7 @@
-"""Rendering: the templates, and how times, money and states are shown.
+"""How things look: the templates, and the words for times, money and states.
 
-Texts come from anywhere: each is escaped, and isolated, so that it can't change the direction of
-its neighbours. Times are in UTC; the page's script makes them local and relative.
+Texts come from anywhere: each is escaped, and isolated, so that none can turn its neighbours
+around. Times are written in UTC; the script in the page makes them local and relative.
 """
 
 import hashlib
@@ -45,20 +45,20 @@ TONES = {
 
 
 def render(template: str, **context: Any) -> str:
-    """Render the template. Half of a surrogate pair becomes a question mark."""
+    """The template's text. Half of a surrogate pair, which no encoding has, is a question mark."""
     html = _environment().get_template(template).render(context)
     return html.encode(errors="replace").decode()
 
 
 def text(value: object) -> Markup:
-    """Return a foreign text, escaped and isolated."""
+    """A text that came from elsewhere: whatever stands in it, it is only seen."""
     if value is None or value == "":
         return Markup("")
     return Markup('<bdi class="t">{}</bdi>').format(_CONTROL.sub("\ufffd", str(value)))
 
 
 def link(value: str | None) -> Markup:
-    """Return an order's link; it can be followed only where it leads to a web site."""
+    """An order's link: one can be followed only where it leads to a web site."""
     if not value:
         return Markup("")
     shown = text(re.sub(r"^https?://(www\.)?", "", value))
@@ -70,7 +70,7 @@ def link(value: str | None) -> Markup:
 
 
 def is_web(value: str) -> bool:
-    """Whether it is an http(s) address, and nothing that a browser would run."""
+    """Whether it is the address of a web page, and nothing that a browser would run."""
     try:
         parts = urlsplit(value)
     except ValueError:
@@ -84,7 +84,7 @@ def is_web(value: str) -> bool:
 
 
 def when(at: float | datetime | None, how: str = "ago") -> Markup:
-    """Return a time; `how` the page's script shows it: ago, in, or at."""
+    """A time: `how` is how the page's script tells it: ago, in, or at."""
     if at is None:
         return Markup('<span class="quiet">–</span>')
     moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
@@ -94,7 +94,7 @@ def when(at: float | datetime | None, how: str = "ago") -> Markup:
 
 
 def lasts(seconds: float | None) -> str:
-    """Return a duration, rounded."""
+    """A length of time, roughly."""
     if seconds is None:
         return "–"
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
@@ -105,7 +105,7 @@ def lasts(seconds: float | None) -> str:
 
 
 def money(amount: Decimal | str | float | None, currency: str | None = "") -> str:
-    """Return money with thousands separators and at least two decimals."""
+    """Money with its thousands apart, and two digits at the least."""
     if amount is None:
         return "–"
     number = Decimal(str(amount)).normalize()
@@ -115,54 +115,54 @@ def money(amount: Decimal | str | float | None, currency: str | None = "") -> st
 
 
 def cash(amount: Decimal | str | float | None, currency: str | None = "") -> str:
-    """Return a sum of an account, with two decimals."""
+    """A sum, to two digits: of an account, not of a price."""
     return "–" if amount is None else f"{Decimal(str(amount)):,.2f} {currency or ''}".strip()
 
 
 def number(value: float | None) -> str:
-    """Return a count with thousands separators."""
+    """A count with its thousands apart."""
     return "–" if value is None else f"{value:,}"
 
 
 def percent(share: float) -> str:
-    """Return a probability as a percentage."""
+    """A chance from 0 to 1."""
     return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
 
 
 def words(state: str) -> str:
-    """Return a status or state as people write it."""
+    """A status or state as people write it."""
     return str(state).replace("_", " ")
 
 
 def pill(state: str, shown: str | None = None) -> Markup:
-    """Return a state with its colour; the word alone is enough to read."""
+    """A state with its colour; the word alone says all."""
     tone = TONES.get(str(state), "calm")
     return Markup('<span class="pill {}">{}</span>').format(tone, shown or words(state))
 
 
 def segment(value: str) -> str:
-    """Quote a part of a path."""
+    """A part of a path."""
     return quote(value, safe="", errors="replace")
 
 
 def order_url(panel: str, order: str) -> str:
-    """Return the path of an order's page."""
+    """Where an order's page is."""
     return f"/orders/{segment(panel)}/{segment(order)}"
 
 
 def panel_url(panel: str) -> str:
-    """Return the path of a panel's page."""
+    """Where a panel's page is."""
     return f"/panels/{segment(panel)}"
 
 
 def query(path: str, given: Mapping[str, Any]) -> str:
-    """Return the path with the parameters that are set."""
+    """The path with those of the parameters that say something."""
     said = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
     return f"{path}?{urlencode(said, errors='replace')}" if said else path
 
 
 def asset(name: str) -> str:
-    """Return the path of a static file, which changes with the file."""
+    """The address of a file of the page; another one when the file changes."""
     return f"/static/{_digest(name)}/{name}"
 
 

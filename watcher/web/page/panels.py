@@ -1,4 +1,4 @@
-"""The pages of panels: their balances over time, and their price lists."""
+"""The pages of panels: their money over time, and their price lists."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ _DRAWN = 14 * 86400.0  # seconds of balance
 
 
 async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
-    """Return the context of the template of all panels."""
+    """What the template of all panels wants."""
     return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """Return the context of the template of one panel."""
+    """What the template of one wants."""
     backend = request.app[BACKEND]
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)

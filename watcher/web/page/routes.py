@@ -1,4 +1,4 @@
-"""Routes of the pages and of their forms."""
+"""The pages, and what their buttons do."""
 
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ Page = Callable[[web.Request, Live], Awaitable[dict[str, Any]]]
 
 
 def add_pages(app: web.Application) -> None:
-    """Add the pages; their streams end when the daemon stops."""
+    """Serve them; the daemon's stop ends their streams."""
     app[LIVE] = Live(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
@@ -143,7 +143,7 @@ def _may_be_id(text: str) -> bool:
 
 
 async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
-    """Show the form again, with what was wrong."""
+    """Show the form once more, with what was wrong."""
     context = await actions.listed(
         request.app[BACKEND],
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
@@ -233,7 +233,7 @@ async def _close(app: web.Application) -> None:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """Read the fields of a form of ours."""
+    """The fields of a form of ours."""
     if not is_page(request) or request.content_type != FORM:
         raise BadBody("a form is wanted")
     check_size(request.content_length or 0, SMALL_BODY)
@@ -251,6 +251,6 @@ def _see(url: str) -> web.Response:
 
 
 def _own_path(url: str, otherwise: str) -> str:
-    """Return the path where it is one of our pages, else `otherwise`."""
+    """Where to go on: a page of ours, whatever was asked for."""
     is_own = url.startswith("/") and not url.startswith(("//", "/\\", "/logout", "/login"))
     return url if is_own and url.isprintable() and url.isascii() else otherwise

@@ -58,7 +58,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         return station is not None and station.config.profile.can("refill_status")
 
     def prospect(self, order: Order) -> Prospect | None:
-        """Return the order's next check, None where it is closed."""
+        """The order's next check, None where it is closed."""
         return self.book.prospect(order.panel, order.id, self.clock())
 
 

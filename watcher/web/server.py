@@ -103,7 +103,7 @@ def _backup(seats: Seats) -> Respond:
 
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
-    """Send a consistent copy of the database, made beside it and removed afterwards."""
+    """A consistent copy of the database, made beside it and removed once sent."""
     backend = request.app[BACKEND]
     store = backend.store
     await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))

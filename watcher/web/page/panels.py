@@ -4,8 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
+from watcher.errors import RequestError
 from watcher.store.aside import Look
-from watcher.web.backend import BACKEND, number_of
+from watcher.web.backend import BACKEND
 from watcher.web.page.charts import steps
 from watcher.web.page.live import Live
 from watcher.web.page.look import panel_url, query
@@ -25,7 +26,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     backend = request.app[BACKEND]
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
-    words, skip = request.query.get("q", "").strip()[:200], number_of(request, "skip", 0)
+    words, skip = request.query.get("q", "").strip()[:200], _skip(request)
     now = backend.clock()
 
     async def read(look: Look) -> tuple[Any, ...]:
@@ -54,3 +55,10 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "changes": changes,
         "names": names,
     }
+
+
+def _skip(request: web.Request) -> int:
+    text = request.query.get("skip", "") or "0"
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise RequestError("skip: a number is wanted")
+    return int(text)

@@ -35,8 +35,8 @@ class CallResult(msgspec.Struct, frozen=True):
     is_refusal: bool = False
 
 
-class Refusing(msgspec.Struct, frozen=True):
-    """The panel refuses everything; `by_orders`: every order, and maybe nothing else."""
+class Refusal(msgspec.Struct, frozen=True):
+    """A refusal that is the panel's, or may be; `by_orders`: of every order, maybe of no more."""
 
     call: str
     words: str
@@ -44,17 +44,6 @@ class Refusing(msgspec.Struct, frozen=True):
     since: float
     by_orders: bool = False
     passed: int = 0  # requests that were answered in the minute before
-    probes: int = 0
-
-
-class Doubt(msgspec.Struct, frozen=True):
-    """A refusal that may be the panel's, and which calls were tried to find out."""
-
-    call: str
-    words: str
-    text: str
-    at: float
-    tried: frozenset[str] = frozenset()
 
 
 class Refusals:
@@ -62,10 +51,12 @@ class Refusals:
 
     def __init__(self, calls: Iterable[str], limits: LimitWords) -> None:
         self.results: dict[str, CallResult] = {}
-        self.refusing: Refusing | None = None
+        self.refusing: Refusal | None = None  # everything
         self._calls = frozenset(calls)
         self._limits = limits
-        self._doubt: Doubt | None = None
+        self._probes = 0  # refused since
+        self._doubt: Refusal | None = None
+        self._tried: set[str] = set()  # calls, to settle the doubt
         self._while_answered: dict[str, str] = {}  # call: its refusal while orders were answered
         self._alone: dict[str, bool] = {}  # orders refused alone: whether each was answered before
         self._answered_at = float("-inf")  # when one of STATUS and GENERAL was answered last
@@ -74,7 +65,7 @@ class Refusals:
 
     def doubts(self, now: float) -> bool:
         """Whether a probe has to settle first what a refusal is about."""
-        return self._doubt is not None and now < self._doubt.at + _DOUBT_LASTS
+        return self._doubt is not None and now < self._doubt.since + _DOUBT_LASTS
 
     @property
     def are_of_orders(self) -> bool:
@@ -115,29 +106,25 @@ class Refusals:
             if len(self._alone) < _MOST_ORDERS:
                 self._alone[order] = was_known
         if self.refusing is not None:
-            more = self.refusing.probes + 1
-            self.refusing = msgspec.structs.replace(self.refusing, probes=more)
+            self._probes += 1
             return
         is_by_all = self._is_by_all(call, words)
         if is_by_all or (call == STATUS and self._is_by_orders(words, now)):
-            self._doubt = None
-            self.refusing = Refusing(call, words, text, now, not is_by_all, passed)
+            self._decide(Refusal(call, words, text, now, not is_by_all, passed))
             return
         is_odd = is_new if call in GENERAL else not self._is_cleared(words, now)
         if is_odd and self._while_answered.get(call) != words:
-            self._raise(call, words, text, now)
+            self._raise(Refusal(call, words, text, now))
 
     def bad_key(self, call: str, text: str, now: float) -> None:
         """A call that proves nothing by itself was refused for its key."""
         words = fold(text)
         if self.refusing is None and not self._is_cleared(words, now):
-            self._raise(call, words, text, now)
+            self._raise(Refusal(call, words, text, now))
 
     def tried(self, call: str) -> None:
         """The call has ended: it is not asked again for the doubt that is left, if there is one."""
-        if self._doubt is not None:
-            tried = self._doubt.tried | {call}
-            self._doubt = msgspec.structs.replace(self._doubt, tried=tried)
+        self._tried.add(call)
 
     def clear(self, text: str, now: float, *, long: bool = False) -> None:
         """Refusals in these words are about orders, for the time being."""
@@ -215,9 +202,12 @@ class Refusals:
 
     # --- the probe ---
 
-    def _raise(self, call: str, words: str, text: str, now: float) -> None:
+    def _raise(self, doubt: Refusal) -> None:
         if self._doubt is None:
-            self._doubt = Doubt(call, words, text, now)
+            self._doubt, self._tried = doubt, set()
+
+    def _decide(self, refusing: Refusal) -> None:
+        self._doubt, self.refusing, self._probes = None, refusing, 0
 
     def probe(self, now: float, *, has_orders: bool) -> str | None:
         """The call that shows next whether the panel refuses everything; None: none is wanted."""
@@ -226,7 +216,7 @@ class Refusals:
         if self.refusing is not None:
             others = [call for call in general if not self._is_weak(call)]
             ways = status if self.refusing.by_orders and status else status + others
-            return ways[self.refusing.probes % len(ways)] if ways else None
+            return ways[self._probes % len(ways)] if ways else None
         doubt = self._doubt
         if doubt is None:
             return None
@@ -237,18 +227,18 @@ class Refusals:
         else:
             ways = general[:1] + status + general[1:]
         for way in ways:
-            is_open = way != doubt.call and way not in doubt.tried
+            is_open = way != doubt.call and way not in self._tried
             if is_open and self._while_answered.get(way) != doubt.words:
                 return way
         self._undecided(doubt, now)
         return None
 
-    def _undecided(self, doubt: Doubt, now: float) -> None:
+    def _undecided(self, doubt: Refusal, now: float) -> None:
         """Nothing else can be asked: known words decide, where a read was refused in them."""
         self._doubt = None
-        is_only_way = not doubt.tried - {doubt.call}
+        is_only_way = not self._tried - {doubt.call}
         is_bad_key = error_kind(doubt.text) is ErrorKind.BAD_KEY
         if is_only_way and is_bad_key and doubt.call in READS:
-            self.refusing = Refusing(doubt.call, doubt.words, doubt.text, now)
+            self._decide(msgspec.structs.replace(doubt, since=now))
         else:
             self._cleared.remember(doubt.words, (now + _CLEARED_FOR, False))

@@ -14,7 +14,7 @@ from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import News, Reading, RefillObservation
-from watcher.panels.replies import Decode, Replies, read_action_reply, read_reply
+from watcher.panels.replies import Decode, ReplyDecoder, read_action_reply, read_reply
 from watcher.panels.wire import MIB, Secret, transport_fault
 from watcher.turns import Turns
 
@@ -58,7 +58,7 @@ class PanelClient:
         self._turns = turns or Turns()
         self._dialect = dialect
         self._secret = Secret(key, *dialect.secrets(url))
-        self._replies = Replies(url, self._secret)
+        self._decoder = ReplyDecoder(url, self._secret)
         self._reading: aiohttp.ClientSession | None = None
         self._acting: aiohttp.ClientSession | None = None
 
@@ -227,9 +227,9 @@ class PanelClient:
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise transport_fault(error, self._url, self._connect_within) from None
         if acts:
-            return self._replies.of_action(reply, decode)
+            return self._decoder.of_action(reply, decode)
         await self._turns.take()  # the outcome of an action waits for no turn
-        return self._replies.of_read(reply, decode)
+        return self._decoder.of_read(reply, decode)
 
     @property
     def _connect_within(self) -> float:

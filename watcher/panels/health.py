@@ -3,7 +3,7 @@
 1. A whole, well-formed answer proves that the panel works. What can't be read of it, or what is
    refused to one kind of call, is a fault of that call: the panel is degraded.
 2. Whether a refusal is the panel's is decided in refusing.py.
-3. Refusals that go away by waiting and come back with the pace are a limit: limit_words.py.
+3. RefusalDetector that go away by waiting and come back with the pace are a limit: limit_words.py.
 4. No answer, several times in a row: the panel is down.
 """
 
@@ -24,7 +24,7 @@ from watcher.panels.refusing import (
     SERVICES,
     STATUS,
     CallResult,
-    Refusals,
+    RefusalDetector,
 )
 
 __all__ = ["BALANCE", "GENERAL", "READS", "REFILL_STATUS", "SERVICES", "STATUS", "Health"]
@@ -58,7 +58,7 @@ class Health:
 
     def __init__(self, calls: Iterable[str] = READS) -> None:
         self._limit_words = LimitWords()
-        self._refusals = Refusals(calls, self._limit_words)
+        self._refusals = RefusalDetector(calls, self._limit_words)
         self._unread: dict[tuple[str, str], tuple[Fault, float]] = {}  # and when it was last so
         self._silence: Fault | None = None
         self._silences = 0  # in a row
@@ -222,7 +222,7 @@ class Health:
         return self._refusals.probe(now, has_orders=has_orders)
 
     def clear(self, text: str, now: float, *, long: bool = False) -> None:
-        """Refusals in these words are about orders, for the time being."""
+        """RefusalDetector in these words are about orders, for the time being."""
         self._refusals.clear(text, now, long=long)
 
     def settled(self) -> None:
@@ -241,7 +241,7 @@ class Health:
         return True
 
     def was_pace(self, text: str) -> None:
-        """Refusals in these words went away by waiting."""
+        """RefusalDetector in these words went away by waiting."""
         words = fold(text)
         self._refusals.is_pace(words)
         self._limit_words.learn(words)

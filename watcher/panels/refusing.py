@@ -35,7 +35,7 @@ class CallResult(msgspec.Struct, frozen=True):
     is_refusal: bool = False
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class CallRefusal(msgspec.Struct, frozen=True):
     """A refusal that is the panel's, or may be; `by_orders`: of every order, maybe of no more."""
 
     call: str
@@ -46,16 +46,16 @@ class Refusal(msgspec.Struct, frozen=True):
     passed: int = 0  # requests that were answered in the minute before
 
 
-class Refusals:
-    """One panel's refusals. `calls` are the reads that the panel can be asked."""
+class RefusalDetector:
+    """Decides it for one panel. `calls` are the reads that the panel can be asked."""
 
     def __init__(self, calls: Iterable[str], limits: LimitWords) -> None:
         self.results: dict[str, CallResult] = {}
-        self.refusing: Refusal | None = None  # everything
+        self.refusing: CallRefusal | None = None  # everything
         self._calls = frozenset(calls)
         self._limits = limits
         self._probes = 0  # refused since
-        self._doubt: Refusal | None = None
+        self._doubt: CallRefusal | None = None
         self._tried: set[str] = set()  # calls, to settle the doubt
         self._while_answered: dict[str, str] = {}  # call: its refusal while orders were answered
         self._alone: dict[str, bool] = {}  # orders refused alone: whether each was answered before
@@ -110,29 +110,29 @@ class Refusals:
             return
         is_by_all = self._is_by_all(call, words)
         if is_by_all or (call == STATUS and self._is_by_orders(words, now)):
-            self._decide(Refusal(call, words, text, now, not is_by_all, passed))
+            self._decide(CallRefusal(call, words, text, now, not is_by_all, passed))
             return
         is_odd = is_new if call in GENERAL else not self._is_cleared(words, now)
         if is_odd and self._while_answered.get(call) != words:
-            self._raise(Refusal(call, words, text, now))
+            self._raise(CallRefusal(call, words, text, now))
 
     def bad_key(self, call: str, text: str, now: float) -> None:
         """A call that proves nothing by itself was refused for its key."""
         words = fold(text)
         if self.refusing is None and not self._is_cleared(words, now):
-            self._raise(Refusal(call, words, text, now))
+            self._raise(CallRefusal(call, words, text, now))
 
     def tried(self, call: str) -> None:
         """The call has ended: it is not asked again for the doubt that is left, if there is one."""
         self._tried.add(call)
 
     def clear(self, text: str, now: float, *, long: bool = False) -> None:
-        """Refusals in these words are about orders, for the time being."""
+        """RefusalDetector in these words are about orders, for the time being."""
         seconds = _PROVEN_FOR if long else _CLEARED_FOR
         self._cleared.remember(fold(text), (now + seconds, True))
 
     def is_pace(self, words: str) -> None:
-        """Refusals in these words are a rate limit: no doubt about them is left."""
+        """RefusalDetector in these words are a rate limit: no doubt about them is left."""
         self._cleared.pop(words, None)
         self._doubt = None
 
@@ -202,11 +202,11 @@ class Refusals:
 
     # --- the probe ---
 
-    def _raise(self, doubt: Refusal) -> None:
+    def _raise(self, doubt: CallRefusal) -> None:
         if self._doubt is None:
             self._doubt, self._tried = doubt, set()
 
-    def _decide(self, refusing: Refusal) -> None:
+    def _decide(self, refusing: CallRefusal) -> None:
         self._doubt, self.refusing, self._probes = None, refusing, 0
 
     def probe(self, now: float, *, has_orders: bool) -> str | None:
@@ -233,7 +233,7 @@ class Refusals:
         self._undecided(doubt, now)
         return None
 
-    def _undecided(self, doubt: Refusal, now: float) -> None:
+    def _undecided(self, doubt: CallRefusal, now: float) -> None:
         """Nothing else can be asked: known words decide, where a read was refused in them."""
         self._doubt = None
         is_only_way = not self._tried - {doubt.call}

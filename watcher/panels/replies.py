@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 Decode = Callable[[bytes], Answer]
 
 
-class Reply(NamedTuple):
+class HttpReply(NamedTuple):
     """A status, a body and what the headers say."""
 
     status: int
@@ -29,7 +29,7 @@ class Reply(NamedTuple):
         return self.status < 300
 
 
-async def read_reply(response: aiohttp.ClientResponse, largest: int) -> Reply:
+async def read_reply(response: aiohttp.ClientResponse, largest: int) -> HttpReply:
     """Read the answer to a read: a rate limit and a redirection need no body."""
     status = response.status
     if status == protocol.TOO_MANY_REQUESTS:
@@ -37,20 +37,20 @@ async def read_reply(response: aiohttp.ClientResponse, largest: int) -> Reply:
     if 300 <= status < 400:
         raise redirected(status, response.headers.get("Location"), str(response.request_info.url))
     body = await (whole(response, largest) if status < 300 else best_effort(response))
-    return Reply(status, body)
+    return HttpReply(status, body)
 
 
-async def read_action_reply(response: aiohttp.ClientResponse, largest: int) -> Reply:
+async def read_action_reply(response: aiohttp.ClientResponse, largest: int) -> HttpReply:
     """Read the answer to an action: its body counts, whatever the status is."""
     status = response.status
     if status < 300:
-        return Reply(status, await whole(response, largest))
+        return HttpReply(status, await whole(response, largest))
     try:
         body = await whole(response, MIB)
     except (RemoteFault, aiohttp.ClientError):
         kind = ServerFault if status >= 500 else RemoteFault
         raise kind(f"HTTP {status} with a body that breaks off") from None
-    return Reply(status, body, _wait(response), response.headers.get("Location"))
+    return HttpReply(status, body, _wait(response), response.headers.get("Location"))
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:
@@ -58,14 +58,14 @@ def _wait(response: aiohttp.ClientResponse) -> float | None:
     return retry_after(headers.get("Retry-After"), headers.get("Date"))
 
 
-class Replies:
+class ReplyDecoder:
     """Decodes the replies of one panel, without the `secret` that they may repeat."""
 
     def __init__(self, url: str, secret: Secret) -> None:
         self._url = url
         self._secret = secret
 
-    def of_read(self, reply: Reply, decode: Decode[Answer]) -> Answer:
+    def of_read(self, reply: HttpReply, decode: Decode[Answer]) -> Answer:
         """Decode the answer to a read; with an error's status only rows that all are refusals."""
         status, body = reply.status, reply.body
         if reply.is_good:
@@ -82,7 +82,7 @@ class Replies:
             return answer
         raise refusal or RemoteFault(f"HTTP {status} with an answer that tells of no error")
 
-    def of_action(self, reply: Reply, decode: Decode[Answer]) -> Answer:
+    def of_action(self, reply: HttpReply, decode: Decode[Answer]) -> Answer:
         """Decode the verdicts of an action; with an error's status the body tells what was done."""
         if reply.is_good:
             return self._decoded(reply.body, decode)

@@ -47,7 +47,7 @@ class CallRefusal(msgspec.Struct, frozen=True):
 
 
 class RefusalDetector:
-    """Decides it for one panel. `calls` are the reads that the panel can be asked."""
+    """Decides whether a panel refuses everything. `calls` are the reads that it can be asked."""
 
     def __init__(self, calls: Iterable[str], limits: LimitWords) -> None:
         self.results: dict[str, CallResult] = {}

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.support.raw_panel import RawPanel, Request, Respond, a_raw_panel, http
 from watcher import __version__
 from watcher.errors import (
     BadKey,
@@ -46,51 +46,6 @@ SEEN = Observation(
     start_count=1,
     remains=2,
 )
-
-
-class Request(NamedTuple):
-    """What reached the panel, and on which of its connections."""
-
-    connection: int
-    head: str
-    form: dict[str, str]
-
-
-Respond = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
-
-
-class RawPanel:
-    """A server of this test that answers as it is told, byte by byte."""
-
-    def __init__(self, respond: Respond) -> None:
-        self.respond = respond
-        self.requests: list[Request] = []
-        self.asked = asyncio.Event()
-        self._connections: list[asyncio.StreamWriter] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.append(writer)
-        number = len(self._connections)
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = re.search(r"(?i)content-length: (\d+)", head)
-                body = await reader.readexactly(int(length[1]) if length else 0)
-                request = Request(number, head, dict(parse_qsl(body.decode())))
-                self.requests.append(request)
-                self.asked.set()
-                await self.respond(request, writer)
-                await writer.drain()
-                if writer.is_closing():
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    def hang_up(self) -> None:
-        for writer in self._connections:
-            writer.transport.abort()
 
 
 class Calls(list[tuple[str, float, str | None]]):
@@ -138,21 +93,11 @@ async def client_of(
 
 @asynccontextmanager
 async def connected(respond: Respond, **options: Any) -> AsyncIterator[Line]:
-    panel = RawPanel(respond)
-    server = await asyncio.start_server(panel.serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2"
-    try:
-        async with client_of(url, **options) as (client, calls):
-            yield Line(client, panel, calls, url)
-    finally:
-        server.close()
-        panel.hang_up()
-
-
-def http(body: Any = b"", status: str = "200 OK", headers: str = "") -> bytes:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    length = "" if "content-length" in headers else f"content-length: {len(raw)}\r\n"
-    return f"HTTP/1.1 {status}\r\n{length}{headers}\r\n".encode() + raw
+    async with (
+        a_raw_panel(respond) as panel,
+        client_of(panel.url, **options) as (client, calls),
+    ):
+        yield Line(client, panel, calls, panel.url)
 
 
 def answering(body: Any = b"", status: str = "200 OK", headers: str = "") -> Respond:

@@ -5,14 +5,13 @@ Real HTTP to a small server, single and in batches, for submissions, refills and
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.support.raw_panel import RawPanel, Request, Respond, a_raw_panel, http
 from watcher.daemon.action_sender import ActionSender
 from watcher.model import Action, ActionState, Kind, Outcome
 from watcher.panels.breaker import Breaker
@@ -27,20 +26,12 @@ ACCEPTED, REJECTED = ActionState.ACCEPTED, ActionState.REJECTED
 PLANNED, UNRESOLVED = ActionState.PLANNED, ActionState.UNRESOLVED
 KINDS = [Kind.SUBMIT, Kind.REFILL, Kind.CANCEL]
 
-Respond = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
-"""Answers a request, of which the usual answer is given."""
-
-
-def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
-    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
-    return head.encode() + body
-
 
 def sending(make: Callable[[bytes], bytes], *, stall: bool = False) -> Respond:
     """Sends what it makes of the usual answer; then it stalls or hangs up."""
 
-    async def respond(writer: asyncio.StreamWriter, usual: bytes) -> None:
-        writer.write(make(usual))
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(make(usual(request)))
         await writer.drain()
         if stall:
             await asyncio.sleep(60)
@@ -50,8 +41,7 @@ def sending(make: Callable[[bytes], bytes], *, stall: bool = False) -> Respond:
 
 
 def saying(body: Any, status: str = "200 OK", headers: str = "") -> Respond:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return sending(lambda usual: http(raw, status, headers))
+    return sending(lambda usual: http(body, status, headers))
 
 
 def with_status(status: str, headers: str = "") -> Respond:
@@ -59,12 +49,12 @@ def with_status(status: str, headers: str = "") -> Respond:
     return sending(lambda usual: http(usual, status, headers))
 
 
-async def reset(writer: asyncio.StreamWriter, usual: bytes) -> None:
+async def reset(request: Request, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def endless(writer: asyncio.StreamWriter, usual: bytes) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + usual[:-1])
+async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + usual(request)[:-1])
     while not writer.is_closing():
         writer.write(b" " * 1000)
         await writer.drain()
@@ -138,42 +128,15 @@ SPOILT: dict[str, tuple[Respond, ActionState]] = {
 }
 
 
-class Panel:
-    """A server that answers each request in the same way."""
-
-    def __init__(self, respond: Respond) -> None:
-        self._respond = respond
-        self.forms: list[dict[str, str]] = []
-        self._connections: set[asyncio.StreamWriter] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = re.search(r"(?i)content-length: (\d+)", head)
-            assert length is not None
-            form = dict(parse_qsl((await reader.readexactly(int(length[1]))).decode()))
-            self.forms.append(form)
-            await self._respond(writer, json.dumps(usual(form)).encode())
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    def hang_up(self) -> None:
-        for writer in self._connections:
-            writer.transport.abort()
-
-
-def usual(form: dict[str, str]) -> Any:
+def usual(request: Request) -> bytes:
     """What a panel answers that does what it is asked."""
-    action = form["action"]
-    if action == "add":
-        return {"order": "bVJizQKZab"}
-    if action == "refill" and "order" in form:
-        return {"refill": 200}
+    form = request.form
+    if form["action"] == "add":
+        return b'{"order": "bVJizQKZab"}'
+    if form["action"] == "refill" and "order" in form:
+        return b'{"refill": 200}'
     ids = form["orders"].split(",")
-    return [{"order": int(id_), action: 200 + int(id_)} for id_ in ids]
+    return json.dumps([{"order": int(id_), form["action"]: 200 + int(id_)} for id_ in ids]).encode()
 
 
 class Log:
@@ -193,7 +156,7 @@ class Log:
 class Bench:
     """A worker at a panel; `now` is its clock."""
 
-    def __init__(self, panel: Panel, client: PanelClient) -> None:
+    def __init__(self, panel: RawPanel, client: PanelClient) -> None:
         self.panel = panel
         self.now = 1000.0
         self.log = Log()
@@ -211,6 +174,10 @@ class Bench:
             watchlist=None,  # type: ignore[arg-type]
             outcomes=self.log,  # type: ignore[arg-type]
         )
+
+    @property
+    def forms(self) -> list[dict[str, str]]:
+        return [request.form for request in self.panel.requests]
 
     async def send(self, kind: Kind, count: int) -> list[Outcome]:
         """What becomes of so many actions that are sent once."""
@@ -235,22 +202,18 @@ class Bench:
 
 @asynccontextmanager
 async def a_bench(respond: Respond) -> AsyncIterator[Bench]:
-    panel = Panel(respond)
-    server = await asyncio.start_server(panel.serve, "127.0.0.1", 0)
-    client = PanelClient(
-        name="p",
-        url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/",
-        key="0123456789abcdef0123456789abcdef",
-        profile=shipped()["standard"],
-        timeout=TIMEOUT,
-        on_request=lambda action, seconds, reason: None,
-    )
-    try:
-        async with client:
-            yield Bench(panel, client)
-    finally:
-        server.close()
-        panel.hang_up()
+    async with (
+        a_raw_panel(respond) as panel,
+        PanelClient(
+            name="p",
+            url=panel.url,
+            key="0123456789abcdef0123456789abcdef",
+            profile=shipped()["standard"],
+            timeout=TIMEOUT,
+            on_request=lambda action, seconds, reason: None,
+        ) as client,
+    ):
+        yield Bench(panel, client)
 
 
 def states(outcomes: Sequence[Outcome]) -> list[ActionState]:
@@ -265,9 +228,9 @@ async def test_one_alone(how: str, kind: Kind) -> None:
         (outcome,) = await bench.send(kind, 1)
         assert outcome.state is right, outcome.answer
         assert outcome.answer, "what the panel said is kept"
-        assert len(bench.panel.forms) == 1
+        assert len(bench.panel.requests) == 1
         await bench.worker.run_once(bench.now + 1e6)
-        assert len(bench.panel.forms) == 1, "nothing is sent again by itself"
+        assert len(bench.panel.requests) == 1, "nothing is sent again by itself"
 
 
 @pytest.mark.parametrize("how", SPOILT)
@@ -279,7 +242,7 @@ async def test_several_at_once(how: str, kind: Kind) -> None:
     async with a_bench(respond) as bench:
         outcomes = await bench.send(kind, 3)
         assert states(outcomes) == [right] * 3, outcomes[0].answer
-        assert [form.get("orders") for form in bench.panel.forms] == ["1,2,3"]
+        assert [form.get("orders") for form in bench.forms] == ["1,2,3"]
         assert all(outcome.answer for outcome in outcomes)
 
 
@@ -317,7 +280,7 @@ async def test_nothing_reaches_the_panel(kind: Kind) -> None:
     async with bench.worker._gateway.client:
         outcomes = await bench.send(kind, 1)
     assert states(outcomes) == [PLANNED]
-    assert bench.panel.forms == []
+    assert bench.panel.requests == []
 
 
 class TestOneByOne:
@@ -340,13 +303,13 @@ class TestOneByOne:
             assert state is None or states(outcomes) == [state] * 3
             bench.now += 86_400.0  # the next day
             await bench.send(Kind.REFILL, 2)
-            asked = [form.get("orders") or form["order"] for form in bench.panel.forms]
+            asked = [form.get("orders") or form["order"] for form in bench.forms]
             assert asked == ["1,2,3", "4", "5"]
             await bench.send(Kind.CANCEL, 2)
-            assert bench.panel.forms[-1]["orders"] == "6,7", "cancels may be answered otherwise"
+            assert bench.forms[-1]["orders"] == "6,7", "cancels may be answered otherwise"
             bench.now += 40 * 86_400.0
             await bench.send(Kind.REFILL, 2)
-            assert bench.panel.forms[-1]["orders"] == "8,9", "it is tried again some day"
+            assert bench.forms[-1]["orders"] == "8,9", "it is tried again some day"
 
     async def test_not_learnt_from_what_says_nothing_of_the_form(self) -> None:
         for how in (

@@ -133,7 +133,7 @@ def memory(rule_engine: RuleEngine, watched: set[tuple[str, str]]) -> dict[str, 
         "open": {key: frozenset(kinds) for key, kinds in rule_engine._open_actions.items()},
         "running": {key: frozenset(ids) for key, ids in rule_engine._refills_running.items()},
         "cancels": rule_engine._cancels_accepted & watched,
-        "past": {k: p for k, p in rule_engine._past.items() if k[2:] in watched and p.count},
+        "past": {k: p for k, p in rule_engine.memory._past.items() if k[2:] in watched and p.count},
         "unresolved": dict(rule_engine.unresolved),
         "disabled": dict(rule_engine.refill_disabled),
     }

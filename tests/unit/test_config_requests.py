@@ -67,18 +67,18 @@ def test_defaults_are_for_all_and_headers_add_up(tmp_path: Path) -> None:
 
 
 def test_a_profile_says_it_too_and_goes_last(tmp_path: Path) -> None:
-    tables, secrets = TomlTables(), Secrets(ENV, tmp_path)
+    tables = TomlTables(Secrets(ENV, tmp_path))
     profile = {"body": "json", "user_agent": "a", "fields": {"source": "api"}}
     base = merged(profile, {"user_agent": "b"})
-    request = read_request(tables, secrets, {"fields": {"more": "1"}}, "x", base)
+    request = read_request(tables, {"fields": {"more": "1"}}, "x", base)
     assert request == Dialect(body="json", user_agent="b", fields={"source": "api", "more": "1"})
     assert tables.problems == []
 
 
 @pytest.mark.parametrize("profile", shipped().values(), ids=lambda profile: profile.name)
 def test_what_shipped_profiles_say_can_be_read(profile: Profile, tmp_path: Path) -> None:
-    tables = TomlTables()
-    read_request(tables, Secrets({}, tmp_path), profile.request, profile.name)
+    tables = TomlTables(Secrets({}, tmp_path))
+    read_request(tables, profile.request, profile.name)
     assert tables.problems == []
 
 

@@ -26,8 +26,8 @@ from watcher.panels.health import (
     STATUS,
     HealthState,
     PanelHealth,
-    fold,
 )
+from watcher.panels.limit_words import fold
 from watcher.panels.protocol import Unmatched, is_about_an_id
 
 BLOCKED = Refused("Sua conta foi suspensa")

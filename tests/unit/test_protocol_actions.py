@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.decoders import decode_refill
 from watcher.errors import BadKey, RateLimited, Refused, ServerFault
 from watcher.model import Accepted, RowError, Unclear, Verdict
 from watcher.panels.protocol import (
     decode_add,
     decode_cancels,
-    decode_refill,
     decode_refills,
 )
 

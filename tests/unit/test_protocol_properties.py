@@ -22,7 +22,6 @@ from watcher.panels.protocol import (
     decode_statuses,
     error_kind,
 )
-from watcher.panels.protocol.statuses import decode_statuses_leniently
 from watcher.panels.protocol.values import integer, money
 
 WORDS = """order orders order_id refill refill_id status cancel error errors message msg data
@@ -149,13 +148,10 @@ ROWS = st.fixed_dictionaries(
 @given(rows=st.dictionaries(st.sampled_from(IDS), ROWS))
 def test_both_ways_to_decode_statuses_agree(rows: dict[str, Any]) -> None:
     body = json.dumps(rows).encode()
-    seen, leniently = Reading(), Reading()
-    found = decode_statuses(body, IDS, seen)
-    assert found == decode_statuses_leniently(body, IDS, leniently)
-    assert set(seen.unread) == set(leniently.unread)
+    reading = Reading()
     news = decode_news(body, IDS, [0] * len(IDS))
-    assert news.rows == found
-    assert set(news.unread) == set(leniently.unread)
+    assert news.rows == decode_statuses(body, IDS, reading)
+    assert set(news.unread) == set(reading.unread)
 
 
 def english(number: Decimal) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.decoders import decode_refill_status, decode_status
 from watcher.errors import BadKey, RateLimited, Refused, RemoteFault
 from watcher.model import Observation, RefillStatus, RowError, Status
 from watcher.panels.protocol import (
@@ -13,12 +14,9 @@ from watcher.panels.protocol import (
     Unmatched,
     Unread,
     decode_news,
-    decode_refill_status,
     decode_refill_statuses,
-    decode_status,
     decode_statuses,
 )
-from watcher.panels.protocol.statuses import decode_statuses_leniently
 
 ROW = {
     "charge": "0.27819",
@@ -47,12 +45,17 @@ def answer(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def decode_both(body: bytes, ids: list[str]) -> dict[str, Any]:
+    """Decode an answer in the usual form and leniently: what is seen must agree."""
+    found = decode_statuses(body, ids)
+    assert decode_news(body, ids, [0] * len(ids)).rows == found
+    return found
+
+
 def observed(row: str) -> Observation:
-    """What is seen of a row given as JSON, among others and alone, by both ways to decode."""
-    among = f'{{"7": {row}, "8": {json.dumps(ROW)}}}'.encode()
-    found = decode_statuses(among, ["7", "8"])
+    """What is seen of a row given as JSON, among others and alone."""
+    found = decode_both(f'{{"7": {row}, "8": {json.dumps(ROW)}}}'.encode(), ["7", "8"])
     assert found["8"] == SEEN
-    assert found == decode_statuses_leniently(among, ["7", "8"])
     assert decode_status(row.encode(), "7") == found["7"]
     assert isinstance(found["7"], Observation)
     return found["7"]
@@ -247,8 +250,7 @@ class TestBatches:
     )
     def test_an_unknown_id_spoils_only_its_row(self, row: Any) -> None:
         body = answer({"7": row, "8": ROW})
-        assert decode_statuses(body, ["7", "8"]) == {"7": UNKNOWN, "8": SEEN}
-        assert decode_statuses_leniently(body, ["7", "8"]) == {"7": UNKNOWN, "8": SEEN}
+        assert decode_both(body, ["7", "8"]) == {"7": UNKNOWN, "8": SEEN}
 
     @pytest.mark.parametrize("row", [None, "", [], {}, 5, True, {"foo": 1}])
     def test_a_row_that_says_nothing_is_not_observed(self, row: Any) -> None:
@@ -290,8 +292,7 @@ class TestBatches:
     def test_a_row_under_one_id_that_names_another_says_so(self) -> None:
         other = RowError("the panel's answer for this order names order 9")
         body = answer({"7": {"order": 9, **ROW}, "8": {"order": 8, **ROW}})
-        assert decode_statuses(body, ["7", "8"]) == {"7": other, "8": SEEN}
-        assert decode_news(body, ["7", "8"], [0, 0]).rows == {"7": other, "8": SEEN}
+        assert decode_both(body, ["7", "8"]) == {"7": other, "8": SEEN}
         assert decode_status(answer({"order": 9, **ROW}), "7") == other
         assert decode_status(answer([{"order": 9, **ROW}]), "7") == other
 
@@ -357,9 +358,7 @@ class TestBatches:
             for n in range(100)
         } | {"200": {"error": "Incorrect order ID"}}
         ids = [*rows, "300"]
-        usual = decode_statuses(answer(rows), ids)
-        assert usual == decode_statuses_leniently(answer(rows), ids)
-        assert list(usual) == list(rows)
+        assert list(decode_both(answer(rows), ids)) == list(rows)
 
 
 class TestRefusals:

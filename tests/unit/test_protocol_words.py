@@ -10,7 +10,7 @@ from watcher.panels.protocol import (
     refill_status_of,
     status_of,
 )
-from watcher.panels.protocol.words import USUAL_REFILL_STATUSES, USUAL_STATUSES
+from watcher.panels.protocol.words import USUAL_STATUSES
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,6 @@ def test_refill_statuses(words: str, status: RefillStatus) -> None:
 def test_the_usual_spellings_mean_what_the_tables_say() -> None:
     assert {word: status_of(word) for word in USUAL_STATUSES} == {
         word: status for word, (status, _) in USUAL_STATUSES.items()
-    }
-    assert {word: refill_status_of(word) for word in USUAL_REFILL_STATUSES} == {
-        word: status for word, (status, _) in USUAL_REFILL_STATUSES.items()
     }
     assert all(word == text for word, (_, text) in USUAL_STATUSES.items())
 

@@ -1,5 +1,6 @@
 """Every example answer of smmgenie's documentation, as its readers understand it."""
 
+from tests.support.decoders import decode_refill, decode_refill_status, decode_status
 from tests.unit.seed_readings import (
     BALANCE_SEEN,
     ORDER_SEEN,
@@ -12,10 +13,7 @@ from tests.unit.seed_readings import (
 from watcher.panels.protocol import (
     decode_add,
     decode_balance,
-    decode_refill,
-    decode_refill_status,
     decode_services,
-    decode_status,
     decode_statuses,
 )
 

@@ -1,5 +1,6 @@
 """Every example answer of smmryuzxc's documentation, as its readers understand it."""
 
+from tests.support.decoders import decode_refill, decode_refill_status, decode_status
 from tests.unit.seed_readings import (
     BALANCE_SEEN,
     CANCELS_SEEN,
@@ -16,12 +17,9 @@ from watcher.panels.protocol import (
     decode_add,
     decode_balance,
     decode_cancels,
-    decode_refill,
-    decode_refill_status,
     decode_refill_statuses,
     decode_refills,
     decode_services,
-    decode_status,
     decode_statuses,
 )
 

@@ -1,4 +1,4 @@
-"""Where things are, from a configuration whose secrets may be out of reach: for repairs."""
+"""The database's path and the rules, read without secrets: for repairs."""
 
 import os
 import tomllib
@@ -7,35 +7,29 @@ from pathlib import Path
 
 import msgspec
 
+from watcher.config.secrets import Secrets
 from watcher.config.sections import DaemonSection, RuleSection
-from watcher.config.toml_tables import TomlTables
+from watcher.config.toml_tables import TomlTables, base_of, read_text
 from watcher.errors import ConfigError
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The database's path and the rules; neither panels nor conditions are looked at."""
+    """The database's path and the rules; neither panels nor conditions are checked."""
 
     database: Path
     rules: tuple[RuleSection, ...]
 
 
 def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
-    """Read that much of the file; raises ConfigError with every problem that was found."""
+    """Read only that part of the file; raises ConfigError with every problem in it."""
     env = os.environ if env is None else env
+    tables = TomlTables(Secrets(env, path.parent))
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
-    tables = TomlTables()
+        raw = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
     daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
-    rules = [
-        tables.section(RuleSection, table, f"rules[{number}]")
-        for number, table in enumerate(tables.tables(raw, "rules"), 1)
-    ]
+    rules = tuple(rule for _, rule in tables.sections(raw, "rules", RuleSection))
     if tables.problems or daemon is None:
         raise ConfigError([f"{path}: {problem}" for problem in tables.problems])
-    base = Path(env.get("STATE_DIRECTORY") or path.resolve().parent)
-    return Place(
-        database=base / Path(daemon.database).expanduser(),
-        rules=tuple(rule for rule in rules if rule),
-    )
+    return Place(database=base_of(path, env) / Path(daemon.database).expanduser(), rules=rules)

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,10 +25,10 @@ from watcher.config.sections import (
 )
 from watcher.config.shop_sections import read_shops
 from watcher.config.targets import read_events, read_notify
-from watcher.config.toml_tables import TomlTables
+from watcher.config.toml_tables import TomlTables, base_of, read_text
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
-from watcher.panels.dialect import is_own, query_of, shown_url
+from watcher.panels.dialect import is_own, query_of, shown_url, split_http
 from watcher.panels.profiles import CAPABILITIES, Profile, shipped
 from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
@@ -37,25 +36,20 @@ from watcher.rules.rule import Rule
 _HEADER_TOKEN = re.compile(r"[!-~]+")
 _BELOW = ("request",)  # tables in that of a panel
 SHORTEST_TOKEN = 16  # characters, where others than this machine can try
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
     """Read the file; raises ConfigError with every problem that was found."""
     env = os.environ if env is None else env
+    text = read_text(path)
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
-    base = path.resolve().parent
-    try:
-        return parse(text, Secrets(env, base), Path(env.get("STATE_DIRECTORY") or base))
+        return parse(text, Secrets(env, path.resolve().parent), base_of(path, env))
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
 
 
 def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
-    """The text's meaning; raises ConfigError with every problem that was found."""
+    """Read the text; raises ConfigError with every problem that was found."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -70,10 +64,6 @@ def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
 class _Reader(TomlTables):
     """Turns a whole file into a Config."""
 
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__()
-        self._secrets = secrets
-
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
         known = ("daemon", "defaults", "panels", "rules", "notify", "events", "shops")
         self.unknown(raw, known, "")
@@ -82,10 +72,10 @@ class _Reader(TomlTables):
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
         panels = self._panels(raw)
-        rules = self._rules(self.tables(raw, "rules"), panels)
-        shops = read_shops(self, raw, panels, self._secrets)
-        notify = read_notify(self, self._secrets, raw)
-        events = read_events(self, self._secrets, raw, panels, {one.name for one in notify})
+        rules = self._rules(raw, panels)
+        shops = read_shops(self, raw, panels)
+        notify = read_notify(self, raw)
+        events = read_events(self, raw, panels, {one.name for one in notify})
         if self.problems:
             return None
         return Config(
@@ -111,7 +101,7 @@ class _Reader(TomlTables):
 
     def _token(self, daemon: DaemonSection, host: str) -> Secret | None:
         try:
-            token = self._secrets.token(daemon.token_file)
+            token = self.secrets.token(daemon.token_file)
         except ValueError as error:
             self.note("daemon.token_file", str(error))
             return None
@@ -136,7 +126,7 @@ class _Reader(TomlTables):
     def _panels(self, raw: dict[str, Any]) -> dict[str, PanelConfig | None]:
         defaults = self.table(raw, "defaults")
         self.section(PanelSection, defaults, "defaults", below=_BELOW)
-        read_request(self, self._secrets, defaults.get("request", {}), "defaults.request")
+        read_request(self, defaults.get("request", {}), "defaults.request")
         good = {key: value for key, value in defaults.items() if self._is_good(key, value)}
         tables = self.table(raw, "panels")
         if not tables:
@@ -148,8 +138,7 @@ class _Reader(TomlTables):
 
     def _panel(self, name: str, defaults: dict[str, Any], table: Any) -> PanelConfig | None:
         path = f"panels.{name}"
-        if not _NAME.fullmatch(name):
-            self.note(path, "a panel's name is letters, digits, - and _, 40 at most")
+        self.check_name(name, path, "a panel's name")
         if not isinstance(table, dict):
             self.note(path, f"write [panels.{name}] and keys below it")
             return None
@@ -160,13 +149,9 @@ class _Reader(TomlTables):
         url = self._url(section, profile, path)
         base = merged(profile and profile.request, defaults.get("request"))
         given = table.get("request", {})
-        request = read_request(self, self._secrets, given, f"{path}.request", base)
-        try:
-            key = self._secrets.panel_key(name, section)
-        except ValueError as error:
-            self.note(f"{path}.{'key_file' if section.key_file else 'key_env'}", str(error))
-            return None
-        if profile is None or url is None:
+        request = read_request(self, given, f"{path}.request", base)
+        key = self.key(name, path, section.key_env, section.key_file)
+        if profile is None or url is None or key is None:
             return None
         return PanelConfig(
             name=name,
@@ -179,16 +164,12 @@ class _Reader(TomlTables):
         )
 
     def _profile(self, section: PanelSection, path: str) -> Profile | None:
+        self.check_words([section.profile], shipped(), f"{path}.profile")
         profile = shipped().get(section.profile)
         if profile is None:
-            known = ", ".join(shipped())
-            self.note(f"{path}.profile", f"there is no {section.profile!r}; there are: {known}")
             return None
-        for key in ("has", "lacks"):
-            for word in getattr(section, key):
-                if word not in CAPABILITIES:
-                    known = ", ".join(CAPABILITIES)
-                    self.note(f"{path}.{key}", f"there is no {word!r}; there are: {known}")
+        self.check_words(section.has, CAPABILITIES, f"{path}.has")
+        self.check_words(section.lacks, CAPABILITIES, f"{path}.lacks")
         if "status" in section.lacks:
             self.note(f"{path}.lacks", "a panel that tells no status can't be watched")
         return profile.altered(has=section.has, lacks=section.lacks, batch=section.batch)
@@ -206,18 +187,12 @@ class _Reader(TomlTables):
         return url
 
     def _rules(
-        self, tables: list[Any], panels: Mapping[str, PanelConfig | None]
+        self, raw: dict[str, Any], panels: Mapping[str, PanelConfig | None]
     ) -> tuple[Rule, ...]:
         names: set[str] = set()
         rules = []
-        for number, table in enumerate(tables, 1):
-            path = f"rules[{number}]"
-            section = self.section(RuleSection, table, path)
-            if section is None:
-                continue
-            if section.name in names:
-                self.note(f"{path}.name", f"{section.name!r} is used twice")
-            names.add(section.name)
+        for path, section in self.sections(raw, "rules", RuleSection):
+            self.check_new(section.name, names, f"{path}.name")
             rules.append(self._rule(section, path, panels))
         return tuple(rule for rule in rules if rule)
 
@@ -262,11 +237,11 @@ class _Reader(TomlTables):
         return frozenset(section.panels)
 
     def _is_good(self, key: str, value: Any) -> bool:
-        """A bad default is told of once, at [defaults], not again at each panel."""
+        """Whether a default can be used; a bad one is noted once, at [defaults]."""
         fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
-        quiet = TomlTables()
+        quiet = TomlTables(self.secrets)
         if key == "request":
-            read_request(quiet, self._secrets, value, key)
+            read_request(quiet, value, key)
             return not quiet.problems
         if key in fields:
             quiet.value(fields[key], value, key)
@@ -274,18 +249,14 @@ class _Reader(TomlTables):
 
 
 def _url_problem(url: str, allow_http: bool) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
+    parts = split_http(url)
+    if parts is None:
         return f"{shown_url(url)!r} is not an http(s) URL"
     if parts.username or parts.password:
         return "a URL with a user or a password may hold a secret: leave them out"
     for name in query_of(url):
         if is_own(name):
             return f"{name!r} can't stand in the URL: watcher sends it itself"
-    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
         return "http:// would show the key to the network: use https://, or allow_http = true"
     return None

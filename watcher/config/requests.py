@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from watcher.config.secrets import Secrets
 from watcher.config.sections import KeySource, RequestSection
 from watcher.config.toml_tables import TomlTables
 from watcher.panels.dialect import (
@@ -21,7 +20,7 @@ _LISTED = ("headers", "fields")
 
 
 def merged(*tables: object) -> dict[str, Any]:
-    """One table of several, of which the later ones go first; headers and fields add up."""
+    """Merge tables; a later one overrides an earlier one, but headers and fields add up."""
     result: dict[str, Any] = {}
     for table in tables:
         for name, value in table.items() if isinstance(table, dict) else ():
@@ -32,19 +31,18 @@ def merged(*tables: object) -> dict[str, Any]:
 
 
 def _added(before: Any, more: dict[str, Any]) -> dict[str, Any]:
-    """Names differ by more than their case: that of a header means nothing."""
+    """Merge two tables by names without case, which means nothing in a header."""
     again = {name.casefold() for name in more}
     return {name: before[name] for name in before if name.casefold() not in again} | more
 
 
 def read_request(
     tables: TomlTables,
-    secrets: Secrets,
     given: object,
     path: str,
     base: Mapping[str, Any] | None = None,
 ) -> Dialect:
-    """The table as a Dialect, with what `base` says where it says nothing; faults are noted."""
+    """The table over `base` as a Dialect; what is wrong is noted."""
     if given == {} and not base:
         return PLAIN
     section = tables.section(RequestSection, given, path, merged(base, given))
@@ -53,10 +51,10 @@ def read_request(
     return Dialect(
         body=section.body,
         user_agent=_user_agent(tables, section, path),
-        headers=_texts(tables, secrets, section.headers, f"{path}.headers", header_problem),
-        fields=_texts(tables, secrets, section.fields, f"{path}.fields", field_problem),
-        ca=_certificates(tables, secrets, section, path),
-        proxy=_proxy(tables, secrets, section, path),
+        headers=_texts(tables, section.headers, f"{path}.headers", header_problem),
+        fields=_texts(tables, section.fields, f"{path}.fields", field_problem),
+        ca=_certificates(tables, section, path),
+        proxy=_proxy(tables, section, path),
     )
 
 
@@ -68,12 +66,12 @@ def _user_agent(tables: TomlTables, section: RequestSection, path: str) -> str |
 
 
 def _texts(
-    tables: TomlTables, secrets: Secrets, given: dict[str, Any], path: str, problem_of: Problem
+    tables: TomlTables, given: dict[str, Any], path: str, problem_of: Problem
 ) -> dict[str, str]:
     texts: dict[str, str] = {}
     taken: set[str] = set()
     for name, value in given.items():
-        text = _text(tables, secrets, value, f"{path}.{name}")
+        text = _text(tables, value, f"{path}.{name}")
         problem = problem_of(name, text or "")
         if name.casefold() in taken:
             problem = "is given twice: case does not count"
@@ -85,8 +83,8 @@ def _texts(
     return texts
 
 
-def _text(tables: TomlTables, secrets: Secrets, value: object, path: str) -> str | None:
-    """A text or what its Source names, None (and a note) where there is none."""
+def _text(tables: TomlTables, value: object, path: str) -> str | None:
+    """A text, or the value that its Source names; None (and a note) where there is none."""
     if isinstance(value, str):
         return value
     if not isinstance(value, dict):
@@ -96,31 +94,21 @@ def _text(tables: TomlTables, secrets: Secrets, value: object, path: str) -> str
     source = tables.section(KeySource, value, path)
     if source is None or len(tables.problems) > before:
         return None
-    try:
-        return secrets.value(source)
-    except ValueError as error:
-        tables.note(path, str(error))
-        return None
+    return tables.attempt(path, tables.secrets.value, source)
 
 
-def _certificates(
-    tables: TomlTables, secrets: Secrets, section: RequestSection, path: str
-) -> str | None:
+def _certificates(tables: TomlTables, section: RequestSection, path: str) -> str | None:
     if section.ca_file is None:
         return None
-    try:
-        text = secrets.text(section.ca_file)
-        trusting(text)
-    except ValueError as error:
-        tables.note(f"{path}.ca_file", str(error))
-        return None
-    return text
+    path = f"{path}.ca_file"
+    text = tables.attempt(path, tables.secrets.text, section.ca_file)
+    return None if text is None or tables.attempt(path, trusting, text) is None else text
 
 
-def _proxy(tables: TomlTables, secrets: Secrets, section: RequestSection, path: str) -> str | None:
+def _proxy(tables: TomlTables, section: RequestSection, path: str) -> str | None:
     if section.proxy is None:
         return None
-    proxy = _text(tables, secrets, section.proxy, f"{path}.proxy")
+    proxy = _text(tables, section.proxy, f"{path}.proxy")
     problem = None if proxy is None else proxy_problem(proxy)
     if problem is None and isinstance(section.proxy, str) and "@" in urlsplit(proxy).netloc:
         problem = "a user and a password are secrets: put the URL into a variable and write"

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from watcher.config.sections import KeySource, PanelSection, Secret
+from watcher.config.sections import KeySource, Secret
 
 
 class Secrets:
@@ -15,58 +15,47 @@ class Secrets:
         self._env = env
         self._base = base
 
-    def panel_key(self, name: str, section: PanelSection) -> Secret:
-        """The key of a panel; ValueError tells where it was looked for."""
-        return self._key(name, section.key_env, section.key_file)
-
-    def shop_key(self, name: str, variable: str | None, file: str | None) -> Secret:
-        """The key of a shop; ValueError tells where it was looked for."""
-        return self._key(f"shop-{name}", variable, file)
+    def key(self, name: str, variable: str | None, file: str | None) -> Secret:
+        """The key of a panel, or of a shop as "shop-" and its name; ValueError where it is not."""
+        variable = variable or _variable(name, "KEY")
+        key = self._credential(f"{name}.key") or (file and self._file(file)) or self._set(variable)
+        if not key:
+            raise ValueError(f"no key: set ${variable}, or key_file, or credential {name}.key")
+        return Secret(key)
 
     def token(self, file: str | None) -> Secret | None:
         """The API's token, None where none is configured."""
         found = self._credential("api.token") or (file and self._file(file))
         return Secret(found) if found else None
 
-    def _key(self, name: str, variable: str | None, file: str | None) -> Secret:
-        variable = variable or re.sub(r"\W", "_", name).upper() + "_KEY"
-        key = (
-            self._credential(f"{name}.key")
-            or (file and self._file(file))
-            or self._env.get(variable, "").strip()
-        )
-        if not key:
-            raise ValueError(f"no key: set ${variable}, or key_file, or credential {name}.key")
-        return Secret(key)
-
     def url(self, name: str, variable: str | None) -> Secret:
-        """Where a target is reached; ValueError tells where that was looked for."""
-        variable = variable or re.sub(r"\W", "_", name).upper() + "_URL"
-        found = self._credential(f"{name}.url") or self._env.get(variable, "").strip()
+        """The URL of a target; ValueError where it is not set."""
+        variable = variable or _variable(name, "URL")
+        found = self._credential(f"{name}.url") or self._set(variable)
         if not found:
             raise ValueError(f"no URL: set ${variable}, or credential {name}.url")
         return Secret(found)
 
     def signing(self, name: str, variable: str | None) -> Secret | None:
-        """What a target's messages are signed with; ValueError where it is named and not there."""
-        found = self._credential(f"{name}.secret") or self._env.get(variable or "", "").strip()
+        """The secret that signs a target's messages; ValueError where it is named and not set."""
+        found = self._credential(f"{name}.secret") or self._set(variable or "")
         if not found and variable:
             raise ValueError(f"no secret: set ${variable}, or credential {name}.secret")
         return Secret(found) if found else None
 
     def value(self, source: KeySource) -> str:
-        """What a Source names; ValueError tells why it is not there, without the value."""
+        """The value that a Source names; ValueError tells why there is none, without the value."""
         if (source.env is None) == (source.file is None):
             raise ValueError('write { env = "VARIABLE" } or { file = "name" }')
         if source.file is not None:
             return self._credential(Path(source.file).name) or self._file(source.file)
-        found = self._env.get(source.env or "", "").strip()
+        found = self._set(source.env or "")
         if not found:
             raise ValueError(f"${source.env} is not set: put the value into it")
         return found
 
     def text(self, name: str) -> str:
-        """A file that is no secret, such as a certificate; ValueError tells what is wrong."""
+        """The text of a file that is no secret, such as a certificate; ValueError without one."""
         path = self._base / Path(name).expanduser()
         try:
             return path.read_text("utf-8")
@@ -74,6 +63,9 @@ class Secrets:
             raise ValueError(f"{path} is not text") from None
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
+
+    def _set(self, variable: str) -> str:
+        return self._env.get(variable, "").strip()
 
     def _credential(self, name: str) -> str | None:
         directory = self._env.get("CREDENTIALS_DIRECTORY")
@@ -94,6 +86,11 @@ class Secrets:
             return _read_secret(path)
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
+
+
+def _variable(name: str, what: str) -> str:
+    """The usual variable for something of a panel, shop or target."""
+    return re.sub(r"\W", "_", name).upper() + f"_{what}"
 
 
 def _read_secret(path: Path) -> str:

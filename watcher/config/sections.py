@@ -1,4 +1,4 @@
-"""The shapes of the configuration: what a file may hold, and what it comes to."""
+"""The structs of the configuration: the tables of a file, and what they are resolved to."""
 
 import re
 from decimal import Decimal
@@ -21,11 +21,11 @@ Target = tuple[str, str]  # a panel, and a service there
 
 
 class Duration(float):
-    """Seconds; written as "90s", "30m", "24h", "30d" or several of them, as "1h30m"."""
+    """Seconds; written as "90s", "30m", "24h", "30d", or combined, as "1h30m"."""
 
 
 class Pause(Duration):
-    """A duration that may be none at all: "0s"."""
+    """A duration that may be "0s"."""
 
 
 class PositiveAmount(Decimal):
@@ -33,7 +33,7 @@ class PositiveAmount(Decimal):
 
 
 class Secret:
-    """Text that no log, error or repr shows: whoever needs it has to `reveal` it."""
+    """Text that no log, error or repr shows; `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -95,7 +95,7 @@ class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeySource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a secret value is, in place of the value: { env = "NAME" } or { file = "name" }."""
+    """Where a secret value is: { env = "NAME" } or { file = "name" }."""
 
     env: str | None = None
     file: str | None = None
@@ -128,47 +128,50 @@ class RuleSection(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-class NotifySection(msgspec.Struct, frozen=True, kw_only=True):
-    """[[notify]]"""
+class TargetSection(msgspec.Struct, frozen=True, kw_only=True):
+    """What [[notify]] and [[events]] have in common."""
 
     name: str | None = None
     url_env: str | None = None
     secret_env: str | None = None
+    allow_http: bool = False
+
+
+class NotifySection(TargetSection, frozen=True, kw_only=True):
+    """[[notify]]"""
+
     on: tuple[str, ...] | None = None
     repeat_every: Duration = Duration(86400)
     format: Literal["json", "text"] = "json"
-    allow_http: bool = False
 
 
-class EventsSection(msgspec.Struct, frozen=True, kw_only=True):
+class EventsSection(TargetSection, frozen=True, kw_only=True):
     """[[events]]"""
 
-    name: str | None = None
-    url_env: str | None = None
-    secret_env: str | None = None
     on: tuple[str, ...] = ("status", "progress")
     panels: tuple[str, ...] | None = None
-    allow_http: bool = False
 
 
-class NotifyTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where people are told of troubles; `secret` is written as whsec_ and Base64."""
+class HttpTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A name, and the URL that messages go to; `secret`, as whsec_ and Base64, signs them."""
 
     name: str
     url: Secret
     secret: Secret | None
+
+
+class NotifyTarget(HttpTarget, frozen=True, kw_only=True):
+    """Where people get notifications."""
+
     on: frozenset[AlertKind]
     on_rules_refusals: bool = True  # also of refills that a rule asked for
     repeat_every: float  # seconds
     format: Literal["json", "text"]
 
 
-class EventsTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a program is told of changed orders; `panels` None is every panel."""
+class EventsTarget(HttpTarget, frozen=True, kw_only=True):
+    """Where a program gets changes of orders; `panels` None is every panel."""
 
-    name: str
-    url: Secret
-    secret: Secret | None
     on: frozenset[ChangeKind]
     panels: frozenset[str] | None
 
@@ -188,7 +191,7 @@ class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """A shop's key, what it may do, and how its ids lead to panels.
+    """A shop's key and rights, and the panels that its ids lead to.
 
     `services` maps its service ids; `offsets` are what is added to a panel's own.
     """
@@ -208,7 +211,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return self.panels[0] if len(self.panels) == 1 else None
 
     def service(self, own: str) -> Target | None:
-        """Where the shop's service leads."""
+        """Return the panel and the service there that the shop's service leads to."""
         if own in self.services:
             return self.services[own]
         if not self.offsets:
@@ -220,7 +223,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return fits[max(fits)], str(number - max(fits))
 
     def own_ids(self, panel: str, service: str) -> list[str]:
-        """What the panel's service is called in the shop."""
+        """Return the shop's ids for the panel's service."""
         named = [own for own, place in self.services.items() if place == (panel, service)]
         usual, number = service, whole(service)
         if panel in self.offsets and number is not None:
@@ -229,7 +232,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One account at one panel, with everything resolved."""
+    """One account at one panel, resolved."""
 
     name: str
     profile: Profile
@@ -237,11 +240,11 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
     key: Secret
     settings: PanelSection
     request: Dialect = PLAIN
-    states_rate: bool = False  # requests_per_minute is the user's word, not the default
+    states_rate: bool = False  # requests_per_minute is in the file, not the default
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the daemon needs to know; durations in seconds."""
+    """The whole configuration; durations in seconds."""
 
     database: Path
     host: str
@@ -257,14 +260,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def amount(text: str) -> PositiveAmount:
-    """Money of "25.00"; ValueError for anything else."""
+    """Read money as "25.00"; ValueError for anything else."""
     if not re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text.strip()):
         raise ValueError(f'{text!r} is not an amount as "25.00"')
     return PositiveAmount(text.strip())
 
 
 def duration(text: str) -> Duration:
-    """Seconds of "90s", "30m", "24h", "30d", "1h30m"; ValueError for anything else."""
+    """Read "90s", "30m", "24h", "30d", "1h30m" as seconds; ValueError for anything else."""
     parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     if not text.strip() or parts is None:
         raise ValueError(f'{text!r} is not a duration as "90s", "30m", "24h", "30d", "1h30m"')
@@ -276,5 +279,5 @@ def duration(text: str) -> Duration:
 
 
 def pause(text: str) -> Pause:
-    """The same, or 0 of "0s"."""
+    """Read a duration that may be "0s"."""
     return Pause(0 if text.strip() == "0s" else duration(text))

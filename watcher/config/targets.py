@@ -1,52 +1,44 @@
-"""Reads [[notify]] and [[events]]: who is told, where, and of what."""
+"""Reads [[notify]] and [[events]]: names, URLs, and what they get."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from watcher.config.hosts import is_loopback
-from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     EventsSection,
     EventsTarget,
     NotifySection,
     NotifyTarget,
     Secret,
+    TargetSection,
 )
 from watcher.config.toml_tables import TomlTables
 from watcher.events.retry_lanes import ChangeKind
 from watcher.events.signatures import secret_of
 from watcher.notify import apprise_channel
 from watcher.notify.alert_state import AlertKind
+from watcher.panels.dialect import split_http
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-_HTTP = ("http", "https")
 Word = TypeVar("Word", bound=StrEnum)
 
 
-def read_notify(
-    tables: TomlTables, secrets: Secrets, raw: dict[str, Any]
-) -> tuple[NotifyTarget, ...]:
+def read_notify(tables: TomlTables, raw: dict[str, Any]) -> tuple[NotifyTarget, ...]:
     """Every good [[notify]]; what is wrong is noted."""
     names: set[str] = set()
     targets = []
-    for number, table in enumerate(tables.tables(raw, "notify"), 1):
-        path = f"notify[{number}]"
-        section = tables.section(NotifySection, table, path)
-        if section is None:
-            continue
-        name = _name(tables, section, f"notify{number}", path, names)
+    for path, section in tables.sections(raw, "notify", NotifySection):
+        name = _name(tables, section, path, names)
         on = (
             frozenset(AlertKind)
             if section.on is None
             else _words(tables, AlertKind, section.on, path)
         )
-        url, secret = _where(tables, secrets, section, name, path)
+        url, secret = _where(tables, section, name, path)
         if url is None:
             continue
-        if _scheme(url) not in _HTTP:
+        if not _is_http(url):
             _check_messenger(tables, section, url, path)
         targets.append(
             NotifyTarget(
@@ -63,27 +55,16 @@ def read_notify(
 
 
 def read_events(
-    tables: TomlTables,
-    secrets: Secrets,
-    raw: dict[str, Any],
-    panels: Mapping[str, object],
-    taken: Collection[str],
+    tables: TomlTables, raw: dict[str, Any], panels: Mapping[str, object], names: set[str]
 ) -> tuple[EventsTarget, ...]:
-    """Every good [[events]]; `taken` are the names of other targets."""
-    names = set(taken)
+    """Every good [[events]]; `names` are those of other targets."""
     targets = []
-    for number, table in enumerate(tables.tables(raw, "events"), 1):
-        path = f"events[{number}]"
-        section = tables.section(EventsSection, table, path)
-        if section is None:
-            continue
-        name = _name(tables, section, f"events{number}", path, names)
+    for path, section in tables.sections(raw, "events", EventsSection):
+        name = _name(tables, section, path, names)
         on = _words(tables, ChangeKind, section.on, path)
-        for panel in section.panels or ():
-            if panel not in panels:
-                tables.note(f"{path}.panels", f"there is no panel {panel!r}")
-        url, secret = _where(tables, secrets, section, name, path)
-        if url is not None and _scheme(url) not in _HTTP:
+        tables.check_panels(section.panels or (), panels, f"{path}.panels")
+        url, secret = _where(tables, section, name, path)
+        if url is not None and not _is_http(url):
             tables.note(f"{path}.url_env", "events go to an http(s) URL only")
         elif url is not None:
             chosen = None if section.panels is None else frozenset(section.panels)
@@ -91,19 +72,11 @@ def read_events(
     return tuple(targets)
 
 
-def _name(
-    tables: TomlTables,
-    section: NotifySection | EventsSection,
-    default: str,
-    path: str,
-    names: set[str],
-) -> str:
-    name = default if section.name is None else section.name
-    if not _NAME.fullmatch(name):
-        tables.note(f"{path}.name", "a name is letters, digits, - and _, 40 at most")
-    if name in names:
-        tables.note(f"{path}.name", f"{name!r} is used twice")
-    names.add(name)
+def _name(tables: TomlTables, section: TargetSection, path: str, names: set[str]) -> str:
+    """The target's name; the usual one is notify1, events2, …"""
+    name = "".join(filter(str.isalnum, path)) if section.name is None else section.name
+    tables.check_name(name, f"{path}.name", "a name")
+    tables.check_new(name, names, f"{path}.name")
     return name
 
 
@@ -111,51 +84,38 @@ def _words(
     tables: TomlTables, kind: type[Word], words: Iterable[str], path: str
 ) -> frozenset[Word]:
     known = {str(word): word for word in kind}
-    for word in words:
-        if word not in known:
-            tables.note(f"{path}.on", f"there is no {word!r}; there are: {', '.join(known)}")
+    tables.check_words(words, known, f"{path}.on")
     return frozenset(known[word] for word in words if word in known)
 
 
 def _where(
-    tables: TomlTables,
-    secrets: Secrets,
-    section: NotifySection | EventsSection,
-    name: str,
-    path: str,
+    tables: TomlTables, section: TargetSection, name: str, path: str
 ) -> tuple[Secret | None, Secret | None]:
-    """URL and secret, None where there is none that can be used. Neither stands in a problem."""
-    url = secret = None
-    try:
-        url = secrets.url(name, section.url_env)
-        _check_url(url, section.allow_http)
-    except ValueError as error:
-        tables.note(f"{path}.url_env", str(error))
-        url = None
-    try:
-        secret = secrets.signing(name, section.secret_env)
-        if secret is not None:
-            secret_of(secret.reveal())
-    except ValueError as error:
-        tables.note(f"{path}.secret_env", str(error))
-    return url, secret
+    """URL and secret, None where there is no good one. Neither is in a message."""
+    url = tables.attempt(f"{path}.url_env", tables.secrets.url, name, section.url_env)
+    problem = None if url is None else _url_problem(url.reveal(), section.allow_http)
+    tables.note_if(f"{path}.url_env", problem)
+    at, secrets = f"{path}.secret_env", tables.secrets
+    secret = tables.attempt(at, secrets.signing, name, section.secret_env)
+    if secret is not None:
+        tables.attempt(at, secret_of, secret.reveal())
+    return None if problem else url, secret
 
 
-def _check_url(url: Secret, allow_http: bool) -> None:
-    scheme = _scheme(url)
-    if scheme not in _HTTP:
-        if not re.match(r"[A-Za-z][\w+.-]*://?\S", url.reveal()):
-            raise ValueError("what stands there is not a URL")
-        return
-    try:
-        parts = urlsplit(url.reveal())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host:
-        raise ValueError("what stands there is not an http(s) URL")
-    if scheme == "http" and not allow_http and not is_loopback(host):
-        raise ValueError("http:// shows all to the network: use https://, or allow_http = true")
+def _url_problem(url: str, allow_http: bool) -> str | None:
+    if not re.match(r"https?:", url, re.IGNORECASE):
+        is_url = re.match(r"[A-Za-z][\w+.-]*://?\S", url)
+        return None if is_url else "what stands there is not a URL"
+    parts = split_http(url)
+    if parts is None:
+        return "what stands there is not an http(s) URL"
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
+        return "http:// shows all to the network: use https://, or allow_http = true"
+    return None
+
+
+def _is_http(url: Secret) -> bool:
+    return _scheme(url) in ("http", "https")
 
 
 def _scheme(url: Secret) -> str:
@@ -163,14 +123,11 @@ def _scheme(url: Secret) -> str:
 
 
 def _check_messenger(tables: TomlTables, section: NotifySection, url: Secret, path: str) -> None:
-    """URLs that are not of the web are Apprise's."""
+    """Note what is wrong with a URL for Apprise: all that are not http(s)."""
     if not apprise_channel.is_there():
         wanted = f"{_scheme(url)[:20]}:// needs Apprise: pip install 'watcher[notify]'"
         tables.note(f"{path}.url_env", wanted)
         return
-    try:
-        apprise_channel.AppriseChannel(url.reveal())
-    except ValueError as error:
-        tables.note(f"{path}.url_env", str(error))
+    tables.attempt(f"{path}.url_env", apprise_channel.AppriseChannel, url.reveal())
     if section.secret_env is not None:
         tables.note(f"{path}.secret_env", "only messages to an http(s) URL are signed")

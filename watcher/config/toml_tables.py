@@ -2,22 +2,38 @@
 
 import difflib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from watcher.config.sections import Duration, Pause, PositiveAmount, amount, duration, pause
+from watcher.config.secrets import Secrets
+from watcher.config.sections import Duration, Pause, PositiveAmount, Secret, amount, duration, pause
+from watcher.errors import ConfigError
 
 BAD: Any = object()
 Section = TypeVar("Section", bound=msgspec.Struct)
+Value = TypeVar("Value")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 class TomlTables:
     """The reading of one file; `problems` are its faults, the dotted key first."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
+        self.secrets = secrets
         self.problems: list[str] = []
+
+    def sections(
+        self, raw: dict[str, Any], name: str, kind: type[Section]
+    ) -> Iterator[tuple[str, Section]]:
+        """Every good [[name]] with its path; what is wrong is noted."""
+        for number, table in enumerate(self.tables(raw, name), 1):
+            path = f"{name}[{number}]"
+            section = self.section(kind, table, path)
+            if section is not None:
+                yield path, section
 
     def section(
         self,
@@ -27,10 +43,9 @@ class TomlTables:
         merged: dict[str, Any] | None = None,
         below: tuple[str, ...] = (),
     ) -> Section | None:
-        """The table's good keys as a section; None where one that it can't do without is missing.
+        """The table's good keys as a section; None where a required one is missing or wrong.
 
-        What is wrong is noted, and what is right is still looked at. `below` are tables in it that
-        are read by themselves.
+        `merged` are its values with the defaults; `below` are tables in it that are read elsewhere.
         """
         if not isinstance(table, dict):
             self.note(path, "a table is wanted here")
@@ -80,13 +95,64 @@ class TomlTables:
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 self.note(f"{path}.{name}".lstrip("."), f"there is no such key{hint}")
 
+    def attempt(self, path: str, read: Callable[..., Value], *args: Any) -> Value | None:
+        """What `read` returns; None (and a note) where it raises ValueError."""
+        try:
+            return read(*args)
+        except ValueError as error:
+            self.note(path, str(error))
+            return None
+
+    def key(self, name: str, path: str, variable: str | None, file: str | None) -> Secret | None:
+        """The key of a panel or shop; None (and a note) where there is none."""
+        where = f"{path}.{'key_file' if file else 'key_env'}"
+        return self.attempt(where, self.secrets.key, name, variable, file)
+
+    def check_name(self, name: str, path: str, what: str) -> bool:
+        good = _NAME.fullmatch(name) is not None
+        self.note_if(path, None if good else f"{what} is letters, digits, - and _, 40 at most")
+        return good
+
+    def check_new(self, name: str, taken: set[str], path: str) -> None:
+        """Note a name that is used twice."""
+        self.note_if(path, f"{name!r} is used twice" if name in taken else None)
+        taken.add(name)
+
+    def check_words(self, words: Iterable[str], known: Collection[str], path: str) -> None:
+        """Note each word that is not known."""
+        for word in words:
+            self.note_if(path, None if word in known else none_of(word, known))
+
+    def check_panels(self, names: Iterable[str], panels: Collection[str], path: str) -> None:
+        """Note each panel that there is not."""
+        for name in names:
+            self.note_if(path, None if name in panels else f"there is no panel {name!r}")
+
+    def note_if(self, path: str, problem: str | None) -> None:
+        """Keep a fault, if there is one."""
+        if problem is not None:
+            self.note(path, problem)
+
     def note(self, path: str, problem: str) -> None:
         """Keep a fault."""
         self.problems.append(f"{path}: {problem}")
 
 
+def read_text(path: Path) -> str:
+    """The file's text; ConfigError where it can't be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
+
+
+def base_of(path: Path, env: Mapping[str, str]) -> Path:
+    """The directory that the database's path is relative to."""
+    return Path(env.get("STATE_DIRECTORY") or path.resolve().parent)
+
+
 def _plain(problem: str, kind: Any) -> str:
-    """Return msgspec's message with what could be written instead."""
+    """Return msgspec's message, with what to write instead where that is known."""
     if found := re.match(r"Invalid enum value '(.*)'", problem):
         return none_of(found[1], _choices(kind))
     if "got `str`" in problem and re.match(r"Expected `(bool|int|float)", problem):
@@ -95,14 +161,14 @@ def _plain(problem: str, kind: Any) -> str:
 
 
 def none_of(value: str, choices: Collection[str]) -> str:
-    """Return that there is no such word, the one that may be meant, and all that there are."""
+    """Return that there is no such word, with the nearest one and all that there are."""
     near = difflib.get_close_matches(value, choices, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"there is no {value!r}; {hint}there are: {', '.join(choices)}"
 
 
 def _choices(kind: Any) -> list[str]:
-    """Return the words that a Literal names, wherever it stands in the type."""
+    """Return the words of a Literal, also of one within another type."""
     if get_origin(kind) is Literal:
         return [str(word) for word in get_args(kind)]
     return [word for part in get_args(kind) for word in _choices(part)]

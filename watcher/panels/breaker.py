@@ -1,24 +1,24 @@
-"""When to leave a panel alone: a circuit breaker, so that one that is down is not hammered.
+"""A circuit breaker: when to send nothing to a panel that is down.
 
 1. Closed: everything may be sent. After FAILURES failures in a row it opens.
-2. Open: nothing is sent until a pause is over; each pause is twice the last, and jittered.
+2. Open: nothing is sent until a pause ends; each pause is twice the last, with jitter.
 3. Half-open: one request, the probe, is under way. Its answer closes, its failure opens again.
 
-A panel that refuses everything opens it at once, with shorter pauses: it lives, and one request in
-two minutes shows soon that somebody has mended the key or the account. Any other answer closes it.
+A panel that refuses everything opens it at once, with shorter pauses: it works, and one request in
+two minutes soon shows that the key or the account is in order again. Any other answer closes it.
 Times are seconds of the caller's clock. Pattern: M. Nygard, "Release It!" (2007), chapter 5.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
 
-FAILURES = 3  # in a row: a stray one is no reason to stop
+FAILURES = 3  # in a row: a single one is no reason to stop
 PAUSE = (5.0, 300.0)  # seconds: the first pause and the longest
 REFUSES_PAUSE = (5.0, 120.0)
-JITTER = 0.2  # share of a pause that is added at random: panels that fell together rise apart
-PROBE_LASTS = 60.0  # seconds after which a probe of which nothing was heard is given up
-ACT_WAITS = (5.0, 60.0)  # seconds that actions leave to reads, after a failure and while open
-_LOOK_AGAIN = 1.0  # seconds until those look again that wait for a probe's end
+JITTER = 0.2  # share of a pause that is added at random, so that panels are not all tried together
+PROBE_LASTS = 60.0  # seconds after which a probe without an answer is given up
+ACT_WAITS = (5.0, 60.0)  # seconds that actions wait for reads, after a failure and while open
+_LOOK_AGAIN = 1.0  # seconds until a request that waits for a probe is tried again
 
 
 class BreakerState(StrEnum):
@@ -30,7 +30,7 @@ class BreakerState(StrEnum):
 
 
 class Breaker:
-    """One panel's breaker. `jitter` gives numbers from 0 to 1."""
+    """One panel's breaker. `jitter` returns numbers from 0 to 1."""
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
@@ -41,14 +41,14 @@ class Breaker:
         self._until = float("-inf")  # open: a probe may be sent; half-open: it is given up
 
     def open_until(self) -> float | None:
-        """When the panel is asked again; None where it is not left alone."""
+        """Return when the pause ends; None where the breaker is not open."""
         return self._until if self.state is BreakerState.OPEN else None
 
     def wait(self, now: float, *, acts: bool) -> float | None:
-        """None where a request may be sent, else when to come again. Changes nothing.
+        """Return None where a request may be sent, else when to try again. Changes nothing.
 
-        What costs or changes something goes after a read has shown that the panel is well, as
-        what became of it can't be known if it fails; it goes by itself if no read does that.
+        The outcome of an action that fails can't be known. So after a failure actions wait until a
+        read is answered, and are sent anyway where no read is.
         """
         if self.state is BreakerState.HALF_OPEN:
             return None if now >= self._until else min(self._until, now + _LOOK_AGAIN)
@@ -65,18 +65,18 @@ class Breaker:
         return min(at, now + after_failure) if acts else at
 
     def sent(self, now: float) -> None:
-        """A request that `wait` allowed goes out."""
+        """Note that a request was sent, as `wait` allowed."""
         if self.state is not BreakerState.CLOSED:
             self.state = BreakerState.HALF_OPEN
             self._until = now + PROBE_LASTS
 
     def answered(self) -> None:
-        """The panel answered: it is well."""
+        """The panel answered: close."""
         self.state = BreakerState.CLOSED
         self.failures = self._openings = 0
 
     def failed(self, now: float) -> None:
-        """The panel did not answer, or with nonsense."""
+        """The panel did not answer, or not in a known form."""
         self.failures += 1
         self._failed_at = now
         probed = self.state is BreakerState.HALF_OPEN
@@ -84,14 +84,14 @@ class Breaker:
             self._open(now, PAUSE)
 
     def refuses(self, now: float) -> None:
-        """The panel refuses everything."""
+        """The panel refuses everything: open."""
         self.failures += 1
         self._failed_at = now
         if self.state is not BreakerState.OPEN:
             self._open(now, REFUSES_PAUSE)
 
     def resume(self, now: float) -> None:
-        """End the pause: someone wants the panel tried at once."""
+        """End the pause: the panel is to be tried at once."""
         if self.state is BreakerState.OPEN:
             self._until = min(self._until, now)
             self._openings = 0

@@ -4,7 +4,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -62,12 +62,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return f"Dialect(body={self.body!r}, …)"
 
     def encode(self, key: str, action: str, params: Mapping[str, str]) -> bytes:
-        """A request's body."""
+        """Return a request's body."""
         encode = encode_json if self.body == "json" else encode_form
         return encode(key, action, params, self.fields)
 
     def all_headers(self, usual: Mapping[str, str]) -> dict[str, str]:
-        """The headers of every request: `usual` where nothing else is given."""
+        """Return the headers of every request: `usual`, except those that are given."""
         base = {**usual, "Content-Type": _CONTENT_TYPES[self.body]}
         if self.user_agent is not None:
             base["User-Agent"] = self.user_agent
@@ -75,14 +75,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return {name: base[name] for name in base if name.lower() not in given} | self.headers
 
     def secrets(self, url: str) -> list[str]:
-        """What no message may repeat of this, and of the query of the panel's URL."""
+        """Return what no message may contain: of this, and of the query of the panel's URL."""
         proxy = urlsplit(self.proxy or "")
         words = [unquote(word) for word in (proxy.password, proxy.username) if word]
         values = [*self.headers.values(), *self.fields.values(), *query_of(url).values(), *words]
         return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
     def trusted(self) -> ssl.SSLContext | bool:
-        """The certificates that a panel's own is checked against; True is the system's."""
+        """Return the certificates that the panel's is checked with; True for the system's."""
         return True if self.ca is None else trusting(self.ca)
 
 
@@ -90,7 +90,7 @@ PLAIN = Dialect()
 
 
 def trusting(pem: str) -> ssl.SSLContext:
-    """A context that trusts these certificates only; ValueError where there is none."""
+    """Return a context that trusts only these certificates; ValueError where there is none."""
     try:
         context = ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError):
@@ -99,7 +99,7 @@ def trusting(pem: str) -> ssl.SSLContext:
 
 
 def header_problem(name: str, value: str) -> str | None:
-    """Why a header can't be sent; the value, which may be secret, does not stand in it."""
+    """Return why a header can't be sent, without its value, which may be secret."""
     if not _HEADER.fullmatch(name):
         return "this is not a header's name"
     if name.lower() in _OWN_HEADERS:
@@ -110,7 +110,7 @@ def header_problem(name: str, value: str) -> str | None:
 
 
 def field_problem(name: str, value: str) -> str | None:
-    """Why a field can't be sent in every request."""
+    """Return why a field can't be sent in every request."""
     if not _FIELD.fullmatch(name):
         return "a field's name is letters, digits, - and _, and begins with a letter"
     if is_own(name):
@@ -123,31 +123,37 @@ def field_problem(name: str, value: str) -> str | None:
 
 
 def proxy_problem(proxy: str) -> str | None:
-    """Why this can't be the proxy; it may hold a password, which does not stand in it."""
-    try:
-        parts = urlsplit(proxy)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
+    """Return why this can't be the proxy, without its password."""
+    parts = split_http(proxy)
+    if parts is None:
         return 'a proxy is written "http://host:port"'
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return 'nothing comes after the port: a proxy is written "http://host:port"'
     return None
 
 
+def split_http(url: str) -> SplitResult | None:
+    """The parts of an http(s) URL with a host and a good port; None where it is none."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # which raises ValueError where it is no number
+    except ValueError:
+        return None
+    return parts if host and parts.scheme in ("http", "https") else None
+
+
 def is_own(name: str) -> bool:
-    """Whether the protocol has a parameter of this name, or of one that may be read as it."""
+    """Whether the protocol has a parameter of this name, or of one that PHP reads as it."""
     return re.sub(r"[^a-z0-9]", "", name.casefold()) in _OWN_FIELDS
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters that stand in a panel's URL."""
+    """Return the parameters in a panel's URL."""
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 
 def shown_url(url: str) -> str:
-    """A panel's URL for people: a user, a password and a query may be private."""
+    """Return a panel's URL for people, without user, password and query."""
     before, mark, _ = url.partition("?")
     scheme, slashes, rest = before.partition("://")
     host, slash, path = rest.partition("/")

@@ -1,6 +1,4 @@
-"""The line to a panel: who asks it anything goes through here, so that its pace and its health
-are known in one place.
-"""
+"""The gateway to a panel: every request goes through it, so one place knows pace and health."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,23 +9,22 @@ from watcher.common.wording import utc
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
-from watcher.panels.health import GENERAL, READS, HealthState, PanelHealth
+from watcher.panels.health import ANSWERS, GENERAL, READS, HealthState, PanelHealth
 from watcher.panels.pacing import Pace, RequestLane
 
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
-_ANSWERS = (RateLimited, Refused, Unreadable)  # the panel lives
-_NOT_SLOW = (*_ANSWERS, NotSent)
-_LOOK_AGAIN = 1.0  # seconds until those look again that wait for a probe's end
+_NOT_SLOW = (*ANSWERS, NotSent)
+_LOOK_AGAIN = 1.0  # seconds until a request that waits for a probe is tried again
 
 
 class PanelGateway:
     """One panel's client, pace, breaker and health.
 
-    `on_probe` is called when a request is wanted that shows how the panel is, `on_recovered` when
-    it no longer refuses everything.
+    `on_probe` is called when a probe of the panel is wanted, `on_recovered` when it no longer
+    refuses everything.
     """
 
     def __init__(
@@ -54,16 +51,16 @@ class PanelGateway:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, in one sentence; None while the panel is well."""
+        """What is wrong, in one sentence; None while nothing is."""
         return self.health.problem
 
     @property
     def is_undecided(self) -> bool:
-        """Whether a refusal may be the panel's, or is: then it tells nothing of what was asked."""
+        """Whether a refusal is or may be the panel's: then it tells nothing of the orders."""
         return self.health.refuses or self.health.doubts(self.clock())
 
     def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
-        """None where one request may be sent now (and is counted), else when to come again."""
+        """Return None where one request may be sent now (and count it), else when to try again."""
         again_at = self.breaker.wait(now, acts=lane is RequestLane.ACT)
         if again_at is None and lane is not RequestLane.PROBE and self.is_undecided:
             again_at = now + _LOOK_AGAIN  # the probe's turn
@@ -75,18 +72,18 @@ class PanelGateway:
         return again_at
 
     def paused_until(self, now: float) -> float | None:
-        """Until when nothing is sent, because the panel failed or asked for it."""
+        """When the pause ends that the panel asked for or failed into; None without one."""
         until = max(self.pace.pause_until, self.breaker.open_until() or 0.0)
         return until if until > now else None
 
     def resume(self) -> None:
-        """Try the panel at once, whatever it has failed at."""
+        """End every pause: try the panel at once."""
         self.breaker.resume(self.clock())
         self.pace.resume()
         self.health.settled()
 
     def was_pace(self, text: str) -> None:
-        """A refusal in these words went away by waiting: from now on it slows down."""
+        """Take refusals in these words for a rate limit: one went away by waiting."""
         log.info("panel.limit_words", panel=self.name, words=text)
         self.health.was_pace(text)
         now = self.clock()
@@ -100,10 +97,10 @@ class PanelGateway:
         order: str | None = None,
         was_known: bool = False,
     ) -> Answer:
-        """Await one request that `take` has granted. Its PanelError passes through.
+        """Await one request that `take` has granted. Raises its PanelError.
 
         `call` is its kind; `order` the only order that it is about, `was_known` if the panel has
-        told of that before.
+        answered for that before.
         """
         sent_at = self.clock()
         try:
@@ -117,7 +114,7 @@ class PanelGateway:
         return answer
 
     def _seen(self, call: str, error: PanelError) -> PanelError:
-        """The failure; a refusal in words that have shown to be a limit's, as a limit."""
+        """Return the failure; a refusal in words known for a limit, as RateLimited."""
         if call in READS and isinstance(error, Refused):
             now = self.clock()
             if self.health.is_limit(str(error), now, self.pace.rate.passed(now)):
@@ -132,7 +129,7 @@ class PanelGateway:
             if call not in GENERAL:  # these have limits of their own
                 self.pace.refused(now, error.retry_after, sent_at=sent_at)
         elif self.breaker.state is BreakerState.CLOSED and not isinstance(error, _NOT_SLOW):
-            # One that no byte reached was not too slow; one that is down, not slower for us.
+            # A panel that was not reached is not too slow; nor is one that is down.
             self.pace.failed()
         self._ended(call, error, sent_at, order, was_known=was_known, passed=passed)
         if isinstance(error, (Refused, Unreadable)) and not self.is_undecided:
@@ -153,7 +150,7 @@ class PanelGateway:
         health.ended(
             call, error, now, sent_at=sent_at, order=order, was_known=was_known, passed=passed
         )
-        if error is not None and not isinstance(error, _ANSWERS):
+        if error is not None and not isinstance(error, ANSWERS):
             self.breaker.failed(now)
         elif health.refuses:
             self.breaker.refuses(now)
@@ -166,7 +163,7 @@ class PanelGateway:
             self.on_recovered()
 
     def _tell(self, error: PanelError | None) -> None:
-        """Log what changes, not every request."""
+        """Log changes of health, not every request."""
         health, state = self.health, self.health.state
         problem = health.problem
         before, self._told_health = self._told_health, state
@@ -185,7 +182,7 @@ class PanelGateway:
         self._tell_breaker()
 
     def _tell_breaker(self) -> None:
-        """Log where the breaker begins and ends to be open; its probes are no news."""
+        """Log when the breaker opens and closes, not its probes."""
         state = self.breaker.state
         if state is BreakerState.HALF_OPEN or state is self._told:
             return

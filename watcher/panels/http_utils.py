@@ -1,4 +1,4 @@
-"""What HTTP brings beside an answer: its size, its headers, and our key where it is repeated."""
+"""HTTP helpers: body sizes, Retry-After, redirections, failures, and keys in answers."""
 
 import time
 from datetime import UTC
@@ -9,19 +9,21 @@ import aiohttp
 import msgspec
 
 from watcher.common.transport import failure
-from watcher.errors import Redirected, RemoteFault
+from watcher.errors import NotSent, Redirected, RemoteFault
 from watcher.panels.dialect import shown_url
 from watcher.panels.protocol import clean
 from watcher.panels.protocol.answers import pause
 
 MIB = 1024 * 1024
+# An invalid host name raises UnicodeError when it is resolved.
+_UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
 _LARGEST_ERROR = MIB
-# Characters: a shorter key, as in demos, can be a part of ordinary words, or of any text at all.
+# Characters: a shorter key, as in demos, can be a part of ordinary words.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
 
 
 class SecretText:
-    """A key and what else requests carry that may be secret, however an answer repeats it."""
+    """A key and the other secrets of requests, in every form that an answer may repeat."""
 
     def __init__(self, key: str, *others: str) -> None:
         secrets = [one for one in (key, *others) if len(one) >= _SHORTEST_SECRET]
@@ -31,13 +33,13 @@ class SecretText:
         self._in_bodies = [one.encode() for secret in real for one in _spellings(secret)]
 
     def without(self, body: bytes) -> bytes:
-        """An answer without the key; before it is decoded, so that no clipping leaves a part."""
+        """Remove the key from an answer, before decoding, so that clipping leaves no part of it."""
         for spelling in self._in_bodies:
             body = body.replace(spelling, b"[key]")
         return body
 
     def redact(self, text: str) -> str:
-        """A message without the key."""
+        """Remove the key from a message."""
         for spelling in self._spellings:
             text = text.replace(spelling, "[key]")
         return text
@@ -49,7 +51,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    """The body, given up as soon as it is too large."""
+    """Read the body, up to `largest` bytes."""
     if (response.content_length or 0) > largest:
         raise RemoteFault(f"an answer of {response.content_length} bytes")
     body = bytearray()
@@ -61,7 +63,7 @@ async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 async def best_effort(response: aiohttp.ClientResponse) -> bytes:
-    """An error's body: the status counts without it."""
+    """Read an error's body, as far as that works: the status counts without it."""
     try:
         return await whole(response, _LARGEST_ERROR)
     except (RemoteFault, aiohttp.ClientError):
@@ -69,7 +71,7 @@ async def best_effort(response: aiohttp.ClientResponse) -> bytes:
 
 
 def retry_after(header: str | None, date: str | None = None) -> float | None:
-    """Seconds, given as such or as a date: that is by the sender's clock, which `date` tells."""
+    """Read Retry-After as seconds; a date counts from the sender's clock, which is `date`."""
     text = (header or "").strip()[:64]
     try:
         seconds = float(text) if text.isdecimal() else _timestamp(text) - _clock(date)
@@ -79,7 +81,7 @@ def retry_after(header: str | None, date: str | None = None) -> float | None:
 
 
 def _clock(date: str | None) -> float:
-    """What the sender's clock shows; ours, where it does not say."""
+    """Return the sender's time; ours, where it does not say."""
     try:
         return _timestamp((date or "").strip()[:64])
     except (ValueError, TypeError, OverflowError):
@@ -92,10 +94,10 @@ def _timestamp(text: str) -> float:
 
 
 def redirected(status: int, location: str | None, asked: str) -> Redirected:
-    """Return what to raise for a redirection: where it leads, as far as that may be shown.
+    """Return what to raise for a redirection, with its target as far as that may be shown.
 
-    Nothing is sent on by itself: the key would go wherever an answer says. The whole URL is shown
-    only where it is the one that was asked for, with another scheme, "www." or slash at the end.
+    None is followed: the key would go wherever an answer says. The whole URL is shown only where it
+    is the one that was asked for, with another scheme, "www." or slash at the end.
     """
     target = _target(location, asked)
     if target is None:
@@ -135,6 +137,15 @@ def _bare(host: str | None) -> str:
     return (host or "").removeprefix("www.")
 
 
-def cause(error: BaseException) -> str:
-    """What a library says of a failure."""
-    return clean(failure(error))
+def transport_fault(error: Exception, url: str, connect_within: float) -> Exception:
+    """Return what to raise for a library's error: NotSent only where no byte was sent."""
+    host, cause = urlsplit(url).hostname, clean(failure(error))
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return NotSent(f"no connection to {host} within {connect_within:g} s")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        return NotSent(f"no connection to {host}: {cause}")
+    if isinstance(error, _UNUSABLE_URL) and not isinstance(error, UnicodeDecodeError):
+        return NotSent("its URL can't be used")
+    return (
+        error if isinstance(error, TimeoutError) else RemoteFault(f"the connection broke: {cause}")
+    )

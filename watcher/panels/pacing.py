@@ -1,19 +1,19 @@
-"""How fast to ask a panel: evenly spaced requests, and the pauses that it asks for.
+"""Pacing: evenly spaced requests to a panel, and the pauses that it asks for.
 
-Nothing here sleeps: `take` grants a request or tells when to come again.
+Nothing here sleeps: `take` grants a request, or returns when to try again.
 """
 
 from enum import Enum
 
 from watcher.panels.rate import Rate
 
-ACT_SHARE = 0.15  # of the rate, set aside for refills, cancels and submissions
+ACT_SHARE = 0.15  # of the rate, reserved for refills, cancels and submissions
 _ACT_CREDIT = 3.0  # requests that may be saved up of it
 _TIMER_DELAY = 0.25  # seconds; a loop that is busy comes late as well
 
 
 class RequestLane(Enum):
-    """Who asks: reads, what costs or changes something, or what finds out how the panel is."""
+    """The kind of a request: a read, an action, or a probe of the panel's health."""
 
     READ = "read"
     ACT = "act"
@@ -21,7 +21,7 @@ class RequestLane(Enum):
 
 
 class Pace:
-    """The pace of one panel. Every time is in seconds of the caller's clock."""
+    """The pace of one panel. Times are seconds of the caller's clock."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
@@ -31,7 +31,7 @@ class Pace:
         self.pause_until = 0.0
 
     def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
-        """None where one request may be sent now (and is counted), else the time to come again."""
+        """Return None where one request may be sent now (and count it), else when to try again."""
         if self.pause_until > now:
             return self.pause_until
         if self._next > now and (lane is not RequestLane.ACT or not self._spend_credit(now)):
@@ -46,7 +46,7 @@ class Pace:
         self.rate.succeeded(now)
 
     def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
-        """The panel refused for being asked too fast, at a request that left at `sent_at`."""
+        """The panel refused a request, sent at `sent_at`, for too many of them."""
         pause = self.rate.refused(now, retry_after, sent_at=sent_at)
         self.pause_until = max(self.pause_until, now + pause)
 
@@ -55,7 +55,7 @@ class Pace:
         self.rate.failed()
 
     def resume(self) -> None:
-        """Forget a pause that the panel asked for: someone wants it tried at once."""
+        """End the pause that the panel asked for: it is to be tried at once."""
         self.pause_until = 0.0
 
     @property
@@ -63,7 +63,7 @@ class Pace:
         return 60.0 / self.rate.per_minute
 
     def _spend_credit(self, now: float) -> bool:
-        """Actions go ahead of waiting reads for their share of the rate."""
+        """Let an action go before waiting reads, within the share of actions."""
         earned = max(0.0, now - self._credited_at) / self._interval * ACT_SHARE
         self._credit = min(_ACT_CREDIT, self._credit + earned)
         self._credited_at = now

@@ -1,4 +1,4 @@
-"""What each kind of panel's API can do: the shipped profiles, read from profiles.toml."""
+"""What each kind of panel API can do: the shipped profiles, from profiles.toml."""
 
 import tomllib
 from functools import cache
@@ -24,9 +24,9 @@ CAPABILITIES = (
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a panel's API can do.
 
-    `has` holds words of CAPABILITIES; `batch` is the most ids a request may carry;
-    `service_fields` are the columns of a price list row beyond those that every panel sends;
-    `request` is how it wants to be asked, as [panels.<name>.request] in a configuration.
+    `has` holds words of CAPABILITIES; `batch` is the most ids that a request may carry;
+    `service_fields` are the columns of a price list beyond those that every panel sends;
+    `request` is the form of requests, as [panels.<name>.request] in a configuration.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def altered(
         self, *, has: tuple[str, ...] = (), lacks: tuple[str, ...] = (), batch: int | None = None
     ) -> "Profile":
-        """This profile with one account's differences from it."""
+        """Return this profile with the differences of one account."""
         return msgspec.structs.replace(
             self, has=(self.has | set(has)) - set(lacks), batch=batch or self.batch
         )
@@ -50,7 +50,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @cache
 def shipped() -> dict[str, Profile]:
-    """Every profile that comes with watcher, by name."""
+    """Return every profile that comes with watcher, by name."""
     text = resources.files(__package__).joinpath("profiles.toml").read_text("utf-8")
     tables = tomllib.loads(text)
     return {

@@ -1,14 +1,14 @@
-"""How many requests a minute a panel allows: nobody says, so it is learnt from its refusals.
+"""How many requests a minute a panel allows, learnt from its refusals.
 
-1. While nothing is known the rate doubles a minute of use, up to the first refusal.
-2. A refusal tells the ceiling: what passed in the last minute. Go on at 90 % of it, then grow by
-   10 % a minute, but by 1 % near the ceiling.
+1. While nothing is known, the rate doubles with each minute of use, until the first refusal.
+2. A refusal shows the ceiling: the requests that passed in the last minute. Continue at 90 % of it,
+   then grow by 10 % a minute, but by 1 % near the ceiling.
 3. Refused again at once: slow down by 30 % and pause for more than a minute. If that happens
-   twice at one ceiling, with a rate not far too high, the panel blocks after a refusal: for a day
-   pause as long at once, and grow by 0.5 % near the ceiling.
+   twice at one ceiling, with a rate that is not far too high, the panel blocks after a refusal. For
+   a day, pause as long at the first refusal, and grow by 0.5 % near the ceiling.
 
-Growth is a use's, not the clock's: a rate that is not used proves nothing. After CUBIC (S. Ha,
-I. Rhee, L. Xu, 2008): slow near the rate at which it last went wrong, fast far from it.
+A rate grows with its use, not with time: one that is not used proves nothing. After CUBIC (S. Ha,
+I. Rhee, L. Xu, 2008): grow slowly near the last refused rate, fast far from it.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ _PUNISHES_FOR = 86400.0
 
 
 class RememberedRate(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worth remembering: requests a minute; `ceiling` is None before the first refusal."""
+    """What is saved: requests a minute; `ceiling` is None before the first refusal."""
 
     rate: float
     ceiling: float | None = None
@@ -39,7 +39,7 @@ class RememberedRate(msgspec.Struct, frozen=True, kw_only=True):
 def start_of(
     most: float, *, stated: bool, remembered: RememberedRate | None, now: float = float("inf")
 ) -> RememberedRate:
-    """What to begin with: what was learnt, else a rate that a user has stated, else START."""
+    """Return the first rate: the learnt one, else one that the user has stated, else START."""
     if remembered is not None and remembered.ceiling is not None:
         until = min(remembered.punishes_until, now + _PUNISHES_FOR)
         return msgspec.structs.replace(remembered, punishes_until=until)
@@ -49,7 +49,7 @@ def start_of(
 
 
 class Rate:
-    """The rate at which one panel is asked, never above `most`."""
+    """The rate of requests to one panel, never above `most`."""
 
     def __init__(self, most: float, learnt: RememberedRate) -> None:
         self._most = most
@@ -70,13 +70,13 @@ class Rate:
 
     @property
     def learnt(self) -> RememberedRate:
-        """What to remember."""
+        """Return what to save."""
         return RememberedRate(
             rate=self._rate, ceiling=self._ceiling, punishes_until=self._punishes_until
         )
 
     def passed(self, now: float) -> int:
-        """How many requests were answered in the last minute."""
+        """Return how many requests were answered in the last minute."""
         self._forget(now)
         return len(self._passed)
 
@@ -89,9 +89,9 @@ class Rate:
         self._set(self._rate * self._growth(now) ** (1.0 / self._rate))
 
     def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> float:
-        """The panel refused for being asked too fast; gives the seconds to leave it alone for."""
+        """The panel refused for too many requests; return the seconds to pause."""
         if self._refused_at is not None and sent_at < self._refused_at:
-            return retry_after or 0.0  # under way when the first was refused: known already
+            return retry_after or 0.0  # it was under way when the first was refused
         again = self._refused_at is not None
         self._refused_at = now
         if again:
@@ -103,10 +103,10 @@ class Rate:
         return _LONG_PAUSE if again or now < self._punishes_until else _FIRST_PAUSE
 
     def failed(self) -> None:
-        """The panel failed at a request, maybe under the load: slow down once until it answers.
+        """The panel failed at a request, maybe for its load: slow down once until it answers.
 
-        More would punish us for an outage, which is the breaker's: a rate that was cut at each
-        probe of an hour would take hours to grow again.
+        Only once, since outages are the breaker's: a rate that is cut at each probe of an hour
+        takes hours to grow again.
         """
         if self._failing:
             return

@@ -1,4 +1,4 @@
-"""Values that a panel sends and that can't be read: each is counted, each field told once."""
+"""Values of panels that can't be read: each is counted, each field is logged once."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ log = structlog.get_logger()
 
 
 class UnreadValues:
-    """One panel's; `count(action, field)` counts a value."""
+    """The unread values of one panel; `count(action, field)` counts a value."""
 
     def __init__(self, panel: str, count: Callable[[str, str], None]) -> None:
         self._panel = panel
@@ -16,7 +16,7 @@ class UnreadValues:
         self._told: set[tuple[str, str]] = set()
 
     def note(self, action: str, field: str, value: str) -> None:
-        """The field of an answer to the action has a value that can't be read."""
+        """Note a value of an answer to the action that can't be read."""
         self._count(action, field)
         if (action, field) not in self._told:
             self._told.add((action, field))

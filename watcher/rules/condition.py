@@ -1,7 +1,7 @@
-"""Conditions: CEL over what is known of an order, its service and its panel.
+"""Conditions: CEL over an order, its service and its panel.
 
 CEL is the Common Expression Language (https://cel.dev). It has no static types here, so a
-condition is checked by its names, its literals and by trying it on sample orders.
+condition is checked by its names, its literals and by evaluating it for sample orders.
 """
 
 import re
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _engine() -> Any:
-    """CEL's compiled module alone: its package imports a whole command line (0.2 s, 26 MB)."""
+    """Import only CEL's compiled module: its package imports a command line (0.2 s, 26 MB)."""
     package = find_spec("cel")
     spec = PathFinder.find_spec("cel.cel", package.submodule_search_locations if package else None)
     if spec is None or spec.loader is None:
@@ -45,14 +45,14 @@ def _engine() -> Any:
 
 _cel = sys.modules.get("cel.cel") or _engine()
 
-RELOOK = 300.0  # seconds after which a condition on `now` is tried again
+RELOOK = 300.0  # seconds after which a condition on `now` is evaluated again
 _MARGIN = 0.001  # past a threshold: conditions compare with > as well as >=
 
 
 class Condition:
     """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used.
 
-    Evaluating it takes some milliseconds at the most: `costs` sees to that.
+    An evaluation takes some milliseconds at most: `costs` checks that.
     """
 
     def __init__(self, text: str) -> None:
@@ -76,15 +76,15 @@ class Condition:
         self._try_samples()
 
     def excludes(self, order: Order) -> bool:
-        """Whether the status alone makes it false, whatever else is or becomes known."""
+        """Whether the status alone makes it false."""
         return self._statuses is not None and order.status not in self._statuses
 
     def holds(
         self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> bool:
-        """Whether it is true; raises UnknownValue or ConditionFailed where that can't be told.
+        """Whether it is true; raises UnknownValue or ConditionFailed where that can't be decided.
 
-        An order whose age is not known exactly must fit at every age that it may have.
+        For an order whose age is not known exactly it must be true at every age that is possible.
         """
         if not self._is_true(order, rule_context, past, now):
             return False
@@ -110,7 +110,7 @@ class Condition:
     def values(
         self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> str:
-        """What it looks at and finds, for people: "order.status = partial, …"."""
+        """Return the values that it reads, for people: "order.status = partial, …"."""
         facts = self._facts(order, rule_context, past, now)
         return ", ".join(
             f"{name}.{field} = {_readable(value)}"
@@ -120,7 +120,7 @@ class Condition:
         )
 
     def next_look(self, order: Order, now: float) -> float | None:
-        """When time alone could change the answer: None where it can't."""
+        """Return when time alone could change the result; None where it can't."""
         if self.excludes(order):
             return None
         if self.moves_with_time:
@@ -141,7 +141,7 @@ class Condition:
     def _facts(
         self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> dict[str, Any]:
-        """Just the values that the condition names: turning values into CEL's is what costs."""
+        """Return only the values that the condition names: the conversion to CEL's is slow."""
         facts: dict[str, Any] = {}
         if self.fields["order"]:
             facts["order"] = {n: ORDER[n](order, past, now) for n in self.fields["order"]}
@@ -181,7 +181,7 @@ class Condition:
 
 
 class UnknownValue(Exception):
-    """The condition needs values that are not known of this order; `names` are theirs."""
+    """The condition needs values of this order that are not known: `names`."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(", ".join(names))
@@ -205,7 +205,7 @@ _DATE_PARTS = frozenset(
     "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes"
     " getSeconds getMilliseconds".split()
 )
-# With these a time-based condition can turn at other moments than at its durations' ends.
+# With these a condition can change at other times than at the ends of its durations.
 _ARITHMETIC = _DATE_PARTS | {"_+_", "_-_", "_*_", "_/_", "_%_", "int", "string"}
 _FUNCTIONS = _DATE_PARTS | frozenset(
     "size contains startsWith endsWith matches duration timestamp string int uint double bool"
@@ -239,17 +239,17 @@ def _check_names(program: "cel.Program", text: str, bare: str) -> None:
 
 
 def _compared_statuses(text: str) -> list[str]:
-    """Every word that order.status is compared with: a misspelt one would never be true."""
+    """Return every word that order.status is compared with, to find misspelt ones."""
     single = re.findall(r"\border\.status\s*[!=]=\s*['\"]([^'\"]*)['\"]", text)
     lists = re.findall(r"\border\.status\s+in\s+\[([^\]]*)\]", text)
     return single + [word[1:-1] for words in lists for word in _LITERAL.findall(words)]
 
 
 def _required_statuses(text: str) -> frozenset[str] | None:
-    """The statuses of which the order must have one for it to be true, None where that's open.
+    """Return the statuses of which an order must have one; None where the text does not say.
 
-    Found where the text begins with `order.status == '…' && ` or `order.status in ['…', …] && `,
-    or is no more than that, and joins nothing by `||` or `?`: a false part makes the whole false.
+    It does where it begins with `order.status == '…' && ` or `order.status in ['…', …] && `, or is
+    no more than that, and has no `||` or `?`: then a false part makes the whole false.
     """
     bare = _LITERAL.sub("''", text)
     if "||" in bare or "?" in bare:
@@ -261,7 +261,7 @@ def _required_statuses(text: str) -> frozenset[str] | None:
 
 
 def _durations(text: str) -> tuple[float, ...]:
-    """Every duration('…') in the text, in seconds."""
+    """Return every duration('…') in the text, in seconds."""
     seconds = []
     for literal in _DURATION.findall(text):
         try:
@@ -273,7 +273,7 @@ def _durations(text: str) -> tuple[float, ...]:
 
 
 def _clear(error: Exception) -> str:
-    """The engine's first line, without its advice."""
+    """Return the first line of the engine's message, without its advice."""
     return str(error).strip().splitlines()[0].split(" CEL does not coerce")[0][:200]
 
 

@@ -1,7 +1,7 @@
-"""The rules over orders: what they decide now, and what they have done so far.
+"""The rule engine: what every rule decides for orders now.
 
-Holds in memory all that decisions depend on beyond the order itself. What a verdict wants is
-reserved at once, so that no other look at the order wants the same before it is on record.
+Keeps in memory all that decisions depend on beyond the order itself. What a verdict plans is
+reserved at once, so that no other evaluation plans it again before it is recorded.
 """
 
 from collections import Counter, defaultdict
@@ -23,15 +23,14 @@ from watcher.model import (
     RuleAction,
     Service,
 )
-from watcher.rules.brake import Brake
+from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.rule import Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
-FAILURES_IN_A_ROW = 20  # looks at which a condition could not be evaluated, until it is left out
+FAILURES_IN_A_ROW = 20  # evaluations of a rule, until it is switched off
 
 Key = tuple[str, str]  # panel, order id
-Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, order id
 # Reasons for which the condition was not evaluated to the end.
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
@@ -39,26 +38,24 @@ _SAYS_NOTHING = frozenset(
 
 
 class RuleOutcome(msgspec.Struct):
-    """What the rules want: each firing with the action it plans, if it plans one."""
+    """What the rules decided: each firing, with the action that it plans, if any."""
 
     firings: list[Firing] = []
     plans: list[ActionPlan] = []
-    before: dict[Fired, FiringHistory] = {}  # what was known of what has now fired
+    before: dict[Fired, FiringHistory] = {}  # the firing's history, to take it back
     looks: list[tuple[Order, float | None]] = []
-    held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just taken hold
+    held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just stopped it
     failures: list[tuple[Order, Decision]] = []
     switched_off: list[tuple[str, str]] = []  # (rule, why)
 
 
 class RuleEngine:
-    """Every rule, and what it knows.
-
-    Real firings and those of dry runs are counted apart: a rule that was tried begins anew.
-    """
+    """Every rule, and what its decisions depend on."""
 
     def __init__(self, rules: Sequence[Rule] = (), hindsight: Hindsight | None = None) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.hindsight = hindsight or Hindsight()
+        self.memory = FiringMemory(self.hindsight)
         self.services: dict[str, dict[str, Service]] = {}
         self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
         self.balances: dict[str, Balance] = {}
@@ -67,15 +64,13 @@ class RuleEngine:
         self.failures: Counter[str] = Counter()
         self.switched_off: dict[str, str] = {}  # rule -> why its condition can't be evaluated
         self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
-        self._past: dict[Fired, FiringHistory] = {}
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
-        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
         self._failing: Counter[str] = Counter()  # rule -> failures in a row
 
     def take_rules(self, rules: Sequence[Rule]) -> None:
-        """From now on these rules; those that were switched off have their chance again."""
+        """Replace the rules; those that were switched off are tried again."""
         self.rules = tuple(rules)
         self.switched_off.clear()
         self._failing.clear()
@@ -83,19 +78,16 @@ class RuleEngine:
     # --- what has happened ---
 
     def remember(self, firings: Iterable[Firing], now: float) -> None:
-        """Firings of the last hour, from the database: the brakes count them."""
-        for firing in firings:
-            brake = self._brakes[firing.rule, firing.dry_run, firing.panel]
-            brake.count(self.hindsight.past(firing.at, now))
+        """Count firings of the last hour, from the database, for the brakes."""
+        self.memory.remember(firings, now)
 
     def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
-        """Firings so far and the time of the last, from the database."""
-        self._past = {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
+        """Take over how often rules fired, and when last, from the database."""
+        self.memory.remember_past(counts)
 
     def jumped(self, seconds: float) -> None:
-        """The clock was set by so many seconds: set back, nothing is held for longer."""
-        for brake in self._brakes.values() if seconds < 0 else ():
-            brake.shift(seconds)
+        """The clock was set by so many seconds: where it was set back, no brake holds longer."""
+        self.memory.jumped(seconds)
 
     def note_action(self, action: Action) -> None:
         """The action was planned, sent or settled."""
@@ -123,7 +115,7 @@ class RuleEngine:
             self.refill_disabled[panel, service.id] = refill_disabled
 
     def forget_services(self, panel: str) -> None:
-        """Before the panel's price list is taken over anew."""
+        """Forget the panel's price list, before the new one is loaded."""
         self.services.pop(panel, None)
         for key in [key for key in self.refill_disabled if key[0] == panel]:
             del self.refill_disabled[key]
@@ -137,62 +129,40 @@ class RuleEngine:
 
     def forget(self, order: Order) -> None:
         """The order is no longer watched."""
-        key = (order.panel, order.id)
-        self._cancels_accepted.discard(key)
-        for rule in self.rules:
-            for dry_run in (False, True):
-                self._past.pop((rule.name, dry_run, *key), None)
+        self._cancels_accepted.discard((order.panel, order.id))
+        self.memory.forget(self.rules, order)
 
-    # --- what the rules make of it ---
+    # --- decisions ---
 
     def decisions(self, order: Order, now: float) -> list[Decision]:
-        """Every rule's decision on the order, for people, with nothing counted or reserved."""
+        """Return every rule's decision on the order; nothing is counted or reserved."""
         order = self.hindsight.order(order, now)
         rule_context = self._rule_context(order)
         return [self._explain(rule, order, rule_context, now) for rule in self.rules]
 
     def evaluate(self, orders: Iterable[Order], now: float) -> RuleOutcome:
-        """What the rules want for these orders now; it is reserved until `release`."""
+        """Evaluate the rules for these orders; what they plan is reserved until `release`."""
         rule_outcome = RuleOutcome()
         for recorded in orders:
             order = self.hindsight.order(recorded, now)
-            rule_context: RuleContext | None = None
-            again: list[float] = []
-            for rule in self.rules:
-                if rule.name in self.switched_off:
-                    continue
-                if rule.panels is not None and order.panel not in rule.panels:
-                    continue
-                if rule.condition.excludes(order):  # most orders, at a fiftieth of the cost
-                    self.evaluations[rule.name] += 1
-                    self._failing.pop(rule.name, None)
-                    continue
-                if rule_context is None:
-                    rule_context = self._rule_context(order)
-                decision = self._judge_one(rule, order, rule_context, now, rule_outcome)
-                if decision.again_at is not None:
-                    again.append(decision.again_at)
-                if decision.fires:  # the next rule must see what this one has planned
-                    rule_context = self._rule_context(order)
-            rule_outcome.looks.append((order, min(again, default=None)))
+            rule_outcome.looks.append((order, self._judge_order(order, now, rule_outcome)))
         return rule_outcome
 
     def release(self, rule_outcome: RuleOutcome) -> None:
-        """The verdict did not come on record: as if it had not been."""
+        """Take back a verdict that was not recorded."""
         for firing in rule_outcome.firings:
             self.release_firing(firing, rule_outcome)
 
     def release_firing(self, firing: Firing, rule_outcome: RuleOutcome) -> None:
-        """This firing of the verdict did not come on record."""
+        """Take back one firing of the verdict that was not recorded."""
         key = (firing.rule, firing.dry_run, firing.panel, firing.order)
-        self._past[key] = rule_outcome.before[key]
+        self.memory.restore(key, rule_outcome.before[key])
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
             _discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
 
     def held_until(self, rule: Rule, panel: str) -> float | None:
-        """Until when the rule's brake holds it at the panel."""
-        brake = self._brakes.get((rule.name, rule.dry_run, panel))
-        return brake.held_until if brake else None
+        """Return until when the rule's brake holds it at the panel."""
+        return self.memory.held_until(rule, panel)
 
     def wants_services(self) -> bool:
         """Whether a change of prices or flags can change a decision."""
@@ -206,6 +176,27 @@ class RuleEngine:
         """Whether a change of the balance can change a decision."""
         return any("balance" in rule.condition.fields["panel"] for rule in self.rules)
 
+    def _judge_order(self, order: Order, now: float, rule_outcome: RuleOutcome) -> float | None:
+        """Evaluate every rule for the order; return when to do so again, if time can change it."""
+        rule_context: RuleContext | None = None
+        again: list[float] = []
+        for rule in self.rules:
+            if rule.name in self.switched_off:
+                continue
+            if rule.panels is not None and order.panel not in rule.panels:
+                continue
+            if rule.condition.excludes(order):  # so are most orders, at 2 % of the cost
+                self.evaluations[rule.name] += 1
+                self._failing.pop(rule.name, None)
+                continue
+            rule_context = rule_context or self._rule_context(order)
+            decision = self._judge_one(rule, order, rule_context, now, rule_outcome)
+            if decision.again_at is not None:
+                again.append(decision.again_at)
+            if decision.fires:  # the next rule must see what this one has planned
+                rule_context = None
+        return min(again, default=None)
+
     def _judge_one(
         self,
         rule: Rule,
@@ -216,7 +207,7 @@ class RuleEngine:
     ) -> Decision:
         self.evaluations[rule.name] += 1
         decision = self._decide(rule, order, rule_context, now)
-        brake = self._brakes[rule.name, rule.dry_run, order.panel]
+        brake = self.memory.brake(rule, order.panel)
         if decision.fires and brake.is_full(rule.per_hour, now):
             brake.hold(now)
             rule_outcome.held.append((rule.name, order.panel))
@@ -232,7 +223,7 @@ class RuleEngine:
     def _note_failure(
         self, rule: Rule, order: Order, decision: Decision, rule_outcome: RuleOutcome
     ) -> None:
-        """One odd order can't stop a rule; a rule that fails at every order is left out."""
+        """Count a failure; switch the rule off where it fails for one order after the other."""
         self.failures[rule.name] += 1
         self._failing[rule.name] += 1
         rule_outcome.failures.append((order, decision))
@@ -248,30 +239,20 @@ class RuleEngine:
             return msgspec.structs.replace(decision, reason=Reason.SWITCHED_OFF, detail=detail)
         if decision.reason is not Reason.CONDITION_FALSE:
             return decision
-        past = self._past_of(rule, order, now)
+        past = self.memory.past(rule, order, now)
         found = rule.condition.values(order, rule_context, past, now)
         return msgspec.structs.replace(decision, detail=f"{decision.detail}: {found}")
 
     def _decide(self, rule: Rule, order: Order, rule_context: RuleContext, now: float) -> Decision:
-        past = self._past_of(rule, order, now)
-        held_until = self.held_until(rule, order.panel)
+        past = self.memory.past(rule, order, now)
+        held_until = self.memory.held_until(rule, order.panel)
         return decide(rule, order, rule_context, past, now, held_until)
-
-    def _past_of(self, rule: Rule, order: Order, now: float) -> FiringHistory:
-        past = self._past.get((rule.name, rule.dry_run, order.panel, order.id))
-        return (
-            FiringHistory(past.count, self.hindsight.past(past.last, now))
-            if past
-            else FiringHistory()
-        )
 
     def _reserve(
         self, rule: Rule, order: Order, decision: Decision, now: float, rule_outcome: RuleOutcome
     ) -> None:
-        key = (rule.name, rule.dry_run, order.panel, order.id)
-        past = rule_outcome.before[key] = self._past.get(key, FiringHistory())
-        self._past[key] = FiringHistory(past.count + 1, now)
-        self._brakes[rule.name, rule.dry_run, order.panel].count(now)
+        key, before = self.memory.count(rule, order, now)
+        rule_outcome.before[key] = before
         self.firings[rule.name] += 1
         rule_outcome.firings.append(
             Firing(
@@ -316,7 +297,7 @@ class RuleEngine:
 
 
 def _discard(sets: dict[Key, set[Kind]] | dict[Key, set[str]], key: Key, item: str) -> None:
-    """Take the item out, and the set when it is empty: memory holds what is open only."""
+    """Remove the item, and the set when it is empty: memory holds only what is open."""
     found = sets.get(key)
     if found is not None:
         found.discard(item)

@@ -1,4 +1,4 @@
-"""Rules: a condition over an order gives a decision with a reason, also for "nothing"."""
+"""Rules: a condition and an action; each decision has a reason, also one for nothing."""
 
 import msgspec
 
@@ -38,7 +38,7 @@ def decide(
     now: float,
     held_until: float | None,
 ) -> Decision:
-    """Whether the rule fires for the order now, and why, or why not.
+    """Decide whether the rule fires for the order now, and why, or why not.
 
     `held_until` is set while the rule's brake holds it at this panel.
     """
@@ -82,7 +82,7 @@ def _weigh(
 
 
 def _hindrance(rule: Rule, order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
-    """What makes the action useless or double, whatever the condition says."""
+    """Return why the action would be useless or double, whatever the condition says."""
     if rule.action is RuleAction.REFILL:
         return _refill_hindrance(order, rule_context)
     if rule.action is RuleAction.CANCEL:

@@ -1,4 +1,4 @@
-"""What shops are answered that order through the watcher: the panel API, spoken by it."""
+"""The panel API that the watcher serves to shops."""
 
 from watcher.shop_api.handlers import ACTIONS, ShopHandlers
 

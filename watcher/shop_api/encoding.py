@@ -1,4 +1,4 @@
-"""Answers as panels spell them."""
+"""Encodes answers in the form of panels."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,9 +26,9 @@ def error(text: str) -> Fields:
 
 
 def status_row(found: Order | ShopError) -> Fields:
-    """Return an order with what the panel has told of it; null is what it has not.
+    """Return an order's row; null is what the panel has not told.
 
-    Only that the panel does not know the order is an error: shops refund on errors.
+    Only an order that the panel does not know is an error: shops refund on errors.
     """
     if isinstance(found, ShopError):
         return error(found)
@@ -48,7 +48,7 @@ def status_row(found: Order | ShopError) -> Fields:
 
 
 def service_row(own_id: str, service: Service) -> Fields:
-    """An entry of the price list, with the columns that the panel has."""
+    """Return a row of the price list, with the columns that the panel has."""
     row: Fields = {
         "service": identity(own_id),
         "name": service.name,
@@ -64,14 +64,14 @@ def service_row(own_id: str, service: Service) -> Fields:
 
 
 def refill_word(found: Refill | None) -> object:
-    """How far a refill is."""
+    """Return a refill's status."""
     if found is None or found.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST):
         return error(Refusal.REFILL_UNKNOWN.text)
     return found.status_text or "Pending"
 
 
 def rows(of: str, column: str, results: Mapping[str, object]) -> list[Fields]:
-    """A row for each id: what came of it stands in the column."""
+    """Return a row for each id, with its result in the column."""
     return [{of: identity(text), column: value} for text, value in results.items()]
 
 

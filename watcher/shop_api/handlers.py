@@ -1,6 +1,6 @@
 """Answers shops as a panel does: the watcher's own `/api/v2`.
 
-What is read is answered from what the watcher knows, and costs the panels nothing.
+Reads are answered from what the watcher knows, and cost the panels nothing.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ Sent = Mapping[str, str]
 
 
 class ShopHandlers:
-    """Where all shops ask."""
+    """The handlers of the panel API, for all shops."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ShopHandlers:
         }
 
     async def answer(self, shop: Shop, sent: Sent) -> object:
-        """The answer, an error among them; raises StoreError where the database can't do it."""
+        """Return the answer, which may be an error; raises StoreError."""
         action = sent.get("action", "")
         if action not in self._answers:
             return encoding.error(Refusal.REQUEST.text)
@@ -99,7 +99,7 @@ class ShopHandlers:
         return [row for _, row in sorted(rows, key=lambda pair: (len(pair[0]), pair[0]))]
 
     async def _balance(self, shop: Shop, sent: Sent) -> object:
-        """Of several panels what is left at all of them, in the currency of the first."""
+        """Return the sum of the balances in the currency of the first panel."""
         known = [
             self._rule_engine.balances[name]
             for name in shop.panels
@@ -151,7 +151,7 @@ class ShopHandlers:
         return encoding.rows("order", "cancel", told)
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
-        """What no panel behind the key can do is an unknown action, as there."""
+        """Refuse, as panels do, what no panel of the key can do."""
         panel_workers = [
             self._panel_workers[name] for name in shop.panels if name in self._panel_workers
         ]
@@ -160,7 +160,7 @@ class ShopHandlers:
 
 
 def _ids(sent: Sent, one: str, many: str) -> tuple[list[str], bool]:
-    """Return the ids that are asked about, each once, and whether the answer is about several."""
+    """Return the ids of the request, each once, and whether the answer is a list."""
     is_list = many in sent
     texts = listed(sent.get(many if is_list else one, ""))
     if not 1 <= len(texts) <= MOST_IDS:

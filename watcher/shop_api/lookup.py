@@ -1,10 +1,10 @@
-"""Finds the orders and refills that a shop's ids mean, and none but the shop's own.
+"""Finds the orders and refills for a shop's ids, and only the shop's own.
 
-Behind a key of one panel the ids are the panel's own, so that a shop goes on with what it has:
-an order that the watcher does not know is looked up when the shop asks about it, and tracked once
-the panel has told of it. There, an order is the shop's unless another shop placed it. Behind a key
-of several panels their ids would collide: an order's id is that of the action that placed it, and
-only orders that were placed with the key are the shop's. A refill is whose order it is.
+With a key of one panel the ids are the panel's, so a shop keeps the orders that it has. An unknown
+order is looked up when the shop asks about it, and tracked once the panel has answered for it. An
+order is the shop's unless another shop placed it. With a key of several panels, whose ids would
+collide, an order's id is that of the action that placed it, and only orders placed with the key
+are the shop's. A refill belongs to the shop of its order.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from watcher.config import Shop
 from watcher.daemon.commands import OrderCommands, new_order
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.poller import LEFT_OUT
-from watcher.model import Action, Kind, Order, Refill
+from watcher.model import Kind, Order, Refill
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
@@ -31,7 +31,7 @@ Place = tuple[str, str]  # a panel, and an id there
 
 
 class OrderLookup:
-    """What ids mean."""
+    """Looks up the orders and refills of shops."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class OrderLookup:
         self._clock = clock
 
     async def orders(self, shop: Shop, texts: Sequence[str]) -> dict[str, Order | ShopError]:
-        """Return the orders by the shop's ids for them, each once."""
-        places = await self._places(shop, texts)
+        """Return the orders by the shop's ids, each once."""
+        places = await self._places(shop, texts, Kind.SUBMIT)
         found: dict[Place, Order | ShopError] = {}
         for panel, ids in _by_panel(places.values()).items():
             own = await self._own(shop, panel, ids)
@@ -62,8 +62,8 @@ class OrderLookup:
         return {text: found.get(places.get(text, ("", "")), unknown) for text in texts}
 
     async def refills(self, shop: Shop, texts: Sequence[str]) -> dict[str, Refill | None]:
-        """Return the refills by the shop's ids for them, None for what is none of its own."""
-        places = await self._refill_places(shop, texts)
+        """Return the refills by the shop's ids, None for those of others."""
+        places = await self._places(shop, texts, Kind.REFILL)
         found: dict[Place, Refill] = {}
         for panel, ids in _by_panel(places.values()).items():
             tasks = await self._store.refills_by_id(panel, ids)
@@ -72,9 +72,9 @@ class OrderLookup:
         return {text: found.get(places.get(text, ("", ""))) for text in texts}
 
     async def _own(self, shop: Shop, panel: str, ids: Sequence[str]) -> list[str]:
-        """Return those of the panel's orders that the shop may ask about: the one place for it.
+        """Return those of the panel's orders that the shop may see. Only this decides it.
 
-        A shop that is no longer configured counts for nothing: one that was renamed goes on.
+        Shops that are no longer configured do not count, so a renamed shop keeps its orders.
         """
         others = {other.name for other in self._shops()} - {shop.name}
         if not ids or (shop.panel is not None and not others):
@@ -86,33 +86,21 @@ class OrderLookup:
             return [i for i in ids if shop.name in placers[i]]
         return [i for i in ids if shop.name in placers[i] or not placers[i] & others]
 
-    async def _places(self, shop: Shop, texts: Sequence[str]) -> dict[str, Place]:
+    async def _places(self, shop: Shop, texts: Sequence[str], kind: Kind) -> dict[str, Place]:
+        """Return where the orders, or refills, are that the shop's ids stand for."""
         if shop.panel is not None:
             return {text: (shop.panel, _plain(text)) for text in texts if is_id(text)}
-        return {
-            text: (action.panel, action.order)
-            for text, action in (await self._actions(shop, texts, Kind.SUBMIT)).items()
-            if action.order is not None
-        }
-
-    async def _refill_places(self, shop: Shop, texts: Sequence[str]) -> dict[str, Place]:
-        if shop.panel is not None:
-            return {text: (shop.panel, _plain(text)) for text in texts if is_id(text)}
-        return {
-            text: (action.panel, action.result)
-            for text, action in (await self._actions(shop, texts, Kind.REFILL)).items()
-            if action.result is not None
-        }
-
-    async def _actions(self, shop: Shop, texts: Sequence[str], kind: Kind) -> dict[str, Action]:
         numbers = {text: number for text in texts if (number := whole(text)) is not None}
         actions = {a.id: a for a in await self._store.actions_by_id([*numbers.values()])}
-        found = {text: actions[number] for text, number in numbers.items() if number in actions}
-        return {
-            text: action
-            for text, action in found.items()
-            if action.kind is kind and action.panel in shop.panels
-        }
+        places: dict[str, Place] = {}
+        for text, number in numbers.items():
+            action = actions.get(number)
+            if action is None or action.kind is not kind or action.panel not in shop.panels:
+                continue
+            found = action.order if kind is Kind.SUBMIT else action.result
+            if found is not None:
+                places[text] = action.panel, found
+        return places
 
     async def _at(
         self, panel: str, ids: Sequence[str], *, takes_up: bool
@@ -142,7 +130,7 @@ class OrderLookup:
     async def _look_up(
         self, panel: str, strange: Sequence[str], seconds: float
     ) -> dict[str, Order | ShopError]:
-        """Return what the panel has told of orders that nobody tracks, as far as it has."""
+        """Look up orders that are not tracked; return what the panel has answered so far."""
         if not strange:
             return {}
         archived = await self._store.archived(panel, strange)
@@ -168,17 +156,17 @@ class OrderLookup:
 
 
 def _is_new(order: Order) -> bool:
-    """Whether its panel has never said anything of it."""
+    """Whether the panel has never answered for the order."""
     return order.checked_at is None and order.problem is None
 
 
 def order_key(shop: Shop, rest: str) -> str:
-    """What the idempotency key of a shop's order begins with."""
+    """Return the idempotency key of a shop's order."""
     return f"shop:{shop.name}:{rest}"
 
 
 def _shop_in(key: str) -> str:
-    """Return the shop in the idempotency key of an order, "" where no shop placed it."""
+    """Return the shop in an order's idempotency key, "" where no shop placed it."""
     kind, _, rest = key.partition(":")
     return rest.partition(":")[0] if kind == "shop" else ""
 
@@ -191,6 +179,6 @@ def _by_panel(places: Iterable[Place]) -> dict[str, list[str]]:
 
 
 def _plain(text: str) -> str:
-    """The id as panels write it: 007 is 7."""
+    """Return the id as panels write it: 7 for 007."""
     number = whole(text)
     return text if number is None else str(number)

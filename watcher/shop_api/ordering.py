@@ -1,4 +1,4 @@
-"""Where shops order, refill and cancel: all of it through the intent log."""
+"""Orders, refills and cancels of shops: all go through the intent log."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ NOT_KNOWN = (
 
 
 class Ordering:
-    """Sends what costs or changes something, and tells the shop what came of it."""
+    """Plans a shop's actions and waits for their outcome."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Ordering:
         self._clock = clock
 
     async def add(self, shop: Shop, sent: Mapping[str, str]) -> str:
-        """The new order's id; a repetition gives the one that it repeats."""
+        """Place an order; return its id, for a repetition that of the first."""
         place = shop.service(sent.get("service", "").strip())
         if place is None or not place[1]:
             raise RefusedAnswer(Refusal.SERVICE)
@@ -63,7 +63,7 @@ class Ordering:
         return order_id
 
     async def act(self, shop: Shop, kind: Kind, texts: Sequence[str]) -> dict[str, str | ShopError]:
-        """What the panels gave for each id: of an accepted refill, the shop's id for it."""
+        """Act on orders; return each result, for an accepted refill its id."""
         found = await self._lookup.orders(shop, texts)
         checked = {text: _checked(kind, order) for text, order in found.items()}
         good = {text: order for text, order in checked.items() if isinstance(order, Order)}
@@ -76,7 +76,7 @@ class Ordering:
         }
 
     async def _result(self, action: Action | RequestError) -> Action | ShopError:
-        """The action once it is accepted, or why it is not; one that can't be sent is given up."""
+        """Return the action once accepted, or why not; withdraw it where it can't be sent."""
         if isinstance(action, RequestError):
             return ShopError(action)
         until = time.monotonic() + ANSWER_WITHIN
@@ -94,14 +94,14 @@ class Ordering:
         return ShopError(NOT_KNOWN.format(action.id))
 
     def _rests(self, action: Action, seconds: float) -> bool:
-        """Whether nothing will be sent to the panel for so long."""
+        """Whether nothing will be sent to the panel for so many seconds."""
         workers = self._panel_workers.get(action.panel)
         until = workers.gateway.paused_until(self._clock()) if workers else None
         return workers is None or (until is not None and until > self._clock() + seconds)
 
 
 def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:
-    """The order, unless it is known without asking that nothing can be done for it."""
+    """Return the order, or why nothing can be done for it, where that is known."""
     if isinstance(order, ShopError):
         return order
     if kind is Kind.CANCEL and order.status in FINAL:
@@ -110,19 +110,19 @@ def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:
     if "error" in row:
         return ShopError(row["error"])
     is_known = order.checked_at is not None or order.service is not None
-    return order if is_known else ShopError(LOOKED_UP)  # it may not be there
+    return order if is_known else ShopError(LOOKED_UP)  # it may not exist
 
 
 def _id(shop: Shop, result: Action | ShopError) -> str | ShopError:
-    """What the shop knows the result of an accepted action by."""
+    """Return the shop's id for the result of an accepted action."""
     if isinstance(result, ShopError):
         return result
-    # A refill that the panel accepted without an id has none that could be asked about.
+    # A refill that the panel accepted without an id can't be asked about.
     return (result.result or "1") if shop.panel else str(result.id)
 
 
 def _likeness(shop: Shop, panel: str, params: Mapping[str, str]) -> str:
-    """What two orders have in common that are the same; nothing where the guard is off."""
+    """Return a text that repeated orders share; a random one where the guard is off."""
     if not shop.duplicate_within:
         return uuid4().hex
     return sha256(msgspec.json.encode([panel, sorted(params.items())])).hexdigest()

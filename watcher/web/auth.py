@@ -1,7 +1,7 @@
-"""The API's token: who has it, and how often one may be wrong about it.
+"""The API's token, the sessions made with it, and a limit on wrong tokens.
 
-Programs send it with each request. People type it once, at the page, and their browser then has a
-session: signed with the token, so that another token ends it.
+Programs send the token with each request. People type it once, on the page, and their browser then
+has a session. It is signed with the token, so another token ends it.
 """
 
 import base64
@@ -18,7 +18,7 @@ from aiohttp.typedefs import Middleware
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_open, is_page
-from watcher.web.rate_limit import TokenBuckets, TooMany, client_of
+from watcher.web.rate_limit import TokenBuckets, client_of
 
 WRONG_A_MINUTE = 20.0
 SESSION = 30 * 86400  # seconds
@@ -36,7 +36,7 @@ class Wrong(Unauthorized):
 
 
 class SessionAuth:
-    """Knows the token, the sessions made with it, and who was wrong too often."""
+    """Checks tokens and sessions, and limits the wrong tokens of each client."""
 
     def __init__(
         self, wrong: TokenBuckets | None = None, clock: Callable[[], float] = time.time
@@ -50,7 +50,7 @@ class SessionAuth:
         self._ended = await app[BACKEND].store.ended_sessions()
 
     def lets_in(self, request: web.Request) -> bool:
-        """Whether the request may be answered. TooMany, Wrong where a token was given in vain."""
+        """Whether the request has the token or a session. Raises Wrong, TooMany."""
         token = _token(request)
         if token is None:
             return True
@@ -63,7 +63,7 @@ class SessionAuth:
         return True
 
     def begin(self, request: web.Request, given: str) -> str:
-        """A new session for whoever knows the token. Raises Wrong, TooMany."""
+        """Return a new session for someone with the token. Raises Wrong, TooMany."""
         token = _token(request) or ""
         self._compare(request, given, token)
         name = f"{int(self._clock()) + SESSION}.{secrets.token_urlsafe(16)}"
@@ -78,7 +78,7 @@ class SessionAuth:
             self._ended.add(digest)
 
     def has_session(self, request: web.Request) -> bool:
-        """Whether its cookie is a session made with the token as it is now, and not over."""
+        """Whether its cookie is a valid session, made with the current token."""
         session, token = request.cookies.get(cookie_name(request), ""), _token(request)
         name, _, signature = session.rpartition(".")
         if token is None or not session.isascii():
@@ -88,21 +88,15 @@ class SessionAuth:
         return _until(session) > self._clock() and _digest(session) not in self._ended
 
     def _compare(self, request: web.Request, given: str | None, token: str) -> None:
-        """Raise Wrong, or TooMany for a client that was wrong too often; the right one passes.
+        """Raise Wrong where it is not the token, or TooMany for a client with many wrong ones.
 
-        A token is too long to be guessed at the rate at which requests are let in; the limit
-        keeps those who try from costing much, and never locks out who has the right one.
+        A token is too long to be guessed at the rate that requests are limited to. This limit keeps
+        attempts cheap, and never locks out a client with the right token.
         """
-        right = given is not None and hmac.compare_digest(
-            given.strip().encode(errors="replace"), token.encode()
-        )
-        if right:
+        sent = (given or "").strip().encode(errors="replace")
+        if given is not None and hmac.compare_digest(sent, token.encode()):
             return
-        client = client_of(request.remote)
-        wait = self._wrong.wait(client)
-        if wait:
-            raise TooMany("too many wrong tokens: wait", wait)
-        self._wrong.take(client)
+        self._wrong.take(client_of(request.remote), "too many wrong tokens: wait")
         raise Wrong
 
 
@@ -110,7 +104,7 @@ KEEPER = web.AppKey("keeper", SessionAuth)
 
 
 def authorize() -> Middleware:
-    """The middleware: what needs the token is for those who have it."""
+    """Return the middleware that lets only requests with the token through, where it is needed."""
 
     @web.middleware
     async def authorized(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -122,13 +116,13 @@ def authorize() -> Middleware:
 
 
 def cookie_name(request: web.Request) -> str:
-    """Of the session. Two daemons on one machine share its cookies, but not their port."""
+    """Return the name of the session's cookie; daemons on one machine differ by their port."""
     address = request.get_extra_info("sockname")
     return f"watcher-{address[1]}" if address else "watcher"
 
 
 def _needs_none(request: web.Request) -> bool:
-    """The drop-in has keys of its own; who logs in has no session yet."""
+    """Whether a request needs no token: shops have keys, and a login has no session yet."""
     path = request.path
     if is_open(request) or is_drop_in(request):
         return True
@@ -146,7 +140,7 @@ def _signature(name: str, token: str) -> str:
 
 
 def _until(session: str) -> float:
-    """When a session that we have signed is over."""
+    """Return when a session that we signed ends."""
     return float(session.partition(".")[0])
 
 
@@ -155,7 +149,7 @@ def _digest(session: str) -> str:
 
 
 def _given(header: str, *, may_be_basic: bool) -> str | None:
-    """The token in the header; as the page's password, for any user, it is one too."""
+    """Return the token in the header; for the page also as a password of any user."""
     scheme, _, given = header.partition(" ")
     if scheme.lower() == "bearer":
         return given

@@ -1,4 +1,4 @@
-"""The socket that the web listens on: so many connections, and of one client only a share."""
+"""The listening socket, with limits on connections in all and of one client."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from watcher.web.rate_limit import client_of
 
 MOST_CONNECTIONS = 256
-# Of one client. A reverse proxy is one, too: its share must exceed the drop-in's AT_ONCE.
+# Of one client. A reverse proxy is one client, too: this must exceed the drop-in's AT_ONCE.
 MOST_OF_A_CLIENT = 192
 FIRST_HEAD_WITHIN = 10.0  # seconds that a new connection has for its first request's head
 LONGEST_LINE = LONGEST_HEADER = 8190  # bytes
 MOST_HEADERS = 64
 IDLE = 75.0  # seconds that a connection may go without a whole request
 
-# What a client's bytes, or their end, raise in aiohttp: anybody can cause it, without a token.
+# What aiohttp raises for bad or missing bytes: any client can cause it, without a token.
 CLIENT_FAULTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 _FULL = (
@@ -74,7 +74,7 @@ ARRIVALS = web.AppKey("arrivals", RecentConnections)
 
 
 class ConnectionLimit(web.BaseSite):
-    """A TCP site that refuses connections when it is full: files and panels need sockets too.
+    """A TCP site that refuses connections when it is full: files and panels need sockets, too.
 
     `count` is called with "crowded" for a refused connection, "silent" for one that sent no
     request in time.
@@ -103,7 +103,7 @@ class ConnectionLimit(web.BaseSite):
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen; OSError where that can't be."""
+        """Listen; raises OSError where it can't."""
         await super().start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
@@ -136,7 +136,7 @@ class ConnectionLimit(web.BaseSite):
 
 
 class _Arrival(asyncio.Protocol):
-    """Until it is known who has connected."""
+    """A new connection, until it is accepted."""
 
     def __init__(self, admit: Callable[[asyncio.Transport], None]) -> None:
         self._admit = admit

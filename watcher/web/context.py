@@ -1,4 +1,4 @@
-"""What the web needs of the daemon, and the form of a route."""
+"""What the web needs of the daemon, routes as data, and readers of requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -45,7 +45,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     not_ready: Callable[[], Awaitable[list[str]]]
 
     def view(self, order: Order) -> OrderView:
-        """An order as it is told."""
+        """Return an order for an answer."""
         workers, now = self.panel_workers.get(order.panel), self.clock()
         limit = None if workers is None else workers.config.settings.stalled_after
         entry = self.watchlist.entry(order.panel, order.id)
@@ -53,7 +53,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
-        """Whether the panel's API tells how far refills are."""
+        """Whether the panel's API has the statuses of refills."""
         workers = self.panel_workers.get(panel)
         return workers is not None and workers.config.profile.can("refill_status")
 
@@ -67,17 +67,17 @@ BACKEND = web.AppKey("backend", WebContext)
 SMALL_BODY = 64 * 1024  # bytes
 LARGEST_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
 BODY_WITHIN = 60.0  # seconds that a body may take to arrive
-_ROUNDED = 0.000001  # seconds: times are told rounded, and what is told of a time is from it on
+_ROUNDED = 0.000001  # seconds: times in answers are rounded, and `since` includes its own time
 LARGE_BODIES = web.AppKey("large_bodies", asyncio.Semaphore)
 
 
 def large_bodies() -> asyncio.Semaphore:
-    """As many large bodies as are held in memory at once; the others wait on the wire."""
+    """Return the limit on large bodies in memory; other requests wait, unread."""
     return asyncio.Semaphore(2)
 
 
 class TooLarge(RequestError):
-    """The body is larger than what is asked for can need."""
+    """The body is larger than the request can need."""
 
     status = 413
     code = "too_large"
@@ -103,10 +103,10 @@ class Param(msgspec.Struct, frozen=True):
     required: bool = False
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of the API: how it is reached, what it takes and what it gives.
+class Route(msgspec.Struct, frozen=True):
+    """A call of the API: its method and path, its body and its answers by status.
 
-    `at_once` is how many of it may be under way.
+    `at_once` is how many requests of it may be under way.
     """
 
     method: str
@@ -134,15 +134,13 @@ SINCE = Param(
 
 
 async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:
-    """The JSON body as a struct; RequestError says what is wrong with it."""
+    """Read the JSON body as a struct; RequestError says what is wrong with it."""
     length = request.content_length
-    if length is not None and length > most:
-        raise TooLarge(f"a body of {length:,} bytes: {most:,} are the most")
+    check_size(length or 0, most)
     small = length is not None and length <= SMALL_BODY
     async with nullcontext() if small else request.app[LARGE_BODIES]:
         body = await whole_body(request)
-        if len(body) > most:
-            raise TooLarge(f"a body of {len(body):,} bytes: {most:,} are the most")
+        check_size(len(body), most)
         try:
             return msgspec.json.decode(body, type=kind)
         except UnicodeDecodeError:
@@ -153,8 +151,14 @@ async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BOD
             raise RequestError(f"the body: {error}") from None
 
 
+def check_size(size: int, most: int) -> None:
+    """Raise TooLarge for a body of more than so many bytes."""
+    if size > most:
+        raise TooLarge(f"a body of {size:,} bytes: {most:,} are the most")
+
+
 async def whole_body(request: web.Request) -> bytes:
-    """The body; TooSlow where it does not arrive in time."""
+    """Read the body; TooSlow where it does not arrive in time."""
     try:
         async with asyncio.timeout(BODY_WITHIN):
             return await request.read()
@@ -163,17 +167,15 @@ async def whole_body(request: web.Request) -> bytes:
 
 
 def page_of(request: web.Request) -> tuple[int, int]:
-    """`limit` and `cursor` of the query."""
-    limit = _number(request, "limit")
-    if limit is None:
-        limit = 100
+    """Return `limit` and `cursor` of the query."""
+    limit = number_of(request, "limit", 100)
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
-    return limit, _number(request, "cursor") or 0
+    return limit, number_of(request, "cursor", 0)
 
 
 def flag(request: web.Request, name: str) -> bool:
-    """A query parameter that is true or false."""
+    """Read a query parameter that is true or false."""
     text = request.query.get(name, "false").lower()
     if text not in ("true", "false", "1", "0", ""):
         raise RequestError(f"{name}: true or false")
@@ -181,7 +183,7 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def action_id(request: web.Request) -> int:
-    """The action's number in the path."""
+    """Read the action's number in the path."""
     text = request.match_info["id"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise NotFound(f"there is no action {text[:20]!r}")
@@ -189,7 +191,7 @@ def action_id(request: web.Request) -> int:
 
 
 def one_of(request: web.Request, name: str, words: Any) -> Any:
-    """A query parameter that is a word of the enum, None where it is not given."""
+    """Read a query parameter that is a word of the enum, None without it."""
     text = request.query.get(name)
     if not text:
         return None
@@ -200,7 +202,7 @@ def one_of(request: web.Request, name: str, words: Any) -> Any:
 
 
 def time_of(request: web.Request, name: str) -> float | None:
-    """A query parameter that is a time, as Unix seconds; None where it is not given."""
+    """Read a query parameter that is a time, as Unix seconds; None without it."""
     text = request.query.get(name)
     if not text:
         return None
@@ -213,10 +215,11 @@ def time_of(request: web.Request, name: str) -> float | None:
     raise RequestError(f"{name}: a time with its zone is wanted, as 2026-01-31T12:00:00Z")
 
 
-def _number(request: web.Request, name: str) -> int | None:
+def number_of(request: web.Request, name: str, default: int) -> int:
+    """Read a query parameter that is a whole number."""
     text = request.query.get(name)
     if not text:
-        return None
+        return default
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise RequestError(f"{name}: a number is wanted, not {text[:20]!r}")
     return int(text)

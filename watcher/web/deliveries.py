@@ -1,4 +1,4 @@
-"""The API's calls about who is told: people by [[notify]], programs by [[events]]."""
+"""The API's calls about the targets of [[notify]] and [[events]]."""
 
 from aiohttp import web
 
@@ -25,7 +25,7 @@ _TESTS_AT_ONCE = 4
 
 
 class NotDelivered(RequestError):
-    """The message has not arrived, or nobody knows."""
+    """The message did not arrive, or it is not known whether it did."""
 
     status = 502
     code = "undelivered"
@@ -73,7 +73,7 @@ async def replay_events(context: WebContext, request: web.Request) -> tuple[int,
     dead = 0
     if body.since is not None:
         if body.since.tzinfo is None:
-            raise RequestError("since: without a time zone it is no moment")
+            raise RequestError("since: it needs a time zone")
         await feed.replay_since(body.since.timestamp())
     elif body.order is not None:
         await feed.replay_order(body.order.panel, str(body.order.order))
@@ -111,42 +111,30 @@ def _events_view(feed: EventFeed, newest: int, dead: int) -> EventsView:
 
 
 ROUTES = (
+    Route("GET", "/v1/notify", list_notify, "The [[notify]] targets.", {200: NotifyList}),
     Route(
-        method="GET",
-        path="/v1/notify",
-        handler=list_notify,
-        summary="Where people are told of troubles, and how that goes.",
-        gives={200: NotifyList},
-    ),
-    Route(
-        method="POST",
-        path="/v1/notify/{name}/test",
-        handler=test_notify,
-        summary="Send a test message to a target.",
-        gives={200: Delivered, 404: FaultAnswer, 502: FaultAnswer},
+        "POST",
+        "/v1/notify/{name}/test",
+        test_notify,
+        "Send a test message to a target.",
+        {200: Delivered, 404: FaultAnswer, 502: FaultAnswer},
         at_once=_TESTS_AT_ONCE,
     ),
+    Route("GET", "/v1/events", list_events, "The [[events]] targets.", {200: EventsList}),
     Route(
-        method="GET",
-        path="/v1/events",
-        handler=list_events,
-        summary="Which programs are told of changed orders, and how that goes.",
-        gives={200: EventsList},
+        "GET",
+        "/v1/events/{name}/dead",
+        list_dead,
+        "Changes that a target did not accept.",
+        {200: DeadList, 404: FaultAnswer},
     ),
     Route(
-        method="GET",
-        path="/v1/events/{name}/dead",
-        handler=list_dead,
-        summary="Changes of which a program could not be told.",
-        gives={200: DeadList, 404: FaultAnswer},
-    ),
-    Route(
-        method="POST",
-        path="/v1/events/{name}/replay",
-        handler=replay_events,
-        summary="Tell a program once more of changes.",
+        "POST",
+        "/v1/events/{name}/replay",
+        replay_events,
+        "Send changes to a target again.",
+        {202: ReplayAnswer, 404: FaultAnswer},
         takes=ReplayRequest,
-        gives={202: ReplayAnswer, 404: FaultAnswer},
         at_once=_TESTS_AT_ONCE,
     ),
 )

@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives about who is told: people and programs."""
+"""Bodies and answers of the API about the targets of [[notify]] and [[events]]."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from watcher.web.shapes import OrderId, PanelName, Time
 
 
 class NotifyView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where people are told, and how that goes. `error` is of the last attempt, if it failed."""
+    """A target of notifications. `error` is of the last attempt, if it failed."""
 
     name: str
     on: list[str]
@@ -26,17 +26,17 @@ class NotifyList(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """A message has arrived."""
+    """A message arrived."""
 
     name: str
     arrived: Literal[True] = True
 
 
 class EventsView(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that is told of changed orders, and how that goes.
+    """A program that gets the changes of orders.
 
-    `behind` is how many changes on record it has not been told of, those of other panels or kinds
-    included; `orders_waiting` are orders with a change that did not arrive.
+    `behind` is how many recorded changes it has not got yet, of all panels and kinds;
+    `orders_waiting` are orders with a change that did not arrive.
     """
 
     name: str
@@ -58,7 +58,7 @@ class EventsList(msgspec.Struct, frozen=True):
 
 
 class DeadView(msgspec.Struct, frozen=True):
-    """A change that was given up."""
+    """A change that is not sent any more."""
 
     id: int
     panel: str
@@ -82,7 +82,7 @@ class OrderName(msgspec.Struct, frozen=True):
 
 
 class ReplayRequest(msgspec.Struct, frozen=True):
-    """What to tell once more: one of these."""
+    """What to send again: one of these."""
 
     since: Time | None = None
     order: OrderName | None = None
@@ -90,7 +90,7 @@ class ReplayRequest(msgspec.Struct, frozen=True):
 
 
 class ReplayAnswer(msgspec.Struct, frozen=True):
-    """It will be told. `dead` is how many dead letters that are."""
+    """It will be sent again. `dead` is how many dead letters that are."""
 
     name: str
     dead: int

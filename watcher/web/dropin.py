@@ -1,7 +1,7 @@
-"""`/api/v2`: the panel API for shops, which know nothing of the rest of the web.
+"""`/api/v2`: the panel API for shops, which see nothing else of the web.
 
-A shop is known by its `key`, and told of errors as panels tell of them. A request is taken in any
-form in which the PHP of a panel would take it, and in those of usual clients besides.
+A shop is identified by its `key`, and gets errors in the form of panels. A request may have any
+form that the PHP of a panel reads, or that usual clients send.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from watcher.web.rate_limit import ConcurrencyLimit, TokenBuckets, TooMany
 
 LARGEST_FORM = 512 * 1024  # bytes: some thousand comments, and all connections at once fit
 _IDS = ("order", "orders", "refill", "refills")
-AT_ONCE = 128  # that wait for a panel: the other connections are for those who only look
+AT_ONCE = 128  # that wait for a panel: the other connections are for reads
 
 _FAULT = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _FIELDS = ("service", "link", "quantity", *_IDS)
@@ -32,10 +32,10 @@ DESCRIPTION: dict[str, Any] = {
     "post": {
         "operationId": "drop_in",
         "summary": (
-            f"The panel API, for shops. `action` is {', '.join(ACTIONS)}; what is wrong or missing "
-            "is told as panels tell it. Further fields of `add` go to the panel, with names of "
+            f"The panel API, for shops. `action` is {', '.join(ACTIONS)}; errors have the form "
+            "that panels use. Further fields of `add` go to the panel, with names of "
             "a to z, 0 to 9 and _. A JSON body, multipart, a query with GET and a slash at the "
-            "end of the path are taken, too."
+            "end of the path are accepted, too."
         ),
         "security": [],
         "requestBody": {
@@ -99,7 +99,7 @@ def drop_in() -> Respond:
 
 
 async def _sent(request: web.Request) -> dict[str, str] | None:
-    """Return the fields of the request, None where it has none that can be read."""
+    """Return the fields of the request, None where they can't be read."""
     if request.method not in ("GET", "POST"):
         return None
     body, query = await _body(request), request.rel_url.raw_query_string
@@ -110,14 +110,14 @@ async def _sent(request: web.Request) -> dict[str, str] | None:
 
 
 def _key_of(request: web.Request) -> str:
-    """Return the key in a header, where some clients have it."""
+    """Return the key in a header, which some clients use."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     bearer = given if scheme.lower() == "bearer" else ""
     return request.headers.get("X-API-Key", "").strip() or bearer.strip()
 
 
 async def _body(request: web.Request) -> bytes:
-    """No more of it is held than a form may have: nobody knows yet whose it is."""
+    """Read the body up to the size of a form: it is not known yet whose request it is."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_WITHIN):
@@ -131,7 +131,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _shop_of(shops: Iterable[Shop], key: str) -> Shop | None:
-    """Whose key it is; each is compared, in a time that does not tell how much of it is right."""
+    """Return the shop with this key; the time that it takes tells nothing about the key."""
     given, found = key.strip().encode(errors="replace"), None
     for shop in shops:
         if hmac.compare_digest(shop.key.reveal().encode(), given):
@@ -144,7 +144,4 @@ def _check_rate(shop: Shop, buckets: dict[tuple[str, float], TokenBuckets]) -> N
     bucket = buckets.setdefault(
         (shop.name, per_minute), TokenBuckets(per_minute / 60.0, per_minute)
     )
-    wait = bucket.wait(shop.name)
-    if wait:
-        raise TooMany(Refusal.RATE.text, wait)
-    bucket.take(shop.name)
+    bucket.take(shop.name, Refusal.RATE.text)

@@ -1,8 +1,7 @@
-"""Every refusal of the web in one form; what nobody foresaw is logged, not shown."""
+"""Turns every exception into an answer; an unforeseen one is logged, not shown."""
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,24 +24,24 @@ _ABOUT_THE_BODY = frozenset({400, 405, 413, 415, 422})
 
 @web.middleware
 async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
-    """Answer what is raised below."""
+    """Answer the request, with an error where a handler raises."""
     request.app[ARRIVALS].arrived(request.protocol)
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _form_of(request)(error.status, "http", error.reason, _allowed(error))
+        return _refusal(request, error.status, "http", error.reason, _allowed(error))
     except RequestError as error:
         if is_page(request) and isinstance(error, Unauthorized):
             return _login(request, error)
-        return _form_of(request)(error.status, error.code, str(error), _headers(error))
+        return _refusal(request, error.status, error.code, str(error), _headers(error))
     except Exception as error:  # noqa: BLE001  what nobody foresaw is among them
-        return _form_of(request)(*_failure(request, error))
+        return _refusal(request, *_failure(request, error))
 
 
 def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
-    """Return the status, the code and the message for what is no refusal of ours."""
+    """Return the status, the code and the message for an exception that is not ours."""
     if isinstance(error, StoreError):
         return 503, "database", str(error)
     if isinstance(error, TimeoutError):
@@ -54,15 +53,26 @@ def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
     return 500, "internal", "the daemon's log has the cause"
 
 
-def _form_of(request: web.Request) -> Callable[..., web.Response]:
-    """Return what makes an answer of the form that the caller reads."""
-    if is_drop_in(request):
-        return _panels_fault
-    return partial(_page_fault, _back(request)) if is_page(request) else _fault
+def _refusal(
+    request: web.Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return an error in the form that the caller reads."""
+    if is_drop_in(request):  # many shops read no body of another status than 200
+        shown = 200 if status in _ABOUT_THE_BODY else status
+        return json_answer(shown, {"error": message}, headers)
+    if not is_page(request):
+        return json_answer(status, FaultAnswer(Fault(code, message)), headers)
+    answer = html_answer("fault.html", status, message=message, back=_back(request))
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _back(request: web.Request) -> str:
-    """Return the page of ours from which the request came; nothing where it is not known."""
+    """Return the page of ours that the request came from, "" where it is not known."""
     try:
         came_from = urlsplit(request.headers.get("Referer", ""))
     except ValueError:
@@ -75,7 +85,7 @@ def _back(request: web.Request) -> str:
 def json_answer(
     status: int, answer: object, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """An answer of the API."""
+    """Return an answer of the API."""
     return web.Response(
         status=status,
         body=msgspec.json.encode(answer),
@@ -85,36 +95,15 @@ def json_answer(
 
 
 def _login(request: web.Request, error: Unauthorized) -> web.Response:
-    """The page asks for the token, and leads on to where one wanted to go."""
+    """Return the page that asks for the token and then leads to the wanted one."""
     wanted = str(request.rel_url) if request.method == "GET" else "/"
     answer = html_answer("login.html", 401, problem="", wanted=wanted)
     answer.headers.update(_headers(error))
     return answer
 
 
-def _page_fault(
-    back: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    answer = html_answer("fault.html", status, message=message, back=back)
-    answer.headers.update(headers or {})
-    return answer
-
-
-def _fault(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    return json_answer(status, FaultAnswer(Fault(code, message)), headers)
-
-
-def _panels_fault(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """As panels tell of errors: many shops read no body of another status than 200."""
-    return json_answer(200 if status in _ABOUT_THE_BODY else status, {"error": message}, headers)
-
-
 def _allowed(error: web.HTTPException) -> dict[str, str]:
-    """What would be, where a method is not."""
+    """Return the methods that are allowed, where this one is not."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
     return {}

@@ -1,4 +1,4 @@
-"""Who is let in: requests led here by a web page or a foreign name, and too many, are refused.
+"""Refuses requests that a foreign web page or host name leads here, and too many of them.
 
 A browser lets any page send requests to this machine, and an attacker's host name can be made to
 lead here (DNS rebinding). Neither can hide it: the first names its origin, the second its host.
@@ -13,7 +13,7 @@ from aiohttp.typedefs import Middleware
 from watcher.config import Hosts, authority
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
-from watcher.web.rate_limit import TokenBuckets, TooMany, client_of
+from watcher.web.rate_limit import TokenBuckets, client_of
 
 DROP_IN = "/api/v2"  # for shops, which bring forms and are known by a key in them
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
@@ -40,7 +40,7 @@ class CrossSite(RequestError):
 
 
 class BadBody(RequestError):
-    """The body is not JSON by its own account."""
+    """The body's Content-Type is not JSON."""
 
     status = 415
     code = "unsupported_body"
@@ -51,7 +51,7 @@ class Unsaid(CrossSite):
 
 
 def guard(buckets: TokenBuckets | None = None) -> Middleware:
-    """The middleware; `buckets` are the clients'."""
+    """Return the middleware; `buckets` limit each client's requests."""
     per_client = buckets or TokenBuckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
 
     @web.middleware
@@ -67,26 +67,23 @@ def guard(buckets: TokenBuckets | None = None) -> Middleware:
 
 
 def is_open(request: web.Request) -> bool:
-    """Whether a request is for what supervisors and Prometheus read without a token."""
+    """Whether a request needs no token, as those of supervisors and Prometheus."""
     return request.path in OPEN_PATHS and request.method in ("GET", "HEAD")
 
 
 def is_drop_in(request: web.Request) -> bool:
-    """Whether a request is a shop's: it gets errors in the form that panels give them."""
+    """Whether a request is a shop's: it gets errors in the form of panels."""
     return request.path in DROP_INS
 
 
 def is_page(request: web.Request) -> bool:
-    """Whether a request is for what people see in a browser, and not for the API."""
+    """Whether a request is for a page, and not for the API."""
     return request.path == "/" or request.path[1:].partition("/")[0] in PAGES
 
 
 def _check_rate(request: web.Request, buckets: TokenBuckets) -> None:
-    client = client_of(request.remote)
-    wait = buckets.wait(client)
-    if wait:
-        raise TooMany(f"more than {REQUESTS_A_SECOND:g} requests a second: slow down", wait)
-    buckets.take(client)
+    refusal = f"more than {REQUESTS_A_SECOND:g} requests a second: slow down"
+    buckets.take(client_of(request.remote), refusal)
 
 
 def _check_host(request: web.Request, hosts: Hosts) -> None:
@@ -126,9 +123,9 @@ def _is_own(text: str, request: web.Request, hosts: Hosts) -> bool:
 
 
 def _check_body(request: web.Request) -> None:
-    """A form or plain text is what a web page may send without asking: JSON it may not.
+    """Refuse bodies other than JSON: a foreign page may send forms and text without asking.
 
-    The status page's own forms say where they stood; _check_origin has compared it.
+    The status page's own forms name their origin, which _check_origin has compared.
     """
     if is_page(request) and request.method == "POST":
         if "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers:

@@ -1,4 +1,4 @@
-"""The headers of every answer: what a browser may do with it, which is next to nothing."""
+"""The headers of every answer: they limit what a browser may do with it."""
 
 from aiohttp import web
 
@@ -15,13 +15,13 @@ _ALWAYS = {
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """To be called before an answer leaves."""
+    """Add the headers before an answer is sent."""
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "watcher"  # not which version of what
 
 
-# Of a page: its own files and streams, forms that lead back to it, and nothing of anyone else's.
+# For a page: only its own files and streams, and forms that lead back to it.
 PAGE_POLICY = (
     "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
     "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"

@@ -1,4 +1,4 @@
-"""The API's call about what changed, over all orders."""
+"""The API's call about the changes of all orders."""
 
 from aiohttp import web
 
@@ -37,17 +37,11 @@ async def list_history(context: WebContext, request: web.Request) -> tuple[int, 
 
 ROUTES = (
     Route(
-        method="GET",
-        path="/v1/history",
-        handler=list_history,
-        summary="List what changed of all orders, oldest first. Archived orders are not in it.",
-        params=(
-            PANEL,
-            SINCE,
-            Param("newest", FLAG, "The newest first."),
-            LIMIT,
-            CURSOR,
-        ),
-        gives={200: HistoryList},
+        "GET",
+        "/v1/history",
+        list_history,
+        "List what changed of all orders, oldest first. Archived orders are not in it.",
+        {200: HistoryList},
+        params=(PANEL, SINCE, Param("newest", FLAG, "The newest first."), LIMIT, CURSOR),
     ),
 )

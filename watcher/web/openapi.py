@@ -1,4 +1,4 @@
-"""The description of the API, made from the routes and shapes that serve it."""
+"""The OpenAPI description, made from the routes and the structs of their bodies."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from watcher import __version__
 from watcher.web.context import Route
 from watcher.web.shapes import FaultAnswer, TrackItem
 
-# What any call may answer beside what its route names.
+# What any call may answer besides what its route names.
 _ALWAYS: dict[int, type[msgspec.Struct]] = dict.fromkeys(
     (400, 401, 403, 421, 429, 503), FaultAnswer
 )
@@ -19,7 +19,7 @@ _WITH_BODY: dict[int, type[msgspec.Struct]] = dict.fromkeys((408, 413, 415), Fau
 
 
 def describe(routes: Sequence[Route], others: Mapping[str, Any]) -> dict[str, Any]:
-    """An OpenAPI 3.1 document; `others` are paths that are described by hand."""
+    """Return an OpenAPI 3.1 document; `others` are paths described by hand."""
     shapes: set[type[msgspec.Struct]] = {TrackItem}
     for route in routes:
         shapes.update(kind for kind in (route.takes, *_answers(route).values()) if kind)

@@ -1,10 +1,9 @@
-"""How often and how many at once: what one client may ask for, in bounded memory."""
+"""Rate and concurrency limits for clients, in bounded memory."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from types import TracebackType
 
 from watcher.errors import RequestError
 
@@ -12,7 +11,7 @@ MOST_CLIENTS = 4096
 
 
 class TooMany(RequestError):
-    """More than is served at a time: come again later."""
+    """Too many requests: try again later."""
 
     status = 429
     code = "too_many"
@@ -23,9 +22,9 @@ class TooMany(RequestError):
 
 
 class TokenBuckets:
-    """A bucket of tokens a client, which `rate` tokens a second fill up to `burst`.
+    """A token bucket for each client: `rate` tokens a second, up to `burst`.
 
-    Only the clients that came last are remembered: one that is forgotten has a full bucket.
+    Only the last clients are kept; one that is forgotten has a full bucket.
     """
 
     def __init__(
@@ -36,27 +35,21 @@ class TokenBuckets:
         self._clock = clock
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, client: str) -> float:
-        """Seconds until there is a token: 0 where there is one."""
-        level = self._level(client, self._clock())
-        return 0.0 if level >= 1.0 else (1.0 - level) / self._rate
-
-    def take(self, client: str) -> None:
-        """Take a token, where there is one."""
+    def take(self, client: str, refusal: str) -> None:
+        """Take a token; where there is none raise TooMany with this message."""
         now = self._clock()
-        level = self._level(client, now)
-        self._levels[client] = (level - 1.0 if level >= 1.0 else level, now)
+        level, at = self._levels.get(client, (self._burst, now))
+        level = min(self._burst, level + (now - at) * self._rate)
+        if level < 1.0:
+            raise TooMany(refusal, (1.0 - level) / self._rate)
+        self._levels[client] = (level - 1.0, now)
         self._levels.move_to_end(client)
         if len(self._levels) > MOST_CLIENTS:
             self._levels.popitem(last=False)
 
-    def _level(self, client: str, now: float) -> float:
-        level, at = self._levels.get(client, (self._burst, now))
-        return min(self._burst, level + (now - at) * self._rate)
-
 
 class ConcurrencyLimit:
-    """So many at once and no more: `with seats:` refuses who finds none."""
+    """A concurrency limit: `with seats:` raises TooMany where all are taken."""
 
     def __init__(self, most: int, retry_after: float = 1.0) -> None:
         self._free = most
@@ -67,17 +60,12 @@ class ConcurrencyLimit:
             raise TooMany("too many of these are under way: wait for one to end", self._retry_after)
         self._free -= 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._free += 1
 
 
 def client_of(remote: str | None) -> str:
-    """Whom an address counts as: an IPv6 network of one customer is one client."""
+    """Return the client of an address: an IPv6 network of one customer is one client."""
     try:
         address = ip_address((remote or "").partition("%")[0])
     except ValueError:

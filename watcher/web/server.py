@@ -28,13 +28,12 @@ ROUTES: tuple[Route, ...] = (
     *deliveries.ROUTES,
 )
 
-
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
-_CHUNK_WITHIN = 60.0  # seconds: who stops reading keeps no copy there
+_CHUNK_WITHIN = 60.0  # seconds: for a client that stops reading no copy is kept
 
 
 def make_server(context: WebContext) -> web.Application:
-    """The application, to be run by an AppRunner."""
+    """Return the application for an AppRunner."""
     app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
@@ -52,15 +51,14 @@ def make_server(context: WebContext) -> web.Application:
     shops = drop_in()
     for path in DROP_INS:
         app.router.add_route("*", path, shops)
-    app.router.add_get("/metrics", _metrics)
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _readyz)
+    for path, respond in (("/metrics", _metrics), ("/healthz", _healthz), ("/readyz", _readyz)):
+        app.router.add_get(path, respond)
     add_pages(app)
     return app
 
 
 def description() -> dict[str, Any]:
-    """The API as an OpenAPI document."""
+    """Return the API as an OpenAPI document."""
     return describe(ROUTES, {DROP_IN: DESCRIPTION})
 
 

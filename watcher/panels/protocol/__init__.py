@@ -4,7 +4,6 @@ from watcher.panels.protocol.account import decode_balance, decode_services
 from watcher.panels.protocol.action_answers import (
     decode_add,
     decode_cancels,
-    decode_refill,
     decode_refills,
 )
 from watcher.panels.protocol.answers import Unmatched, as_unreadable, refusal
@@ -23,10 +22,7 @@ from watcher.panels.protocol.statuses import (
     RefillObservation,
     StatusAnswer,
     decode_news,
-    decode_one,
-    decode_refill_status,
     decode_refill_statuses,
-    decode_status,
     decode_statuses,
 )
 from watcher.panels.protocol.values import Reading, Unread, clean, is_id
@@ -58,13 +54,9 @@ __all__ = [
     "decode_balance",
     "decode_cancels",
     "decode_news",
-    "decode_one",
-    "decode_refill",
-    "decode_refill_status",
     "decode_refill_statuses",
     "decode_refills",
     "decode_services",
-    "decode_status",
     "decode_statuses",
     "encode_form",
     "encode_json",

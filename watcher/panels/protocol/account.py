@@ -1,4 +1,4 @@
-"""Answers about an account and what it can buy: the balance and the price list."""
+"""Answers about an account: the balance and the price list."""
 
 from typing import Any
 
@@ -15,9 +15,12 @@ from watcher.panels.protocol.answers import (
 from watcher.panels.protocol.bodies import load
 from watcher.panels.protocol.values import Reading, clean, currency, flag, id_text, word
 
+_MOST_FAULTS = 100
+_ID_LIMIT, _NAME_LIMIT, _DESC_LIMIT = 64, 500, 2000
+
 
 def decode_balance(body: bytes, reading: Reading | None = None) -> Balance:
-    """What is left in the account; the currency is "" where the panel does not say."""
+    """Decode the account's balance; the currency is "" where the panel does not say."""
     reading = reading or Reading()
     answer = _whole(body)
     if isinstance(answer, dict) and "balance" not in answer:
@@ -33,7 +36,7 @@ def decode_balance(body: bytes, reading: Reading | None = None) -> Balance:
 
 
 def _whole(body: bytes) -> Any:
-    """An answer that is not about ids, once it is known not to refuse."""
+    """Load an answer that has no ids; raise where it refuses."""
     answer = as_error(load(body))
     if isinstance(answer, dict):
         text = problem(answer) or failure(answer)
@@ -42,30 +45,23 @@ def _whole(body: bytes) -> Any:
     return answer
 
 
-_MOST_FAULTS = 100
-_ID_LIMIT, _NAME_LIMIT, _DESC_LIMIT = 64, 500, 2000
-
-
 def decode_services(body: bytes, reading: Reading | None = None) -> tuple[list[Service], list[str]]:
-    """The price list's good rows, and a line for each bad one."""
+    """Decode the price list's good rows, and a line for each bad one."""
     reading = reading or Reading()
     listed = _service_rows(_whole(body))
     by = _id_field(listed)
     services: dict[str, Service] = {}
     faults: list[str] = []
-    bad = 0
     for number, row in enumerate(listed, 1):
         service = _service(row, by, reading)
-        if isinstance(service, Service) and service.id not in services:
+        if isinstance(service, Service) and service.id in services:
+            service = f"service {service.id} is listed twice"
+        if isinstance(service, Service):
             services[service.id] = service
-            continue
-        bad += 1
-        if bad <= _MOST_FAULTS:
-            if isinstance(service, Service):
-                service = f"service {service.id} is listed twice"
+        else:
             faults.append(f"row {number}: {service}")
-    if bad > _MOST_FAULTS:
-        faults.append(f"and {bad - _MOST_FAULTS} more")
+    if len(faults) > _MOST_FAULTS:
+        faults[_MOST_FAULTS:] = [f"and {len(faults) - _MOST_FAULTS} more"]
     return list(services.values()), faults
 
 
@@ -88,14 +84,14 @@ def _is_service(row: Any) -> bool:
 
 
 def _id_field(listed: list[Any]) -> str:
-    """The column of the services' ids: some price lists call it "id"."""
+    """The column with the services' ids: some price lists call it "id"."""
     dicts = [row for row in listed if isinstance(row, dict)]
     has_ids = any("id" in row for row in dicts) and not any("service" in row for row in dicts)
     return "id" if has_ids else "service"
 
 
 def _service(row: Any, by: str, reading: Reading) -> Service | str:
-    """A row's service, or what is wrong with it."""
+    """Return the row's service, or what is wrong with the row."""
     if not isinstance(row, dict):
         return "not a service"
     service_id, name = id_text(row.get(by)), word(row.get("name"), _NAME_LIMIT)

@@ -1,7 +1,7 @@
-"""Answers to what costs or changes something: refills, cancels and new orders.
+"""Answers to actions: refills, cancels and new orders.
 
-Only an id or a clear word is taken for accepted, only an error for refused. Whatever else comes,
-nobody knows what the panel did: that is `Unclear`, with what the panel said.
+Only an id or a clear word means accepted, only an error means refused. With anything else nobody
+knows what the panel did: the verdict is `Unclear`, with what the panel said.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,6 +14,7 @@ from watcher.model import Accepted, RowError, Unclear, Verdict
 from watcher.panels.protocol.answers import (
     MEASURES,
     Misnamed,
+    RowFormat,
     as_error,
     failure,
     message,
@@ -42,27 +43,22 @@ _ORDER, _REFILL, _CANCEL = ("order", "order_id"), ("refill", "refill_id"), ("can
 _TELLS = ("success", "status", "result", "message", "msg", "detail")
 _WELL = SUCCESS_WORDS | {"1"}
 _SHOWN = 120  # characters of an answer; with a sentence before it they fit an error's message
-# An order's own status may stand beside a verdict: these words are none.
+# A row may have the order's own status beside the verdict: these words are no verdicts.
 _OWN_STATUSES = frozenset("pending queued inqueue awaiting waiting processing inprogress".split())
 
 
-def decode_refill(body: bytes, order_id: str) -> Verdict:
-    """The id of one order's new refill, or what else the panel said."""
-    return decode_refills(body, [order_id])[order_id]
-
-
 def decode_refills(body: bytes, ids: Collection[str]) -> dict[str, Verdict]:
-    """The ids of many orders' new refills, or what else the panel said of each."""
+    """Decode the id of each order's new refill, or what else the panel said of it."""
     return _verdicts(body, ids, _REFILL)
 
 
 def decode_cancels(body: bytes, ids: Collection[str]) -> dict[str, Verdict]:
-    """How a panel took the cancel of each order."""
+    """Decode whether the panel accepted the cancel of each order."""
     return _verdicts(body, ids, _CANCEL)
 
 
 def decode_add(body: bytes) -> Verdict:
-    """The id of a new order."""
+    """Decode the id of a new order."""
     answer = as_error(load(body))
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
@@ -91,12 +87,11 @@ def _wrapped_order(answer: Mapping[str, Any]) -> str | None:
 
 
 def _verdicts(body: bytes, ids: Collection[str], slots: tuple[str, ...]) -> dict[str, Verdict]:
-    """A verdict on each id."""
     answer = load(body)
     wanted = dict.fromkeys(ids)
-    facts = frozenset((*slots, *_TELLS))
+    form = RowFormat("order", slots[0], frozenset((*slots, *_TELLS)))
     try:
-        found = rows(answer, wanted, by="order", slot=slots[0], facts=facts)
+        found = rows(answer, wanted, form)
     except (Refused, RateLimited):
         if isinstance(answer, dict) and says_success(answer):
             return dict.fromkeys(wanted, _both(answer))
@@ -110,7 +105,7 @@ def _verdicts(body: bytes, ids: Collection[str], slots: tuple[str, ...]) -> dict
 
 
 def _of_all(answer: Any, slots: tuple[str, ...], *, is_one: bool) -> Verdict:
-    """What one answer says of all that was asked for: an id is of one of them at the most."""
+    """Return what one answer says of all ids; an id in it belongs to one of them at most."""
     verdict = _verdict(answer, slots)
     if isinstance(verdict, str):
         if is_one and isinstance(answer, dict):
@@ -122,7 +117,7 @@ def _of_all(answer: Any, slots: tuple[str, ...], *, is_one: bool) -> Verdict:
 
 
 def _verdict(row: Any, slots: tuple[str, ...]) -> Verdict:
-    """Accepted, refused, or unclear where a row tells neither, or both."""
+    """Return accepted or refused; unclear where a row tells neither, or both."""
     if isinstance(row, Misnamed):
         return Unclear(str(row))
     value, text = row, None
@@ -153,7 +148,7 @@ def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted 
         return Accepted("true")
     given = new_id(value)
     if cancel and given is not None and not any(map(str.isdecimal, given)):
-        given = None  # what has only letters there is hardly an id: a cancel needs none
+        given = None  # a cancel needs no id: letters alone are hardly one
     if given is not None or not isinstance(value, str):
         return given
     is_good = is_taken(value, cancel=cancel) or is_good_news(value)
@@ -161,7 +156,7 @@ def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted 
 
 
 def _in_words(row: Mapping[str, Any], *, cancel: bool) -> Accepted | None:
-    """An acceptance without an id: a word of success, or a sentence that can't mean else."""
+    """An acceptance without an id: a word of success, or a sentence with no other meaning."""
     told = message(row)
     said = [_said_well(field, row[field], cancel=cancel) for field in _TELLS[:3] if field in row]
     words = [text for text in said if text]
@@ -174,7 +169,7 @@ def _in_words(row: Mapping[str, Any], *, cancel: bool) -> Accepted | None:
 
 
 def _said_well(field: str, value: Any, *, cancel: bool) -> str | None:
-    """What a field says, where that is that all went well."""
+    """Return a field's text where it says that all went well."""
     text = word(value)
     if text is None or isinstance(value, dict | list):
         return None
@@ -187,7 +182,7 @@ def _said_well(field: str, value: Any, *, cancel: bool) -> str | None:
 
 
 def _id_in(row: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
-    """The id in the first of the fields that has one, also in an object of its own."""
+    """The id in the first of the fields that has one, plain or as `{"id": …}`."""
     for field in fields:
         value = row.get(field)
         if isinstance(value, dict):
@@ -199,7 +194,7 @@ def _id_in(row: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
 
 
 def new_id(value: Any) -> str | None:
-    """The id of something that a panel accepted; words like "success" are none, nor is 0."""
+    """Return the id of what a panel accepted; words like "success" and 0 are no ids."""
     text = id_text(value)
     if text is None or not is_id(text) or text.startswith("-") or not text.strip("0."):
         return None

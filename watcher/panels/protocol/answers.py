@@ -1,4 +1,4 @@
-"""Answers as plain JSON: what refuses in them, and which part is about which id."""
+"""Answers as plain JSON: refusals in them, and which part is about which id."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -38,7 +38,7 @@ MOST_ROWS = 100_000  # several times any panel's price list; more hold up all th
 
 
 def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
-    """The fault, as Unreadable where the answer is whole JSON and only its form is unexpected."""
+    """Return the fault, as Unreadable where the answer is whole JSON of an unexpected form."""
     if type(error) is not RemoteFault:
         return error
     try:
@@ -49,7 +49,7 @@ def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
 
 
 def refusal(body: bytes) -> PanelError | None:
-    """The error that an answer with an error's HTTP status tells of, None where it tells none."""
+    """Return the error in an answer that came with an error's HTTP status, None without one."""
     try:
         answer = load(body)
     except RemoteFault:
@@ -65,7 +65,7 @@ def refusal(body: bytes) -> PanelError | None:
 
 
 def refuse(text: str, answer: Mapping[str, Any]) -> NoReturn:
-    """Raises a panel's refusal of a whole request."""
+    """Raise a panel's refusal of a whole request."""
     raise _refusal(text, answer)
 
 
@@ -81,12 +81,12 @@ def _refusal(text: str, answer: Mapping[str, Any]) -> PanelError:
 
 
 def pause(seconds: float) -> float:
-    """How long a panel's wish to be left alone is heeded."""
+    """Return the seconds to wait, with an upper bound, where the panel asks for so many."""
     return min(max(seconds, 0.0), LONGEST_PAUSE)
 
 
 def problem(answer: Mapping[str, Any]) -> str | None:
-    """The words of an error in an answer or a row, in whatever shape panels send one."""
+    """Return the text of an error in an answer or a row, in any shape that panels use."""
     for field in ("error", "errors"):
         value = answer.get(field)
         if value and fold(word(value) or "") not in _NO_ERRORS:
@@ -99,7 +99,7 @@ def problem(answer: Mapping[str, Any]) -> str | None:
 
 
 def _told(value: Any, text: str | None) -> str:
-    """An error; where it is but a code, with what people are told beside it."""
+    """Return an error's text; where it is only a code, with the message beside it."""
     is_flag = not isinstance(value, str | int | dict | list) or value is True
     words = None if is_flag else _words(value)
     if words is None or (text and fold(words) in _FLAGS):
@@ -111,7 +111,7 @@ def _told(value: Any, text: str | None) -> str:
 
 
 def as_error(answer: Any) -> Any:
-    """An answer; an error that is a bare text or alone in a list, in an error's usual shape."""
+    """Return the answer; an error as a bare text or alone in a list, in the usual shape."""
     alone = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
     if isinstance(alone, str) and error_kind(alone) is not ErrorKind.OTHER:
         return {"error": alone}
@@ -119,19 +119,19 @@ def as_error(answer: Any) -> Any:
 
 
 def failed(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer says that the request went wrong; an order that did has measures."""
+    """Whether an answer says that the request failed; an order that failed has measures."""
     if answer.get("success") is False:
         return True
     return fold(word(answer.get("status")) or "") in FAILURE_WORDS and MEASURES.isdisjoint(answer)
 
 
 def failure(answer: Mapping[str, Any]) -> str | None:
-    """An answer's word for having gone wrong, where it gives no other."""
+    """Return an answer's word for a failure that it gives no reason for."""
     return (word(answer.get("status")) or "failed") if failed(answer) else None
 
 
 def message(answer: Mapping[str, Any]) -> str | None:
-    """What an answer tells people."""
+    """Return an answer's message to people."""
     for field in _MESSAGES:
         text = _words(answer.get(field))
         if text:
@@ -155,8 +155,16 @@ def _first_words(values: Sequence[Any], depth: int) -> str | None:
     return next(filter(None, (_words(value, depth - 1) for value in values)), None)
 
 
+class RowFormat(NamedTuple):
+    """The fields of a row: `by` has its id, `slot` its verdict; `facts` are what tells of an id."""
+
+    by: str
+    slot: str
+    facts: frozenset[str]
+
+
 class Misnamed(NamedTuple):
-    """What stands in the place of an id's row and names another."""
+    """The row under one id that names another."""
 
     by: str
     name: str
@@ -175,56 +183,49 @@ _ABOUT_THE_REQUEST = frozenset({"status", "success", "result", *_MESSAGES})
 
 
 def rows(
-    answer: Any,
-    ids: Collection[str],
-    *,
-    by: str,
-    slot: str,
-    facts: frozenset[str],
-    depth: int = _DEEPEST,
+    answer: Any, ids: Collection[str], form: RowFormat, depth: int = _DEEPEST
 ) -> dict[str, Any]:
-    """The part of an answer that is about each of `ids`; ids that it leaves out are left out.
+    """Return the part of an answer that is about each of `ids`, without ids that it leaves out.
 
-    1. A list's rows name their ids in the field `by`.
+    1. The rows of a list name their ids in the field `by`.
     2. An object has the ids as its keys, or is itself a row: of the id that it names or,
        where one id was asked for and it has one of `facts`, of that one.
     3. An object that only tells of an error refuses the request. That is raised, unless it is
        about the one id that was asked for: then it is that id's row.
-    4. An object around one of these, as `{"data": …}`, counts for nothing.
+    4. An object around one of these, as `{"data": …}`, is taken off.
 
-    Nothing is ever matched by position. A row that names another id than the one in whose place
-    it stands is `Misnamed`. `slot` is the field with a row's own verdict.
+    Nothing is ever matched by position. A row in one id's place that names another is `Misnamed`.
     """
     if isinstance(answer, list):
-        return _listed(answer, ids, by=by, slot=slot, facts=facts)
+        return _listed(answer, ids, form)
     answer = as_error(answer)
     if not isinstance(answer, dict):
         raise RemoteFault(f"an answer of an unexpected form: {shown(answer, 80)}")
     keyed = [id_ for id_ in ids if id_ in answer]
     if keyed or not answer:
-        return {id_: checked(answer[id_], id_, by) for id_ in keyed}
-    named = row_name(answer, by)
+        return {id_: checked(answer[id_], id_, form.by) for id_ in keyed}
+    named = row_name(answer, form.by)
     if named is not None and named in ids:
         return {named: answer}
-    text = _whole_problem(answer, slot)
+    text = _whole_problem(answer, form.slot)
     if text is None:
-        inner = wrapped(answer, facts) if depth and named is None else None
+        inner = wrapped(answer, form.facts) if depth and named is None else None
         if inner is not None:
-            return rows(inner, ids, by=by, slot=slot, facts=facts, depth=depth - 1)
-        return _unnamed(answer, ids, facts, by, named)
+            return rows(inner, ids, form, depth - 1)
+        return _unnamed(answer, ids, form, named)
     if len(ids) == 1 and error_kind(text) in ABOUT_AN_ID:
         return dict.fromkeys(ids, answer)
     refuse(text, answer)
 
 
 def checked(row: Any, id_: str, by: str) -> Any:
-    """Return what stands under an id, as `Misnamed` where it names another."""
+    """Return the row under an id, as `Misnamed` where it names another."""
     name = row_name(row, by) if isinstance(row, dict) else None
     return row if name in (None, id_) else Misnamed(by, str(name))
 
 
 def wrapped(answer: Mapping[str, Any], facts: frozenset[str]) -> Any | None:
-    """What an object only wraps, None where it tells something itself or wraps several things."""
+    """Return what an object only wraps, None where it has facts or wraps several things."""
     if facts.intersection(answer) - _ABOUT_THE_REQUEST or not _says_well(answer):
         return None
     inner = [answer[name] for name in _WRAPPERS if _is_of_rows(answer.get(name))]
@@ -232,7 +233,7 @@ def wrapped(answer: Mapping[str, Any], facts: frozenset[str]) -> Any | None:
 
 
 def _says_well(answer: Mapping[str, Any]) -> bool:
-    """Whether what an object says of the request, if anything, is that it went well."""
+    """Whether an object says nothing of the request, or that it went well."""
     said = [answer.get(field) for field in ("status", "success", "result")]
     words = [word(value) for value in said if value is not None and not _is_of_rows(value)]
     return all(fold(text or "") in _WELL for text in words)
@@ -251,19 +252,15 @@ def _whole_problem(answer: dict[str, Any], slot: str) -> str | None:
 
 
 def _unnamed(
-    answer: dict[str, Any],
-    ids: Collection[str],
-    facts: frozenset[str],
-    by: str,
-    named: str | None,
+    answer: dict[str, Any], ids: Collection[str], form: RowFormat, named: str | None
 ) -> dict[str, Any]:
     if named is not None:
-        return {id_: Misnamed(by, named) for id_ in ids} if len(ids) == 1 else {}
-    if not facts.isdisjoint(answer):
+        return {id_: Misnamed(form.by, named) for id_ in ids} if len(ids) == 1 else {}
+    if not form.facts.isdisjoint(answer):
         if len(ids) > 1:
-            raise Unmatched(f"an answer that names no {by}: {shown(answer, 120)}")
+            raise Unmatched(f"an answer that names no {form.by}: {shown(answer, 120)}")
         return dict.fromkeys(ids, answer)
-    if any(_looks_like_a_row(row, facts) for row in answer.values()):
+    if any(_looks_like_a_row(row, form.facts) for row in answer.values()):
         return {}  # rows that nobody asked for
     fields = ", ".join(list(answer)[:8])
     raise RemoteFault(f"an answer without what was asked for; it has {clean(fields)}")
@@ -273,23 +270,21 @@ def _looks_like_a_row(row: Any, facts: frozenset[str]) -> bool:
     return isinstance(row, dict) and not (facts.isdisjoint(row) and "error" not in row)
 
 
-def _listed(
-    answer: list[Any], ids: Collection[str], *, by: str, slot: str, facts: frozenset[str]
-) -> dict[str, Any]:
+def _listed(answer: list[Any], ids: Collection[str], form: RowFormat) -> dict[str, Any]:
     if len(answer) > MOST_ROWS:
         raise RemoteFault(f"an answer of {len(answer):,} rows")
-    named = [(row_name(row, by), row) for row in answer if isinstance(row, dict)]
-    if len(answer) == 1 and len(ids) == 1 and isinstance(answer[0], dict | str):
-        return rows(answer[0], ids, by=by, slot=slot, facts=facts, depth=0)
-    if not answer or any(id_ is not None for id_, _ in named):
+    named = [(row_name(row, form.by), row) for row in answer if isinstance(row, dict)]
+    names_ids = not answer or any(id_ is not None for id_, _ in named)
+    is_alone = len(answer) == 1 and isinstance(answer[0], dict | str)
+    if is_alone and (len(ids) == 1 or not names_ids):
+        return rows(answer[0], ids, form, depth=0)
+    if names_ids:
         return {id_: row for id_, row in named if id_ is not None and id_ in ids}
-    if len(answer) == 1 and isinstance(answer[0], dict | str):
-        return rows(answer[0], ids, by=by, slot=slot, facts=facts, depth=0)
     if len(ids) > 1:
-        raise Unmatched(f"an answer whose rows name no {by}: {shown(answer[:3], 120)}")
+        raise Unmatched(f"an answer whose rows name no {form.by}: {shown(answer[:3], 120)}")
     raise RemoteFault("several rows for one id")
 
 
 def row_name(row: Mapping[str, Any], by: str) -> str | None:
-    """The id that a row says it is about."""
+    """Return the id that a row names."""
     return id_text(row.get(by)) or id_text(row.get(f"{by}_id"))

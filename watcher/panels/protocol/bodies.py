@@ -1,4 +1,4 @@
-"""Bodies of answers as plain JSON, also where something else stands around it."""
+"""Bodies of answers as plain JSON, also with other text around it."""
 
 import json
 import re
@@ -23,20 +23,21 @@ def load(body: bytes) -> Any:
     if len(body) > _MOST_VALUES and body.count(b",") + body.count(b"[") > _MOST_VALUES:
         raise RemoteFault("an answer of too many values")
     try:
-        return _LOADER.decode(body)
+        return _load(body)
     except RecursionError:
         raise RemoteFault("an answer nested too deeply") from None
+
+
+def _load(body: bytes) -> Any:
+    """Decode JSON, also with a byte order mark, bad UTF-8, half a surrogate pair or text around."""
+    try:
+        return _LOADER.decode(body)
     except (ValueError, msgspec.MsgspecError):
-        return _load_leniently(body)
-
-
-def _load_leniently(body: bytes) -> Any:
-    """Read what has a byte order mark, bad UTF-8, half a surrogate pair or a text around it."""
-    text = body.decode("utf-8-sig", "replace").strip()
+        text = body.decode("utf-8-sig", "replace").strip()
     if not text:
         raise RemoteFault("an empty answer")
     try:
-        return _parsed(text)
+        return _READER.decode(text)
     except ValueError:
         found = _amid(text)
     if found is not None:
@@ -47,18 +48,10 @@ def _load_leniently(body: bytes) -> Any:
     raise RemoteFault(f"an answer that is not JSON: {clean(text[:80])}")
 
 
-def _parsed(text: str) -> Any:
-    """ValueError where the text is not JSON."""
-    try:
-        return _READER.decode(text)
-    except RecursionError:
-        raise RemoteFault("an answer nested too deeply") from None
-
-
 def _amid(text: str) -> Any | None:
-    """The object or list that ends a text, as after PHP's warnings, or begins it.
+    """The object or list at the end of a text, as after PHP's warnings, or at its beginning.
 
-    Only the first that a text has can be it: in what is cut, a later one is a part.
+    Only the first in the text counts: where the text is cut, a later one is a part of it.
     """
     start = _BEGINS.search(text)
     if start is None:
@@ -66,10 +59,8 @@ def _amid(text: str) -> Any | None:
     at = start.start()
     try:
         if at:
-            return _parsed(text[at:])
+            return _READER.decode(text[at:])
         found, end = _READER.raw_decode(text)
-    except RecursionError:
-        raise RemoteFault("an answer nested too deeply") from None
     except ValueError:
         return None
     return None if _BEGINS.search(text, end) else found

@@ -1,8 +1,7 @@
-"""Requests: the form or JSON that every request is, and the parameters that `add` takes.
+"""Requests as a form or JSON, and the parameters of `add`. Only this module encodes requests.
 
-The one place that encodes. A panel's PHP does not read a name as it was sent: it drops leading
-blanks, reads `.` and blank as `_`, cuts at NUL, and makes an array of `name[]`; others ignore case.
-So names come from an alphabet in which no two of them are read alike.
+A panel's PHP changes names: it drops leading blanks, reads `.` and blank as `_`, cuts at NUL, and
+makes an array of `name[]`; others ignore case. So names have an alphabet in which no two are alike.
 """
 
 import re
@@ -18,7 +17,7 @@ from watcher.errors import Unsendable
 
 LARGEST_ADD = 64 * 1024  # bytes that the names and values of an order may have in all
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-# What some panel takes for the key, the action, a service, an order or a refill. Without `_`.
+# Names, without `_`, that some panel reads as the key, action, service, order or refill.
 _RESERVED = frozenset(
     """
     key apikey secret secretkey token apitoken accesstoken authtoken
@@ -31,7 +30,7 @@ _RESERVED = frozenset(
 _MOST_TOLD = 5  # problems
 _IDS = frozenset({"order", "orders", "refill", "refills"})
 _READS = frozenset({"services", "balance", "status", "refill_status"})
-# Line breaks and tabs stand in comments; the others end or split a text at some panels.
+# Comments contain line breaks and tabs; the others end or split a text at some panels.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -46,7 +45,7 @@ def encode_form(
     Raise Unsendable where a panel could read another request in it.
     """
     check_request(action, params)
-    # Commas stay as they are: a hundred joined ids then take the quoting's short way out.
+    # Commas stay: quoting a hundred joined ids is then fast.
     parts = [f"key={quote_plus(key)}&action={quote_plus(action)}"]
     every = {**params, **fields} if fields else params
     parts += [f"{quote_plus(name)}={quote_plus(value, safe=',')}" for name, value in every.items()]
@@ -58,18 +57,18 @@ def encode_json(
 ) -> bytes:
     """Return the body of a request, as JSON. Raise Unsendable as `encode_form` does.
 
-    Every value is a text, as an id has to be: it may have more digits than a number of JSON
-    keeps, and several are joined by commas.
+    Every value is a string, as ids must be: they may have more digits than a JSON number keeps, and
+    several are joined by commas.
     """
     check_request(action, params)
     return msgspec.json.encode({**params, **fields, "key": key, "action": action})
 
 
 def check_request(action: str, params: Mapping[str, str]) -> None:
-    """Raise Unsendable where a panel could read another request in this one, however it is encoded.
+    """Raise Unsendable where a panel could read another request in this one, in any encoding.
 
-    Values are checked of what acts: a read changes nothing, and one odd id on record must not
-    spoil its whole batch.
+    Values are checked only in actions: a read changes nothing, and one odd id must not spoil its
+    whole batch.
     """
     if action == "add":
         problems = check_parameters(params)
@@ -82,7 +81,7 @@ def check_request(action: str, params: Mapping[str, str]) -> None:
 
 
 def check_parameters(params: Mapping[str, str]) -> list[str]:
-    """Return why an `add` with these parameters must not reach a panel, whoever gave them."""
+    """Return why an `add` with these parameters must not be sent, for any type of service."""
     problems = [] if params.get("service", "").strip() else ["service is missing"]
     for name, value in params.items():
         problem = name_problem(name) if name != "service" else None
@@ -117,7 +116,7 @@ def value_problem(name: str, value: str) -> str | None:
 
 
 class Parameters(NamedTuple):
-    """What `add` takes for a type of service, beside `service`."""
+    """The parameters of `add` for a type of service, besides `service`."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -159,7 +158,7 @@ _DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 
 
 def check_add(service_type: str, params: Mapping[str, str]) -> list[str]:
-    """Return every problem of an `add`; a type that is not in the table may have any parameter."""
+    """Return every problem of an `add`; a type that is not in the table takes any parameter."""
     problems = check_parameters(params)
     known = _BY_FOLDED_TYPE.get(" ".join(service_type.casefold().split()))
     if known is not None:

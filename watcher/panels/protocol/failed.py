@@ -1,7 +1,7 @@
-"""What an answer with an error's HTTP status tells of an action.
+"""Answers to actions with an error's HTTP status: what was done?
 
-A status proves nothing by itself: panels place an order and answer with 429 or 503. An id in the
-body is acceptance, and only what clearly says that nothing was done is a refusal.
+A status alone proves nothing: panels place an order and answer with 429 or 503. An id in the body
+means accepted, and only what clearly says that nothing was done is a refusal.
 """
 
 import re
@@ -13,7 +13,7 @@ from watcher.panels.protocol.answers import refusal
 
 TOO_MANY_REQUESTS = 429
 _READ = 2000  # bytes of a body in which words are looked for
-# A page never comes from what places orders: it stands before that.
+# A page comes from a proxy in front of the panel, never from the code that places orders.
 _PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|title|center|h1)\b", re.IGNORECASE)
 _LIMIT = re.compile(
     rb"too many|rate.?limit|throttl|slow.?down|too fast|quota|retry.?after"
@@ -25,7 +25,7 @@ _LIMIT = re.compile(
 def read_failed(
     status: int, body: bytes, found: Mapping[str, Verdict] | PanelError
 ) -> dict[str, Verdict]:
-    """The verdicts that count, of those (or the error) that the body alone would give.
+    """Return the verdicts that hold; `found` are those, or the error, that the body alone gives.
 
     Raises RateLimited or a Refused where nothing was done, else a RemoteFault.
     """
@@ -49,7 +49,7 @@ def read_failed(
 
 
 def _sure(status: int, row: Verdict) -> Verdict:
-    """A row beside one that was accepted: such an answer's refusals count only with a 4xx."""
+    """Return a row beside an accepted one; refusals in such an answer count only with a 4xx."""
     if isinstance(row, str) or (isinstance(row, RowError) and 400 <= status < 500):
         return row
     return Unclear(f"HTTP {status}: {row.text}")

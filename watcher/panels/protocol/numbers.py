@@ -1,7 +1,7 @@
-"""Numbers as people print them: read exactly where only one reading is possible.
+"""Numbers as people print them, read only where one reading is possible.
 
-`1,234.50`, `1.234,50`, `1 234`, `2,5`, `$0.90` and `0.90 USD` have one. `1,234` has two: in a count
-it is a thousand and more, as an amount it may be a little above one, so it stays unread there.
+`1,234.50`, `1.234,50`, `1 234`, `2,5`, `$0.90` and `0.90 USD` have one. `1,234` has two: a count of
+more than a thousand, or an amount a little above one. So it is read as a count, not as an amount.
 """
 
 import re
@@ -22,21 +22,21 @@ _SEPARATOR = re.compile(r"[.,' ]")
 
 
 class ExactNumber(NamedTuple):
-    """A number, and the currency's code where one was printed beside it."""
+    """A number, with the currency's code where it has one."""
 
     number: Decimal
     code: str | None = None
 
 
 def is_blank(value: object) -> bool:
-    """Whether a value says that there is none."""
+    """Whether a value means that there is none."""
     if isinstance(value, str):
         return value.strip().casefold() in _BLANKS
     return value is None or value is False or value == [] or value == {}
 
 
 def amount(text: str) -> ExactNumber | None:
-    """A sum of money, None where it can't be read or could be read in two ways."""
+    """Read a sum of money; None where it has no reading, or two."""
     number = plain(text)
     if number is not None or len(text) > _LONGEST:
         return None if number is None else ExactNumber(number)
@@ -51,7 +51,7 @@ def amount(text: str) -> ExactNumber | None:
 
 
 def count(text: str) -> Decimal | None:
-    """A number of things: here one separator before exactly three digits parts thousands."""
+    """Read a count: here one separator before exactly three digits separates thousands."""
     if len(text) > _LONGEST:
         return None
     digits = _tidy(text)
@@ -65,7 +65,7 @@ def count(text: str) -> Decimal | None:
 
 
 def plain(text: str) -> Decimal | None:
-    """A number as programs print it."""
+    """Read a number as programs print it."""
     if len(text) > _LONGEST:
         return None
     try:
@@ -80,7 +80,7 @@ def _tidy(text: str) -> str:
 
 
 def _without_currency(text: str) -> tuple[str, str, str | None] | None:
-    """The sign, the number and the currency's code, of which "$" is none."""
+    """Return the sign, the number and the currency's code; "$" is not a code."""
     tidy = _tidy(text)
     before, after = _BEFORE.match(tidy), _AFTER.search(tidy)
     if before is None:
@@ -94,14 +94,14 @@ def _without_currency(text: str) -> tuple[str, str, str | None] | None:
 
 
 def _is_currency(name: str) -> bool:
-    """A code, or a sign as "$", "R$" or "₹"."""
+    """Whether a text is a currency's code, or a sign as "$", "R$" or "₹"."""
     letters, sign = name[:-1], name[-1]
     is_sign = unicodedata.category(sign) == "Sc" and len(letters) <= 3
     return bool(_CODE.fullmatch(name)) or (is_sign and (not letters or letters.isalpha()))
 
 
 def _printed(digits: str, *, is_count: bool) -> Decimal | None:
-    """A number with separators: parts of thousands, a decimal mark, or both."""
+    """Read a number with separators of thousands, a decimal mark, or both."""
     marks = _SEPARATOR.findall(digits)
     kinds = list(dict.fromkeys(marks))
     if len(kinds) == 2 and marks.count(kinds[1]) == 1:

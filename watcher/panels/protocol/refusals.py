@@ -1,10 +1,10 @@
-"""What a panel refuses, in the words and in the codes that panels use for it."""
+"""Refusals, in the words and the codes that panels use."""
 
 from enum import Enum
 
 
 class Refusal(Enum):
-    """A reason to refuse: its usual text, and its code at panels that answer with codes."""
+    """A refusal: its usual text, and its code at panels that answer with codes."""
 
     KEY = ("Invalid API key", "error.invalid_api_key")
     REQUEST = ("Incorrect request", "error.incorrect_request")
@@ -40,7 +40,7 @@ class Refusal(Enum):
 
 
 class RefusedAnswer(Exception):
-    """The panel does not do what was asked."""
+    """The request is refused."""
 
     def __init__(self, refusal: Refusal, detail: object = "", *, http: int = 200) -> None:
         self.refusal = refusal

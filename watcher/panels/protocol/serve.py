@@ -1,6 +1,6 @@
-"""The panel API from the other side: requests decoded, ids and numbers as panels write them.
+"""The server's side of the panel API: requests decoded, ids and numbers as panels write them.
 
-For whoever answers it: the simulated panels, and the watcher's own `/api/v2`.
+Used by the simulated panels and the watcher's own `/api/v2`.
 """
 
 import re
@@ -20,32 +20,28 @@ _FILE = re.compile(rb"[;\s]filename", re.IGNORECASE)
 
 
 def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
-    """The fields of a form, the last of equal names; ValueError where it is none.
+    """Decode a form, URL-encoded or multipart without its files; ValueError where it is none.
 
-    URL-encoded or, as PHP sends an array, multipart; files in it are left out.
+    Of equal names the last counts.
     """
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == "multipart/form-data":
         return dict(_parts(body, parameters))
-    text = body.decode()
-    return dict(
-        parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-    )
+    return dict(_pairs(body.decode()))
 
 
 def decode_request(query: str, body: bytes, content_type: str = "") -> dict[str, str]:
-    """Return the fields of a URL's query and a body in whatever form shops send one.
+    """Decode a URL's query and a body, which may be URL-encoded, multipart or a JSON object.
 
-    URL-encoded, multipart or a JSON object, by what it is more than by its type. Ids that come as
-    an array are joined with commas. The body comes before the query, the last of equal names
-    before the others. ValueError where it can't be read.
+    The Content-Type may be wrong. Ids that come as an array are joined with commas. The body
+    overrides the query; of equal names the last counts. ValueError where it can't be read.
     """
     fields = _joined(_pairs(query))
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return fields | _joined(_parts(body, content_type.partition(";")[2]))
     text = body.decode("utf-8-sig").strip()
-    # No form begins so: a brace in a name would be quoted.
+    # A form never begins with a brace: it would be quoted.
     return fields | (_object(text) if text.startswith("{") else _joined(_pairs(text)))
 
 
@@ -54,7 +50,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the fields, with the items of an array of ids as one: `orders[]=1&orders[]=2`."""
+    """Return the fields, with an array of ids joined: `orders[]=1&orders[]=2`."""
     fields: dict[str, str] = {}
     arrays: set[str] = set()
     for name, value in pairs:
@@ -80,7 +76,7 @@ def _object(text: str) -> dict[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
-    """Return a JSON value as a form would have it."""
+    """Return a JSON value as in a form."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, str | int):
@@ -106,7 +102,7 @@ def _parts(body: bytes, parameters: str) -> Iterator[tuple[str, str]]:
 
 
 def whole(text: str) -> int | None:
-    """The number that a parameter writes."""
+    """Read a parameter as a whole number, None where it is none."""
     # Not int() alone, which also takes "1_000", "+5" and digits of other alphabets.
     digits = text.strip()
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < 16
@@ -114,12 +110,12 @@ def whole(text: str) -> int | None:
 
 
 def several(text: str) -> list[str]:
-    """The ids of a parameter that joins them with commas."""
+    """Split ids that are joined with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def listed(text: str) -> list[str]:
-    """Return the ids of a parameter as shops write them: `1,2`, or as JSON, `[1, "2"]`."""
+    """Split ids as shops write them: `1,2`, or as JSON, `[1, "2"]`."""
     bare = text.strip()
     if bare.startswith("[") and bare.endswith("]"):
         bare = ",".join(part.strip("\"' ") for part in several(bare[1:-1]))
@@ -127,5 +123,5 @@ def listed(text: str) -> list[str]:
 
 
 def identity(text: str) -> int | str:
-    """An id as it stands in an answer: a number where it is one."""
+    """Return an id for an answer: as a number where it is one."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text

@@ -1,7 +1,7 @@
-"""Answers to reads: what a panel said of orders and of refills.
+"""Answers to reads: the statuses of orders and refills.
 
-Any bytes decode or raise a `PanelError`: `Refused` and its kin where the panel refuses, else
-`RemoteFault`. One odd row spoils only itself; an id that is left out was not observed.
+Any bytes decode or raise a `PanelError`: `Refused` or a subclass where the panel refuses, else
+`RemoteFault`. An odd row affects only itself. An id that is left out was not observed.
 """
 
 import re
@@ -15,13 +15,12 @@ from msgspec import UNSET
 
 from watcher.errors import RemoteFault
 from watcher.model import Observation, RefillStatus, RowError, Status
-from watcher.panels.protocol.answers import MEASURES, Misnamed, checked, problem, rows
+from watcher.panels.protocol.answers import MEASURES, Misnamed, RowFormat, checked, problem, rows
 from watcher.panels.protocol.bodies import load
 from watcher.panels.protocol.values import Reading, Unread, currency, is_sane, word
 from watcher.panels.protocol.words import (
     FAILURE_WORDS,
     SUCCESS_WORDS,
-    USUAL_REFILL_STATUSES,
     USUAL_STATUSES,
     fold,
     refill_status_of,
@@ -30,58 +29,56 @@ from watcher.panels.protocol.words import (
 
 
 class RefillObservation(msgspec.Struct, frozen=True, gc=False):
-    """What a panel said of a refill; `text` is its own word."""
+    """A refill's status; `text` is the panel's own word."""
 
     status: RefillStatus
     text: str
 
 
-def decode_status(body: bytes, order_id: str) -> Observation | RowError:
-    """One order's status."""
-    return decode_one(body, order_id).rows[order_id]
-
-
 class StatusAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What an answer says of orders that it did not say before, to the letter.
+    """What an answer says of orders that it did not say before, compared byte by byte.
 
-    `old` are the positions, among the ids, of those whose rows were as before, and not read;
-    `marks` stand for the rows that were.
+    `old` are the positions, among the ids, of rows that did not change and were not decoded;
+    `marks` are the hashes of the rows that did.
     """
 
     rows: dict[str, Observation | RowError]
     old: list[int] = []
     marks: dict[str, int] = {}
-    unread: list[Unread] = []  # values that are there and can't be read; the first few
+    unread: list[Unread] = []  # the first few values that can't be read
 
 
-def decode_one(body: bytes, order_id: str) -> StatusAnswer:
-    """What is told of one order; RemoteFault where that is nothing."""
-    news = _news(body, [order_id])
-    if not news.rows:
+def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
+    """Decode the orders' statuses. `marks` are the hashes of their last rows, 0 for none.
+
+    RemoteFault where the answer tells nothing of the only order that was asked about.
+    """
+    try:
+        news = _read_usual(body, ids, marks)
+    except _ODD:
+        news = None
+    if news is None:
+        reading = Reading()
+        news = StatusAnswer(decode_statuses(body, ids, reading), unread=reading.unread)
+    if len(ids) == 1 and not news.rows and not news.old:
         raise RemoteFault("an answer without the order's status")
     return news
 
 
-def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
-    """The statuses of many orders; `marks` stand for the rows that told of them last, 0: none."""
-    if len(body) <= _USUAL_SIZE * (1 + len(ids)):
-        try:
-            news = _read_news(body, ids, marks)
-        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
-            pass
-        else:
-            if news is not None:
-                return news
-    return _news(body, ids)
+def decode_statuses(
+    body: bytes, ids: Collection[str], reading: Reading | None = None
+) -> dict[str, Observation | RowError]:
+    """Decode the statuses in every form that panels are known to send."""
+    reading = reading or Reading()
+    found = rows(load(body), dict.fromkeys(ids), _ORDERS)
+    seen = {order: _observe(row, reading) for order, row in found.items()}
+    return {order: observation for order, observation in seen.items() if observation is not None}
 
 
-def _news(body: bytes, ids: Collection[str]) -> StatusAnswer:
-    reading = Reading()
-    return StatusAnswer(decode_statuses(body, ids, reading), unread=reading.unread)
-
-
-def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer | None:
-    """None where there is something else in the answer than orders: it wants to be looked at."""
+def _read_usual(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer | None:
+    """Decode an object of rows by id, at a third of the cost; None where it has other keys."""
+    if len(body) > _USUAL_SIZE * (1 + len(ids)):
+        return None
     batch = _RAW_BATCH.decode(body)
     raws = [*map(batch.get, ids)]
     found = [0 if raw is None else hash(bytes(raw)) for raw in raws]
@@ -89,7 +86,7 @@ def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusA
     rows: dict[str, Observation | RowError] = {}
     changed: dict[str, int] = {}
     reading = Reading()
-    has_groups = len(old) < len(ids) and _may_have_groups(body)
+    has_groups = len(old) < len(ids) and _ENDS_IN_ZEROS.search(body) is not None
     for at, is_new in enumerate(map(ne, found, marks)):
         raw = raws[at]
         if not is_new or raw is None:
@@ -99,7 +96,7 @@ def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusA
                 seen = _read_oddly(raw, ids[at], reading)
             else:
                 seen = _observe_usual(_USUAL_ROW.decode(raw), reading)
-        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
+        except _ODD:
             seen = _read_oddly(raw, ids[at], reading)
         if seen is not None:
             rows[ids[at]] = seen
@@ -109,55 +106,16 @@ def _read_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusA
 
 
 def _read_oddly(raw: msgspec.Raw, order_id: str, reading: Reading) -> Observation | RowError | None:
-    """Read one row of an unusual form; the others of its batch are decoded at the usual price."""
+    """Read one row of an unusual form, without any cost for the others of its batch."""
     return _observe(checked(load(bytes(raw)), order_id, "order"), reading)
 
 
-def decode_statuses(
-    body: bytes, ids: Collection[str], reading: Reading | None = None
-) -> dict[str, Observation | RowError]:
-    """The statuses of many orders: in one go where the answer has the usual form."""
-    reading = reading or Reading()
-    if len(body) <= _USUAL_SIZE * (1 + len(ids)) and not _has_grouped_counts(body):
-        try:
-            batch = _USUAL_BATCH.decode(body)
-        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
-            pass
-        else:
-            seen = {
-                i: _observe_usual(row, reading) for i in ids if (row := batch.get(i)) is not None
-            }
-            found = {order_id: row for order_id, row in seen.items() if row is not None}
-            if found:
-                return found
-    return decode_statuses_leniently(body, ids, reading)
-
-
-def _has_grouped_counts(body: bytes) -> bool:
-    return _may_have_groups(body) and _GROUPED_COUNT.search(body) is not None
-
-
-def _may_have_groups(body: bytes) -> bool:
-    """Whether it is worth looking for `"1.000"` as a count, which the decoder takes for 1."""
-    return _ENDS_IN_ZEROS.search(body) is not None
-
-
-def decode_statuses_leniently(
-    body: bytes, ids: Collection[str], reading: Reading | None = None
-) -> dict[str, Observation | RowError]:
-    """Decode every form that panels are known to send, at three times the price."""
-    reading = reading or Reading()
-    wanted = dict.fromkeys(ids)
-    found = rows(load(body), wanted, by="order", slot="status", facts=_OF_AN_ORDER)
-    seen = {order: _observe(row, reading) for order, row in found.items()}
-    return {order: observation for order, observation in seen.items() if observation is not None}
-
-
+_ODD = (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError)  # not the usual form
 _Count = Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)] | msgspec.UnsetType | None
 
 
 class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """An order's row of the documented form; its numbers may be texts."""
+    """An order's row in the documented form; its numbers may be strings."""
 
     status: str = ""
     charge: Decimal | msgspec.UnsetType | None = UNSET
@@ -167,11 +125,11 @@ class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     error: Any = UNSET
 
 
-# One odd value fails the whole batch, which is then read leniently.
-_USUAL_BATCH = msgspec.json.Decoder(dict[str, _UsualRow], strict=False)
 _USUAL_ROW = msgspec.json.Decoder(_UsualRow, strict=False)
 _RAW_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ENDS_IN_ZEROS = re.compile(rb'\.000"')  # five times as fast as `in`, where quotes are many
+# The decoder reads the count `"1.000"`, which is 1000, as 1. This search tells where that is
+# possible, five times as fast as `in` where there are many quotes.
+_ENDS_IN_ZEROS = re.compile(rb'\.000"')
 _GROUPED_COUNT = re.compile(
     rb'"(?:start_count|start_counter|remains)"\s*:\s*"-?[1-9][0-9]{0,2}\.000"'
 )
@@ -200,9 +158,10 @@ def _told(row: _UsualRow) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not UNSET and value != ""}
 
 
-_OF_AN_ORDER = MEASURES | {"status"}
-_TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
+_ORDERS = RowFormat("order", "status", MEASURES | {"status"})
+_REFILLS = RowFormat("refill", "status", frozenset({"status"}))
 _ODD_FIELDS = frozenset("error errors message msg detail success data".split())
+_TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
 
 
 def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
@@ -220,7 +179,7 @@ def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
 
 
 def _observe_odd(row: dict[str, Any], reading: Reading) -> Observation | RowError | None:
-    """A row with an error, an unusual word, or anything else that has to be looked at."""
+    """Read a row with an error, an unusual word, or anything else that is not usual."""
     status = row.get("status")
     text = problem(row) or (problem(status) if isinstance(status, dict) else None)
     if text is not None:
@@ -248,25 +207,16 @@ def _observation(
     )
 
 
-def decode_refill_status(body: bytes, refill_id: str) -> RefillObservation | RowError:
-    """How far one refill is."""
-    found = decode_refill_statuses(body, [refill_id]).get(refill_id)
-    if found is None:
-        raise RemoteFault("an answer without the refill's status")
-    return found
-
-
 def decode_refill_statuses(
     body: bytes, ids: Collection[str]
 ) -> dict[str, RefillObservation | RowError]:
-    """How far many refills are."""
-    facts = frozenset({"status"})
-    found = rows(load(body), dict.fromkeys(ids), by="refill", slot="status", facts=facts)
+    """Decode the refills' statuses; RemoteFault where it tells nothing of the only refill."""
+    found = rows(load(body), dict.fromkeys(ids), _REFILLS)
     seen = {refill: _observe_refill(row) for refill, row in found.items()}
-    return {refill: observation for refill, observation in seen.items() if observation is not None}
-
-
-_USUAL_REFILL_FIELDS = {"refill", "status", "order"}
+    known = {refill: observation for refill, observation in seen.items() if observation is not None}
+    if len(ids) == 1 and not known:
+        raise RemoteFault("an answer without the refill's status")
+    return known
 
 
 def _observe_refill(row: Any) -> RefillObservation | RowError | None:
@@ -275,9 +225,6 @@ def _observe_refill(row: Any) -> RefillObservation | RowError | None:
     value = row
     if isinstance(row, dict):
         value = row.get("status")
-        usual = USUAL_REFILL_STATUSES.get(value) if isinstance(value, str) else None
-        if usual is not None and row.keys() <= _USUAL_REFILL_FIELDS:
-            return RefillObservation(*usual)
         text = problem(row) or (problem(value) if isinstance(value, dict) else None)
         if text is not None:
             return RowError(text)

@@ -1,4 +1,4 @@
-"""Numbers, texts and ids as panels send them: exact and bounded, None where they make no sense."""
+"""Numbers, texts and ids of panels: exact and bounded, None where they can't be read."""
 
 import json
 import re
@@ -25,12 +25,12 @@ Number = TypeVar("Number", int, Decimal)
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """A panel's text without control characters, clipped."""
+    """Return a panel's text without control characters, clipped."""
     return _UNPRINTABLE.sub(" ", text[: 4 * limit]).strip()[:limit].rstrip()
 
 
 def word(value: Any, limit: int = TEXT_LIMIT) -> str | None:
-    """A value that should be a text, as sent."""
+    """Return a value that should be a text, as sent."""
     if isinstance(value, str):
         return clean(value, limit) or None
     if isinstance(value, bool):
@@ -41,7 +41,7 @@ def word(value: Any, limit: int = TEXT_LIMIT) -> str | None:
 
 
 class Unread(NamedTuple):
-    """A value that is there and can't be read, by the name that we have for its field."""
+    """A value that can't be read, with our name for its field."""
 
     field: str
     value: str
@@ -54,13 +54,13 @@ class Reading:
         self.unread: list[Unread] = []
 
     def money(self, row: Mapping[str, Any], field: str) -> tuple[Decimal | None, str | None]:
-        """A sum, and the currency's code that is printed beside it."""
+        """Read a sum, and the currency's code beside it."""
         value = row.get(field)
         found = self._kept(field, value, money(value))
         return found, money_code(value) if isinstance(value, str) and found is not None else None
 
     def count(self, row: Mapping[str, Any], field: str, other: str = "") -> int | None:
-        """A count; a panel may call it by an `other` name, too."""
+        """Read a count, which may also have the `other` name."""
         value = row.get(field)
         if other and integer(value) is None and row.get(other) is not None:
             value = row[other]
@@ -74,7 +74,7 @@ class Reading:
 
 
 def shown(value: Any, limit: int = TEXT_LIMIT) -> str:
-    """Any value of an answer as people can read it, clipped."""
+    """Return any value of an answer as text for people, clipped."""
     if isinstance(value, str | Decimal):
         return clean(str(value), limit)
     if isinstance(value, list | dict):
@@ -87,14 +87,14 @@ def shown(value: Any, limit: int = TEXT_LIMIT) -> str:
 
 
 def _beginning(value: Any) -> Any:
-    """As much of a list or an object as can be shown of it."""
+    """Return the first items of a list or an object."""
     if isinstance(value, list):
         return value[:_SHOWN_ITEMS]
     return dict(islice(value.items(), _SHOWN_ITEMS))
 
 
 def money(value: Any) -> Decimal | None:
-    """A sum, to its last digit; JSON's floats arrive here as they were written."""
+    """Read a sum exactly; JSON's floats arrive here as they were written."""
     if isinstance(value, str):
         printed = numbers.amount(value)
         value = None if printed is None else printed.number
@@ -104,24 +104,24 @@ def money(value: Any) -> Decimal | None:
 
 
 def money_code(value: str) -> str | None:
-    """The currency's code that is printed beside a sum."""
+    """Return the currency's code beside a sum."""
     printed = numbers.amount(value)
     return printed.code if printed else None
 
 
 def exact(literal: str) -> Decimal | None:
-    """A float of JSON as it is written, None where it is absurd."""
+    """Read a JSON float exactly, None where it is absurd."""
     number = numbers.plain(literal)
     return number if number is not None and abs(number.adjusted()) < _LARGEST_EXPONENT else None
 
 
 def is_sane(number: Decimal) -> bool:
-    """Whether a number can be an amount: no NaN, no infinity, no hundreds of digits."""
+    """Whether a number can be an amount: no NaN, no infinity, not hundreds of digits."""
     return number.is_finite() and -31 < number.adjusted() < 19
 
 
 def integer(value: Any) -> int | None:
-    """A whole number, however it is written."""
+    """Read a whole number in any notation."""
     if type(value) is str:
         if value.isdecimal() and len(value) < 19:
             return int(value)
@@ -135,7 +135,7 @@ def integer(value: Any) -> int | None:
 
 
 def flag(value: Any) -> bool | None:
-    """A yes or no."""
+    """Read a yes or no."""
     folded = (word(value) or "").casefold()
     if folded in ("true", "1", "yes", "on"):
         return True
@@ -143,7 +143,7 @@ def flag(value: Any) -> bool | None:
 
 
 def id_text(value: Any) -> str | None:
-    """What an answer calls a thing by, to be compared with the ids that were asked for."""
+    """Return an answer's id as text, to be compared with the ids that were asked for."""
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, Decimal):
@@ -155,16 +155,16 @@ def id_text(value: Any) -> str | None:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an id: one that a request can carry and a panel would give out."""
+    """Whether a text can be an id of a panel."""
     return _ID.fullmatch(text) is not None
 
 
-# The usual codes, each as one text that a million orders can share.
+# The usual codes, each as one string that a million orders can share.
 _CURRENCIES = {code: code for code in "USD EUR GBP INR RUB TRY BRL IDR BDT PKR NGN UAH".split()}
 
 
 def currency(value: Any) -> str | None:
-    """A currency's code as sent."""
+    """Return a currency's code as sent."""
     if not isinstance(value, str):
         return None
     return _CURRENCIES.get(value) or (None if value == "null" else word(value, 16))

@@ -64,7 +64,7 @@ _SEPARATORS = re.compile(r"[\s_\u0307-]+")  # and the dot that folding leaves of
 
 
 def fold(text: str) -> str:
-    """A word without its case and separators."""
+    """Return a word without case and separators."""
     return _SEPARATORS.sub("", text[:TEXT_LIMIT].casefold())
 
 
@@ -91,7 +91,7 @@ _PARTS = re.compile(r"[_.:-]+")
 
 
 def is_word(text: str) -> bool:
-    """Whether a text is a word or a code that panels answer with, and so no id."""
+    """Whether a text is a word or a code of panels, and so not an id."""
     if fold(text) in _WORDS or not any(character.isalnum() for character in text):
         return True
     parts = _PARTS.split(text.casefold())
@@ -99,7 +99,7 @@ def is_word(text: str) -> bool:
     return is_code or _WORDS.issuperset(parts)
 
 
-# How a panel's answer says that it took on what was asked of it.
+# Words that say that a panel accepted a request.
 _TAKEN = SUCCESS_WORDS | frozenset(
     """yes accepted done requested pending queued inqueue awaiting waiting processing inprogress
 submitted created received sent scheduled started approved confirmed placed registered""".split()
@@ -121,13 +121,13 @@ _DOUBTFUL = re.compile(
 
 
 def is_taken(text: str, *, cancel: bool = False) -> bool:
-    """Whether a word means that what was asked for was accepted."""
+    """Whether a word means that the request was accepted."""
     folded = fold(text)
     return folded in _TAKEN or (cancel and folded in _CANCELED)
 
 
 def is_good_news(text: str) -> bool:
-    """Whether a sentence clearly tells that what was asked for was accepted."""
+    """Whether a sentence clearly says that the request was accepted."""
     plain = _plain(text)
     return bool(_GOOD_NEWS.search(plain)) and not (
         _BAD_NEWS.search(plain) or _DOUBTFUL.search(plain)
@@ -140,31 +140,26 @@ def is_bad_news(text: str) -> bool:
 
 
 def status_of(text: str) -> Status:
-    """What a panel's word for an order's status means."""
+    """Return the status that a panel's word means."""
     return _STATUSES.get(fold(text), Status.UNKNOWN)
 
 
 def refill_status_of(text: str) -> RefillStatus:
-    """What a panel's word for a refill's status means."""
+    """Return the refill's status that a panel's word means."""
     return _REFILL_STATUSES.get(fold(text), RefillStatus.UNKNOWN)
 
 
 def _spellings(words: str) -> list[str]:
-    """The usual ways to write words that tell of an order or a refill only."""
+    """Return the usual spellings of words that tell only of an order, not of the request."""
     alone = [word for word in words.split(", ") if word not in FAILURE_WORDS | SUCCESS_WORDS]
     titles = [word.capitalize() for word in alone] + [word.title() for word in alone]
     return [*alone, *titles, *(word.replace(" ", "_") for word in alone)]
 
 
-# At one look-up, and each with one text that a million orders can share.
+# For one look-up, with one text that a million orders can share.
 USUAL_STATUSES = {
     spelling: (status, spelling)
     for status, words in _STATUS_WORDS.items()
-    for spelling in _spellings(words)
-}
-USUAL_REFILL_STATUSES = {
-    spelling: (status, spelling)
-    for status, words in _REFILL_WORDS.items()
     for spelling in _spellings(words)
 }
 
@@ -186,7 +181,7 @@ class ErrorKind(StrEnum):
     OTHER = "other"
 
 
-# Refusals of one order or refill; in an answer about one id they are that id's row.
+# Refusals of one order or refill; in an answer about one id they are its row.
 ABOUT_AN_ID = frozenset(
     {
         ErrorKind.UNKNOWN_ID,
@@ -199,7 +194,7 @@ ABOUT_AN_ID = frozenset(
 )
 
 _BAD = r"(?:invalid|incorrect|wrong|bad|unknown|missing|inactive|expired|disabled|not found)"
-# The first that is found counts; codes such as "neworder.error.link_duplicate" are read as words.
+# The first match counts; codes such as "neworder.error.link_duplicate" are read as words.
 _KINDS = (
     (
         ErrorKind.BAD_KEY,
@@ -256,8 +251,9 @@ _SENTENCE_AND_CODE = re.compile(r"(.+) \((\S+)\)")
 
 
 def error_kind(text: str) -> ErrorKind:
-    """What a refusal is about, by its words or its code."""
-    for part in (text, *_with_code(text)):
+    """Return what a refusal is about, by its words or its code."""
+    found = _SENTENCE_AND_CODE.fullmatch(text[:TEXT_LIMIT])
+    for part in (text, *(found.groups() if found else ())):
         plain = _plain(part)
         for kind, pattern in _PATTERNS:
             if pattern.search(plain):
@@ -270,14 +266,8 @@ def is_about_an_id(text: str) -> bool:
     return error_kind(text) in ABOUT_AN_ID
 
 
-def _with_code(text: str) -> tuple[str, ...]:
-    """The sentence and the code of a refusal that has both."""
-    found = _SENTENCE_AND_CODE.fullmatch(text[:TEXT_LIMIT])
-    return found.groups() if found else ()
-
-
 def _plain(text: str) -> str:
-    """A sentence's words, small and with one space between them."""
+    """Return a sentence's words in lower case, with one space between them."""
     folded = text[:TEXT_LIMIT].casefold().replace("\u2019", "'").replace("n't", " not")
     return _NOT_LETTERS.sub(" ", folded).strip()
 

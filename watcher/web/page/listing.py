@@ -7,7 +7,7 @@ from aiohttp import web
 from watcher.errors import RequestError
 from watcher.model import Phase, Status
 from watcher.store.search import SearchQuery, SearchResult
-from watcher.web.context import BACKEND, WebContext, flag, one_of
+from watcher.web.context import BACKEND, WebContext, flag, number_of, one_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.shapes import OrderView
@@ -20,7 +20,8 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """What the template wants."""
     context = request.app[BACKEND]
     wanted = _wanted(request)
-    looked_for, before = sought(context, wanted), _cursor(request)
+    looked_for = sought(context, wanted)
+    before = number_of(request, "cursor", 0) or None
     found = await context.store.aside.read(
         lambda look: look.find(looked_for, limit=A_PAGE, before=before)
     )
@@ -87,15 +88,6 @@ def _wanted(request: web.Request) -> dict[str, str]:
         "stalled": "true" if flag(request, "stalled") else "",
         "problem": "true" if flag(request, "problem") else "",
     }
-
-
-def _cursor(request: web.Request) -> int | None:
-    text = request.query.get("cursor", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise RequestError("cursor: that is none of ours")
-    return int(text)
 
 
 def _name(context: WebContext, view: OrderView) -> str:

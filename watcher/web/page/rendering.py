@@ -99,12 +99,8 @@ def lasts(seconds: float | None) -> str:
         return "–"
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= unit:
-            number = seconds / unit
-            return (
-                f"{number:.1f} {name}"
-                if number < 9.95 and unit != _MINUTE
-                else f"{number:.0f} {name}"
-            )
+            digits = 1 if seconds / unit < 9.95 and unit != _MINUTE else 0
+            return f"{seconds / unit:.{digits}f} {name}"
     return f"{seconds:.0f} s"
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, cookie_name
-from watcher.web.context import BACKEND, SMALL_BODY, TooLarge, action_id, whole_body
+from watcher.web.context import BACKEND, SMALL_BODY, action_id, check_size, whole_body
 from watcher.web.guard import FORM, BadBody, is_page
 from watcher.web.page import actions_page, listing, order_page, panels_page, rendering
 from watcher.web.page.answer import html_answer
@@ -92,7 +92,7 @@ async def _set_service(request: web.Request) -> web.Response:
     form = await _form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = form.get("service", "").strip()
-    if not service or len(service) > 64 or any(c.isspace() or c == "," for c in service):
+    if not _may_be_id(service):
         raise RequestError("give the service's id at the panel")
     await request.app[BACKEND].commands.set_service(panel, order_id, service)
     return _see(rendering.order_url(panel, order_id))
@@ -133,9 +133,13 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     if state not in ("accepted", "rejected"):
         raise RequestError("say whether the panel accepted or rejected it")
     result = form.get("result", "").strip() or None
-    if result is not None and (len(result) > 64 or any(c.isspace() or c == "," for c in result)):
-        raise RequestError("that is no id of a panel's")
+    if result is not None and not _may_be_id(result):
+        raise RequestError("that can't be an id of a panel")
     await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
+
+
+def _may_be_id(text: str) -> bool:
+    return 0 < len(text) <= 64 and not any(c.isspace() or c == "," for c in text)
 
 
 async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
@@ -232,11 +236,9 @@ async def _form(request: web.Request) -> dict[str, str]:
     """The fields of a form of ours."""
     if not is_page(request) or request.content_type != FORM:
         raise BadBody("a form is wanted")
-    if (request.content_length or 0) > SMALL_BODY:
-        raise TooLarge("that is more than a form of this page holds")
+    check_size(request.content_length or 0, SMALL_BODY)
     body = await whole_body(request)
-    if len(body) > SMALL_BODY:
-        raise TooLarge("that is more than a form of this page holds")
+    check_size(len(body), SMALL_BODY)
     try:
         fields = parse_qs(body.decode(), max_num_fields=20)
     except ValueError:

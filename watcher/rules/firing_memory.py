@@ -1,0 +1,76 @@
+"""What rules have done so far: how often each fired for each order, and the brakes. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from watcher.model import Firing, Order
+from watcher.rules.brake import Brake
+from watcher.rules.hindsight import Hindsight
+from watcher.rules.rule import Rule
+from watcher.rules.variables import FiringHistory
+
+Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, order id
+
+
+class FiringMemory:
+    """Firings by rule and order. Those of dry runs are counted apart: a real rule begins anew."""
+
+    def __init__(self, hindsight: Hindsight) -> None:
+        self._hindsight = hindsight
+        self._past: dict[Fired, FiringHistory] = {}
+        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
+
+    def remember(self, firings: Iterable[Firing], now: float) -> None:
+        """Count firings of the last hour, from the database, for the brakes."""
+        for firing in firings:
+            brake = self._brakes[firing.rule, firing.dry_run, firing.panel]
+            brake.count(self._hindsight.past(firing.at, now))
+
+    def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
+        """Take over how often rules fired, and when last, from the database."""
+        self._past = {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
+
+    def jumped(self, seconds: float) -> None:
+        """The clock was set by so many seconds: where it was set back, no brake holds longer."""
+        for brake in self._brakes.values() if seconds < 0 else ():
+            brake.shift(seconds)
+
+    def past(self, rule: Rule, order: Order, now: float) -> FiringHistory:
+        """Return how often the rule fired for the order, and when last."""
+        past = self._past.get(_key(rule, order))
+        return (
+            FiringHistory(past.count, self._hindsight.past(past.last, now))
+            if past
+            else FiringHistory()
+        )
+
+    def count(self, rule: Rule, order: Order, now: float) -> tuple[Fired, FiringHistory]:
+        """Count a firing; return what `restore` needs to take it back."""
+        key = _key(rule, order)
+        before = self._past.get(key, FiringHistory())
+        self._past[key] = FiringHistory(before.count + 1, now)
+        self.brake(rule, order.panel).count(now)
+        return key, before
+
+    def restore(self, key: Fired, before: FiringHistory) -> None:
+        """Take a firing back; the brake still counts it."""
+        self._past[key] = before
+
+    def forget(self, rules: Iterable[Rule], order: Order) -> None:
+        """The order is no longer watched."""
+        for rule in rules:
+            for dry_run in (False, True):
+                self._past.pop((rule.name, dry_run, order.panel, order.id), None)
+
+    def brake(self, rule: Rule, panel: str) -> Brake:
+        """Return the rule's brake at the panel."""
+        return self._brakes[rule.name, rule.dry_run, panel]
+
+    def held_until(self, rule: Rule, panel: str) -> float | None:
+        """Return until when the brake holds the rule at the panel."""
+        brake = self._brakes.get((rule.name, rule.dry_run, panel))
+        return brake.held_until if brake else None
+
+
+def _key(rule: Rule, order: Order) -> Fired:
+    return rule.name, rule.dry_run, order.panel, order.id

@@ -13,7 +13,7 @@ from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
 from watcher.clocks import Hindsight
-from watcher.config import Config
+from watcher.config import ActiveConfig, Config
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
 from watcher.health import Health
@@ -22,7 +22,7 @@ from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
-from watcher.outlets import Outlets
+from watcher.outlets import Courier, Feed, Outlets
 from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule, kind_of
@@ -54,7 +54,7 @@ class Daemon:
         supervisor: Supervisor | None = None,
         address_setting: str = "`listen` in [daemon]",
     ) -> None:
-        self.config = config
+        self.active = ActiveConfig(config, clock())
         self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
         self.book = Book()
@@ -76,6 +76,11 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.active.config
 
     async def start(self) -> None:
         """Open the database, take up where the last run ended, and begin."""
@@ -136,12 +141,11 @@ class Daemon:
             _check_reloadable(self.config, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
-            self.survey.reload_ok = False
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+            self.active.refused(problems)
             log.error("config.refused", problems=problems)
             return
-        self.survey.reload_ok = True
-        self.survey.reload_at = self._clock()
+        self.active.accepted(self._clock())
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
     # --- building ---
@@ -150,20 +154,12 @@ class Daemon:
         unresolved = await self.store.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        self.survey = Survey(
-            store=self.store,
-            book=self.book,
-            judge=self.judge,
-            stations=self.stations,
-            clock=self._clock,
-            revision=os.environ.get("WATCHER_REVISION", ""),
-        )
-        self.survey.reload_at = now
         self._health = Health(
             store=self.store,
             metrics=self.metrics,
             schedule=self._schedule,
-            survey=self.survey,
+            book=self.book,
+            active=self.active,
             stations=self.stations,
             supervisor=self._supervisor,
             clock=self._clock,
@@ -226,10 +222,25 @@ class Daemon:
         )
         self._backups = Backups(
             store=self.store,
-            settings=lambda: self.config.daemon,
-            on_made=self._on_backup,
+            active=self.active,
+            clock=self._clock,
         )
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
+        couriers: dict[str, Courier] = {}
+        feeds: dict[str, Feed] = {}
+        self.survey = Survey(
+            store=self.store,
+            book=self.book,
+            judge=self.judge,
+            stations=self.stations,
+            active=self.active,
+            backups=self._backups,
+            health=self._health,
+            couriers=couriers,
+            feeds=feeds,
+            clock=self._clock,
+            revision=os.environ.get("WATCHER_REVISION", ""),
+        )
         self.outlets = Outlets(
             store=self.store,
             judge=self.judge,
@@ -237,9 +248,10 @@ class Daemon:
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
+            couriers=couriers,
+            feeds=feeds,
         )
         self._opened.push_async_callback(self.outlets.close)
-        self.survey.queued, self.survey.behind = self.outlets.queued, self.outlets.behind
         self.metrics.watch(self.survey.state)
         self._know_shops()
         await recall(self.store, self.judge, now)
@@ -261,6 +273,7 @@ class Daemon:
             judge=self.judge,
             intake=self.intake,
             survey=self.survey,
+            backups=self._backups,
             stations=self.stations,
             desk=Desk(
                 store=self.store,
@@ -297,7 +310,7 @@ class Daemon:
         logs.redaction.know([*_secrets(self.config), *_secrets(config)])
 
         def in_force() -> None:
-            self.config = config
+            self.active.config = config
             self.judge.take_rules(config.rules)
             self._know_shops()
 
@@ -358,9 +371,6 @@ class Daemon:
         self.outlets.jumped(seconds)
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
-
-    def _on_backup(self, at: float) -> None:
-        self.survey.backup_at = max(self.survey.backup_at, at)
 
     # --- the daemon's own tasks ---
 

@@ -1,4 +1,4 @@
-"""Whether the daemon itself is well: its loop, its tasks, its database; and who is told."""
+"""Whether the daemon itself is well: its loop, its tasks, its database."""
 
 import asyncio
 import time
@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from watcher.book import Book
+from watcher.config import ActiveConfig
 from watcher.errors import StoreError
 from watcher.metrics import Metrics
 from watcher.schedule import Schedule, kind_of
 from watcher.station import Station
 from watcher.store import Store
 from watcher.supervisor import Supervisor
-from watcher.survey import Survey
 from watcher.wording import counted
 
 log = structlog.get_logger()
@@ -33,16 +34,22 @@ class Health:
         store: Store,
         metrics: Metrics,
         schedule: Schedule,
-        survey: Survey,
+        book: Book,
+        active: ActiveConfig,
         stations: Mapping[str, Station],
         supervisor: Supervisor,
         clock: Callable[[], float],
         is_loading: Callable[[], bool],
     ) -> None:
+        self.integrity_ok = True
+        self.files_problem: str | None = None  # a file of the database was removed or replaced
+        self.db_failed_at = 0.0  # the last operation of the database that failed; 0: none
+        self._db_failures = 0.0
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
-        self._survey = survey
+        self._book = book
+        self._active = active
         self._stations = stations
         self._supervisor = supervisor
         self._clock = clock
@@ -60,7 +67,7 @@ class Health:
         """Why the daemon is not ready to work; nothing where it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
         if self._is_loading():
-            problems.append(f"orders are still being loaded: {self._survey.orders()} so far")
+            problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:
             await self._store.check_writable()
         except StoreError as error:
@@ -72,16 +79,17 @@ class Health:
         healths = {name: station.line.health for name, station in self._stations.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
-        status = [
-            f"{counted(len(self._stations), 'panel')}, {counted(self._survey.orders(), 'order')}"
-        ]
+        status = [f"{counted(len(self._stations), 'panel')}, {counted(self._orders(), 'order')}"]
         if down:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:
             status.append(f"everything is refused by {', '.join(refusing)}")
-        if not self._survey.reload_ok:
+        if self._active.problems:
             status.append("the configuration on disk was refused")
         return "; ".join(status)
+
+    def _orders(self) -> int:
+        return sum(self._book.counts.values())
 
     async def _measure_loop(self, now: float) -> float:
         """The delay of a timer: what every other task waits for as well."""
@@ -91,20 +99,31 @@ class Health:
         return now + LOOP_LAG_EVERY
 
     async def _check_integrity(self, now: float) -> float:
-        self._survey.integrity_ok = await self._store.quick_check()
-        if not self._survey.integrity_ok:
+        self.integrity_ok = await self._store.quick_check()
+        if not self.integrity_ok:
             log.error("database.damaged", database=str(self._store.path))
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
         """Log where a file of the database was removed or replaced, or is back."""
         problem = self._store.check_files()
-        if problem is not None and problem != self._survey.files_problem:
+        if problem is not None and problem != self.files_problem:
             log.error("database.lost", cause=problem)
-        elif problem is None and self._survey.files_problem is not None:
+        elif problem is None and self.files_problem is not None:
             log.info("database.back", database=str(self._store.path))
-        self._survey.files_problem = problem
+        self.files_problem = problem
+        self._count_failures(now)
         return now + FILES_EVERY
+
+    def _count_failures(self, now: float) -> None:
+        """Note whether an operation of the database has failed since the last look."""
+        samples = (
+            sample for family in self._metrics.db_errors.collect() for sample in family.samples
+        )
+        failures = sum(sample.value for sample in samples if sample.name.endswith("_total"))
+        if failures > self._db_failures:
+            self.db_failed_at = now
+        self._db_failures = failures
 
     async def _feed_watchdog(self, now: float) -> float:
         """A sign of life while panels are asked in time; else systemd starts the daemon anew.

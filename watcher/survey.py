@@ -1,30 +1,52 @@
-"""The daemon's state at a glance, for the metrics, the API and the page.
+"""The daemon's state at a moment, for the metrics, the API and the page, and what needs a person.
 
-What takes a walk through all orders is counted now and then, not at every scrape.
+Counting takes a walk through all orders: it is done now and then, not at every scrape.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
 
+import msgspec
 import structlog
 
+from watcher.attention import Attention, is_low, listed
+from watcher.attention_kinds import MEANINGS, Kind
+from watcher.backups import Backups
 from watcher.book import Book
+from watcher.config import ActiveConfig
+from watcher.errors import StoreError
+from watcher.health import Health
 from watcher.judge import Judge
-from watcher.metrics.state import DaemonState, PanelState, RuleState
-from watcher.model import Kind, Phase, Status
+from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
+from watcher.model import Kind as ActionKind
+from watcher.model import Phase, Status
+from watcher.rules import Rule
 from watcher.shelf import Census
 from watcher.station import Station
-from watcher.store import Store
+from watcher.store import Spent, Store
 
 log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
+_SPENT_FOR = 60.0  # seconds for which what was spent is not counted anew
+
+Unresolved = Counter[tuple[str, ActionKind]]
+
+
+class Receiver(Protocol):
+    """A target of [[notify]] or [[events]]."""
+
+    def state(self) -> ReceiverState:
+        """Return how much waits for it, and whether the last attempt failed."""
+        ...
 
 
 class Survey:
-    """Gathers what the others know."""
+    """Reads what the owners of each fact know. `couriers` and `feeds` are by target."""
 
     def __init__(
         self,
@@ -33,6 +55,11 @@ class Survey:
         book: Book,
         judge: Judge,
         stations: Mapping[str, Station],
+        active: ActiveConfig,
+        backups: Backups,
+        health: Health,
+        couriers: Mapping[str, Receiver],
+        feeds: Mapping[str, Receiver],
         clock: Callable[[], float],
         revision: str,
     ) -> None:
@@ -40,18 +67,22 @@ class Survey:
         self._book = book
         self._judge = judge
         self._stations = stations
+        self._active = active
+        self._backups = backups
+        self._health = health
+        self._couriers = couriers
+        self._feeds = feeds
         self._clock = clock
         self._revision = revision
+        self._started_at = clock()
         self._census: dict[str, Census] = {}
         self._sizes = (0, 0)
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`
-        self.reload_ok = True
-        self.reload_at = 0.0
-        self.backup_at = 0.0
-        self.integrity_ok = True
-        self.files_problem: str | None = None  # a file of the database that was removed or replaced
-        self.queued: Callable[[], Mapping[str, int]] = dict  # messages that wait, by target
-        self.behind: Callable[[], Mapping[str, int]] = dict  # events that wait, by target
+        self._dead: Mapping[str, int] = {}  # events that were given up, by target
+        self._spent: Mapping[str, Spent] = {}
+        self._spent_at = 0.0
+        self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
+        self._since: dict[str, float] = {}  # since when each item of attention has been listed
 
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""
@@ -65,18 +96,31 @@ class Survey:
                 await asyncio.sleep(0)
                 began = self._clock()
         self._census = census
-        self._tell_short()
         self._sizes = self._store.sizes()
+        with suppress(StoreError):  # the old figures are better than none
+            await self.read_spending(now)
+            self._dead = await self._store.count_dead_events() if self._feeds else {}
+        self._tell_short()
         return now + max(CENSUS_EVERY, _SHARE * spent)
+
+    async def read_spending(self, now: float) -> None:
+        """Read what left each account lately, once a minute and when a low balance has changed."""
+        low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
+        if low.items() <= self._low.items() and 0.0 <= now - self._spent_at < _SPENT_FOR:
+            return
+        if self._judge.balances:
+            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
+        self._low, self._spent_at = low, now
 
     def _tell_short(self) -> None:
         """Log where the budget stops, or begins again, to suffice for `check_within`."""
-        for name in self._stations:
-            agenda = self._book.agenda(name)
-            cap = agenda.cap(Phase.OPEN) if agenda else 0.0
-            is_short = agenda is not None and cap > agenda.within
+        short = {item.panel for item in self.attention() if item.kind is Kind.BUDGET_SHORT}
+        for panel in self.panels():
+            name, is_short = panel.name, panel.name in short
             if is_short and name not in self._short:
-                log.warning("panel.budget_short", panel=name, check_within=round(cap))
+                log.warning(
+                    "panel.budget_short", panel=name, check_within=round(panel.longest_wait)
+                )
             elif not is_short and name in self._short:
                 log.info("panel.budget_suffices", panel=name)
             (self._short.add if is_short else self._short.discard)(name)
@@ -89,44 +133,89 @@ class Survey:
         """All that are watched."""
         return sum(self._book.counts.values())
 
+    def attention(self) -> list[Attention]:
+        """Return what needs a person now, the most urgent first."""
+        return self._listed(self._state())
+
     def state(self) -> DaemonState:
-        """What a scrape tells."""
-        return DaemonState(
-            revision=self._revision,
-            reload_ok=self.reload_ok,
-            reload_at=self.reload_at,
-            backup_at=self.backup_at,
-            integrity_ok=self.integrity_ok,
-            files_ok=self.files_problem is None,
-            db_bytes=self._sizes[0],
-            wal_bytes=self._sizes[1],
-            queued={"log": 0, **self.queued()},
-            behind=dict(self.behind()),
-            panels=self.panels(),
-            rules=[
-                RuleState(
-                    rule.name,
-                    self._judge.evaluations[rule.name],
-                    self._judge.firings[rule.name],
-                    self._judge.failures[rule.name],
-                )
-                for rule in self._judge.rules
-            ],
-        )
+        """Return what a scrape tells."""
+        state = self._state()
+        return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
 
     def panels(self) -> list[PanelState]:
-        """Every panel's state."""
+        """Return every panel's state."""
         unresolved = Counter(self._judge.unresolved.values())
         return [self._panel(station, unresolved) for station in self._stations.values()]
 
     def panel(self, station: Station) -> PanelState:
-        """One panel's state."""
+        """Return one panel's state."""
         return self._panel(station, Counter(self._judge.unresolved.values()))
 
-    def _panel(self, station: Station, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
+    def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
+        """Gauges that are defined here alone: name, help, labels, values."""
+        counts: dict[tuple[str, ...], float] = {
+            (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
+        }
+        for item in items:
+            labels = (item.kind.value, item.severity.value, item.panel or "")
+            counts[labels] = counts.get(labels, 0) + 1
+        return (
+            Gauge(
+                "attention",
+                "Things that need a person; 0 without a panel where there are none.",
+                ("kind", "severity", "panel"),
+                counts,
+            ),
+        )
+
+    def _listed(self, state: DaemonState) -> list[Attention]:
+        limits = self._active.config.attention
+        items = listed(state, limits, self._clock(), self._since)
+        self._since = {item.key: item.since for item in items}
+        return items
+
+    def _state(self) -> DaemonState:
+        now, judge = self._clock(), self._judge
+        return DaemonState(
+            revision=self._revision,
+            started_at=judge.hindsight.past(self._started_at, now),
+            reload_problems=self._active.problems,
+            reload_at=self._active.accepted_at,
+            backup_at=self._backups.made_at,
+            backup_every=self._backups.every,
+            backup_problem=self._backups.problem,
+            integrity_ok=self._health.integrity_ok,
+            files_problem=self._health.files_problem,
+            db_failed_at=self._health.db_failed_at,
+            db_bytes=self._sizes[0],
+            wal_bytes=self._sizes[1],
+            notifiers=[courier.state() for courier in self._couriers.values()],
+            receivers=[self._receiver(feed.state()) for feed in self._feeds.values()],
+            panels=self.panels(),
+            rules=[self._rule(rule, now) for rule in judge.rules],
+        )
+
+    def _receiver(self, state: ReceiverState) -> ReceiverState:
+        return msgspec.structs.replace(state, dead=self._dead.get(state.name, 0))
+
+    def _rule(self, rule: Rule, now: float) -> RuleState:
+        judge = self._judge
+        held = {panel: judge.held_until(rule, panel) for panel in self._stations}
+        return RuleState(
+            rule.name,
+            judge.evaluations[rule.name],
+            judge.firings[rule.name],
+            judge.failures[rule.name],
+            per_hour=rule.per_hour,
+            held={panel: until for panel, until in held.items() if until and until > now},
+            switched_off=judge.switched_off.get(rule.name),
+        )
+
+    def _panel(self, station: Station, unresolved: Unresolved) -> PanelState:
         name, line, settings = station.name, station.line, station.config.settings
-        census = self.census(name)
-        balance = self._judge.balances.get(name)
+        census, agenda = self.census(name), self._book.agenda(name)
+        balance, spent = self._judge.balances.get(name), self._spent.get(name)
+        amount = None if balance is None else float(balance.amount)
         threshold = settings.low_balance
         return PanelState(
             name=name,
@@ -141,11 +230,16 @@ class Survey:
             oldest_due=census.oldest_due or 0.0,
             oldest_open=census.oldest_open or 0.0,
             stalled=census.stalled,
+            check_within=settings.check_within,
+            longest_wait=agenda.cap(Phase.OPEN) if agenda else 0.0,
             statuses={status: self._book.counts[name, status] for status in Status},
-            pending={kind: station.worker.pending(kind) for kind in Kind},
-            unresolved={kind: unresolved[name, kind] for kind in Kind},
-            balance=None if balance is None else float(balance.amount),
+            pending={kind: station.worker.pending(kind) for kind in ActionKind},
+            unresolved={kind: unresolved[name, kind] for kind in ActionKind},
+            balance=amount,
             currency="" if balance is None else balance.currency,
             threshold=None if threshold is None else float(threshold),
             balance_at=station.upkeep.balance_at,
+            balance_every=settings.balance_every if station.config.profile.can("balance") else None,
+            spent=spent.amount if spent else None,
+            lasts=spent.lasts(amount) if spent and amount is not None else None,
         )

@@ -18,7 +18,8 @@ from tests.integration.cli_daemon import CannedDaemon, Request, order_view, pane
 from watcher.cli import app, xlsx
 from watcher.cli.order_files import Row, read
 from watcher.cli.spreadsheet import cell
-from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
+from watcher.web.panel_shapes import PanelList
+from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView
 
 TIME = "2024-05-31T12:00:00Z"
 

@@ -20,6 +20,7 @@ from tests.integration.cli_daemon import (
     panel_view,
 )
 from watcher.cli import app
+from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import (
     ActionAnswer,
     ActionList,
@@ -28,7 +29,6 @@ from watcher.web.shapes import (
     NextCheckView,
     OrderDetail,
     OrderList,
-    PanelList,
     RefillView,
 )
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
 from watcher.cli import app
-from watcher.web.shapes import (
+from watcher.web.panel_shapes import (
     DecisionView,
     Explanation,
     LessonView,

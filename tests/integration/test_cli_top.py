@@ -22,7 +22,8 @@ from rich.console import Console
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
 from watcher.cli.top import Picture, attention, frame
-from watcher.web.shapes import ChangeView, HistoryList, PanelList, PanelView
+from watcher.web.panel_shapes import PanelList, PanelView
+from watcher.web.shapes import ChangeView, HistoryList
 
 REPOSITORY = Path(__file__).parents[2]
 _WITHIN = 30.0

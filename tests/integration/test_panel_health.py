@@ -16,7 +16,7 @@ from tests.support.sayings import Sayings
 from watcher.cli.top import attention
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel, Trait, World
-from watcher.web.shapes import PanelList
+from watcher.web.panel_shapes import PanelList
 
 MINUTE, HOUR = 60.0, 3600.0
 SLOW = Fate(per_minute=0.001)

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from watcher.metrics import REQUESTS, Metrics
 from watcher.metrics.counted import read
 from watcher.metrics.spelling import OPENMETRICS, PLAIN, Family, Format, Speller
-from watcher.metrics.state import DaemonState, PanelState, RuleState, told
+from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState, told
 from watcher.model import Kind, Status
 
 FORMATS = (PLAIN, OPENMETRICS)
@@ -223,15 +223,19 @@ def a_panel(name: str, **fields: object) -> PanelState:
 def a_state(panels: int) -> DaemonState:
     return DaemonState(
         revision="r",
-        reload_ok=True,
+        started_at=1.75e9,
+        reload_problems=(),
         reload_at=1.75e9,
         backup_at=0.0,
+        backup_every=86400.0,
+        backup_problem=None,
         integrity_ok=False,
-        files_ok=True,
+        files_problem=None,
+        db_failed_at=0.0,
         db_bytes=12_345_678,
         wal_bytes=0,
-        queued={"log": 0},
-        behind={"shop": 2},
+        notifiers=[],
+        receivers=[ReceiverState(name="shop", waiting=2)],
         panels=[
             *(a_panel(f"p{number}", threshold=5.0) for number in range(panels)),
             a_panel("silent", balance=None),

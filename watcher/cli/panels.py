@@ -10,7 +10,7 @@ from watcher.cli.options import DEFAULT_URL, Json, PanelArgument, TokenFile, Url
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_table
 from watcher.panels.health import HealthState
-from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
+from watcher.web.panel_shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
 
 _PATIENCE, _LOOK_EVERY = 10.0, 0.5  # seconds that the panel has to answer
 

@@ -8,7 +8,7 @@ from watcher.cli.client import path_of
 from watcher.cli.options import DEFAULT_URL, Json, TokenFile, Url, connect
 from watcher.cli.output import ago, say, show_json, span
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.web.shapes import DecisionView, Explanation, RuleList, RuleView
+from watcher.web.panel_shapes import DecisionView, Explanation, RuleList, RuleView
 from watcher.wording import counted, times
 
 _DECISIONS = (

@@ -26,7 +26,8 @@ from watcher.cli.output import errors, say, show_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import CsvFile
 from watcher.cli.track_notes import track_notes
-from watcher.web.shapes import ServiceList, TrackAnswer
+from watcher.web.panel_shapes import ServiceList
+from watcher.web.shapes import TrackAnswer
 from watcher.wording import counted
 
 if TYPE_CHECKING:  # imported late, as in output.py

@@ -24,6 +24,7 @@ from watcher.config.sections import (
     PanelSection,
     RuleSection,
     Secret,
+    Thresholds,
 )
 from watcher.config.shops import read_shops
 from watcher.config.tables import Tables
@@ -75,9 +76,10 @@ class _Reader(Tables):
         self._secrets = secrets
 
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
-        known = ("daemon", "defaults", "panels", "rules", "notify", "events", "shops")
+        known = ("daemon", "attention", "defaults", "panels", "rules", "notify", "events", "shops")
         self.unknown(raw, known, "")
         daemon = self.section(Daemon, self.table(raw, "daemon"), "daemon") or Daemon()
+        limits = self.section(Thresholds, self.table(raw, "attention"), "attention")
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
@@ -95,6 +97,7 @@ class _Reader(Tables):
             token=token,
             hosts=Hosts(host, allowed),
             daemon=daemon,
+            attention=limits or Thresholds(),
             panels={name: panel for name, panel in panels.items() if panel},
             rules=rules,
             notify=notify,

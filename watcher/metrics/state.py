@@ -3,6 +3,7 @@
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 import msgspec
 
@@ -37,6 +38,11 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     threshold: float | None
     balance_at: float
+    balance_every: float | None = None  # None: the panel tells no balance
+    spent: float | None = None  # in the last 24 hours
+    lasts: float | None = None  # seconds, at what was spent
+    check_within: float = inf
+    longest_wait: float = 0.0  # between two checks of an order, as far as the budget allows
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -46,23 +52,50 @@ class RuleState(msgspec.Struct, frozen=True):
     evaluations: int
     firings: int
     failures: int
+    per_hour: int = 0
+    held: Mapping[str, float] = {}  # panel -> until when the brake holds the rule there
+    switched_off: str | None = None  # why its condition fails
+
+
+class ReceiverState(msgspec.Struct, frozen=True, kw_only=True):
+    """A target of [[notify]] or [[events]]. `fails_since` is 0 where the last attempt arrived."""
+
+    name: str
+    waiting: int
+    error: str | None = None
+    fails_since: float = 0.0
+    dead: int = 0
+
+
+class Gauge(msgspec.Struct, frozen=True):
+    """A gauge that is defined where its values are: nothing else has to know of it."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is told by gauges."""
+    """All that is told by gauges, and what decides what needs a person."""
 
     revision: str
-    reload_ok: bool
+    started_at: float
+    reload_problems: Sequence[str]
     reload_at: float
     backup_at: float
+    backup_every: float
+    backup_problem: str | None
     integrity_ok: bool
-    files_ok: bool
+    files_problem: str | None
+    db_failed_at: float
     db_bytes: int
     wal_bytes: int
-    queued: dict[str, int]
-    behind: dict[str, int]
+    notifiers: Sequence[ReceiverState]
+    receivers: Sequence[ReceiverState]
     panels: Sequence[PanelState]
     rules: Sequence[RuleState]
+    gauges: Sequence[Gauge] = ()
 
 
 def told(state: DaemonState) -> Iterator[Family]:
@@ -73,6 +106,8 @@ def told(state: DaemonState) -> Iterator[Family]:
     yield from _health(state.panels)
     yield from _orders(state.panels)
     yield from _balances(state.panels)
+    for gauge in state.gauges:
+        yield _gauge(gauge.name, gauge.text, gauge.values, *gauge.labels)
 
 
 def _daemon(state: DaemonState) -> Iterator[Family]:
@@ -86,20 +121,20 @@ def _daemon(state: DaemonState) -> Iterator[Family]:
     yield _gauge(
         "notifications_queued",
         "Notifications waiting in the outbox.",
-        {(notifier,): count for notifier, count in state.queued.items()},
+        {("log",): 0, **{(one.name,): one.waiting for one in state.notifiers}},
         "notifier",
     )
     yield _gauge(
         "events_behind",
         "Changes not looked at yet, and orders whose events wait.",
-        {(target,): count for target, count in state.behind.items()},
+        {(one.name,): one.waiting for one in state.receivers},
         "target",
     )
     for name, text, value in (
         (
             "config_last_reload_successful",
             "1 if the configuration on disk is the one in use.",
-            state.reload_ok,
+            not state.reload_problems,
         ),
         (
             "config_last_reload_success_timestamp_seconds",
@@ -117,7 +152,7 @@ def _daemon(state: DaemonState) -> Iterator[Family]:
         (
             "db_handle_ok",
             "1 if the database's files are still those that were opened.",
-            state.files_ok,
+            state.files_problem is None,
         ),
     ):
         yield _gauge(name, text, {(): value})

@@ -8,6 +8,7 @@ import structlog
 from watcher.config import NotifyTarget
 from watcher.errors import Undelivered
 from watcher.metrics import Metrics
+from watcher.metrics.state import ReceiverState
 from watcher.store import Message, Store
 from watcher.telling.letters import Letter, letter, trial
 from watcher.telling.messengers import Messenger
@@ -36,6 +37,7 @@ class Courier:
         self.waiting = 0
         self.arrived_at: float | None = None
         self.error: str | None = None
+        self._fails_since = 0.0
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -58,6 +60,15 @@ class Courier:
                     break
         self.waiting, next_at = (await self._store.queued()).get(self.target.name, (0, None))
         return next_at
+
+    def state(self) -> ReceiverState:
+        """Return how many messages wait, and whether the last attempt failed."""
+        return ReceiverState(
+            name=self.target.name,
+            waiting=self.waiting,
+            error=self.error,
+            fails_since=self._fails_since,
+        )
 
     def hurry(self) -> None:
         """Whatever waits is due at the next run."""
@@ -104,8 +115,9 @@ class Courier:
         except Undelivered as error:
             self._metrics.notification_failures.labels(name).inc()
             self.error = str(error)
+            self._fails_since = self._fails_since or now
             raise
-        self.arrived_at, self.error = now, None
+        self.arrived_at, self.error, self._fails_since = now, None, 0.0
 
 
 class _Hook:

@@ -10,6 +10,7 @@ import structlog
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
 from watcher.metrics import Metrics
+from watcher.metrics.state import ReceiverState
 from watcher.store import DeadEvent, OrderEvent, Store
 from watcher.telling.lanes import Change, Lanes, kind_of
 from watcher.telling.signatures import secret_of
@@ -40,6 +41,7 @@ class Feed:
         self.target = target
         self.lanes = lanes
         self.arrived_at: float | None = None
+        self._fails_since = 0.0
         self._store = store
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -63,9 +65,12 @@ class Feed:
                 await self._save()
         return max(self._clock() + EVERY, self.lanes.paused_until)
 
-    def behind(self) -> int:
-        """Changes that were not looked at yet, and orders whose events wait; 0: all is told."""
-        return self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+    def state(self) -> ReceiverState:
+        """Return how far it is behind: changes not looked at yet, and orders whose events wait."""
+        behind = self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+        error = self.lanes.error
+        since = self._fails_since if error else 0.0
+        return ReceiverState(name=self.target.name, waiting=behind, error=error, fails_since=since)
 
     async def close(self) -> None:
         """End the connections; events under way fail, and are sent again after a start."""
@@ -182,6 +187,7 @@ class Feed:
         self._failures.inc()
         now, cause = self._clock(), str(error)
         is_first = self.lanes.error is None
+        self._fails_since = now if is_first else self._fails_since
         wait = error.retry_after if error.for_good or error.retry_after else None
         if self.lanes.failed(event.key, event.id, cause, now, wait=wait):
             dead = DeadEvent(event.id, event.key, now, cause, event.panel, event.order)

@@ -42,9 +42,11 @@ class Outlets:
         metrics: Metrics,
         schedule: Schedule,
         clock: Callable[[], float],
+        couriers: dict[str, Courier],
+        feeds: dict[str, Feed],
     ) -> None:
-        self.couriers: dict[str, Courier] = {}
-        self.feeds: dict[str, Feed] = {}
+        self.couriers = couriers
+        self.feeds = feeds
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
@@ -96,14 +98,6 @@ class Outlets:
         for feed in self.feeds.values():
             feed.lanes.hurry(self._clock())
             self.wake(feed)
-
-    def queued(self) -> dict[str, int]:
-        """How many messages wait for each target."""
-        return {name: courier.waiting for name, courier in self.couriers.items()}
-
-    def behind(self) -> dict[str, int]:
-        """How much each program has not been told yet."""
-        return {name: feed.behind() for name, feed in self.feeds.items()}
 
     def courier(self, name: str) -> Courier:
         """The courier of that target; NotFound where there is none."""

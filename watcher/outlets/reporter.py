@@ -1,21 +1,34 @@
 """Looks for what is wrong, and puts what people have to be told of it into the outbox."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from watcher.attention import Attention
+from watcher.attention_kinds import Kind
 from watcher.config import NotifyTarget
 from watcher.judge import Judge
-from watcher.outlets.troubles import found, is_low
-from watcher.store import Moment, Spent, Store
+from watcher.panels.health import HealthState
+from watcher.store import Moment, Store
 from watcher.survey import Survey
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
-from watcher.wording import counted
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
 _FIRST_LOOK = 6 * 3600.0  # seconds that are looked back at a start
+
+# What [[notify]] calls each kind of attention; of the others it tells nobody.
+_EVENTS: Mapping[Kind, Event] = {
+    Kind.PANEL_DOWN: Event.PANEL_DOWN,
+    Kind.PANEL_REFUSING: Event.PANEL_DOWN,
+    Kind.PANEL_DEGRADED: Event.PANEL_DEGRADED,
+    Kind.BALANCE_LOW: Event.BALANCE_LOW,
+    Kind.ORDER_STALLED: Event.ORDER_STALLED,
+    Kind.ACTION_UNRESOLVED: Event.ACTION_UNRESOLVED,
+    Kind.RULE_PAUSED: Event.RULE_PAUSED,
+    Kind.RULE_SWITCHED_OFF: Event.RULE_PAUSED,
+}
 
 
 class Reporter:
@@ -34,14 +47,11 @@ class Reporter:
         self._judge = judge
         self._survey = survey
         self._on_queued = on_queued
-        self._started_at = now
         self._targets: Sequence[NotifyTarget] = ()
         self._since: Mapping[str, float] = {}
         self._watches: dict[str, Watch] = {}
         self._look_since = now - _FIRST_LOOK
         self._services_seen: set[str] = set()  # changes of price lists that were looked at
-        self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
-        self._spent: dict[str, Spent] = {}
 
     def take_over(
         self,
@@ -95,44 +105,21 @@ class Reporter:
             self._on_queued(name)
 
     async def _troubles(self, now: float) -> list[Trouble]:
-        panels = self._survey.panels()
-        lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
-        names = [panel.name for panel in panels]
-        held = list(self._held(names, now))
-        since, down = self._judge.hindsight.past(self._started_at, now), self._down()
-        return list(found(panels, held, lasting, now, since=since, down=down))
+        await self._survey.read_spending(now)
+        found = troubles(self._survey.attention())
+        told = {trouble.key for trouble in found}
+        return found + [one for one in self._still_down() if one.key not in told]
 
-    def _down(self) -> Collection[str]:
-        """Panels that were told to be down, and not for refusing everything."""
-        return {
-            known.trouble.panel
-            for watch in self._watches.values()
-            for known in watch.known.values()
-            if known.trouble.event is Event.PANEL_DOWN
-            and known.trouble.subject != REFUSES
-            and known.told_at is not None
-        }
-
-    async def _lasting(self, low: dict[str, float], now: float) -> dict[str, float | None]:
-        """How many seconds these balances last; spending is read anew when one has changed."""
-        if not low.items() <= self._low.items():
-            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
-        self._low = low
-        none = Spent(0.0, 0.0)
-        return {name: self._spent.get(name, none).lasts(balance) for name, balance in low.items()}
-
-    def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
-        for rule in self._judge.rules:
-            for panel in panels:
-                until = self._judge.held_until(rule, panel)
-                if until is not None and until > now:
-                    yield (
-                        rule.name,
-                        panel,
-                        f"it wanted more than {counted(rule.per_hour, 'order')} an hour",
-                    )
-        for name, cause in self._judge.switched_off.items():
-            yield name, "", f"it fails, until a reload: {cause}"
+    def _still_down(self) -> Iterator[Trouble]:
+        """Panels that were told to be down, as before a restart, and are not up yet."""
+        panels = [panel for panel in self._survey.panels() if not panel.up]
+        silent = {p.name for p in panels if p.health is not HealthState.REFUSING}
+        for watch in self._watches.values():
+            for known in watch.known.values():
+                trouble = known.trouble
+                is_silence = trouble.event is Event.PANEL_DOWN and trouble.subject != REFUSES
+                if is_silence and known.told_at is not None and trouble.panel in silent:
+                    yield trouble
 
     async def _moments(self, wanted: AbstractSet[Event]) -> tuple[list[Moment], set[str]]:
         """What happened lately; of price lists, what concerns services with open orders.
@@ -148,6 +135,20 @@ class Reporter:
         told = [moment for moment in unseen if moment.service in at_work]
         told += [moment for moment in moments if moment.service is None]
         return told, {moment.trouble.key for moment in lists}
+
+
+def troubles(items: Iterable[Attention]) -> list[Trouble]:
+    """Return those items that people can ask to be told of."""
+    return [
+        Trouble(
+            _EVENTS[item.kind],
+            item.panel or "",
+            item.sentence,
+            REFUSES if item.kind is Kind.PANEL_REFUSING else item.subject,
+        )
+        for item in items
+        if item.kind in _EVENTS
+    ]
 
 
 def _tells(target: NotifyTarget, moment: Moment) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from watcher.backups import Backups
 from watcher.book import Book
 from watcher.cadence import Prospect
 from watcher.config import Hosts, Secret, Shop
@@ -34,6 +35,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     judge: Judge
     intake: Intake
     survey: Survey
+    backups: Backups
     stations: Mapping[str, Station]
     desk: Desk
     shops: Callable[[], tuple[Shop, ...]]

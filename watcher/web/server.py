@@ -1,13 +1,11 @@
 """The HTTP server: the API, the probes, the metrics and the status page."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from watcher.backups import check_room, scratch
 from watcher.errors import RequestError
 from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
@@ -105,13 +103,8 @@ def _backup(seats: Seats) -> Respond:
 
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
-    """A consistent copy of the database, made beside it and removed once sent."""
-    backend = request.app[BACKEND]
-    store = backend.store
-    await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))
-    with scratch(store.path) as directory:
-        copy = Path(directory) / "watcher.db"
-        await store.backup(copy)
+    """A consistent copy of the database, removed once sent."""
+    async with request.app[BACKEND].backups.download() as copy:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/octet-stream",
@@ -124,5 +117,4 @@ async def _send_backup(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(_CHUNK_WITHIN):
                     await response.write(chunk)
         await response.write_eof()
-    backend.survey.backup_at = backend.clock()
     return response

@@ -21,24 +21,22 @@ from watcher.web.backend import (
     page_of,
     read_body,
 )
-from watcher.web.shapes import (
-    ActionAnswer,
-    ActionList,
-    ActionView,
+from watcher.web.panel_shapes import (
+    AttentionList,
     Explanation,
-    FaultAnswer,
     PanelAnswer,
     PanelFault,
     PanelList,
     PanelView,
-    ResolveRequest,
     RuleList,
     RuleView,
     ServiceList,
     ServiceView,
 )
+from watcher.web.shapes import ActionAnswer, ActionList, ActionView, FaultAnswer, ResolveRequest
 from watcher.web.views import (
     action_view,
+    attention_view,
     decision_view,
     listed_action,
     moment,
@@ -86,6 +84,10 @@ async def resolve(backend: Backend, request: web.Request) -> tuple[int, ActionAn
 async def withdraw(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
     action = await backend.intake.take_back(action_id(request))
     return 200, ActionAnswer(action_view(action))
+
+
+async def list_attention(backend: Backend, request: web.Request) -> tuple[int, AttentionList]:
+    return 200, AttentionList([attention_view(item) for item in backend.survey.attention()])
 
 
 async def list_panels(backend: Backend, request: web.Request) -> tuple[int, PanelList]:
@@ -219,6 +221,13 @@ ROUTES = (
         handler=withdraw,
         summary="Give up an action that is planned and not sent yet.",
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="GET",
+        path="/v1/attention",
+        handler=list_attention,
+        summary="List what needs a person, the most urgent first.",
+        gives={200: AttentionList},
     ),
     Route(
         method="GET",

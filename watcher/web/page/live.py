@@ -14,7 +14,6 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import StoreError
-from watcher.store.glance import Spent
 from watcher.web.backend import Backend
 from watcher.web.page.overview import Overview, gather, parts
 from watcher.web.rate import Seats
@@ -24,7 +23,6 @@ log = structlog.get_logger()
 MOST_VIEWERS = 64
 FRESH_FOR = 2.0  # seconds
 _SHARE = 20.0  # but never more than a twentieth of the time is spent on it
-_SPENT_FOR = 60.0  # seconds for which what was spent is not counted anew
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
 
@@ -55,8 +53,6 @@ class Live:
         self._overview: Overview | None = None
         self._parts: dict[str, str] = {}
         self._states: dict[Key, str] = {}
-        self._spent: dict[str, Spent] = {}
-        self._spent_at = -1e9
         self._closed = False
 
     async def overview(self) -> Overview:
@@ -70,17 +66,9 @@ class Live:
         await self._freshen()
         return self._parts
 
-    async def spent(self) -> dict[str, Spent]:
-        """What left each account in the last 24 hours; up to a minute old."""
-        if time.monotonic() - self._spent_at > _SPENT_FOR:
-            now = self._backend.clock()
-            self._spent = await self._backend.store.aside.read(lambda look: look.spendings(now))
-            self._spent_at = time.monotonic()
-        return self._spent
-
     def needs(self) -> int | None:
-        """How many things needed people when that was last looked at."""
-        return len(self._overview.needs) if self._overview else None
+        """How many things needed a person when that was last looked at."""
+        return self._overview.needs if self._overview else None
 
     def unresolved(self) -> int:
         """Actions whose outcome nobody knows."""
@@ -148,7 +136,7 @@ class Live:
                 return
             now = self._backend.clock()
             last = await self._backend.store.aside.read(lambda look: look.glimpse(now))
-            self._overview = gather(self._backend, last, await self.spent())
+            self._overview = gather(self._backend, last)
             self._parts = parts(self._overview)
             self._made_at = time.monotonic()
             self._took = self._made_at - began

@@ -41,6 +41,9 @@ TONES = {
     "refusing": "bad",
     "degraded": "warn",
     "limited": "warn",
+    "critical": "bad",
+    "warning": "warn",
+    "info": "calm",
 }
 
 
@@ -199,6 +202,11 @@ def _environment() -> Environment:
         outcome=outcome,
     )
     environment.globals.update(
-        asset=asset, order_url=order_url, panel_url=panel_url, query=query, version=__version__
+        asset=asset,
+        order_url=order_url,
+        panel_url=panel_url,
+        query=query,
+        tones=TONES,
+        version=__version__,
     )
     return environment

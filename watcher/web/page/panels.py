@@ -6,11 +6,11 @@ from aiohttp import web
 
 from watcher.errors import RequestError
 from watcher.store.aside import Look
-from watcher.web.backend import BACKEND
+from watcher.web.backend import BACKEND, Backend
 from watcher.web.page.charts import steps
 from watcher.web.page.live import Live
 from watcher.web.page.look import panel_url, query
-from watcher.web.page.overview import accounts
+from watcher.web.page.overview import Account, accounts
 
 A_PAGE = 100
 _DRAWN = 14 * 86400.0  # seconds of balance
@@ -18,7 +18,7 @@ _DRAWN = 14 * 86400.0  # seconds of balance
 
 async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
     """What the template of all panels wants."""
-    return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
+    return {"here": "panels", "accounts": _accounts(request.app[BACKEND])}
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
@@ -39,7 +39,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         )
 
     changes, (listed, count), names, points = await backend.store.aside.read(read)
-    account = next(a for a in accounts(backend, await live.spent()) if a.view.panel == panel)
+    account = next(account for account in _accounts(backend) if account.view.panel == panel)
     url = panel_url(panel)
     return {
         "here": "panels",
@@ -55,6 +55,10 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "changes": changes,
         "names": names,
     }
+
+
+def _accounts(backend: Backend) -> list[Account]:
+    return accounts(backend, backend.survey.attention())
 
 
 def _skip(request: web.Request) -> int:

@@ -13,6 +13,7 @@ from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.panel_shapes import PanelView, RuleView
 from watcher.web.state import panel_views, rule_views
+from watcher.wording import counted
 
 CHECKS, PANELS = 8, 24  # shown on the first page
 
@@ -72,7 +73,16 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs(self) -> int:
         """Return how many things need a person; what is only worth knowing does not count."""
-        return sum(item.severity is not Severity.INFO for item in self.attention)
+        return sum(item.severity is not Severity.INFO for item, _ in self.rows)
+
+    @property
+    def rows(self) -> list[tuple[Attention, str]]:
+        """Return each item with its place; a rule that pauses at several panels is one row."""
+        rows: dict[str, list[Attention]] = {}
+        for item in self.attention:
+            key = item.subject if item.kind is Kind.RULE_PAUSED else item.key
+            rows.setdefault(key, []).append(item)
+        return [(some[0], _place(some)) for some in rows.values()]
 
 
 def gather(backend: Backend, last: Glimpse) -> Overview:
@@ -112,6 +122,12 @@ def accounts(backend: Backend, items: Iterable[Attention]) -> list[Account]:
         )
         for view in panel_views(backend)
     ]
+
+
+def _place(items: list[Attention]) -> str:
+    if len(items) > 3:
+        return counted(len(items), "panel")
+    return ", ".join(item.panel or item.subject for item in items)
 
 
 def _urgency(account: Account) -> tuple[bool, bool, bool, str]:

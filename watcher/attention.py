@@ -21,6 +21,15 @@ _MISSED_CHECKS = 3  # in a row, where a panel is asked less often than once a mi
 _MISSED_READINGS = 2  # of the balance
 _FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
 _BACKUP_LATE = 1.5  # times `backup_every`
+_RANKS = {word: rank for rank, word in enumerate((*Severity, *Kind))}
+
+
+class _Moment(msgspec.Struct, frozen=True):
+    """What every decision goes by."""
+
+    now: float
+    started_at: float
+    limits: Thresholds
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,26 +66,25 @@ def listed(
     `before` is since when each item (by key) has been listed so far.
     """
     items = []
-    for item in _all(state, limits, now):
+    for item in _all(state, _Moment(now, state.started_at, limits)):
         since = min(now, item.since or before.get(item.key, now))
         items.append(msgspec.structs.replace(item, since=since))
-    ranks = {word: rank for rank, word in enumerate((*Severity, *Kind))}
-    return sorted(items, key=lambda item: (ranks[item.severity], ranks[item.kind]))
+    return sorted(items, key=lambda item: (_RANKS[item.severity], _RANKS[item.kind]))
 
 
-def _all(state: DaemonState, limits: Thresholds, now: float) -> Iterator[Attention]:
-    yield from _database(state, limits, now)
-    yield from _upkeep(state, limits, now)
+def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
+    yield from _database(state, at)
+    yield from _upkeep(state, at)
     for panel in state.panels:
-        yield from _health(panel, state.started_at, limits, now)
-        yield from _money(panel, state.started_at, limits, now)
-        yield from _orders(panel, limits, now)
+        yield from _health(panel, at)
+        yield from _money(panel, at)
+        yield from _orders(panel, at)
     for rule in state.rules:
         yield from _rule(rule)
     for target in state.notifiers:
-        yield from _messages(target, limits, now)
+        yield from _messages(target, at)
     for target in state.receivers:
-        yield from _events(target, limits, now)
+        yield from _events(target, at)
 
 
 def _item(
@@ -90,6 +98,8 @@ def _item(
     command: str | None = None,
     link: str | None = None,
 ) -> Attention:
+    if panel is not None and link is None:
+        link = f"/panels/{quote(panel, safe='')}"
     return Attention(
         kind=kind,
         severity=severity or MEANINGS[kind].severity,
@@ -105,75 +115,64 @@ def _item(
 # --- the daemon ---
 
 
-def _database(state: DaemonState, limits: Thresholds, now: float) -> Iterator[Attention]:
+def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if not state.integrity_ok:
         restore = "watcher restore BACKUP --config FILE"
         yield _item(Kind.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
     if state.files_problem is not None:
         yield _item(Kind.DATABASE_LOST, state.files_problem, link="/readyz")
-    elif state.db_failed_at and now - state.db_failed_at < limits.database_error_within:
+    elif state.db_failed_at and at.now - state.db_failed_at < at.limits.database_error_within:
         sentence = f"an operation failed at {clock(state.db_failed_at)}"
         yield _item(Kind.DATABASE_FAILING, sentence, link="/readyz")
 
 
-def _upkeep(state: DaemonState, limits: Thresholds, now: float) -> Iterator[Attention]:
+def _upkeep(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if state.reload_problems:
         more = len(state.reload_problems) - 1
         sentence = state.reload_problems[0] + (f", and {more} more" if more else "")
         yield _item(Kind.CONFIG_REFUSED, sentence, command="watcher check-config FILE")
     cause = f": {state.backup_problem}" if state.backup_problem else ""
-    oldest = limits.backup_age or _BACKUP_LATE * state.backup_every
-    if state.backup_at and now - state.backup_at > oldest:
-        sentence = f"the last backup is {lasting(now - state.backup_at)} old{cause}"
-        since = state.backup_at + oldest
-        yield _item(Kind.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
-    elif not state.backup_at and now - state.started_at > min(oldest, _FIRST_BACKUP_WITHIN):
+    allowed = at.limits.backup_age or _BACKUP_LATE * state.backup_every
+    made_at, since, sentence = state.backup_at, state.backup_at + allowed, ""
+    if made_at and at.now > since:
+        sentence = f"the last backup is {lasting(at.now - made_at)} old{cause}"
+    elif not made_at and at.now > (since := at.started_at + min(allowed, _FIRST_BACKUP_WITHIN)):
         sentence = f"there is no backup{cause}"
-        yield _item(
-            Kind.BACKUP_OLD, sentence, since=state.started_at, command="watcher backup FILE"
-        )
+    if sentence:
+        yield _item(Kind.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
 
 
 # --- panels ---
 
 
-def _health(
-    panel: PanelState, started_at: float, limits: Thresholds, now: float
-) -> Iterator[Attention]:
-    name, link = panel.name, f"/panels/{quote(panel.name, safe='')}"
-    retry, pause = f"watcher panels retry {name}", _pause(panel, now)
-    faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
+def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
+    until = panel.backoff_until
+    pause = f"; next try at {clock(until)}" if until > at.now else ""
     since = min((fault.since for fault in panel.faults), default=0.0)
     if panel.health is HealthState.REFUSING:
-        sentence = f"it refuses everything: {panel.problem}{pause}"
-        kind = Kind.PANEL_REFUSING
-    elif is_silent(panel, started_at, limits, now):
-        since = min(now, panel.last_success or started_at)
-        sentence = f"no check has succeeded for {lasting(now - since)}"
-        sentence += (f": {panel.problem}" if panel.problem else "") + pause
+        kind, sentence = Kind.PANEL_REFUSING, f"it refuses everything: {panel.problem}{pause}"
+    elif _is_silent(panel, at):
+        since = min(at.now, panel.last_success or at.started_at)
+        cause = f": {panel.problem}" if panel.problem else ""
+        sentence = f"no check has succeeded for {lasting(at.now - since)}{cause}{pause}"
         kind = Kind.PANEL_DOWN
     elif panel.health is HealthState.DEGRADED:
-        sentence = f"it works, but for {faults}"
-        kind = Kind.PANEL_DEGRADED
+        faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
+        kind, sentence = Kind.PANEL_DEGRADED, f"it works, but for {faults}"
     elif panel.health is HealthState.LIMITED:
-        sentence = f"it refuses requests for being asked too fast: {panel.problem}{pause}"
-        kind = Kind.PANEL_LIMITED
+        kind, sentence = Kind.PANEL_LIMITED, f"it is asked too fast: {panel.problem}{pause}"
     else:
         return
-    yield _item(kind, sentence, panel=name, since=since, command=retry, link=link)
+    retry = f"watcher panels retry {panel.name}"
+    yield _item(kind, sentence, panel=panel.name, since=since, command=retry)
 
 
-def is_silent(panel: PanelState, started_at: float, limits: Thresholds, now: float) -> bool:
-    """Return whether the panel is down: it fails again and again, or no check has succeeded."""
+def _is_silent(panel: PanelState, at: _Moment) -> bool:
+    """Whether it fails again and again, or no check has succeeded for long."""
     if panel.health is HealthState.DOWN:
         return True
-    longest = max(limits.panel_silent_for, _MISSED_CHECKS * panel.poll_interval)
-    return now - (panel.last_success or started_at) > longest
-
-
-def _pause(panel: PanelState, now: float) -> str:
-    until = panel.backoff_until
-    return f"; next try at {clock(until)}" if until > now else ""
+    longest = max(at.limits.panel_silent_for, _MISSED_CHECKS * panel.poll_interval)
+    return at.now - (panel.last_success or at.started_at) > longest
 
 
 def is_low(panel: PanelState) -> bool:
@@ -181,54 +180,47 @@ def is_low(panel: PanelState) -> bool:
     return panel.balance is not None and panel.balance < (panel.threshold or 0.0)
 
 
-def _money(
-    panel: PanelState, started_at: float, limits: Thresholds, now: float
-) -> Iterator[Attention]:
-    name, link = panel.name, f"/panels/{quote(panel.name, safe='')}"
+def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     lasts = inf if panel.lasts is None else panel.lasts
-    if panel.balance is not None and (is_low(panel) or lasts < limits.balance_lasts):
+    if panel.balance is not None and (is_low(panel) or lasts < at.limits.balance_lasts):
         left = f"{panel.balance:g} {panel.currency}".strip()
         yield _item(
             Kind.BALANCE_LOW if is_low(panel) else Kind.BALANCE_SHORT,
             f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
-            panel=name,
-            severity=Severity.CRITICAL if lasts < limits.balance_lasts_critical else None,
-            link=link,
+            panel=panel.name,
+            severity=Severity.CRITICAL if lasts < at.limits.balance_lasts_critical else None,
         )
-    if _is_unread(panel, started_at, limits, now):
-        since = panel.balance_at or started_at
+    if _is_unread(panel, at):
+        since = panel.balance_at or at.started_at
         yield _item(
             Kind.BALANCE_UNREAD,
-            f"the balance has not been read for {lasting(now - since)}",
-            panel=name,
+            f"the balance has not been read for {lasting(at.now - since)}",
+            panel=panel.name,
             since=since,
-            command=f"watcher panels retry {name}",
-            link=link,
+            command=f"watcher panels retry {panel.name}",
         )
 
 
-def _is_unread(panel: PanelState, started_at: float, limits: Thresholds, now: float) -> bool:
+def _is_unread(panel: PanelState, at: _Moment) -> bool:
     """Whether the balance is old for no reason that is an item by itself."""
     if panel.balance_every is None or not panel.up:
         return False
     if any(fault.call == BALANCE for fault in panel.faults):
         return False
-    oldest = max(limits.balance_unread_for, _MISSED_READINGS * panel.balance_every)
-    return now - max(panel.balance_at, started_at) > oldest
+    longest = max(at.limits.balance_unread_for, _MISSED_READINGS * panel.balance_every)
+    return at.now - max(panel.balance_at, at.started_at) > longest
 
 
-def _orders(panel: PanelState, limits: Thresholds, now: float) -> Iterator[Attention]:
+def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     name = panel.name
-    link = f"/panels/{quote(name, safe='')}"
     for kind, count in panel.unresolved.items():
         if count:
             yield _unresolved(name, kind, count)
-    late = now - panel.oldest_due if panel.oldest_due else 0.0
-    allowed = limits.checks_late_by or panel.check_within
+    late = at.now - panel.oldest_due if panel.oldest_due else 0.0
+    allowed = at.limits.checks_late_by or panel.check_within
     if panel.up and late > allowed:
         sentence = f"an order has waited {lasting(late)} longer than it should"
-        since = panel.oldest_due + allowed
-        yield _item(Kind.CHECKS_LATE, sentence, panel=name, since=since, link=link)
+        yield _item(Kind.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
     if panel.stalled:
         make = "makes" if panel.stalled == 1 else "make"
         yield _item(
@@ -241,7 +233,7 @@ def _orders(panel: PanelState, limits: Thresholds, now: float) -> Iterator[Atten
     if panel.longest_wait > panel.check_within:
         waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
         sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
-        yield _item(Kind.BUDGET_SHORT, sentence, panel=name, link=link)
+        yield _item(Kind.BUDGET_SHORT, sentence, panel=name)
 
 
 def _unresolved(panel: str, kind: ActionKind, count: int) -> Attention:
@@ -259,39 +251,40 @@ def _unresolved(panel: str, kind: ActionKind, count: int) -> Attention:
 
 
 def _rule(rule: RuleState) -> Iterator[Attention]:
-    link = "/#rules"
+    name, link = rule.name, "/#rules"
     if rule.switched_off is not None:
-        sentence = f"rule {rule.name!r} fails, and rests until a reload: {rule.switched_off}"
-        yield _item(Kind.RULE_SWITCHED_OFF, sentence, subject=rule.name, link=link)
+        sentence = f"rule {name!r} fails, and rests until a reload: {rule.switched_off}"
+        yield _item(Kind.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
+    wanted = f"it wanted more than {counted(rule.per_hour, 'order')} an hour"
     for panel, until in rule.held.items():
-        sentence = (
-            f"rule {rule.name!r} pauses until {clock(until)}:"
-            f" it wanted more than {counted(rule.per_hour, 'order')} an hour"
-        )
-        yield _item(Kind.RULE_PAUSED, sentence, panel=panel, subject=rule.name, link=link)
+        sentence = f"rule {name!r} pauses until {clock(until)}: {wanted}"
+        yield _item(Kind.RULE_PAUSED, sentence, panel=panel, subject=name, link=link)
 
 
-def _messages(target: ReceiverState, limits: Thresholds, now: float) -> Iterator[Attention]:
-    if target.fails_since and now - target.fails_since >= limits.undelivered_for:
-        waits = f"{counted(target.waiting, 'message')} to {target.name!r}"
-        yield _item(
-            Kind.MESSAGES_UNDELIVERED,
-            f"{waits} {'waits' if target.waiting == 1 else 'wait'}: {target.error}",
-            subject=target.name,
-            since=target.fails_since,
-            command=f"watcher notify test {target.name}",
-        )
+def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
+    if not _fails(target, at):
+        return
+    wait = "waits" if target.waiting == 1 else "wait"
+    yield _item(
+        Kind.MESSAGES_UNDELIVERED,
+        f"{counted(target.waiting, 'message')} to {target.name!r} {wait}: {target.error}",
+        subject=target.name,
+        since=target.fails_since,
+        command=f"watcher notify test {target.name}",
+    )
 
 
-def _events(target: ReceiverState, limits: Thresholds, now: float) -> Iterator[Attention]:
-    name = target.name
-    if target.fails_since and now - target.fails_since >= limits.undelivered_for:
+def _events(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
+    name, since, command = target.name, target.fails_since, "watcher events"
+    if _fails(target, at):
         sentence = f"{name!r} is {counted(target.waiting, 'change')} behind: {target.error}"
-        since = target.fails_since
-        yield _item(
-            Kind.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command="watcher events"
-        )
+        yield _item(Kind.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
     if target.dead:
         sentence = f"{counted(target.dead, 'event')} to {name!r} did not arrive in three days"
-        replay = f"watcher events replay {name} --dead"
-        yield _item(Kind.EVENTS_DEAD, sentence, subject=name, command=replay)
+        command = f"watcher events replay {name} --dead"
+        yield _item(Kind.EVENTS_DEAD, sentence, subject=name, command=command)
+
+
+def _fails(target: ReceiverState, at: _Moment) -> bool:
+    since = target.fails_since
+    return since > 0.0 and at.now - since >= at.limits.undelivered_for

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
-_SPENT_FOR = 60.0  # seconds for which what was spent is not counted anew
+_SPENT_FOR = 300.0  # seconds for which what was spent is not counted anew
 
 Unresolved = Counter[tuple[str, ActionKind]]
 
@@ -104,9 +104,10 @@ class Survey:
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
     async def read_spending(self, now: float) -> None:
-        """Read what left each account lately, once a minute and when a low balance has changed."""
+        """Read what left each account lately, now and then, and when a low balance has changed."""
         low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
-        if low.items() <= self._low.items() and 0.0 <= now - self._spent_at < _SPENT_FOR:
+        is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
+        if is_fresh and low.items() <= self._low.items():
             return
         if self._judge.balances:
             self._spent = await self._store.aside.read(lambda look: look.spendings(now))

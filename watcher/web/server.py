@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.web import history, orders, outgoing, state
+from watcher.web import history, order_actions, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
 from watcher.web.door import ARRIVALS, Arrivals
 from watcher.web.dropin import DESCRIPTION, drop_in
@@ -19,7 +19,13 @@ from watcher.web.page.routes import add_pages
 from watcher.web.rate import Seats
 from watcher.web.token import KEEPER, Doorkeeper, authorize
 
-ROUTES: tuple[Route, ...] = (*orders.ROUTES, *history.ROUTES, *state.ROUTES, *outgoing.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *orders.ROUTES,
+    *order_actions.ROUTES,
+    *history.ROUTES,
+    *state.ROUTES,
+    *outgoing.ROUTES,
+)
 
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk

@@ -1,4 +1,4 @@
-"""Whether the daemon itself is well: its loop, its tasks, its database."""
+"""The daemon's own health: event loop, tasks, database, watchdog."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's lon
 
 
 class Health:
-    """Its tasks return when they want to run next."""
+    """Holds what is known of it. The tasks return when to run next."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Health:
         self._is_loading = is_loading
 
     def watch(self) -> None:
-        """Begin."""
+        """Add the tasks to the schedule."""
         self._schedule.add("loop_lag", self._measure_loop)
         self._schedule.add("integrity", self._check_integrity)
         self._schedule.add("files", self._check_files)
@@ -64,7 +64,7 @@ class Health:
             self._schedule.add("watchdog", self._feed_watchdog)
 
     async def problems(self) -> list[str]:
-        """Why the daemon is not ready to work; nothing where it is."""
+        """Return why the daemon is not ready to work; an empty list if it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
         if self._is_loading():
             problems.append(f"orders are still being loaded: {self._orders()} so far")
@@ -75,7 +75,7 @@ class Health:
         return problems
 
     def status(self) -> str:
-        """One line, for `systemctl status`."""
+        """Return one line for `systemctl status`."""
         healths = {name: station.line.health for name, station in self._stations.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
@@ -92,7 +92,7 @@ class Health:
         return sum(self._book.counts.values())
 
     async def _measure_loop(self, now: float) -> float:
-        """The delay of a timer: what every other task waits for as well."""
+        """Measure the delay of a timer: every other task waits as long."""
         started = time.perf_counter()
         await asyncio.sleep(0.01)
         self._metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
@@ -126,9 +126,9 @@ class Health:
         self._db_failures = failures
 
     async def _feed_watchdog(self, now: float) -> float:
-        """A sign of life while panels are asked in time; else systemd starts the daemon anew.
+        """Send a sign of life while panels are asked in time; else systemd restarts the daemon.
 
-        Other tasks don't count: a review of a million orders may rightly take minutes.
+        Other tasks don't count: a review of a million orders may take minutes.
         """
         hung = [task for task in self._stuck() if kind_of(task) == "poll"]
         if hung:

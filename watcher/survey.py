@@ -46,7 +46,7 @@ class Receiver(Protocol):
 
 
 class Survey:
-    """Reads what the owners of each fact know. `couriers` and `feeds` are by target."""
+    """Reads its figures from the owners of each fact. `couriers` and `feeds` are by target."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Survey:
         self._since: dict[str, float] = {}  # since when each item of attention has been listed
 
     async def run_once(self, now: float) -> float:
-        """Count slice by slice, letting others run in between; returns when to come again."""
+        """Count slice by slice and let others run in between; returns when to run next."""
         began, spent = self._clock(), 0.0
         census: dict[str, Census] = {}
         for name, station in list(self._stations.items()):
@@ -104,7 +104,7 @@ class Survey:
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
     async def read_spending(self, now: float) -> None:
-        """Read what left each account lately, now and then, and when a low balance has changed."""
+        """Read what left each account: every 5 minutes, or when a low balance has changed."""
         low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
         is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
         if is_fresh and low.items() <= self._low.items():
@@ -114,7 +114,7 @@ class Survey:
         self._low, self._spent_at = low, now
 
     def _tell_short(self) -> None:
-        """Log where the budget stops, or begins again, to suffice for `check_within`."""
+        """Log when the budget stops or begins to suffice for `check_within`."""
         short = {item.panel for item in self.attention() if item.kind is Kind.BUDGET_SHORT}
         for panel in self.panels():
             name, is_short = panel.name, panel.name in short
@@ -127,11 +127,11 @@ class Survey:
             (self._short.add if is_short else self._short.discard)(name)
 
     def census(self, panel: str) -> Census:
-        """The panel's counts, some seconds old."""
+        """Return the panel's counts, some seconds old."""
         return self._census.get(panel, Census())
 
     def orders(self) -> int:
-        """All that are watched."""
+        """Return how many orders are watched."""
         return sum(self._book.counts.values())
 
     def attention(self) -> list[Attention]:
@@ -139,7 +139,7 @@ class Survey:
         return self._listed(self._state())
 
     def state(self) -> DaemonState:
-        """Return what a scrape tells."""
+        """Return the daemon's state with all gauges, for a scrape."""
         state = self._state()
         return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
 
@@ -153,7 +153,7 @@ class Survey:
         return self._panel(station, Counter(self._judge.unresolved.values()))
 
     def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
-        """Gauges that are defined here alone: name, help, labels, values."""
+        """Return the gauges that are defined here alone; a new one is one more entry."""
         counts: dict[tuple[str, ...], float] = {
             (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
         }

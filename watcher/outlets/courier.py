@@ -1,4 +1,4 @@
-"""Brings one target the messages that wait for it in the outbox, until each has arrived."""
+"""Delivers one target's messages from the outbox until each has arrived."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
 class Courier:
-    """One target's. What a kill cut off is sent again, with the same id."""
+    """Delivers to one target. What a kill cut off is sent again with the same id."""
 
     def __init__(
         self,
@@ -71,16 +71,16 @@ class Courier:
         )
 
     def hurry(self) -> None:
-        """Whatever waits is due at the next run."""
+        """Make everything that waits due at the next run."""
         self._hurried = False
 
     async def test(self) -> None:
-        """Send a message that says nothing but that; Undelivered: it may not have arrived."""
+        """Send a test message; raises Undelivered if it may not have arrived."""
         now = self._clock()
         await self._attempt(f"test_{self.target.name}_{now:.3f}", trial(self.target.name, now))
 
     async def close(self) -> None:
-        """End the connections; a message under way fails, and is sent again after a start."""
+        """End the connections; a message under way fails and is sent again after a start."""
         await self._way.close()
         async with self._sending:  # its failure is recorded
             await self._way.close()
@@ -121,7 +121,7 @@ class Courier:
 
 
 class _Hook:
-    """The way to a target that has a URL of the web."""
+    """Sends to a target with a web URL."""
 
     def __init__(self, target: NotifyTarget) -> None:
         secret = None if target.secret is None else secret_of(target.secret.reveal())

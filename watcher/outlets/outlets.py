@@ -1,4 +1,4 @@
-"""Who is told outside: people by couriers, programs by feeds; exchanged at a reload."""
+"""All couriers and feeds; a reload exchanges them."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +21,7 @@ _FORGET_EVERY, _KEPT = 86400.0, 30 * 86400.0  # seconds
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What is on record of targets that are to be told from now on."""
+    """The stored state of targets that are to be told from now on."""
 
     notify: Sequence[NotifyTarget]
     events: Sequence[EventsTarget]
@@ -31,7 +31,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Outlets:
-    """`couriers` and `feeds` by their targets' names; the tasks of each are in the schedule."""
+    """Builds and closes them. `couriers` and `feeds` are by target; the schedule has their tasks."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Outlets:
     async def prepare(
         self, notify: Sequence[NotifyTarget], events: Sequence[EventsTarget]
     ) -> Prepared:
-        """Read what is on record of these targets. A StoreError leaves all as it was."""
+        """Read the stored state of these targets. A StoreError leaves everything as it was."""
         since: Mapping[str, float] = {}
         known: Mapping[str, Sequence[Known]] = {}
         lanes: Mapping[str, Lanes] = {}
@@ -71,7 +71,7 @@ class Outlets:
         return Prepared(notify, events, since, known, lanes)
 
     async def exchange(self, prepared: Prepared) -> None:
-        """Tell these targets, and no others."""
+        """Tell these targets and no others."""
         await self._exchange_couriers(prepared.notify)
         await self._exchange_feeds(prepared)
         self._reporter.take_over(prepared.notify, prepared.since, prepared.known)
@@ -89,7 +89,7 @@ class Outlets:
             await feed.close()
 
     def jumped(self, seconds: float) -> None:
-        """The clock was set by so many seconds: set back, what waits would wait for longer."""
+        """Note that the clock was set: if back, what waits is due now, or it would wait longer."""
         if seconds >= 0:
             return
         for name, courier in self.couriers.items():
@@ -100,19 +100,19 @@ class Outlets:
             self.wake(feed)
 
     def courier(self, name: str) -> Courier:
-        """The courier of that target; NotFound where there is none."""
+        """Return the target's courier; raises NotFound."""
         if name not in self.couriers:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
         return self.couriers[name]
 
     def feed(self, name: str) -> Feed:
-        """The feed of that target; NotFound where there is none."""
+        """Return the target's feed; raises NotFound."""
         if name not in self.feeds:
             raise NotFound(f"there is no [[events]] target {name[:40]!r}")
         return self.feeds[name]
 
     def wake(self, feed: Feed) -> None:
-        """There is something to tell."""
+        """Run the feed now: there is something to send."""
         self._schedule.wake(f"events:{feed.target.name}")
 
     async def _exchange_couriers(self, targets: Sequence[NotifyTarget]) -> None:
@@ -153,7 +153,7 @@ class Outlets:
             self._schedule.add(f"events:{name}", self.feeds[name].run_once)
 
     async def _forget(self, now: float) -> float:
-        """Remove what concerns targets that are gone, and old messages; when to come again."""
+        """Remove what concerns removed targets, and old messages; returns when to run next."""
         await self._store.forget_targets(list(self.couriers))
         await self._store.forget_event_targets(list(self.feeds))
         await self._store.forget_messages(now - _KEPT)

@@ -1,4 +1,4 @@
-"""Looks for what is wrong, and puts what people have to be told of it into the outbox."""
+"""Decides of which items of attention each target is told, and queues the messages."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -32,7 +32,7 @@ _EVENTS: Mapping[Kind, Event] = {
 
 
 class Reporter:
-    """What each of the targets knows of."""
+    """Keeps what each target has been told."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Reporter:
         since: Mapping[str, float],
         known: Mapping[str, Sequence[Known]],
     ) -> None:
-        """From now on tell these, which are there `since` then and know that much."""
+        """Tell these targets from now on: added at `since`, they know of `known`."""
         before = self._watches
         self._targets, self._since = targets, since
         self._watches = {}
@@ -70,7 +70,7 @@ class Reporter:
             self._watches[target.name] = Watch(target.repeat_every, kept)
 
     async def run_once(self, now: float) -> float:
-        """Look once, and write what follows from it; returns when to come again."""
+        """Compare with what was told, and queue what is new; returns when to run next."""
         wanted = frozenset[Event]().union(*(target.on for target in self._targets))
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
@@ -111,7 +111,7 @@ class Reporter:
         return found + [one for one in self._still_down() if one.key not in told]
 
     def _still_down(self) -> Iterator[Trouble]:
-        """Panels that were told to be down, as before a restart, and are not up yet."""
+        """Return panels that were told to be down (also before a restart) and are not up yet."""
         panels = [panel for panel in self._survey.panels() if not panel.up]
         silent = {p.name for p in panels if p.health is not HealthState.REFUSING}
         for watch in self._watches.values():
@@ -122,9 +122,9 @@ class Reporter:
                     yield trouble
 
     async def _moments(self, wanted: AbstractSet[Event]) -> tuple[list[Moment], set[str]]:
-        """What happened lately; of price lists, what concerns services with open orders.
+        """Return what happened lately; of price lists, what concerns services with open orders.
 
-        The keys of all changes of price lists come with it: they need no second look.
+        The keys of all price list changes come with it: these are not looked at again.
         """
         if not wanted:
             return [], set()
@@ -138,7 +138,7 @@ class Reporter:
 
 
 def troubles(items: Iterable[Attention]) -> list[Trouble]:
-    """Return those items that people can ask to be told of."""
+    """Return the items that [[notify]] can tell of."""
     return [
         Trouble(
             _EVENTS[item.kind],
@@ -152,16 +152,16 @@ def troubles(items: Iterable[Attention]) -> list[Trouble]:
 
 
 def _tells(target: NotifyTarget, moment: Moment) -> bool:
-    """Whether a target that wants such moments wants this one.
+    """Return whether the target wants this moment.
 
-    What a panel does not owe it refuses: of a rule that leaves that to the panel one hears only
-    where somebody has asked for it.
+    Panels refuse refills that they don't owe. Of those that a rule asked for, only targets that
+    list the event are told.
     """
     return target.on_rules_refusals or moment.rule is None
 
 
 def _changed(before: Watch, after: Watch) -> Iterator[Known]:
-    """What a restart must know; that a text differs by a minute is not worth writing."""
+    """Return what a restart must know; a text that differs is not worth writing."""
     for key, one in after.known.items():
         old = before.known.get(key)
         if old is None or msgspec.structs.replace(one, trouble=old.trouble) != old:

@@ -1,1 +1,1 @@
-"""What is told outside: when, in which words, signed, and the ways to whoever is told."""
+"""What is sent outside: when, in which words, signed, and by which way."""

@@ -1,6 +1,6 @@
-"""What people are told of what is wrong, and when: pure.
+"""Alert states: what people are told of, and when. Pure.
 
-A `Watch` remembers which troubles began when, and who was told: a trouble is told of once it has
+A `Watch` remembers when each trouble began and when it was told: a trouble is told of once it has
 lasted, again in long intervals, and when it is over.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Event(StrEnum):
-    """What [[notify]] can be told of."""
+    """What [[notify]] can tell of."""
 
     BALANCE_LOW = "balance_low"
     ORDER_STALLED = "order_stalled"
@@ -30,7 +30,7 @@ MOMENTS = frozenset({Event.PRICE_RISE, Event.SERVICE_GONE, Event.REFILL_REJECTED
 
 
 class Stage(StrEnum):
-    """How far a trouble is; `once` is one that does not last."""
+    """The state of a trouble; `once` is one that does not last."""
 
     BEGUN = "begun"
     LASTS = "lasts"
@@ -60,12 +60,12 @@ class Trouble(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The same as long as it lasts."""
+        """Return a key that stays as long as the trouble lasts."""
         return f"{self.event}/{self.panel}/{self.subject}"
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What people are to be told."""
+    """One trouble at one stage, for a message."""
 
     trouble: Trouble
     stage: Stage
@@ -74,7 +74,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A trouble that is or was there."""
+    """A trouble that a target knows of, or that may be told to it."""
 
     trouble: Trouble
     began_at: float
@@ -83,7 +83,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """The troubles that there are, and who knows of them."""
+    """One target's troubles."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Watch:
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Trouble], now: float) -> list[Notice]:
-        """Take over what is wrong now; what is to be told because of it."""
+        """Take over the present troubles; return what to tell because of them."""
         there = {trouble.key: trouble for trouble in troubles}
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:

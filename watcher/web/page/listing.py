@@ -1,4 +1,4 @@
-"""The page of orders: a search, filters, and what fits, newest first."""
+"""The page of orders: search, filters, and the matches, newest first."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _LONGEST = 2000  # letters of a search
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template wants."""
+    """Return the template's variables."""
     backend = request.app[BACKEND]
     wanted = _wanted(request)
     looked_for, before = sought(backend, wanted), _cursor(request)
@@ -42,7 +42,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
 
 
 def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
-    """The search that fits what was asked for."""
+    """Return the search for what was asked for."""
     stalled = bool(wanted["stalled"])
     now = backend.clock()
     stations = {
@@ -69,7 +69,7 @@ def sought(backend: Backend, wanted: dict[str, str]) -> Sought:
 
 
 def _wanted(request: web.Request) -> dict[str, str]:
-    """The filters, checked; "" where one is not set."""
+    """Return the checked filters; "" where one is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("that is longer than any link")

@@ -1,7 +1,7 @@
-"""What changes while people look: sent to them as it happens, made once for all of them.
+"""Live updates of the page: rendered once, sent to every viewer.
 
-Nothing is made while nobody looks. A stream ends when the daemon stops, when whoever reads it is
-no longer let in, and when it is not read.
+Nothing is rendered while nobody looks. A stream ends when the daemon stops, when the session of its
+reader ends, and when its reader stops reading.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Key = tuple[str, str]  # panel, order id
 
 
 class Viewer(msgspec.Struct, eq=False):
-    """Someone who looks: at the parts of the first page, or at one order, beside the counts."""
+    """An open stream: of the first page's parts or of one order, and of the counts."""
 
     wants_parts: bool
     order: Key | None
@@ -40,7 +40,7 @@ class Viewer(msgspec.Struct, eq=False):
 
 
 class Live:
-    """One daemon's page, as it is now."""
+    """Keeps the page up to date for all viewers."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -56,22 +56,22 @@ class Live:
         self._closed = False
 
     async def overview(self) -> Overview:
-        """What the first page tells; made anew where it is older than some seconds."""
+        """Return the first page's content; it is gathered anew after some seconds."""
         await self._freshen()
         assert self._overview is not None  # noqa: S101  it has just been made
         return self._overview
 
     async def parts(self) -> dict[str, str]:
-        """The same as HTML."""
+        """Return the first page's parts as HTML, by name."""
         await self._freshen()
         return self._parts
 
     def needs(self) -> int | None:
-        """How many things needed a person when that was last looked at."""
+        """Return how many things needed a person at the last look; None before the first."""
         return self._overview.needs if self._overview else None
 
     def unresolved(self) -> int:
-        """Actions whose outcome nobody knows."""
+        """Return how many actions have an unknown outcome."""
         return len(self._backend.judge.unresolved)
 
     async def show(
@@ -82,7 +82,7 @@ class Live:
         order: Key | None,
         is_let_in: Callable[[], bool],
     ) -> web.StreamResponse:
-        """Send what changes until either side ends it."""
+        """Send changes until either side ends the stream."""
         with self._seats:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -113,7 +113,7 @@ class Live:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """While somebody looks."""
+        """Render and wake the viewers while there are any."""
         while self._viewers:
             try:
                 if any(viewer.wants_parts for viewer in self._viewers) and self._is_stale():
@@ -126,7 +126,7 @@ class Live:
             await asyncio.sleep(FRESH_FOR)
 
     def _is_stale(self) -> bool:
-        """Whether the parts are to be made anew: the longer that takes, the less often."""
+        """Whether to render again: the longer it takes, the less often."""
         return time.monotonic() - self._made_at >= _SHARE * self._took
 
     async def _freshen(self) -> None:
@@ -146,7 +146,7 @@ class Live:
         self._states = {key: await self._state_of(key) for key in wanted}
 
     async def _state_of(self, key: Key) -> str:
-        """Another text whenever the order, or what is done about it, has changed."""
+        """Return a text that differs whenever the order or its actions have changed."""
         panel, order_id = key
         actions, _ = await self._backend.store.aside.read(
             lambda look: look.actions(panel=panel, order=order_id, limit=5)
@@ -172,7 +172,7 @@ class Live:
                 continue
 
     def _news(self, viewer: Viewer) -> list[tuple[str, Any]]:
-        """What the viewer has not been told yet."""
+        """Return what the viewer has not been sent yet."""
         told: dict[str, str] = {"unresolved": str(self.unresolved())}
         if viewer.wants_parts:
             told |= {"needs": str(self.needs() or 0)}

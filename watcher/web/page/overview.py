@@ -60,7 +60,7 @@ class Acted(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, as of `now`; what is urgent comes first in `attention`."""
+    """The first page's content as of `now`. In `attention` the most urgent comes first."""
 
     now: float
     attention: list[Attention]
@@ -72,7 +72,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs(self) -> int:
-        """Return how many things need a person; what is only worth knowing does not count."""
+        """Return how many things need a person; items of severity info don't count."""
         return sum(item.severity is not Severity.INFO for item, _ in self.rows)
 
     @property
@@ -86,7 +86,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather(backend: Backend, last: Glimpse) -> Overview:
-    """Return what is known now."""
+    """Return the first page's content."""
     now = backend.clock()
     items = backend.survey.attention()
     found = accounts(backend, items)
@@ -103,7 +103,7 @@ def gather(backend: Backend, last: Glimpse) -> Overview:
 
 
 def parts(overview: Overview) -> dict[str, str]:
-    """Return the page's parts as HTML, by name. What has not changed gives the same text again."""
+    """Return the page's parts as HTML, by name. Without changes the text stays the same."""
     return {name: look.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
 
 
@@ -136,7 +136,7 @@ def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
 
 
 def _checks(backend: Backend, now: float) -> list[Check]:
-    """Those that are checked first, whatever their panel."""
+    """Return the orders that are checked first, over all panels."""
     each = CHECKS if len(backend.stations) < 20 else 2
     soon = (
         Check(panel, order, prospect)

@@ -1,4 +1,4 @@
-"""The pages of panels: their money over time, and their price lists."""
+"""The pages of panels: balance over time, and price lists."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ _DRAWN = 14 * 86400.0  # seconds of balance
 
 
 async def show_all(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template of all panels wants."""
+    """Return the variables of the template of all panels."""
     return {"here": "panels", "accounts": _accounts(request.app[BACKEND])}
 
 
 async def show(request: web.Request, live: Live) -> dict[str, Any]:
-    """What the template of one wants."""
+    """Return the variables of the template of one panel."""
     backend = request.app[BACKEND]
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)

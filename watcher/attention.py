@@ -53,6 +53,11 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.kind}/{self.panel or ''}/{self.subject}"
 
     @property
+    def title(self) -> str:
+        """Return the kind in words: "Balance low"."""
+        return self.kind.replace("_", " ").capitalize()
+
+    @property
     def meaning(self) -> Meaning:
         """Return what all items of the kind share."""
         return MEANINGS[self.kind]

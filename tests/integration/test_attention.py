@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.support.house import House, a_house
 from tests.support.receiver import Receiver, a_receiver
 from tests.unit.states import NOW, a_panel, a_state
-from watcher.attention_kinds import MEANINGS, Kind
+from watcher.attention_kinds import Kind
 from watcher.cli.client import Client
 from watcher.cli.top import _look, attention_line, frame
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
@@ -71,7 +71,7 @@ async def told(house: House, receiver: Receiver) -> dict[str, list[str]]:
         page = await answer.text()
     picture = await asyncio.to_thread(_look, Client(url))
     screen = "\n".join(line.plain for line in frame(Console(width=400), picture, None))
-    titles = {meaning.title: kind for kind, meaning in MEANINGS.items()}
+    titles = {kind.replace("_", " ").capitalize(): kind for kind in Kind}
     scraped = re.findall(r"watcher_attention\{(.*?)\} (\S+)", await house.scrape())
     assert all(attention_line(item) in screen for item in picture.attention)
     return {

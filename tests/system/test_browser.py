@@ -273,7 +273,7 @@ async def test_what_changes_is_shown_as_it_happens(tmp_path: Path, crowd: Path, 
         )
         await unresolved(house)
         await until(page, "#unresolved", "1")
-        await until(page, ".needs .what", "Actions unresolved")
+        await until(page, ".needs .what", "Action unresolved")
 
 
 async def test_by_keyboard_alone(tmp_path: Path, crowd: Path):

@@ -212,7 +212,7 @@ def _kind(event: OrderEvent) -> Change:
 
 
 def _id(event: OrderEvent) -> str:
-    """Return an id that stays over attempts and restarts; its time makes it unlike a restored past's."""
+    """Return an id that stays over attempts and restarts, and is none of a restored past."""
     return f"evt_{event.id}_{event.at * 1000:.0f}"
 
 

@@ -31,7 +31,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Outlets:
-    """Builds and closes them. `couriers` and `feeds` are by target; the schedule has their tasks."""
+    """Builds and closes them, by target; the schedule has their tasks."""
 
     def __init__(
         self,

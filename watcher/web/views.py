@@ -47,7 +47,7 @@ def attention_view(item: Attention) -> AttentionView:
         since=moment(item.since),
         panel=item.panel,
         subject=item.subject,
-        title=item.meaning.title,
+        title=item.title,
         sentence=item.sentence,
         todo=item.meaning.todo,
         command=item.command,

@@ -48,7 +48,7 @@ TONES = {
 
 
 def render(template: str, **context: Any) -> str:
-    """Return the rendered template. A lone surrogate (no encoding has it) becomes a question mark."""
+    """Return the rendered template. A lone surrogate becomes a question mark."""
     html = _environment().get_template(template).render(context)
     return html.encode(errors="replace").decode()
 

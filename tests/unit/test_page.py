@@ -227,7 +227,7 @@ def test_no_text_becomes_anything_else(overview: Overview):
     expected = [account.view.panel for account in overview.accounts]
     expected += [rule.view.name for rule in overview.rules]
     expected += [rule.view.when for rule in overview.rules]
-    expected += [item.sentence for item in overview.attention]
+    expected += [item.sentence for item, _ in overview.rows]
     expected += [check.order for check in overview.checks]
     expected += [outcome(action) for action in overview.last.latest]
     expected += [action.reason for action in overview.last.latest]

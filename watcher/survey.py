@@ -152,6 +152,11 @@ class Survey:
         """Return one panel's state."""
         return self._panel(station, Counter(self._judge.unresolved.values()))
 
+    def rules(self) -> list[RuleState]:
+        """Return every rule's state, in the configuration's order."""
+        now = self._clock()
+        return [self._rule(rule, now) for rule in self._judge.rules]
+
     def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
         """Return the gauges that are defined here alone; a new one is one more entry."""
         counts: dict[tuple[str, ...], float] = {
@@ -193,7 +198,7 @@ class Survey:
             notifiers=[courier.state() for courier in self._couriers.values()],
             receivers=[self._receiver(feed.state()) for feed in self._feeds.values()],
             panels=self.panels(),
-            rules=[self._rule(rule, now) for rule in judge.rules],
+            rules=self.rules(),
         )
 
     def _receiver(self, state: ReceiverState) -> ReceiverState:

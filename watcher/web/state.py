@@ -4,9 +4,9 @@ from aiohttp import web
 
 from watcher.cadence import lesson
 from watcher.errors import NotFound
+from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
 from watcher.rules import Rule
-from watcher.station import Station
 from watcher.store import StoredService
 from watcher.web.backend import (
     CURSOR,
@@ -91,7 +91,7 @@ async def list_attention(backend: Backend, request: web.Request) -> tuple[int, A
 
 
 async def list_panels(backend: Backend, request: web.Request) -> tuple[int, PanelList]:
-    return 200, PanelList(panel_views(backend))
+    return 200, PanelList([panel_view(backend, state) for state in backend.survey.panels()])
 
 
 async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswer]:
@@ -99,7 +99,7 @@ async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswe
     backend.intake.check_panel(panel)
     station = backend.stations[panel]
     station.retry()
-    return 202, PanelAnswer(_panel_view(backend, station))
+    return 202, PanelAnswer(panel_view(backend, backend.survey.panel(station)))
 
 
 async def list_services(backend: Backend, request: web.Request) -> tuple[int, ServiceList]:
@@ -127,16 +127,13 @@ def _service_view(backend: Backend, row: StoredService) -> ServiceView:
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
-def panel_views(backend: Backend) -> list[PanelView]:
-    return [_panel_view(backend, station) for station in backend.stations.values()]
-
-
 def rule_views(backend: Backend) -> list[RuleView]:
-    return [_rule_view(backend, rule) for rule in backend.judge.rules]
+    states = zip(backend.judge.rules, backend.survey.rules(), strict=True)
+    return [_rule_view(backend, rule, state) for rule, state in states]
 
 
-def _panel_view(backend: Backend, station: Station) -> PanelView:
-    state = backend.survey.panel(station)
+def panel_view(backend: Backend, state: PanelState) -> PanelView:
+    station = backend.stations[state.name]
     census = backend.survey.census(station.name)
     balance = backend.judge.balances.get(station.name)
     return PanelView(
@@ -165,10 +162,8 @@ def _panel_view(backend: Backend, station: Station) -> PanelView:
     )
 
 
-def _rule_view(backend: Backend, rule: Rule) -> RuleView:
-    judge, now = backend.judge, backend.clock()
+def _rule_view(backend: Backend, rule: Rule, state: RuleState) -> RuleView:
     panels = sorted(rule.panels if rule.panels is not None else backend.stations)
-    held = {panel: judge.held_until(rule, panel) for panel in panels}
     return RuleView(
         name=rule.name,
         action=rule.action,
@@ -178,11 +173,11 @@ def _rule_view(backend: Backend, rule: Rule) -> RuleView:
         attempts=rule.attempts,
         per_hour=rule.per_hour,
         dry_run=rule.dry_run,
-        evaluations=judge.evaluations[rule.name],
-        firings=judge.firings[rule.name],
-        failures=judge.failures[rule.name],
-        held={panel: moment(until) for panel, until in held.items() if until and until > now},
-        switched_off=judge.switched_off.get(rule.name),
+        evaluations=state.evaluations,
+        firings=state.firings,
+        failures=state.failures,
+        held={panel: moment(until) for panel, until in state.held.items()},
+        switched_off=state.switched_off,
     )
 
 

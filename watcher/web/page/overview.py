@@ -12,7 +12,7 @@ from watcher.store.glance import Fired, Glimpse
 from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.panel_shapes import PanelView, RuleView
-from watcher.web.state import panel_views, rule_views
+from watcher.web.state import panel_view, rule_views
 from watcher.wording import counted
 
 CHECKS, PANELS = 8, 24  # shown on the first page
@@ -112,15 +112,14 @@ def accounts(backend: Backend, items: Iterable[Attention]) -> list[Account]:
     kinds: dict[str | None, set[Kind]] = {}
     for item in items:
         kinds.setdefault(item.panel, set()).add(item.kind)
-    states = {state.name: state for state in backend.survey.panels()}
     return [
         Account(
-            view,
-            states[view.panel].spent,
-            states[view.panel].lasts,
-            frozenset(kinds.get(view.panel, ())),
+            panel_view(backend, state),
+            state.spent,
+            state.lasts,
+            frozenset(kinds.get(state.name, ())),
         )
-        for view in panel_views(backend)
+        for state in backend.survey.panels()
     ]
 
 

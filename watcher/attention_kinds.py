@@ -55,7 +55,7 @@ database_lost critical DatabaseErrors Put the file back, or restart the daemon o
 database_failing critical DatabaseErrors Look at the log, then at the disk: room, rights, errors.
 panel_down critical PanelStale Open the panel in a browser; ask it again once it works.
 panel_refusing critical PanelRefusing Check the key, the account and its list of allowed addresses.
-action_unresolved critical ActionUnresolved Look at the panel what became of them, then say so.
+action_unresolved critical ActionUnresolved Find out at the panel what happened, then resolve it.
 balance_low warning BalanceLow Add funds at the panel.
 balance_short warning BalanceExhaustion Add funds at the panel.
 rule_switched_off critical RuleFailing Correct its condition and reload the configuration.

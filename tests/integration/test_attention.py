@@ -141,3 +141,28 @@ async def test_a_reload_changes_the_limits(tmp_path: Path, monkeypatch: pytest.M
         await house.daemon.reload()
         (item,) = (await house.call("GET", "/v1/attention"))["attention"]
         assert item["key"] == "checks_late/p/"
+
+
+async def test_each_fact_comes_from_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with a_house(tmp_path) as house:
+
+        async def kinds() -> list[str]:
+            return [i["kind"] for i in (await house.call("GET", "/v1/attention"))["attention"]]
+
+        async def damaged() -> bool:
+            return False
+
+        await house.run(60.0)
+        assert await kinds() == []
+        house.daemon.metrics.count_operation("record", 0.1, failed=True)
+        good = house.path.read_text()
+        house.path.write_text("nonsense")
+        await house.daemon.reload()
+        monkeypatch.setattr(house.daemon.store, "quick_check", damaged)
+        house.schedule.wake("integrity")
+        await house.run(60.0)
+        assert await kinds() == ["database_damaged", "database_failing", "config_refused"]
+        house.path.write_text(good)
+        await house.daemon.reload()
+        await house.run(600.0)
+        assert await kinds() == ["database_damaged"]

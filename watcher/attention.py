@@ -10,10 +10,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from watcher.attention_kinds import MEANINGS, Kind, Meaning, Severity
+from watcher.attention_kinds import MEANINGS, Issue, Meaning, Severity
 from watcher.config import Thresholds
 from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
-from watcher.model import Kind as ActionKind
+from watcher.model import Kind
 from watcher.panels.health import BALANCE, HealthState
 from watcher.wording import clock, counted, lasting
 
@@ -21,7 +21,7 @@ _MISSED_CHECKS = 3  # in a row, where a panel is asked less often than once a mi
 _MISSED_READINGS = 2  # of the balance
 _FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
 _BACKUP_LATE = 1.5  # times `backup_every`
-_RANKS = {word: rank for rank, word in enumerate((*Severity, *Kind))}
+_RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
 class _Moment(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     `since` is 0 until `listed` has set it, where the daemon does not know when it began.
     """
 
-    kind: Kind
+    kind: Issue
     severity: Severity
     since: float
     panel: str | None
@@ -93,7 +93,7 @@ def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
 
 
 def _item(
-    kind: Kind,
+    kind: Issue,
     sentence: str,
     *,
     panel: str | None = None,
@@ -123,19 +123,19 @@ def _item(
 def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if not state.integrity_ok:
         restore = "watcher restore BACKUP --config FILE"
-        yield _item(Kind.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
+        yield _item(Issue.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
     if state.files_problem is not None:
-        yield _item(Kind.DATABASE_LOST, state.files_problem, link="/readyz")
+        yield _item(Issue.DATABASE_LOST, state.files_problem, link="/readyz")
     elif state.db_failed_at and at.now - state.db_failed_at < at.limits.database_error_within:
         sentence = f"an operation failed at {clock(state.db_failed_at)}"
-        yield _item(Kind.DATABASE_FAILING, sentence, link="/readyz")
+        yield _item(Issue.DATABASE_FAILING, sentence, link="/readyz")
 
 
 def _upkeep(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if state.reload_problems:
         more = len(state.reload_problems) - 1
         sentence = state.reload_problems[0] + (f", and {more} more" if more else "")
-        yield _item(Kind.CONFIG_REFUSED, sentence, command="watcher check-config FILE")
+        yield _item(Issue.CONFIG_REFUSED, sentence, command="watcher check-config FILE")
     cause = f": {state.backup_problem}" if state.backup_problem else ""
     allowed = at.limits.backup_age or _BACKUP_LATE * state.backup_every
     made_at, since, sentence = state.backup_at, state.backup_at + allowed, ""
@@ -144,7 +144,7 @@ def _upkeep(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     elif not made_at and at.now > (since := at.started_at + min(allowed, _FIRST_BACKUP_WITHIN)):
         sentence = f"there is no backup{cause}"
     if sentence:
-        yield _item(Kind.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
+        yield _item(Issue.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
 
 
 # --- panels ---
@@ -155,17 +155,17 @@ def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     pause = f"; next try at {clock(until)}" if until > at.now else ""
     since = min((fault.since for fault in panel.faults), default=0.0)
     if panel.health is HealthState.REFUSING:
-        kind, sentence = Kind.PANEL_REFUSING, f"it refuses everything: {panel.problem}{pause}"
+        kind, sentence = (Issue.PANEL_REFUSING, f"it refuses everything: {panel.problem}{pause}")
     elif _is_silent(panel, at):
         since = min(at.now, panel.last_success or at.started_at)
         cause = f": {panel.problem}" if panel.problem else ""
         sentence = f"no check has succeeded for {lasting(at.now - since)}{cause}{pause}"
-        kind = Kind.PANEL_DOWN
+        kind = Issue.PANEL_DOWN
     elif panel.health is HealthState.DEGRADED:
         faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
-        kind, sentence = Kind.PANEL_DEGRADED, f"it works, but for {faults}"
+        kind, sentence = Issue.PANEL_DEGRADED, f"it works, but for {faults}"
     elif panel.health is HealthState.LIMITED:
-        kind, sentence = Kind.PANEL_LIMITED, f"it is asked too fast: {panel.problem}{pause}"
+        kind, sentence = (Issue.PANEL_LIMITED, f"it is asked too fast: {panel.problem}{pause}")
     else:
         return
     retry = f"watcher panels retry {panel.name}"
@@ -190,7 +190,7 @@ def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     if panel.balance is not None and (is_low(panel) or lasts < at.limits.balance_lasts):
         left = f"{panel.balance:g} {panel.currency}".strip()
         yield _item(
-            Kind.BALANCE_LOW if is_low(panel) else Kind.BALANCE_SHORT,
+            Issue.BALANCE_LOW if is_low(panel) else Issue.BALANCE_SHORT,
             f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
             panel=panel.name,
             severity=Severity.CRITICAL if lasts < at.limits.balance_lasts_critical else None,
@@ -198,7 +198,7 @@ def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     if _is_unread(panel, at):
         since = panel.balance_at or at.started_at
         yield _item(
-            Kind.BALANCE_UNREAD,
+            Issue.BALANCE_UNREAD,
             f"the balance has not been read for {lasting(at.now - since)}",
             panel=panel.name,
             since=since,
@@ -225,11 +225,11 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     allowed = at.limits.checks_late_by or panel.check_within
     if panel.up and late > allowed:
         sentence = f"an order has waited {lasting(late)} longer than it should"
-        yield _item(Kind.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
+        yield _item(Issue.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
     if panel.stalled:
         make = "makes" if panel.stalled == 1 else "make"
         yield _item(
-            Kind.ORDER_STALLED,
+            Issue.ORDER_STALLED,
             f"{counted(panel.stalled, 'order')} {make} no progress",
             panel=name,
             command=f"watcher orders --stalled --panel {name}",
@@ -238,12 +238,12 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     if panel.longest_wait > panel.check_within:
         waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
         sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
-        yield _item(Kind.BUDGET_SHORT, sentence, panel=name)
+        yield _item(Issue.BUDGET_SHORT, sentence, panel=name)
 
 
-def _unresolved(panel: str, kind: ActionKind, count: int) -> Attention:
+def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
     return _item(
-        Kind.ACTION_UNRESOLVED,
+        Issue.ACTION_UNRESOLVED,
         f"{counted(count, kind.value)} whose outcome nobody knows",
         panel=panel,
         subject=kind.value,
@@ -259,11 +259,11 @@ def _rule(rule: RuleState) -> Iterator[Attention]:
     name, link = rule.name, "/#rules"
     if rule.switched_off is not None:
         sentence = f"rule {name!r} fails, and rests until a reload: {rule.switched_off}"
-        yield _item(Kind.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
+        yield _item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
     wanted = f"it wanted more than {counted(rule.per_hour, 'order')} an hour"
     for panel, until in rule.held.items():
         sentence = f"rule {name!r} pauses until {clock(until)}: {wanted}"
-        yield _item(Kind.RULE_PAUSED, sentence, panel=panel, subject=name, link=link)
+        yield _item(Issue.RULE_PAUSED, sentence, panel=panel, subject=name, link=link)
 
 
 def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
@@ -271,7 +271,7 @@ def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
         return
     wait = "waits" if target.waiting == 1 else "wait"
     yield _item(
-        Kind.MESSAGES_UNDELIVERED,
+        Issue.MESSAGES_UNDELIVERED,
         f"{counted(target.waiting, 'message')} to {target.name!r} {wait}: {target.error}",
         subject=target.name,
         since=target.fails_since,
@@ -283,11 +283,11 @@ def _events(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
     name, since, command = target.name, target.fails_since, "watcher events"
     if _fails(target, at):
         sentence = f"{name!r} is {counted(target.waiting, 'change')} behind: {target.error}"
-        yield _item(Kind.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
+        yield _item(Issue.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
     if target.dead:
         sentence = f"{counted(target.dead, 'event')} to {name!r} did not arrive in three days"
         command = f"watcher events replay {name} --dead"
-        yield _item(Kind.EVENTS_DEAD, sentence, subject=name, command=command)
+        yield _item(Issue.EVENTS_DEAD, sentence, subject=name, command=command)
 
 
 def _fails(target: ReceiverState, at: _Moment) -> bool:

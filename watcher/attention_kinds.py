@@ -14,7 +14,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-class Kind(StrEnum):
+class Issue(StrEnum):
     """What can need a person, in the order in which items of one severity are listed."""
 
     DATABASE_DAMAGED = "database_damaged"
@@ -48,7 +48,7 @@ class Meaning(msgspec.Struct, frozen=True):
     doc: str
 
 
-# Kind, severity, the alert whose runbook it has (or -), what to do.
+# Issue, severity, the alert whose runbook it has (or -), what to do.
 _TABLE = """
 database_damaged critical DatabaseDamaged Stop the daemon and restore a backup.
 database_lost critical DatabaseErrors Put the file back, or restart the daemon on the right one.
@@ -74,10 +74,10 @@ budget_short info - Raise requests_per_minute or check_within, or lower guard_fo
 """
 
 
-def _read(line: str) -> tuple[Kind, Meaning]:
+def _read(line: str) -> tuple[Issue, Meaning]:
     kind, severity, alert, todo = line.split(" ", 3)
     doc = "page.md#what-needs-attention" if alert == "-" else f"runbooks/Watcher{alert}.md"
-    return Kind(kind), Meaning(Severity(severity), todo, doc)
+    return Issue(kind), Meaning(Severity(severity), todo, doc)
 
 
-MEANINGS: Mapping[Kind, Meaning] = dict(map(_read, _TABLE.strip().splitlines()))
+MEANINGS: Mapping[Issue, Meaning] = dict(map(_read, _TABLE.strip().splitlines()))

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from watcher.attention import Attention, is_low, listed
-from watcher.attention_kinds import MEANINGS, Kind
+from watcher.attention_kinds import MEANINGS, Issue
 from watcher.backups import Backups
 from watcher.book import Book
 from watcher.config import ActiveConfig
@@ -21,8 +21,7 @@ from watcher.errors import StoreError
 from watcher.health import Health
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
-from watcher.model import Kind as ActionKind
-from watcher.model import Phase, Status
+from watcher.model import Kind, Phase, Status
 from watcher.rules import Rule
 from watcher.shelf import Census
 from watcher.station import Station
@@ -34,7 +33,7 @@ CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
 _SPENT_FOR = 300.0  # seconds for which what was spent is not counted anew
 
-Unresolved = Counter[tuple[str, ActionKind]]
+Unresolved = Counter[tuple[str, Kind]]
 
 
 class Receiver(Protocol):
@@ -115,7 +114,7 @@ class Survey:
 
     def _tell_short(self) -> None:
         """Log when the budget stops or begins to suffice for `check_within`."""
-        short = {item.panel for item in self.attention() if item.kind is Kind.BUDGET_SHORT}
+        short = {item.panel for item in self.attention() if item.kind is Issue.BUDGET_SHORT}
         for panel in self.panels():
             name, is_short = panel.name, panel.name in short
             if is_short and name not in self._short:
@@ -239,8 +238,8 @@ class Survey:
             check_within=settings.check_within,
             longest_wait=agenda.cap(Phase.OPEN) if agenda else 0.0,
             statuses={status: self._book.counts[name, status] for status in Status},
-            pending={kind: station.worker.pending(kind) for kind in ActionKind},
-            unresolved={kind: unresolved[name, kind] for kind in ActionKind},
+            pending={kind: station.worker.pending(kind) for kind in Kind},
+            unresolved={kind: unresolved[name, kind] for kind in Kind},
             balance=amount,
             currency="" if balance is None else balance.currency,
             threshold=None if threshold is None else float(threshold),

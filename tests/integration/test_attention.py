@@ -12,11 +12,11 @@ from rich.console import Console
 from tests.support.house import House, a_house
 from tests.support.receiver import Receiver, a_receiver
 from tests.unit.states import NOW, a_panel, a_state
-from watcher.attention_kinds import Kind
+from watcher.attention_kinds import Issue
 from watcher.cli.client import Client
 from watcher.cli.top import _look, attention_line, frame
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
-from watcher.model import Kind as ActionKind
+from watcher.model import Kind
 from watcher.panels.health import Fault, HealthState
 from watcher.telling.notices import MOMENTS, Event
 
@@ -42,7 +42,7 @@ EVERYTHING = a_state(
             last_success=NOW + 900,
         ),
         a_panel(name="limited", health=HealthState.LIMITED, problem="slow down"),
-        a_panel(name="low", balance=1.0, unresolved={ActionKind.REFILL: 1}),
+        a_panel(name="low", balance=1.0, unresolved={Kind.REFILL: 1}),
         a_panel(name="short", lasts=40_000.0, balance_at=NOW - 9000),
         a_panel(
             name="late", oldest_due=NOW - 100, check_within=90.0, longest_wait=200.0, stalled=2
@@ -71,7 +71,7 @@ async def told(house: House, receiver: Receiver) -> dict[str, list[str]]:
         page = await answer.text()
     picture = await asyncio.to_thread(_look, Client(url))
     screen = "\n".join(line.plain for line in frame(Console(width=400), picture, None))
-    titles = {kind.replace("_", " ").capitalize(): kind for kind in Kind}
+    titles = {kind.replace("_", " ").capitalize(): kind for kind in Issue}
     scraped = re.findall(r"watcher_attention\{(.*?)\} (\S+)", await house.scrape())
     assert all(attention_line(item) in screen for item in picture.attention)
     return {
@@ -102,7 +102,7 @@ async def test_all_tell_the_same_of_everything(tmp_path: Path, monkeypatch: pyte
         async with a_house(tmp_path, rules=NOTIFY, env=env) as house:
             play(house, EVERYTHING, monkeypatch)
             found = await told(house, receiver)
-            assert set(found["api"]) == set(Kind) - {Kind.DATABASE_LOST}
+            assert set(found["api"]) == set(Issue) - {Issue.DATABASE_LOST}
             assert found["page"] == found["top"] == found["metric"] == found["api"]
             for _ in range(2):
                 await house.daemon.outlets._reporter.run_once(house.clock.now)

@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
-from watcher.attention_kinds import Kind, Severity
+from watcher.attention_kinds import Issue, Severity
 from watcher.cli.top import Picture, frame
 from watcher.web.panel_shapes import AttentionList, AttentionView, PanelList, PanelView
 from watcher.web.shapes import ChangeView, HistoryList
@@ -39,7 +39,7 @@ def change(order: str) -> ChangeView:
     return ChangeView("genie", order, now() - timedelta(minutes=1), {"remains": [100, 50]})
 
 
-def item(kind: Kind, title: str, sentence: str, command: str | None = None) -> AttentionView:
+def item(kind: Issue, title: str, sentence: str, command: str | None = None) -> AttentionView:
     return AttentionView(
         key=f"{kind}/genie/",
         kind=kind,
@@ -57,9 +57,9 @@ def item(kind: Kind, title: str, sentence: str, command: str | None = None) -> A
 
 
 ITEMS = [
-    item(Kind.PANEL_DOWN, "Panel down", f"no check has succeeded: {HOSTILE}"),
-    item(Kind.ACTION_UNRESOLVED, "Actions unresolved", "2 refills", "watcher actions"),
-    item(Kind.BALANCE_LOW, "Balance low", "19.99 USD left"),
+    item(Issue.PANEL_DOWN, "Panel down", f"no check has succeeded: {HOSTILE}"),
+    item(Issue.ACTION_UNRESOLVED, "Actions unresolved", "2 refills", "watcher actions"),
+    item(Issue.BALANCE_LOW, "Balance low", "19.99 USD left"),
 ]
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.unit.states import NOW, a_panel, a_state
 from watcher.attention import Attention, listed
-from watcher.attention_kinds import MEANINGS, Kind, Severity
+from watcher.attention_kinds import MEANINGS, Issue, Severity
 from watcher.config import Duration, Thresholds
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
-from watcher.model import Kind as ActionKind
+from watcher.model import Kind
 from watcher.panels.health import Fault, HealthState
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -74,7 +74,7 @@ def test_a_panel_with_faults_or_limits():
         ("panel_degraded", "it works, but for balance: it can't be read")
     ]
     (item,) = items(a_state(panels=[a_panel(health=HealthState.LIMITED, problem="slow down")]))
-    assert (item.kind, item.severity) == (Kind.PANEL_LIMITED, Severity.INFO)
+    assert (item.kind, item.severity) == (Issue.PANEL_LIMITED, Severity.INFO)
 
 
 def test_a_low_balance():
@@ -128,7 +128,7 @@ def test_late_checks_go_by_check_within_or_the_key():
 
 
 def test_actions_whose_outcome_is_unknown():
-    told = items(a_state(panels=[a_panel(unresolved={ActionKind.REFILL: 2, ActionKind.CANCEL: 0})]))
+    told = items(a_state(panels=[a_panel(unresolved={Kind.REFILL: 2, Kind.CANCEL: 0})]))
     assert [(i.subject, i.sentence) for i in told] == [
         ("refill", "2 refills whose outcome nobody knows")
     ]
@@ -203,15 +203,15 @@ def test_the_most_urgent_come_first():
 def test_since_when_it_is_known_or_was_first_listed():
     state = a_state(panels=[a_panel(stalled=1)], backup_at=NOW - 40 * 3600)
     first = {item.kind: item for item in listed(state, LIMITS, NOW, {})}
-    assert first[Kind.ORDER_STALLED].since == NOW
-    assert first[Kind.BACKUP_OLD].since == NOW - 4 * 3600
+    assert first[Issue.ORDER_STALLED].since == NOW
+    assert first[Issue.BACKUP_OLD].since == NOW - 4 * 3600
     before = {item.key: item.since for item in first.values()}
     later = {item.kind: item for item in listed(state, LIMITS, NOW + 600, before)}
-    assert later[Kind.ORDER_STALLED].since == NOW
+    assert later[Issue.ORDER_STALLED].since == NOW
 
 
 def test_every_kind_has_its_meaning_and_its_page():
-    assert set(MEANINGS) == set(Kind)
+    assert set(MEANINGS) == set(Issue)
     page = (DOCS / "page.md").read_text()
     for kind, meaning in MEANINGS.items():
         path, _, anchor = meaning.doc.partition("#")
@@ -239,7 +239,7 @@ PANELS = st.builds(
     balance_at=TIMES,
     longest_wait=st.floats(0, 1e4),
     check_within=st.floats(1, 1e4),
-    unresolved=st.dictionaries(st.sampled_from(ActionKind), st.integers(0, 3)),
+    unresolved=st.dictionaries(st.sampled_from(Kind), st.integers(0, 3)),
 )
 RECEIVERS = st.lists(
     st.builds(

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.attention import Attention
-from watcher.attention_kinds import Kind, Severity
+from watcher.attention_kinds import Issue, Severity
 from watcher.cadence import Prospect
-from watcher.model import Action, ActionState
-from watcher.model import Kind as ActionKind
+from watcher.model import Action, ActionState, Kind
 from watcher.panels.breaker import BreakerState
 from watcher.store import ServiceChange
 from watcher.store.glance import Fired, Glimpse, Named
@@ -107,7 +106,7 @@ def accounts(draw: st.DrawFn) -> Account:
         actions_unresolved=0,
     )
     left = draw(st.none() | st.floats(0, 1e6))
-    kinds = draw(st.frozensets(st.sampled_from(Kind)))
+    kinds = draw(st.frozensets(st.sampled_from(Issue)))
     return Account(view, draw(st.none() | st.floats(0, 1e6)), left, kinds)
 
 
@@ -134,7 +133,7 @@ def rules(draw: st.DrawFn) -> Acted:
 def actions(draw: st.DrawFn) -> Action:
     return Action(
         id=draw(st.integers(1, 99)),
-        kind=draw(st.sampled_from(ActionKind)),
+        kind=draw(st.sampled_from(Kind)),
         panel=draw(TEXTS),
         order=draw(st.none() | TEXTS),
         state=draw(st.sampled_from(ActionState)),
@@ -167,7 +166,7 @@ def some(kind: st.SearchStrategy) -> st.SearchStrategy:
 
 ITEMS = st.builds(
     Attention,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(Issue),
     severity=st.sampled_from(Severity),
     since=st.just(AT),
     panel=st.none() | TEXTS,

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from watcher.attention import Attention
-from watcher.attention_kinds import Kind
+from watcher.attention_kinds import Issue
 from watcher.config import NotifyTarget
 from watcher.judge import Judge
 from watcher.panels.health import HealthState
@@ -19,15 +19,15 @@ _LATE = 600.0  # seconds by which a moment may come on record after it happened
 _FIRST_LOOK = 6 * 3600.0  # seconds that are looked back at a start
 
 # What [[notify]] calls each kind of attention; of the others it tells nobody.
-_EVENTS: Mapping[Kind, Event] = {
-    Kind.PANEL_DOWN: Event.PANEL_DOWN,
-    Kind.PANEL_REFUSING: Event.PANEL_DOWN,
-    Kind.PANEL_DEGRADED: Event.PANEL_DEGRADED,
-    Kind.BALANCE_LOW: Event.BALANCE_LOW,
-    Kind.ORDER_STALLED: Event.ORDER_STALLED,
-    Kind.ACTION_UNRESOLVED: Event.ACTION_UNRESOLVED,
-    Kind.RULE_PAUSED: Event.RULE_PAUSED,
-    Kind.RULE_SWITCHED_OFF: Event.RULE_PAUSED,
+_EVENTS: Mapping[Issue, Event] = {
+    Issue.PANEL_DOWN: Event.PANEL_DOWN,
+    Issue.PANEL_REFUSING: Event.PANEL_DOWN,
+    Issue.PANEL_DEGRADED: Event.PANEL_DEGRADED,
+    Issue.BALANCE_LOW: Event.BALANCE_LOW,
+    Issue.ORDER_STALLED: Event.ORDER_STALLED,
+    Issue.ACTION_UNRESOLVED: Event.ACTION_UNRESOLVED,
+    Issue.RULE_PAUSED: Event.RULE_PAUSED,
+    Issue.RULE_SWITCHED_OFF: Event.RULE_PAUSED,
 }
 
 
@@ -144,7 +144,7 @@ def troubles(items: Iterable[Attention]) -> list[Trouble]:
             _EVENTS[item.kind],
             item.panel or "",
             item.sentence,
-            REFUSES if item.kind is Kind.PANEL_REFUSING else item.subject,
+            REFUSES if item.kind is Issue.PANEL_REFUSING else item.subject,
         )
         for item in items
         if item.kind in _EVENTS

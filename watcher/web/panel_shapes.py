@@ -2,7 +2,7 @@
 
 import msgspec
 
-from watcher.attention_kinds import Kind, Severity
+from watcher.attention_kinds import Issue, Severity
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState
 from watcher.web.shapes import Time
@@ -16,7 +16,7 @@ class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     key: str
-    kind: Kind
+    kind: Issue
     severity: Severity
     since: Time
     panel: str | None

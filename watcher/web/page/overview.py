@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from watcher.attention import Attention
-from watcher.attention_kinds import Kind, Severity
+from watcher.attention_kinds import Issue, Severity
 from watcher.cadence import Prospect
 from watcher.store.glance import Fired, Glimpse
 from watcher.web.backend import Backend
@@ -29,19 +29,19 @@ class Account(msgspec.Struct, frozen=True):
     view: PanelView
     spent: float | None
     lasts: float | None
-    kinds: frozenset[Kind]
+    kinds: frozenset[Issue]
 
     @property
     def is_low(self) -> bool:
-        return Kind.BALANCE_LOW in self.kinds
+        return Issue.BALANCE_LOW in self.kinds
 
     @property
     def is_short(self) -> bool:
-        return Kind.BALANCE_SHORT in self.kinds
+        return Issue.BALANCE_SHORT in self.kinds
 
     @property
     def is_late(self) -> bool:
-        return Kind.CHECKS_LATE in self.kinds
+        return Issue.CHECKS_LATE in self.kinds
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         """Return each item with its place; a rule that pauses at several panels is one row."""
         rows: dict[str, list[Attention]] = {}
         for item in self.attention:
-            key = item.subject if item.kind is Kind.RULE_PAUSED else item.key
+            key = item.subject if item.kind is Issue.RULE_PAUSED else item.key
             rows.setdefault(key, []).append(item)
         return [(some[0], _place(some)) for some in rows.values()]
 
@@ -109,7 +109,7 @@ def parts(overview: Overview) -> dict[str, str]:
 
 def accounts(backend: Backend, items: Iterable[Attention]) -> list[Account]:
     """Return every panel with its money, in the configuration's order."""
-    kinds: dict[str | None, set[Kind]] = {}
+    kinds: dict[str | None, set[Issue]] = {}
     for item in items:
         kinds.setdefault(item.panel, set()).add(item.kind)
     return [

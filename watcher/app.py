@@ -11,7 +11,7 @@ from aiohttp import web
 
 from watcher import logs
 from watcher.common.round_robin import RoundRobin
-from watcher.config import Config
+from watcher.config import ActiveConfig, Config
 from watcher.daemon.backups import Backups, clear_scratch
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
@@ -25,8 +25,10 @@ from watcher.daemon.scheduler import Scheduler, kind_of
 from watcher.daemon.status import DaemonStatus
 from watcher.daemon.systemd import Systemd
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
+from watcher.events.feed import EventFeed
 from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
+from watcher.notify.worker import NotifyWorker
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
@@ -54,7 +56,7 @@ class Daemon:
         supervisor: Systemd | None = None,
         address_setting: str = "`listen` in [daemon]",
     ) -> None:
-        self.config = config
+        self.active = ActiveConfig(config, clock())
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
@@ -76,6 +78,11 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.active.config
 
     async def start(self) -> None:
         """Open the database, take up where the last run ended, and begin."""
@@ -136,12 +143,11 @@ class Daemon:
             _check_reloadable(self.config, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
-            self.daemon_status.reload_ok = False
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+            self.active.refused(problems)
             log.error("config.refused", problems=problems)
             return
-        self.daemon_status.reload_ok = True
-        self.daemon_status.reload_at = self._clock()
+        self.active.accepted(self._clock())
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
     # --- building ---
@@ -150,20 +156,12 @@ class Daemon:
         unresolved = await self.store.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        self.daemon_status = DaemonStatus(
-            store=self.store,
-            watchlist=self.watchlist,
-            rule_engine=self.rule_engine,
-            panel_workers=self.panel_workers,
-            clock=self._clock,
-            revision=os.environ.get("WATCHER_REVISION", ""),
-        )
-        self.daemon_status.reload_at = now
         self._health = DaemonHealth(
             store=self.store,
             metrics=self.metrics,
             schedule=self._schedule,
-            daemon_status=self.daemon_status,
+            watchlist=self.watchlist,
+            active=self.active,
             panel_workers=self.panel_workers,
             supervisor=self._supervisor,
             clock=self._clock,
@@ -226,10 +224,25 @@ class Daemon:
         )
         self._backups = Backups(
             store=self.store,
-            settings=lambda: self.config.daemon,
-            on_made=self._on_backup,
+            active=self.active,
+            clock=self._clock,
         )
         self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
+        notify_workers: dict[str, NotifyWorker] = {}
+        feeds: dict[str, EventFeed] = {}
+        self.daemon_status = DaemonStatus(
+            store=self.store,
+            watchlist=self.watchlist,
+            rule_engine=self.rule_engine,
+            panel_workers=self.panel_workers,
+            active=self.active,
+            backups=self._backups,
+            health=self._health,
+            notify_workers=notify_workers,
+            feeds=feeds,
+            clock=self._clock,
+            revision=os.environ.get("WATCHER_REVISION", ""),
+        )
         self.receivers = Receivers(
             store=self.store,
             rule_engine=self.rule_engine,
@@ -237,12 +250,10 @@ class Daemon:
             metrics=self.metrics,
             schedule=self._schedule,
             clock=self._clock,
+            notify_workers=notify_workers,
+            feeds=feeds,
         )
         self._opened.push_async_callback(self.receivers.close)
-        self.daemon_status.queued, self.daemon_status.behind = (
-            self.receivers.queued,
-            self.receivers.behind,
-        )
         self.metrics.watch(self.daemon_status.state)
         self._know_shops()
         await recall(self.store, self.rule_engine, now)
@@ -264,6 +275,7 @@ class Daemon:
             rule_engine=self.rule_engine,
             commands=self.commands,
             daemon_status=self.daemon_status,
+            backups=self._backups,
             panel_workers=self.panel_workers,
             handlers=ShopHandlers(
                 store=self.store,
@@ -300,7 +312,7 @@ class Daemon:
         logs.redaction.know([*_secrets(self.config), *_secrets(config)])
 
         def in_force() -> None:
-            self.config = config
+            self.active.config = config
             self.rule_engine.take_rules(config.rules)
             self._know_shops()
 
@@ -361,9 +373,6 @@ class Daemon:
         self.receivers.jumped(seconds)
         if seconds < 0:
             self._schedule.add("start_over", self._start_over)
-
-    def _on_backup(self, at: float) -> None:
-        self.daemon_status.backup_at = max(self.daemon_status.backup_at, at)
 
     # --- the daemon's own tasks ---
 

@@ -54,6 +54,14 @@ def _burn(long: str, short: str, times: float) -> str:
     return f"({ratio.format(long)} > {limit}) and ({ratio.format(short)} > {limit})"
 
 
+def _attention(kinds: str, *matchers: str, window: str = "") -> str:
+    """What watcher itself has found to need a person: by the limits of its configuration."""
+    chosen = ", ".join((f'kind=~"{kinds}"' if "|" in kinds else f'kind="{kinds}"', *matchers))
+    series = f"watcher_attention{{{chosen}}}"
+    found = f"max_over_time({series}[{window}])" if window else series
+    return f" and on (job, instance, panel) {found} > 0"
+
+
 ALERTS = (
     Alert(
         "WatcherDown",
@@ -75,8 +83,7 @@ ALERTS = (
     Alert(
         "WatcherPanelStale",
         "critical",
-        "time() - watcher_panel_poll_last_success_timestamp_seconds"
-        f" > {at.MISSED_POLLS} * clamp_min(watcher_panel_poll_interval_seconds, {at.RAREST_POLL})",
+        "time() - watcher_panel_poll_last_success_timestamp_seconds" + _attention("panel_down"),
         300,
         "{{ $labels.panel }} has stopped answering",
         "Panel {{ $labels.panel }} has answered no status check "
@@ -148,7 +155,7 @@ ALERTS = (
         "WatcherChecksLate",
         "warning",
         "time() - (max_over_time(watcher_poll_oldest_due_timestamp_seconds[5m]) > 0)"
-        f" > {at.CHECKS_LATE}",
+        + _attention("checks_late", window="5m"),
         600,
         "Checks at {{ $labels.panel }} are {{ $value | humanizeDuration }} late",
         "Orders at panel {{ $labels.panel }} wait that long beyond the time by which they should "
@@ -178,11 +185,12 @@ ALERTS = (
         "WatcherBalanceExhaustion",
         "critical",
         "max without (currency) (max_over_time(watcher_panel_balance[5m]))"
-        f" / ({SPEND_RATE} > 0) < {at.HOURS_LEFT} * 3600",
+        f" / ({SPEND_RATE} > 0)"
+        + _attention("balance_low|balance_short", 'severity="critical"', window="5m"),
         900,
         "{{ $labels.panel }} will be out of money in {{ $value | humanizeDuration }}",
-        "At the spend of the last 6 hours the balance of panel {{ $labels.panel }} lasts less "
-        "than 12 hours.",
+        "At the spend of the last 6 hours the balance of panel {{ $labels.panel }} lasts that "
+        "long; at that of the last day, less than balance_lasts_critical.",
         "balance",
     ),
     Alert(
@@ -257,7 +265,7 @@ ALERTS = (
         "WatcherBackupOld",
         "warning",
         "time() - max_over_time(watcher_db_last_backup_timestamp_seconds[5m])"
-        f" > {at.BACKUP_HOURS} * 3600",
+        + _attention("backup_old", window="5m"),
         3600,
         "watcher's last backup is {{ $value | humanizeDuration }} old",
         "The daily copy of the database is not made.",

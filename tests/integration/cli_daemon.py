@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 from watcher.cli import app
 from watcher.panels.breaker import BreakerState
 from watcher.simulator import SimulatedPanel
-from watcher.web.shapes import ActionView, Fault, FaultAnswer, OrderView, PanelView
+from watcher.web.panel_shapes import PanelView
+from watcher.web.shapes import ActionView, Fault, FaultAnswer, OrderView
 
 HOSTILE = "[bold]x[/] :smile: \x1b[31mred\x07\x9b2J \u202egnp"
 

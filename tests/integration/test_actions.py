@@ -244,7 +244,7 @@ async def test_a_planned_submission_can_be_withdrawn_and_is_never_placed(tmp_pat
 async def test_a_planned_submission_says_that_it_will_be_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("watcher.web.order_routes.SUBMIT_WAIT", 0.05)
+    monkeypatch.setattr("watcher.web.order_actions.SUBMIT_WAIT", 0.05)
     async with a_house(tmp_path) as house:
         await house.run(30.0)
         await house.panel.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli_daemon import CannedDaemon, panel_view
-from watcher.web.shapes import PanelList
+from watcher.web.panel_shapes import PanelList
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -17,7 +17,8 @@ from tests.integration.cli_daemon import CannedDaemon, Request, order_view, pane
 from watcher.cli import xlsx_writer
 from watcher.cli.order_import.order_list import ListRow, read
 from watcher.cli.spreadsheet import cell
-from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView, PanelList
+from watcher.web.panel_shapes import PanelList
+from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView
 
 TIME = "2024-05-31T12:00:00Z"
 

@@ -18,6 +18,7 @@ from tests.integration.cli_daemon import (
     order_view,
     panel_view,
 )
+from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import (
     ActionAnswer,
     ActionList,
@@ -26,7 +27,6 @@ from watcher.web.shapes import (
     NextCheckView,
     OrderDetail,
     OrderList,
-    PanelList,
     RefillView,
 )
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
-from watcher.web.shapes import (
+from watcher.web.panel_shapes import (
     DecisionView,
     Explanation,
     LessonView,

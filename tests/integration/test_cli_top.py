@@ -21,8 +21,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
-from watcher.cli.top import Picture, attention, frame
-from watcher.web.shapes import ChangeView, HistoryList, PanelList, PanelView
+from watcher.cli.top import Picture, frame
+from watcher.daemon.attention_kinds import Issue, Severity
+from watcher.web.panel_shapes import AttentionList, AttentionView, PanelList, PanelView
+from watcher.web.shapes import ChangeView, HistoryList
 
 REPOSITORY = Path(__file__).parents[2]
 _WITHIN = 30.0
@@ -37,6 +39,30 @@ def change(order: str) -> ChangeView:
     return ChangeView("genie", order, now() - timedelta(minutes=1), {"remains": [100, 50]})
 
 
+def item(kind: Issue, title: str, sentence: str, command: str | None = None) -> AttentionView:
+    return AttentionView(
+        key=f"{kind}/genie/",
+        kind=kind,
+        severity=Severity.CRITICAL,
+        since=now(),
+        panel="genie",
+        subject="",
+        title=title,
+        sentence=sentence,
+        todo="Look.",
+        command=command,
+        link=None,
+        doc="page.md",
+    )
+
+
+ITEMS = [
+    item(Issue.PANEL_DOWN, "Panel down", f"no check has succeeded: {HOSTILE}"),
+    item(Issue.ACTION_UNRESOLVED, "Actions unresolved", "2 refills", "watcher actions"),
+    item(Issue.BALANCE_LOW, "Balance low", "19.99 USD left"),
+]
+
+
 def panels(count: int) -> list[PanelView]:
     well = [
         panel_view(f"panel{n}", orders_stalled=0, actions_unresolved=0, lag=None)
@@ -49,6 +75,7 @@ def panels(count: int) -> list[PanelView]:
 @pytest.fixture
 def daemon() -> Iterator[CannedDaemon]:
     with CannedDaemon() as canned:
+        canned.put("GET /v1/attention", AttentionList(ITEMS))
         canned.put("GET /v1/panels", PanelList(panels(4)))
         canned.put("GET /v1/history", HistoryList([change(str(n)) for n in range(100)], "9"))
         yield canned
@@ -123,7 +150,7 @@ def test_it_fills_the_window_and_follows_its_size(screen: Screen) -> None:
     assert len(small) == 24
     assert all(cell_len(line) <= 80 for line in small)
     text = "\n".join(small)
-    for part in ("genie is down", "2 actions unresolved", "19.99 USD left", "remains 100 → 50"):
+    for part in ("Panel down at genie", "2 refills", "19.99 USD left", "remains 100 → 50"):
         assert part in text
     assert "panel3" in text
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
@@ -179,7 +206,7 @@ def piped(daemon: CannedDaemon, *args: str) -> "subprocess.CompletedProcess[str]
 def test_piped_it_is_one_look(daemon: CannedDaemon) -> None:
     done = piped(daemon)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "genie is down" in done.stdout
+    assert "Panel down at genie" in done.stdout
     assert "\x1b" not in done.stdout
     assert "\t" not in done.stdout
     assert len(daemon.asked("GET /v1/panels")) == 1
@@ -188,7 +215,7 @@ def test_piped_it_is_one_look(daemon: CannedDaemon) -> None:
 def test_as_json(daemon: CannedDaemon) -> None:
     told = json.loads(piped(daemon, "--json").stdout)
     assert [panel["panel"] for panel in told["panels"]][:2] == ["genie", "panel0"]
-    assert told["attention"][1] == "genie: 2 actions unresolved, see `watcher actions`"
+    assert told["attention"][1] == "Actions unresolved at genie: 2 refills (`watcher actions`)"
 
 
 def test_no_daemon_at_the_start(daemon: CannedDaemon) -> None:
@@ -200,17 +227,16 @@ def test_no_daemon_at_the_start(daemon: CannedDaemon) -> None:
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_any_window_has_room_for_what_matters(width: int, height: int) -> None:
     console = Console(width=width, height=height)
-    picture = Picture(panels(30), [change(str(n)) for n in range(100)], now())
+    picture = Picture(ITEMS, panels(30), [change(str(n)) for n in range(100)], now())
     lines = frame(console, picture, height)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)
     assert lines[0].plain.startswith("watcher")
     if height >= 8:
-        assert any("genie is down" in line.plain or "genie" in line.plain for line in lines)
+        assert any("Panel down at genie"[: width - 1] in line.plain for line in lines)
 
 
 def test_nothing_to_care_for() -> None:
     well = [panel_view(orders_stalled=0, actions_unresolved=0, lag=None)]
-    assert attention(well) == []
-    lines = frame(Console(width=80), Picture(well, [], now()), 24)
+    lines = frame(Console(width=80), Picture([], well, [], now()), 24)
     assert "nothing needs attention" in [line.plain for line in lines]

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import Result
 
 from tests.integration.cli_daemon import CannedDaemon, Request, panel_view
-from watcher.web.shapes import PanelList, Rejected, ServiceList, ServiceView, TrackAnswer
+from watcher.web.panel_shapes import PanelList, ServiceList, ServiceView
+from watcher.web.shapes import Rejected, TrackAnswer
 
 CALL = "POST /v1/orders"
 

@@ -35,7 +35,8 @@ from watcher.rules.rule import Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 from watcher.simulator import PRICE_LIST, SimulatedPanel, Trait, World
 from watcher.store import Store
-from watcher.web.shapes import ActionAnswer, OrderList, PanelList
+from watcher.web.panel_shapes import PanelList
+from watcher.web.shapes import ActionAnswer, OrderList
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "faq.md").read_text()

@@ -56,6 +56,12 @@ def moment(event: Any) -> datetime:
     return datetime.fromisoformat(event["timestamp"])
 
 
+async def attention(house: House) -> list[str]:
+    """What of the events needs a person."""
+    items = (await house.call("GET", "/v1/attention"))["attention"]
+    return [item["kind"] for item in items if item["kind"].startswith("events")]
+
+
 async def state(house: House) -> Any:
     (target,) = (await house.call("GET", "/v1/events"))["targets"]
     return target
@@ -141,10 +147,12 @@ async def test_a_target_that_is_down_misses_nothing_and_is_not_flooded(tmp_path:
         assert failures == await house.metric("events_total", target="shop")
         assert failures == len(receiver.deliveries)
         assert await house.metric("events_behind", target="shop") >= 30
+        assert await attention(house) == ["events_undelivered"]
         receiver.status = 200
         await house.run(HOUR + MINUTE)
         assert await house.metric("event_failures_total", target="shop") == failures
         assert await house.metric("events_behind", target="shop") == 0
+        assert await attention(house) == []
         told = by_order(receiver.arrived)
         for order in ids:
             assert told[order] == await history(house, order)
@@ -165,6 +173,7 @@ async def test_a_change_that_never_arrives_becomes_a_dead_letter_and_can_be_told
         assert (dead["panel"], dead["order"], dead["error"]) == ("standard", bad, "HTTP 500")
         receiver.judge = lambda document: 200
         await house.run(2 * MINUTE)
+        assert await attention(house) == ["events_dead"]
         wanted = await history(house, bad)
         assert by_order(receiver.arrived)[bad] == wanted[1:], "the others had their turn"
         answer = await house.call("POST", "/v1/events/shop/replay", json={"dead": True})

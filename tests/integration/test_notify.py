@@ -257,6 +257,8 @@ async def test_what_is_refused_is_sent_again_with_the_same_id(tmp_path: Path, st
         assert await house.metric("notification_failures_total", notifier="phone") == tries
         (target,) = (await house.call("GET", "/v1/notify"))["targets"]
         assert (target["queued"], target["error"]) == (1, f"HTTP {status}")
+        items = (await house.call("GET", "/v1/attention"))["attention"]
+        assert [item["kind"] for item in items] == ["balance_low", "messages_undelivered"]
         await house.restart()
         receiver.status = 200
         await house.run(HOUR)

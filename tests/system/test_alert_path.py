@@ -16,7 +16,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from grafana.source import alerts, rules, thresholds
+from grafana.source import alerts, rules
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess
 from tests.support.promql import nodes
@@ -38,6 +38,9 @@ balance_every = "2s"
 low_balance = "50.00"
 """
 RULES = """
+[attention]
+panel_silent_for = "3s"
+
 [[rules]]
 name = "tell of what ends partial"
 action = "notify"
@@ -63,8 +66,6 @@ def faster(document: dict[str, Any]) -> dict[str, Any]:
     for group in document["groups"]:
         for rule in group["rules"]:
             rule["expr"] = re.sub(r"\[(\w+)\]", lambda m: f"[{_sooner(m[1])}]", rule["expr"])
-            rarest = f", {thresholds.RAREST_POLL})"
-            rule["expr"] = rule["expr"].replace(rarest, f", {thresholds.RAREST_POLL / FASTER})")
             if "for" in rule:
                 rule["for"] = _sooner(rule["for"])
     return document

@@ -34,10 +34,8 @@ class Kept:
 
     def __init__(self, store: Store, **settings: object) -> None:
         self.settings = DaemonSection(**settings)  # type: ignore[arg-type]
-        self.made: list[float] = []
-        self.backups = Backups(
-            store=store, settings=lambda: self.settings, on_made=self.made.append
-        )
+        active = SimpleNamespace(config=SimpleNamespace(daemon=self.settings))
+        self.backups = Backups(store=store, active=active, clock=lambda: NOON)  # type: ignore[arg-type]
         self.directory = store.path.parent / self.settings.backup_dir
 
     def names(self) -> list[str]:
@@ -57,7 +55,7 @@ async def test_a_first_copy_is_made_at_once_and_the_next_when_it_is_due(tmp_path
         assert kept.names() == ["watcher-20270115T080000Z.db"]
         assert await kept.backups.run_once(NOON + DAY) == NOON + 2 * DAY
         assert len(kept.names()) == 2
-        assert kept.made[-1] == NOON + DAY
+        assert kept.backups.made_at == NOON + DAY
         assert mode(kept.directory) == 0o700
         assert {mode(path) for path in kept.directory.iterdir()} == {0o600}
     assert query(kept.directory / kept.names()[0], "SELECT count(*) FROM orders") == [(3,)]
@@ -69,7 +67,7 @@ async def test_a_restart_neither_repeats_nor_delays_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         kept = Kept(store)
         assert await kept.backups.run_once(NOON + DAY - 60) == NOON + DAY
-        assert kept.made == [NOON], "the metric knows of it after a restart"
+        assert kept.backups.made_at == NOON, "the metric knows of it after a restart"
         assert len(kept.names()) == 1
 
 

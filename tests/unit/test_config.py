@@ -20,6 +20,7 @@ from watcher.config.sections import (
     RuleSection,
     Secret,
     ShopSection,
+    Thresholds,
     duration,
 )
 from watcher.errors import ConfigError
@@ -351,6 +352,7 @@ def test_the_example_names_every_key():
     text = EXAMPLE.read_text()
     for section in (
         DaemonSection,
+        Thresholds,
         PanelSection,
         RequestSection,
         RuleSection,
@@ -374,6 +376,7 @@ def test_the_example_shows_the_true_defaults():
             shown.setdefault((head.strip("[]").split(".")[0], key), value)
     kinds = {
         "daemon": DaemonSection,
+        "attention": Thresholds,
         "defaults": PanelSection,
         "rules": RuleSection,
         "notify": NotifySection,
@@ -395,7 +398,7 @@ def test_the_example_shows_the_true_defaults():
         )
         assert written == default, f"{head}.{key}"
         checked += 1
-    assert checked >= 18
+    assert checked >= 24
 
 
 def test_a_rule_whose_condition_takes_too_long_is_named(tmp_path: Path):

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.daemon.attention import Attention
+from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.model import Action, ActionState, Kind
 from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
@@ -14,8 +16,8 @@ from watcher.store import ServiceChange
 from watcher.store.status_page import Fired, Glimpse, Named
 from watcher.web.page import rendering
 from watcher.web.page.charts import course, steps
-from watcher.web.page.overview import Account, Acted, Check, Need, Overview, parts
-from watcher.web.shapes import PanelView, RuleView
+from watcher.web.page.overview import Account, Acted, Check, Overview, parts
+from watcher.web.panel_shapes import PanelView, RuleView
 from watcher.web.views import outcome
 
 TAGS = set(
@@ -104,8 +106,8 @@ def accounts(draw: st.DrawFn) -> Account:
         actions_unresolved=0,
     )
     left = draw(st.none() | st.floats(0, 1e6))
-    low, short = draw(st.booleans()), draw(st.booleans())
-    return Account(view, draw(st.none() | st.floats(0, 1e6)), left, low, short, False)
+    kinds = draw(st.frozensets(st.sampled_from(Issue)))
+    return Account(view, draw(st.none() | st.floats(0, 1e6)), left, kinds)
 
 
 @st.composite
@@ -162,14 +164,16 @@ def some(kind: st.SearchStrategy) -> st.SearchStrategy:
     return st.lists(kind, max_size=2)
 
 
-NEEDS = st.builds(
-    Need,
-    tone=st.sampled_from(["bad", "warn"]),
-    what=TEXTS,
-    where=TEXTS,
-    detail=TEXTS,
-    href=st.just("/orders"),
-    todo=st.just("Show"),
+ITEMS = st.builds(
+    Attention,
+    kind=st.sampled_from(Issue),
+    severity=st.sampled_from(Severity),
+    since=st.just(AT),
+    panel=st.none() | TEXTS,
+    subject=TEXTS,
+    sentence=TEXTS,
+    command=st.none() | TEXTS,
+    link=st.none() | st.just("/orders"),
 )
 PROSPECTS = st.builds(
     Forecast,
@@ -180,7 +184,7 @@ PROSPECTS = st.builds(
 OVERVIEWS = st.builds(
     Overview,
     now=st.just(AT),
-    needs=some(NEEDS),
+    attention=some(ITEMS),
     accounts=some(accounts()),
     checks=some(st.builds(Check, TEXTS, TEXTS, PROSPECTS)),
     rules=some(rules()),
@@ -222,7 +226,7 @@ def test_no_text_becomes_anything_else(overview: Overview):
     expected = [account.view.panel for account in overview.accounts]
     expected += [rule.view.name for rule in overview.rules]
     expected += [rule.view.when for rule in overview.rules]
-    expected += [need.detail for need in overview.needs]
+    expected += [item.sentence for item, _ in overview.rows]
     expected += [check.order for check in overview.checks]
     expected += [outcome(action) for action in overview.last.latest]
     expected += [action.reason for action in overview.last.latest]

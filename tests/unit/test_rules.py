@@ -124,7 +124,7 @@ def test_an_order_that_was_never_checked_is_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("order", "situation", "expected"),
+    ("order", "rule_context", "expected"),
     [
         (an_order(), {}, Reason.NOT_APPLICABLE),
         (a_finished_order(), {"open_actions": frozenset({Kind.REFILL})}, Reason.ACTION_OPEN),
@@ -141,7 +141,7 @@ def test_what_hinders_a_refill(order: Order, rule_context: dict[str, object], ex
 
 
 @pytest.mark.parametrize(
-    ("order", "situation", "expected"),
+    ("order", "rule_context", "expected"),
     [
         (a_finished_order(), {}, Reason.NOT_APPLICABLE),
         (an_order(), {"open_actions": frozenset({Kind.CANCEL})}, Reason.ACTION_OPEN),

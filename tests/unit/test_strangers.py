@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher import strangers as module
+from watcher.daemon import untracked_ids as module
 from watcher.daemon.untracked_ids import ASK_AGAIN_AFTER, UntrackedIds
 
 IDS = st.lists(st.sampled_from("abcdefgh"), max_size=6)

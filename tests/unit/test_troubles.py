@@ -6,89 +6,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.metrics.state import PanelState
-from watcher.model import Kind
 from watcher.notify.alert_state import Alert, AlertKind, AlertStage, AlertState
-from watcher.notify.attention import found
 from watcher.rules.hindsight import Hindsight
 
 LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")
 DOWN = Alert(AlertKind.PANEL_DOWN, "p", "no check has succeeded for 5 minutes")
 
 
-def a_panel(**fields: object) -> PanelState:
-    usual: dict[str, object] = {
-        "name": "p",
-        "up": True,
-        "last_success": 1000.0,
-        "poll_interval": 60.0,
-        "backoff_until": 0.0,
-        "due": 0,
-        "oldest_due": 0.0,
-        "oldest_open": 0.0,
-        "stalled": 0,
-        "statuses": {},
-        "pending": {},
-        "unresolved": dict.fromkeys(Kind, 0),
-        "balance": 100.0,
-        "currency": "USD",
-        "threshold": 10.0,
-        "balance_at": 1000.0,
-    }
-    return PanelState(**(usual | fields))
-
-
 def told(watch: AlertState, *troubles: Alert, at: float) -> list[tuple[str, AlertStage]]:
     return [(notice.trouble.event, notice.stage) for notice in watch.look(troubles, at)]
-
-
-class TestFound:
-    def texts(self, panel: PanelState, lasting: dict[str, float | None] | None = None) -> list[str]:
-        return [f"{t.event}: {t.text}" for t in found([panel], [], lasting or {}, 1100.0)]
-
-    def test_nothing_is_wrong(self):
-        assert self.texts(a_panel()) == []
-
-    def test_a_low_balance(self):
-        low = a_panel(balance=4.5)
-        assert self.texts(low) == ["balance_low: 4.5 USD left"]
-        assert self.texts(low, {"p": 26_000.0}) == ["balance_low: 4.5 USD left, enough for 7 hours"]
-
-    def test_a_balance_at_its_limit_or_without_one_is_fine(self):
-        assert self.texts(a_panel(balance=10.0)) == []
-        assert self.texts(a_panel(balance=0.0, threshold=None)) == []
-        assert self.texts(a_panel(balance=None)) == []
-
-    def test_a_panel_that_does_not_answer(self):
-        silent = a_panel(last_success=800.0)
-        assert self.texts(silent) == ["panel_down: no check has succeeded for 5 minutes"]
-        assert self.texts(a_panel(last_success=0.0)) == []  # not asked yet
-
-    def test_a_panel_that_has_not_answered_since_the_start(self):
-        silent = a_panel(last_success=0.0, up=False)
-
-        def texts(since: float, down: tuple[str, ...] = ()) -> list[str]:
-            return [t.text for t in found([silent], [], {}, 1100.0, since=since, down=down)]
-
-        assert texts(1000.0) == []
-        assert texts(800.0) == ["no check has succeeded for 5 minutes"]
-        assert texts(1000.0, ("p",)) == ["no check has succeeded for 2 minutes"]
-        assert texts(1000.0, ("q",)) == []
-
-    def test_orders_and_actions(self):
-        panel = a_panel(stalled=3, unresolved={Kind.REFILL: 2, Kind.CANCEL: 0})
-        assert self.texts(panel) == [
-            "order_stalled: 3 orders make no progress",
-            "action_unresolved: 2 refill whose outcome nobody knows: watcher resolve",
-        ]
-
-    def test_one_of_a_kind_is_told_as_one(self):
-        assert self.texts(a_panel(stalled=1)) == ["order_stalled: 1 order makes no progress"]
-
-    def test_a_rule_that_pauses(self):
-        (trouble,) = found([], [("r", "p", "more than per_hour wanted")], {}, 0.0)
-        assert trouble.event is AlertKind.RULE_PAUSED
-        assert trouble.key == "rule_paused/p/r"
 
 
 class TestWatch:

@@ -13,7 +13,8 @@ import msgspec
 import typer
 
 from watcher.errors import WatcherError, no_such
-from watcher.web.shapes import FaultAnswer, PanelList, PanelView
+from watcher.web.panel_shapes import PanelList, PanelView
+from watcher.web.shapes import FaultAnswer
 
 PAGE = 1000  # items in one page of a listing, at most
 PATIENCE = 30.0  # seconds without a byte

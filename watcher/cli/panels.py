@@ -12,7 +12,7 @@ from watcher.cli.output import ago, money, say, show_json, span
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.panels.health import HealthState
-from watcher.web.shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
+from watcher.web.panel_shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
 
 _PATIENCE, _POLL_EVERY = 10.0, 0.5  # seconds
 

@@ -10,7 +10,7 @@ from watcher.cli.output import ago, say, span
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.common.wording import counted, times
-from watcher.web.shapes import Explanation, RuleList, RuleView
+from watcher.web.panel_shapes import Explanation, RuleList, RuleView
 
 _NO_RULES = "no rules: the configuration has none"
 _DECISIONS = (

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -22,16 +22,17 @@ from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
 from watcher.cli.tables import Column, table_lines
 from watcher.common.wording import counted
-from watcher.panels.health import HealthState
-from watcher.web.shapes import ChangeView, HistoryList, PanelView
+from watcher.daemon.attention_kinds import Severity
+from watcher.web.panel_shapes import AttentionList, AttentionView, PanelView
+from watcher.web.shapes import ChangeView, HistoryList
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
     from rich.text import Text
 
-_LATE = 60.0  # seconds of lag that are worth a word
 _CHANGES = 100  # the most that a tall window shows
 _SAID_ALREADY = frozenset({"status_text", "phase", "finished_at"})  # by the status
+_STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _QUIT = frozenset("qQ\x03\x04")
 
 _PANELS = (
@@ -59,6 +60,7 @@ _LAST = (
 class Picture(msgspec.Struct, frozen=True):
     """The daemon's state at one moment."""
 
+    attention: list[AttentionView]
     panels: list[PanelView]
     last: list[ChangeView]
     at: datetime
@@ -75,7 +77,8 @@ def top(
     """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
     picture = _look(client)
     if json:
-        show_json({"attention": attention(picture.panels), "panels": picture.panels})
+        lines = [attention_line(item) for item in picture.attention]
+        show_json({"attention": lines, "panels": picture.panels})
         return
     console = output()
     if not (console.is_terminal and sys.stdin.isatty()):
@@ -85,42 +88,11 @@ def top(
     _watch(client, console, picture, every)
 
 
-def attention(panels: Sequence[PanelView]) -> list[str]:
-    """What somebody ought to look at, the worst first."""
-    down = [f"{p.panel} is down: {p.problem or 'no answer'}" for p in panels if _is_down(p)]
-    refusing = [f"{p.panel} {text}" for p in panels if _refuses(p) for text in details(p)]
-    degraded = [f"{p.panel}: {text}" for p in panels if _is_degraded(p) for text in details(p)]
-    unresolved = [
-        f"{p.panel}: {counted(p.actions_unresolved, 'action')} unresolved, see `watcher actions`"
-        for p in panels
-        if p.actions_unresolved
-    ]
-    low = [f"{p.panel}: {p.balance} {p.currency or ''} left".rstrip() for p in panels if _low(p)]
-    late = [f"{p.panel}: {span(p.lag)} late" for p in panels if p.lag and p.lag > _LATE]
-    stalled = [
-        f"{p.panel}: {counted(p.orders_stalled, 'order')} stalled, see `watcher orders --stalled`"
-        for p in panels
-        if p.orders_stalled
-    ]
-    return down + refusing + unresolved + degraded + low + late + stalled
-
-
-def _is_down(panel: PanelView) -> bool:
-    return not panel.up and not _refuses(panel)
-
-
-def _refuses(panel: PanelView) -> bool:
-    return panel.state == HealthState.REFUSING
-
-
-def _is_degraded(panel: PanelView) -> bool:
-    return panel.state == HealthState.DEGRADED and panel.up
-
-
-def _low(panel: PanelView) -> bool:
-    if panel.balance is None or panel.low_balance is None:
-        return False
-    return float(panel.balance) < float(panel.low_balance)
+def attention_line(item: AttentionView) -> str:
+    """Return one line: what, where, and the command that helps."""
+    place = f" at {item.panel}" if item.panel else ""
+    command = f" (`{item.command}`)" if item.command else ""
+    return f"{item.title}{place}: {item.sentence}{command}"
 
 
 def frame(
@@ -138,7 +110,10 @@ def frame(
     lines = [Text(title, style="bold")]
     if problem is not None:
         lines.append(Text(clean(problem), style="bold red"))
-    cares = [Text(clean(text), style="yellow") for text in attention(panels)]
+    cares = [
+        Text(clean(attention_line(item)), style=_STYLES[item.severity])
+        for item in picture.attention
+    ]
     cares = cares or [Text("nothing needs attention", style="green")]
     parts = (cares, table_lines(console, _PANELS, [_panel_row(panel) for panel in panels]))
     for part in parts:
@@ -187,7 +162,8 @@ def _change_row(change: ChangeView) -> tuple[object, ...]:
 def _look(client: ApiClient) -> Picture:
     query: Query = {"newest": "true", "limit": _CHANGES}
     last = client.shaped(client.get(path_of("history"), query), HistoryList).history
-    return Picture(client.panels(), last, datetime.now(UTC))
+    items = client.shaped(client.get(path_of("attention")), AttentionList).attention
+    return Picture(items, client.panels(), last, datetime.now(UTC))
 
 
 def _watch(client: ApiClient, console: "Console", picture: Picture, every: float) -> None:

@@ -26,7 +26,7 @@ from watcher.cli.output import errors, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_file
 from watcher.common.wording import counted
-from watcher.web.shapes import ServiceList
+from watcher.web.panel_shapes import ServiceList
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

@@ -16,3 +16,16 @@ def times(number: int) -> str:
 def utc(at: float) -> str:
     """Return a Unix time as logs have it, to the second."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def lasting(seconds: float) -> str:
+    """Return a length of time in its largest unit: "40 seconds", "5 minutes", "7 hours"."""
+    for unit, size in (("day", 172_800), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            return counted(round(seconds / min(size, 86_400)), unit)
+    return counted(round(seconds), "second")
+
+
+def clock(at: float) -> str:
+    """Return a Unix time as the time of day: "14:05 UTC"."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M} UTC"

@@ -1,5 +1,6 @@
 """The configuration: one TOML file into frozen objects, all problems found at once."""
 
+from watcher.config.active import ActiveConfig
 from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
@@ -14,9 +15,11 @@ from watcher.config.sections import (
     PanelSection,
     Secret,
     Shop,
+    Thresholds,
 )
 
 __all__ = [
+    "ActiveConfig",
     "Config",
     "DaemonSection",
     "Duration",
@@ -29,6 +32,7 @@ __all__ = [
     "Secret",
     "Secrets",
     "Shop",
+    "Thresholds",
     "authority",
     "load",
     "locate",

@@ -22,6 +22,7 @@ from watcher.config.sections import (
     PanelSection,
     RuleSection,
     Secret,
+    Thresholds,
 )
 from watcher.config.shop_sections import read_shops
 from watcher.config.targets import read_events, read_notify
@@ -65,9 +66,10 @@ class _Reader(TomlTables):
     """Turns a whole file into a Config."""
 
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
-        known = ("daemon", "defaults", "panels", "rules", "notify", "events", "shops")
+        known = ("daemon", "attention", "defaults", "panels", "rules", "notify", "events", "shops")
         self.unknown(raw, known, "")
         daemon = self.section(DaemonSection, self.table(raw, "daemon"), "daemon") or DaemonSection()
+        limits = self.section(Thresholds, self.table(raw, "attention"), "attention")
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
@@ -85,6 +87,7 @@ class _Reader(TomlTables):
             token=token,
             hosts=Hosts(host, allowed),
             daemon=daemon,
+            attention=limits or Thresholds(),
             panels={name: panel for name, panel in panels.items() if panel},
             rules=rules,
             notify=notify,

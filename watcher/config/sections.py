@@ -71,6 +71,22 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "console"] = "auto"
 
 
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """[attention]: from where on something needs a person.
+
+    Where a value is None, another key gives it: `check_within`, `backup_every`.
+    """
+
+    panel_silent_for: Duration = Duration(180)
+    checks_late_by: Duration | None = None
+    balance_lasts: Duration = Duration(2 * 86400)
+    balance_lasts_critical: Duration = Duration(12 * 3600)
+    balance_unread_for: Duration = Duration(3600)
+    backup_age: Duration | None = None
+    undelivered_for: Duration = Duration(300)
+    database_error_within: Duration = Duration(600)
+
+
 class PanelSection(msgspec.Struct, frozen=True, kw_only=True):
     """[panels.<name>], and [defaults] for all of them."""
 
@@ -252,6 +268,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None
     hosts: Hosts
     daemon: DaemonSection
+    attention: Thresholds
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]
     notify: tuple[NotifyTarget, ...]

@@ -5,13 +5,14 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from watcher.config import DaemonSection
+from watcher.config import ActiveConfig
 from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
 from watcher.store import Store, beside, check_database, sync
 
@@ -25,28 +26,34 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class Backups:
-    """Makes a copy when one is due and keeps the newest. `on_made` hears when the last one was."""
+    """Makes a copy when one is due and keeps the newest."""
 
     def __init__(
         self,
         *,
         store: Store,
-        settings: Callable[[], DaemonSection],
-        on_made: Callable[[float], None],
+        active: ActiveConfig,
+        clock: Callable[[], float],
     ) -> None:
+        self.made_at = 0.0  # the last one; 0 before the first
+        self.problem: str | None = None  # why the last attempt failed
         self._store = store
-        self._settings = settings
-        self._on_made = on_made
-        self._problem: str | None = None
+        self._active = active
+        self._clock = clock
+
+    @property
+    def every(self) -> float:
+        """How often a copy is to be made."""
+        return self._active.config.daemon.backup_every
 
     async def run_once(self, now: float) -> float:
         """Make a copy if one is due; returns when to come again."""
-        settings = self._settings()
+        settings = self._active.config.daemon
         directory = beside(self._store.path, settings.backup_dir)
         try:
             last = await asyncio.to_thread(_last_made, directory, now)
             if last is not None:
-                self._on_made(last)
+                self.made_at = max(self.made_at, last)
                 if last + settings.backup_every > now:
                     return last + settings.backup_every
             await self._make(directory, settings.backup_keep, now)
@@ -59,16 +66,25 @@ class Backups:
         await asyncio.to_thread(_make_ready, directory, sum(self._store.sizes()))
         await self._store.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
-        self._problem = None
-        self._on_made(now)
+        self.problem, self.made_at = None, now
         log.info("backup.made", file=str(made))
 
     def _tell(self, error: Exception) -> None:
         """Log a failure when it changes."""
         cause = str(error)
-        if cause != self._problem:
+        if cause != self.problem:
             log.error("backup.failed", cause=cause)
-        self._problem = cause
+        self.problem = cause
+
+    @asynccontextmanager
+    async def download(self) -> AsyncIterator[Path]:
+        """Give a consistent copy beside the database; it is removed, and counts once sent."""
+        await asyncio.to_thread(check_room, self._store.path.parent, sum(self._store.sizes()))
+        with scratch(self._store.path) as directory:
+            copy = Path(directory) / "watcher.db"
+            await self._store.backup(copy)
+            yield copy
+        self.made_at = self._clock()
 
 
 def check_room(directory: Path, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether the daemon itself is well: its loop, its tasks, its database; and who is told."""
+"""The daemon's own health: event loop, tasks, database, watchdog."""
 
 import asyncio
 import time
@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from watcher.common.wording import counted
+from watcher.config import ActiveConfig
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.scheduler import Scheduler, kind_of
-from watcher.daemon.status import DaemonStatus
 from watcher.daemon.systemd import Systemd
 from watcher.errors import StoreError
 from watcher.metrics import Metrics
+from watcher.orders.watchlist import Watchlist
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's lon
 
 
 class DaemonHealth:
-    """Its tasks return when they want to run next."""
+    """Holds what is known of it. The tasks return when to run next."""
 
     def __init__(
         self,
@@ -33,23 +34,29 @@ class DaemonHealth:
         store: Store,
         metrics: Metrics,
         schedule: Scheduler,
-        daemon_status: DaemonStatus,
+        watchlist: Watchlist,
+        active: ActiveConfig,
         panel_workers: Mapping[str, PanelWorkers],
         supervisor: Systemd,
         clock: Callable[[], float],
         is_loading: Callable[[], bool],
     ) -> None:
+        self.integrity_ok = True
+        self.files_problem: str | None = None  # a file of the database was removed or replaced
+        self.db_failed_at = 0.0  # the last operation of the database that failed; 0: none
+        self._db_failures = 0.0
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
-        self._daemon_status = daemon_status
+        self._watchlist = watchlist
+        self._active = active
         self._panel_workers = panel_workers
         self._supervisor = supervisor
         self._clock = clock
         self._is_loading = is_loading
 
     def watch(self) -> None:
-        """Begin."""
+        """Add the tasks to the schedule."""
         self._schedule.add("loop_lag", self._measure_loop)
         self._schedule.add("integrity", self._check_integrity)
         self._schedule.add("files", self._check_files)
@@ -57,10 +64,10 @@ class DaemonHealth:
             self._schedule.add("watchdog", self._feed_watchdog)
 
     async def problems(self) -> list[str]:
-        """Why the daemon is not ready to work; nothing where it is."""
+        """Return why the daemon is not ready to work; an empty list if it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
         if self._is_loading():
-            problems.append(f"orders are still being loaded: {self._daemon_status.orders()} so far")
+            problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:
             await self._store.check_writable()
         except StoreError as error:
@@ -68,47 +75,62 @@ class DaemonHealth:
         return problems
 
     def status(self) -> str:
-        """One line, for `systemctl status`."""
+        """Return one line for `systemctl status`."""
         healths = {name: workers.gateway.health for name, workers in self._panel_workers.items()}
         down = [name for name, health in healths.items() if not health.is_up and not health.refuses]
         refusing = [name for name, health in healths.items() if health.refuses]
-        orders = counted(self._daemon_status.orders(), "order")
-        status = [f"{counted(len(self._panel_workers), 'panel')}, {orders}"]
+        status = [
+            f"{counted(len(self._panel_workers), 'panel')}, {counted(self._orders(), 'order')}"
+        ]
         if down:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:
             status.append(f"everything is refused by {', '.join(refusing)}")
-        if not self._daemon_status.reload_ok:
+        if self._active.problems:
             status.append("the configuration on disk was refused")
         return "; ".join(status)
 
+    def _orders(self) -> int:
+        return sum(self._watchlist.counts.values())
+
     async def _measure_loop(self, now: float) -> float:
-        """The delay of a timer: what every other task waits for as well."""
+        """Measure the delay of a timer: every other task waits as long."""
         started = time.perf_counter()
         await asyncio.sleep(0.01)
         self._metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
         return now + LOOP_LAG_EVERY
 
     async def _check_integrity(self, now: float) -> float:
-        self._daemon_status.integrity_ok = await self._store.quick_check()
-        if not self._daemon_status.integrity_ok:
+        self.integrity_ok = await self._store.quick_check()
+        if not self.integrity_ok:
             log.error("database.damaged", database=str(self._store.path))
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
         """Log where a file of the database was removed or replaced, or is back."""
         problem = self._store.check_files()
-        if problem is not None and problem != self._daemon_status.files_problem:
+        if problem is not None and problem != self.files_problem:
             log.error("database.lost", cause=problem)
-        elif problem is None and self._daemon_status.files_problem is not None:
+        elif problem is None and self.files_problem is not None:
             log.info("database.back", database=str(self._store.path))
-        self._daemon_status.files_problem = problem
+        self.files_problem = problem
+        self._count_failures(now)
         return now + FILES_EVERY
 
-    async def _feed_watchdog(self, now: float) -> float:
-        """A sign of life while panels are asked in time; else systemd starts the daemon anew.
+    def _count_failures(self, now: float) -> None:
+        """Note whether an operation of the database has failed since the last look."""
+        samples = (
+            sample for family in self._metrics.db_errors.collect() for sample in family.samples
+        )
+        failures = sum(sample.value for sample in samples if sample.name.endswith("_total"))
+        if failures > self._db_failures:
+            self.db_failed_at = now
+        self._db_failures = failures
 
-        Other tasks don't count: a review of a million orders may rightly take minutes.
+    async def _feed_watchdog(self, now: float) -> float:
+        """Send a sign of life while panels are asked in time; else systemd restarts the daemon.
+
+        Other tasks don't count: a review of a million orders may take minutes.
         """
         hung = [task for task in self._stuck() if kind_of(task) == "poll"]
         if hung:

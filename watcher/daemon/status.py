@@ -1,30 +1,51 @@
-"""The daemon's state at a glance, for the metrics, the API and the page.
+"""The daemon's state at a moment, for the metrics, the API and the page, and what needs a person.
 
-What takes a walk through all orders is counted now and then, not at every scrape.
+Counting takes a walk through all orders: it is done now and then, not at every scrape.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
 
+import msgspec
 import structlog
 
+from watcher.config import ActiveConfig
+from watcher.daemon.attention import Attention, is_low, listed
+from watcher.daemon.attention_kinds import MEANINGS, Issue
+from watcher.daemon.backups import Backups
+from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.metrics.state import DaemonState, PanelState, RuleState
+from watcher.errors import StoreError
+from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
 from watcher.model import Kind, Phase, Status
 from watcher.orders.panel_counts import PanelCounts, count
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
-from watcher.store import Store
+from watcher.rules.rule import Rule
+from watcher.store import Spent, Store
 
 log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
 _SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
+_SPENT_FOR = 300.0  # seconds for which what was spent is not counted anew
+
+Unresolved = Counter[tuple[str, Kind]]
+
+
+class Receiver(Protocol):
+    """A target of [[notify]] or [[events]]."""
+
+    def state(self) -> ReceiverState:
+        """Return how much waits for it, and whether the last attempt failed."""
+        ...
 
 
 class DaemonStatus:
-    """Gathers what the others know."""
+    """Reads its figures from the owners of each fact. `couriers` and `feeds` are by target."""
 
     def __init__(
         self,
@@ -33,6 +54,11 @@ class DaemonStatus:
         watchlist: Watchlist,
         rule_engine: RuleEngine,
         panel_workers: Mapping[str, PanelWorkers],
+        active: ActiveConfig,
+        backups: Backups,
+        health: DaemonHealth,
+        notify_workers: Mapping[str, Receiver],
+        feeds: Mapping[str, Receiver],
         clock: Callable[[], float],
         revision: str,
     ) -> None:
@@ -40,21 +66,25 @@ class DaemonStatus:
         self._watchlist = watchlist
         self._rule_engine = rule_engine
         self._panel_workers = panel_workers
+        self._active = active
+        self._backups = backups
+        self._health = health
+        self._notify_workers = notify_workers
+        self._feeds = feeds
         self._clock = clock
         self._revision = revision
+        self._started_at = clock()
         self._panel_counts: dict[str, PanelCounts] = {}
         self._sizes = (0, 0)
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`
-        self.reload_ok = True
-        self.reload_at = 0.0
-        self.backup_at = 0.0
-        self.integrity_ok = True
-        self.files_problem: str | None = None  # a file of the database that was removed or replaced
-        self.queued: Callable[[], Mapping[str, int]] = dict  # messages that wait, by target
-        self.behind: Callable[[], Mapping[str, int]] = dict  # events that wait, by target
+        self._dead: Mapping[str, int] = {}  # events that were given up, by target
+        self._spent: Mapping[str, Spent] = {}
+        self._spent_at = 0.0
+        self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
+        self._since: dict[str, float] = {}  # since when each item of attention has been listed
 
     async def run_once(self, now: float) -> float:
-        """Count slice by slice, letting others run in between; returns when to come again."""
+        """Count slice by slice and let others run in between; returns when to run next."""
         began, spent = self._clock(), 0.0
         panel_counts: dict[str, PanelCounts] = {}
         for name, workers in list(self._panel_workers.items()):
@@ -65,68 +95,132 @@ class DaemonStatus:
                 await asyncio.sleep(0)
                 began = self._clock()
         self._panel_counts = panel_counts
-        self._tell_short()
         self._sizes = self._store.sizes()
+        with suppress(StoreError):  # the old figures are better than none
+            await self.read_spending(now)
+            self._dead = await self._store.count_dead_events() if self._feeds else {}
+        self._tell_short()
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
+    async def read_spending(self, now: float) -> None:
+        """Read what left each account: every 5 minutes, or when a low balance has changed."""
+        low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
+        is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
+        if is_fresh and low.items() <= self._low.items():
+            return
+        if self._rule_engine.balances:
+            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
+        self._low, self._spent_at = low, now
+
     def _tell_short(self) -> None:
-        """Log where the budget stops, or begins again, to suffice for `check_within`."""
-        for name in self._panel_workers:
-            poll_queue = self._watchlist.panel(name).poll_queue
-            cap = poll_queue.cap(Phase.OPEN)
-            is_short = cap > poll_queue.within
+        """Log when the budget stops or begins to suffice for `check_within`."""
+        short = {item.panel for item in self.attention() if item.kind is Issue.BUDGET_SHORT}
+        for panel in self.panels():
+            name, is_short = panel.name, panel.name in short
             if is_short and name not in self._short:
-                log.warning("panel.budget_short", panel=name, check_within=round(cap))
+                log.warning(
+                    "panel.budget_short", panel=name, check_within=round(panel.longest_wait)
+                )
             elif not is_short and name in self._short:
                 log.info("panel.budget_suffices", panel=name)
             (self._short.add if is_short else self._short.discard)(name)
 
     def panel_counts(self, panel: str) -> PanelCounts:
-        """The panel's counts, some seconds old."""
+        """Return the panel's counts, some seconds old."""
         return self._panel_counts.get(panel, PanelCounts())
 
     def orders(self) -> int:
-        """All that are watched."""
+        """Return how many orders are watched."""
         return sum(self._watchlist.counts.values())
 
+    def attention(self) -> list[Attention]:
+        """Return what needs a person now, the most urgent first."""
+        return self._listed(self._state())
+
     def state(self) -> DaemonState:
-        """What a scrape tells."""
-        return DaemonState(
-            revision=self._revision,
-            reload_ok=self.reload_ok,
-            reload_at=self.reload_at,
-            backup_at=self.backup_at,
-            integrity_ok=self.integrity_ok,
-            files_ok=self.files_problem is None,
-            db_bytes=self._sizes[0],
-            wal_bytes=self._sizes[1],
-            queued={"log": 0, **self.queued()},
-            behind=dict(self.behind()),
-            panels=self.panels(),
-            rules=[
-                RuleState(
-                    rule.name,
-                    self._rule_engine.evaluations[rule.name],
-                    self._rule_engine.firings[rule.name],
-                    self._rule_engine.failures[rule.name],
-                )
-                for rule in self._rule_engine.rules
-            ],
-        )
+        """Return the daemon's state with all gauges, for a scrape."""
+        state = self._state()
+        return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
 
     def panels(self) -> list[PanelState]:
-        """Every panel's state."""
+        """Return every panel's state."""
         unresolved = Counter(self._rule_engine.unresolved.values())
         return [self._panel(workers, unresolved) for workers in self._panel_workers.values()]
 
     def panel(self, workers: PanelWorkers) -> PanelState:
-        """One panel's state."""
+        """Return one panel's state."""
         return self._panel(workers, Counter(self._rule_engine.unresolved.values()))
 
-    def _panel(self, workers: PanelWorkers, unresolved: Counter[tuple[str, Kind]]) -> PanelState:
+    def rules(self) -> list[RuleState]:
+        """Return every rule's state, in the configuration's order."""
+        now = self._clock()
+        return [self._rule(rule, now) for rule in self._rule_engine.rules]
+
+    def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
+        """Return the gauges that are defined here alone; a new one is one more entry."""
+        counts: dict[tuple[str, ...], float] = {
+            (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
+        }
+        for item in items:
+            labels = (item.kind.value, item.severity.value, item.panel or "")
+            counts[labels] = counts.get(labels, 0) + 1
+        return (
+            Gauge(
+                "attention",
+                "Things that need a person; 0 without a panel where there are none.",
+                ("kind", "severity", "panel"),
+                counts,
+            ),
+        )
+
+    def _listed(self, state: DaemonState) -> list[Attention]:
+        limits = self._active.config.attention
+        items = listed(state, limits, self._clock(), self._since)
+        self._since = {item.key: item.since for item in items}
+        return items
+
+    def _state(self) -> DaemonState:
+        now, rule_engine = self._clock(), self._rule_engine
+        return DaemonState(
+            revision=self._revision,
+            started_at=rule_engine.hindsight.past(self._started_at, now),
+            reload_problems=self._active.problems,
+            reload_at=self._active.accepted_at,
+            backup_at=self._backups.made_at,
+            backup_every=self._backups.every,
+            backup_problem=self._backups.problem,
+            integrity_ok=self._health.integrity_ok,
+            files_problem=self._health.files_problem,
+            db_failed_at=self._health.db_failed_at,
+            db_bytes=self._sizes[0],
+            wal_bytes=self._sizes[1],
+            notifiers=[notify_worker.state() for notify_worker in self._notify_workers.values()],
+            receivers=[self._receiver(feed.state()) for feed in self._feeds.values()],
+            panels=self.panels(),
+            rules=self.rules(),
+        )
+
+    def _receiver(self, state: ReceiverState) -> ReceiverState:
+        return msgspec.structs.replace(state, dead=self._dead.get(state.name, 0))
+
+    def _rule(self, rule: Rule, now: float) -> RuleState:
+        rule_engine = self._rule_engine
+        held = {panel: rule_engine.held_until(rule, panel) for panel in self._panel_workers}
+        return RuleState(
+            rule.name,
+            rule_engine.evaluations[rule.name],
+            rule_engine.firings[rule.name],
+            rule_engine.failures[rule.name],
+            per_hour=rule.per_hour,
+            held={panel: until for panel, until in held.items() if until and until > now},
+            switched_off=rule_engine.switched_off.get(rule.name),
+        )
+
+    def _panel(self, workers: PanelWorkers, unresolved: Unresolved) -> PanelState:
         name, line, settings = workers.name, workers.gateway, workers.config.settings
-        panel_counts = self.panel_counts(name)
-        balance = self._rule_engine.balances.get(name)
+        panel_counts, poll_queue = self.panel_counts(name), self._watchlist.panel(name).poll_queue
+        balance, spent = self._rule_engine.balances.get(name), self._spent.get(name)
+        amount = None if balance is None else float(balance.amount)
         threshold = settings.low_balance
         return PanelState(
             name=name,
@@ -141,11 +235,16 @@ class DaemonStatus:
             oldest_due=panel_counts.oldest_due or 0.0,
             oldest_open=panel_counts.oldest_open or 0.0,
             stalled=panel_counts.stalled,
+            check_within=settings.check_within,
+            longest_wait=poll_queue.cap(Phase.OPEN) if poll_queue else 0.0,
             statuses={status: self._watchlist.counts[name, status] for status in Status},
             pending={kind: workers.sender.pending(kind) for kind in Kind},
             unresolved={kind: unresolved[name, kind] for kind in Kind},
-            balance=None if balance is None else float(balance.amount),
+            balance=amount,
             currency="" if balance is None else balance.currency,
             threshold=None if threshold is None else float(threshold),
             balance_at=workers.account_sync.balance_at,
+            balance_every=settings.balance_every if workers.config.profile.can("balance") else None,
+            spent=spent.amount if spent else None,
+            lasts=spent.lasts(amount) if spent and amount is not None else None,
         )

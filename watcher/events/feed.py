@@ -1,4 +1,4 @@
-"""Tells one program of changed orders, each change until it has arrived."""
+"""Sends changed orders to one program until each change has arrived."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ from watcher.events.retry_lanes import ChangeKind, RetryLanes, kind_of
 from watcher.events.signatures import secret_of
 from watcher.events.webhook import Webhook
 from watcher.metrics import Metrics
+from watcher.metrics.state import ReceiverState
 from watcher.store import DeadEvent, OrderEvent, Store
 
 log = structlog.get_logger()
@@ -26,7 +27,7 @@ _MOST_DEAD = 10_000
 
 
 class EventFeed:
-    """One target's: at least once each, those of one order in order."""
+    """Sends to one target: at least once each, in order for each order."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class EventFeed:
         self.target = target
         self.lanes = lanes
         self.arrived_at: float | None = None
+        self._fails_since = 0.0
         self._store = store
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -53,7 +55,7 @@ class EventFeed:
         lanes.hurry(clock())  # a restart or a reload may have mended it
 
     async def run_once(self, now: float) -> float:
-        """Tell what there is to tell, in short waves; returns when to come again."""
+        """Send what waits, in short waves; returns when to run next."""
         async with self._turn:
             self._until = now + _PATIENCE
             for _ in range(_WAVES):
@@ -63,12 +65,15 @@ class EventFeed:
                 await self._save()
         return max(self._clock() + EVERY, self.lanes.paused_until)
 
-    def behind(self) -> int:
-        """Changes that were not looked at yet, and orders whose events wait; 0: all is told."""
-        return self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+    def state(self) -> ReceiverState:
+        """Return how far it is behind: changes not read yet, and orders whose events wait."""
+        behind = self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+        error = self.lanes.error
+        since = self._fails_since if error else 0.0
+        return ReceiverState(name=self.target.name, waiting=behind, error=error, fails_since=since)
 
     async def close(self) -> None:
-        """End the connections; events under way fail, and are sent again after a start."""
+        """End the connections; events under way fail and are sent again after a start."""
         self._until = 0.0
         await self._webhook.close()
         async with self._turn:  # their failure is recorded
@@ -77,7 +82,7 @@ class EventFeed:
     # --- telling again ---
 
     async def replay_since(self, at: float) -> None:
-        """Tell of everything since then once more."""
+        """Send everything since then once more."""
         async with self._turn:
             first = await self._store.first_change_since(at)
             if first is not None:
@@ -85,7 +90,7 @@ class EventFeed:
                 await self._save()
 
     async def replay_order(self, panel: str, order_id: str) -> None:
-        """Tell of the order once more, from its first change on."""
+        """Send the order once more, from its first change on."""
         order = await self._store.order(panel, order_id)
         if order is None:
             raise NotFound(f"order {order_id} at {panel} is not tracked")
@@ -94,7 +99,7 @@ class EventFeed:
             await self._save()
 
     async def replay_dead(self) -> int:
-        """Tell once more of what was given up, and of its orders from there on; how many."""
+        """Send dead events, and what followed of their orders, once more; returns how many."""
         async with self._turn:
             letters = await self._store.dead_events(self.target.name, _MOST_DEAD)
             for dead in letters:
@@ -106,7 +111,7 @@ class EventFeed:
     # --- telling ---
 
     async def _wave(self, now: float) -> bool:
-        """Whether there was anything to do."""
+        """Send one wave; returns whether there was anything to do."""
         room = self.lanes.room(now)
         if not room:
             return False
@@ -121,7 +126,7 @@ class EventFeed:
         return False
 
     async def _read_on(self, now: float, room: int) -> bool:
-        """Tell of the next changes; those of orders that wait, wait with them."""
+        """Send the next changes; those of orders that wait are added to the wait."""
         if not self.lanes.may_read():
             return False
         if not self._store.may_have_changes_after(self.lanes.cursor):
@@ -138,7 +143,7 @@ class EventFeed:
         return True
 
     async def _go_on(self, now: float, room: int) -> bool:
-        """Tell of orders that wait and are due."""
+        """Send of orders that wait and are due."""
         due = self.lanes.due(now)[:room]
         chains: dict[int, list[OrderEvent]] = {}
         after: dict[int, int | None] = {}
@@ -151,7 +156,7 @@ class EventFeed:
         return bool(due)
 
     async def _tell_all(self, by_order: Mapping[int, Sequence[OrderEvent]], room: int) -> list[int]:
-        """Tell of several orders at once, of each in order; those of which all has arrived."""
+        """Send of several orders at once, in order for each; returns those that are complete."""
         seats = asyncio.Semaphore(room)
 
         async def tell(key: int, events: Sequence[OrderEvent]) -> bool:
@@ -182,6 +187,7 @@ class EventFeed:
         self._failures.inc()
         now, cause = self._clock(), str(error)
         is_first = self.lanes.error is None
+        self._fails_since = now if is_first else self._fails_since
         wait = error.retry_after if error.for_good or error.retry_after else None
         if self.lanes.failed(event.key, event.id, cause, now, wait=wait):
             dead = DeadEvent(event.id, event.key, now, cause, event.panel, event.order)
@@ -206,7 +212,7 @@ def _kind(event: OrderEvent) -> ChangeKind:
 
 
 def _id(event: OrderEvent) -> str:
-    """The same at each attempt, also after a restart; the time tells it from a restored past."""
+    """Return an id that stays over attempts and restarts, and is none of a restored past."""
     return f"evt_{event.id}_{event.at * 1000:.0f}"
 
 

@@ -6,5 +6,5 @@ TRIES = 80  # take as long, with those pauses
 
 
 def pause(failures: int) -> float:
-    """Seconds until the next try, after so many in a row that failed."""
+    """Return the seconds until the next try, after so many failures in a row."""
     return min(LONGEST, FIRST * 2.0 ** min(max(0, failures - 1), 20))

@@ -1,8 +1,8 @@
-"""Which changed orders a program is told of, in which order, and what waits: pure.
+"""Queue of one target's changed orders, with a retry lane for each order that failed: pure.
 
 Changes are numbered as they come on record. `cursor` is the last one that was read: each up to it
 has arrived, is not for this target, or waits in its order's lane. A change that does not arrive
-holds up no other order's, only those of its own order that come after it.
+holds up only those of its own order that come after it.
 """
 
 from collections.abc import Container, Iterable
@@ -26,7 +26,7 @@ class ChangeKind(StrEnum):
 
 
 def kind_of(fields: Container[str]) -> ChangeKind:
-    """What a change of these fields is."""
+    """Return the kind of a change of these fields."""
     if "status" in fields:
         return ChangeKind.STATUS
     if "remains" in fields or "start_count" in fields:
@@ -35,7 +35,7 @@ def kind_of(fields: Container[str]) -> ChangeKind:
 
 
 class RetryLane(msgspec.Struct, frozen=True):
-    """What waits of one order: its changes from `first` on."""
+    """The changes of one order that wait: from `first` on."""
 
     key: int
     first: int
@@ -45,7 +45,7 @@ class RetryLane(msgspec.Struct, frozen=True):
 
 
 class RetryLanes:
-    """What one target has yet to be told. `changed` are the lanes that are not on record so."""
+    """What one target still has to be sent. `changed` are the lanes that are not saved yet."""
 
     def __init__(self, cursor: int, held: Iterable[RetryLane] = ()) -> None:
         self.cursor = cursor
@@ -58,38 +58,38 @@ class RetryLanes:
 
     @property
     def is_down(self) -> bool:
-        """Whether nothing arrives, whatever it is."""
+        """Whether nothing arrives at all."""
         return self._pauses > 0
 
     def room(self, now: float) -> int:
-        """How many orders may be told of now: none in a pause, and one to try after it."""
+        """Return how many orders may be sent now: none in a pause, and one to try after it."""
         if now < self.paused_until:
             return 0
         return 1 if self.is_down else AT_ONCE
 
     def may_read(self) -> bool:
-        """Whether further changes are to be read."""
+        """Return whether to read further changes."""
         return len(self.held) < _MOST_LANES
 
     def due(self, now: float) -> list[RetryLane]:
-        """Lanes that are to be tried now, the longest due first."""
+        """Return the lanes to try now, the longest due first."""
         due = [lane for lane in self.held.values() if lane.next_at <= now]
         return sorted(due, key=lambda lane: lane.next_at)
 
     def next_at(self) -> float | None:
-        """When a lane is due next."""
+        """Return when a lane is due next."""
         soonest = min((lane.next_at for lane in self.held.values()), default=None)
         return None if soonest is None else max(soonest, self.paused_until)
 
     def arrived(self, now: float) -> None:
-        """Something arrived: what waited for the target to be back is due."""
+        """Note a success: what waited for the target is due."""
         if self.is_down:
             self.hurry(now)
         self._failing.clear()
         self.error = None
 
     def hurry(self, now: float) -> None:
-        """Whatever waits is due: the target may be back."""
+        """Make everything that waits due: the target may be back."""
         for lane in list(self.held.values()):
             self._put(msgspec.structs.replace(lane, next_at=min(lane.next_at, now)))
         self._failing.clear()
@@ -99,10 +99,10 @@ class RetryLanes:
     def failed(
         self, key: int, change: int, error: str, now: float, *, wait: float | None = None
     ) -> bool:
-        """The change did not arrive; whether it is given up, so that the next one has its turn.
+        """Note a failure; returns whether the change is given up.
 
-        `wait` where it is the target that wants nothing, for so many seconds at least. While the
-        target is down its failures are not held against single changes.
+        `wait` is how many seconds the target itself wants to be left alone, at least. While the
+        target is down, failures don't count against single changes.
         """
         self.error = error
         before = self.held.get(key)
@@ -122,13 +122,13 @@ class RetryLanes:
         return False
 
     def hold(self, key: int, first: int, now: float) -> None:
-        """The order's changes from this one on are to be told (again)."""
+        """Send the order's changes from this one on (again)."""
         before = self.held.get(key)
         if before is None or first < before.first:
             self._put(RetryLane(key, first, next_at=now))
 
     def go_on(self, key: int, first: int | None, now: float) -> None:
-        """The lane's changes before this one have arrived; None: all of them."""
+        """Note that the lane's changes before this one have arrived; None: all of them."""
         if first is None:
             self.held.pop(key, None)
             self.changed.add(key)
@@ -136,7 +136,7 @@ class RetryLanes:
             self._put(RetryLane(key, first, next_at=now))
 
     def rewind(self, cursor: int) -> None:
-        """Read again from there: what waits only since then will be read with it."""
+        """Read again from there. What waits only since then will be read again."""
         self.cursor = min(self.cursor, cursor)
         for lane in list(self.held.values()):
             if lane.first > self.cursor:

@@ -3,6 +3,7 @@
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -39,6 +40,11 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     threshold: float | None
     balance_at: float
+    balance_every: float | None = None  # None: the panel tells no balance
+    spent: float | None = None  # in the last 24 hours
+    lasts: float | None = None  # seconds, at what was spent
+    check_within: float = inf
+    longest_wait: float = 0.0  # between two checks of an order, as far as the budget allows
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -48,23 +54,50 @@ class RuleState(msgspec.Struct, frozen=True):
     evaluations: int
     firings: int
     failures: int
+    per_hour: int = 0
+    held: Mapping[str, float] = {}  # panel -> until when the brake holds the rule there
+    switched_off: str | None = None  # why its condition fails
+
+
+class ReceiverState(msgspec.Struct, frozen=True, kw_only=True):
+    """A target of [[notify]] or [[events]]. `fails_since` is 0 where the last attempt arrived."""
+
+    name: str
+    waiting: int
+    error: str | None = None
+    fails_since: float = 0.0
+    dead: int = 0
+
+
+class Gauge(msgspec.Struct, frozen=True):
+    """A gauge that is defined where its values are: nothing else has to know of it."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the gauges show. Holds copies only, so that a thread can read it."""
+    """What the gauges show and attention is decided by. Copies only: a thread may read it."""
 
     revision: str
-    reload_ok: bool
+    started_at: float
+    reload_problems: Sequence[str]
     reload_at: float
     backup_at: float
+    backup_every: float
+    backup_problem: str | None
     integrity_ok: bool
-    files_ok: bool
+    files_problem: str | None
+    db_failed_at: float
     db_bytes: int
     wal_bytes: int
-    queued: dict[str, int]
-    behind: dict[str, int]
+    notifiers: Sequence[ReceiverState]
+    receivers: Sequence[ReceiverState]
     panels: Sequence[PanelState]
     rules: Sequence[RuleState]
+    gauges: Sequence[Gauge] = ()
 
 
 def families(state: DaemonState) -> Iterator[Metric]:
@@ -75,12 +108,14 @@ def families(state: DaemonState) -> Iterator[Metric]:
     yield from _health(state.panels)
     yield from _orders(state.panels)
     yield from _balances(state.panels)
+    for gauge in state.gauges:
+        yield _gauge(gauge.name, gauge.text, gauge.values, *gauge.labels)
 
 
 def _daemon(state: DaemonState) -> Iterator[Metric]:
     build = (__version__, state.revision, platform.python_version(), sqlite3.sqlite_version)
-    queued: Values = {(notifier,): count for notifier, count in state.queued.items()}
-    behind: Values = {(target,): count for target, count in state.behind.items()}
+    queued: Values = {("log",): 0, **{(one.name,): one.waiting for one in state.notifiers}}
+    behind: Values = {(one.name,): one.waiting for one in state.receivers}
     # fmt: off
     yield _gauge(
         "build_info", "Constant 1; build and runtime versions as labels.", {build: 1},
@@ -92,7 +127,7 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
         behind, "target")
     for name, text, value in (
         ("config_last_reload_successful",
-         "1 if the configuration on disk is the one in use.", state.reload_ok),
+         "1 if the configuration on disk is the one in use.", not state.reload_problems),
         ("config_last_reload_success_timestamp_seconds",
          "Unix time of the last accepted configuration.", state.reload_at),
         ("db_size_bytes", "Size of the database file.", state.db_bytes),
@@ -101,7 +136,8 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
          "Unix time of the last completed backup; 0 before the first.", state.backup_at),
         ("db_integrity_ok", "1 if the last integrity check passed.", state.integrity_ok),
         ("db_handle_ok",
-         "1 if the database's files are still those that were opened.", state.files_ok),
+         "1 if the database's files are still those that were opened.",
+         state.files_problem is None),
     ):
         # fmt: on
         yield _gauge(name, text, {(): value})

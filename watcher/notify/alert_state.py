@@ -1,6 +1,6 @@
-"""What people are told of what is wrong, and when: pure.
+"""Alert states: what people are told of, and when. Pure.
 
-A `Watch` remembers which troubles began when, and who was told: a trouble is told of once it has
+A `Watch` remembers when each trouble began and when it was told: a trouble is told of once it has
 lasted, again in long intervals, and when it is over.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 class AlertKind(StrEnum):
-    """What [[notify]] can be told of."""
+    """What [[notify]] can tell of."""
 
     BALANCE_LOW = "balance_low"
     ORDER_STALLED = "order_stalled"
@@ -32,7 +32,7 @@ MOMENTS = frozenset(
 
 
 class AlertStage(StrEnum):
-    """How far a trouble is; `once` is one that does not last."""
+    """The state of a trouble; `once` is one that does not last."""
 
     BEGUN = "begun"
     LASTS = "lasts"
@@ -62,12 +62,12 @@ class Alert(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The same as long as it lasts."""
+        """Return a key that stays as long as the trouble lasts."""
         return f"{self.event}/{self.panel}/{self.subject}"
 
 
 class AlertNotice(msgspec.Struct, frozen=True):
-    """What people are to be told."""
+    """One trouble at one stage, for a message."""
 
     trouble: Alert
     stage: AlertStage
@@ -76,7 +76,7 @@ class AlertNotice(msgspec.Struct, frozen=True):
 
 
 class KnownAlert(msgspec.Struct, frozen=True):
-    """A trouble that is or was there."""
+    """A trouble that a target knows of, or that may be told to it."""
 
     trouble: Alert
     began_at: float
@@ -85,7 +85,7 @@ class KnownAlert(msgspec.Struct, frozen=True):
 
 
 class AlertState:
-    """The troubles that there are, and who knows of them."""
+    """One target's troubles."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class AlertState:
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
-        """Take over what is wrong now; what is to be told because of it."""
+        """Take over the present troubles; return what to tell because of them."""
         there = {trouble.key: trouble for trouble in troubles}
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:

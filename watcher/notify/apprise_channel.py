@@ -14,7 +14,7 @@ _MOST_UNDER_WAY = 2  # a receiver that never ends its answer keeps a thread for 
 
 
 def is_there() -> bool:
-    """Whether Apprise is installed; nothing is imported."""
+    """Return whether Apprise is installed; imports nothing."""
     return importlib.util.find_spec("apprise") is not None
 
 

@@ -1,4 +1,4 @@
-"""What a message to people says: a title, a text, and all of it for programs. Pure."""
+"""The messages to people: title, text, and JSON for programs. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ class NotifyMessage(msgspec.Struct, frozen=True):
 
 
 def letter(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
-    """The message that tells all of these."""
+    """Return the message that tells of all these notices."""
     first, more = notices[0], len(notices) - 1
     title = f"watcher: {_head(first)}" + (f", and {more} more" if more else "")
     return _letter("notification", title, _text(notices), notices, now)
 
 
 def trial(name: str, now: float) -> NotifyMessage:
-    """A message that shows that the way is open."""
+    """Return a test message."""
     text = f"This is a test of target {name}: messages arrive."
     return _letter("test", "watcher: a test", text, (), now)
 
@@ -70,7 +70,7 @@ def _line(notice: AlertNotice) -> str:
 
 
 def _head(notice: AlertNotice) -> str:
-    """As "panel down at smm", "balance low at smm, still", "panel down at smm, over"."""
+    """Return the heading, as "panel down at smm" or "balance low at smm, still"."""
     trouble = notice.trouble
     place = f" at {trouble.panel}" if trouble.panel else ""
     stage = {AlertStage.LASTS: ", still", AlertStage.OVER: ", over"}.get(notice.stage, "")

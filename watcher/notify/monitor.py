@@ -1,12 +1,13 @@
-"""Looks for what is wrong, and puts what people have to be told of it into the outbox."""
+"""Decides of which items of attention each target is told, and queues the messages."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from watcher.common.wording import counted
 from watcher.config import NotifyTarget
+from watcher.daemon.attention import Attention
+from watcher.daemon.attention_kinds import Issue
 from watcher.daemon.status import DaemonStatus
 from watcher.notify.alert_state import (
     MOMENTS,
@@ -17,17 +18,29 @@ from watcher.notify.alert_state import (
     AlertState,
     KnownAlert,
 )
-from watcher.notify.attention import found, is_low
+from watcher.panels.health import HealthState
 from watcher.rules.engine import RuleEngine
-from watcher.store import Moment, Spent, Store
+from watcher.store import Moment, Store
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
 _FIRST_LOOK = 6 * 3600.0  # seconds that are looked back at a start
 
+# What [[notify]] calls each kind of attention; of the others it tells nobody.
+_EVENTS: Mapping[Issue, AlertKind] = {
+    Issue.PANEL_DOWN: AlertKind.PANEL_DOWN,
+    Issue.PANEL_REFUSING: AlertKind.PANEL_DOWN,
+    Issue.PANEL_DEGRADED: AlertKind.PANEL_DEGRADED,
+    Issue.BALANCE_LOW: AlertKind.BALANCE_LOW,
+    Issue.ORDER_STALLED: AlertKind.ORDER_STALLED,
+    Issue.ACTION_UNRESOLVED: AlertKind.ACTION_UNRESOLVED,
+    Issue.RULE_PAUSED: AlertKind.RULE_PAUSED,
+    Issue.RULE_SWITCHED_OFF: AlertKind.RULE_PAUSED,
+}
+
 
 class Monitor:
-    """What each of the targets knows of."""
+    """Keeps what each target has been told."""
 
     def __init__(
         self,
@@ -42,14 +55,11 @@ class Monitor:
         self._rule_engine = rule_engine
         self._daemon_status = daemon_status
         self._on_queued = on_queued
-        self._started_at = now
         self._targets: Sequence[NotifyTarget] = ()
         self._since: Mapping[str, float] = {}
         self._watches: dict[str, AlertState] = {}
         self._look_since = now - _FIRST_LOOK
         self._services_seen: set[str] = set()  # changes of price lists that were looked at
-        self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
-        self._spent: dict[str, Spent] = {}
 
     def take_over(
         self,
@@ -57,7 +67,7 @@ class Monitor:
         since: Mapping[str, float],
         known: Mapping[str, Sequence[KnownAlert]],
     ) -> None:
-        """From now on tell these, which are there `since` then and know that much."""
+        """Tell these targets from now on: added at `since`, they know of `known`."""
         before = self._watches
         self._targets, self._since = targets, since
         self._watches = {}
@@ -68,7 +78,7 @@ class Monitor:
             self._watches[target.name] = AlertState(target.repeat_every, kept)
 
     async def run_once(self, now: float) -> float:
-        """Look once, and write what follows from it; returns when to come again."""
+        """Compare with what was told, and queue what is new; returns when to run next."""
         wanted = frozenset[AlertKind]().union(*(target.on for target in self._targets))
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
@@ -103,49 +113,26 @@ class Monitor:
             self._on_queued(name)
 
     async def _troubles(self, now: float) -> list[Alert]:
-        panels = self._daemon_status.panels()
-        lasting = await self._lasting({p.name: p.balance or 0.0 for p in panels if is_low(p)}, now)
-        names = [panel.name for panel in panels]
-        held = list(self._held(names, now))
-        since, down = self._rule_engine.hindsight.past(self._started_at, now), self._down()
-        return list(found(panels, held, lasting, now, since=since, down=down))
+        await self._daemon_status.read_spending(now)
+        found = troubles(self._daemon_status.attention())
+        told = {trouble.key for trouble in found}
+        return found + [one for one in self._still_down() if one.key not in told]
 
-    def _down(self) -> Collection[str]:
-        """Panels that were told to be down, and not for refusing everything."""
-        return {
-            known.trouble.panel
-            for watch in self._watches.values()
-            for known in watch.known.values()
-            if known.trouble.event is AlertKind.PANEL_DOWN
-            and known.trouble.subject != REFUSES
-            and known.told_at is not None
-        }
-
-    async def _lasting(self, low: dict[str, float], now: float) -> dict[str, float | None]:
-        """How many seconds these balances last; spending is read anew when one has changed."""
-        if not low.items() <= self._low.items():
-            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
-        self._low = low
-        none = Spent(0.0, 0.0)
-        return {name: self._spent.get(name, none).lasts(balance) for name, balance in low.items()}
-
-    def _held(self, panels: Sequence[str], now: float) -> Iterator[tuple[str, str, str]]:
-        for rule in self._rule_engine.rules:
-            for panel in panels:
-                until = self._rule_engine.held_until(rule, panel)
-                if until is not None and until > now:
-                    yield (
-                        rule.name,
-                        panel,
-                        f"it wanted more than {counted(rule.per_hour, 'order')} an hour",
-                    )
-        for name, cause in self._rule_engine.switched_off.items():
-            yield name, "", f"it fails, until a reload: {cause}"
+    def _still_down(self) -> Iterator[Alert]:
+        """Return panels that were told to be down (also before a restart) and are not up yet."""
+        panels = [panel for panel in self._daemon_status.panels() if not panel.up]
+        silent = {p.name for p in panels if p.health is not HealthState.REFUSING}
+        for watch in self._watches.values():
+            for known in watch.known.values():
+                trouble = known.trouble
+                is_silence = trouble.event is AlertKind.PANEL_DOWN and trouble.subject != REFUSES
+                if is_silence and known.told_at is not None and trouble.panel in silent:
+                    yield trouble
 
     async def _moments(self, wanted: AbstractSet[AlertKind]) -> tuple[list[Moment], set[str]]:
-        """What happened lately; of price lists, what concerns services with open orders.
+        """Return what happened lately; of price lists, what concerns services with open orders.
 
-        The keys of all changes of price lists come with it: they need no second look.
+        The keys of all price list changes come with it: these are not looked at again.
         """
         if not wanted:
             return [], set()
@@ -158,17 +145,31 @@ class Monitor:
         return told, {moment.trouble.key for moment in lists}
 
 
-def _tells(target: NotifyTarget, moment: Moment) -> bool:
-    """Whether a target that wants such moments wants this one.
+def troubles(items: Iterable[Attention]) -> list[Alert]:
+    """Return the items that [[notify]] can tell of."""
+    return [
+        Alert(
+            _EVENTS[item.kind],
+            item.panel or "",
+            item.sentence,
+            REFUSES if item.kind is Issue.PANEL_REFUSING else item.subject,
+        )
+        for item in items
+        if item.kind in _EVENTS
+    ]
 
-    What a panel does not owe it refuses: of a rule that leaves that to the panel one hears only
-    where somebody has asked for it.
+
+def _tells(target: NotifyTarget, moment: Moment) -> bool:
+    """Return whether the target wants this moment.
+
+    Panels refuse refills that they don't owe. Of those that a rule asked for, only targets that
+    list the event are told.
     """
     return target.on_rules_refusals or moment.rule is None
 
 
 def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:
-    """What a restart must know; that a text differs by a minute is not worth writing."""
+    """Return what a restart must know; a text that differs is not worth writing."""
     for key, one in after.known.items():
         old = before.known.get(key)
         if old is None or msgspec.structs.replace(one, trouble=old.trouble) != old:

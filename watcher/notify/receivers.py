@@ -1,4 +1,4 @@
-"""Who is told outside: people by couriers, programs by feeds; exchanged at a reload."""
+"""All couriers and feeds; a reload exchanges them."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +21,7 @@ _FORGET_EVERY, _KEPT = 86400.0, 30 * 86400.0  # seconds
 
 
 class PreparedReceivers(msgspec.Struct, frozen=True):
-    """What is on record of targets that are to be told from now on."""
+    """The stored state of targets that are to be told from now on."""
 
     notify: Sequence[NotifyTarget]
     events: Sequence[EventsTarget]
@@ -31,7 +31,7 @@ class PreparedReceivers(msgspec.Struct, frozen=True):
 
 
 class Receivers:
-    """`couriers` and `feeds` by their targets' names; the tasks of each are in the schedule."""
+    """Builds and closes them, by target; the schedule has their tasks."""
 
     def __init__(
         self,
@@ -42,9 +42,11 @@ class Receivers:
         metrics: Metrics,
         schedule: Scheduler,
         clock: Callable[[], float],
+        notify_workers: dict[str, NotifyWorker],
+        feeds: dict[str, EventFeed],
     ) -> None:
-        self.notify_workers: dict[str, NotifyWorker] = {}
-        self.feeds: dict[str, EventFeed] = {}
+        self.notify_workers = notify_workers
+        self.feeds = feeds
         self._store = store
         self._metrics = metrics
         self._schedule = schedule
@@ -60,7 +62,7 @@ class Receivers:
     async def prepare(
         self, notify: Sequence[NotifyTarget], events: Sequence[EventsTarget]
     ) -> PreparedReceivers:
-        """Read what is on record of these targets. A StoreError leaves all as it was."""
+        """Read the stored state of these targets. A StoreError leaves everything as it was."""
         since: Mapping[str, float] = {}
         known: Mapping[str, Sequence[KnownAlert]] = {}
         lanes: Mapping[str, RetryLanes] = {}
@@ -73,7 +75,7 @@ class Receivers:
         return PreparedReceivers(notify, events, since, known, lanes)
 
     async def exchange(self, prepared: PreparedReceivers) -> None:
-        """Tell these targets, and no others."""
+        """Tell these targets and no others."""
         await self._exchange_couriers(prepared.notify)
         await self._exchange_feeds(prepared)
         self._monitor.take_over(prepared.notify, prepared.since, prepared.known)
@@ -91,7 +93,7 @@ class Receivers:
             await feed.close()
 
     def jumped(self, seconds: float) -> None:
-        """The clock was set by so many seconds: set back, what waits would wait for longer."""
+        """Note that the clock was set: if back, what waits is due now, or it would wait longer."""
         if seconds >= 0:
             return
         for name, notify_worker in self.notify_workers.items():
@@ -101,28 +103,20 @@ class Receivers:
             feed.lanes.hurry(self._clock())
             self.wake(feed)
 
-    def queued(self) -> dict[str, int]:
-        """How many messages wait for each target."""
-        return {name: notify_worker.waiting for name, notify_worker in self.notify_workers.items()}
-
-    def behind(self) -> dict[str, int]:
-        """How much each program has not been told yet."""
-        return {name: feed.behind() for name, feed in self.feeds.items()}
-
     def notify_worker(self, name: str) -> NotifyWorker:
-        """The courier of that target; NotFound where there is none."""
+        """Return the target's courier; raises NotFound."""
         if name not in self.notify_workers:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
         return self.notify_workers[name]
 
     def feed(self, name: str) -> EventFeed:
-        """The feed of that target; NotFound where there is none."""
+        """Return the target's feed; raises NotFound."""
         if name not in self.feeds:
             raise NotFound(f"there is no [[events]] target {name[:40]!r}")
         return self.feeds[name]
 
     def wake(self, feed: EventFeed) -> None:
-        """There is something to tell."""
+        """Run the feed now: there is something to send."""
         self._schedule.wake(f"events:{feed.target.name}")
 
     async def _exchange_couriers(self, targets: Sequence[NotifyTarget]) -> None:
@@ -163,7 +157,7 @@ class Receivers:
             self._schedule.add(f"events:{name}", self.feeds[name].run_once)
 
     async def _forget(self, now: float) -> float:
-        """Remove what concerns targets that are gone, and old messages; when to come again."""
+        """Remove what concerns removed targets, and old messages; returns when to run next."""
         await self._store.forget_targets(list(self.notify_workers))
         await self._store.forget_event_targets(list(self.feeds))
         await self._store.forget_messages(now - _KEPT)

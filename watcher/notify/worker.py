@@ -1,4 +1,4 @@
-"""Brings one target the messages that wait for it in the outbox, until each has arrived."""
+"""Delivers one target's messages from the outbox until each has arrived."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from watcher.events.retries import LONG_ENOUGH, pause
 from watcher.events.signatures import secret_of
 from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
+from watcher.metrics.state import ReceiverState
 from watcher.notify.apprise_channel import AppriseChannel
 from watcher.notify.messages import NotifyMessage, letter, trial
 from watcher.store import Message, Store
@@ -22,7 +23,7 @@ _TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
 class NotifyWorker:
-    """One target's. What a kill cut off is sent again, with the same id."""
+    """Delivers to one target. What a kill cut off is sent again with the same id."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class NotifyWorker:
         self.waiting = 0
         self.arrived_at: float | None = None
         self.error: str | None = None
+        self._fails_since = 0.0
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -59,17 +61,26 @@ class NotifyWorker:
         self.waiting, next_at = (await self._store.queued()).get(self.target.name, (0, None))
         return next_at
 
+    def state(self) -> ReceiverState:
+        """Return how many messages wait, and whether the last attempt failed."""
+        return ReceiverState(
+            name=self.target.name,
+            waiting=self.waiting,
+            error=self.error,
+            fails_since=self._fails_since,
+        )
+
     def hurry(self) -> None:
-        """Whatever waits is due at the next run."""
+        """Make everything that waits due at the next run."""
         self._hurried = False
 
     async def test(self) -> None:
-        """Send a message that says nothing but that; Undelivered: it may not have arrived."""
+        """Send a test message; raises Undelivered if it may not have arrived."""
         now = self._clock()
         await self._attempt(f"test_{self.target.name}_{now:.3f}", trial(self.target.name, now))
 
     async def close(self) -> None:
-        """End the connections; a message under way fails, and is sent again after a start."""
+        """End the connections; a message under way fails and is sent again after a start."""
         await self._way.close()
         async with self._sending:  # its failure is recorded
             await self._way.close()
@@ -104,12 +115,13 @@ class NotifyWorker:
         except Undelivered as error:
             self._metrics.notification_failures.labels(name).inc()
             self.error = str(error)
+            self._fails_since = self._fails_since or now
             raise
-        self.arrived_at, self.error = now, None
+        self.arrived_at, self.error, self._fails_since = now, None, 0.0
 
 
 class _Hook:
-    """The way to a target that has a URL of the web."""
+    """Sends to a target with a web URL."""
 
     def __init__(self, target: NotifyTarget) -> None:
         secret = None if target.secret is None else secret_of(target.secret.reveal())

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from watcher.config import Hosts, Secret, Shop
+from watcher.daemon.backups import Backups
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.status import DaemonStatus
@@ -34,6 +35,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     rule_engine: RuleEngine
     commands: OrderCommands
     daemon_status: DaemonStatus
+    backups: Backups
     panel_workers: Mapping[str, PanelWorkers]
     handlers: ShopHandlers
     shops: Callable[[], tuple[Shop, ...]]

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from watcher.daemon.commands import new_order
-from watcher.errors import NotFound, RequestError, WatcherError
-from watcher.model import Action, ActionState, Kind, Order, Origin, Status
+from watcher.errors import RequestError, WatcherError
+from watcher.model import Order, Origin, Status
 from watcher.web.context import (
     CURSOR,
     FLAG,
@@ -17,7 +17,6 @@ from watcher.web.context import (
     LIMIT,
     PANEL,
     SINCE,
-    TEXT,
     Param,
     Route,
     WebContext,
@@ -28,7 +27,6 @@ from watcher.web.context import (
     time_of,
 )
 from watcher.web.shapes import (
-    ActionAnswer,
     CountRequest,
     FaultAnswer,
     HistoryView,
@@ -37,26 +35,11 @@ from watcher.web.shapes import (
     OrderView,
     Rejected,
     ServiceRequest,
-    SubmitRequest,
     TrackAnswer,
     TrackItem,
     TrackRequest,
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
-
-SUBMIT_WAIT = 25.0  # seconds that a submission's answer waits for the panel's
-WILL_BE_SENT = (
-    "the order will be placed as soon as the panel can be asked;"
-    " to take it back: POST /v1/actions/{id}/withdraw"
-)
-SUBMISSIONS = 128  # that wait at once: the other connections are for those who only look
-
-
-class SubmissionRejected(RequestError):
-    """The panel refused the order; its words are the message."""
-
-    status = 422
-    code = "rejected"
 
 
 async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
@@ -86,24 +69,6 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
         finish_unknown=sum(order.finished_at is None for order in late),
         updated=updated,
     )
-
-
-async def submit(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    key = request.headers.get("Idempotency-Key", "")
-    if not 1 <= len(key) <= 200 or not key.isprintable():
-        raise RequestError("header Idempotency-Key: 1 to 200 printable characters are required")
-    body = await read_body(request, SubmitRequest)
-    params = {name: str(value) for name, value in body.params.items()}
-    params["service"] = str(body.service)
-    if body.link is not None:
-        params["link"] = body.link
-    if body.quantity is not None:
-        params["quantity"] = str(body.quantity)
-    action = await context.commands.submit(body.panel, params, key)
-    action = await context.commands.wait_for(action, SUBMIT_WAIT)
-    if action.state is ActionState.REJECTED:
-        raise SubmissionRejected(action.answer or "the panel refused the order")
-    return await _submitted(context, action)
 
 
 async def list_orders(context: WebContext, request: web.Request) -> tuple[int, OrderList]:
@@ -147,14 +112,6 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
     )
 
 
-async def refill(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    return await _act(context, request, Kind.REFILL)
-
-
-async def cancel(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    return await _act(context, request, Kind.CANCEL)
-
-
 async def set_count(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, CountRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
@@ -171,24 +128,6 @@ async def set_service(context: WebContext, request: web.Request) -> tuple[int, O
 async def untrack(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, context.view(await context.commands.untrack(panel, order_id))
-
-
-async def _act(context: WebContext, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
-    panel, order_id = request.match_info["panel"], request.match_info["order"]
-    action = await context.commands.act(kind, panel, order_id)
-    return 202, ActionAnswer(action_view(action))
-
-
-async def _submitted(context: WebContext, action: Action) -> tuple[int, ActionAnswer]:
-    if action.state is ActionState.PLANNED:
-        return 202, ActionAnswer(action_view(action), message=WILL_BE_SENT.format(id=action.id))
-    if action.state is not ActionState.ACCEPTED or action.order is None:
-        return 202, ActionAnswer(action_view(action))
-    try:
-        order = await context.commands.order(action.panel, action.order)
-    except NotFound:  # a submission repeated after its order was archived
-        return 201, ActionAnswer(action_view(action))
-    return 201, ActionAnswer(action_view(action), context.view(order))
 
 
 def _order_of(context: WebContext, raw: Any) -> Order:
@@ -222,13 +161,6 @@ def _lists(changes: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}
-_ACTED: dict[int, type[msgspec.Struct]] = {
-    202: ActionAnswer,
-    404: FaultAnswer,
-    409: FaultAnswer,
-    422: FaultAnswer,
-}
-
 ROUTES = (
     Route(
         method="POST",
@@ -269,20 +201,6 @@ ROUTES = (
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
-        method="POST",
-        path="/v1/orders/{panel}/{order}/refill",
-        handler=refill,
-        summary="Ask the panel for a refill, once.",
-        gives=_ACTED,
-    ),
-    Route(
-        method="POST",
-        path="/v1/orders/{panel}/{order}/cancel",
-        handler=cancel,
-        summary="Ask the panel to cancel the order, once.",
-        gives=_ACTED,
-    ),
-    Route(
         method="PUT",
         path="/v1/orders/{panel}/{order}/count",
         handler=set_count,
@@ -297,29 +215,5 @@ ROUTES = (
         summary="Tell the order's service, where it is not known; `service` in rules needs it.",
         takes=ServiceRequest,
         gives={200: OrderView, 400: FaultAnswer, 404: FaultAnswer, 409: FaultAnswer},
-    ),
-    Route(
-        method="POST",
-        path="/v1/submit",
-        handler=submit,
-        at_once=SUBMISSIONS,
-        summary="Place an order and track it. 201 with the order, 202 while that is not settled.",
-        takes=SubmitRequest,
-        params=(
-            Param(
-                "Idempotency-Key",
-                {**TEXT, "maxLength": 200},
-                "The same key gives the same order, however often it is sent.",
-                place="header",
-                required=True,
-            ),
-        ),
-        gives={
-            201: ActionAnswer,
-            202: ActionAnswer,
-            404: FaultAnswer,
-            409: FaultAnswer,
-            422: FaultAnswer,
-        },
     ),
 )

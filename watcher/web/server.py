@@ -1,15 +1,13 @@
 """The HTTP server: the API, the probes, the metrics and the status page."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from watcher.daemon.backups import check_room, scratch
 from watcher.errors import RequestError
-from watcher.web import deliveries, history, order_routes, state
+from watcher.web import deliveries, history, order_actions, order_routes, state
 from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, RecentConnections
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
@@ -23,6 +21,7 @@ from watcher.web.rate_limit import ConcurrencyLimit
 
 ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
+    *order_actions.ROUTES,
     *history.ROUTES,
     *state.ROUTES,
     *deliveries.ROUTES,
@@ -108,13 +107,8 @@ def _backup(seats: ConcurrencyLimit) -> Respond:
 
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
-    """A consistent copy of the database, made beside it and removed once sent."""
-    context = request.app[BACKEND]
-    store = context.store
-    await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))
-    with scratch(store.path) as directory:
-        copy = Path(directory) / "watcher.db"
-        await store.backup(copy)
+    """A consistent copy of the database, removed once sent."""
+    async with request.app[BACKEND].backups.download() as copy:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/octet-stream",
@@ -127,5 +121,4 @@ async def _send_backup(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(_CHUNK_WITHIN):
                     await response.write(chunk)
         await response.write_eof()
-    context.daemon_status.backup_at = context.clock()
     return response

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import NotFound
+from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
 from watcher.orders.schedule import lesson
 from watcher.rules.rule import Rule
@@ -21,24 +21,22 @@ from watcher.web.context import (
     page_of,
     read_body,
 )
-from watcher.web.shapes import (
-    ActionAnswer,
-    ActionList,
-    ActionView,
+from watcher.web.panel_shapes import (
+    AttentionList,
     Explanation,
-    FaultAnswer,
     PanelAnswer,
     PanelFault,
     PanelList,
     PanelView,
-    ResolveRequest,
     RuleList,
     RuleView,
     ServiceList,
     ServiceView,
 )
+from watcher.web.shapes import ActionAnswer, ActionList, ActionView, FaultAnswer, ResolveRequest
 from watcher.web.views import (
     action_view,
+    attention_view,
     decision_view,
     listed_action,
     moment,
@@ -88,8 +86,12 @@ async def withdraw(context: WebContext, request: web.Request) -> tuple[int, Acti
     return 200, ActionAnswer(action_view(action))
 
 
+async def list_attention(context: WebContext, request: web.Request) -> tuple[int, AttentionList]:
+    return 200, AttentionList([attention_view(item) for item in context.daemon_status.attention()])
+
+
 async def list_panels(context: WebContext, request: web.Request) -> tuple[int, PanelList]:
-    return 200, PanelList(panel_views(context))
+    return 200, PanelList([panel_view(context, state) for state in context.daemon_status.panels()])
 
 
 async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
@@ -97,7 +99,7 @@ async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAn
     context.commands.check_panel(panel)
     workers = context.panel_workers[panel]
     workers.retry()
-    return 202, PanelAnswer(_panel_view(context, workers))
+    return 202, PanelAnswer(panel_view(context, context.daemon_status.panel(workers)))
 
 
 async def list_services(context: WebContext, request: web.Request) -> tuple[int, ServiceList]:
@@ -125,16 +127,13 @@ def _service_view(context: WebContext, row: StoredService) -> ServiceView:
     return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
-def panel_views(context: WebContext) -> list[PanelView]:
-    return [_panel_view(context, workers) for workers in context.panel_workers.values()]
-
-
 def rule_views(context: WebContext) -> list[RuleView]:
-    return [_rule_view(context, rule) for rule in context.rule_engine.rules]
+    states = zip(context.rule_engine.rules, context.daemon_status.rules(), strict=True)
+    return [_rule_view(context, rule, state) for rule, state in states]
 
 
-def _panel_view(context: WebContext, workers: PanelWorkers) -> PanelView:
-    state = context.daemon_status.panel(workers)
+def panel_view(context: WebContext, state: PanelState) -> PanelView:
+    workers = context.panel_workers[state.name]
     panel_counts = context.daemon_status.panel_counts(workers.name)
     balance = context.rule_engine.balances.get(workers.name)
     return PanelView(
@@ -165,10 +164,8 @@ def _panel_view(context: WebContext, workers: PanelWorkers) -> PanelView:
     )
 
 
-def _rule_view(context: WebContext, rule: Rule) -> RuleView:
-    rule_engine, now = context.rule_engine, context.clock()
+def _rule_view(context: WebContext, rule: Rule, state: RuleState) -> RuleView:
     panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
-    held = {panel: rule_engine.held_until(rule, panel) for panel in panels}
     return RuleView(
         name=rule.name,
         action=rule.action,
@@ -178,11 +175,11 @@ def _rule_view(context: WebContext, rule: Rule) -> RuleView:
         attempts=rule.attempts,
         per_hour=rule.per_hour,
         dry_run=rule.dry_run,
-        evaluations=rule_engine.evaluations[rule.name],
-        firings=rule_engine.firings[rule.name],
-        failures=rule_engine.failures[rule.name],
-        held={panel: moment(until) for panel, until in held.items() if until and until > now},
-        switched_off=rule_engine.switched_off.get(rule.name),
+        evaluations=state.evaluations,
+        firings=state.firings,
+        failures=state.failures,
+        held={panel: moment(until) for panel, until in state.held.items()},
+        switched_off=state.switched_off,
     )
 
 
@@ -221,6 +218,13 @@ ROUTES = (
         handler=withdraw,
         summary="Give up an action that is planned and not sent yet.",
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
+    ),
+    Route(
+        method="GET",
+        path="/v1/attention",
+        handler=list_attention,
+        summary="List what needs a person, the most urgent first.",
+        gives={200: AttentionList},
     ),
     Route(
         method="GET",

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
+from watcher.daemon.attention import Attention
 from watcher.model import (
     REFILL_FINAL,
     Action,
@@ -20,16 +21,8 @@ from watcher.model import (
     Service,
 )
 from watcher.orders.schedule import Entry, Forecast, ServiceStats
-from watcher.web.shapes import (
-    ActionView,
-    DecisionView,
-    FiringView,
-    LessonView,
-    NextCheckView,
-    OrderView,
-    RefillView,
-    ServiceView,
-)
+from watcher.web.panel_shapes import AttentionView, DecisionView, LessonView, ServiceView
+from watcher.web.shapes import ActionView, FiringView, NextCheckView, OrderView, RefillView
 
 
 def moment(at: float) -> datetime:
@@ -44,6 +37,23 @@ def moment_or_none(at: float | None) -> datetime | None:
 def money(amount: Decimal | None) -> str | None:
     """Plain digits, never an exponent."""
     return None if amount is None else format(amount, "f")
+
+
+def attention_view(item: Attention) -> AttentionView:
+    return AttentionView(
+        key=item.key,
+        kind=item.kind,
+        severity=item.severity,
+        since=moment(item.since),
+        panel=item.panel,
+        subject=item.subject,
+        title=item.title,
+        sentence=item.sentence,
+        todo=item.meaning.todo,
+        command=item.command,
+        link=item.link,
+        doc=item.meaning.doc,
+    )
 
 
 def order_view(

@@ -32,7 +32,7 @@ from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
 from tests.support.secrets import repeated
 from watcher.store.database import _WRITING
-from watcher.web import orders as submissions
+from watcher.web import order_actions as submissions
 
 LONGEST_PAUSE = 6 * MINUTE  # of a panel that has failed, or refused, again and again
 BUGS = ("action.bug", "web.failed", "poller.transition")  # events that must not be

@@ -1,1 +1,1 @@
-"""The status page: what people see in a browser, and the buttons there."""
+"""The status page: what people see in a browser, and its buttons."""

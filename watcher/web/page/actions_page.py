@@ -1,4 +1,4 @@
-"""The page of actions: what was sent, why, and what came of it."""
+"""The page of actions: what was sent, why, and the outcome."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ A_PAGE = 50
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    """What the template wants."""
+    """Return the template's variables."""
     context = request.app[BACKEND]
     _, after = page_of(request)
     panel = request.query.get("panel", "")
@@ -35,9 +35,9 @@ async def listed(
     asked: str = "",
     problem: str = "",
 ) -> dict[str, Any]:
-    """Return what the template wants for the actions of a state and a panel.
+    """Return the template's variables for the actions of a state and a panel.
 
-    The form of the action `asked` is open, and says the `problem` with what was sent by it.
+    The form of the action `asked` is open and shows the `problem` with what was entered.
     """
     panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None

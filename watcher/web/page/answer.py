@@ -9,7 +9,7 @@ from watcher.web.page.rendering import render
 
 
 def html_answer(template: str, status: int = 200, **context: Any) -> web.Response:
-    """A page of that template."""
+    """Return the rendered template as an answer."""
     frame = {"here": "", "needs": None, "unresolved": None, "events": None, "session": False}
     return web.Response(
         status=status,

@@ -1,6 +1,6 @@
-"""Drawings: steps over time, made here so that they need no script and can be printed. Pure.
+"""Step charts as SVG, drawn on the server: they need no script and can be printed. Pure.
 
-A drawing is 1000 by 100 and is stretched to its place; its texts stand beside it.
+A chart is 1000 by 100 and is stretched to its place; its labels stand beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Band(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Something that happened."""
+    """An event on the time line."""
 
     x: float
     at: float
@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of steps with the area below it: paths of SVG. `top` is the value at full height."""
+    """SVG paths of a line of steps and the area below it. `top` is the value at full height."""
 
     line: str
     area: str
@@ -50,7 +50,7 @@ class Drawing(msgspec.Struct, frozen=True, kw_only=True):
 def steps(
     points: Sequence[Point], since: float, until: float, *, top: float | None = None
 ) -> Drawing:
-    """A value that stays until the next point changes it."""
+    """Return the chart of a value that stays until the next point changes it."""
     shown = _thinned(points)
     highest = max([value for _, value in shown], default=0.0) if top is None else top
     scale = _Scale(since, until, highest)
@@ -81,9 +81,9 @@ def course(
     until: float,
     marks: Sequence[tuple[float, str, str]] = (),
 ) -> Drawing:
-    """How an order went: what remained over time, its statuses, and what was done about it.
+    """Return an order's chart: what remained over time, its statuses, and the actions.
 
-    `status` and `remains` are as they are now, `marks` are (time, kind, text).
+    `status` and `remains` are the present ones, `marks` are (time, kind, text).
     """
     until = max(until, since + 1.0)
     left = _values(history, "remains", remains, since)
@@ -105,7 +105,7 @@ def course(
 
 
 def _values(history: History, name: str, now: Any, since: float) -> list[tuple[float, Any]]:
-    """What a field was from when on; as far as that is known, from `since`."""
+    """Return the values of a field with their times, from `since` on."""
     found = [(at, changes[name]) for at, changes in history if name in changes]
     if not found:
         return [(since, now)]

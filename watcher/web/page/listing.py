@@ -1,4 +1,4 @@
-"""The page of orders: a search, filters, and what fits, newest first."""
+"""The page of orders: search, filters, and the matches, newest first."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _LONGEST = 2000  # letters of a search
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    """What the template wants."""
+    """Return the template's variables."""
     context = request.app[BACKEND]
     wanted = _wanted(request)
     looked_for = sought(context, wanted)
@@ -43,7 +43,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 
 def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
-    """The search that fits what was asked for."""
+    """Return the search for what was asked for."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
     panel_workers = {
@@ -75,7 +75,7 @@ def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
 
 
 def _wanted(request: web.Request) -> dict[str, str]:
-    """The filters, checked; "" where one is not set."""
+    """Return the checked filters; "" where one is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("that is longer than any link")

@@ -1,7 +1,7 @@
-"""What changes while people look: sent to them as it happens, made once for all of them.
+"""Live updates of the page: rendered once, sent to every viewer.
 
-Nothing is made while nobody looks. A stream ends when the daemon stops, when whoever reads it is
-no longer let in, and when it is not read.
+Nothing is rendered while nobody looks. A stream ends when the daemon stops, when the session of its
+reader ends, and when its reader stops reading.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import StoreError
-from watcher.store.status_page import Spent
 from watcher.web.context import WebContext
 from watcher.web.page.overview import Overview, gather, parts
 from watcher.web.rate_limit import ConcurrencyLimit
@@ -24,7 +23,6 @@ log = structlog.get_logger()
 MOST_VIEWERS = 64
 FRESH_FOR = 2.0  # seconds
 _SHARE = 20.0  # but never more than a twentieth of the time is spent on it
-_SPENT_FOR = 60.0  # seconds for which what was spent is not counted anew
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
 
@@ -32,7 +30,7 @@ Key = tuple[str, str]  # panel, order id
 
 
 class Viewer(msgspec.Struct, eq=False):
-    """Someone who looks: at the parts of the first page, or at one order, beside the counts."""
+    """An open stream: of the first page's parts or of one order, and of the counts."""
 
     wants_parts: bool
     order: Key | None
@@ -42,7 +40,7 @@ class Viewer(msgspec.Struct, eq=False):
 
 
 class LiveUpdates:
-    """One daemon's page, as it is now."""
+    """Keeps the page up to date for all viewers."""
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
@@ -55,35 +53,25 @@ class LiveUpdates:
         self._overview: Overview | None = None
         self._parts: dict[str, str] = {}
         self._states: dict[Key, str] = {}
-        self._spent: dict[str, Spent] = {}
-        self._spent_at = -1e9
         self._closed = False
 
     async def overview(self) -> Overview:
-        """What the first page tells; made anew where it is older than some seconds."""
+        """Return the first page's content; it is gathered anew after some seconds."""
         await self._freshen()
         assert self._overview is not None  # noqa: S101  it has just been made
         return self._overview
 
     async def parts(self) -> dict[str, str]:
-        """The same as HTML."""
+        """Return the first page's parts as HTML, by name."""
         await self._freshen()
         return self._parts
 
-    async def spent(self) -> dict[str, Spent]:
-        """What left each account in the last 24 hours; up to a minute old."""
-        if time.monotonic() - self._spent_at > _SPENT_FOR:
-            now = self._context.clock()
-            self._spent = await self._context.store.aside.read(lambda look: look.spendings(now))
-            self._spent_at = time.monotonic()
-        return self._spent
-
     def needs(self) -> int | None:
-        """How many things needed people when that was last looked at."""
-        return len(self._overview.needs) if self._overview else None
+        """Return how many things needed a person at the last look; None before the first."""
+        return self._overview.needs if self._overview else None
 
     def unresolved(self) -> int:
-        """Actions whose outcome nobody knows."""
+        """Return how many actions have an unknown outcome."""
         return len(self._context.rule_engine.unresolved)
 
     async def show(
@@ -94,7 +82,7 @@ class LiveUpdates:
         order: Key | None,
         is_let_in: Callable[[], bool],
     ) -> web.StreamResponse:
-        """Send what changes until either side ends it."""
+        """Send changes until either side ends the stream."""
         with self._seats:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -125,7 +113,7 @@ class LiveUpdates:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """While somebody looks."""
+        """Render and wake the viewers while there are any."""
         while self._viewers:
             try:
                 if any(viewer.wants_parts for viewer in self._viewers) and self._is_stale():
@@ -138,7 +126,7 @@ class LiveUpdates:
             await asyncio.sleep(FRESH_FOR)
 
     def _is_stale(self) -> bool:
-        """Whether the parts are to be made anew: the longer that takes, the less often."""
+        """Whether to render again: the longer it takes, the less often."""
         return time.monotonic() - self._made_at >= _SHARE * self._took
 
     async def _freshen(self) -> None:
@@ -148,7 +136,7 @@ class LiveUpdates:
                 return
             now = self._context.clock()
             last = await self._context.store.aside.read(lambda look: look.glimpse(now))
-            self._overview = gather(self._context, last, await self.spent())
+            self._overview = gather(self._context, last)
             self._parts = parts(self._overview)
             self._made_at = time.monotonic()
             self._took = self._made_at - began
@@ -158,7 +146,7 @@ class LiveUpdates:
         self._states = {key: await self._state_of(key) for key in wanted}
 
     async def _state_of(self, key: Key) -> str:
-        """Another text whenever the order, or what is done about it, has changed."""
+        """Return a text that differs whenever the order or its actions have changed."""
         panel, order_id = key
         actions, _ = await self._context.store.aside.read(
             lambda look: look.actions(panel=panel, order=order_id, limit=5)
@@ -184,7 +172,7 @@ class LiveUpdates:
                 continue
 
     def _news(self, viewer: Viewer) -> list[tuple[str, Any]]:
-        """What the viewer has not been told yet."""
+        """Return what the viewer has not been sent yet."""
         told: dict[str, str] = {"unresolved": str(self.unresolved())}
         if viewer.wants_parts:
             told |= {"needs": str(self.needs() or 0)}

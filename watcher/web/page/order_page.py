@@ -1,4 +1,4 @@
-"""The page of one order: where it stands, what it went through, and what can be done."""
+"""The page of one order: its state, its history, and its buttons."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _CHANGES = 200  # shown; the drawing has all
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    """What the template wants."""
+    """Return the template's variables."""
     context = request.app[BACKEND]
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     context.commands.check_panel(panel)
@@ -70,7 +70,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 
 def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
-    """Why the button can't be pressed; "" where it can."""
+    """Return why the button is disabled; "" where it is not."""
     if not context.panel_workers[order.panel].config.profile.can(kind):
         return f"this panel can't {kind} by its API"
     if any(action.kind is kind and action.state in UNSETTLED for action in actions):

@@ -1,47 +1,48 @@
-"""What the first page tells: what needs people, and how everything is."""
+"""What the first page shows: what needs attention, and how everything is."""
 
 import heapq
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from operator import itemgetter
 
 import msgspec
 
 from watcher.common.wording import counted
+from watcher.daemon.attention import Attention
+from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.orders.schedule import Forecast
-from watcher.panels.health import HealthState
-from watcher.store.status_page import Fired, Glimpse, Spent
+from watcher.store.status_page import Fired, Glimpse
 from watcher.web.context import WebContext
 from watcher.web.page import rendering
-from watcher.web.shapes import PanelView, RuleView
-from watcher.web.state import panel_views, rule_views
+from watcher.web.panel_shapes import PanelView, RuleView
+from watcher.web.state import panel_view, rule_views
 
 CHECKS, PANELS = 8, 24  # shown on the first page
-_SHORT = 2 * 86400.0  # seconds: an account that lasts no longer is told of
 
 PARTS = ("summary", "attention", "panels", "next", "rules", "actions", "prices")
 
 
-class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that needs a person. `tone` is bad or warn; `href` leads to where it is mended."""
-
-    tone: str
-    what: str
-    where: str
-    detail: str
-    href: str
-    todo: str
-
-
 class Account(msgspec.Struct, frozen=True):
-    """A panel, and how many seconds its balance lasts at what was spent in the last 24 hours."""
+    """A panel with its money, and the kinds of attention that it needs.
+
+    `spent` is of the last 24 hours; `lasts` is how many seconds the balance lasts at that.
+    """
 
     view: PanelView
     spent: float | None
     lasts: float | None
-    is_low: bool
-    is_short: bool
-    is_late: bool
+    kinds: frozenset[Issue]
+
+    @property
+    def is_low(self) -> bool:
+        return Issue.BALANCE_LOW in self.kinds
+
+    @property
+    def is_short(self) -> bool:
+        return Issue.BALANCE_SHORT in self.kinds
+
+    @property
+    def is_late(self) -> bool:
+        return Issue.CHECKS_LATE in self.kinds
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -60,25 +61,40 @@ class Acted(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, as of `now`."""
+    """The first page's content as of `now`. In `attention` the most urgent comes first."""
 
     now: float
-    needs: list[Need]
+    attention: list[Attention]
     accounts: list[Account]
     checks: list[Check]
     rules: list[Acted]
     last: Glimpse
     watched: int
 
+    @property
+    def needs(self) -> int:
+        """Return how many things need a person; items of severity info don't count."""
+        return sum(item.severity is not Severity.INFO for item, _ in self.rows)
 
-def gather(context: WebContext, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
-    """What is known now; `spent` may be a minute old."""
+    @property
+    def rows(self) -> list[tuple[Attention, str]]:
+        """Return each item with its place; a rule that pauses at several panels is one row."""
+        rows: dict[str, list[Attention]] = {}
+        for item in self.attention:
+            key = item.subject if item.kind is Issue.RULE_PAUSED else item.key
+            rows.setdefault(key, []).append(item)
+        return [(some[0], _place(some)) for some in rows.values()]
+
+
+def gather(context: WebContext, last: Glimpse) -> Overview:
+    """Return the first page's content."""
     now = context.clock()
-    found = accounts(context, spent)
+    items = context.daemon_status.attention()
+    found = accounts(context, items)
     rules = [Acted(view, last.fired.get(view.name, Fired())) for view in rule_views(context)]
     return Overview(
         now=now,
-        needs=list(needs(context, found, [rule.view for rule in rules])),
+        attention=items,
         accounts=sorted(found, key=_urgency),
         checks=_checks(context, now),
         rules=rules,
@@ -88,43 +104,30 @@ def gather(context: WebContext, last: Glimpse, spent: Mapping[str, Spent]) -> Ov
 
 
 def parts(overview: Overview) -> dict[str, str]:
-    """The page's parts as HTML, by name. What has not changed is the same text again."""
+    """Return the page's parts as HTML, by name. Without changes the text stays the same."""
     return {name: rendering.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
 
 
-def accounts(context: WebContext, spent: Mapping[str, Spent]) -> list[Account]:
-    """Every panel with its money, in the configuration's order."""
-    return [_account(context, view, spent.get(view.panel)) for view in panel_views(context)]
+def accounts(context: WebContext, items: Iterable[Attention]) -> list[Account]:
+    """Return every panel with its money, in the configuration's order."""
+    kinds: dict[str | None, set[Issue]] = {}
+    for item in items:
+        kinds.setdefault(item.panel, set()).add(item.kind)
+    return [
+        Account(
+            panel_view(context, state),
+            state.spent,
+            state.lasts,
+            frozenset(kinds.get(state.name, ())),
+        )
+        for state in context.daemon_status.panels()
+    ]
 
 
-def needs(context: WebContext, found: list[Account], rules: list[RuleView]) -> Iterator[Need]:
-    """What people have to look at, the worst first."""
-    yield from _of_daemon(context)
-    for account in found:
-        yield from _down(account.view)
-    for account in found:
-        yield from _unresolved(account.view)
-    for account in found:
-        yield from _money(account)
-    for rule in rules:
-        yield from _of_rule(rule)
-    for account in found:
-        yield from _orders(account)
-
-
-def _account(context: WebContext, view: PanelView, spent: Spent | None) -> Account:
-    balance = None if view.balance is None else float(view.balance)
-    lasts = spent.lasts(balance) if spent and balance is not None else None
-    low = None if view.low_balance is None else float(view.low_balance)
-    within = context.panel_workers[view.panel].config.settings.check_within
-    return Account(
-        view=view,
-        spent=spent.amount if spent else None,
-        lasts=lasts,
-        is_low=balance is not None and low is not None and balance < low,
-        is_short=lasts is not None and lasts < _SHORT,
-        is_late=view.up and view.lag is not None and view.lag > within,
-    )
+def _place(items: list[Attention]) -> str:
+    if len(items) > 3:
+        return counted(len(items), "panel")
+    return ", ".join(item.panel or item.subject for item in items)
 
 
 def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
@@ -133,7 +136,7 @@ def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
 
 
 def _checks(context: WebContext, now: float) -> list[Check]:
-    """Those that are checked first, whatever their panel."""
+    """Return the orders that are checked first, over all panels."""
     each = CHECKS if len(context.panel_workers) < 20 else 2
     soon = (
         (at, panel, order)
@@ -145,143 +148,3 @@ def _checks(context: WebContext, now: float) -> list[Check]:
         for _, panel, order in heapq.nsmallest(CHECKS, soon, key=itemgetter(0))
         if (prospect := context.watchlist.panel(panel).prospect(order, now)) is not None
     ]
-
-
-def _of_daemon(context: WebContext) -> Iterator[Need]:
-    daemon_status = context.daemon_status
-    if not daemon_status.integrity_ok:
-        yield Need(
-            tone="bad",
-            what="The database is damaged",
-            where="",
-            detail="a check of its integrity has failed: restore a backup",
-            href="/healthz",
-            todo="Health",
-        )
-    if daemon_status.files_problem is not None:
-        yield Need(
-            tone="bad",
-            what="A file of the database was removed or replaced",
-            where="",
-            detail=daemon_status.files_problem,
-            href="/readyz",
-            todo="Readiness",
-        )
-    if not daemon_status.reload_ok:
-        yield Need(
-            tone="bad",
-            what="The new configuration was refused",
-            where="",
-            detail="the last one stays in force; the log says what is wrong",
-            href="#rules",
-            todo="Rules in force",
-        )
-
-
-def _down(view: PanelView) -> Iterator[Need]:
-    if view.state == HealthState.DEGRADED and view.up:
-        yield _degraded(view)
-    if view.up or (view.problem is None and view.last_success_at is None):
-        return
-    refuses = view.state == HealthState.REFUSING
-    until = f"; left alone until {_clock(view.paused_until)}" if view.paused_until else ""
-    yield Need(
-        tone="bad",
-        what="Panel refuses everything" if refuses else "Panel down",
-        where=view.panel,
-        detail=f"{view.problem or 'it does not answer'}{until}",
-        href=rendering.panel_url(view.panel),
-        todo="Look at it",
-    )
-
-
-def _degraded(view: PanelView) -> Need:
-    return Need(
-        tone="warn",
-        what="Panel degraded",
-        where=view.panel,
-        detail="; ".join(f"{fault.call}: {fault.text}" for fault in view.state_detail),
-        href=rendering.panel_url(view.panel),
-        todo="Look at it",
-    )
-
-
-def _unresolved(view: PanelView) -> Iterator[Need]:
-    if view.actions_unresolved:
-        many = _many(view.actions_unresolved, "action")
-        yield Need(
-            tone="bad",
-            what=f"{many} unresolved",
-            where=view.panel,
-            detail="nobody knows whether the panel carried them out: look there, then say so",
-            href=rendering.query("/actions", {"state": "unresolved", "panel": view.panel}),
-            todo="Resolve",
-        )
-
-
-def _money(account: Account) -> Iterator[Need]:
-    view, left = account.view, account.lasts
-    if not (account.is_low or account.is_short):
-        return
-    lasts = "" if left is None else f", enough for {rendering.lasts(left)} at today's spend"
-    yield Need(
-        tone="bad" if account.is_low else "warn",
-        what="Balance low" if account.is_low else "Balance runs out",
-        where=view.panel,
-        detail=f"{rendering.cash(view.balance, view.currency)} left{lasts}",
-        href=rendering.panel_url(view.panel),
-        todo="Balance",
-    )
-
-
-def _of_rule(rule: RuleView) -> Iterator[Need]:
-    if rule.switched_off:
-        yield Need(
-            tone="bad",
-            what="Rule switched off",
-            where=rule.name,
-            detail=rule.switched_off,
-            href="#rules",
-            todo="Rules",
-        )
-    if rule.held:
-        many = ", ".join(rule.held) if len(rule.held) < 4 else f"{len(rule.held)} panels"
-        yield Need(
-            tone="warn",
-            what="Rule paused",
-            where=rule.name,
-            detail=f"it wanted more than {counted(rule.per_hour, 'order')} an hour at {many};"
-            f" it goes on at {_clock(max(rule.held.values()))}",
-            href="#rules",
-            todo="Rules",
-        )
-
-
-def _orders(account: Account) -> Iterator[Need]:
-    view = account.view
-    if account.is_late:
-        yield Need(
-            tone="warn",
-            what="Checks are late",
-            where=view.panel,
-            detail=f"an order has waited {rendering.lasts(view.lag)} longer than it should",
-            href=rendering.panel_url(view.panel),
-            todo="Look at it",
-        )
-    if view.orders_stalled:
-        yield Need(
-            tone="warn",
-            what=f"{_many(view.orders_stalled, 'order')} stalled",
-            where=view.panel,
-            detail="open, and without progress for too long",
-            href=rendering.query("/orders", {"panel": view.panel, "stalled": "true"}),
-            todo="Show",
-        )
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _clock(at: datetime) -> str:
-    return f"{at:%H:%M} UTC"

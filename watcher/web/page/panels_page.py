@@ -1,4 +1,4 @@
-"""The pages of panels: their money over time, and their price lists."""
+"""The pages of panels: balance over time, and price lists."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from aiohttp import web
 
 from watcher.errors import RequestError
 from watcher.store.read_pool import Look
-from watcher.web.context import BACKEND
+from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.charts import steps
 from watcher.web.page.live_updates import LiveUpdates
-from watcher.web.page.overview import accounts
+from watcher.web.page.overview import Account, accounts
 from watcher.web.page.rendering import panel_url, query
 
 A_PAGE = 100
@@ -17,12 +17,12 @@ _DRAWN = 14 * 86400.0  # seconds of balance
 
 
 async def show_all(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    """What the template of all panels wants."""
-    return {"here": "panels", "accounts": accounts(request.app[BACKEND], await live.spent())}
+    """Return the variables of the template of all panels."""
+    return {"here": "panels", "accounts": _accounts(request.app[BACKEND])}
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    """What the template of one wants."""
+    """Return the variables of the template of one panel."""
     context = request.app[BACKEND]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
@@ -39,7 +39,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         )
 
     changes, (listed, count), names, points = await context.store.aside.read(read)
-    account = next(a for a in accounts(context, await live.spent()) if a.view.panel == panel)
+    account = next(account for account in _accounts(context) if account.view.panel == panel)
     url = panel_url(panel)
     return {
         "here": "panels",
@@ -55,6 +55,10 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "changes": changes,
         "names": names,
     }
+
+
+def _accounts(context: WebContext) -> list[Account]:
+    return accounts(context, context.daemon_status.attention())
 
 
 def _skip(request: web.Request) -> int:

@@ -1,7 +1,7 @@
-"""How things look: the templates, and the words for times, money and states.
+"""Rendering: the templates, and how times, money and states are written.
 
-Texts come from anywhere: each is escaped, and isolated, so that none can turn its neighbours
-around. Times are written in UTC; the script in the page makes them local and relative.
+Texts come from anywhere: each is escaped and isolated, so that none changes the direction of its
+neighbours. Times are written in UTC; the page's script makes them local and relative.
 """
 
 import hashlib
@@ -41,24 +41,27 @@ TONES = {
     "refusing": "bad",
     "degraded": "warn",
     "limited": "warn",
+    "critical": "bad",
+    "warning": "warn",
+    "info": "calm",
 }
 
 
 def render(template: str, **context: Any) -> str:
-    """The template's text. Half of a surrogate pair, which no encoding has, is a question mark."""
+    """Return the rendered template. A lone surrogate becomes a question mark."""
     html = _environment().get_template(template).render(context)
     return html.encode(errors="replace").decode()
 
 
 def text(value: object) -> Markup:
-    """A text that came from elsewhere: whatever stands in it, it is only seen."""
+    """Return a text from outside, escaped and isolated."""
     if value is None or value == "":
         return Markup("")
     return Markup('<bdi class="t">{}</bdi>').format(_CONTROL.sub("\ufffd", str(value)))
 
 
 def link(value: str | None) -> Markup:
-    """An order's link: one can be followed only where it leads to a web site."""
+    """Return an order's link; it can be followed only if it leads to a web site."""
     if not value:
         return Markup("")
     shown = text(re.sub(r"^https?://(www\.)?", "", value))
@@ -70,7 +73,7 @@ def link(value: str | None) -> Markup:
 
 
 def is_web(value: str) -> bool:
-    """Whether it is the address of a web page, and nothing that a browser would run."""
+    """Return whether it is the address of a web page, and nothing that a browser would run."""
     try:
         parts = urlsplit(value)
     except ValueError:
@@ -84,7 +87,7 @@ def is_web(value: str) -> bool:
 
 
 def when(at: float | datetime | None, how: str = "ago") -> Markup:
-    """A time: `how` is how the page's script tells it: ago, in, or at."""
+    """Return a time; `how` is how the page's script writes it: ago, in, or at."""
     if at is None:
         return Markup('<span class="quiet">–</span>')
     moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
@@ -94,7 +97,7 @@ def when(at: float | datetime | None, how: str = "ago") -> Markup:
 
 
 def lasts(seconds: float | None) -> str:
-    """A length of time, roughly."""
+    """Return a length of time, rounded."""
     if seconds is None:
         return "–"
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
@@ -105,7 +108,7 @@ def lasts(seconds: float | None) -> str:
 
 
 def money(amount: Decimal | str | float | None, currency: str | None = "") -> str:
-    """Money with its thousands apart, and two digits at the least."""
+    """Return money with thousands separators and at least two digits."""
     if amount is None:
         return "–"
     number = Decimal(str(amount)).normalize()
@@ -115,54 +118,54 @@ def money(amount: Decimal | str | float | None, currency: str | None = "") -> st
 
 
 def cash(amount: Decimal | str | float | None, currency: str | None = "") -> str:
-    """A sum, to two digits: of an account, not of a price."""
+    """Return a sum of an account, to two digits."""
     return "–" if amount is None else f"{Decimal(str(amount)):,.2f} {currency or ''}".strip()
 
 
 def number(value: float | None) -> str:
-    """A count with its thousands apart."""
+    """Return a count with thousands separators."""
     return "–" if value is None else f"{value:,}"
 
 
 def percent(share: float) -> str:
-    """A chance from 0 to 1."""
+    """Return a chance from 0 to 1 as a percentage."""
     return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
 
 
 def words(state: str) -> str:
-    """A status or state as people write it."""
+    """Return a status or state in words."""
     return str(state).replace("_", " ")
 
 
 def pill(state: str, shown: str | None = None) -> Markup:
-    """A state with its colour; the word alone says all."""
+    """Return a coloured label for a state; its word alone says everything."""
     tone = TONES.get(str(state), "calm")
     return Markup('<span class="pill {}">{}</span>').format(tone, shown or words(state))
 
 
 def segment(value: str) -> str:
-    """A part of a path."""
+    """Return the value quoted for a path."""
     return quote(value, safe="", errors="replace")
 
 
 def order_url(panel: str, order: str) -> str:
-    """Where an order's page is."""
+    """Return the path of an order's page."""
     return f"/orders/{segment(panel)}/{segment(order)}"
 
 
 def panel_url(panel: str) -> str:
-    """Where a panel's page is."""
+    """Return the path of a panel's page."""
     return f"/panels/{segment(panel)}"
 
 
 def query(path: str, given: Mapping[str, Any]) -> str:
-    """The path with those of the parameters that say something."""
+    """Return the path with the parameters that are not empty."""
     said = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
     return f"{path}?{urlencode(said, errors='replace')}" if said else path
 
 
 def asset(name: str) -> str:
-    """The address of a file of the page; another one when the file changes."""
+    """Return the path of a static file; it changes with the file's content."""
     return f"/static/{_digest(name)}/{name}"
 
 
@@ -195,6 +198,11 @@ def _environment() -> Environment:
         outcome=outcome,
     )
     environment.globals.update(
-        asset=asset, order_url=order_url, panel_url=panel_url, query=query, version=__version__
+        asset=asset,
+        order_url=order_url,
+        panel_url=panel_url,
+        query=query,
+        tones=TONES,
+        version=__version__,
     )
     return environment

@@ -1,4 +1,4 @@
-"""The pages, and what their buttons do."""
+"""The routes of the page, and what its buttons do."""
 
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 
 def add_pages(app: web.Application) -> None:
-    """Serve them; the daemon's stop ends their streams."""
+    """Serve the pages; the daemon's stop ends their streams."""
     app[LIVE] = LiveUpdates(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
@@ -143,7 +143,7 @@ def _may_be_id(text: str) -> bool:
 
 
 async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
-    """Show the form once more, with what was wrong."""
+    """Show the form once more, with the problem."""
     context = await actions_page.listed(
         request.app[BACKEND],
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
@@ -233,7 +233,7 @@ async def _close(app: web.Application) -> None:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form of ours."""
+    """Return the fields of one of the page's forms."""
     if not is_page(request) or request.content_type != FORM:
         raise BadBody("a form is wanted")
     check_size(request.content_length or 0, SMALL_BODY)
@@ -251,6 +251,6 @@ def _see(url: str) -> web.Response:
 
 
 def _own_path(url: str, otherwise: str) -> str:
-    """Where to go on: a page of ours, whatever was asked for."""
+    """Return the given path if it is a page of ours, else the other one."""
     is_own = url.startswith("/") and not url.startswith(("//", "/\\", "/logout", "/login"))
     return url if is_own and url.isprintable() and url.isascii() else otherwise

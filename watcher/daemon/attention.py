@@ -1,0 +1,295 @@
+"""Decides what needs a person. Nothing else does: page, `top`, API, notifications and the gauge
+that alerts read all show these items. Pure.
+
+What only a history can tell (error budgets, restarts, no progress for hours) stays with Prometheus.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from watcher.common.wording import clock, counted, lasting
+from watcher.config import Thresholds
+from watcher.daemon.attention_kinds import MEANINGS, Issue, Meaning, Severity
+from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
+from watcher.model import Kind
+from watcher.panels.health import BALANCE, HealthState
+
+_MISSED_CHECKS = 3  # in a row, where a panel is asked less often than once a minute
+_MISSED_READINGS = 2  # of the balance
+_FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
+_BACKUP_LATE = 1.5  # times `backup_every`
+_RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
+
+
+class _Moment(msgspec.Struct, frozen=True):
+    """What every decision goes by."""
+
+    now: float
+    started_at: float
+    limits: Thresholds
+
+
+class Attention(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that needs a person. `subject` tells items of one kind at one panel apart.
+
+    `since` is 0 until `listed` has set it, where the daemon does not know when it began.
+    """
+
+    kind: Issue
+    severity: Severity
+    since: float
+    panel: str | None
+    subject: str
+    sentence: str
+    command: str | None
+    link: str | None
+
+    @property
+    def key(self) -> str:
+        """Name the thing; the key stays as long as it lasts."""
+        return f"{self.kind}/{self.panel or ''}/{self.subject}"
+
+    @property
+    def title(self) -> str:
+        """Return the kind in words: "Balance low"."""
+        return self.kind.replace("_", " ").capitalize()
+
+    @property
+    def meaning(self) -> Meaning:
+        """Return what all items of the kind share."""
+        return MEANINGS[self.kind]
+
+
+def listed(
+    state: DaemonState, limits: Thresholds, now: float, before: Mapping[str, float]
+) -> list[Attention]:
+    """Return everything that needs a person, the most urgent first.
+
+    `before` is since when each item (by key) has been listed so far.
+    """
+    items = []
+    for item in _all(state, _Moment(now, state.started_at, limits)):
+        since = min(now, item.since or before.get(item.key, now))
+        items.append(msgspec.structs.replace(item, since=since))
+    return sorted(items, key=lambda item: (_RANKS[item.severity], _RANKS[item.kind]))
+
+
+def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
+    yield from _database(state, at)
+    yield from _account_sync(state, at)
+    for panel in state.panels:
+        yield from _health(panel, at)
+        yield from _money(panel, at)
+        yield from _orders(panel, at)
+    for rule in state.rules:
+        yield from _rule(rule)
+    for target in state.notifiers:
+        yield from _messages(target, at)
+    for target in state.receivers:
+        yield from _events(target, at)
+
+
+def _item(
+    kind: Issue,
+    sentence: str,
+    *,
+    panel: str | None = None,
+    subject: str = "",
+    since: float = 0.0,
+    severity: Severity | None = None,
+    command: str | None = None,
+    link: str | None = None,
+) -> Attention:
+    if panel is not None and link is None:
+        link = f"/panels/{quote(panel, safe='')}"
+    return Attention(
+        kind=kind,
+        severity=severity or MEANINGS[kind].severity,
+        since=since,
+        panel=panel,
+        subject=subject,
+        sentence=sentence,
+        command=command,
+        link=link,
+    )
+
+
+# --- the daemon ---
+
+
+def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
+    if not state.integrity_ok:
+        restore = "watcher restore BACKUP --config FILE"
+        yield _item(Issue.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
+    if state.files_problem is not None:
+        yield _item(Issue.DATABASE_LOST, state.files_problem, link="/readyz")
+    elif state.db_failed_at and at.now - state.db_failed_at < at.limits.database_error_within:
+        sentence = f"an operation failed at {clock(state.db_failed_at)}"
+        yield _item(Issue.DATABASE_FAILING, sentence, link="/readyz")
+
+
+def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
+    if state.reload_problems:
+        more = len(state.reload_problems) - 1
+        sentence = state.reload_problems[0] + (f", and {more} more" if more else "")
+        yield _item(Issue.CONFIG_REFUSED, sentence, command="watcher check-config FILE")
+    cause = f": {state.backup_problem}" if state.backup_problem else ""
+    allowed = at.limits.backup_age or _BACKUP_LATE * state.backup_every
+    made_at, since, sentence = state.backup_at, state.backup_at + allowed, ""
+    if made_at and at.now > since:
+        sentence = f"the last backup is {lasting(at.now - made_at)} old{cause}"
+    elif not made_at and at.now > (since := at.started_at + min(allowed, _FIRST_BACKUP_WITHIN)):
+        sentence = f"there is no backup{cause}"
+    if sentence:
+        yield _item(Issue.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
+
+
+# --- panels ---
+
+
+def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
+    until = panel.backoff_until
+    pause = f"; next try at {clock(until)}" if until > at.now else ""
+    since = min((fault.since for fault in panel.faults), default=0.0)
+    if panel.health is HealthState.REFUSING:
+        kind, sentence = (Issue.PANEL_REFUSING, f"it refuses everything: {panel.problem}{pause}")
+    elif _is_silent(panel, at):
+        since = min(at.now, panel.last_success or at.started_at)
+        cause = f": {panel.problem}" if panel.problem else ""
+        sentence = f"no check has succeeded for {lasting(at.now - since)}{cause}{pause}"
+        kind = Issue.PANEL_DOWN
+    elif panel.health is HealthState.DEGRADED:
+        faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
+        kind, sentence = Issue.PANEL_DEGRADED, f"it works, but for {faults}"
+    elif panel.health is HealthState.LIMITED:
+        kind, sentence = (Issue.PANEL_LIMITED, f"it is asked too fast: {panel.problem}{pause}")
+    else:
+        return
+    retry = f"watcher panels retry {panel.name}"
+    yield _item(kind, sentence, panel=panel.name, since=since, command=retry)
+
+
+def _is_silent(panel: PanelState, at: _Moment) -> bool:
+    """Whether it fails again and again, or no check has succeeded for long."""
+    if panel.health is HealthState.DOWN:
+        return True
+    longest = max(at.limits.panel_silent_for, _MISSED_CHECKS * panel.poll_interval)
+    return at.now - (panel.last_success or at.started_at) > longest
+
+
+def is_low(panel: PanelState) -> bool:
+    """Return whether the balance is below the panel's `low_balance`."""
+    return panel.balance is not None and panel.balance < (panel.threshold or 0.0)
+
+
+def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
+    lasts = inf if panel.lasts is None else panel.lasts
+    if panel.balance is not None and (is_low(panel) or lasts < at.limits.balance_lasts):
+        left = f"{panel.balance:g} {panel.currency}".strip()
+        yield _item(
+            Issue.BALANCE_LOW if is_low(panel) else Issue.BALANCE_SHORT,
+            f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
+            panel=panel.name,
+            severity=Severity.CRITICAL if lasts < at.limits.balance_lasts_critical else None,
+        )
+    if _is_unread(panel, at):
+        since = panel.balance_at or at.started_at
+        yield _item(
+            Issue.BALANCE_UNREAD,
+            f"the balance has not been read for {lasting(at.now - since)}",
+            panel=panel.name,
+            since=since,
+            command=f"watcher panels retry {panel.name}",
+        )
+
+
+def _is_unread(panel: PanelState, at: _Moment) -> bool:
+    """Whether the balance is old for no reason that is an item by itself."""
+    if panel.balance_every is None or not panel.up:
+        return False
+    if any(fault.call == BALANCE for fault in panel.faults):
+        return False
+    longest = max(at.limits.balance_unread_for, _MISSED_READINGS * panel.balance_every)
+    return at.now - max(panel.balance_at, at.started_at) > longest
+
+
+def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
+    name = panel.name
+    for kind, count in panel.unresolved.items():
+        if count:
+            yield _unresolved(name, kind, count)
+    late = at.now - panel.oldest_due if panel.oldest_due else 0.0
+    allowed = at.limits.checks_late_by or panel.check_within
+    if panel.up and late > allowed:
+        sentence = f"an order has waited {lasting(late)} longer than it should"
+        yield _item(Issue.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
+    if panel.stalled:
+        make = "makes" if panel.stalled == 1 else "make"
+        yield _item(
+            Issue.ORDER_STALLED,
+            f"{counted(panel.stalled, 'order')} {make} no progress",
+            panel=name,
+            command=f"watcher orders --stalled --panel {name}",
+            link=f"/orders?{urlencode({'panel': name, 'stalled': 'true'})}",
+        )
+    if panel.longest_wait > panel.check_within:
+        waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
+        sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
+        yield _item(Issue.BUDGET_SHORT, sentence, panel=name)
+
+
+def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
+    return _item(
+        Issue.ACTION_UNRESOLVED,
+        f"{counted(count, kind.value)} whose outcome nobody knows",
+        panel=panel,
+        subject=kind.value,
+        command=f"watcher actions --state unresolved --panel {panel}",
+        link=f"/actions?{urlencode({'state': 'unresolved', 'panel': panel})}",
+    )
+
+
+# --- rules and receivers ---
+
+
+def _rule(rule: RuleState) -> Iterator[Attention]:
+    name, link = rule.name, "/#rules"
+    if rule.switched_off is not None:
+        sentence = f"rule {name!r} fails, and rests until a reload: {rule.switched_off}"
+        yield _item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
+    wanted = f"it wanted more than {counted(rule.per_hour, 'order')} an hour"
+    for panel, until in rule.held.items():
+        sentence = f"rule {name!r} pauses until {clock(until)}: {wanted}"
+        yield _item(Issue.RULE_PAUSED, sentence, panel=panel, subject=name, link=link)
+
+
+def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
+    if not _fails(target, at):
+        return
+    wait = "waits" if target.waiting == 1 else "wait"
+    yield _item(
+        Issue.MESSAGES_UNDELIVERED,
+        f"{counted(target.waiting, 'message')} to {target.name!r} {wait}: {target.error}",
+        subject=target.name,
+        since=target.fails_since,
+        command=f"watcher notify test {target.name}",
+    )
+
+
+def _events(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
+    name, since, command = target.name, target.fails_since, "watcher events"
+    if _fails(target, at):
+        sentence = f"{name!r} is {counted(target.waiting, 'change')} behind: {target.error}"
+        yield _item(Issue.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
+    if target.dead:
+        sentence = f"{counted(target.dead, 'event')} to {name!r} did not arrive in three days"
+        command = f"watcher events replay {name} --dead"
+        yield _item(Issue.EVENTS_DEAD, sentence, subject=name, command=command)
+
+
+def _fails(target: ReceiverState, at: _Moment) -> bool:
+    since = target.fails_since
+    return since > 0.0 and at.now - since >= at.limits.undelivered_for

@@ -12,8 +12,9 @@ from prometheus_client.samples import Sample
 
 from tests.support.series import series
 from tests.unit.factories import an_order
+from tests.unit.states import a_panel, a_state
 from watcher.metrics import REQUESTS, Metrics
-from watcher.metrics.state import DaemonState, PanelState, RuleState, families
+from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState, families
 from watcher.model import Kind, Order, Origin, Status, Transition
 
 
@@ -136,50 +137,26 @@ def test_the_time_that_an_order_took_is_counted_only_where_it_is_known():
 # --- the scrape ----------------------------------------------------------------------------------
 
 
-def a_panel(name: str, **fields: object) -> PanelState:
-    values: dict[str, object] = {
-        "up": True,
-        "last_success": 1.75e9,
-        "poll_interval": 0.5,
-        "backoff_until": 0.0,
-        "due": 3,
-        "oldest_due": 1.75e9,
-        "oldest_open": 0.0,
-        "stalled": 0,
-        "statuses": {Status.PENDING: 5},
-        "pending": {Kind.REFILL: 1},
-        "unresolved": {},
-        "balance": 12.5,
-        "currency": "USD",
-        "threshold": None,
-        "balance_at": 1.75e9,
-    }
-    return PanelState(name=name, **{**values, **fields})
+def measured(name: str, **fields: object) -> PanelState:
+    values = {"up": True, "due": 3, "statuses": {Status.PENDING: 5}, "balance": 12.5}
+    return a_panel(
+        **{"name": name, "pending": {Kind.REFILL: 1}, "unresolved": {}, **values, **fields}
+    )
 
 
-def a_state(panels: int) -> DaemonState:
-    return DaemonState(
-        revision="r",
-        reload_ok=True,
-        reload_at=1.75e9,
-        backup_at=0.0,
+def measured_state(panels: int) -> DaemonState:
+    several = [measured(f"p{number}", threshold=5.0) for number in range(panels)]
+    return a_state(
         integrity_ok=False,
-        files_ok=True,
-        db_bytes=12_345_678,
-        wal_bytes=0,
-        queued={"log": 0},
-        behind={"shop": 2},
-        panels=[
-            *(a_panel(f"p{number}", threshold=5.0) for number in range(panels)),
-            a_panel("silent", balance=None),
-        ],
+        receivers=[ReceiverState(name="shop", waiting=2)],
+        panels=[*several, measured("silent", balance=None)],
         rules=[RuleState("refill", 10, 2, 0)],
     )
 
 
 def some_metrics(panels: int) -> Metrics:
     metrics = Metrics()
-    metrics.watch(lambda: a_state(panels))
+    metrics.watch(lambda: measured_state(panels))
     for number in range(panels):
         metrics.prepare(f"p{number}", REQUESTS, list(Kind))
         metrics.count_request(f"p{number}", "status", 0.3 * number, "timeout")
@@ -192,7 +169,7 @@ def test_a_state_has_a_value_for_each_label():
     metrics = some_metrics(1)
     labels = {
         sample.name: set(sample.labels)
-        for family in families(a_state(1))
+        for family in families(measured_state(1))
         for sample in family.samples
     }
     assert labels["watcher_panel_balance"] == {"panel", "currency"}
@@ -228,7 +205,7 @@ async def test_others_get_their_turn_meanwhile():
 async def test_a_scrape_tells_the_state_of_its_moment():
     """The thread reads a copy: what changes meanwhile belongs to the next scrape."""
     metrics, panels = Metrics(), 200
-    metrics.watch(lambda: a_state(panels))
+    metrics.watch(lambda: measured_state(panels))
     first = asyncio.create_task(metrics.scrape(""))
     await asyncio.sleep(0)
     second = asyncio.create_task(metrics.scrape(""))

@@ -12,12 +12,12 @@ from rich.console import Console
 from tests.support.house import House, a_house
 from tests.support.receiver import Receiver, a_receiver
 from tests.unit.states import NOW, a_panel, a_state
+from watcher.alerts import MOMENTS, AlertKind
 from watcher.cli.api_client import ApiClient
 from watcher.cli.top import _look, attention_line, frame
 from watcher.daemon.attention_kinds import Issue
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
-from watcher.notify.alert_state import MOMENTS, AlertKind
 from watcher.panels.health import HealthState, PanelProblem
 
 FAILING = ReceiverState(name="t", waiting=1, error="HTTP 500", fails_since=NOW - 600, dead=2)

@@ -15,11 +15,11 @@ from tests.support.house import House, a_house
 from tests.support.process import DaemonProcess
 from tests.support.receiver import SECRET, Receiver, a_receiver
 from tests.unit.store_kit import opened
+from watcher.alerts import Alert, AlertKind, AlertNotice, AlertStage
 from watcher.config import NotifyTarget, Secret
 from watcher.errors import StoreFull
 from watcher.events.retries import TRIES
 from watcher.metrics import Metrics
-from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage
 from watcher.notify.worker import NotifyWorker
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel

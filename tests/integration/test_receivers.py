@@ -18,8 +18,8 @@ from tests.integration.test_notify import until
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess, free_port
 from tests.support.receiver import SECRET
+from watcher.common.signatures import headers, secret_of
 from watcher.errors import Undelivered
-from watcher.events.signatures import headers, secret_of
 from watcher.events.webhook import Webhook
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.alerts import AlertKind
+from watcher.common import apprise_urls
 from watcher.config import Config, Secrets, load, parse
 from watcher.config.sections import (
     DaemonSection,
@@ -24,8 +26,6 @@ from watcher.config.sections import (
     duration,
 )
 from watcher.errors import ConfigError
-from watcher.notify import apprise_channel
-from watcher.notify.alert_state import AlertKind
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 ENV = {"A_KEY": "key-of-a", "B_KEY": "key-of-b"}
@@ -335,7 +335,7 @@ def test_http_to_another_machine_can_be_allowed(tmp_path: Path):
 def test_without_apprise_its_urls_are_an_error_that_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(apprise_channel, "is_there", lambda: False)
+    monkeypatch.setattr(apprise_urls, "is_installed", lambda: False)
     with pytest.raises(ConfigError, match=r"Apprise: pip install 'watcher\[notify\]'"):
         read(GOOD + "[[notify]]\nurl_env='CHAT_URL'\n", tmp_path, TOLD)
 

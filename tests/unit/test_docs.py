@@ -8,9 +8,9 @@ import pytest
 import typer.main
 
 from docs.source import __main__ as reference
+from watcher.alerts import AlertKind
 from watcher.cli import app
 from watcher.config import Secrets, parse
-from watcher.notify.alert_state import AlertKind
 from watcher.panels.profiles import shipped
 from watcher.panels.protocol import ADD_PARAMETERS
 from watcher.rules.variables import FIELDS

@@ -6,8 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from watcher.alerts import ChangeKind, RetryLane, kind_of
 from watcher.events.retries import LONG_ENOUGH, LONGEST, TRIES, pause
-from watcher.events.retry_lanes import AT_ONCE, ChangeKind, RetryLane, RetryLanes, kind_of
+from watcher.events.retry_lanes import AT_ONCE, RetryLanes
 
 WAVE = 7
 

@@ -2,7 +2,7 @@
 
 import json
 
-from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage
+from watcher.alerts import Alert, AlertKind, AlertNotice, AlertStage
 from watcher.notify.messages import letter, trial
 
 LOW = Alert(AlertKind.BALANCE_LOW, "smm", "4.5 USD left")

@@ -18,9 +18,9 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.events.retry_lanes import RetryLane, RetryLanes
+from watcher.alerts import MOMENTS, AlertKind, RetryLane
+from watcher.events.retry_lanes import RetryLanes
 from watcher.model import ActionState, Kind, Order, RefillStatus, RuleAction
-from watcher.notify.alert_state import MOMENTS, AlertKind
 from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.unit.store_kit import opened
-from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
+from watcher.alerts import Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
 from watcher.store import Store
 
 LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")

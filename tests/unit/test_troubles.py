@@ -6,7 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.notify.alert_state import Alert, AlertKind, AlertStage, AlertState
+from watcher.alerts import Alert, AlertKind, AlertStage
+from watcher.notify.alert_state import AlertState
 from watcher.rules.hindsight import Hindsight
 
 LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from watcher.common.signatures import headers, secret_of, signature
 from watcher.errors import Undelivered
-from watcher.events.signatures import headers, secret_of, signature
 from watcher.events.webhook import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the specification's example

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from watcher.alerts import AlertKind, ChangeKind
 from watcher.config.hosts import Hosts
-from watcher.events.retry_lanes import ChangeKind
-from watcher.notify.alert_state import AlertKind
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from watcher.alerts import AlertKind, ChangeKind
+from watcher.common import apprise_urls
+from watcher.common.signatures import secret_of
 from watcher.config.hosts import is_loopback
 from watcher.config.sections import (
     EventsSection,
@@ -15,10 +18,6 @@ from watcher.config.sections import (
     TargetSection,
 )
 from watcher.config.toml_tables import TomlTables
-from watcher.events.retry_lanes import ChangeKind
-from watcher.events.signatures import secret_of
-from watcher.notify import apprise_channel
-from watcher.notify.alert_state import AlertKind
 from watcher.panels.dialect import split_http
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -124,10 +123,10 @@ def _scheme(url: Secret) -> str:
 
 def _check_messenger(tables: TomlTables, section: NotifySection, url: Secret, path: str) -> None:
     """Note what is wrong with a URL for Apprise: all that are not http(s)."""
-    if not apprise_channel.is_there():
+    if not apprise_urls.is_installed():
         wanted = f"{_scheme(url)[:20]}:// needs Apprise: pip install 'watcher[notify]'"
         tables.note(f"{path}.url_env", wanted)
         return
-    tables.attempt(f"{path}.url_env", apprise_channel.AppriseChannel, url.reveal())
+    tables.attempt(f"{path}.url_env", apprise_urls.receiver, url.reveal())
     if section.secret_env is not None:
         tables.note(f"{path}.secret_env", "only messages to an http(s) URL are signed")

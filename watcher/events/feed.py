@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
+from watcher.alerts import ChangeKind, kind_of
+from watcher.common.signatures import secret_of
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
-from watcher.events.retry_lanes import ChangeKind, RetryLanes, kind_of
-from watcher.events.signatures import secret_of
+from watcher.events.retry_lanes import RetryLanes
 from watcher.events.webhook import Webhook
 from watcher.metrics import Metrics
 from watcher.metrics.state import ReceiverState

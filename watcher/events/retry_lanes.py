@@ -5,43 +5,16 @@ has arrived, is not for this target, or waits in its order's lane. A change that
 holds up only those of its own order that come after it.
 """
 
-from collections.abc import Container, Iterable
-from enum import StrEnum
+from collections.abc import Iterable
 
 import msgspec
 
+from watcher.alerts import RetryLane
 from watcher.events.retries import TRIES, pause
 
 AT_ONCE = 10  # orders that are told of at the same time
 _DOWN_AFTER = 5  # orders that fail in a row, until it is the target that fails
 _MOST_LANES = 1000  # orders that wait, until no further changes are read
-
-
-class ChangeKind(StrEnum):
-    """What changed of an order."""
-
-    STATUS = "status"
-    PROGRESS = "progress"
-    OTHER = "other"
-
-
-def kind_of(fields: Container[str]) -> ChangeKind:
-    """Return the kind of a change of these fields."""
-    if "status" in fields:
-        return ChangeKind.STATUS
-    if "remains" in fields or "start_count" in fields:
-        return ChangeKind.PROGRESS
-    return ChangeKind.OTHER
-
-
-class RetryLane(msgspec.Struct, frozen=True):
-    """The changes of one order that wait: from `first` on."""
-
-    key: int
-    first: int
-    attempts: int = 0
-    next_at: float = 0.0
-    error: str | None = None
 
 
 class RetryLanes:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from watcher.common.signatures import headers
 from watcher.common.transport import failure
 from watcher.errors import Undelivered
 from watcher.events.retries import LONGEST
-from watcher.events.signatures import headers
 
 JSON = {"content-type": "application/json"}
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)

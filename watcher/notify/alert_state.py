@@ -5,40 +5,10 @@ lasted, again in long intervals, and when it is over.
 """
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 
 import msgspec
 
-
-class AlertKind(StrEnum):
-    """What [[notify]] can tell of."""
-
-    BALANCE_LOW = "balance_low"
-    ORDER_STALLED = "order_stalled"
-    ACTION_UNRESOLVED = "action_unresolved"
-    PANEL_DOWN = "panel_down"
-    PANEL_DEGRADED = "panel_degraded"
-    RULE_PAUSED = "rule_paused"
-    PRICE_RISE = "price_rise"
-    SERVICE_GONE = "service_gone"
-    REFILL_REJECTED = "refill_rejected"
-    RULE_FIRED = "rule_fired"
-
-
-# What happens and does not last: it is told of once.
-MOMENTS = frozenset(
-    {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE, AlertKind.REFILL_REJECTED, AlertKind.RULE_FIRED}
-)
-
-
-class AlertStage(StrEnum):
-    """The state of a trouble; `once` is one that does not last."""
-
-    BEGUN = "begun"
-    LASTS = "lasts"
-    OVER = "over"
-    ONCE = "once"
-
+from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
 
 # Seconds that a trouble has to last before anybody is told: panels hiccup.
 _LASTS_FOR = {
@@ -50,38 +20,6 @@ REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answ
 _REFUSES_FOR = 90.0  # it was proven by then: waiting tells only a limit from a refusal
 _OVER_FOR = 60.0  # seconds that it has to be gone for, before its end is told
 MOMENT_KEPT = 6 * 3600.0  # seconds for which it is known that a moment was told of
-
-
-class Alert(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `subject` tells those of one event at one panel apart."""
-
-    event: AlertKind
-    panel: str
-    text: str
-    subject: str = ""
-
-    @property
-    def key(self) -> str:
-        """Return a key that stays as long as the trouble lasts."""
-        return f"{self.event}/{self.panel}/{self.subject}"
-
-
-class AlertNotice(msgspec.Struct, frozen=True):
-    """One trouble at one stage, for a message."""
-
-    trouble: Alert
-    stage: AlertStage
-    at: float
-    began_at: float
-
-
-class KnownAlert(msgspec.Struct, frozen=True):
-    """A trouble that a target knows of, or that may be told to it."""
-
-    trouble: Alert
-    began_at: float
-    told_at: float | None = None  # when it was told of last
-    gone_at: float | None = None
 
 
 class AlertState:

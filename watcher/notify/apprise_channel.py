@@ -1,11 +1,10 @@
 """Messages to people by Apprise: chats, push services, e-mail. Needs the extra `notify`."""
 
 import asyncio
-import importlib.util
-import logging
 import threading
 from typing import Any
 
+from watcher.common.apprise_urls import receiver
 from watcher.errors import Undelivered
 from watcher.notify.messages import NotifyMessage
 
@@ -13,25 +12,13 @@ _WITHIN = 45.0  # seconds: Apprise has its own limits for each connection
 _MOST_UNDER_WAY = 2  # a receiver that never ends its answer keeps a thread for as long
 
 
-def is_there() -> bool:
-    """Return whether Apprise is installed; imports nothing."""
-    return importlib.util.find_spec("apprise") is not None
-
-
 class AppriseChannel:
     """One receiver by its Apprise URL, which stands in no error. ValueError: it has no meaning."""
 
     def __init__(self, url: str) -> None:
-        # Imported late: it takes half a second, and few need it.
-        import apprise
-
-        logging.getLogger("apprise").disabled = True  # its lines may hold parts of the URL
-        self._apprise: Any = apprise.Apprise()
-        self._format = apprise.NotifyFormat.TEXT
+        self._apprise = receiver(url)
         self._waiting: set[asyncio.Future[bool]] = set()
         self._under_way = 0  # threads
-        if not self._apprise.add(url):
-            raise ValueError("Apprise does not understand the URL")
 
     async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
         """Deliver the message; Undelivered: it may not have arrived."""
@@ -91,4 +78,4 @@ class AppriseChannel:
         threading.Thread(target=work, name="apprise", daemon=True).start()
 
     def _tell(self, letter: NotifyMessage) -> Any:
-        return self._apprise.notify(title=letter.title, body=letter.text, body_format=self._format)
+        return self._apprise.notify(title=letter.title, body=letter.text, body_format="text")

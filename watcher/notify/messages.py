@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from watcher.notify.alert_state import AlertNotice, AlertStage
+from watcher.alerts import AlertNotice, AlertStage
 
 _MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and pushes carry
 

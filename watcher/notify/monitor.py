@@ -5,19 +5,12 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, KnownAlert
 from watcher.config import NotifyTarget
 from watcher.daemon.attention import Attention
 from watcher.daemon.attention_kinds import Issue
 from watcher.daemon.status import DaemonStatus
-from watcher.notify.alert_state import (
-    MOMENTS,
-    REFUSES,
-    Alert,
-    AlertKind,
-    AlertNotice,
-    AlertState,
-    KnownAlert,
-)
+from watcher.notify.alert_state import REFUSES, AlertState
 from watcher.panels.health import HealthState
 from watcher.rules.engine import RuleEngine
 from watcher.store import Moment, Store

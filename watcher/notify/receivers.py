@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from watcher.alerts import KnownAlert
 from watcher.config import EventsTarget, NotifyTarget
 from watcher.daemon.scheduler import Scheduler
 from watcher.daemon.status import DaemonStatus
@@ -11,7 +12,6 @@ from watcher.errors import NotFound
 from watcher.events.feed import EventFeed
 from watcher.events.retry_lanes import RetryLanes
 from watcher.metrics import Metrics
-from watcher.notify.alert_state import KnownAlert
 from watcher.notify.monitor import Monitor
 from watcher.notify.worker import NotifyWorker
 from watcher.rules.engine import RuleEngine

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import structlog
 
+from watcher.common.signatures import secret_of
 from watcher.config import NotifyTarget
 from watcher.errors import Undelivered
 from watcher.events.retries import LONG_ENOUGH, pause
-from watcher.events.signatures import secret_of
 from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
 from watcher.metrics.state import ReceiverState

@@ -8,7 +8,8 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.events.retry_lanes import RetryLane, RetryLanes
+from watcher.alerts import RetryLane
+from watcher.events.retry_lanes import RetryLanes
 from watcher.store.base import StorePart, batched, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import (

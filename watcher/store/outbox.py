@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from watcher.notify.alert_state import Alert, AlertKind, AlertNotice, KnownAlert
+from watcher.alerts import Alert, AlertKind, AlertNotice, KnownAlert
 from watcher.store.base import StorePart, batched
 from watcher.store.schema import notify_targets, outbox, troubles
 

@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from watcher.alerts import Alert, AlertKind
 from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
-from watcher.notify.alert_state import Alert, AlertKind
 from watcher.store.base import StorePart
 from watcher.store.schema import (
     RESTORED,

@@ -1,0 +1,95 @@
+"""The values of alerts and events: what [[notify]] and [[events]] can tell of. Pure."""
+
+from collections.abc import Container
+from enum import StrEnum
+
+import msgspec
+
+
+class AlertKind(StrEnum):
+    """What [[notify]] can tell of."""
+
+    BALANCE_LOW = "balance_low"
+    ORDER_STALLED = "order_stalled"
+    ACTION_UNRESOLVED = "action_unresolved"
+    PANEL_DOWN = "panel_down"
+    PANEL_DEGRADED = "panel_degraded"
+    RULE_PAUSED = "rule_paused"
+    PRICE_RISE = "price_rise"
+    SERVICE_GONE = "service_gone"
+    REFILL_REJECTED = "refill_rejected"
+    RULE_FIRED = "rule_fired"
+
+
+# What happens and does not last: it is told of once.
+MOMENTS = frozenset(
+    {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE, AlertKind.REFILL_REJECTED, AlertKind.RULE_FIRED}
+)
+
+
+class AlertStage(StrEnum):
+    """The state of a trouble; `once` is one that does not last."""
+
+    BEGUN = "begun"
+    LASTS = "lasts"
+    OVER = "over"
+    ONCE = "once"
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One thing that is wrong. `subject` tells those of one event at one panel apart."""
+
+    event: AlertKind
+    panel: str
+    text: str
+    subject: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return a key that stays as long as the trouble lasts."""
+        return f"{self.event}/{self.panel}/{self.subject}"
+
+
+class AlertNotice(msgspec.Struct, frozen=True):
+    """One trouble at one stage, for a message."""
+
+    trouble: Alert
+    stage: AlertStage
+    at: float
+    began_at: float
+
+
+class KnownAlert(msgspec.Struct, frozen=True):
+    """A trouble that a target knows of, or that may be told to it."""
+
+    trouble: Alert
+    began_at: float
+    told_at: float | None = None  # when it was told of last
+    gone_at: float | None = None
+
+
+class ChangeKind(StrEnum):
+    """What changed of an order."""
+
+    STATUS = "status"
+    PROGRESS = "progress"
+    OTHER = "other"
+
+
+def kind_of(fields: Container[str]) -> ChangeKind:
+    """Return the kind of a change of these fields."""
+    if "status" in fields:
+        return ChangeKind.STATUS
+    if "remains" in fields or "start_count" in fields:
+        return ChangeKind.PROGRESS
+    return ChangeKind.OTHER
+
+
+class RetryLane(msgspec.Struct, frozen=True):
+    """The changes of one order that wait: from `first` on."""
+
+    key: int
+    first: int
+    attempts: int = 0
+    next_at: float = 0.0
+    error: str | None = None

@@ -18,7 +18,7 @@ from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
 from watcher.shop_api import ACTIONS
 from watcher.web.context import BACKEND, BODY_WITHIN, TooLarge, TooSlow
-from watcher.web.errors import json_answer
+from watcher.web.error_answers import json_answer
 from watcher.web.guard import Respond
 from watcher.web.rate_limit import ConcurrencyLimit, TokenBuckets, TooMany
 

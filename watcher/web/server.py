@@ -12,7 +12,7 @@ from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, RecentConnections
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
 from watcher.web.dropin import DESCRIPTION, drop_in
-from watcher.web.errors import json_answer, told
+from watcher.web.error_answers import json_answer, told
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe

@@ -56,8 +56,8 @@ class Backups:
         return now + settings.backup_every
 
     async def _make(self, directory: Path, keep: int, now: float) -> None:
-        await asyncio.to_thread(_make_ready, directory, sum(self._store.sizes()))
-        await self._store.backup(directory / _UNCHECKED)
+        await asyncio.to_thread(_make_ready, directory, sum(self._store.maintenance.sizes()))
+        await self._store.maintenance.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
         self._problem = None
         self._on_made(now)

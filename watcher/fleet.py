@@ -130,7 +130,7 @@ class Fleet:
             learnt = self._book.learnt(name)
             if learnt is not None:
                 learnt.forget(now)
-                await self._store.save_learnt(name, learnt.news(), now=now)
+                await self._store.schedule.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
 
     async def keep_asked(self, now: float) -> float:
@@ -142,7 +142,7 @@ class Fleet:
             asked.note(keys, times)
             await asyncio.sleep(0)
         if asked.newest != self._kept_asked:  # it is less where the clock was set back
-            await self._store.save_asked(asked)
+            await self._store.schedule.save_asked(asked)
             self._kept_asked = asked.newest
         return now + ASKED_EVERY
 
@@ -222,16 +222,16 @@ class Fleet:
         if not fresh:
             return load
         now = self._clock()
-        learnt = await self._store.learnt(now=now)
+        learnt = await self._store.schedule.learnt(now=now)
         for name, station in fresh.items():
             known = self._book.learnt(name)
             if known is None:
                 known = Learnt(now)
                 known.load(learnt.get(name, ()))
             load.book.open(name, station.agenda(now), known)
-        load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
+        load.refills.extend(r for r in await self._store.refills.running() if r.panel in fresh)
         for panel in fresh:
-            load.planned.extend(await self._store.planned(panel))
+            load.planned.extend(await self._store.actions.planned(panel))
         return load
 
     def _exchange(self, old: Sequence[Station], new: Sequence[Station], load: _Load) -> None:

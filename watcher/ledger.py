@@ -101,7 +101,7 @@ class Ledger:
         """Track orders of which the panel has told without being asked to watch them."""
         found = [Order(panel=panel, id=i, submitted_at=now, progressed_at=now) for i in ids]
         async with self.hold([panel]):
-            for order in await self._store.track(found, now=now):
+            for order in await self._store.orders.track(found, now=now):
                 self._book.add(order, now + MIN_GAP)
 
     async def next_record(self) -> None:
@@ -186,7 +186,9 @@ class Ledger:
         self, transitions: Sequence[Transition], verdict: Verdict, now: float
     ) -> None:
         try:
-            planned = await self._store.record(transitions, verdict.firings, verdict.plans, now=now)
+            planned = await self._store.changes.record(
+                transitions, verdict.firings, verdict.plans, now=now
+            )
         except BaseException:
             self._judge.release(verdict)
             raise

@@ -66,7 +66,7 @@ class Survey:
                 began = self._clock()
         self._census = census
         self._tell_short()
-        self._sizes = self._store.sizes()
+        self._sizes = self._store.maintenance.sizes()
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
     def _tell_short(self) -> None:

@@ -99,7 +99,7 @@ async def test_a_write_that_fails_once_loses_nobody(method: str, error: Exceptio
         await house.run(7 * HOUR)
         assert failed == [method], "it was tried"
         await check_all_go_on(house)
-        open_refills = await house.daemon.store.open_refills()
+        open_refills = await house.daemon.store.refills.running()
         assert {task.id for task in open_refills} == set(house.station.refills._refills)
 
 
@@ -135,7 +135,7 @@ async def test_a_bug_in_acting_leaves_it_unresolved_and_sends_the_others(tmp_pat
     async with an_odd_house(tmp_path, broken, lone) as house:
         await house.track("1", "2", "3", "4")
         await house.run(120.0)
-        unsettled = await house.daemon.store.unsettled()
+        unsettled = await house.daemon.store.actions.unsettled()
         assert [(action.order, action.state.value) for action in unsettled] == [("1", "unresolved")]
         assert {"1", "2", "3"} <= set(house.panel.asked["refill"])
         assert forgotten(house.daemon, at_rest=True) == []

@@ -76,7 +76,7 @@ async def test_a_next_step_runs_at_start(tmp_path: Path, steps: Path) -> None:
         await tracked(store)
     (steps / f"{NEXT}_second.py").write_text(SECOND)
     async with opened(tmp_path) as store:
-        order = await store.order("p", "1")
+        order = await store.orders.get("p", "1")
         assert order is not None
         assert order.link == "gone"
     assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [(NEXT,)]

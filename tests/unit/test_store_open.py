@@ -43,10 +43,10 @@ async def test_makes_files_that_only_their_owner_reads(tmp_path: Path) -> None:
 async def test_finds_again_what_was_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        action = await store.plan(a_plan(), now=3.0)
+        action = await store.actions.plan(a_plan(), now=3.0)
     async with opened(tmp_path) as store:
         assert [order.id for order in await loaded(store)] == ["1", "2", "3"]
-        assert await store.action(action.id) == action
+        assert await store.actions.get(action.id) == action
 
 
 async def test_writes_on_one_connection_and_reads_on_others_that_can_not_write(
@@ -199,12 +199,12 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
 async def test_close_finishes_what_was_begun(tmp_path: Path) -> None:
     store = await Store.open(tmp_path / NAME, now=0.0)
     await tracked(store)
-    begun = asyncio.create_task(store.plan(a_plan(), now=1.0))
+    begun = asyncio.create_task(store.actions.plan(a_plan(), now=1.0))
     await asyncio.sleep(0)
     await store.close()
     action = await begun
     async with opened(tmp_path) as store:
-        assert await store.action(action.id) == action
+        assert await store.actions.get(action.id) == action
 
 
 async def test_a_cancelled_caller_tears_no_transaction(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ async def test_a_cancelled_caller_tears_no_transaction(tmp_path: Path) -> None:
             begun.cancel()
             await asyncio.gather(begun, return_exceptions=True)
         assert len(await tracked(store, 60, panel="after")) == 60
-        counts = {len((await store.orders(panel=f"p{t}", limit=99))[0]) for t in range(12)}
+        counts = {len((await store.orders.page(panel=f"p{t}", limit=99))[0]) for t in range(12)}
         assert counts <= {0, 50}
 
 

@@ -29,7 +29,7 @@ async def test_a_table_that_others_refer_to_is_built_anew(
     async with opened(tmp_path) as store:
         (order,) = await tracked(store)
         change = moved(order, remains=5)
-        await store.record([change], now=5.0)
+        await store.changes.record([change], now=5.0)
     steps = tmp_path / "migrations"
     shipped = Path(watcher.store.migrations.__file__).parent
     shutil.copytree(shipped, steps, ignore=shutil.ignore_patterns("__pycache__"))
@@ -44,7 +44,7 @@ async def test_a_table_that_others_refer_to_is_built_anew(
     monkeypatch.setattr(database, "migrate", from_steps)
     async with opened(tmp_path) as store:
         assert await loaded(store) == [change.after]
-        assert len(await store.history("p", "1")) == 1
+        assert len(await store.orders.history("p", "1")) == 1
     assert (
         "VARCHAR(4000)"
         in query(tmp_path / NAME, "SELECT sql FROM sqlite_master WHERE name = 'orders'")[0][0]

@@ -65,7 +65,7 @@ class Feed:
 
     def behind(self) -> int:
         """Changes that were not looked at yet, and orders whose events wait; 0: all is told."""
-        return self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+        return self._store.changes.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
 
     async def close(self) -> None:
         """End the connections; events under way fail, and are sent again after a start."""
@@ -79,14 +79,14 @@ class Feed:
     async def replay_since(self, at: float) -> None:
         """Tell of everything since then once more."""
         async with self._turn:
-            first = await self._store.first_change_since(at)
+            first = await self._store.history.first_change_since(at)
             if first is not None:
                 self.lanes.rewind(first - 1)
                 await self._save()
 
     async def replay_order(self, panel: str, order_id: str) -> None:
         """Tell of the order once more, from its first change on."""
-        order = await self._store.order(panel, order_id)
+        order = await self._store.orders.get(panel, order_id)
         if order is None:
             raise NotFound(f"order {order_id} at {panel} is not tracked")
         async with self._turn:
@@ -96,11 +96,11 @@ class Feed:
     async def replay_dead(self) -> int:
         """Tell once more of what was given up, and of its orders from there on; how many."""
         async with self._turn:
-            letters = await self._store.dead_events(self.target.name, _MOST_DEAD)
+            letters = await self._store.events.dead(self.target.name, _MOST_DEAD)
             for dead in letters:
                 self.lanes.hold(dead.key, dead.change, self._clock())
             await self._save()
-            await self._store.bury(self.target.name, [dead.change for dead in letters])
+            await self._store.events.bury(self.target.name, [dead.change for dead in letters])
             return len(letters)
 
     # --- telling ---
@@ -124,9 +124,9 @@ class Feed:
         """Tell of the next changes; those of orders that wait, wait with them."""
         if not self.lanes.may_read():
             return False
-        if not self._store.may_have_changes_after(self.lanes.cursor):
+        if not self._store.changes.may_have_changes_after(self.lanes.cursor):
             return False
-        events = await self._store.changes_after(self.lanes.cursor, _WAVE)
+        events = await self._store.history.changes_after(self.lanes.cursor, _WAVE)
         if not events:
             return False
         by_order: dict[int, list[OrderEvent]] = {}
@@ -143,7 +143,9 @@ class Feed:
         chains: dict[int, list[OrderEvent]] = {}
         after: dict[int, int | None] = {}
         for lane in due:
-            events = await self._store.changes_of(lane.key, lane.first, self.lanes.cursor, _CHAIN)
+            events = await self._store.history.changes_of(
+                lane.key, lane.first, self.lanes.cursor, _CHAIN
+            )
             chains[lane.key] = [event for event in events if self._wants(event)]
             after[lane.key] = events[-1].id + 1 if len(events) == _CHAIN else None
         for key in await self._tell_all(chains, room):
@@ -196,7 +198,7 @@ class Feed:
 
     async def _save(self) -> None:
         dead, cursor = list(self._dead), self.lanes.cursor
-        await self._store.save_lanes(self.target.name, self.lanes, dead)
+        await self._store.events.save_lanes(self.target.name, self.lanes, dead)
         del self._dead[: len(dead)]
         self._saved = cursor
 

@@ -62,10 +62,12 @@ class Outlets:
         lanes: Mapping[str, Lanes] = {}
         if notify:
             now = self._clock()
-            since = await self._store.know_targets([target.name for target in notify], now=now)
-            known = await self._store.known_troubles()
+            since = await self._store.outbox.know_targets(
+                [target.name for target in notify], now=now
+            )
+            known = await self._store.outbox.known_troubles()
         if events:
-            lanes = await self._store.open_lanes([target.name for target in events])
+            lanes = await self._store.events.open_lanes([target.name for target in events])
         return Prepared(notify, events, since, known, lanes)
 
     async def exchange(self, prepared: Prepared) -> None:
@@ -160,9 +162,9 @@ class Outlets:
 
     async def _forget(self, now: float) -> float:
         """Remove what concerns targets that are gone, and old messages; when to come again."""
-        await self._store.forget_targets(list(self.couriers))
-        await self._store.forget_event_targets(list(self.feeds))
-        await self._store.forget_messages(now - _KEPT)
+        await self._store.outbox.forget_targets(list(self.couriers))
+        await self._store.events.forget_targets(list(self.feeds))
+        await self._store.outbox.forget_messages(now - _KEPT)
         return now + _FORGET_EVERY
 
     def _on_queued(self, target: str) -> None:

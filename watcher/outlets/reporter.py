@@ -90,7 +90,7 @@ class Reporter:
         now: float,
     ) -> None:
         if known or gone or messages:
-            await self._store.keep_notices(known, gone, messages, now=now)
+            await self._store.outbox.keep_notices(known, gone, messages, now=now)
         for name, _ in messages:
             self._on_queued(name)
 
@@ -116,7 +116,7 @@ class Reporter:
     async def _lasting(self, low: dict[str, float], now: float) -> dict[str, float | None]:
         """How many seconds these balances last; spending is read anew when one has changed."""
         if not low.items() <= self._low.items():
-            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
+            self._spent = await self._store.balances.spendings(now)
         self._low = low
         none = Spent(0.0, 0.0)
         return {name: self._spent.get(name, none).lasts(balance) for name, balance in low.items()}
@@ -141,10 +141,10 @@ class Reporter:
         """
         if not wanted:
             return [], set()
-        moments = await self._store.moments(self._look_since, wanted)
+        moments = await self._store.recent.moments(self._look_since, wanted)
         lists = [moment for moment in moments if moment.service is not None]
         unseen = [moment for moment in lists if moment.trouble.key not in self._services_seen]
-        at_work = await self._store.open_services() if unseen else set()
+        at_work = await self._store.recent.open_services() if unseen else set()
         told = [moment for moment in unseen if moment.service in at_work]
         told += [moment for moment in moments if moment.service is None]
         return told, {moment.trouble.key for moment in lists}

@@ -66,7 +66,7 @@ class Finder:
         places = await self._refill_places(shop, texts)
         found: dict[Place, Refill] = {}
         for panel, ids in _by_panel(places.values()).items():
-            tasks = await self._store.refills_by_id(panel, ids)
+            tasks = await self._store.refills.by_id(panel, ids)
             own = await self._own(shop, panel, list({task.order for task in tasks}))
             found.update({(panel, task.id): task for task in tasks if task.order in own})
         return {text: found.get(places.get(text, ("", ""))) for text in texts}
@@ -80,7 +80,7 @@ class Finder:
         if not ids or (shop.panel is not None and not others):
             return [*ids]
         placers: defaultdict[str, set[str]] = defaultdict(set)
-        for order_id, key in await self._store.placers(panel, ids):
+        for order_id, key in await self._store.actions.placers(panel, ids):
             placers[order_id].add(_shop_in(key))
         if shop.panel is None:
             return [i for i in ids if shop.name in placers[i]]
@@ -106,7 +106,7 @@ class Finder:
 
     async def _actions(self, shop: Shop, texts: Sequence[str], kind: Kind) -> dict[str, Action]:
         numbers = {text: number for text in texts if (number := whole(text)) is not None}
-        actions = {a.id: a for a in await self._store.actions_by_id([*numbers.values()])}
+        actions = {a.id: a for a in await self._store.actions.by_id([*numbers.values()])}
         found = {text: actions[number] for text, number in numbers.items() if number in actions}
         return {
             text: action
@@ -131,7 +131,7 @@ class Finder:
         found = self._watched(panel, ids)
         missing = [order_id for order_id in ids if order_id not in found]
         if missing:  # closed, or archived, or never seen
-            closed = await self._store.orders_by_id(panel, missing)
+            closed = await self._store.orders.by_id(panel, missing)
             found.update({order.id: order for order in closed})
         return found
 
@@ -145,7 +145,7 @@ class Finder:
         """Return what the panel has told of orders that nobody tracks, as far as it has."""
         if not strange:
             return {}
-        archived = await self._store.archived(panel, strange)
+        archived = await self._store.archive.archived(panel, strange)
         faults: dict[str, Order | Fault] = dict.fromkeys(archived, Fault(ARCHIVED))
         ids, now = [i for i in strange if i not in archived], self._clock()
         pending: dict[str, Order | Fault] = {i: new_order(panel, i, now) for i in ids}

@@ -115,7 +115,7 @@ async def list_orders(backend: Backend, request: web.Request) -> tuple[int, Orde
             name: now - station.config.settings.stalled_after
             for name, station in backend.stations.items()
         }
-    orders, next_key = await backend.store.orders(
+    orders, next_key = await backend.store.orders.page(
         panel=request.query.get("panel") or None,
         status=one_of(request, "status", Status),
         problem=flag(request, "problem") or None,
@@ -131,18 +131,20 @@ async def list_orders(backend: Backend, request: web.Request) -> tuple[int, Orde
 async def show(backend: Backend, request: web.Request) -> tuple[int, OrderDetail]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     order = await backend.intake.order(panel, order_id)
-    history = await backend.store.history(panel, order_id)
-    actions, _ = await backend.store.actions(panel=panel, order=order_id, limit=1000)
+    history = await backend.store.orders.history(panel, order_id)
+    actions, _ = await backend.store.actions.page(panel=panel, order=order_id, limit=1000)
     prospect = backend.prospect(order)
     return 200, OrderDetail(
         state=backend.view(order),
         history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
         refills=[
             refill_view(refill, tells=backend.tells_of_refills(panel))
-            for refill in await backend.store.refills(panel, order_id)
+            for refill in await backend.store.refills.of_order(panel, order_id)
         ],
         actions=[action_view(action) for action in actions],
-        firings=[firing_view(firing) for firing in await backend.store.firings(panel, order_id)],
+        firings=[
+            firing_view(firing) for firing in await backend.store.firings.of_order(panel, order_id)
+        ],
         next_check=None if prospect is None else next_check_view(prospect),
     )
 

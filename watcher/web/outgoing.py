@@ -32,7 +32,7 @@ class NotDelivered(RequestError):
 
 
 async def list_notify(backend: Backend, request: web.Request) -> tuple[int, NotifyList]:
-    given_up = await backend.store.given_up()
+    given_up = await backend.store.outbox.given_up()
     couriers = backend.outlets.couriers.items()
     return 200, NotifyList([_notify_view(courier, given_up.get(n, 0)) for n, courier in couriers])
 
@@ -47,8 +47,8 @@ async def test_notify(backend: Backend, request: web.Request) -> tuple[int, Deli
 
 
 async def list_events(backend: Backend, request: web.Request) -> tuple[int, EventsList]:
-    newest = await backend.store.newest_change() if backend.outlets.feeds else 0
-    dead = await backend.store.count_dead_events()
+    newest = await backend.store.history.newest_change() if backend.outlets.feeds else 0
+    dead = await backend.store.events.count_dead()
     feeds = backend.outlets.feeds.values()
     return 200, EventsList(
         [_events_view(feed, newest, dead.get(feed.target.name, 0)) for feed in feeds]
@@ -57,7 +57,7 @@ async def list_events(backend: Backend, request: web.Request) -> tuple[int, Even
 
 async def list_dead(backend: Backend, request: web.Request) -> tuple[int, DeadList]:
     feed = backend.outlets.feed(request.match_info["name"])
-    dead = await backend.store.dead_events(feed.target.name, _MOST)
+    dead = await backend.store.events.dead(feed.target.name, _MOST)
     return 200, DeadList(
         [DeadView(one.change, one.panel, one.order, moment(one.at), one.error) for one in dead]
     )

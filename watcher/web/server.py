@@ -108,10 +108,10 @@ async def _send_backup(request: web.Request) -> web.StreamResponse:
     """A consistent copy of the database, made beside it and removed once sent."""
     backend = request.app[BACKEND]
     store = backend.store
-    await asyncio.to_thread(check_room, store.path.parent, sum(store.sizes()))
+    await asyncio.to_thread(check_room, store.path.parent, sum(store.maintenance.sizes()))
     with scratch(store.path) as directory:
         copy = Path(directory) / "watcher.db"
-        await store.backup(copy)
+        await store.maintenance.backup(copy)
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/octet-stream",

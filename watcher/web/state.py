@@ -57,7 +57,7 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
     views: list[ActionView] = []
     next_id = after or None
     while len(views) < limit:  # a few at a time: each may have 64 KB of parameters
-        some, next_id = await backend.store.actions(
+        some, next_id = await backend.store.actions.page(
             state=state, panel=panel, limit=min(_AT_ONCE, limit - len(views)), after=next_id
         )
         views += [listed_action(action) for action in some]
@@ -68,7 +68,7 @@ async def list_actions(backend: Backend, request: web.Request) -> tuple[int, Act
 
 async def show_action(backend: Backend, request: web.Request) -> tuple[int, ActionAnswer]:
     number = action_id(request)
-    action = await backend.store.action(number)
+    action = await backend.store.actions.get(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
     order = backend.book.order(action.panel, action.order or "")
@@ -103,7 +103,7 @@ async def retry(backend: Backend, request: web.Request) -> tuple[int, PanelAnswe
 async def list_services(backend: Backend, request: web.Request) -> tuple[int, ServiceList]:
     panel = request.match_info["panel"]
     backend.intake.check_panel(panel)
-    stored = await backend.store.services(panel)
+    stored = await backend.store.services.of_panel(panel)
     stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
     return 200, ServiceList([_service_view(backend, row) for row in stored])
 

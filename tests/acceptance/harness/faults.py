@@ -196,7 +196,9 @@ class Faults:
 
     async def _backup(self, fault: Fault) -> None:
         copy = self._stage.path.with_name(f"copy-{self.injected['backup']}.db")
-        await asyncio.gather(self._stage.daemon.store.backup(copy), return_exceptions=True)
+        await asyncio.gather(
+            self._stage.daemon.store.maintenance.backup(copy), return_exceptions=True
+        )
 
     # --- process ---
 

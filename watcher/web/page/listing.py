@@ -21,9 +21,7 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     backend = request.app[BACKEND]
     wanted = _wanted(request)
     looked_for, before = sought(backend, wanted), _cursor(request)
-    found = await backend.store.aside.read(
-        lambda look: look.find(looked_for, limit=A_PAGE, before=before)
-    )
+    found = await backend.store.search.find(looked_for, limit=A_PAGE, before=before)
     orders = [backend.view(backend.book.order(o.panel, o.id) or o) for o in found.orders]
     links = {(order.panel, order.id): order.link for order in found.orders}
     return {

@@ -74,7 +74,7 @@ class Live:
         """What left each account in the last 24 hours; up to a minute old."""
         if time.monotonic() - self._spent_at > _SPENT_FOR:
             now = self._backend.clock()
-            self._spent = await self._backend.store.aside.read(lambda look: look.spendings(now))
+            self._spent = await self._backend.store.balances.spendings(now)
             self._spent_at = time.monotonic()
         return self._spent
 
@@ -147,7 +147,7 @@ class Live:
             if began - self._made_at < FRESH_FOR:
                 return
             now = self._backend.clock()
-            last = await self._backend.store.aside.read(lambda look: look.glimpse(now))
+            last = await self._backend.store.recent.latest(now)
             self._overview = gather(self._backend, last, await self.spent())
             self._parts = parts(self._overview)
             self._made_at = time.monotonic()
@@ -160,9 +160,7 @@ class Live:
     async def _state_of(self, key: Key) -> str:
         """Another text whenever the order, or what is done about it, has changed."""
         panel, order_id = key
-        actions, _ = await self._backend.store.aside.read(
-            lambda look: look.actions(panel=panel, order=order_id, limit=5)
-        )
+        actions, _ = await self._backend.store.actions.page(panel=panel, order=order_id, limit=5)
         order = self._backend.book.order(panel, order_id)
         entry = self._backend.book.entry(panel, order_id)
         told = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])

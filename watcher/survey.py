@@ -93,6 +93,7 @@ class Survey:
         """What a scrape tells."""
         return DaemonState(
             revision=self._revision,
+            sqlite=self._store.maintenance.version,
             reload_ok=self.reload_ok,
             reload_at=self.reload_at,
             backup_at=self.backup_at,

@@ -100,7 +100,7 @@ class ModelDaemon(Daemon):
         self.opened.set()
         database: Any = self.store._db
         for engine in (database._readers, database._writer.engine):
-            engine.sync_engine._compiled_cache = COMPILED
+            engine._compiled_cache = COMPILED
         for owner, name in (
             (database, "read"),
             (database, "write"),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from watcher.lifecycle import observe
 from watcher.model import (
@@ -91,8 +91,8 @@ def outcome(action: Action, state: ActionState, result: str | None = None) -> Ou
 async def sql(store: Store, statement: str) -> Any:
     """Run it on the writing connection, as no caller could; the first value that it gives."""
 
-    async def work(connection: AsyncConnection) -> Any:
-        result = await connection.exec_driver_sql(statement)
+    def work(connection: Connection) -> Any:
+        result = connection.exec_driver_sql(statement)
         return result.scalar() if result.returns_rows else None
 
     return await store._db.write("test", work)

@@ -31,6 +31,7 @@ from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
 from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
 from watcher.store import Store
+from watcher.store.archive import Archive
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -216,7 +217,7 @@ async def test_a_crash_before_the_removal_archives_twice_and_loses_nothing(
             raise StoreError("the disk went away")
 
         with monkeypatch.context() as broken, capture_logs() as logs:
-            broken.setattr(Store.archive, "remove", crash)
+            broken.setattr(Archive, "remove", crash)
             task = made(store)
             assert await task.run_once(NOW) == NOW + RETRY_AFTER
             await task.run_once(NOW + 1)
@@ -328,13 +329,13 @@ async def test_many_go_in_several_runs_and_small_transactions(
 ) -> None:
     monkeypatch.setattr(retention, "MOST_AT_ONCE", 2000)
     sizes: list[int] = []
-    remove = Store.archive.remove
+    remove = Archive.remove
 
-    async def noted(store: Store, retired: Any, at: float, *, now: float) -> int:
+    async def noted(archive: Archive, retired: Any, at: float, *, now: float) -> int:
         sizes.append(len(retired))
-        return await remove(store, retired, at, now=now)
+        return await remove(archive, retired, at, now=now)
 
-    monkeypatch.setattr(Store.archive, "remove", noted)
+    monkeypatch.setattr(Archive, "remove", noted)
     async with opened(tmp_path) as store:
         await closed(store, 3000)
         task = made(store)

@@ -223,6 +223,7 @@ def a_panel(name: str, **fields: object) -> PanelState:
 def a_state(panels: int) -> DaemonState:
     return DaemonState(
         revision="r",
+        sqlite="3",
         reload_ok=True,
         reload_at=1.75e9,
         backup_at=0.0,

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from tests.unit.store_kit import a_firing, an_order, moved, opened, sql
 from watcher.errors import StoreError
 from watcher.model import Balance, Order, Phase, Service, Status
-from watcher.store import Store, finding
-from watcher.store.finding import Sought
+from watcher.store import Store, search
+from watcher.store.search import Sought
 
 STATUSES = (Status.PENDING, Status.IN_PROGRESS, Status.PARTIAL, Status.CANCELED)
 
@@ -38,7 +37,7 @@ async def stocked(store: Store, count: int = 60) -> list[Order]:
 
 async def find(
     store: Store, *, limit: int = 50, before: int | None = None, **wanted: Any
-) -> finding.Found:
+) -> search.Found:
     return await store.search.find(Sought(**wanted), limit=limit, before=before)
 
 
@@ -94,7 +93,7 @@ CASES = {
 async def test_what_fits_is_found_however_little_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, looked_at: int
 ):
-    monkeypatch.setattr(finding, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(search, "_LOOKED_AT", looked_at)
     wanted, fits = CASES[case]
     async with opened(tmp_path) as store:
         known = await stocked(store)
@@ -102,8 +101,8 @@ async def test_what_fits_is_found_however_little_is_looked_at(
 
 
 async def test_what_is_looked_at_is_bounded_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(finding, "_LOOKED_AT", 10)
-    monkeypatch.setattr(finding, "MOST_MATCHES", 5)
+    monkeypatch.setattr(search, "_LOOKED_AT", 10)
+    monkeypatch.setattr(search, "MOST_MATCHES", 5)
     async with opened(tmp_path) as store:
         await stocked(store)
         none = await find(store, status=Status.COMPLETED)
@@ -120,32 +119,20 @@ async def test_reading_ends_with_the_store(tmp_path: Path):
     await stocked(store)
     begun, go_on = threading.Event(), threading.Event()
 
-    async def slow(look: Any) -> int:
+    def slow(connection: Any) -> int:
         begun.set()
         go_on.wait(30.0)
-        return len((await look.find(Sought())).orders)
+        return connection.exec_driver_sql("SELECT count(*) FROM orders").scalar()
 
-    reading = asyncio.create_task(store.aside.read(slow))
+    reading = asyncio.create_task(store._db.read("test", slow))
     await asyncio.to_thread(begun.wait)
     closing = asyncio.create_task(store.close())
     go_on.set()
     await closing
-    assert await reading == 50
+    assert await reading == 60
     with pytest.raises(StoreError):
         await find(store)
-    assert not [t for t in threading.enumerate() if t.name.startswith("watcher-aside")]
-
-
-async def test_what_is_read_aside_writes_nothing_and_waits_for_nothing(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        with pytest.raises(StoreError):
-            await store.aside.read(lambda look: look._db.read("x", _written))
-        with pytest.raises(RuntimeError):
-            await store.aside.read(lambda look: asyncio.sleep(0))
-
-
-async def _written(connection: Any) -> None:
-    await connection.execute(text("DELETE FROM orders"))
+    assert not [t for t in threading.enumerate() if t.name.startswith("watcher-")]
 
 
 async def test_a_changed_status_is_found_anew(tmp_path: Path):
@@ -169,7 +156,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
 async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
     async with opened(tmp_path) as store:
         await stocked(store)
-        walk = finding._walk(Sought(**wanted), store._panel("a"))
+        walk = search._walk(Sought(**wanted), store.search._panel("a"))
         told = str(walk.compile(compile_kwargs={"literal_binds": True}))
         plan = await store._db.read(
             "test",
@@ -179,8 +166,8 @@ async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
         assert "TEMP B-TREE" not in plan
 
 
-async def _plan(connection: Any, statement: str) -> str:
-    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+def _plan(connection: Any, statement: str) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
     return " ".join(row[3] for row in rows)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.unit.store_kit import NAME, a_plan, child, loaded, opened, query, sql, tracked
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreNewer
-from watcher.store import Store, database
+from watcher.store import Store, sqlite
 
 HOLD = """
 import sqlite3, sys
@@ -77,7 +77,7 @@ async def test_a_second_store_on_the_file_is_refused(tmp_path: Path) -> None:
 async def test_the_lock_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     script = """
 import asyncio, pathlib, sys
-from watcher.store import Store, database
+from watcher.store import Store, sqlite
 async def main():
     await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
     print("open", flush=True)
@@ -183,7 +183,7 @@ async def test_nothing_is_left_open_after_a_failed_start(tmp_path: Path) -> None
 async def test_a_file_system_without_a_write_ahead_log_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database._WRITING, "journal_mode", "MEMORY")
+    monkeypatch.setitem(sqlite.WRITING, "journal_mode", "MEMORY")
     with pytest.raises(StoreError, match="no write-ahead log"):
         await Store.open(tmp_path / NAME, now=0.0)
 

@@ -20,8 +20,8 @@ from watcher.model import Order, Phase, Status
 from watcher.records.asked import Asked
 from watcher.store import Store
 from watcher.store import orders as orders_module
+from watcher.store.dialect import Money, money_text
 from watcher.store.order_rows import OrderReader
-from watcher.store.schema import Money, money_text
 
 FULL: dict[str, Any] = {
     "service": "7",
@@ -263,7 +263,7 @@ async def test_a_stalled_order_is_listed_from_the_file_alone(tmp_path: Path) -> 
     await tracked(store, 2)
     await store.close()
     async with opened(tmp_path) as again:
-        found, _ = await again.orders(progressed_before={"p": 2.0})
+        found, _ = await again.orders.page(progressed_before={"p": 2.0})
         assert [order.id for order in found] == ["1", "2"]
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -204,17 +205,17 @@ async def test_it_runs_by_the_hour_and_looks_through_all_once_a_day(tmp_path: Pa
             calls.append("cut")
             return 0
 
-        async def purge(self, now: float, **settings: Any) -> dict[str, int]:
+        async def run(self, now: float, **settings: Any) -> dict[str, int]:
             if self.fails:
                 raise StoreError("no")
             calls.append("purge")
             return {}
 
-    store = Told()
-    retention = Retention(store=store, settings=Daemon)  # type: ignore[arg-type]
-    store.fails = True
+    purge = Told()
+    retention = Retention(store=SimpleNamespace(purge=purge), settings=Daemon)  # type: ignore[arg-type]
+    purge.fails = True
     assert await retention.purge(NOW) == NOW + RETRY_AFTER
-    store.fails = False
+    purge.fails = False
     for _ in range(48):
         assert await retention.purge(NOW) == NOW + PURGE_EVERY
     assert calls.count("purge") == 2

@@ -1,7 +1,6 @@
 """The gauges that tell the daemon's state."""
 
 import platform
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -52,6 +51,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """All that is told by gauges."""
 
     revision: str
+    sqlite: str  # its version
     reload_ok: bool
     reload_at: float
     backup_at: float
@@ -76,7 +76,7 @@ def told(state: DaemonState) -> Iterator[Family]:
 
 
 def _daemon(state: DaemonState) -> Iterator[Family]:
-    versions = (platform.python_version(), sqlite3.sqlite_version)
+    versions = (platform.python_version(), state.sqlite)
     yield _gauge(
         "build_info",
         "Constant 1; build and runtime versions as labels.",

@@ -8,8 +8,9 @@ import msgspec
 from watcher.config import NotifyTarget
 from watcher.judge import Judge
 from watcher.outlets.troubles import found, is_low
-from watcher.store import Moment, Spent, Store
+from watcher.store import Spent, Store
 from watcher.survey import Survey
+from watcher.telling.moments import Moment
 from watcher.telling.notices import MOMENTS, REFUSES, Event, Known, Notice, Trouble, Watch
 from watcher.wording import counted
 
@@ -156,7 +157,8 @@ def _tells(target: NotifyTarget, moment: Moment) -> bool:
     What a panel does not owe it refuses: of a rule that leaves that to the panel one hears only
     where somebody has asked for it.
     """
-    return target.on_rules_refusals or moment.rule is None
+    is_refusal = moment.event is Event.REFILL_REJECTED and moment.rule is not None
+    return target.on_rules_refusals or not is_refusal
 
 
 def _changed(before: Watch, after: Watch) -> Iterator[Known]:

@@ -48,9 +48,9 @@ class Balances(Part):
 
         return await self._db.write("save_balance", work)
 
-    async def since(self, panel: str, at: float) -> list[tuple[float, Balance]]:
+    async def since(self, panel: str, since: float) -> list[tuple[float, Balance]]:
         """Return the panel's balances since then, oldest first, each with when it came."""
-        statement = _BALANCE.where(balances.c.panel == self._panel(panel), balances.c.at >= at)
+        statement = _BALANCE.where(balances.c.panel == self._panel(panel), balances.c.at >= since)
         return await self._read(
             "balances",
             statement.order_by(balances.c.id),

@@ -1,6 +1,6 @@
 """How often actions were claimed, to tell an older database by: see `watcher.store.seen`."""
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, case, select
 
 from watcher.store.dialect import upsert
 from watcher.store.schema import counters
@@ -16,7 +16,7 @@ def counted(connection: Connection) -> int:
 
 def count(connection: Connection) -> int:
     """Count one more; return how many there are now."""
-    one_more = update(counters).where(_MINE).values(value=counters.c.value + 1)
+    one_more = upsert(counters, {"value": counters.c.value + 1}).values(name=_CLAIMS, value=1)
     return int(connection.execute(one_more.returning(counters.c.value)).scalar_one())
 
 

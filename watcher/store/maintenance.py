@@ -7,11 +7,13 @@ from watcher.errors import StoreCorrupt
 from watcher.store.database import Database
 from watcher.store.files import copy_database, size_of
 from watcher.store.part import Part
-from watcher.store.sqlite import is_sound, touch
+from watcher.store.sqlite import VERSION, is_sound, touch
 
 
 class Maintenance(Part):
     """What is done with the file as a whole."""
+
+    version = VERSION  # of the database's engine
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

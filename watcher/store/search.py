@@ -71,7 +71,7 @@ class Search(Part):
         """Return the keys of all that can fit, newest first, and the statement's parameters."""
         values: dict[str, str] = {}
         if sought.keys is not None:
-            values["keys"] = msgspec.json.encode(sought.keys).decode()
+            values["keys"] = msgspec.json.encode(list(sought.keys)).decode()
         if sought.text:
             matches = self._matches(sought).subquery()
             walk = _newest(select(matches.c.key))
@@ -118,6 +118,8 @@ class Search(Part):
         )
         for condition in self._conditions(sought):
             joined = joined.where(condition)
+        if sought.text:  # SQLite goes by another table where it finds few candidates
+            joined = joined.order_by(looked.c.key.desc())
         return joined.limit(limit + 1)
 
     def _conditions(self, sought: Sought) -> list[Any]:

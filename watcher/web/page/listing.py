@@ -6,7 +6,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError
 from watcher.model import Phase, Status
-from watcher.store.finding import Found, Sought
+from watcher.store.search import Found, Sought
 from watcher.web.backend import BACKEND, Backend, flag, one_of
 from watcher.web.page.live import Live
 from watcher.web.page.look import query

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import StoreError
-from watcher.store.glance import Spent
+from watcher.store import Spent
 from watcher.web.backend import Backend
 from watcher.web.page.overview import Overview, gather, parts
 from watcher.web.rate import Seats

@@ -1,12 +1,12 @@
 """The page of one order: where it stands, what it went through, and what can be done."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
-from watcher.store.aside import Look
 from watcher.web.backend import BACKEND, Backend
 from watcher.web.page.charts import course
 from watcher.web.page.live import Live
@@ -23,17 +23,14 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     backend.intake.check_panel(panel)
 
-    async def read(look: Look) -> tuple[Any, ...]:
-        actions, _ = await look.actions(panel=panel, order=order_id, limit=100)
-        return (
-            await look.order(panel, order_id),
-            await look.history(panel, order_id),
-            actions,
-            await look.refills(panel, order_id),
-            await look.firings(panel, order_id),
-        )
-
-    order, history, actions, refills, firings = await backend.store.aside.read(read)
+    store = backend.store
+    order, history, (actions, _), refills, firings = await asyncio.gather(
+        store.orders.get(panel, order_id),
+        store.orders.history(panel, order_id),
+        store.actions.page(panel=panel, order=order_id, limit=100),
+        store.refills.of_order(panel, order_id),
+        store.firings.of_order(panel, order_id),
+    )
     if order is None:
         order = await backend.intake.order(panel, order_id)  # says where it is instead
     now = backend.clock()

@@ -8,7 +8,8 @@ import msgspec
 
 from watcher.cadence import Prospect
 from watcher.panels.health import HealthState
-from watcher.store.glance import Fired, Glimpse, Spent
+from watcher.store import Spent
+from watcher.store.recent import FiringCounts, Latest
 from watcher.web.backend import Backend
 from watcher.web.page import look
 from watcher.web.shapes import PanelView, RuleView
@@ -55,7 +56,7 @@ class Acted(msgspec.Struct, frozen=True):
     """A rule and its last 24 hours."""
 
     view: RuleView
-    fired: Fired
+    fired: FiringCounts
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +67,15 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     accounts: list[Account]
     checks: list[Check]
     rules: list[Acted]
-    last: Glimpse
+    last: Latest
     watched: int
 
 
-def gather(backend: Backend, last: Glimpse, spent: Mapping[str, Spent]) -> Overview:
+def gather(backend: Backend, last: Latest, spent: Mapping[str, Spent]) -> Overview:
     """What is known now; `spent` may be a minute old."""
     now = backend.clock()
     found = accounts(backend, spent)
-    rules = [Acted(view, last.fired.get(view.name, Fired())) for view in rule_views(backend)]
+    rules = [Acted(view, last.fired.get(view.name, FiringCounts())) for view in rule_views(backend)]
     return Overview(
         now=now,
         needs=list(needs(backend, found, [rule.view for rule in rules])),

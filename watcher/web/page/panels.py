@@ -1,11 +1,12 @@
 """The pages of panels: their money over time, and their price lists."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.store.aside import Look
+from watcher.store import ServiceChange, Store
 from watcher.web.backend import BACKEND
 from watcher.web.page.charts import steps
 from watcher.web.page.live import Live
@@ -28,17 +29,12 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
     backend.intake.check_panel(panel)
     words, skip = request.query.get("q", "").strip()[:200], _skip(request)
     now = backend.clock()
-
-    async def read(look: Look) -> tuple[Any, ...]:
-        changes = await look.service_changes(panel, limit=20)
-        return (
-            changes,
-            await look.price_list(panel, words, limit=A_PAGE, skip=skip),
-            await look.service_names(panel, [change.service for change in changes]),
-            [(at, float(b.amount)) for at, b in await look.balances(panel, now - _DRAWN)],
-        )
-
-    changes, (listed, count), names, points = await backend.store.aside.read(read)
+    (changes, names), (listed, count), balances = await asyncio.gather(
+        _changes(backend.store, panel),
+        backend.store.services.search(panel, words, limit=A_PAGE, skip=skip),
+        backend.store.balances.since(panel, now - _DRAWN),
+    )
+    points = [(at, float(balance.amount)) for at, balance in balances]
     account = next(a for a in accounts(backend, await live.spent()) if a.view.panel == panel)
     url = panel_url(panel)
     return {
@@ -55,6 +51,12 @@ async def show(request: web.Request, live: Live) -> dict[str, Any]:
         "changes": changes,
         "names": names,
     }
+
+
+async def _changes(store: Store, panel: str) -> tuple[list[ServiceChange], dict[str, str]]:
+    """Return the last changes in the price list, and the names of their services."""
+    changes = await store.services.changes(panel, limit=20)
+    return changes, await store.services.names(panel, [change.service for change in changes])
 
 
 def _skip(request: web.Request) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ async def test_no_empty_database_is_made_where_one_was_removed(tmp_path: Path) -
     async with opened(directory) as store:
         await tracked(store)
         (directory / NAME).rename(directory / "away")
-        many = (store._db.read("test", lambda c: asyncio.sleep(0.01)) for _ in range(4))
+        many = (store._db.read("test", lambda c: time.sleep(0.1)) for _ in range(6))
         found = await asyncio.gather(*many, return_exceptions=True)
         assert any(isinstance(one, StoreError) for one in found), "new connections find no file"
         assert not (directory / NAME).exists()

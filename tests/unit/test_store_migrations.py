@@ -111,6 +111,8 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
 
 
 async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path) -> None:
+    async with opened(tmp_path):
+        pass
     (steps / f"{NEXT}_second.py").write_text(SECOND)
     third = (
         SECOND.replace(f'"{NEXT}", "{LAST}"', f'"{AFTER}", "{NEXT}"')

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.store_kit import NAME, child, loaded, moved, opened, query, sql, tracked
 from watcher.errors import Conflict, StoreError, StoreFull
 from watcher.store import Store
+from watcher.store.database import Database, ignore
 
 LIMITED = """
 import asyncio, pathlib, resource, sys
@@ -42,9 +43,10 @@ async def test_a_backup_is_a_whole_store(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
         needs_no_log = (tmp_path / "copy.db").read_bytes()[18:20] == b"\1\1"
         assert needs_no_log, "it could not be read from a medium that can't be written"
-        copy = await Store.open(tmp_path / "copy.db", now=0.0, disowning=True)
+        options = {"now": 0.0, "observe": ignore, "busy_timeout": 5.0, "disowning": True}
+        copy = Store(await Database.open(tmp_path / "copy.db", **options))
         assert await loaded(copy) == expected
-        assert await copy.quick_check()
+        assert await copy.maintenance.quick_check()
         await copy.close()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 

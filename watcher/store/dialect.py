@@ -91,6 +91,11 @@ def json_list(*columns: ColumnElement[Any]) -> ColumnElement[str]:
     return func.json_array(*columns)
 
 
+def json_rows(value: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the column's values in all rows as the text of a JSON list."""
+    return func.json_group_array(value)
+
+
 def given_keys(parameter: str) -> Select[int]:
     """Return one row (`key`) for each number in the parameter, which is a JSON list."""
     keys: BindParameter[Any] = bindparam(parameter)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, case, func, or_, select
+from sqlalchemy import Connection, Select, case, or_, select
 
 from watcher.model import Order, Phase, Status
-from watcher.store.dialect import given_keys
+from watcher.store.dialect import given_keys, json_rows
 from watcher.store.order_rows import COLUMNS, OrderReader
 from watcher.store.part import Part
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
@@ -19,6 +19,7 @@ from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_sta
 MOST_MATCHES = 2000  # of a text that are looked at
 _LOOKED_AT = 20_000  # orders, for a page
 _LAST = "\U0010ffff"  # sorts behind all that a text can go on with
+_GIVEN = given_keys("keys")
 _BEGINNINGS = ("", "https://", "https://www.", "http://", "http://www.")
 
 
@@ -60,52 +61,43 @@ class Search(Part):
         """A page of the orders that fit, older than the one with the key `before`."""
 
         def work(connection: Connection) -> Found:
-            walk, values = self._candidates(sought, before)
-            found = self._page(connection, sought, walk, values, limit)
-            cut = bool(sought.text) and self._is_cut(connection, sought)
+            keys, cut = sought.keys, False
+            if sought.text:
+                matches = _keys(connection, self._matches(sought))
+                given = None if keys is None else set(keys)
+                keys = [key for key in matches if given is None or key in given]
+                cut = len(matches) >= MOST_MATCHES
+            found = self._page(connection, sought, keys, limit, before)
             return msgspec.structs.replace(found, cut=cut)
 
         return await self._db.read("find", work)
-
-    def _candidates(self, sought: Sought, before: int | None) -> tuple[Select[Any], dict[str, str]]:
-        """Return the keys of all that can fit, newest first, and the statement's parameters."""
-        values: dict[str, str] = {}
-        if sought.keys is not None:
-            values["keys"] = msgspec.json.encode(list(sought.keys)).decode()
-        if sought.text:
-            matches = self._matches(sought).subquery()
-            walk = _newest(select(matches.c.key))
-            if sought.keys is not None:
-                walk = walk.where(matches.c.key.in_(given_keys("keys")))
-        elif sought.keys is not None:
-            given = given_keys("keys").subquery()
-            walk = _newest(select(given.c.key))
-        else:
-            walk = _walk(sought, self._panel(sought.panel or ""))
-        if before is not None:
-            walk = walk.where(walk.selected_columns[0] < before)
-        return walk, values
 
     def _page(
         self,
         connection: Connection,
         sought: Sought,
-        walk: Select[Any],
-        values: dict[str, str],
+        keys: Sequence[int] | None,
         limit: int,
+        before: int | None,
     ) -> Found:
+        if keys is None:
+            walk, end = _walk(sought, self._panel(sought.panel or "")), None
+            if before is not None:
+                walk = walk.where(walk.selected_columns[0] < before)
+            values: dict[str, Any] = {}
+        else:
+            left = sorted((key for key in keys if before is None or key < before), reverse=True)
+            end = left[_LOOKED_AT - 1] if len(left) > _LOOKED_AT else None
+            walk = _GIVEN
+            values = {"keys": msgspec.json.encode(left[:_LOOKED_AT]).decode()}
         rows = connection.execute(self._filtered(sought, walk, limit), values).all()
         found = OrderReader(self._db.panels.names).read(rows)
         found.sort(key=lambda order: -order.key)
         if len(found) > limit:
             return Found(found[:limit], found[limit - 1].key)
-        end = connection.execute(walk.limit(1).offset(_LOOKED_AT - 1), values).scalar()
+        if keys is None:
+            end = connection.execute(walk.limit(1).offset(_LOOKED_AT - 1)).scalar()
         return Found(found, end, stopped=end is not None)
-
-    def _is_cut(self, connection: Connection, sought: Sought) -> bool:
-        """Return whether the text fits more orders than are looked at."""
-        count = select(func.count()).select_from(self._matches(sought).subquery())
-        return bool(connection.execute(count).scalar_one() >= MOST_MATCHES)
 
     def _filtered(self, sought: Sought, walk: Select[Any], limit: int) -> Select[Any]:
         """Those on the walk that fit: SQLite takes the tables in this order, and stops early."""
@@ -118,8 +110,6 @@ class Search(Part):
         )
         for condition in self._conditions(sought):
             joined = joined.where(condition)
-        if sought.text:  # SQLite goes by another table where it finds few candidates
-            joined = joined.order_by(looked.c.key.desc())
         return joined.limit(limit + 1)
 
     def _conditions(self, sought: Sought) -> list[Any]:
@@ -161,6 +151,12 @@ class Search(Part):
         parts = [part.limit(MOST_MATCHES).subquery() for part in (by_id, by_service)]
         both = select(parts[0].c.key).union(select(parts[1].c.key)).subquery()
         return select(both.c.key)
+
+
+def _keys(connection: Connection, found: Select[Any]) -> list[int]:
+    """Return the keys, read in one row: with each the thread waits for the daemon's loop."""
+    text = connection.execute(select(json_rows(found.subquery().c.key))).scalar_one()
+    return msgspec.json.decode(text, type=list[int])
 
 
 def _walk(sought: Sought, panel: int) -> Select[Any]:

@@ -16,7 +16,9 @@ from watcher.store.schema import metadata, panels, services
 
 HOME = Path(watcher.__file__).parent
 KNOW = {"store/sqlite.py", "store/dialect.py"}
-ONLY_THERE = re.compile(r"PRAGMA|sqlite_master|BEGIN IMMEDIATE|OR REPLACE|OR IGNORE|json_each|json_group|json_array")
+ONLY_THERE = re.compile(
+    r"PRAGMA|sqlite_master|BEGIN IMMEDIATE|OR REPLACE|OR IGNORE|json_each|json_group|json_array"
+)
 DIALECTS: list[Dialect] = [sqlite.dialect(), postgresql.dialect()]
 PARTIAL = {
     "order_states_not_closed",

@@ -79,20 +79,11 @@ class Database:
         """
         path = await asyncio.to_thread(path.resolve)
         with translated(path), ExitStack() as resources:
-            held = Held.take(path, now)
-            resources.callback(held.close)
-            is_new = await asyncio.to_thread(
-                _inspect, path, held, busy_timeout, disowning=disowning
+            connecting = asyncio.to_thread(
+                _connect, resources, path, now, busy_timeout, disowning=disowning
             )
-            writing = writing_engine(path, busy_timeout)
-            resources.callback(writing.dispose)
-            reading = reading_engine(path, busy_timeout, _READERS)
-            resources.callback(reading.dispose)
-            writer = await asyncio.to_thread(writing.connect)
-            resources.callback(writer.close)
-            await asyncio.to_thread(migrate, writer, path)
-            held.know_sides()
-            database = cls(path, held, writer, reading, observe)
+            is_new, held, writer, readers = await _to_its_end(connecting)
+            database = cls(path, held, writer, readers, observe)
             resources.callback(database.seen.close)
             for threads in database._threads.values():
                 resources.callback(threads.shutdown)
@@ -223,6 +214,33 @@ class Database:
         for table in metadata.sorted_tables:
             last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
             connection.execute(last)
+
+
+def _connect(
+    resources: ExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
+) -> tuple[bool, Held, Connection, Engine]:
+    """Return whether the file is new, its locks, the connection that writes, those that read."""
+    held = Held.take(path, now)
+    resources.callback(held.close)
+    is_new = _inspect(path, held, busy_timeout, disowning=disowning)
+    writing = writing_engine(path, busy_timeout)
+    resources.callback(writing.dispose)
+    readers = reading_engine(path, busy_timeout, _READERS)
+    resources.callback(readers.dispose)
+    writer = resources.enter_context(writing.connect())
+    migrate(writer, path)
+    held.know_sides()
+    return is_new, held, writer, readers
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:

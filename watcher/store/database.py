@@ -60,7 +60,7 @@ class Database:
             "read": ThreadPoolExecutor(_READERS, "watcher-read"),
         }
         self._resources = ExitStack()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     @classmethod
@@ -116,7 +116,8 @@ class Database:
     async def read(self, operation: str, work: Work[T]) -> T:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
-            return await asyncio.shield(self.spawn(self._in_thread("read", self._read, work)))
+            # Without a task of its own: each takes turns of a loop that may be busy.
+            return await self._in_thread("read", self._read, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in one transaction of its own; it is committed when this returns."""
@@ -138,8 +139,7 @@ class Database:
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run it as a task that `close` waits for."""
         task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._awaited(task)
         return task
 
     @contextmanager
@@ -160,9 +160,16 @@ class Database:
         finally:
             self._observe(operation, time.perf_counter() - started, failed)
 
-    async def _in_thread(self, threads: str, run: Callable[[Work[T]], T], work: Work[T]) -> T:
+    def _in_thread(
+        self, threads: str, run: Callable[[Work[T]], T], work: Work[T]
+    ) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[threads], run, work)
+        return self._awaited(loop.run_in_executor(self._threads[threads], run, work))
+
+    def _awaited(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        self._tasks.add(future)
+        future.add_done_callback(self._tasks.discard)
+        return future
 
     def _read(self, work: Work[T]) -> T:
         with self._readers.connect() as connection:

@@ -28,24 +28,31 @@ when = "order.status == 'completed'"
 every = "1h"
 """
 WRITES = (
-    "record",
-    "record_refills",
-    "claim",
-    "settle",
-    "save_balance",
-    "save_services",
-    "save_rate",
-    "save_learnt",
-    "save_asked",
+    "changes.record",
+    "refills.save",
+    "actions.claim",
+    "actions.settle",
+    "balances.save",
+    "services.save",
+    "schedule.save_rate",
+    "schedule.save_learnt",
+    "schedule.save_asked",
 )
 
 
-EARLY = ("claim", "settle", "save_rate")  # written in the first minutes, if at all
+# Written in the first minutes, if at all.
+EARLY = ("actions.claim", "actions.settle", "schedule.save_rate")
+    "actions.claim",
+    "actions.settle",
+    "schedule.save_rate",
+)  # written in the first minutes, if at all
 
 
 def fails_once(house: OddHouse, method: str, error: Exception) -> list[str]:
     """Let the store's method fail the next time; what is returned holds its name from then on."""
-    plain, failed = getattr(house.daemon.store, method), []
+    part, _, name = method.partition(".")
+    owner = getattr(house.daemon.store, part)
+    plain, failed = getattr(owner, name), []
 
     async def once(*args: Any, **more: Any) -> Any:
         if not failed:
@@ -53,7 +60,7 @@ def fails_once(house: OddHouse, method: str, error: Exception) -> list[str]:
             raise error
         return await plain(*args, **more)
 
-    setattr(house.daemon.store, method, once)
+    setattr(owner, name, once)
     return failed
 
 
@@ -145,10 +152,10 @@ async def test_a_bug_in_acting_leaves_it_unresolved_and_sends_the_others(tmp_pat
 async def test_a_verdict_that_was_not_recorded_is_given_back(error: Exception, tmp_path: Path):
     """By the ledger itself: the commit fails, and then the order can be acted on again."""
     async with an_odd_house(tmp_path, usual, CONFIG.replace("1h", "24h")) as house:
-        failed = fails_once(house, "record", error)
+        failed = fails_once(house, "changes.record", error)
         await house.track("1", "2", "3", "4")
         await house.run(1.0)
-        assert failed == ["record"]
+        assert failed == ["changes.record"]
         assert house.panel.requests["refill"] == [], "nothing is sent that is not on record"
         decided = house.daemon.judge._open_actions
         assert not decided, "and nothing stays reserved for it"

@@ -93,3 +93,24 @@ class RetryLane(msgspec.Struct, frozen=True):
     attempts: int = 0
     next_at: float = 0.0
     error: str | None = None
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened. `number` is that of its row, `text` what the panel or rule said.
+
+    `rule` is the one that fired, or that asked for a refill which was refused. `service` (panel,
+    id) names the one whose entry in the price list has changed, `name` is what it is called.
+    """
+
+    event: AlertKind
+    panel: str
+    at: float
+    number: int
+    text: str | None = None
+    order: str | None = None
+    refill: str | None = None
+    rule: str | None = None
+    service: tuple[str, str] | None = None
+    name: str = ""
+    old: str | None = None
+    new: str | None = None

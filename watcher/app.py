@@ -153,7 +153,7 @@ class Daemon:
     # --- building ---
 
     async def _build(self, now: float) -> None:
-        unresolved = await self.store.recover()
+        unresolved = await self.store.actions.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
         self._health = DaemonHealth(

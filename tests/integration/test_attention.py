@@ -158,7 +158,7 @@ async def test_each_fact_comes_from_its_owner(tmp_path: Path, monkeypatch: pytes
         good = house.path.read_text()
         house.path.write_text("nonsense")
         await house.daemon.reload()
-        monkeypatch.setattr(house.daemon.store, "quick_check", damaged)
+        monkeypatch.setattr(house.daemon.store.maintenance, "quick_check", damaged)
         house.schedule.wake("integrity")
         await house.run(60.0)
         assert await kinds() == ["database_damaged", "database_failing", "config_refused"]

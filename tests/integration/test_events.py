@@ -225,7 +225,7 @@ async def test_what_could_not_be_recorded_is_told_again_after_a_crash(
         async def full(*args: object) -> None:
             raise StoreFull
 
-        monkeypatch.setattr(house.daemon.store, "save_lanes", full)
+        monkeypatch.setattr(house.daemon.store.events, "save_lanes", full)
         (order,) = await house.place(1, fate=STEADY, quantity=100)
         with pytest.raises(StoreFull):
             await house.run(20 * MINUTE)

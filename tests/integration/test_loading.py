@@ -202,7 +202,7 @@ async def test_a_damaged_database_ends_the_daemon(tmp_path: Path, monkeypatch: p
         async def damaged(*_: object, **__: object) -> None:
             raise StoreCorrupt("a page is damaged")
 
-        monkeypatch.setattr(house.daemon.store, "load", damaged)
+        monkeypatch.setattr(house.daemon.store.orders, "load", damaged)
         with pytest.raises(StoreCorrupt):
             await house.schedule.run_task("load")
         assert [str(error) for error in told] == ["a page is damaged"]

@@ -293,7 +293,7 @@ async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
     async with a_receiver() as receiver, opened(tmp_path) as store:
         receiver.status = 500
         queued = [("phone", [AlertNotice(trouble, AlertStage.BEGUN, clock(), clock())])]
-        await store.keep_notices([], [], queued, now=clock())
+        await store.outbox.keep_notices([], [], queued, now=clock())
         notify_worker = NotifyWorker(
             a_target(receiver), store=store, metrics=Metrics(), clock=clock
         )
@@ -302,7 +302,7 @@ async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
             clock.now = next_at
         assert 3 * DAY <= clock() - began <= 3 * DAY + HOUR
         assert 70 <= len(receiver.deliveries) <= TRIES + 1
-        (dead,) = await store.dead_messages(10)
+        (dead,) = await store.outbox.dead_messages(10)
         assert dead.error == "HTTP 500"
         await notify_worker.close()
 
@@ -373,7 +373,7 @@ async def test_what_could_not_be_recorded_as_sent_is_sent_again_as_the_same(
         async def full(ids: object) -> None:
             raise StoreFull
 
-        monkeypatch.setattr(house.daemon.store, "told", full)
+        monkeypatch.setattr(house.daemon.store.outbox, "told", full)
         set_balance(house, "1")
         with pytest.raises(StoreFull):
             await house.run(10 * MINUTE)
@@ -388,15 +388,15 @@ async def test_what_could_not_be_queued_is_queued_later(
 ):
     async with told(tmp_path, defaults=LOW) as (house, receiver):
         set_balance(house, "1")
-        keep = house.daemon.store.keep_notices
+        keep = house.daemon.store.outbox.keep_notices
 
         async def full(*args: object, **more: object) -> None:
             raise StoreFull
 
-        monkeypatch.setattr(house.daemon.store, "keep_notices", full)
+        monkeypatch.setattr(house.daemon.store.outbox, "keep_notices", full)
         with pytest.raises(StoreFull):
             await house.run(10 * MINUTE)
-        monkeypatch.setattr(house.daemon.store, "keep_notices", keep)
+        monkeypatch.setattr(house.daemon.store.outbox, "keep_notices", keep)
         house.schedule.wake("notices")
         await house.run(MINUTE)
         assert notices(receiver) == [("balance_low", "begun")]
@@ -411,15 +411,15 @@ async def test_a_price_that_could_not_be_queued_is_told_later(
         services = house.panel.world.services
         for key, service in services.items():
             services[key] = msgspec.structs.replace(service, rate=service.rate * 2)
-        keep = house.daemon.store.keep_notices
+        keep = house.daemon.store.outbox.keep_notices
 
         async def full(*args: object, **more: object) -> None:
             raise StoreFull
 
-        monkeypatch.setattr(house.daemon.store, "keep_notices", full)
+        monkeypatch.setattr(house.daemon.store.outbox, "keep_notices", full)
         with pytest.raises(StoreFull):
             await house.run(20 * MINUTE)
-        monkeypatch.setattr(house.daemon.store, "keep_notices", keep)
+        monkeypatch.setattr(house.daemon.store.outbox, "keep_notices", keep)
         house.schedule.wake("notices")
         await house.run(MINUTE)
         assert notices(receiver) == [("price_rise", "once")]
@@ -493,4 +493,4 @@ async def test_targets_change_with_a_reload(tmp_path: Path):
             await house.daemon.reload()
             assert "notices" not in house.schedule.tasks
             await house.run(MINUTE)
-            assert await house.daemon.store.known_troubles() == {}
+            assert await house.daemon.store.outbox.known_troubles() == {}

@@ -97,13 +97,13 @@ async def ended(house: House) -> None:
 
 def a_slow_disk(house: House) -> asyncio.Event:
     """Nothing comes on record until it is set."""
-    disk, plain = asyncio.Event(), house.daemon.store.record
+    disk, plain = asyncio.Event(), house.daemon.store.changes.record
 
     async def record(*parts: Any, **more: Any) -> Any:
         await disk.wait()
         return await plain(*parts, **more)
 
-    house.daemon.store.record = record
+    house.daemon.store.changes.record = record
     return disk
 
 
@@ -170,14 +170,14 @@ async def test_few_orders_come_on_record_at_once_but_many_answers(
     defaults = f"requests_per_minute = 60\nbatch = {batch}"
     async with a_house(tmp_path, defaults=defaults) as house:
         await house.place(12 * batch, fate=SLOW)
-        slow, plain = Slow(house), house.daemon.store.record
+        slow, plain = Slow(house), house.daemon.store.changes.record
         together: list[int] = []
 
         async def record(transitions: Any, *parts: Any, **more: Any) -> Any:
             together.append(len(transitions))
             return await plain(transitions, *parts, **more)
 
-        house.daemon.store.record = record
+        house.daemon.store.changes.record = record
         await asked(house, 13)
         slow.gate.set()
         await ended(house)

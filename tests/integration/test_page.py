@@ -61,7 +61,7 @@ async def set_token(house: House, token: str = TOKEN) -> None:
 
 
 async def actions(house: House) -> list[tuple[str, str]]:
-    found, _ = await house.daemon.store.actions()
+    found, _ = await house.daemon.store.actions.page()
     return [(action.kind, action.state) for action in found]
 
 

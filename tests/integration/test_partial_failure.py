@@ -214,8 +214,8 @@ async def test_an_order_that_cant_be_closed_spoils_no_other(tmp_path: Path):
 async def sql(house: House, statement: str) -> None:
     database: Any = house.daemon.store._db
 
-    async def work(connection: Any) -> None:
-        await connection.exec_driver_sql(statement)
+    def work(connection: Any) -> None:
+        connection.exec_driver_sql(statement)
 
     await database.write("test", work)
 

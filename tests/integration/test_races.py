@@ -76,7 +76,7 @@ async def test_a_firing_during_a_reload_is_not_forgotten(tmp_path: Path):
     async with a_house(tmp_path, rules=ONCE) as house:
         (order,) = await done(house)
         change(house)
-        fired = in_between(house.daemon.store, "load", lambda: house.run(2 * HOUR))
+        fired = in_between(house.daemon.store.orders, "load", lambda: house.run(2 * HOUR))
         await house.daemon.reload()
         await fired
         assert await firings(house, order) == 1
@@ -90,7 +90,7 @@ async def test_a_count_told_during_a_reload_is_kept_or_refused(tmp_path: Path):
         change(house)
         path = f"/v1/orders/standard/{order}/count"
         told = in_between(
-            house.daemon.store, "load", lambda: house.call("PUT", path, json={"count": 7})
+            house.daemon.store.orders, "load", lambda: house.call("PUT", path, json={"count": 7})
         )
         await house.daemon.reload()
         await told
@@ -103,7 +103,9 @@ async def test_an_order_untracked_during_a_reload_is_gone_or_that_is_refused(tmp
         (order,) = await done(house)
         change(house)
         path = f"/v1/orders/standard/{order}"
-        untracked = in_between(house.daemon.store, "load", lambda: house.call("DELETE", path))
+        untracked = in_between(
+            house.daemon.store.orders, "load", lambda: house.call("DELETE", path)
+        )
         await house.daemon.reload()
         gone = await untracked
         assert gone["order"] == order
@@ -115,7 +117,9 @@ async def test_an_order_tracked_during_a_reload_is_counted_once(tmp_path: Path):
     async with a_house(tmp_path) as house:
         await done(house)
         change(house)
-        tracked = in_between(house.daemon.store, "load", lambda: house.track(["77"]), before=True)
+        tracked = in_between(
+            house.daemon.store.orders, "load", lambda: house.track(["77"]), before=True
+        )
         await house.daemon.reload()
         await tracked
         assert house.daemon.watchlist.counts["standard", "unknown"] == 1
@@ -131,7 +135,7 @@ async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: 
         async def look() -> None:
             await recorder.review(house.daemon.watchlist.orders(), house.clock() + 2 * HOUR)
 
-        looked = in_between(house.daemon.store, "settle", look)
+        looked = in_between(house.daemon.store.actions, "settle", look)
         await house.run(60.0)
         await looked
         assert await firings(house, order) == 0, "a refill runs"
@@ -189,7 +193,7 @@ async def test_a_refill_by_hand_while_a_rule_wants_one_stays_known(tmp_path: Pat
             with suppress(Conflict):  # the rule's came first
                 await daemon.commands.act(Kind.REFILL, "standard", order)
 
-        asked = in_between(daemon.store, "record", ask, before=True)
+        asked = in_between(daemon.store.changes, "record", ask, before=True)
         await daemon.recorder.review(daemon.watchlist.orders(), house.clock() + 2 * HOUR)
         await asked
         (decision,) = daemon.rule_engine.decisions(house.order(order), house.clock() + 2 * HOUR)
@@ -206,7 +210,7 @@ async def test_a_refill_by_hand_that_ends_before_it_is_noted_is_not_open_for_eve
             await house.daemon.reload()
             await house.schedule.run_task("actions:standard")
 
-        sent = in_between(house.daemon.store, "plan", reload_and_send)
+        sent = in_between(house.daemon.store.actions, "plan", reload_and_send)
         await house.call("POST", f"/v1/orders/standard/{order}/refill")
         await sent
         (action,) = (await house.call("GET", "/v1/actions"))["actions"]
@@ -218,5 +222,4 @@ async def test_a_refill_by_hand_that_ends_before_it_is_noted_is_not_open_for_eve
 async def pragma(house: House, text: str) -> None:
     database: Any = house.daemon.store._db
     async with database.writing:
-        raw = await database._writer.get_raw_connection()
-        await raw.driver_connection.execute(f"PRAGMA {text}")
+        database._writer.connection.driver_connection.execute(f"PRAGMA {text}").fetchall()

@@ -163,7 +163,9 @@ async def test_after_a_restore_no_rule_acts_again_until_its_time_has_come(
 ):
     async with a_house(tmp_path, profiles=["smmxz"], rules=RULES) as house:
         orders = await house.place(3, services=[1], quantity=500, fate=Fate(pending=0.0))
-        await house.daemon.store.backup(tmp_path / "copy.db")  # before any rule has acted
+        await house.daemon.store.maintenance.backup(
+            tmp_path / "copy.db"
+        )  # before any rule has acted
         await house.run(3600)
         assert house.panel.journal.sent("refill").total() == len(orders)
         refused = restore(tmp_path / "copy.db", "--config", house.path)
@@ -192,7 +194,7 @@ def test_a_copy_in_the_databases_place_is_refused_with_the_command_that_mends_it
         async with a_house(tmp_path, profiles=["smmxz"], rules=RULES) as house:
             await house.place(3, services=[1], quantity=500, fate=Fate(pending=0.0))
             if way == "backup":
-                await house.daemon.store.backup(tmp_path / "copy.db")
+                await house.daemon.store.maintenance.backup(tmp_path / "copy.db")
             else:
                 await house.close()
                 shutil.copyfile(tmp_path / "watcher.db", tmp_path / "copy.db")

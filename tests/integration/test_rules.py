@@ -256,7 +256,7 @@ every = "30d"
         await house.run(HOUR)
         await house.restart()
         await house.run(HOUR)
-        firings = await house.daemon.store.firings_since(0.0)
+        firings = await house.daemon.store.firings.since(0.0)
         assert len(firings) == 4
 
 

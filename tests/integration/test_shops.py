@@ -253,7 +253,7 @@ async def test_an_archived_order_is_not_taken_for_a_new_one(tmp_path: Path) -> N
         await market.daemon.reload()
         store = market.daemon.store
         async with asyncio.timeout(20):
-            while not await store.archived("standard", [str(order)]):
+            while not await store.archive.archived("standard", [str(order)]):
                 await asyncio.sleep(0.3)
                 await market.daemon.reload()
         assert "archive" in (await market.ask("status", order=order))["error"]

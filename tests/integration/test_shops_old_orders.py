@@ -27,7 +27,7 @@ def seeded(panel: SimulatedPanel, count: int, fate: Fate = RUNNING) -> list[int]
 
 
 async def tracked(market: Market) -> list[str]:
-    return [order.id for order in (await market.daemon.store.orders())[0]]
+    return [order.id for order in (await market.daemon.store.orders.page())[0]]
 
 
 async def told_of(market: Market, order: int) -> dict[str, object]:

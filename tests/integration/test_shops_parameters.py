@@ -42,7 +42,7 @@ async def test_no_disguise_reaches_the_panel(tmp_path: Path) -> None:
                 assert "can't be" in answer["error"], body
         assert market.panel.journal.requests("add") == []
         assert market.daemon.panel_workers["standard"].gateway.breaker.state is BreakerState.CLOSED
-        assert (await market.daemon.store.actions())[0] == []
+        assert (await market.daemon.store.actions.page())[0] == []
 
 
 async def test_the_service_is_mapped_once_and_the_last_of_many_counts(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_what_was_planned_with_such_names_before_is_rejected(tmp_path: Pat
         await house.run(60)
         store, now = house.daemon.store, house.clock()
         bad = Order(panel="smmxz", id="7\x01", submitted_at=now, progressed_at=now)
-        await store.track([bad], now=now)
+        await store.orders.track([bad], now=now)
         params = {"service": "1", " service": "2", "link": LINK, "quantity": "100"}
         for kind, order, given in (
             (Kind.SUBMIT, None, params),
@@ -110,7 +110,7 @@ async def test_what_was_planned_with_such_names_before_is_rejected(tmp_path: Pat
             (Kind.CANCEL, good, None),
         ):
             plan = ActionPlan(kind=kind, panel="smmxz", order=order, params=given, reason="before")
-            await store.plan(plan, now=now)
+            await store.actions.plan(plan, now=now)
         await house.restart()
         await house.run(600)
         actions = (await house.call("GET", "/v1/actions"))["actions"]
@@ -130,7 +130,7 @@ async def test_an_order_has_a_size_and_lists_have_less_of_it(tmp_path: Path) -> 
         comments = "x" * 70_000
         answer = await post(market, f"{ORDER}&comments={comments}")
         assert "65,536 are the most" in answer["error"]
-        assert (await market.daemon.store.actions())[0] == []
+        assert (await market.daemon.store.actions.page())[0] == []
 
         await post(
             market, f"{ORDER.replace('service=7', 'service=1')}&comments={comments[:60_000]}"
@@ -170,7 +170,7 @@ async def test_a_page_of_the_list_goes_on_where_it_ended(tmp_path: Path) -> None
                 reason="",
                 idempotency_key=f"{number}",
             )
-            await house.daemon.store.plan(plan, now=now)
+            await house.daemon.store.actions.plan(plan, now=now)
         ids, cursor = [], ""
         while True:
             more = f"&cursor={cursor}" if cursor else ""

@@ -280,9 +280,9 @@ async def test_a_form_that_was_refused_is_shown_again(tmp_path: Path):
     async with a_house(tmp_path) as house, a_browser(house) as session:
         store, now = house.daemon.store, house.clock()
         plan = ActionPlan(kind=Kind.SUBMIT, panel="standard", params={"service": "1"})
-        action = await store.plan(plan, now=now)
-        (claimed,) = await store.claim([action.id], now=now)
-        await store.settle([Outcome(action=claimed, state=ActionState.UNRESOLVED)], now=now)
+        action = await store.actions.plan(plan, now=now)
+        (claimed,) = await store.actions.claim([action.id], now=now)
+        await store.actions.settle([Outcome(action=claimed, state=ActionState.UNRESOLVED)], now=now)
         status, text, _ = await send(
             session, f"/actions/{action.id}/resolve", {"state": "accepted", "back": "/actions"}
         )

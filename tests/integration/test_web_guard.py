@@ -319,7 +319,7 @@ async def test_who_stops_waiting_for_an_action_is_forgotten(tmp_path: Path):
         (order,) = await house.place(1, fate=Fate(pending=1e9))
         await house.call("POST", f"/v1/orders/standard/{order}/cancel")
         commands = house.daemon.commands
-        action = await house.daemon.store.action(1)
+        action = await house.daemon.store.actions.get(1)
         assert action is not None
         for _ in range(3):
             assert (await commands.wait_for(action, 0.01)).id == action.id

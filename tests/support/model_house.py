@@ -100,8 +100,12 @@ class ModelDaemon(Daemon):
         self.opened.set()
         database: Any = self.store._db
         for engine in (database._readers, database._writer.engine):
-            engine.sync_engine._compiled_cache = COMPILED
-        for owner, name in ((database, "read"), (database, "write"), (self.store, "record")):
+            engine._compiled_cache = COMPILED
+        for owner, name in (
+            (database, "read"),
+            (database, "write"),
+            (self.store.changes, "record"),
+        ):
             _stop_at(self._point, owner, name)
         build = partial(_Workshop, panels=self._panels, point=self._point)
         with patch.object(app, "PanelWorkersFactory", build):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from watcher.model import (
     Action,
@@ -49,7 +49,7 @@ def an_order(order_id: str = "1", panel: str = "p", **fields: Any) -> Order:
 async def tracked(store: Store, count: int = 1, panel: str = "p") -> list[Order]:
     """Orders 1, 2, 3 … of the panel, tracked."""
     found = [an_order(str(number), panel) for number in range(1, count + 1)]
-    return await store.track(found, now=2.0)
+    return await store.orders.track(found, now=2.0)
 
 
 def moved(order: Order, at: float = 5.0, **fields: Any) -> Transition:
@@ -80,8 +80,8 @@ def a_submission(key: str | None = None, **params: str) -> ActionPlan:
 
 async def sent(store: Store, plan: ActionPlan, now: float = 10.0) -> Action:
     """An action of the plan that is being sent."""
-    action = await store.plan(plan, now=now)
-    return (await store.claim([action.id], now=now + 1))[0]
+    action = await store.actions.plan(plan, now=now)
+    return (await store.actions.claim([action.id], now=now + 1))[0]
 
 
 def outcome(action: Action, state: ActionState, result: str | None = None) -> Outcome:
@@ -91,8 +91,8 @@ def outcome(action: Action, state: ActionState, result: str | None = None) -> Ou
 async def sql(store: Store, statement: str) -> Any:
     """Run it on the writing connection, as no caller could; the first value that it gives."""
 
-    async def work(connection: AsyncConnection) -> Any:
-        result = await connection.exec_driver_sql(statement)
+    def work(connection: Connection) -> Any:
+        result = connection.exec_driver_sql(statement)
         return result.scalar() if result.returns_rows else None
 
     return await store._db.write("test", work)
@@ -122,7 +122,7 @@ async def loaded(store: Store, **options: bool) -> list[Order]:
     orders: list[Order] = []
     after: int | None = 0
     while after is not None:
-        part, after = await store.load(after, await store.last_key(), **options)
+        part, after = await store.orders.load(after, await store.orders.last_key(), **options)
         for rows in part:
             records = OrderTable(rows.panel)
             orders.extend(records.order(slot) for slot in records.extend(rows))

@@ -28,24 +28,27 @@ when = "order.status == 'completed'"
 every = "1h"
 """
 WRITES = (
-    "record",
-    "record_refills",
-    "claim",
-    "settle",
-    "save_balance",
-    "save_services",
-    "save_rate",
-    "save_learnt",
-    "save_asked",
+    "changes.record",
+    "refills.save",
+    "actions.claim",
+    "actions.settle",
+    "balances.save",
+    "services.save",
+    "schedule.save_rate",
+    "schedule.save_learnt",
+    "schedule.save_asked",
 )
 
 
-EARLY = ("claim", "settle", "save_rate")  # written in the first minutes, if at all
+# Written in the first minutes, if at all.
+EARLY = ("actions.claim", "actions.settle", "schedule.save_rate")
 
 
 def fails_once(house: OddHouse, method: str, error: Exception) -> list[str]:
     """Let the store's method fail the next time; what is returned holds its name from then on."""
-    plain, failed = getattr(house.daemon.store, method), []
+    part, _, name = method.partition(".")
+    owner = getattr(house.daemon.store, part)
+    plain, failed = getattr(owner, name), []
 
     async def once(*args: Any, **more: Any) -> Any:
         if not failed:
@@ -53,7 +56,7 @@ def fails_once(house: OddHouse, method: str, error: Exception) -> list[str]:
             raise error
         return await plain(*args, **more)
 
-    setattr(house.daemon.store, method, once)
+    setattr(owner, name, once)
     return failed
 
 
@@ -83,7 +86,7 @@ async def check_all_go_on(house: OddHouse) -> None:
     assert {"1", "2", "3", "4"} <= set(house.panel.asked["status"])
     assert {"1", "2", "3"} <= set(house.panel.asked["refill"]), "the rule acts again"
     assert house.panel.requests["balance"]
-    assert house.workers.sender.pending(Kind.REFILL) == 0
+    assert house.station.worker.pending(Kind.REFILL) == 0
     assert forgotten(house.daemon, at_rest=True) == []
 
 
@@ -99,8 +102,8 @@ async def test_a_write_that_fails_once_loses_nobody(method: str, error: Exceptio
         await house.run(7 * HOUR)
         assert failed == [method], "it was tried"
         await check_all_go_on(house)
-        open_refills = await house.daemon.store.open_refills()
-        assert {task.id for task in open_refills} == set(house.workers.refills._refills)
+        open_refills = await house.daemon.store.refills.running()
+        assert {task.id for task in open_refills} == set(house.station.refills._refills)
 
 
 @pytest.mark.parametrize("action", ["status", "refill_status", "balance", "services"])
@@ -135,7 +138,7 @@ async def test_a_bug_in_acting_leaves_it_unresolved_and_sends_the_others(tmp_pat
     async with an_odd_house(tmp_path, broken, lone) as house:
         await house.track("1", "2", "3", "4")
         await house.run(120.0)
-        unsettled = await house.daemon.store.unsettled()
+        unsettled = await house.daemon.store.actions.unsettled()
         assert [(action.order, action.state.value) for action in unsettled] == [("1", "unresolved")]
         assert {"1", "2", "3"} <= set(house.panel.asked["refill"])
         assert forgotten(house.daemon, at_rest=True) == []
@@ -145,12 +148,12 @@ async def test_a_bug_in_acting_leaves_it_unresolved_and_sends_the_others(tmp_pat
 async def test_a_verdict_that_was_not_recorded_is_given_back(error: Exception, tmp_path: Path):
     """By the ledger itself: the commit fails, and then the order can be acted on again."""
     async with an_odd_house(tmp_path, usual, CONFIG.replace("1h", "24h")) as house:
-        failed = fails_once(house, "record", error)
+        failed = fails_once(house, "changes.record", error)
         await house.track("1", "2", "3", "4")
         await house.run(1.0)
-        assert failed == ["record"]
+        assert failed == ["changes.record"]
         assert house.panel.requests["refill"] == [], "nothing is sent that is not on record"
-        decided = house.daemon.rule_engine._open_actions
+        decided = house.daemon.judge._open_actions
         assert not decided, "and nothing stays reserved for it"
         await house.run(120.0)
         assert set(house.panel.asked["refill"]) == {"1", "2", "3"}
@@ -163,8 +166,8 @@ async def test_a_brake_that_holds_before_a_restart_holds_after_it(tmp_path: Path
     async with an_odd_house(tmp_path, usual, text) as house:
         await house.track("1", "2", "3")
         await house.run(60.0)
-        (rule,) = house.daemon.rule_engine.rules
-        assert house.daemon.rule_engine.held_until(rule, PANEL) is not None
+        (rule,) = house.daemon.judge.rules
+        assert house.daemon.judge.held_until(rule, PANEL) is not None
         sent = set(house.panel.asked["refill"])
         assert len(sent) == 2
         house.panel.forget()

@@ -412,7 +412,7 @@ class House(RuleBasedStateMachine):
             assert in_book == on_record
         fresh = RuleEngine(daemon.rule_engine.rules)
         await recall(daemon.store, fresh, self.clock())
-        for refill in await daemon.store.open_refills():
+        for refill in await daemon.store.refills.running():
             running = is_running(refill, tells=tells_of_refills(self.config))
             fresh.note_refill(refill.panel, refill.order, refill.id, running=running)
         assert memory(daemon.rule_engine, watched) == memory(fresh, watched)

@@ -13,7 +13,7 @@ from watcher.model import Action, ActionState, Kind
 from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
 from watcher.store import ServiceChange
-from watcher.store.status_page import Fired, Glimpse, Named
+from watcher.store.recent import FiringCounts, Latest, NamedChange
 from watcher.web.page import rendering
 from watcher.web.page.charts import course, steps
 from watcher.web.page.overview import Account, Acted, Check, Overview, parts
@@ -126,7 +126,7 @@ def rules(draw: st.DrawFn) -> Acted:
         failures=3,
         held={draw(TEXTS): datetime(2026, 1, 1, tzinfo=UTC)},
     )
-    return Acted(view, Fired(1, 2, AT))
+    return Acted(view, FiringCounts(1, 2, AT))
 
 
 @st.composite
@@ -146,7 +146,7 @@ def actions(draw: st.DrawFn) -> Action:
 
 
 @st.composite
-def changes(draw: st.DrawFn) -> Named:
+def changes(draw: st.DrawFn) -> NamedChange:
     field = draw(st.sampled_from(["name", "new", "gone", "back", "rate"]))
     told = MONEY if field == "rate" else TEXTS
     change = ServiceChange(
@@ -157,7 +157,7 @@ def changes(draw: st.DrawFn) -> Named:
         new=draw(st.none() | told),
         at=AT,
     )
-    return Named(change, draw(TEXTS))
+    return NamedChange(change, draw(TEXTS))
 
 
 def some(kind: st.SearchStrategy) -> st.SearchStrategy:
@@ -189,7 +189,7 @@ OVERVIEWS = st.builds(
     checks=some(st.builds(Check, TEXTS, TEXTS, PROSPECTS)),
     rules=some(rules()),
     last=st.builds(
-        Glimpse,
+        Latest,
         unresolved=some(actions()),
         latest=some(actions()),
         changes=some(changes()),

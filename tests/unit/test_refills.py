@@ -45,7 +45,7 @@ def answering(refill_status: Any) -> Any:
 
 async def task(house: OddHouse) -> Refill:
     """The order's first refill task, as it is on record."""
-    return (await house.daemon.store.refills(PANEL, "1"))[0]
+    return (await house.daemon.store.refills.of_order(PANEL, "1"))[0]
 
 
 def reason(house: OddHouse) -> Reason:

@@ -35,13 +35,13 @@ async def a_backup(tmp_path: Path) -> Path:
     """A backup of three orders, with an action in each state that is not settled."""
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        await store.record([], [a_firing("1", at=100.0)], now=100.0)
-        await store.plan(a_plan("1"), now=3.0)
-        await store.plan(a_submission("key"), now=3.0)
+        await store.changes.record([], [a_firing("1", at=100.0)], now=100.0)
+        await store.actions.plan(a_plan("1"), now=3.0)
+        await store.actions.plan(a_submission("key"), now=3.0)
         await sent(store, a_plan("2"))
         settled = await sent(store, a_plan("3", Kind.CANCEL))
-        await store.settle([outcome(settled, ActionState.ACCEPTED, "9")], now=20.0)
-        await store.backup(tmp_path / "copy.db")
+        await store.actions.settle([outcome(settled, ActionState.ACCEPTED, "9")], now=20.0)
+        await store.maintenance.backup(tmp_path / "copy.db")
     return tmp_path / "copy.db"
 
 
@@ -59,23 +59,23 @@ async def test_the_copy_takes_the_place_of_the_database_which_is_kept(tmp_path: 
     assert names == {NAME, f"{NAME}.lock", f"{NAME}.seen", "copy.db", restored.kept.name}
     async with opened(tmp_path) as store:
         assert len(await loaded(store)) == 3
-        assert await store.quick_check()
+        assert await store.maintenance.quick_check()
 
 
 async def test_what_was_not_settled_is_unresolved_and_never_sent(tmp_path: Path) -> None:
     restored = in_thread(await a_backup(tmp_path), tmp_path)
     assert restored.disowned.unresolved == 3
     async with opened(tmp_path) as store:
-        states = {action.id: action.state for action in (await store.actions())[0]}
+        states = {action.id: action.state for action in (await store.actions.page())[0]}
         unresolved = ActionState.UNRESOLVED
         assert states == {1: unresolved, 2: unresolved, 3: unresolved, 4: ActionState.ACCEPTED}
-        assert await store.planned("p") == []
-        assert await store.claim([1, 2, 3], now=NOW) == []
+        assert await store.actions.planned("p") == []
+        assert await store.actions.claim([1, 2, 3], now=NOW) == []
         with pytest.raises(Conflict, match="refill of order 1 at p is unresolved"):
-            await store.plan(a_plan("1"), now=NOW)
-        again = await store.plan(a_submission("key"), now=NOW)
+            await store.actions.plan(a_plan("1"), now=NOW)
+        again = await store.actions.plan(a_submission("key"), now=NOW)
         assert (again.id, again.state) == (2, unresolved)
-        settled = await store.resolve(1, ActionState.REJECTED, result=None, now=NOW)
+        settled = await store.actions.resolve(1, ActionState.REJECTED, result=None, now=NOW)
         assert settled.actions[0].state is ActionState.REJECTED
 
 
@@ -84,13 +84,13 @@ async def test_rules_count_as_having_fired_at_the_restore(tmp_path: Path) -> Non
     holds = [HOLD, Hold(rule="other", action=RuleAction.CANCEL, panels=("q",))]
     assert in_thread(backup, tmp_path, holds).disowned.orders == 3
     async with opened(tmp_path) as store:
-        assert await store.firing_counts() == {
+        assert await store.firings.counts() == {
             ("r", False, "p", "1"): (2, NOW),
             ("r", False, "p", "2"): (1, NOW),
             ("r", False, "p", "3"): (1, NOW),
         }
-        assert await store.firings_since(NOW - 3600) == [], "the brakes don't count them"
-        assert "restored" in (await store.firings("p", "2"))[0].detail
+        assert await store.firings.since(NOW - 3600) == [], "the brakes don't count them"
+        assert "restored" in (await store.firings.of_order("p", "2"))[0].detail
 
 
 async def test_a_log_beside_the_present_database_goes_with_it(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_what_is_no_good_backup_changes_nothing(
         if fault == "newer":
             await sql(store, "UPDATE alembic_version SET version_num = '9876'")
         backup.unlink()
-        await store.backup(backup)
+        await store.maintenance.backup(backup)
     spoil(backup, fault)
     if fault == "itself":
         backup = tmp_path / NAME

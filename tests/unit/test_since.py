@@ -21,6 +21,7 @@ from tests.unit.store_kit import (
 from watcher.alerts import MOMENTS, AlertKind, RetryLane
 from watcher.events.retry_lanes import RetryLanes
 from watcher.model import ActionState, Kind, Order, RefillStatus, RuleAction
+from watcher.notify.moments import alert_of
 from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
 
@@ -33,9 +34,9 @@ async def changed(store: Store, order: Order, *times: float) -> list[int]:
     numbers = []
     for n, at in enumerate(times):
         change = moved(order, at, remains=900 - n)
-        await store.record([change], now=at)
+        await store.changes.record([change], now=at)
         order = change.after
-        numbers.append(await store.newest_change())
+        numbers.append(await store.history.newest_change())
     return numbers
 
 
@@ -48,24 +49,24 @@ async def test_news_of_each_kind_at_its_very_moment(
 ) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        await store.record([], [a_firing("1", action=RuleAction.NOTIFY, at=AT)], now=AT)
+        await store.changes.record([], [a_firing("1", action=RuleAction.NOTIFY, at=AT)], now=AT)
         refused = await sent(store, a_plan("2"))
-        await store.settle([outcome(refused, ActionState.REJECTED)], now=AT)
+        await store.actions.settle([outcome(refused, ActionState.REJECTED)], now=AT)
         taken = await sent(store, a_plan("3"))
-        await store.settle([outcome(taken, ActionState.ACCEPTED, "r3")], now=AT)
-        (task,) = await store.open_refills()
+        await store.actions.settle([outcome(taken, ActionState.ACCEPTED, "r3")], now=AT)
+        (task,) = await store.refills.running()
         over = msgspec.structs.replace(task, status=RefillStatus.REJECTED, finished_at=AT)
-        await store.record_refills([over])
+        await store.refills.save([over])
         for field in ("rate", "gone"):
             await sql(
                 store,
                 "INSERT INTO service_changes (panel, service, field, old, new, at)"
                 f" VALUES (1, '7', '{field}', '1', '2', {AT!r})",
             )
-        moments = await store.moments(since, MOMENTS)
+        moments = await store.recent.moments(since, MOMENTS)
         assert len(moments) == found
         if found:
-            assert {one.trouble.event for one in moments} == MOMENTS
+            assert {one.event for one in moments} == MOMENTS
 
 
 @pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
@@ -73,10 +74,10 @@ async def test_of_many_at_one_moment_none_is_left_out(tmp_path: Path, count: int
     async with opened(tmp_path) as store:
         await tracked(store, 1)
         firings = [a_firing("1", action=RuleAction.NOTIFY, at=AT) for _ in range(count)]
-        await store.record([], firings, now=AT)
-        await store.record([], [a_firing("1", action=RuleAction.NOTIFY, at=AT + 1)], now=AT)
-        found = await store.moments(AT, frozenset({AlertKind.RULE_FIRED}))
-        assert len({one.trouble.key for one in found}) == len(found) == count + 1
+        await store.changes.record([], firings, now=AT)
+        await store.changes.record([], [a_firing("1", action=RuleAction.NOTIFY, at=AT + 1)], now=AT)
+        found = await store.recent.moments(AT, frozenset({AlertKind.RULE_FIRED}))
+        assert len({alert_of(one).key for one in found}) == len(found) == count + 1
 
 
 # --- changes ---
@@ -86,11 +87,11 @@ async def test_a_replay_begins_with_the_change_of_that_very_moment(tmp_path: Pat
     async with opened(tmp_path) as store:
         (order,) = await tracked(store)
         before, first, same, later = await changed(store, order, AT - 1, AT, AT, AT + 1)
-        assert await store.first_change_since(AT) == first
-        assert await store.first_change_since(AT - 0.5) == first
-        assert await store.first_change_since(AT - 1) == before
-        assert await store.first_change_since(AT + 0.5) == later
-        assert await store.first_change_since(AT + 2) is None
+        assert await store.history.first_change_since(AT) == first
+        assert await store.history.first_change_since(AT - 0.5) == first
+        assert await store.history.first_change_since(AT - 1) == before
+        assert await store.history.first_change_since(AT + 0.5) == later
+        assert await store.history.first_change_since(AT + 2) is None
         assert first < same
 
 
@@ -99,11 +100,11 @@ async def test_a_time_that_was_told_finds_its_own_row(tmp_path: Path, fraction: 
     at = 1_800_000_000 + fraction
     told = datetime.fromisoformat(datetime.fromtimestamp(at, UTC).isoformat()).timestamp()
     async with opened(tmp_path) as store:
-        (order,) = await store.track([an_order("1", submitted_at=at)], now=2.0)
+        (order,) = await store.orders.track([an_order("1", submitted_at=at)], now=2.0)
         (number,) = await changed(store, order, at)
-        assert await store.first_change_since(told) == number
-        assert [row.id for row in (await store.changes(since=told))[0]] == [number]
-        found, _ = await store.orders(submitted_since=told)
+        assert await store.history.first_change_since(told) == number
+        assert [row.id for row in (await store.history.changes(since=told))[0]] == [number]
+        found, _ = await store.orders.page(submitted_since=told)
         assert [one.id for one in found] == ["1"]
 
 
@@ -118,7 +119,9 @@ async def test_pages_of_one_moment_neither_lose_nor_double(
         found: list[int] = []
         after: int | None = 0
         while after is not None:
-            page, after = await store.changes(since=AT, newest=newest, limit=limit, after=after)
+            page, after = await store.history.changes(
+                since=AT, newest=newest, limit=limit, after=after
+            )
             found += [row.id for row in page]
         assert found == sorted(numbers[1:], reverse=newest)
 
@@ -127,23 +130,28 @@ async def test_changes_after_a_cursor_and_of_an_order(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         (order,) = await tracked(store)
         first, second, third = await changed(store, order, AT, AT, AT)
-        assert [e.id for e in await store.changes_after(first, 9)] == [second, third]
-        assert [e.id for e in await store.changes_after(first - 1, 1)] == [first]
-        assert await store.changes_after(third, 9) == []
+        assert [e.id for e in await store.history.changes_after(first, 9)] == [second, third]
+        assert [e.id for e in await store.history.changes_after(first - 1, 1)] == [first]
+        assert await store.history.changes_after(third, 9) == []
         edges = [(first, third), (second, third), (second, second), (third, second)]
-        found = [[e.id for e in await store.changes_of(order.key, a, b, 9)] for a, b in edges]
+        found = [
+            [e.id for e in await store.history.changes_of(order.key, a, b, 9)] for a, b in edges
+        ]
         assert found == [[first, second, third], [second, third], [second], []]
-        assert [e.id for e in await store.changes_of(order.key, 0, third, 2)] == [first, second]
+        assert [e.id for e in await store.history.changes_of(order.key, 0, third, 2)] == [
+            first,
+            second,
+        ]
 
 
 async def test_balances_and_firings_of_that_very_moment(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 1)
-        await store.record([], [a_firing("1", at=AT)], now=AT)
+        await store.changes.record([], [a_firing("1", at=AT)], now=AT)
         await sql(store, f"INSERT INTO balances VALUES (1, 1, {AT!r}, '5', 'USD')")
         for since, count in ((JUST_BEFORE, 1), (AT, 1), (JUST_AFTER, 0)):
-            assert len(await store.firings_since(since)) == count
-            assert len(await store.balances("p", since)) == count
+            assert len(await store.firings.since(since)) == count
+            assert len(await store.balances.since("p", since)) == count
 
 
 def test_the_brake_forgets_at_the_hour_and_not_before() -> None:
@@ -200,6 +208,6 @@ async def test_what_was_sent_goes_on_record_once(tmp_path: Path, kind: Kind) -> 
     """A claim of what is claimed already gives nothing."""
     async with opened(tmp_path) as store:
         await tracked(store, 1)
-        action = await store.plan(a_plan("1", kind), now=1.0)
-        assert len(await store.claim([action.id], now=AT)) == 1
-        assert await store.claim([action.id], now=AT) == []
+        action = await store.actions.plan(a_plan("1", kind), now=1.0)
+        assert len(await store.actions.claim([action.id], now=AT)) == 1
+        assert await store.actions.claim([action.id], now=AT) == []

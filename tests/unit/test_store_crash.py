@@ -17,19 +17,19 @@ async def work(store, group, number):
     for step in range(100_000):
         part = [moved(order, 5.0 + step, remains=order.remains - 1) for order in group]
         firing = a_firing(group[0].id, f"rule {step}", at=5.0 + step)
-        await store.record(part, [firing], now=5.0 + step)
+        await store.changes.record(part, [firing], now=5.0 + step)
         group = [transition.after for transition in part]
         print("done", number, group[0].remains, flush=True)
 
 async def send(store):
     for _ in range(100_000):
-        action = await store.plan(a_plan(None, Kind.SUBMIT), now=1.0)
-        await store.claim([action.id], now=2.0)
+        action = await store.actions.plan(a_plan(None, Kind.SUBMIT), now=1.0)
+        await store.actions.claim([action.id], now=2.0)
         print("sent", action.id, 0, flush=True)
 
 async def main():
     store = await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
-    await store.recover()
+    await store.actions.recover()
     orders = await loaded(store)
     groups = [orders[start:start + 5] for start in range(0, len(orders), 5)]
     await asyncio.gather(send(store), *(work(store, g, n) for n, g in enumerate(groups)))
@@ -41,7 +41,7 @@ START = 10**6
 
 async def prepare(directory: Path) -> None:
     async with opened(directory) as store:
-        await store.track([an_order(str(n), remains=START) for n in range(20)], now=0.0)
+        await store.orders.track([an_order(str(n), remains=START) for n in range(20)], now=0.0)
 
 
 def write_and_kill(path: Path, seconds: float) -> tuple[dict[int, int], set[int]]:
@@ -72,8 +72,8 @@ async def test_nothing_committed_is_lost_and_nothing_is_half(tmp_path: Path) -> 
         told, sent = write_and_kill(tmp_path / NAME, chance.uniform(0.05, 0.4))
         ever_sent |= sent
         async with opened(tmp_path) as store:
-            assert await store.quick_check()
-            await store.recover()
+            assert await store.maintenance.quick_check()
+            await store.actions.recover()
             orders = await loaded(store)
             for number in range(4):
                 group = orders[number * 5 : number * 5 + 5]
@@ -81,12 +81,12 @@ async def test_nothing_committed_is_lost_and_nothing_is_half(tmp_path: Path) -> 
                 assert remains is not None
                 assert remains <= told.get(number, START)
                 for order in group:
-                    history = await store.history("p", order.id)
+                    history = await store.orders.history("p", order.id)
                     assert [changes["remains"] for _, changes in history] == [
                         [START - step, START - step - 1] for step in range(START - remains)
                     ]
-                assert len(await store.firings("p", group[0].id)) == START - remains
-            states = {a.id: a.state for a in await store.unsettled()}
+                assert len(await store.firings.of_order("p", group[0].id)) == START - remains
+            states = {a.id: a.state for a in await store.actions.unsettled()}
             assert {states[number] for number in ever_sent} <= {ActionState.UNRESOLVED}
     assert ever_sent
     assert told

@@ -5,7 +5,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 from watcher.store.errors import translated
@@ -57,10 +56,6 @@ def test_a_system_that_refuses_names_what_it_refused() -> None:
     error = raised(PermissionError(errno.EACCES, "Permission denied", "/data/other.lock"))
     assert type(error) is StoreError
     assert str(error) == "/data/other.lock: Permission denied"
-
-
-def test_readers_that_are_all_taken_are_busy() -> None:
-    assert type(raised(PoolTimeout())) is StoreBusy
 
 
 def test_the_stores_own_errors_and_bugs_pass() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from tests.unit.store_kit import a_firing, an_order, moved, opened, sql
 from watcher.errors import StoreError
@@ -33,15 +32,13 @@ async def stocked(store: Store, count: int = 60) -> list[Order]:
         )
         for n in range(count)
     ]
-    return (await store.track(given, now=2.0))[::-1]
+    return (await store.orders.track(given, now=2.0))[::-1]
 
 
 async def find(
     store: Store, *, limit: int = 50, before: int | None = None, **wanted: Any
 ) -> search.SearchResult:
-    return await store.aside.read(
-        lambda look: look.find(SearchQuery(**wanted), limit=limit, before=before)
-    )
+    return await store.search.find(SearchQuery(**wanted), limit=limit, before=before)
 
 
 async def ids(store: Store, limit: int = 7, **wanted: Any) -> list[str]:
@@ -122,38 +119,26 @@ async def test_reading_ends_with_the_store(tmp_path: Path):
     await stocked(store)
     begun, go_on = threading.Event(), threading.Event()
 
-    async def slow(look: Any) -> int:
+    def slow(connection: Any) -> int:
         begun.set()
         go_on.wait(30.0)
-        return len((await look.find(SearchQuery())).orders)
+        return connection.exec_driver_sql("SELECT count(*) FROM orders").scalar()
 
-    reading = asyncio.create_task(store.aside.read(slow))
+    reading = asyncio.create_task(store._db.read("test", slow))
     await asyncio.to_thread(begun.wait)
     closing = asyncio.create_task(store.close())
     go_on.set()
     await closing
-    assert await reading == 50
+    assert await reading == 60
     with pytest.raises(StoreError):
         await find(store)
-    assert not [t for t in threading.enumerate() if t.name.startswith("watcher-aside")]
-
-
-async def test_what_is_read_aside_writes_nothing_and_waits_for_nothing(tmp_path: Path):
-    async with opened(tmp_path) as store:
-        with pytest.raises(StoreError):
-            await store.aside.read(lambda look: look._db.read("x", _written))
-        with pytest.raises(RuntimeError):
-            await store.aside.read(lambda look: asyncio.sleep(0))
-
-
-async def _written(connection: Any) -> None:
-    await connection.execute(text("DELETE FROM orders"))
+    assert not [t for t in threading.enumerate() if t.name.startswith("watcher-")]
 
 
 async def test_a_changed_status_is_found_anew(tmp_path: Path):
     async with opened(tmp_path) as store:
-        (order,) = await store.track([an_order()], now=2.0)
-        await store.record([moved(order, status=Status.CANCELED, text="Canceled")], now=5.0)
+        (order,) = await store.orders.track([an_order()], now=2.0)
+        await store.changes.record([moved(order, status=Status.CANCELED, text="Canceled")], now=5.0)
         assert [o.key for o in (await find(store, status=Status.CANCELED)).orders] == [1]
         assert (await find(store, status=Status.PENDING)).orders == []
 
@@ -171,7 +156,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
 async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
     async with opened(tmp_path) as store:
         await stocked(store)
-        walk = search._walk(SearchQuery(**wanted), store._panel("a"))
+        walk = search._walk(SearchQuery(**wanted), store.search._panel("a"))
         told = str(walk.compile(compile_kwargs={"literal_binds": True}))
         plan = await store._db.read(
             "test",
@@ -181,8 +166,8 @@ async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
         assert "TEMP B-TREE" not in plan
 
 
-async def _plan(connection: Any, statement: str) -> str:
-    rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+def _plan(connection: Any, statement: str) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
     return " ".join(row[3] for row in rows)
 
 
@@ -199,9 +184,9 @@ async def test_what_was_spent_is_what_left_the_account(tmp_path: Path):
             (now - 0.5 * day, "150.00"),  # paid in
             (now - 0.1 * day, "145.50"),
         ):
-            await store.save_balance("p", Balance(Decimal(amount), "USD"), now=at)
-        await store.save_balance("q", Balance(Decimal("5"), "USD"), now=now - day / 2)
-        spent = await store.aside.read(lambda look: look.spendings(now))
+            await store.balances.save("p", Balance(Decimal(amount), "USD"), now=at)
+        await store.balances.save("q", Balance(Decimal("5"), "USD"), now=now - day / 2)
+        spent = await store.balances.spendings(now)
         assert spent["p"].amount == pytest.approx(14.5)
         assert spent["p"].lasts(29.0) == pytest.approx(2 * day)
         assert (spent["q"].amount, spent["q"].seconds) == (0.0, day / 2)
@@ -216,33 +201,23 @@ async def test_a_price_list_is_searched_by_words(tmp_path: Path):
             )
             for n in range(1, 31)
         ]
-        await store.save_services("p", listed, now=1.0)
-        await store.save_services("p", listed[1:], now=2.0)
-        found, count = await store.aside.read(
-            lambda look: look.price_list("p", "REAL followers", limit=5, skip=0)
-        )
+        await store.services.save("p", listed, now=1.0)
+        await store.services.save("p", listed[1:], now=2.0)
+        found, count = await store.services.search("p", "REAL followers", limit=5, skip=0)
         assert (count, [p.service.id for p in found]) == (15, ["3", "5", "7", "9", "11"])
-        rest, _ = await store.aside.read(
-            lambda look: look.price_list("p", "real followers", limit=99, skip=5)
-        )
+        rest, _ = await store.services.search("p", "real followers", limit=99, skip=5)
         assert [p.service.id for p in rest][-1] == "1"
         assert rest[-1].gone_at == 2.0
-        assert (await store.aside.read(lambda look: look.price_list("p", "0%", limit=9, skip=0)))[
-            1
-        ] == 3
-        assert await store.aside.read(
-            lambda look: look.price_list("p", "nothing", limit=9, skip=0)
-        ) == ([], 0)
-        assert await store.aside.read(lambda look: look.service_names("p", ["3", "77"])) == {
-            "3": "Followers 3 real"
-        }
-        glimpse = await store.aside.read(lambda look: look.glimpse(5.0))
+        assert (await store.services.search("p", "0%", limit=9, skip=0))[1] == 3
+        assert await store.services.search("p", "nothing", limit=9, skip=0) == ([], 0)
+        assert await store.services.names("p", ["3", "77"]) == {"3": "Followers 3 real"}
+        glimpse = await store.recent.latest(5.0)
         assert [(n.change.field, n.name) for n in glimpse.changes] == [("gone", "Followers 1 real")]
 
 
 async def test_what_rules_did_and_would_have_done(tmp_path: Path):
     async with opened(tmp_path) as store:
-        (order,) = await store.track([an_order()], now=2.0)
+        (order,) = await store.orders.track([an_order()], now=2.0)
         assert order.key == 1
         firings = [
             a_firing(at=100_000.0),
@@ -251,8 +226,8 @@ async def test_what_rules_did_and_would_have_done(tmp_path: Path):
             a_firing(at=5.0),
             a_firing(rule="other", at=100_000.0),
         ]
-        await store.record([], firings=firings, now=5.0)
-        fired = (await store.aside.read(lambda look: look.glimpse(100_003.0))).fired
+        await store.changes.record([], firings=firings, now=5.0)
+        fired = (await store.recent.latest(100_003.0)).fired
         assert (fired["r"].did, fired["r"].would, fired["r"].last_at) == (1, 2, 100_002.0)
         assert (fired["other"].did, fired["other"].would) == (1, 0)
         assert await sql(store, "SELECT count(*) FROM firings") == 5

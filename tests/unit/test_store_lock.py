@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -45,20 +46,20 @@ async def test_a_file_that_goes_is_noticed_and_nothing_is_claimed(
     path = tmp_path / f"{NAME}{end}"
     async with opened(tmp_path) as store:
         orders = await tracked(store)
-        action = await store.plan(a_plan(), now=3.0)
-        assert store.check_files() is None
+        action = await store.actions.plan(a_plan(), now=3.0)
+        assert store.maintenance.check_files() is None
         away = spoil(path, how)
-        for work in (store.claim([action.id], now=4.0), store.check_writable()):
+        for work in (store.actions.claim([action.id], now=4.0), store.maintenance.check_writable()):
             with pytest.raises(StoreError, match=f"{path.name} was {how} while the daemon runs"):
                 await work
         with pytest.raises(StoreError, match=how):
-            await store.planned("p")
+            await store.actions.planned("p")
         with pytest.raises(StoreError, match=how):
-            await store.track(orders, now=5.0)
-        assert f"{path} was {how}" in (store.check_files() or "")
+            await store.orders.track(orders, now=5.0)
+        assert f"{path} was {how}" in (store.maintenance.check_files() or "")
         away.rename(path)
-        assert [one.id for one in await store.planned("p")] == [action.id], "by itself"
-        assert len(await store.claim([action.id], now=4.0)) == 1
+        assert [one.id for one in await store.actions.planned("p")] == [action.id], "by itself"
+        assert len(await store.actions.claim([action.id], now=4.0)) == 1
 
 
 async def test_no_empty_database_is_made_where_one_was_removed(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ async def test_no_empty_database_is_made_where_one_was_removed(tmp_path: Path) -
     async with opened(directory) as store:
         await tracked(store)
         (directory / NAME).rename(directory / "away")
-        many = (store._db.read("test", lambda c: asyncio.sleep(0.01)) for _ in range(4))
+        many = (store._db.read("test", lambda c: time.sleep(0.1)) for _ in range(6))
         found = await asyncio.gather(*many, return_exceptions=True)
         assert any(isinstance(one, StoreError) for one in found), "new connections find no file"
         assert not (directory / NAME).exists()
@@ -100,7 +101,7 @@ async def test_without_the_lock_file_a_second_process_is_refused_all_the_same(
             told, _ = process.communicate("\n")
         assert told.startswith("StoreBusy"), told
         assert "in use by another watcher; its lock file was removed" in told
-        assert "watcher.db.lock was replaced" in (store.check_files() or "")
+        assert "watcher.db.lock was replaced" in (store.maintenance.check_files() or "")
         with pytest.raises(StoreError, match="replaced"):
             await tracked(store, 2)
 
@@ -122,5 +123,5 @@ async def test_other_programs_read_and_write_meanwhile(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 2)
         assert query(tmp_path / NAME, "SELECT count(*) FROM orders") == [(2,)]
-        assert await store.quick_check()
-        assert store.check_files() is None
+        assert await store.maintenance.quick_check()
+        assert store.maintenance.check_files() is None

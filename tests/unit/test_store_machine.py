@@ -70,14 +70,14 @@ class IntentLog(RuleBasedStateMachine):
         hindrance = self.unsettled(kind, order)
         plan = a_plan(order, kind)
         if hindrance is None:
-            return self.note_new(self.run(self.store.plan(plan, now=self.now)))
+            return self.note_new(self.run(self.store.actions.plan(plan, now=self.now)))
         with pytest.raises(Conflict, match=f"action {hindrance.id}$"):
-            self.run(self.store.plan(plan, now=self.now))
+            self.run(self.store.actions.plan(plan, now=self.now))
         return multiple()
 
     @rule(target=ids, kind=kinds, order=orders)
     def plan_by_rule(self, kind: Kind, order: str) -> Any:
-        work = self.store.record(
+        work = self.store.changes.record(
             [], [a_firing(order)], [a_plan(order, kind, rule="r")], now=self.now
         )
         planned = self.run(work)
@@ -90,7 +90,7 @@ class IntentLog(RuleBasedStateMachine):
         plan = a_submission(key, quantity=quantity)
         earlier = [a for a in self.states.values() if key and a.idempotency_key == key]
         try:
-            action = self.run(self.store.plan(plan, now=self.now))
+            action = self.run(self.store.actions.plan(plan, now=self.now))
         except Conflict:
             assert earlier[0].params != plan.params
             return multiple()
@@ -104,7 +104,7 @@ class IntentLog(RuleBasedStateMachine):
     @rule(target=claimed, chosen=st.lists(ids, max_size=4))
     def claim(self, chosen: list[int]) -> Any:
         could = {i for i in chosen if self.states[i].state is ActionState.PLANNED}
-        claimed = self.run(self.store.claim(chosen, now=self.now))
+        claimed = self.run(self.store.actions.claim(chosen, now=self.now))
         assert {action.id for action in claimed} == could
         assert not could & self.may_have_arrived, "sent twice"
         self.may_have_arrived |= could
@@ -117,7 +117,7 @@ class IntentLog(RuleBasedStateMachine):
         outcomes = [outcome(action, state, self.result(action, state)) for action, state in chosen]
         fits = {o.action.id: o for o in reversed(outcomes) if self.states[o.action.id] == o.action}
         try:
-            self.run(self.store.settle(outcomes, now=self.now))
+            self.run(self.store.actions.settle(outcomes, now=self.now))
         except LifecycleError:
             assert len(fits) < len(outcomes)
         for action_id, fit in fits.items():
@@ -131,7 +131,7 @@ class IntentLog(RuleBasedStateMachine):
     @rule(chosen=st.lists(ids, max_size=2))
     def withdraw(self, chosen: list[int]) -> None:
         could = {i for i in chosen if self.states[i].state is ActionState.PLANNED}
-        withdrawn = self.run(self.store.withdraw(chosen, "no longer wanted", now=self.now))
+        withdrawn = self.run(self.store.actions.withdraw(chosen, "no longer wanted", now=self.now))
         assert {action.id for action in withdrawn} == could
         self.note(withdrawn)
 
@@ -144,7 +144,9 @@ class IntentLog(RuleBasedStateMachine):
         possible = before.state is ActionState.UNRESOLVED and state in ENDS[:2]
         nameless = before.kind is Kind.SUBMIT and state is ActionState.ACCEPTED and not result
         try:
-            settled = self.run(self.store.resolve(action_id, state, result=result, now=self.now))
+            settled = self.run(
+                self.store.actions.resolve(action_id, state, result=result, now=self.now)
+            )
         except RequestError:
             assert not possible or nameless
             return
@@ -173,7 +175,7 @@ class IntentLog(RuleBasedStateMachine):
     def start(self) -> None:
         self.store = self.run(Store.open(self.path, now=self.now))
         sending = [a for a in self.states.values() if a.state is ActionState.SENDING]
-        assert self.run(self.store.recover()) == len(sending)
+        assert self.run(self.store.actions.recover()) == len(sending)
         self.note([self.stored(action.id) for action in sending])
         assert all(self.states[a.id].state is ActionState.UNRESOLVED for a in sending)
 
@@ -181,12 +183,12 @@ class IntentLog(RuleBasedStateMachine):
 
     @invariant()
     def the_log_is_as_the_model_says(self) -> None:
-        found, _ = self.run(self.store.actions(limit=1000))
+        found, _ = self.run(self.store.actions.page(limit=1000))
         assert {action.id: action for action in found} == self.states
         waiting = [a for a in found if a.state is ActionState.PLANNED]
-        assert self.run(self.store.planned("p")) == waiting[::-1]
+        assert self.run(self.store.actions.planned("p")) == waiting[::-1]
         unsettled = [a for a in found if a.state in UNSETTLED]
-        assert self.run(self.store.unsettled()) == unsettled[::-1]
+        assert self.run(self.store.actions.unsettled()) == unsettled[::-1]
         pairs = [(a.kind, a.order) for a in unsettled if a.order is not None]
         assert len(pairs) == len(set(pairs))
 
@@ -196,7 +198,7 @@ class IntentLog(RuleBasedStateMachine):
         placed = {a.result for a in self.states.values() if a.kind is Kind.SUBMIT and a.result}
         assert known.keys() == set(ORDERS) | placed
         assert sum(order.refills for order in known.values()) == self.refills
-        assert len(self.run(self.store.firings_since(0.0))) == self.firings
+        assert len(self.run(self.store.firings.since(0.0))) == self.firings
 
     # --- the model ---
 
@@ -214,7 +216,7 @@ class IntentLog(RuleBasedStateMachine):
         self.states.update({action.id: action for action in actions})
 
     def stored(self, action_id: int) -> Action:
-        action = self.run(self.store.action(action_id))
+        action = self.run(self.store.actions.get(action_id))
         assert action is not None
         before = self.states[action_id]
         changeable = ("state", "order", "sent_at", "settled_at", "result", "answer")

@@ -1,6 +1,8 @@
 """Migrations: they give the tables that the code expects, each whole or not at all."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-import watcher.store.migrations
-from tests.unit.store_kit import NAME, loaded, opened, query, sql, tracked
+from tests.unit.store_kit import NAME, loaded, moved, opened, query, sql, tracked
 from watcher.errors import StoreError
 from watcher.store import Store, database, migrate
 from watcher.store.schema import metadata
 
+FIRST = Path(__file__).parent / "golden" / "first_release.sql"
 TABLES = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
-NEWEST = int(migrate._newest())
+NEWEST = max(int(step.name[:4]) for step in (migrate.MIGRATIONS / "versions").glob("0*.py"))
 LAST, NEXT, AFTER = (f"{NEWEST + ahead:04}" for ahead in range(3))
 SECOND = f'''
 """The second step."""
@@ -34,41 +36,42 @@ def upgrade():
 @pytest.fixture
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the migrations, used instead of the shipped ones, to which steps can be added."""
-    shipped = Path(watcher.store.migrations.__file__).parent
     copy = tmp_path / "migrations"
-    shutil.copytree(shipped, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(migrate.MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
     def from_copy(connection: Connection, path: Path) -> None:
-        migrate.migrate(connection, path, str(copy))
+        migrate.migrate(connection, path, copy)
 
     monkeypatch.setattr(database, "migrate", from_copy)
     return copy / "versions"
 
 
-async def test_migrations_give_what_the_schema_says(tmp_path: Path) -> None:
+async def test_a_new_database_is_what_migrations_make_of_the_first_release(tmp_path: Path) -> None:
+    """The tables of the first release stay as they are in the file; migrations lead from there."""
+    with closing(sqlite3.connect(tmp_path / NAME)) as first:
+        first.executescript(FIRST.read_text())
     async with opened(tmp_path):
         pass
+    (tmp_path / "new").mkdir()
+    async with opened(tmp_path / "new"):
+        pass
+    assert made(tmp_path / NAME) == made(tmp_path / "new" / NAME)
     engine = create_engine(f"sqlite:///{tmp_path / NAME}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 
-async def test_migrations_give_the_same_sql_down_to_checks_and_partial_indexes(
-    tmp_path: Path,
-) -> None:
-    async with opened(tmp_path):
-        pass
-    engine = create_engine(f"sqlite:///{tmp_path / 'schema.db'}")
-    metadata.create_all(engine)
-    engine.dispose()
+def made(path: Path) -> dict[str, list[str]]:
+    """What each table and index was made by: its words, down to checks and partial indexes."""
+    return {name: sorted(sql.replace(",", " ").split()) for name, sql in query(path, TABLES)}
 
-    def words(path: Path) -> dict[str, list[str]]:
-        return {name: sorted(made.replace(",", " ").split()) for name, made in query(path, TABLES)}
 
-    migrated = words(tmp_path / NAME)
-    migrated.pop("alembic_version")
-    assert migrated == words(tmp_path / "schema.db")
+async def test_the_tables_of_a_development_version_are_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await sql(store, "UPDATE alembic_version SET version_num = '0014'")
+    with pytest.raises(StoreError, match=r"watcher\.db was made by .* never released"):
+        await Store.open(tmp_path / NAME, now=0.0)
 
 
 async def test_a_next_step_runs_at_start(tmp_path: Path, steps: Path) -> None:
@@ -76,7 +79,7 @@ async def test_a_next_step_runs_at_start(tmp_path: Path, steps: Path) -> None:
         await tracked(store)
     (steps / f"{NEXT}_second.py").write_text(SECOND)
     async with opened(tmp_path) as store:
-        order = await store.order("p", "1")
+        order = await store.orders.get("p", "1")
         assert order is not None
         assert order.link == "gone"
     assert query(tmp_path / NAME, "SELECT version_num FROM alembic_version") == [(NEXT,)]
@@ -108,6 +111,8 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
 
 
 async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path) -> None:
+    async with opened(tmp_path):
+        pass
     (steps / f"{NEXT}_second.py").write_text(SECOND)
     third = (
         SECOND.replace(f'"{NEXT}", "{LAST}"', f'"{AFTER}", "{NEXT}"')
@@ -121,16 +126,14 @@ async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path)
     assert query(tmp_path / NAME, "SELECT name FROM sqlite_master WHERE name = 'more'") == []
 
 
-async def test_a_first_step_that_fails_leaves_an_empty_file_that_can_be_used(
-    tmp_path: Path, steps: Path
+async def test_tables_that_can_not_be_made_leave_an_empty_file_that_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = steps / "0001_tables.py"
-    text = first.read_text()
-    first.write_text(text + "    raise RuntimeError('half-way')\n")
-    with pytest.raises(RuntimeError):
-        await Store.open(tmp_path / NAME, now=0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(migrate, "insert", None)
+        with pytest.raises(TypeError):
+            await Store.open(tmp_path / NAME, now=0.0)
     assert query(tmp_path / NAME, TABLES) == []
-    first.write_text(text)
     async with opened(tmp_path) as store:
         assert len(await tracked(store)) == 1
 
@@ -148,5 +151,28 @@ async def test_foreign_keys_hold_after_migrations(tmp_path: Path, steps: Path) -
 
 def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
     config = Config()
-    config.set_main_option("script_location", migrate.MIGRATIONS)
-    assert ScriptDirectory.from_config(config).get_heads() == [migrate._newest()]
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [LAST]
+
+
+REBUILD = f'''
+"""Builds a table anew that others refer to: SQLite has no other way to alter it."""
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "{NEXT}", "{LAST}"
+def upgrade():
+    with op.batch_alter_table("orders", recreate="always") as table:
+        table.alter_column("link", type_=sa.String(4000))
+'''
+
+
+async def test_a_table_that_others_refer_to_is_built_anew(tmp_path: Path, steps: Path) -> None:
+    async with opened(tmp_path) as store:
+        (order,) = await tracked(store)
+        change = moved(order, remains=5)
+        await store.changes.record([change], now=5.0)
+    (steps / f"{NEXT}_rebuild.py").write_text(REBUILD)
+    async with opened(tmp_path) as store:
+        assert await loaded(store) == [change.after]
+        assert len(await store.orders.history("p", "1")) == 1
+    assert "VARCHAR(4000)" in dict(query(tmp_path / NAME, TABLES))["orders"]

@@ -56,21 +56,21 @@ async def planned_then_copied(tmp_path: Path) -> tuple[Path, Path]:
     """A database, and a plain copy in which an action that is sent by now is planned."""
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        await store.plan(a_plan("1"), now=3.0)
+        await store.actions.plan(a_plan("1"), now=3.0)
     database, copy = tmp_path / NAME, tmp_path / "plain.db"
     shutil.copyfile(database, copy)
     async with opened(tmp_path) as store:
-        (action,) = await store.claim([1], now=4.0)
-        await store.settle([outcome(action, ActionState.ACCEPTED, "9")], now=5.0)
+        (action,) = await store.actions.claim([1], now=4.0)
+        await store.actions.settle([outcome(action, ActionState.ACCEPTED, "9")], now=5.0)
     return database, copy
 
 
 async def backed_up(tmp_path: Path) -> Path:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        await store.plan(a_plan("1"), now=3.0)
-        await store.backup(tmp_path / "copy.db")
-        await store.claim([1], now=4.0)
+        await store.actions.plan(a_plan("1"), now=3.0)
+        await store.maintenance.backup(tmp_path / "copy.db")
+        await store.actions.claim([1], now=4.0)
     return tmp_path / "copy.db"
 
 
@@ -94,9 +94,11 @@ async def test_restore_takes_one_that_is_in_place_already(tmp_path: Path) -> Non
     restored = in_thread(tmp_path / NAME, tmp_path / NAME)
     assert restored.disowned.unresolved == 1
     async with opened(tmp_path) as store:
-        assert [action.state for action in await store.unsettled()] == [ActionState.UNRESOLVED]
-        assert await store.claim([1], now=NOW) == []
-        assert await store.quick_check()
+        assert [action.state for action in await store.actions.unsettled()] == [
+            ActionState.UNRESOLVED
+        ]
+        assert await store.actions.claim([1], now=NOW) == []
+        assert await store.maintenance.quick_check()
 
 
 @pytest.mark.parametrize("way", ["restore", "disown"])
@@ -115,8 +117,10 @@ async def test_the_log_of_another_database_is_not_taken_for_its_own(
         disowned(tmp_path / NAME)
     async with opened(tmp_path) as store:
         assert len(await loaded(store)) == 3, "as the backup has it"
-        assert await store.quick_check()
-        assert [action.state for action in await store.unsettled()] == [ActionState.UNRESOLVED]
+        assert await store.maintenance.quick_check()
+        assert [action.state for action in await store.actions.unsettled()] == [
+            ActionState.UNRESOLVED
+        ]
 
 
 async def test_a_plain_copy_that_was_put_back_is_refused(tmp_path: Path) -> None:
@@ -127,8 +131,8 @@ async def test_a_plain_copy_that_was_put_back_is_refused(tmp_path: Path) -> None
     assert "older than what was sent from it" in str(error)
     assert disowned(database).unresolved == 1
     async with opened(tmp_path) as store:
-        assert await store.planned("p") == []
-        assert await store.firing_counts() == {
+        assert await store.actions.planned("p") == []
+        assert await store.firings.counts() == {
             ("r", False, "p", str(n)): (1, NOW) for n in (1, 2, 3)
         }
     shutil.copyfile(copy, database)
@@ -141,12 +145,12 @@ async def test_a_copy_since_which_nothing_was_sent_is_none(tmp_path: Path) -> No
         await sent(store, a_plan("1"))
     shutil.copyfile(tmp_path / NAME, tmp_path / "plain.db")
     async with opened(tmp_path) as store:
-        await store.plan(a_plan("2"), now=3.0)
-        await store.plan(a_plan("3", Kind.CANCEL), now=3.0)
-        assert await store.claim([77], now=4.0) == [], "nothing claimed counts for nothing"
+        await store.actions.plan(a_plan("2"), now=3.0)
+        await store.actions.plan(a_plan("3", Kind.CANCEL), now=3.0)
+        assert await store.actions.claim([77], now=4.0) == [], "nothing claimed counts for nothing"
     shutil.copyfile(tmp_path / "plain.db", tmp_path / NAME)
     async with opened(tmp_path) as store:
-        assert [action.order for action in await store.unsettled()] == ["1"]
+        assert [action.order for action in await store.actions.unsettled()] == ["1"]
 
 
 @pytest.mark.parametrize("claims", [1, 3])
@@ -157,7 +161,7 @@ async def test_a_killed_process_has_noted_what_it_claimed(tmp_path: Path, claims
     killed(tmp_path, claims)
     assert int((tmp_path / f"{NAME}.seen").read_text()) == claims
     async with opened(tmp_path) as store:
-        assert len(await store.unsettled()) == claims
+        assert len(await store.actions.unsettled()) == claims
     shutil.copyfile(tmp_path / "plain.db", tmp_path / NAME)
     await refused(tmp_path / NAME)
 
@@ -169,7 +173,7 @@ async def test_what_a_restore_has_put_aside_is_older_too(tmp_path: Path) -> None
     await refused(tmp_path / NAME)
     in_thread(restored.kept, tmp_path / NAME)
     async with opened(tmp_path) as store:
-        assert await store.planned("p") == []
+        assert await store.actions.planned("p") == []
 
 
 async def test_without_the_file_beside_it_nothing_is_refused(tmp_path: Path) -> None:
@@ -204,15 +208,15 @@ async def test_a_new_database_goes_on_counting(tmp_path: Path) -> None:
 async def test_a_count_that_can_not_be_noted_stops_what_is_sent(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        actions = [await store.plan(a_plan(str(n)), now=3.0) for n in (1, 2)]
+        actions = [await store.actions.plan(a_plan(str(n)), now=3.0) for n in (1, 2)]
         seen = tmp_path / f"{NAME}.seen"
         seen.unlink()
         seen.mkdir()
-        assert len(await store.claim([actions[0].id], now=4.0)) == 1
+        assert len(await store.actions.claim([actions[0].id], now=4.0)) == 1
         with pytest.raises(StoreError, match=r"seen can't be written"):
-            await store.claim([actions[1].id], now=4.0)
+            await store.actions.claim([actions[1].id], now=4.0)
         seen.rmdir()
-        assert len(await store.claim([actions[1].id], now=4.0)) == 1
+        assert len(await store.actions.claim([actions[1].id], now=4.0)) == 1
         assert int(seen.read_text()) == 2
 
 
@@ -232,11 +236,11 @@ async def test_the_file_beside_it_may_go_and_is_written_anew(tmp_path: Path, how
 async def test_no_further_handle_is_needed_to_note_a_claim(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        action = await store.plan(a_plan("1"), now=3.0)
+        action = await store.actions.plan(a_plan("1"), now=3.0)
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limit[1]))
         try:
-            assert len(await store.claim([action.id], now=4.0)) == 1
+            assert len(await store.actions.claim([action.id], now=4.0)) == 1
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         assert int((tmp_path / f"{NAME}.seen").read_text()) == 1

@@ -4,15 +4,18 @@ import asyncio
 import os
 import sqlite3
 import stat
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.unit.store_kit import NAME, a_plan, child, loaded, opened, query, sql, tracked
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreNewer
-from watcher.store import Store, database
+from watcher.store import Store, database, sqlite
 
 HOLD = """
 import sqlite3, sys
@@ -43,10 +46,10 @@ async def test_makes_files_that_only_their_owner_reads(tmp_path: Path) -> None:
 async def test_finds_again_what_was_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store, 3)
-        action = await store.plan(a_plan(), now=3.0)
+        action = await store.actions.plan(a_plan(), now=3.0)
     async with opened(tmp_path) as store:
         assert [order.id for order in await loaded(store)] == ["1", "2", "3"]
-        assert await store.action(action.id) == action
+        assert await store.actions.get(action.id) == action
 
 
 async def test_writes_on_one_connection_and_reads_on_others_that_can_not_write(
@@ -77,7 +80,7 @@ async def test_a_second_store_on_the_file_is_refused(tmp_path: Path) -> None:
 async def test_the_lock_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     script = """
 import asyncio, pathlib, sys
-from watcher.store import Store, database
+from watcher.store import Store, database, sqlite
 async def main():
     await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
     print("open", flush=True)
@@ -183,7 +186,7 @@ async def test_nothing_is_left_open_after_a_failed_start(tmp_path: Path) -> None
 async def test_a_file_system_without_a_write_ahead_log_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database._WRITING, "journal_mode", "MEMORY")
+    monkeypatch.setitem(sqlite.WRITING, "journal_mode", "MEMORY")
     with pytest.raises(StoreError, match="no write-ahead log"):
         await Store.open(tmp_path / NAME, now=0.0)
 
@@ -199,12 +202,12 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
 async def test_close_finishes_what_was_begun(tmp_path: Path) -> None:
     store = await Store.open(tmp_path / NAME, now=0.0)
     await tracked(store)
-    begun = asyncio.create_task(store.plan(a_plan(), now=1.0))
+    begun = asyncio.create_task(store.actions.plan(a_plan(), now=1.0))
     await asyncio.sleep(0)
     await store.close()
     action = await begun
     async with opened(tmp_path) as store:
-        assert await store.action(action.id) == action
+        assert await store.actions.get(action.id) == action
 
 
 async def test_a_cancelled_caller_tears_no_transaction(tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ async def test_a_cancelled_caller_tears_no_transaction(tmp_path: Path) -> None:
             begun.cancel()
             await asyncio.gather(begun, return_exceptions=True)
         assert len(await tracked(store, 60, panel="after")) == 60
-        counts = {len((await store.orders(panel=f"p{t}", limit=99))[0]) for t in range(12)}
+        counts = {len((await store.orders.page(panel=f"p{t}", limit=99))[0]) for t in range(12)}
         assert counts <= {0, 50}
 
 
@@ -235,3 +238,24 @@ async def test_observes_each_operation_and_whether_it_failed(tmp_path: Path) -> 
         assert isinstance(error.value.__cause__, OperationalError)
     assert seen[0] == ("open", False)
     assert [failed for operation, failed in seen if operation == "track"] == [False, True]
+
+
+async def test_an_opening_that_is_cancelled_lets_go_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, plain = threading.Event(), database.migrate
+
+    def slow(*arguments: Any) -> None:
+        begun.set()
+        time.sleep(0.2)
+        plain(*arguments)
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(database, "migrate", slow)
+        opening = asyncio.create_task(Store.open(tmp_path / NAME, now=0.0))
+        await asyncio.to_thread(begun.wait)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    async with opened(tmp_path) as store:
+        assert len(await tracked(store)) == 1

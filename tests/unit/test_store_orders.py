@@ -20,8 +20,8 @@ from watcher.model import Order, Phase, Status
 from watcher.orders.columns.check_times import CheckTimes
 from watcher.store import Store
 from watcher.store import orders as orders_module
+from watcher.store.dialect import Money, money_text
 from watcher.store.order_rows import OrderReader
-from watcher.store.schema import Money, money_text
 
 FULL: dict[str, Any] = {
     "service": "7",
@@ -47,45 +47,47 @@ FULL: dict[str, Any] = {
 async def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
     given_order = an_order("A-1", **FULL)
     async with opened(tmp_path) as store:
-        (added,) = await store.track([given_order], now=3.0)
+        (added,) = await store.orders.track([given_order], now=3.0)
         assert added == msgspec.structs.replace(given_order, key=added.key)
-        assert await store.order("p", "A-1") == added
+        assert await store.orders.get("p", "A-1") == added
         assert await loaded(store) == [added]
-        assert (await store.orders())[0] == [added]
+        assert (await store.orders.page())[0] == [added]
 
 
 async def test_when_orders_were_asked_about_is_loaded_with_them(tmp_path: Path) -> None:
     async def times(store: Store) -> list[float]:
-        parts, _ = await store.load(0, 100)
+        parts, _ = await store.orders.load(0, 100)
         return [at for rows in parts for at in rows.asked_at]
 
     async with opened(tmp_path) as store:
-        added = await store.track([an_order("1"), an_order("2"), an_order("3", "q")], now=2.0)
+        added = await store.orders.track(
+            [an_order("1"), an_order("2"), an_order("3", "q")], now=2.0
+        )
         assert all(map(isnan, await times(store)))
         first, second = CheckTimes(), CheckTimes()
         first.note([order.key for order in added], [5.9, 6.0, 7.0])
-        await store.save_asked(first)
+        await store.schedule.save_asked(first)
         assert await times(store) == [5.0, 6.0, 7.0]
         second.note([added[1].key], [9.0])
-        await store.save_asked(second)
+        await store.schedule.save_asked(second)
     async with opened(tmp_path) as store:
         assert [0.0 if isnan(at) else at for at in await times(store)] == [0.0, 9.0, 0.0]
-        await store.save_asked(CheckTimes())
+        await store.schedule.save_asked(CheckTimes())
         assert all(map(isnan, await times(store)))
 
 
 async def test_known_orders_are_not_added_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        first = await store.track([an_order("1"), an_order("2", link="a")], now=2.0)
+        first = await store.orders.track([an_order("1"), an_order("2", link="a")], now=2.0)
         again = [an_order("2", link="b"), an_order("3"), an_order("3", link="c")]
-        added = await store.track([*again, an_order("1", "q")], now=3.0)
+        added = await store.orders.track([*again, an_order("1", "q")], now=3.0)
         assert [(order.panel, order.id, order.link) for order in added] == [
             ("p", "3", None),
             ("q", "1", None),
         ]
-        assert await store.order("p", "2") == first[1]
+        assert await store.orders.get("p", "2") == first[1]
         assert len({order.key for order in first + added}) == 4
-        assert await store.track([], now=4.0) == []
+        assert await store.orders.track([], now=4.0) == []
 
 
 async def test_ten_thousand_in_a_call(tmp_path: Path) -> None:
@@ -98,17 +100,17 @@ async def test_ten_thousand_in_a_call(tmp_path: Path) -> None:
 async def test_an_unknown_order_is_none(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await tracked(store)
-        assert await store.order("p", "2") is None
-        assert await store.order("nowhere", "1") is None
-        assert await store.history("nowhere", "1") == []
-        assert await store.orders(panel="nowhere") == ([], None)
+        assert await store.orders.get("p", "2") is None
+        assert await store.orders.get("nowhere", "1") is None
+        assert await store.orders.history("nowhere", "1") == []
+        assert await store.orders.page(panel="nowhere") == ([], None)
 
 
 async def test_what_a_row_can_not_hold_is_refused_whole(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for bad in (an_order("2", quantity=2**63), an_order("\ud800")):
             with pytest.raises(StoreError, match="can't hold"):
-                await store.track([an_order("1"), bad], now=1.0)
+                await store.orders.track([an_order("1"), bad], now=1.0)
         assert await loaded(store) == []
 
 
@@ -121,19 +123,19 @@ async def test_loads_what_is_not_closed(
         orders = await tracked(store, 25)
         closed = [moved(order, status=Status.CANCELED) for order in orders[:4]]
         guarded = [finished(order) for order in orders[4:8]]
-        await store.record(closed + guarded, now=5.0)
+        await store.changes.record(closed + guarded, now=5.0)
         assert await loaded(store) == [t.after for t in guarded] + orders[8:]
 
 
 async def test_lists_by_each_filter(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 6)
-        other = await store.track([an_order("1", "q", problem="gone?")], now=2.0)
+        other = await store.orders.track([an_order("1", "q", problem="gone?")], now=2.0)
         done, cancelled = finished(orders[0]), moved(orders[1], status=Status.CANCELED)
-        await store.record([done, cancelled, moved(orders[2], at=50.0, remains=9)], now=5.0)
+        await store.changes.record([done, cancelled, moved(orders[2], at=50.0, remains=9)], now=5.0)
 
         async def ids(**filters: Any) -> list[str]:
-            found, following = await store.orders(**filters)
+            found, following = await store.orders.page(**filters)
             assert following is None
             return [f"{order.panel}{order.id}" for order in found]
 
@@ -158,7 +160,7 @@ async def test_pages_are_complete_and_end(tmp_path: Path) -> None:
             after: int | None = 0
             pages = 0
             while after is not None:
-                page, after = await store.orders(limit=limit, after=after)
+                page, after = await store.orders.page(limit=limit, after=after)
                 assert len(page) <= limit
                 found += page
                 pages += 1
@@ -183,7 +185,7 @@ def test_money_is_exact_in_the_file(amounts: list[Decimal]) -> None:
         with tempfile.TemporaryDirectory() as directory:
             async with opened(Path(directory)) as store:
                 given_orders = [an_order(str(i), charge=a) for i, a in enumerate(amounts)]
-                await store.track(given_orders, now=0.0)
+                await store.orders.track(given_orders, now=0.0)
                 charges = [order.charge for order in await loaded(store)]
                 assert [str(charge) for charge in charges] == [str(a) for a in amounts]
 
@@ -226,7 +228,7 @@ def test_all_are_loaded_as_they_were_tracked(
             patch.setattr(orders_module, "_PART", part)
             async with opened(Path(directory)) as store:
                 given_orders = [an_order(str(i), **given) for i, given in enumerate(fields)]
-                added = await store.track(given_orders, now=0.0)
+                added = await store.orders.track(given_orders, now=0.0)
                 assert await loaded(store) == added
 
     asyncio.run(round_trip())
@@ -240,7 +242,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 async def test_money_is_text_in_the_file(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        await store.track([an_order("1", charge=Decimal("1.10"))], now=0.0)
+        await store.orders.track([an_order("1", charge=Decimal("1.10"))], now=0.0)
     assert query(tmp_path / NAME, "SELECT charge, typeof(charge) FROM order_states") == [
         ("1.10", "text")
     ]
@@ -261,13 +263,13 @@ async def test_a_stalled_order_is_listed_from_the_file_alone(tmp_path: Path) -> 
     await tracked(store, 2)
     await store.close()
     async with opened(tmp_path) as again:
-        found, _ = await again.orders(progressed_before={"p": 2.0})
+        found, _ = await again.orders.page(progressed_before={"p": 2.0})
         assert [order.id for order in found] == ["1", "2"]
 
 
 async def test_orders_can_be_loaded_without_their_links(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        (added,) = await store.track([an_order("A-1", **FULL)], now=3.0)
+        (added,) = await store.orders.track([an_order("A-1", **FULL)], now=3.0)
         assert added.link is not None
         orders = await loaded(store, links=False)
         assert orders == [msgspec.structs.replace(added, link=None)]

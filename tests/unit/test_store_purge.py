@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -39,12 +40,12 @@ def rows(directory: Path, table: str) -> int:
 
 async def purged(store: Store, now: float = NOW, **settings: float) -> dict[str, int]:
     usual = {"retain_for": 90 * DAY, "remember_for": 365 * DAY}
-    return await store.purge(now, **{**usual, **settings})
+    return await store.purge.run(now, **{**usual, **settings})
 
 
 async def settled(store: Store, action: Action, state: ActionState, at: float) -> Action:
     result = "9" if state is ActionState.ACCEPTED else None
-    return (await store.settle([outcome(action, state, result)], now=at)).actions[0]
+    return (await store.actions.settle([outcome(action, state, result)], now=at)).actions[0]
 
 
 def test_every_table_has_a_bound() -> None:
@@ -57,7 +58,7 @@ async def test_what_was_refused_goes_when_it_is_old(tmp_path: Path, at: float, g
     async with opened(tmp_path) as store:
         await settled(store, await sent(store, a_submission("key")), ActionState.REJECTED, at)
         assert await purged(store) == ({"actions": 1} if gone else {})
-        again = await store.plan(a_submission("key"), now=NOW)
+        again = await store.actions.plan(a_submission("key"), now=NOW)
         assert again.state is (ActionState.PLANNED if gone else ActionState.REJECTED)
         assert again.id == 1 + gone, "an id is never used twice"
 
@@ -70,26 +71,26 @@ async def test_an_accepted_key_is_known_for_longer(tmp_path: Path, at: float, go
         )
         assert action.order is not None
         assert await purged(store) == {}, "its order is there"
-        order = await store.order("p", action.order)
+        order = await store.orders.get("p", action.order)
         assert order is not None
         change = moved(order, at + 1, status=Status.CANCELED, text="Canceled")
-        await store.record([change], now=at + 1)
+        await store.changes.record([change], now=at + 1)
         await Retention(store=store, settings=DaemonSection).run_once(NOW)
         if gone or at == REMEMBERED:
-            assert await store.order("p", action.order) is None
+            assert await store.orders.get("p", action.order) is None
         assert await purged(store) == ({"actions": 1} if gone else {})
         if not gone:
-            assert (await store.plan(a_submission("key"), now=NOW)).id == action.id
+            assert (await store.actions.plan(a_submission("key"), now=NOW)).id == action.id
 
 
 async def test_what_is_not_settled_stays_for_ever(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        await store.plan(a_submission("a"), now=1.0)
+        await store.actions.plan(a_submission("a"), now=1.0)
         await sent(store, a_submission("b"))
         lost = await sent(store, a_submission("c"))
-        await store.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
+        await store.actions.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
         assert await purged(store) == {}
-        assert len(await store.unsettled()) == 3
+        assert len(await store.actions.unsettled()) == 3
 
 
 async def test_actions_and_refills_whose_order_is_gone_go(tmp_path: Path) -> None:
@@ -97,14 +98,16 @@ async def test_actions_and_refills_whose_order_is_gone_go(tmp_path: Path) -> Non
         await tracked(store, 2)
         for order in ("1", "2"):
             action = await sent(store, a_plan(order))
-            await store.settle([outcome(action, ActionState.ACCEPTED, f"r{order}")], now=5.0)
-        tasks = await store.open_refills()
+            await store.actions.settle(
+                [outcome(action, ActionState.ACCEPTED, f"r{order}")], now=5.0
+            )
+        tasks = await store.refills.running()
         over = msgspec.structs.replace(tasks[0], status=RefillStatus.COMPLETED, finished_at=6.0)
-        await store.record_refills([over])
+        await store.refills.save([over])
         await sql(store, "DELETE FROM order_states")
         await sql(store, "DELETE FROM orders")
         assert await purged(store) == {"refills": 1, "actions": 1}
-        assert [task.order for task in await store.open_refills()] == ["2"], "it still runs"
+        assert [task.order for task in await store.refills.running()] == ["2"], "it still runs"
 
 
 async def test_no_setting_is_too_short(tmp_path: Path) -> None:
@@ -122,19 +125,21 @@ async def test_prices_balances_and_what_was_learnt(tmp_path: Path) -> None:
         for at, rate in ((REMEMBERED - 9, "1"), (RETAINED - 1, "2"), (RETAINED, "3")):
             listed = [Service(id=n, name=n, rate=Decimal(rate)) for n in ("1", "2", "3")]
             kept = listed if at < REMEMBERED else listed[2:]
-            await store.save_services("p", kept, now=at)
-            await store.save_balance("p", Balance(Decimal(rate), "USD"), now=at)
-        await store.save_balance("quiet", Balance(Decimal(5), "USD"), now=1.0)
-        await store.save_learnt("p", [ModelRow("1", "w", 1, 1, 1)], now=NOW - LESSONS_FOR - 1)
-        await store.save_learnt("p", [ModelRow("2", "w", 1, 1, 1)], now=NOW - LESSONS_FOR)
+            await store.services.save("p", kept, now=at)
+            await store.balances.save("p", Balance(Decimal(rate), "USD"), now=at)
+        await store.balances.save("quiet", Balance(Decimal(5), "USD"), now=1.0)
+        await store.schedule.save_learnt(
+            "p", [ModelRow("1", "w", 1, 1, 1)], now=NOW - LESSONS_FOR - 1
+        )
+        await store.schedule.save_learnt("p", [ModelRow("2", "w", 1, 1, 1)], now=NOW - LESSONS_FOR)
         await sql(store, f"UPDATE services SET gone_at = {REMEMBERED - 1} WHERE gone_at NOTNULL")
         gone = await purged(store)
         assert gone == {"service_changes": 3, "balances": 2, "services": 1, "lessons": 1}
-        assert [one.at for one in await store.service_changes("p")] == [RETAINED]
-        assert [at for at, _ in await store.balances("p", 0.0)] == [RETAINED]
-        assert (await store.latest_balances())["quiet"] == (1.0, Balance(Decimal(5), "USD"))
-        assert {one.service.id for one in await store.services("p")} == {"2", "3"}
-        assert [row.service for row in (await store.learnt(now=NOW))["p"]] == ["2"]
+        assert [one.at for one in await store.services.changes("p")] == [RETAINED]
+        assert [at for at, _ in await store.balances.since("p", 0.0)] == [RETAINED]
+        assert (await store.balances.latest())["quiet"] == (1.0, Balance(Decimal(5), "USD"))
+        assert {one.service.id for one in await store.services.of_panel("p")} == {"2", "3"}
+        assert [row.service for row in (await store.schedule.learnt(now=NOW))["p"]] == ["2"]
         assert await purged(store) == {}
 
 
@@ -146,7 +151,7 @@ async def test_names_of_archived_orders_go_in_slices(tmp_path: Path, count: int)
         await sql(store, f"INSERT INTO archived_orders VALUES {values}")
         await sql(store, f"INSERT INTO archived_orders VALUES (1, 'young', {REMEMBERED})")
         assert await purged(store) == {"archived_orders": count}
-        assert await store.archived_at("p", "young") == REMEMBERED
+        assert await store.archive.archived_at("p", "young") == REMEMBERED
 
 
 LARGE = {"comments": "x" * LARGE_PARAMS}
@@ -156,15 +161,15 @@ async def test_large_parameters_are_cut_down_and_known_again(tmp_path: Path) -> 
     async with opened(tmp_path) as store:
         action = await sent(store, a_submission("key", **LARGE))
         await settled(store, action, ActionState.REJECTED, 100.0)
-        assert await store.cut_down(100.0) == 0
-        assert await store.cut_down(100.1) == 1
-        assert await store.cut_down(100.1) == 0
-        (found,) = await store.actions_by_id([action.id])
+        assert await store.purge.cut_down(100.0) == 0
+        assert await store.purge.cut_down(100.1) == 1
+        assert await store.purge.cut_down(100.1) == 0
+        (found,) = await store.actions.by_id([action.id])
         assert found.params == {**(action.params or {}), "comments": "x" * 100 + "…"}
-        assert (await store.plan(a_submission("key", **LARGE), now=200.0)).id == action.id
+        assert (await store.actions.plan(a_submission("key", **LARGE), now=200.0)).id == action.id
         for other in ({"comments": "x" * 100 + "…"}, {"comments": "x" * (LARGE_PARAMS + 1)}, {}):
             with pytest.raises(Conflict, match="used for something else"):
-                await store.plan(a_submission("key", **other), now=200.0)
+                await store.actions.plan(a_submission("key", **other), now=200.0)
 
 
 async def test_many_names_leave_nothing_but_the_hash(tmp_path: Path) -> None:
@@ -172,23 +177,23 @@ async def test_many_names_leave_nothing_but_the_hash(tmp_path: Path) -> None:
         many = {f"n{number}": "x" * 90 for number in range(30)}
         action = await sent(store, a_submission("key", **many))
         await settled(store, action, ActionState.REJECTED, 100.0)
-        assert await store.cut_down(200.0) == 1
-        assert (await store.actions_by_id([action.id]))[0].params is None
-        assert (await store.plan(a_submission("key", **many), now=200.0)).id == action.id
+        assert await store.purge.cut_down(200.0) == 1
+        assert (await store.actions.by_id([action.id]))[0].params is None
+        assert (await store.actions.plan(a_submission("key", **many), now=200.0)).id == action.id
 
 
 async def test_what_may_still_be_sent_keeps_its_parameters(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        await store.plan(a_submission("a", **LARGE), now=1.0)
+        await store.actions.plan(a_submission("a", **LARGE), now=1.0)
         lost = await sent(store, a_submission("b", **LARGE))
-        await store.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
+        await store.actions.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
         small = await sent(store, a_submission("c", comments="x" * (LARGE_PARAMS - 200)))
         await settled(store, small, ActionState.REJECTED, 1.0)
-        assert await store.cut_down(NOW) == 0
+        assert await store.purge.cut_down(NOW) == 0
         many = [await sent(store, a_submission(f"d{n}", **LARGE)) for n in range(41)]
         for action in many:
             await settled(store, action, ActionState.REJECTED, 2.0)
-        assert await store.cut_down(NOW) == 41
+        assert await store.purge.cut_down(NOW) == 41
 
 
 async def test_it_runs_by_the_hour_and_looks_through_all_once_a_day(tmp_path: Path) -> None:
@@ -202,17 +207,17 @@ async def test_it_runs_by_the_hour_and_looks_through_all_once_a_day(tmp_path: Pa
             calls.append("cut")
             return 0
 
-        async def purge(self, now: float, **settings: Any) -> dict[str, int]:
+        async def run(self, now: float, **settings: Any) -> dict[str, int]:
             if self.fails:
                 raise StoreError("no")
             calls.append("purge")
             return {}
 
-    store = Told()
-    retention = Retention(store=store, settings=DaemonSection)  # type: ignore[arg-type]
-    store.fails = True
+    purge = Told()
+    retention = Retention(store=SimpleNamespace(purge=purge), settings=DaemonSection)  # type: ignore[arg-type]
+    purge.fails = True
     assert await retention.purge(NOW) == NOW + RETRY_AFTER
-    store.fails = False
+    purge.fails = False
     for _ in range(48):
         assert await retention.purge(NOW) == NOW + PURGE_EVERY
     assert calls.count("purge") == 2

@@ -40,10 +40,10 @@ async def test_a_change_and_its_history_are_on_record(tmp_path: Path) -> None:
         (order,) = await tracked(store)
         first = moved(order, 5.0, remains=40, charge=Decimal("0.10"))
         second = finished(first.after, 6.5)
-        await store.record([first], now=5.0)
-        await store.record([second], now=6.5)
-        assert await store.order("p", "1") == second.after
-        assert await store.history("p", "1") == [
+        await store.changes.record([first], now=5.0)
+        await store.changes.record([second], now=6.5)
+        assert await store.orders.get("p", "1") == second.after
+        assert await store.orders.history("p", "1") == [
             (5.0, {"charge": [None, "0.10"], "remains": [None, 40]}),
             (
                 6.5,
@@ -66,12 +66,12 @@ async def test_writes_two_rows_for_each_change_and_none_for_the_rest(tmp_path: P
         groups = [changes[i : i + 5] for i in range(0, len(changes), 5)]
 
         async def record() -> None:
-            await asyncio.gather(*(store.record(group, now=5.0) for group in groups))
+            await asyncio.gather(*(store.changes.record(group, now=5.0) for group in groups))
 
         assert await changes_of(store, record()) == 2 * len(changes)
         nothing = Transition(before=orders[0], after=orders[0], at=9.0, changes={})
-        assert await changes_of(store, store.record([nothing], now=9.0)) == 0
-        assert await changes_of(store, store.record([], now=9.0)) == 0
+        assert await changes_of(store, store.changes.record([nothing], now=9.0)) == 0
+        assert await changes_of(store, store.changes.record([], now=9.0)) == 0
 
 
 async def test_many_callers_share_a_commit(tmp_path: Path) -> None:
@@ -86,7 +86,9 @@ async def test_many_callers_share_a_commit(tmp_path: Path) -> None:
             return await transaction(work)
 
         store._db.transaction = counting  # type: ignore[method-assign]
-        await asyncio.gather(*(store.record([moved(o, remains=1)], now=5.0) for o in orders))
+        await asyncio.gather(
+            *(store.changes.record([moved(o, remains=1)], now=5.0) for o in orders)
+        )
         assert begun <= 2
 
 
@@ -106,7 +108,7 @@ async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
             [moved(orders[5], remains=1)],
         ]
         results = await asyncio.gather(
-            *(store.record(part, now=5.0) for part in parts), return_exceptions=True
+            *(store.changes.record(part, now=5.0) for part in parts), return_exceptions=True
         )
         assert [type(result) for result in results] == [
             list,
@@ -119,7 +121,7 @@ async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
         assert "order 4 at p is pending and open, not processing and open" in str(results[4])
         now = {order.id: order.remains for order in await loaded(store)}
         assert now == {"1": 1, "2": None, "3": None, "4": None, "5": None, "6": 1}
-        assert await store.history("p", "5") == []
+        assert await store.orders.history("p", "5") == []
 
 
 async def test_an_untracked_order_is_a_lifecycle_error(tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ async def test_an_untracked_order_is_a_lifecycle_error(tmp_path: Path) -> None:
         for key in (0, 77):
             stranger = msgspec.structs.replace(order, key=key)
             with pytest.raises(LifecycleError, match="not tracked"):
-                await store.record([moved(stranger, remains=1)], now=5.0)
+                await store.changes.record([moved(stranger, remains=1)], now=5.0)
 
 
 async def test_a_change_of_what_never_changes_is_refused(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ async def test_a_change_of_what_never_changes_is_refused(tmp_path: Path) -> None
         after = msgspec.structs.replace(order, link="b")
         change = Transition(before=order, after=after, at=5.0, changes={"link": (None, "b")})
         with pytest.raises(LifecycleError, match="link"):
-            await store.record([change], now=5.0)
+            await store.changes.record([change], now=5.0)
 
 
 async def test_two_sources_do_not_undo_each_others_fields(tmp_path: Path) -> None:
@@ -145,11 +147,13 @@ async def test_two_sources_do_not_undo_each_others_fields(tmp_path: Path) -> Non
         (order,) = await tracked(store)
         measured, observed = count(order, 70, 5.0), moved(order, 6.0, remains=3)
         assert measured is not None
-        await asyncio.gather(store.record([measured], now=5.0), store.record([observed], now=6.0))
-        now = await store.order("p", "1")
+        await asyncio.gather(
+            store.changes.record([measured], now=5.0), store.changes.record([observed], now=6.0)
+        )
+        now = await store.orders.get("p", "1")
         assert now is not None
         assert (now.count, now.remains, now.progressed_at) == (70, 3, 6.0)
-        assert len(await store.history("p", "1")) == 2
+        assert len(await store.orders.history("p", "1")) == 2
 
 
 async def test_one_orders_changes_in_one_group_are_kept_in_turn(tmp_path: Path) -> None:
@@ -160,18 +164,18 @@ async def test_one_orders_changes_in_one_group_are_kept_in_turn(tmp_path: Path) 
             fields = {"charge": Decimal(number)} if number % 3 else {}
             before = steps[-1].after if steps else order
             steps.append(moved(before, 5.0 + number, remains=100 - number, **fields))
-        await store.record(steps[:3], now=5.0)
-        await asyncio.gather(*(store.record([step], now=5.0) for step in steps[3:]))
-        assert await store.order("p", "1") == steps[-1].after
-        assert [at for at, _ in await store.history("p", "1")] == [step.at for step in steps]
+        await store.changes.record(steps[:3], now=5.0)
+        await asyncio.gather(*(store.changes.record([step], now=5.0) for step in steps[3:]))
+        assert await store.orders.get("p", "1") == steps[-1].after
+        assert [at for at, _ in await store.orders.history("p", "1")] == [step.at for step in steps]
 
 
 async def test_plans_and_firings_are_paired(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 3)
         unresolved = await sent(store, a_plan("2"))
-        await store.recover()
-        planned = await store.record(
+        await store.actions.recover()
+        planned = await store.changes.record(
             [finished(order) for order in orders],
             [a_firing("1"), a_firing("2"), a_firing("3", dry_run=True), a_firing("1", "other")],
             [a_plan("1", rule="r"), a_plan("2", rule="r"), a_plan("3", Kind.CANCEL)],
@@ -181,8 +185,11 @@ async def test_plans_and_firings_are_paired(tmp_path: Path) -> None:
             (Kind.REFILL, "1", "r"),
             (Kind.CANCEL, "3", None),
         ]
-        assert [a.id for a in await store.unsettled()] == [unresolved.id, *(a.id for a in planned)]
-        fired = {(f.order, f.rule, f.dry_run) for f in await store.firings_since(0.0)}
+        assert [a.id for a in await store.actions.unsettled()] == [
+            unresolved.id,
+            *(a.id for a in planned),
+        ]
+        fired = {(f.order, f.rule, f.dry_run) for f in await store.firings.since(0.0)}
         assert fired == {("1", "r", False), ("3", "r", True), ("1", "other", False)}
 
 
@@ -190,22 +197,22 @@ async def test_two_callers_plans_for_one_order_give_one_action(tmp_path: Path) -
     async with opened(tmp_path) as store:
         await tracked(store)
         results = await asyncio.gather(
-            *(store.record([], [a_firing()], [a_plan(rule="r")], now=5.0) for _ in range(4))
+            *(store.changes.record([], [a_firing()], [a_plan(rule="r")], now=5.0) for _ in range(4))
         )
         assert sorted(len(planned) for planned in results) == [0, 0, 0, 1]
-        assert len(await store.firings("p", "1")) == 1
+        assert len(await store.firings.of_order("p", "1")) == 1
 
 
 async def test_a_part_is_all_or_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         (order,) = await tracked(store)
         with pytest.raises(StoreError):
-            await store.record(
+            await store.changes.record(
                 [finished(order)], [a_firing("unknown")], [a_plan(rule="r")], now=5.0
             )
         assert await loaded(store) == [order]
-        assert await store.unsettled() == []
-        assert await store.history("p", "1") == []
+        assert await store.actions.unsettled() == []
+        assert await store.orders.history("p", "1") == []
 
 
 async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None:
@@ -214,13 +221,13 @@ async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None
         await sql(store, "PRAGMA max_page_count = 1")
         texts = [moved(order, text="x" * 3000) for order in orders]
         results = await asyncio.gather(
-            *(store.record([text], now=5.0) for text in texts), return_exceptions=True
+            *(store.changes.record([text], now=5.0) for text in texts), return_exceptions=True
         )
         assert {type(result) for result in results} == {StoreFull}
         assert "make room" in str(results[0])
         assert await loaded(store) == orders
         await sql(store, "PRAGMA max_page_count = 1000000")
-        await store.record(texts, now=6.0)
+        await store.changes.record(texts, now=6.0)
         assert await loaded(store) == [text.after for text in texts]
 
 
@@ -228,7 +235,7 @@ async def test_a_cancelled_callers_part_is_written_all_the_same(tmp_path: Path) 
     async with opened(tmp_path) as store:
         orders = await tracked(store, 3)
         tasks = [
-            asyncio.create_task(store.record([moved(order, remains=1)], now=5.0))
+            asyncio.create_task(store.changes.record([moved(order, remains=1)], now=5.0))
             for order in orders
         ]
         await asyncio.sleep(0)
@@ -244,7 +251,7 @@ async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> No
         other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         results = await asyncio.gather(
-            *(store.record([moved(o, remains=1)], now=5.0) for o in orders),
+            *(store.changes.record([moved(o, remains=1)], now=5.0) for o in orders),
             return_exceptions=True,
         )
         assert {type(result) for result in results} == {StoreBusy}
@@ -252,19 +259,19 @@ async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> No
         assert len(causes) == 1, "each part was tried alone"
         other.execute("ROLLBACK")
         other.close()
-        await store.record([moved(order, remains=1) for order in orders], now=5.0)
+        await store.changes.record([moved(order, remains=1) for order in orders], now=5.0)
 
 
 async def test_history_ids_go_on_after_a_restart_and_a_failure(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 2)
         first = moved(orders[0], 5.0, remains=9)
-        await store.record([first], now=5.0)
+        await store.changes.record([first], now=5.0)
         with pytest.raises(StoreError):
-            await store.record([moved(orders[1], text="\ud800")], now=5.0)
+            await store.changes.record([moved(orders[1], text="\ud800")], now=5.0)
     async with opened(tmp_path) as store:
-        await store.record([moved(first.after, 6.0, remains=8)], now=6.0)
-        await store.record([moved(orders[1], 7.0, remains=7)], now=7.0)
-        assert [at for at, _ in await store.history("p", "1")] == [5.0, 6.0]
-        assert [at for at, _ in await store.history("p", "2")] == [7.0]
+        await store.changes.record([moved(first.after, 6.0, remains=8)], now=6.0)
+        await store.changes.record([moved(orders[1], 7.0, remains=7)], now=7.0)
+        assert [at for at, _ in await store.orders.history("p", "1")] == [5.0, 6.0]
+        assert [at for at, _ in await store.orders.history("p", "2")] == [7.0]
     assert query(tmp_path / NAME, "SELECT id FROM history") == [(1,), (2,), (3,)]

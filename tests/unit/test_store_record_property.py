@@ -60,10 +60,10 @@ def test_what_is_on_record_is_what_was_recorded(calls: list[list[tuple[int, str,
                         if change.changes:
                             told[change.after.id].append(at)
                 parts.append(part)
-            await asyncio.gather(*(store.record(part, now=at) for part in parts))
+            await asyncio.gather(*(store.changes.record(part, now=at) for part in parts))
             assert await loaded(store) == orders
             for order in orders:
-                history = await store.history("p", order.id)
+                history = await store.orders.history("p", order.id)
                 assert [when for when, _ in history] == told[order.id]
 
     with tempfile.TemporaryDirectory() as directory:

@@ -129,7 +129,7 @@ class AccountSync:
         """Remember how fast the panel may be asked."""
         learnt = self._gateway.pace.rate.learnt
         if learnt != self._remembered:
-            await self._store.save_rate(self._gateway.name, learnt, now=now)
+            await self._store.schedule.save_rate(self._gateway.name, learnt, now=now)
             self._remembered = learnt
         return now + _REMEMBER_EVERY
 
@@ -153,7 +153,7 @@ class AccountSync:
     async def _read_balance(self, now: float) -> None:
         name = self._gateway.name
         balance = await self._gateway.ask(BALANCE, self._gateway.client.balance())
-        await self._store.save_balance(name, balance, now=now)
+        await self._store.balances.save(name, balance, now=now)
         changed = self._rule_engine.balances.get(name) != balance
         self._rule_engine.balances[name] = balance
         self.balance_at = now
@@ -161,7 +161,7 @@ class AccountSync:
 
     async def _know(self, name: str) -> None:
         """The rules go by what is on record: a changed flag forgets an earlier refusal."""
-        services = await self._store.services(name)
+        services = await self._store.services.of_panel(name)
         self._rule_engine.forget_services(
             name
         )  # without an await between: rules must not see a gap
@@ -175,7 +175,7 @@ class AccountSync:
             log.warning("services.empty", panel=name)
             return
         is_first = not self._rule_engine.services.get(name)
-        changes = await self._store.save_services(name, services, now=now)
+        changes = await self._store.services.save(name, services, now=now)
         await self._know(name)
         if problems:
             log.warning("services.bad_rows", panel=name, count=len(problems), first=problems[0])

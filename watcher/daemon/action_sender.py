@@ -105,7 +105,7 @@ class ActionSender:
         return max(1, self._gateway.client.limit(kind.value))
 
     async def _send(self, batch: Sequence[Action], now: float) -> None:
-        claimed = await self._store.claim([action.id for action in batch], now=now)
+        claimed = await self._store.actions.claim([action.id for action in batch], now=now)
         for action in batch:
             self._planned.pop(action.id, None)  # one that was withdrawn is gone already
         if not claimed:

@@ -63,8 +63,8 @@ class Backups:
         return now + settings.backup_every
 
     async def _make(self, directory: Path, keep: int, now: float) -> None:
-        await asyncio.to_thread(_make_ready, directory, sum(self._store.sizes()))
-        await self._store.backup(directory / _UNCHECKED)
+        await asyncio.to_thread(_make_ready, directory, sum(self._store.maintenance.sizes()))
+        await self._store.maintenance.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
         self.problem, self.made_at = None, now
         log.info("backup.made", file=str(made))
@@ -79,10 +79,12 @@ class Backups:
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Path]:
         """Give a consistent copy beside the database; it is removed, and counts once sent."""
-        await asyncio.to_thread(check_room, self._store.path.parent, sum(self._store.sizes()))
+        await asyncio.to_thread(
+            check_room, self._store.path.parent, sum(self._store.maintenance.sizes())
+        )
         with scratch(self._store.path) as directory:
             copy = Path(directory) / "watcher.db"
-            await self._store.backup(copy)
+            await self._store.maintenance.backup(copy)
             yield copy
         self.made_at = self._clock()
 

@@ -71,7 +71,7 @@ class OrderCommands:
             for panel in panels:
                 self.check_panel(panel)
             now = self._clock()
-            tracked = await self._store.track(orders, now=now)
+            tracked = await self._store.orders.track(orders, now=now)
             for order in tracked:
                 self._watchlist.add(order, now)
         self._on_orders({order.panel for order in tracked})
@@ -87,7 +87,7 @@ class OrderCommands:
             return 0
         async with self._recorder.hold({order.panel for order in wanted}):
             now = self._clock()
-            named = await self._store.name_services(wanted)
+            named = await self._store.orders.name_services(wanted)
             for order in named:
                 self._name_service(order, now)
         return len(named)
@@ -111,7 +111,7 @@ class OrderCommands:
         async with self._recorder.hold([panel]):
             if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
                 raise NotYet("orders are still being loaded: try again in some seconds")
-            if not await self._store.untrack(order.key):
+            if not await self._store.archive.untrack(order.key):
                 cause = "an action or a refill of it is not settled, or a change is not told yet"
                 raise Conflict(f"order {order_id} can't be untracked now: {cause}")
             self._watchlist.remove(panel, order_id)
@@ -159,7 +159,7 @@ class OrderCommands:
             now = self._clock()
             past = self._rule_engine.hindsight.past
             self._rule_engine.hindsight.see(now)
-            action, is_new = await self._store.plan_once(
+            action, is_new = await self._store.actions.plan_once(
                 plan, since=now - within, now=now, past=past
             )
             if is_new:
@@ -172,13 +172,13 @@ class OrderCommands:
         """Give up the action where it is not sent yet; as it is then."""
         async with self._recorder.hold([action.panel]):
             now = self._clock()
-            withdrawn = await self._store.withdraw([action.id], why, now=now)
+            withdrawn = await self._store.actions.withdraw([action.id], why, now=now)
             self._recorder.enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
-        return await self._store.action(action.id) or action
+        return await self._store.actions.get(action.id) or action
 
     async def take_back(self, action_id: int) -> Action:
         """Withdraw an action by hand; Conflict where it is not planned any more."""
-        planned = await self._store.action(action_id)
+        planned = await self._store.actions.get(action_id)
         if planned is None:
             raise NotFound(f"there is no action {action_id}")
         if planned.state is not ActionState.PLANNED:
@@ -222,7 +222,7 @@ class OrderCommands:
     async def order(self, panel: str, order_id: str) -> Order:
         """The order as it is now; NotFound where it is not tracked."""
         self.check_panel(panel)
-        order = await self._store.order(panel, order_id)  # the book may not have its link
+        order = await self._store.orders.get(panel, order_id)  # the book may not have its link
         if order is None:
             raise await self._unknown(panel, order_id)
         return order
@@ -260,18 +260,18 @@ class OrderCommands:
         self, action_id: int, state: ActionState, result: str | None
     ) -> tuple[Action, Order | None]:
         """A person has looked at the panel and says what became of an unresolved action."""
-        unresolved = await self._store.action(action_id)
+        unresolved = await self._store.actions.get(action_id)
         if unresolved is None:
             raise NotFound(f"there is no action {action_id}")
         async with self._recorder.hold([unresolved.panel]):
             now = self._clock()
-            settled = await self._store.resolve(action_id, state, result=result, now=now)
+            settled = await self._store.actions.resolve(action_id, state, result=result, now=now)
             self._recorder.enter(settled, now)
         action = settled.actions[0]
         order = self._watchlist.order(action.panel, action.order or "")
         if order is None:
             return action, None
-        return action, await self._store.order(action.panel, order.id)
+        return action, await self._store.orders.get(action.panel, order.id)
 
     def settled(self, actions: Sequence[Action]) -> None:
         """Actions that have ended; whoever waits for one hears of it."""
@@ -287,12 +287,12 @@ class OrderCommands:
         future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(action.id, []).append(future)
         try:
-            known = await self._store.action(action.id)
+            known = await self._store.actions.get(action.id)
             if known is not None and known.state not in (ActionState.PLANNED, ActionState.SENDING):
                 return known  # it ended before anyone waited
             return await asyncio.wait_for(future, seconds)
         except TimeoutError:
-            return await self._store.action(action.id) or action
+            return await self._store.actions.get(action.id) or action
         finally:
             self._forget(action.id, future)
 
@@ -308,7 +308,7 @@ class OrderCommands:
         """Under the panel's lock: nobody judges, sends or settles it before it is noted."""
         async with self._recorder.hold([plan.panel]):
             now = self._clock()
-            action = await self._store.plan(plan, now=now)
+            action = await self._store.actions.plan(plan, now=now)
             if action.planned_at == now and action.state is ActionState.PLANNED:
                 self._note_planned(action)
         return action
@@ -318,7 +318,7 @@ class OrderCommands:
         self._rule_engine.note_action(action)
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
-        archived_at = await self._store.archived_at(panel, order_id)
+        archived_at = await self._store.archive.archived_at(panel, order_id)
         if archived_at is None:
             return NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
         file = archive_name(archived_at)

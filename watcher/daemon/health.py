@@ -69,7 +69,7 @@ class DaemonHealth:
         if self._is_loading():
             problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:
-            await self._store.check_writable()
+            await self._store.maintenance.check_writable()
         except StoreError as error:
             problems.append(str(error))
         return problems
@@ -101,14 +101,14 @@ class DaemonHealth:
         return now + LOOP_LAG_EVERY
 
     async def _check_integrity(self, now: float) -> float:
-        self.integrity_ok = await self._store.quick_check()
+        self.integrity_ok = await self._store.maintenance.quick_check()
         if not self.integrity_ok:
             log.error("database.damaged", database=str(self._store.path))
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
         """Log where a file of the database was removed or replaced, or is back."""
-        problem = self._store.check_files()
+        problem = self._store.maintenance.check_files()
         if problem is not None and problem != self.files_problem:
             log.error("database.lost", cause=problem)
         elif problem is None and self.files_problem is not None:

@@ -29,8 +29,8 @@ class OrderLoader:
         if self._after is None:
             return
         if self._last is None:
-            self._last = await self._store.last_key()
-        parts, after = await self._store.load(self._after, self._last, links=self._links)
+            self._last = await self._store.orders.last_key()
+        parts, after = await self._store.orders.load(self._after, self._last, links=self._links)
         for rows in parts:
             if rows.panel in self._panels:
                 watchlist.fill(rows, now, self._random)

@@ -40,7 +40,7 @@ class OutcomeWriter:
         async with self._recorder.hold({outcome.action.panel for outcome in outcomes}):
             now = self._clock()
             try:
-                settled = await self._store.settle(outcomes, now=now)
+                settled = await self._store.actions.settle(outcomes, now=now)
             except LifecycleError:  # a bug; all that fits is on record, and no retry would mend it
                 raise
             except BaseException:
@@ -60,9 +60,9 @@ class OutcomeWriter:
             action, answer = outcome.action, outcome.answer or ""
             if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
                 continue
-            order = await self._store.order(action.panel, action.order or "")
+            order = await self._store.orders.get(action.panel, action.order or "")
             service = order.service if order else None
             if service is None:
                 continue
-            await self._store.refill_disabled(action.panel, service, answer, now=now)
+            await self._store.services.refill_disabled(action.panel, service, answer, now=now)
             self._rule_engine.refill_disabled[action.panel, service] = answer

@@ -132,7 +132,7 @@ class PanelRegistry:
             if name in self._watchlist:
                 learnt = self._watchlist.panel(name).learnt
                 learnt.forget(now)
-                await self._store.save_learnt(name, learnt.news(), now=now)
+                await self._store.schedule.save_learnt(name, learnt.news(), now=now)
         return now + KEEP_EVERY
 
     async def keep_asked(self, now: float) -> float:
@@ -144,7 +144,7 @@ class PanelRegistry:
             asked.note(keys, times)
             await asyncio.sleep(0)
         if asked.newest != self._kept_asked:  # it is less where the clock was set back
-            await self._store.save_asked(asked)
+            await self._store.schedule.save_asked(asked)
             self._kept_asked = asked.newest
         return now + ASKED_EVERY
 
@@ -224,7 +224,7 @@ class PanelRegistry:
         if not fresh:
             return load
         now = self._clock()
-        learnt = await self._store.learnt(now=now)
+        learnt = await self._store.schedule.learnt(now=now)
         for name, workers in fresh.items():
             if name in self._watchlist:
                 known = self._watchlist.panel(name).learnt
@@ -232,9 +232,9 @@ class PanelRegistry:
                 known = HazardModel(now)
                 known.load(learnt.get(name, ()))
             load.watchlist.open(name, workers.poll_queue(now), known)
-        load.refills.extend(r for r in await self._store.open_refills() if r.panel in fresh)
+        load.refills.extend(r for r in await self._store.refills.running() if r.panel in fresh)
         for panel in fresh:
-            load.planned.extend(await self._store.planned(panel))
+            load.planned.extend(await self._store.actions.planned(panel))
         return load
 
     def _exchange(

@@ -182,7 +182,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
         requests = [request for request in REQUESTS if client.limit(request)]
         self.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
         most = settings.requests_per_minute
-        remembered = await self.store.rate(name)
+        remembered = await self.store.schedule.rate(name)
         start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
         gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.clock)

@@ -8,14 +8,14 @@ from watcher.store import Store
 
 async def recall(store: Store, rule_engine: RuleEngine, now: float) -> None:
     """Tell the judge what the database remembers."""
-    rule_engine.remember_past(await store.firing_counts())
-    rule_engine.remember(await store.firings_since(now - BRAKE_WINDOW), now)
-    for action in await store.unsettled():
+    rule_engine.remember_past(await store.firings.counts())
+    rule_engine.remember(await store.firings.since(now - BRAKE_WINDOW), now)
+    for action in await store.actions.unsettled():
         rule_engine.note_action(action)
-    for kind, panel, order in await store.last_accepted():
+    for kind, panel, order in await store.actions.last_accepted():
         if kind is Kind.CANCEL:
             rule_engine.note_cancel(panel, order)
-    for panel, (_, balance) in (await store.latest_balances()).items():
+    for panel, (_, balance) in (await store.balances.latest()).items():
         rule_engine.balances[panel] = balance
-    for stored in await store.all_services():
+    for stored in await store.services.all():
         rule_engine.know_service(stored.panel, stored.service, stored.refill_disabled_text)

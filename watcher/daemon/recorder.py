@@ -103,7 +103,7 @@ class ChangeRecorder:
         """Track orders of which the panel has told without being asked to watch them."""
         found = [Order(panel=panel, id=i, submitted_at=now, progressed_at=now) for i in ids]
         async with self.hold([panel]):
-            for order in await self._store.track(found, now=now):
+            for order in await self._store.orders.track(found, now=now):
                 self._watchlist.add(order, now + MIN_GAP)
 
     async def next_record(self) -> None:
@@ -188,7 +188,7 @@ class ChangeRecorder:
         self, transitions: Sequence[Transition], rule_outcome: RuleOutcome, now: float
     ) -> None:
         try:
-            planned = await self._store.record(
+            planned = await self._store.changes.record(
                 transitions, rule_outcome.firings, rule_outcome.plans, now=now
             )
         except BaseException:

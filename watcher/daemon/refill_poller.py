@@ -105,7 +105,7 @@ class RefillPoller:
             over = [lose_refill(refill, now) for refill in due if self._is_lost(refill, now)]
             changed = [refill for refill in over if refill is not None]
             if changed:
-                await self._store.record_refills(changed)
+                await self._store.refills.save(changed)
             for refill in changed:
                 self._lost(refill, now)
         finally:
@@ -190,7 +190,7 @@ class RefillPoller:
             rows = await self._ask(ids)
             changed = dict(self._changed(rows, now))
             if changed:
-                await self._store.record_refills(list(changed.values()))
+                await self._store.refills.save(list(changed.values()))
             for refill_id, row in rows.items():
                 self._answered(changed.get(refill_id, self._refills[refill_id]), row, now)
                 del waiting[refill_id]

@@ -62,9 +62,9 @@ class Retention:
         """Remove rows that no order keeps and nobody needs; returns when to come again."""
         settings = self._settings()
         try:
-            await self._store.cut_down(now - CUT_DOWN_AFTER)
+            await self._store.purge.cut_down(now - CUT_DOWN_AFTER)
             if self._purges % _PURGES_A_DAY == 0:
-                removed = await self._store.purge(
+                removed = await self._store.purge.run(
                     now, retain_for=settings.retain_for, remember_for=settings.remember_for
                 )
                 if removed:
@@ -79,7 +79,7 @@ class Retention:
         """How many orders were archived, and whether there are more."""
         settings = self._settings()
         before = now - settings.retain_for
-        keys = await self._store.closed_before(
+        keys = await self._store.archive.closed_before(
             before, after=0, limit=MOST_AT_ONCE, untold=now - TOLD_WITHIN
         )
         if not keys:
@@ -96,7 +96,7 @@ class Retention:
         retired: list[Retired] = []
         await asyncio.to_thread(_begin, partial)
         for start in range(0, len(keys), READ_AT_ONCE):
-            portion = await self._store.retired(keys[start : start + READ_AT_ONCE], before)
+            portion = await self._store.archive.retired(keys[start : start + READ_AT_ONCE], before)
             await asyncio.to_thread(_append, partial, portion)
             retired += (msgspec.structs.replace(order, record={}) for order in portion)
         await asyncio.to_thread(_finish, partial, file)
@@ -107,7 +107,7 @@ class Retention:
         while start < len(retired):
             portion = retired[start : start + self._portion]
             began = time.perf_counter()
-            removed += await self._store.remove(portion, before, now=now)
+            removed += await self._store.archive.remove(portion, before, now=now)
             self._pace(len(portion), time.perf_counter() - began)
             start += len(portion)
             await asyncio.sleep(0)

@@ -95,10 +95,10 @@ class DaemonStatus:
                 await asyncio.sleep(0)
                 began = self._clock()
         self._panel_counts = panel_counts
-        self._sizes = self._store.sizes()
+        self._sizes = self._store.maintenance.sizes()
         with suppress(StoreError):  # the old figures are better than none
             await self.read_spending(now)
-            self._dead = await self._store.count_dead_events() if self._feeds else {}
+            self._dead = await self._store.events.count_dead() if self._feeds else {}
         self._tell_short()
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
@@ -109,7 +109,7 @@ class DaemonStatus:
         if is_fresh and low.items() <= self._low.items():
             return
         if self._rule_engine.balances:
-            self._spent = await self._store.aside.read(lambda look: look.spendings(now))
+            self._spent = await self._store.balances.spendings(now)
         self._low, self._spent_at = low, now
 
     def _tell_short(self) -> None:
@@ -183,6 +183,7 @@ class DaemonStatus:
         now, rule_engine = self._clock(), self._rule_engine
         return DaemonState(
             revision=self._revision,
+            sqlite=self._store.maintenance.version,
             started_at=rule_engine.hindsight.past(self._started_at, now),
             reload_problems=self._active.problems,
             reload_at=self._active.accepted_at,

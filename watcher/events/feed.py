@@ -68,7 +68,7 @@ class EventFeed:
 
     def state(self) -> ReceiverState:
         """Return how far it is behind: changes not read yet, and orders whose events wait."""
-        behind = self._store.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
+        behind = self._store.changes.count_changes_after(self.lanes.cursor) + len(self.lanes.held)
         error = self.lanes.error
         since = self._fails_since if error else 0.0
         return ReceiverState(name=self.target.name, waiting=behind, error=error, fails_since=since)
@@ -85,14 +85,14 @@ class EventFeed:
     async def replay_since(self, at: float) -> None:
         """Send everything since then once more."""
         async with self._turn:
-            first = await self._store.first_change_since(at)
+            first = await self._store.history.first_change_since(at)
             if first is not None:
                 self.lanes.rewind(first - 1)
                 await self._save()
 
     async def replay_order(self, panel: str, order_id: str) -> None:
         """Send the order once more, from its first change on."""
-        order = await self._store.order(panel, order_id)
+        order = await self._store.orders.get(panel, order_id)
         if order is None:
             raise NotFound(f"order {order_id} at {panel} is not tracked")
         async with self._turn:
@@ -102,11 +102,11 @@ class EventFeed:
     async def replay_dead(self) -> int:
         """Send dead events, and what followed of their orders, once more; returns how many."""
         async with self._turn:
-            letters = await self._store.dead_events(self.target.name, _MOST_DEAD)
+            letters = await self._store.events.dead(self.target.name, _MOST_DEAD)
             for dead in letters:
                 self.lanes.hold(dead.key, dead.change, self._clock())
             await self._save()
-            await self._store.bury(self.target.name, [dead.change for dead in letters])
+            await self._store.events.bury(self.target.name, [dead.change for dead in letters])
             return len(letters)
 
     # --- telling ---
@@ -130,9 +130,9 @@ class EventFeed:
         """Send the next changes; those of orders that wait are added to the wait."""
         if not self.lanes.may_read():
             return False
-        if not self._store.may_have_changes_after(self.lanes.cursor):
+        if not self._store.changes.may_have_changes_after(self.lanes.cursor):
             return False
-        events = await self._store.changes_after(self.lanes.cursor, _WAVE)
+        events = await self._store.history.changes_after(self.lanes.cursor, _WAVE)
         if not events:
             return False
         by_order: dict[int, list[OrderEvent]] = {}
@@ -149,7 +149,9 @@ class EventFeed:
         chains: dict[int, list[OrderEvent]] = {}
         after: dict[int, int | None] = {}
         for lane in due:
-            events = await self._store.changes_of(lane.key, lane.first, self.lanes.cursor, _CHAIN)
+            events = await self._store.history.changes_of(
+                lane.key, lane.first, self.lanes.cursor, _CHAIN
+            )
             chains[lane.key] = [event for event in events if self._wants(event)]
             after[lane.key] = events[-1].id + 1 if len(events) == _CHAIN else None
         for key in await self._tell_all(chains, room):
@@ -202,8 +204,9 @@ class EventFeed:
         return (panels is None or event.panel in panels) and _kind(event) in self.target.on
 
     async def _save(self) -> None:
-        dead, cursor = list(self._dead), self.lanes.cursor
-        await self._store.save_lanes(self.target.name, self.lanes, dead)
+        dead, cursor, changed = list(self._dead), self.lanes.cursor, self.lanes.unsaved()
+        await self._store.events.save_lanes(self.target.name, cursor, changed, dead)
+        self.lanes.changed -= changed.keys()
         del self._dead[: len(dead)]
         self._saved = cursor
 

@@ -108,6 +108,10 @@ class RetryLanes:
         else:
             self._put(RetryLane(key, first, next_at=now))
 
+    def unsaved(self) -> dict[int, RetryLane | None]:
+        """Return the lanes that changed since they were saved; None for those that ended."""
+        return {key: self.held.get(key) for key in self.changed}
+
     def rewind(self, cursor: int) -> None:
         """Read again from there. What waits only since then will be read again."""
         self.cursor = min(self.cursor, cursor)

@@ -1,7 +1,6 @@
 """Gauges of the daemon's state, built from a snapshot at each scrape."""
 
 import platform
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
@@ -82,6 +81,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """What the gauges show and attention is decided by. Copies only: a thread may read it."""
 
     revision: str
+    sqlite: str  # its version
     started_at: float
     reload_problems: Sequence[str]
     reload_at: float
@@ -113,7 +113,7 @@ def families(state: DaemonState) -> Iterator[Metric]:
 
 
 def _daemon(state: DaemonState) -> Iterator[Metric]:
-    build = (__version__, state.revision, platform.python_version(), sqlite3.sqlite_version)
+    build = (__version__, state.revision, platform.python_version(), state.sqlite)
     queued: Values = {("log",): 0, **{(one.name,): one.waiting for one in state.notifiers}}
     behind: Values = {(one.name,): one.waiting for one in state.receivers}
     # fmt: off

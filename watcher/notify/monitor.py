@@ -5,15 +5,16 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, KnownAlert
+from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, KnownAlert, Moment
 from watcher.config import NotifyTarget
 from watcher.daemon.attention import Attention
 from watcher.daemon.attention_kinds import Issue
 from watcher.daemon.status import DaemonStatus
 from watcher.notify.alert_state import REFUSES, AlertState
+from watcher.notify.moments import alert_of
 from watcher.panels.health import HealthState
 from watcher.rules.engine import RuleEngine
-from watcher.store import Moment, Store
+from watcher.store import Store
 
 EVERY = 10.0  # seconds: what comes up meanwhile is one message
 _LATE = 600.0  # seconds by which a moment may come on record after it happened
@@ -82,7 +83,7 @@ class Monitor:
             watch = watches[name] = AlertState(target.repeat_every, before.known.values(), past)
             since = past(self._since[name], now)
             new = (moment for moment in moments if moment.at >= since)
-            theirs = [*troubles, *(moment.trouble for moment in new if _tells(target, moment))]
+            theirs = [*troubles, *(alert_of(moment) for moment in new if _tells(target, moment))]
             notices = watch.look([t for t in theirs if t.event in target.on], now)
             known += [(name, one) for one in _changed(before, watch)]
             gone += [(name, key) for key in before.known.keys() - watch.known.keys()]
@@ -101,7 +102,7 @@ class Monitor:
         now: float,
     ) -> None:
         if known or gone or messages:
-            await self._store.keep_notices(known, gone, messages, now=now)
+            await self._store.outbox.keep_notices(known, gone, messages, now=now)
         for name, _ in messages:
             self._on_queued(name)
 
@@ -129,13 +130,13 @@ class Monitor:
         """
         if not wanted:
             return [], set()
-        moments = await self._store.moments(self._look_since, wanted)
+        moments = await self._store.recent.moments(self._look_since, wanted)
         lists = [moment for moment in moments if moment.service is not None]
-        unseen = [moment for moment in lists if moment.trouble.key not in self._services_seen]
-        at_work = await self._store.open_services() if unseen else set()
+        unseen = [moment for moment in lists if alert_of(moment).key not in self._services_seen]
+        at_work = await self._store.recent.open_services() if unseen else set()
         told = [moment for moment in unseen if moment.service in at_work]
         told += [moment for moment in moments if moment.service is None]
-        return told, {moment.trouble.key for moment in lists}
+        return told, {alert_of(moment).key for moment in lists}
 
 
 def troubles(items: Iterable[Attention]) -> list[Alert]:
@@ -158,7 +159,8 @@ def _tells(target: NotifyTarget, moment: Moment) -> bool:
     Panels refuse refills that they don't owe. Of those that a rule asked for, only targets that
     list the event are told.
     """
-    return target.on_rules_refusals or moment.rule is None
+    is_refusal = moment.event is AlertKind.REFILL_REJECTED and moment.rule is not None
+    return target.on_rules_refusals or not is_refusal
 
 
 def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:

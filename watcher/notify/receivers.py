@@ -68,10 +68,13 @@ class Receivers:
         lanes: Mapping[str, RetryLanes] = {}
         if notify:
             now = self._clock()
-            since = await self._store.know_targets([target.name for target in notify], now=now)
-            known = await self._store.known_troubles()
+            since = await self._store.outbox.know_targets(
+                [target.name for target in notify], now=now
+            )
+            known = await self._store.outbox.known_troubles()
         if events:
-            lanes = await self._store.open_lanes([target.name for target in events])
+            opened = await self._store.events.open_lanes([target.name for target in events])
+            lanes = {name: RetryLanes(*open_lanes) for name, open_lanes in opened.items()}
         return PreparedReceivers(notify, events, since, known, lanes)
 
     async def exchange(self, prepared: PreparedReceivers) -> None:
@@ -158,9 +161,9 @@ class Receivers:
 
     async def _forget(self, now: float) -> float:
         """Remove what concerns removed targets, and old messages; returns when to run next."""
-        await self._store.forget_targets(list(self.notify_workers))
-        await self._store.forget_event_targets(list(self.feeds))
-        await self._store.forget_messages(now - _KEPT)
+        await self._store.outbox.forget_targets(list(self.notify_workers))
+        await self._store.events.forget_targets(list(self.feeds))
+        await self._store.outbox.forget_messages(now - _KEPT)
         return now + _FORGET_EVERY
 
     def _on_queued(self, target: str) -> None:

@@ -53,12 +53,12 @@ class NotifyWorker:
         """Send what is due; returns when the next message is."""
         async with self._sending:
             if not self._hurried:
-                await self._store.hurry(self.target.name, now)
+                await self._store.outbox.hurry(self.target.name, now)
                 self._hurried = True
-            for message in await self._store.waiting(self.target.name, _AT_ONCE, due=now):
+            for message in await self._store.outbox.waiting(self.target.name, _AT_ONCE, due=now):
                 if not await self._deliver(message):
                     break
-        self.waiting, next_at = (await self._store.queued()).get(self.target.name, (0, None))
+        self.waiting, next_at = (await self._store.outbox.queued()).get(self.target.name, (0, None))
         return next_at
 
     def state(self) -> ReceiverState:
@@ -94,18 +94,18 @@ class NotifyWorker:
         except Undelivered as error:
             await self._put_off(message, error, now)
             return False
-        await self._store.told([message.id])
+        await self._store.outbox.told([message.id])
         return True
 
     async def _put_off(self, message: Message, error: Undelivered, now: float) -> None:
         name, cause = self.target.name, str(error)
         if error.for_good or now - message.queued_at >= LONG_ENOUGH:
             log.error("notification.given_up", notifier=name, message=message.id, cause=cause)
-            await self._store.give_up([message.id], cause)
+            await self._store.outbox.give_up([message.id], cause)
             return
         wait = max(error.retry_after, pause(message.attempts + 1))
         log.warning("notification.failed", notifier=name, cause=cause, again_in=round(wait))
-        await self._store.put_off([message.id], cause, now + wait)
+        await self._store.outbox.put_off([message.id], cause, now + wait)
 
     async def _attempt(self, message_id: str, message: NotifyMessage) -> None:
         now, name = self._clock(), self.target.name

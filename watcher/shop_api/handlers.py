@@ -90,7 +90,7 @@ class ShopHandlers:
         rows = [
             (own_id, encoding.service_row(own_id, stored.service))
             for panel in shop.panels
-            for stored in await self._store.services(panel)
+            for stored in await self._store.services.of_panel(panel)
             if stored.gone_at is None
             for own_id in shop.own_ids(panel, stored.service.id)
         ]

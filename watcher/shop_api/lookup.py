@@ -66,7 +66,7 @@ class OrderLookup:
         places = await self._places(shop, texts, Kind.REFILL)
         found: dict[Place, Refill] = {}
         for panel, ids in _by_panel(places.values()).items():
-            tasks = await self._store.refills_by_id(panel, ids)
+            tasks = await self._store.refills.by_id(panel, ids)
             own = await self._own(shop, panel, list({task.order for task in tasks}))
             found.update({(panel, task.id): task for task in tasks if task.order in own})
         return {text: found.get(places.get(text, ("", ""))) for text in texts}
@@ -80,7 +80,7 @@ class OrderLookup:
         if not ids or (shop.panel is not None and not others):
             return [*ids]
         placers: defaultdict[str, set[str]] = defaultdict(set)
-        for order_id, key in await self._store.placers(panel, ids):
+        for order_id, key in await self._store.actions.placers(panel, ids):
             placers[order_id].add(_shop_in(key))
         if shop.panel is None:
             return [i for i in ids if shop.name in placers[i]]
@@ -91,7 +91,7 @@ class OrderLookup:
         if shop.panel is not None:
             return {text: (shop.panel, _plain(text)) for text in texts if is_id(text)}
         numbers = {text: number for text in texts if (number := whole(text)) is not None}
-        actions = {a.id: a for a in await self._store.actions_by_id([*numbers.values()])}
+        actions = {a.id: a for a in await self._store.actions.by_id([*numbers.values()])}
         places: dict[str, Place] = {}
         for text, number in numbers.items():
             action = actions.get(number)
@@ -119,7 +119,7 @@ class OrderLookup:
         found = self._watched(panel, ids)
         missing = [order_id for order_id in ids if order_id not in found]
         if missing:  # closed, or archived, or never seen
-            closed = await self._store.orders_by_id(panel, missing)
+            closed = await self._store.orders.by_id(panel, missing)
             found.update({order.id: order for order in closed})
         return found
 
@@ -133,7 +133,7 @@ class OrderLookup:
         """Look up orders that are not tracked; return what the panel has answered so far."""
         if not strange:
             return {}
-        archived = await self._store.archived(panel, strange)
+        archived = await self._store.archive.archived(panel, strange)
         faults: dict[str, Order | ShopError] = dict.fromkeys(archived, ShopError(ARCHIVED))
         ids, now = [i for i in strange if i not in archived], self._clock()
         pending: dict[str, Order | ShopError] = {i: new_order(panel, i, now) for i in ids}

@@ -1,15 +1,15 @@
 """What is on record: schema, migrations and queries. The only SQL."""
 
+from watcher.store.actions import Settled
 from watcher.store.archive import Retired, archive_name
+from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold
-from watcher.store.events import DeadEvent, OrderEvent
+from watcher.store.events import DeadEvent
 from watcher.store.files import beside, check_database, sync
-from watcher.store.intents import Settled
+from watcher.store.history import OrderEvent
 from watcher.store.outbox import Message
-from watcher.store.recent import Moment
 from watcher.store.restore import Restored, disown, restore
 from watcher.store.services import ServiceChange, StoredService
-from watcher.store.status_page import Spent
 from watcher.store.store import Store
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Disowned",
     "Hold",
     "Message",
-    "Moment",
     "OrderEvent",
     "Restored",
     "Retired",

@@ -1,35 +1,65 @@
-"""Reading the intent log, and adding plans to it."""
+"""The intent log: every submission, refill and cancel, from the plan to its outcome.
 
-from collections.abc import Mapping, Sequence
+An action is committed as `sending` before it is sent, and every change of its state is
+compare-and-set along the table of moves: so nothing is ever sent twice.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
-from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Phase
+from watcher.errors import Conflict, LifecycleError, NotFound
+from watcher.model import Action, ActionPlan, ActionState, Kind, Order, Outcome, Phase, Refill
+from watcher.store import claims
+from watcher.store.action_rows import (
+    ACTION,
+    UNSETTLED_STATE,
+    action_with_key,
+    actions_by_id,
+    add_plans,
+    fetch_actions,
+    hindrance,
+    last_like,
+    move_actions,
+    next_key,
+    stands,
+)
 from watcher.store.base import StorePart
-from watcher.store.panels import PanelNames
+from watcher.store.consequences import note_refills, track_placed
 from watcher.store.schema import actions, order_states, orders
+from watcher.store.transitions import check_move, check_resolvable, moved, sorted_out
 
-ACTION = select(actions)
-UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
+_LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
+Past = Callable[[float, float], float]  # of a time on record and now: when that was
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on record after outcomes were written.
+
+    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
+    tasks that panels took on.
+    """
+
+    actions: list[Action]
+    orders: list[Order]
+    refills: list[Refill]
 
 
 class Actions(StorePart):
-    """The table `actions`, read."""
+    """The table `actions`."""
 
-    async def action(self, action_id: int) -> Action | None:
-        """The action, None where there is none."""
+    async def get(self, action_id: int) -> Action | None:
+        """Return the action, None where there is none."""
         found = await self._fetch("action", ACTION.where(actions.c.id == action_id))
         return found[0] if found else None
 
-    async def actions_by_id(self, ids: Sequence[int]) -> list[Action]:
-        """Those of the actions that there are; a thousand ids at the most."""
+    async def by_id(self, ids: Sequence[int]) -> list[Action]:
+        """Return those of the actions that there are; a thousand ids at the most."""
         return await self._fetch("actions", ACTION.where(actions.c.id.in_(ids)))
 
-    async def actions(
+    async def page(
         self,
         *,
         state: ActionState | None = None,
@@ -39,7 +69,7 @@ class Actions(StorePart):
         limit: int = 100,
         after: int | None = None,
     ) -> tuple[list[Action], int | None]:
-        """A page of actions, newest first, and the `after` of the next page, None on the last."""
+        """Return a page of actions, newest first, and the `after` of the next, None on the last."""
         statement = ACTION.order_by(actions.c.id.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(actions.c.state == state.value)
@@ -65,113 +95,187 @@ class Actions(StorePart):
             actions.c.kind == Kind.SUBMIT.value,
             actions.c.idempotency_key.is_not(None),
         )
-
-        async def fetch(connection: AsyncConnection) -> list[tuple[str, str]]:
-            return [(order, key) for order, key in await connection.execute(statement)]
-
-        return await self._db.read("placers", fetch)
+        return await self._read("placers", statement, lambda rows: [(id_, k) for id_, k in rows])
 
     async def planned(self, panel: str) -> list[Action]:
-        """What waits to be sent to the panel, oldest first."""
+        """Return what waits to be sent to the panel, oldest first."""
         statement = ACTION.where(
             actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
         )
         return await self._fetch("planned", statement.order_by(actions.c.id))
 
     async def unsettled(self) -> list[Action]:
-        """Every action that is planned, being sent or unresolved, oldest first."""
+        """Return every action that is planned, being sent or unresolved, oldest first."""
         return await self._fetch("unsettled", ACTION.where(UNSETTLED_STATE).order_by(actions.c.id))
 
     async def last_accepted(self) -> dict[tuple[Kind, str, str], float]:
-        """When a refill or cancel was last accepted, for orders that are not closed.
+        """Return when a refill or cancel was last accepted, for orders that are not closed.
 
         By kind, panel and order.
         """
+        what = actions.c.kind, actions.c.panel, actions.c.order_id
+        of_order = (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id)
         statement = (
-            select(
-                actions.c.kind, actions.c.panel, actions.c.order_id, func.max(actions.c.settled_at)
-            )
-            .join(
-                orders,
-                (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id),
-            )
+            select(*what, func.max(actions.c.settled_at))
+            .join(orders, of_order)
             .join(order_states, order_states.c.key == orders.c.key)
             .where(
                 actions.c.state == ActionState.ACCEPTED.value,
                 actions.c.kind != Kind.SUBMIT.value,
                 order_states.c.phase != Phase.CLOSED.value,
             )
-            .group_by(actions.c.kind, actions.c.panel, actions.c.order_id)
+            .group_by(*what)
+        )
+        names = self._db.panels.names
+        return await self._read(
+            "last_accepted",
+            statement,
+            lambda rows: {
+                (Kind(kind), names[panel], str(order)): at for kind, panel, order, at in rows
+            },
         )
 
-        async def fetch(connection: AsyncConnection) -> dict[tuple[Kind, str, str], float]:
-            names = self._db.panels.names
-            rows = await connection.execute(statement)
-            return {(Kind(kind), names[panel], str(order)): at for kind, panel, order, at in rows}
+    async def plan(self, plan: ActionPlan, *, now: float) -> Action:
+        """Write the plan; a Conflict names the unsettled action that stands in its way.
 
-        return await self._db.read("last_accepted", fetch)
+        An idempotency key that was used for the same gives the action that it was used for.
+        """
+        await self._db.know_panels({plan.panel})
+
+        def work(connection: Connection) -> Action:
+            earlier = action_with_key(connection, self._db.panels, plan)
+            if earlier is not None:
+                return earlier
+            added = add_plans(connection, self._db.panels, [plan], now)
+            if not added:
+                raise Conflict(hindrance(connection, self._db.panels, plan))
+            return added[0]
+
+        return await self._db.write("plan", work)
+
+    async def plan_once(
+        self, plan: ActionPlan, *, since: float, now: float, past: Past = min
+    ) -> tuple[Action, bool]:
+        """Write the plan, unless its like was planned `since` then or is not settled.
+
+        Its idempotency key is what it has in common with its like. Gives the action, and whether
+        it is new. One that was refused stands in nobody's way.
+        """
+        await self._db.know_panels({plan.panel})
+
+        def work(connection: Connection) -> tuple[Action, bool]:
+            last = last_like(connection, self._db.panels, plan)
+            if last is not None and stands(last, since, past(last.planned_at, now)):
+                return last, False
+            numbered = msgspec.structs.replace(plan, idempotency_key=next_key(plan, last))
+            (added,) = add_plans(connection, self._db.panels, [numbered], now)
+            return added, True
+
+        return await self._db.write("plan", work)
+
+    async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
+        """Mark those of the actions that are planned as being sent.
+
+        That is committed before this returns: the returned ones, and no others, may be sent.
+        """
+        move = ActionState.PLANNED, ActionState.SENDING
+
+        def work(connection: Connection) -> tuple[list[Action], int]:
+            claimed = move_actions(connection, self._db.panels.names, move, ids, sent_at=now)
+            return claimed, claims.count(connection) if claimed else 0
+
+        claimed, count = await self._db.write("claim", work)
+        if claimed:
+            self._db.note_claims(count)
+        return claimed
+
+    async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
+        """Give up those of the actions that are still planned; `answer` says why."""
+        move = ActionState.PLANNED, ActionState.REJECTED
+        return await self._move("withdraw", move, ids, settled_at=now, answer=answer)
+
+    async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
+        """Write how the sending ended, and what follows from it.
+
+        An outcome that was written before changes nothing. One that does not fit its action (not
+        being sent, an accepted submission without an order id) is a LifecycleError, raised when
+        all others are committed.
+        """
+        ids = [outcome.action.id for outcome in outcomes]
+
+        def work(connection: Connection) -> tuple[Settled, list[str]]:
+            found = actions_by_id(connection, self._db.panels.names, ids)
+            moves, wrong = sorted_out(found, outcomes, now)
+            return self._apply(connection, moves, now), wrong
+
+        settled, wrong = await self._db.write("settle", work)
+        if wrong:
+            raise LifecycleError("; ".join(wrong))
+        return settled
+
+    async def resolve(
+        self, action_id: int, state: ActionState, *, result: str | None, now: float
+    ) -> Settled:
+        """Write what became of an unresolved action, as a person found out, and what follows."""
+
+        def work(connection: Connection) -> Settled:
+            action = actions_by_id(connection, self._db.panels.names, [action_id]).get(action_id)
+            if action is None:
+                raise NotFound(f"there is no action {action_id}")
+            check_resolvable(action, state, result)
+            after = moved(action, state, result, action.answer, now)
+            return self._apply(connection, [(action, after)], now)
+
+        return await self._db.write("resolve", work)
+
+    async def recover(self) -> int:
+        """Mark as unresolved what was being sent when the last run ended; return how many."""
+        move = ActionState.SENDING, ActionState.UNRESOLVED
+        answer = "the watcher ended before the panel's answer was on record"
+        return len(await self._move("recover", move, None, answer=answer))
+
+    async def _move(
+        self,
+        operation: str,
+        move: tuple[ActionState, ActionState],
+        ids: Sequence[int] | None,
+        **values: object,
+    ) -> list[Action]:
+        names = self._db.panels.names
+        return await self._db.write(
+            operation, lambda c: move_actions(c, names, move, ids, **values)
+        )
+
+    def _apply(
+        self, connection: Connection, moves: Sequence[tuple[Action, Action]], now: float
+    ) -> Settled:
+        """Compare-and-set each action from its old to its new form, with what follows."""
+        changed = [(before, after) for before, after in moves if after != before]
+        if changed:
+            rows = [_row(before, after) for before, after in changed]
+            if connection.execute(_LEFT, rows).rowcount != len(rows):
+                raise LifecycleError("an action changed while its outcome was written")
+        accepted = [after for _, after in changed if after.state is ActionState.ACCEPTED]
+        return Settled(
+            actions=[after for _, after in moves],
+            orders=track_placed(connection, self._db.panels, accepted, now),
+            refills=note_refills(connection, self._db.panels, accepted, now),
+        )
 
     async def _fetch(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Action]:
-        async def fetch(connection: AsyncConnection) -> list[Action]:
-            return await fetch_actions(connection, self._db.panels.names, statement)
-
-        return await self._db.read(operation, fetch)
+        names = self._db.panels.names
+        return await self._db.read(operation, lambda c: fetch_actions(c, names, statement))
 
 
-async def fetch_actions(
-    connection: AsyncConnection, panels: Mapping[int, str], statement: Select[*tuple[Any, ...]]
-) -> list[Action]:
-    """The actions that a statement made of `ACTION` finds."""
-    rows = (await connection.execute(statement)).mappings()
-    return [to_action(row, panels) for row in rows]
-
-
-def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:
-    """The action in a row of the table."""
-    return Action(
-        id=row["id"],
-        kind=Kind(row["kind"]),
-        panel=panels[row["panel"]],
-        order=row["order_id"],
-        state=ActionState(row["state"]),
-        rule=row["rule"],
-        reason=row["reason"],
-        params=None if row["params"] is None else msgspec.json.decode(row["params"]),
-        idempotency_key=row["idempotency_key"],
-        planned_at=float(row["planned_at"]),
-        sent_at=_time(row["sent_at"]),
-        settled_at=_time(row["settled_at"]),
-        result=row["result"],
-        answer=row["answer"],
-    )
-
-
-def _time(value: float | None) -> float | None:
-    """RETURNING gives a whole number of seconds as an integer."""
-    return None if value is None else float(value)
-
-
-async def add_plans(
-    connection: AsyncConnection, panels: PanelNames, plans: Sequence[ActionPlan], now: float
-) -> list[Action]:
-    """Write the plans as actions, but for those that conflict with an unsettled one."""
-    if not plans:
-        return []
-    rows = [_plan_row(plan, panels.ids[plan.panel], now) for plan in plans]
-    statement = insert(actions).on_conflict_do_nothing().returning(*actions.c)
-    added = (await connection.execute(statement, rows)).mappings()
-    return sorted((to_action(row, panels.names) for row in added), key=lambda action: action.id)
-
-
-def _plan_row(plan: ActionPlan, panel: int, now: float) -> dict[str, Any]:
+def _row(before: Action, after: Action) -> dict[str, Any]:
+    check_move(before.state, after.state)
     return {
-        "kind": plan.kind.value,
-        "panel": panel,
-        "order_id": plan.order,
-        "state": ActionState.PLANNED.value,
-        "rule": plan.rule,
-        "reason": plan.reason,
-        "params": None if plan.params is None else msgspec.json.encode(plan.params).decode(),
-        "idempotency_key": plan.idempotency_key,
-        "planned_at": now,
+        "_id": before.id,
+        "_of": before.state.value,
+        "state": after.state.value,
+        "order_id": after.order,
+        "sent_at": after.sent_at,
+        "settled_at": after.settled_at,
+        "result": after.result,
+        "answer": after.answer,
     }

@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, or_, select
 
 from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
-from watcher.store.actions import UNSETTLED_STATE
-from watcher.store.base import StorePart, batched, compiled
+from watcher.store.action_rows import UNSETTLED_STATE
+from watcher.store.base import StorePart, batched
+from watcher.store.dialect import compiled, upsert
 from watcher.store.schema import (
     actions,
     archived_orders,
@@ -38,6 +37,7 @@ _OF_ORDER = {
     table: (table.c.panel == orders.c.panel) & (table.c.order_id == orders.c.order_id)
     for table in (actions, refills)
 }
+_NOTE = upsert(archived_orders, ["at"])
 _DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
 _DELETE_BY_KEY = [
     compiled(delete(table).where(table.c.key == bindparam("key")))
@@ -97,29 +97,22 @@ class Archive(StorePart):
         )
         if untold is not None:
             statement = statement.where(~_may_be_untold(untold))
-
-        async def fetch(connection: AsyncConnection) -> list[int]:
-            return list((await connection.execute(statement)).scalars())
-
-        return await self._db.read("closed_before", fetch)
+        return await self._read("closed_before", statement, lambda rows: list(rows.scalars()))
 
     async def retired(self, keys: Sequence[int], at: float) -> list[Retired]:
         """Those of the orders that closed before then, whole."""
-
-        async def fetch(connection: AsyncConnection) -> list[Retired]:
-            found = await _fingerprints(connection, keys, at)
-            return await self._read_whole(connection, found)
-
-        return await self._db.read("retired", fetch)
+        return await self._db.read(
+            "retired", lambda c: self._read_whole(c, _fingerprints(c, keys, at))
+        )
 
     async def remove(self, retired: Sequence[Retired], at: float, *, now: float) -> int:
         """Remove, in one transaction, those of the orders that are as they were read; how many."""
 
-        async def work(connection: AsyncConnection) -> int:
-            found = await _fingerprints(connection, [order.key for order in retired], at)
+        def work(connection: Connection) -> int:
+            found = _fingerprints(connection, [order.key for order in retired], at)
             same = [order for order in retired if found.get(order.key) == order.fingerprint]
             if same:
-                await _remove(connection, same, now)
+                _remove(connection, same, now)
             return len(same)
 
         return await self._db.write("archive", work)
@@ -130,15 +123,15 @@ class Archive(StorePart):
         Its actions and refills stay on record.
         """
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             idle = _idle(select(orders.c.key)).where(orders.c.key == key)
-            if (await connection.execute(idle)).first() is None:
+            if connection.execute(idle).first() is None:
                 return False
-            changes = (await connection.execute(_histories([key]))).mappings()
+            changes = connection.execute(_histories([key])).mappings()
             if numbers := [(row["id"],) for row in changes]:
-                await connection.exec_driver_sql(_DELETE_HISTORY, numbers)
+                connection.exec_driver_sql(_DELETE_HISTORY, numbers)
             for statement in _DELETE_BY_KEY:
-                await connection.exec_driver_sql(statement, (key,))
+                connection.exec_driver_sql(statement, (key,))
             return True
 
         return await self._db.write("untrack", work)
@@ -148,36 +141,28 @@ class Archive(StorePart):
         statement = select(archived_orders.c.order_id).where(
             archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id.in_(ids)
         )
-
-        async def fetch(connection: AsyncConnection) -> set[str]:
-            return set((await connection.execute(statement)).scalars())
-
-        return await self._db.read("archived_at", fetch)
+        return await self._read("archived_at", statement, lambda rows: set(rows.scalars()))
 
     async def archived_at(self, panel: str, order: str) -> float | None:
         """When the order was last archived, None where it was not."""
         statement = select(archived_orders.c.at).where(
             archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id == order
         )
+        return await self._read("archived_at", statement, lambda found: found.scalar())
 
-        async def fetch(connection: AsyncConnection) -> float | None:
-            return (await connection.execute(statement)).scalar()
-
-        return await self._db.read("archived_at", fetch)
-
-    async def _read_whole(
-        self, connection: AsyncConnection, found: Mapping[int, Fingerprint]
+    def _read_whole(
+        self, connection: Connection, found: Mapping[int, Fingerprint]
     ) -> list[Retired]:
         """The fingerprints are older than what is read here: what comes between is noticed."""
         states = select(orders, *(c for c in order_states.c if c.name != "key")).join(
             order_states, order_states.c.key == orders.c.key
         )
-        chains = await _by_key(connection, _histories, found)
-        fired = await _by_key(
+        chains = _by_key(connection, _histories, found)
+        fired = _by_key(
             connection, lambda keys: select(firings).where(firings.c.key.in_(keys)), found
         )
         acted, refilled = [
-            await _by_key(
+            _by_key(
                 connection,
                 lambda keys, table=table: (
                     select(orders.c.key.label("of"), table)
@@ -188,7 +173,7 @@ class Archive(StorePart):
             )
             for table in (actions, refills)
         ]
-        whole = await _by_key(connection, lambda keys: states.where(orders.c.key.in_(keys)), found)
+        whole = _by_key(connection, lambda keys: states.where(orders.c.key.in_(keys)), found)
         return [
             Retired(
                 key=key,
@@ -254,9 +239,7 @@ def _may_be_untold(since: float) -> ColumnElement[bool]:
     )
 
 
-async def _fingerprints(
-    connection: AsyncConnection, keys: Sequence[int], at: float
-) -> dict[int, Fingerprint]:
+def _fingerprints(connection: Connection, keys: Sequence[int], at: float) -> dict[int, Fingerprint]:
     counts = [
         select(func.count()).select_from(table).where(condition).scalar_subquery()
         for table, condition in (*_OF_ORDER.items(), (firings, firings.c.key == orders.c.key))
@@ -266,7 +249,7 @@ async def _fingerprints(
     return {
         key: Fingerprint(*values)
         for some in batched(keys)
-        for key, *values in await connection.execute(statement.where(orders.c.key.in_(some)))
+        for key, *values in connection.execute(statement.where(orders.c.key.in_(some)))
     }
 
 
@@ -278,26 +261,25 @@ def _histories(keys: Sequence[int]) -> Select[*tuple[Any, ...]]:
     return select(chain)
 
 
-async def _by_key(
-    connection: AsyncConnection, statement: Any, keys: Iterable[int]
+def _by_key(
+    connection: Connection, statement: Any, keys: Iterable[int]
 ) -> defaultdict[int, list[Mapping[Any, Any]]]:
     """The rows that the statement finds for the orders, by order."""
     rows: defaultdict[int, list[Mapping[Any, Any]]] = defaultdict(list)
     for some in batched(list(keys)):
-        for row in (await connection.execute(statement(some))).mappings():
+        for row in connection.execute(statement(some)).mappings():
             rows[row["of"] if "of" in row else row["key"]].append(row)
     return rows
 
 
-async def _remove(connection: AsyncConnection, same: Sequence[Retired], now: float) -> None:
+def _remove(connection: Connection, same: Sequence[Retired], now: float) -> None:
     changes = [(number,) for order in same for number in order.history]
     if changes:
-        await connection.exec_driver_sql(_DELETE_HISTORY, changes)
+        connection.exec_driver_sql(_DELETE_HISTORY, changes)
     names = [(order.fingerprint.panel, order.fingerprint.order) for order in same]
     for statement in _DELETE_BY_ORDER:
-        await connection.exec_driver_sql(statement, names)
+        connection.exec_driver_sql(statement, names)
     for statement in _DELETE_BY_KEY:
-        await connection.exec_driver_sql(statement, [(order.key,) for order in same])
-    noted = insert(archived_orders).on_conflict_do_update(set_={"at": now})
+        connection.exec_driver_sql(statement, [(order.key,) for order in same])
     rows = [{"panel": panel, "order_id": order, "at": now} for panel, order in names]
-    await connection.execute(noted, rows)
+    connection.execute(_NOTE, rows)

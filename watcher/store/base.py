@@ -1,16 +1,14 @@
 """What the parts of the store have in common."""
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-import aiosqlite
-from sqlalchemy import ClauseElement, ColumnElement
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, CursorResult, Executable
 
 from watcher.store.database import Database
 
 T = TypeVar("T")
+Rows = CursorResult[*tuple[Any, ...]]
 
 
 class StorePart:
@@ -20,19 +18,12 @@ class StorePart:
         self._db = database
 
     def _panel(self, name: str) -> int:
-        """The panel's number; -1, which no row has, where it is unknown."""
+        """Return the panel's number; -1, which no row has, where it is unknown."""
         return self._db.panels.ids.get(name, -1)
 
-
-def compiled(statement: ClauseElement) -> str:
-    """The statement's text, to be run with plain tuples: compiled once, where it runs hot."""
-    return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
-
-
-async def driver_of(connection: AsyncConnection) -> aiosqlite.Connection:
-    """The driver's own connection, for very many rows as plain tuples."""
-    raw = await connection.get_raw_connection()
-    return cast(aiosqlite.Connection, raw.driver_connection)
+    async def _read(self, operation: str, statement: Executable, make: Callable[[Rows], T]) -> T:
+        """Run the statement in a reading thread; return what `make` makes of the rows there."""
+        return await self._db.read(operation, lambda c: make(c.execute(statement)))
 
 
 def from_then_on(at: ColumnElement[float], since: float) -> ColumnElement[bool]:

@@ -6,13 +6,12 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from watcher.errors import LifecycleError
 from watcher.model import Phase, Status, Transition
-from watcher.store.base import compiled, driver_of
-from watcher.store.schema import event_targets, history, money_text, order_states
+from watcher.store.dialect import compiled, money_text
+from watcher.store.schema import event_targets, history, order_states
 
 _FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}
 _HISTORY = compiled(
@@ -38,40 +37,35 @@ class Mismatch(LifecycleError):
     """An order is not in the state that its change starts from."""
 
 
-async def last_history_id(connection: AsyncConnection) -> int:
+def last_history_id(connection: Connection) -> int:
     """The id of the newest row; the next ones follow it, though it may be archived since."""
     rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
-    ids = [(await connection.execute(statement)).scalar() or 0 for statement in (rows, read)]
+    ids = [connection.execute(statement).scalar() or 0 for statement in (rows, read)]
     return max(ids)
 
 
-async def write_changes(
-    connection: AsyncConnection, transitions: Sequence[Transition], last_id: int
-) -> None:
+def write_changes(connection: Connection, transitions: Sequence[Transition], last_id: int) -> None:
     """Write each order's changed fields, and a history row with the next id for each transition.
 
     Compare-and-set on status and phase: raises Mismatch where an order is not in that state.
     """
-    driver = await driver_of(connection)  # one step of its thread a statement, and not three
     for wave in _waves(transitions):
         numbered = list(enumerate(wave, last_id + 1))
         last_id += len(wave)
         rows = [_history_row(number, transition) for number, transition in numbered]
-        await driver.executemany(_HISTORY, rows)
+        connection.exec_driver_sql(_HISTORY, rows)
         for names, values in _rows_by_fields(numbered).items():
-            cursor = await driver.executemany(_update(names), values)
+            cursor = connection.exec_driver_sql(_update(names), values)
             if cursor.rowcount != len(values):
                 raise Mismatch
 
 
-async def mismatch(
-    connection: AsyncConnection, transitions: Sequence[Transition]
-) -> LifecycleError:
+def mismatch(connection: Connection, transitions: Sequence[Transition]) -> LifecycleError:
     """Which order is not in the state that its change starts from."""
     statement = select(order_states.c.status, order_states.c.phase)
     for transition in transitions:
         before = transition.before
-        row = (await connection.execute(statement.where(order_states.c.key == before.key))).first()
+        row = connection.execute(statement.where(order_states.c.key == before.key)).first()
         if row is None or tuple(row) != (before.status.value, before.phase.value):
             found = " and ".join(row) if row else "not tracked"
             return LifecycleError(

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, select, update
 
 from watcher.model import Action, Kind, Order, Refill, RefillStatus
 from watcher.panels.protocol.serve import whole
+from watcher.store.dialect import insert_or_ignore
 from watcher.store.order_rows import add_orders
 from watcher.store.panels import PanelNames
 from watcher.store.refills import to_refill
@@ -26,16 +25,16 @@ _COUNT_REFILL = (
 )
 
 
-async def track_placed(
-    connection: AsyncConnection, panels: PanelNames, accepted: Sequence[Action], now: float
+def track_placed(
+    connection: Connection, panels: PanelNames, accepted: Sequence[Action], now: float
 ) -> list[Order]:
     """Track the orders that were placed; those that were not tracked before."""
     placed = [_order(action, now) for action in accepted if action.kind is Kind.SUBMIT]
-    return await add_orders(connection, panels, placed, now) if placed else []
+    return add_orders(connection, panels, placed, now) if placed else []
 
 
-async def note_refills(
-    connection: AsyncConnection, panels: PanelNames, accepted: Sequence[Action], now: float
+def note_refills(
+    connection: Connection, panels: PanelNames, accepted: Sequence[Action], now: float
 ) -> list[Refill]:
     """Count the accepted refills at their orders; the tasks to follow, where the panel named one.
 
@@ -45,12 +44,12 @@ async def note_refills(
     if not asked:
         return []
     counted = [{"_panel": panels.ids[action.panel], "_order": action.order} for action in asked]
-    await connection.execute(_COUNT_REFILL, counted)
+    connection.execute(_COUNT_REFILL, counted)
     tasks = [_task(action, panels.ids[action.panel], now) for action in asked if action.result]
     if not tasks:
         return []
-    statement = insert(refills).on_conflict_do_nothing().returning(*refills.c)
-    added = (await connection.execute(statement, tasks)).mappings()
+    statement = insert_or_ignore(refills).returning(*refills.c)
+    added = (connection.execute(statement, tasks)).mappings()
     return sorted((to_refill(row, panels.names) for row in added), key=lambda refill: refill.key)
 
 

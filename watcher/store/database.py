@@ -1,21 +1,21 @@
-"""The database's file, its lock and its connections.
+"""The database's file, its lock and its connections, each used in threads.
 
-One connection writes, behind one lock, in whole transactions; reading ones have their own pool.
-A transaction awaits nothing but its own connection. Work that was begun is finished even if its
-caller is cancelled, so that no cancelled request can tear a transaction.
+One connection writes, in whole transactions, one at a time; others read. Work is a function of a
+connection: it runs in one go in a thread, however many statements it has, so that the event loop
+neither pauses for it nor slows it down. Work that was begun is finished even if its caller is
+cancelled, so that no cancelled request can tear a transaction.
 """
 
 import asyncio
 import glob
-import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Engine, select
 
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
@@ -24,23 +24,15 @@ from watcher.store.files import PUT_ASIDE
 from watcher.store.lock import Held
 from watcher.store.migrate import migrate
 from watcher.store.panels import PanelNames
-from watcher.store.schema import BACKUP_ID, OUR_IDS, metadata
+from watcher.store.schema import metadata
 from watcher.store.seen import Seen
+from watcher.store.sqlite import BACKUP_ID, reading_engine, table_count, writing_engine
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
+Work = Callable[[Connection], T]
 Observer = Callable[[str, float, bool], None]  # (operation, seconds, failed)
 
-_READERS = 4
-_WRITING = {
-    "page_size": 2048,  # of a new file. Changes are scattered: a smaller page, less to write
-    "journal_mode": "WAL",
-    "synchronous": "FULL",
-    "foreign_keys": "ON",
-    "wal_autocheckpoint": 8000,  # 16 MB: pages changed again and again are copied back once
-    "journal_size_limit": 64 * 2**20,
-}
-_READING = {"query_only": "ON"}
+_READERS = 6
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
@@ -51,12 +43,7 @@ class Database:
     """An open database. `edge` is where its errors get their names and its times are taken."""
 
     def __init__(
-        self,
-        path: Path,
-        held: Held,
-        writer: AsyncConnection,
-        readers: AsyncEngine,
-        observe: Observer,
+        self, path: Path, held: Held, writer: Connection, readers: Engine, observe: Observer
     ) -> None:
         self.path = path
         self.seen = Seen(path)
@@ -68,8 +55,12 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._observe = observe
-        self._resources = AsyncExitStack()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._threads = {
+            "write": ThreadPoolExecutor(1, "watcher-write"),
+            "read": ThreadPoolExecutor(_READERS, "watcher-read"),
+        }
+        self._resources = ExitStack()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     @classmethod
@@ -81,33 +72,25 @@ class Database:
         observe: Observer,
         busy_timeout: float,
         disowning: bool = False,
-    ) -> "Database":
+    ) -> Self:
         """Lock the file, make it if there is none, bring its tables up to date, look it over.
 
         A database that is older than what was sent is refused, but for `disowning` it.
         """
         path = await asyncio.to_thread(path.resolve)
-        with translated(path):
-            async with AsyncExitStack() as resources:
-                held = Held.take(path, now)
-                resources.callback(held.close)
-                is_new = await asyncio.to_thread(
-                    _inspect, path, held, busy_timeout, disowning=disowning
-                )
-                writing = _engine(path, busy_timeout, pool_size=1, pragmas=_WRITING)
-                resources.push_async_callback(writing.dispose)
-                event.listen(writing.sync_engine, "begin", _begin)
-                reading = _engine(path, busy_timeout, pool_size=_READERS, pragmas=_READING)
-                resources.push_async_callback(reading.dispose)
-                writer = await resources.enter_async_context(writing.connect())
-                await writer.run_sync(migrate, path)
-                held.know_sides()
-                database = cls(path, held, writer, reading, observe)
-                resources.callback(database.seen.close)
-                await database.read("open", database._look_over)
-                if not disowning:
-                    await database._compare_with_seen(is_new)
-                database._resources = resources.pop_all()
+        with translated(path), ExitStack() as resources:
+            connecting = asyncio.to_thread(
+                _connect, resources, path, now, busy_timeout, disowning=disowning
+            )
+            is_new, held, writer, readers = await _to_its_end(connecting)
+            database = cls(path, held, writer, readers, observe)
+            resources.callback(database.seen.close)
+            for threads in database._threads.values():
+                resources.callback(threads.shutdown)
+            await database.read("open", database._look_over)
+            if not disowning:
+                await database._compare_with_seen(is_new)
+            database._resources = resources.pop_all()
         return database
 
     async def close(self) -> None:
@@ -118,10 +101,10 @@ class Database:
         with translated(self.path):
             with suppress(OSError):  # the system does it within seconds anyway
                 await asyncio.to_thread(self.seen.sync)
-            await self._resources.aclose()
+            await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
-        """What became of the database's files behind its back; None where all are in place."""
+        """Return what became of the database's files behind its back; None where all are there."""
         self._lost = self._held.problem() or self._unnoted()
         return self._lost
 
@@ -133,7 +116,8 @@ class Database:
     async def read(self, operation: str, work: Work[T]) -> T:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
-            return await asyncio.shield(self.spawn(self._read(work)))
+            # Without a task of its own: each takes turns of a loop that may be busy.
+            return await self._in_thread("read", self._read, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in one transaction of its own; it is committed when this returns."""
@@ -141,10 +125,9 @@ class Database:
             return await asyncio.shield(self.spawn(self._write(work)))
 
     async def transaction(self, work: Work[T]) -> T:
-        """The same for a caller that holds `writing`."""
+        """Do the work in a transaction. The caller must hold `writing`."""
         self._refuse_lost()
-        async with self._writer.begin():
-            return await work(self._writer)
+        return await self._in_thread("write", self._transact, work)
 
     async def know_panels(self, names: set[str]) -> None:
         """Give each panel its number."""
@@ -156,8 +139,7 @@ class Database:
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run it as a task that `close` waits for."""
         task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._awaited(task)
         return task
 
     @contextmanager
@@ -178,16 +160,31 @@ class Database:
         finally:
             self._observe(operation, time.perf_counter() - started, failed)
 
-    async def _read(self, work: Work[T]) -> T:
-        async with self._readers.connect() as connection:
-            return await work(connection)
+    def _in_thread(
+        self, threads: str, run: Callable[[Work[T]], T], work: Work[T]
+    ) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        return self._awaited(loop.run_in_executor(self._threads[threads], run, work))
+
+    def _awaited(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        self._tasks.add(future)
+        future.add_done_callback(self._tasks.discard)
+        return future
+
+    def _read(self, work: Work[T]) -> T:
+        with self._readers.connect() as connection:
+            return work(connection)
 
     async def _write(self, work: Work[T]) -> T:
         async with self.writing:
             return await self.transaction(work)
 
+    def _transact(self, work: Work[T]) -> T:
+        with self._writer.begin():
+            return work(self._writer)
+
     def _unnoted(self) -> str | None:
-        """Note the claims; why that can't be done."""
+        """Note the claims; return why that can't be done."""
         try:
             self.seen.note(self._claims)
         except OSError as error:
@@ -197,7 +194,7 @@ class Database:
         return None
 
     def _refuse_lost(self) -> None:
-        """What is written to a file that is gone would be lost."""
+        """Raise StoreError where the file is gone: what is written to it would be lost."""
         lost = self.check_files()
         if lost is not None:
             raise StoreError(lost)
@@ -218,12 +215,39 @@ class Database:
         self.seen.note(counted)
         await asyncio.to_thread(self.seen.sync)
 
-    async def _look_over(self, connection: AsyncConnection) -> None:
-        """The panels' names, and the last row of every table: a cheap look for damage."""
-        await self.panels.load(connection)
+    def _look_over(self, connection: Connection) -> None:
+        """Load the panels' names, and the last row of every table: a cheap look for damage."""
+        self.panels.load(connection)
         for table in metadata.sorted_tables:
             last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
-            await connection.execute(last)
+            connection.execute(last)
+
+
+def _connect(
+    resources: ExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
+) -> tuple[bool, Held, Connection, Engine]:
+    """Return whether the file is new, its locks, the connection that writes, those that read."""
+    held = Held.take(path, now)
+    resources.callback(held.close)
+    is_new = _inspect(path, held, busy_timeout, disowning=disowning)
+    writing = writing_engine(path, busy_timeout)
+    resources.callback(writing.dispose)
+    readers = reading_engine(path, busy_timeout, _READERS)
+    resources.callback(readers.dispose)
+    writer = resources.enter_context(writing.connect())
+    migrate(writer, path)
+    held.know_sides()
+    return is_new, held, writer, readers
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
@@ -237,12 +261,7 @@ def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) ->
             "restore",
             str(path),
         )
-    with closing(sqlite3.connect(path, timeout=busy_timeout)) as connection:
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (owner,) = connection.execute("PRAGMA application_id").fetchone()
-    if tables and owner not in OUR_IDS:
-        raise StoreError(f"{path} is another program's database: name another file")
-    return not tables
+    return table_count(path, busy_timeout) == 0
 
 
 def _refuse_half_restored(path: Path) -> None:
@@ -253,61 +272,3 @@ def _refuse_half_restored(path: Path) -> None:
             f"{path} is missing and {aside[-1].name} is there: a restore was cut short. Run it"
             " again; or move that file away, to begin with an empty database"
         )
-
-
-def reading_engine(path: Path, *, pool_size: int, busy_timeout: float = 5.0) -> Engine:
-    """Connections that can't write, for threads of their own."""
-    engine = create_engine(
-        _url("sqlite", path),
-        connect_args={
-            "isolation_level": None,
-            "timeout": busy_timeout,
-            "check_same_thread": False,
-        },
-        pool_size=pool_size,
-        max_overflow=0,
-    )
-    _prepare(engine, path, _READING)
-    return engine
-
-
-def _engine(
-    path: Path, busy_timeout: float, *, pool_size: int, pragmas: Mapping[str, object]
-) -> AsyncEngine:
-    """The driver begins no transaction by itself, so that DDL is transactional too."""
-    engine = create_async_engine(
-        _url("sqlite+aiosqlite", path),
-        connect_args={"isolation_level": None, "timeout": busy_timeout},
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=60,
-    )
-    _prepare(engine.sync_engine, path, pragmas)
-    return engine
-
-
-def _url(driver: str, path: Path) -> URL:
-    """A connection to a file that is there: it makes none in the place of one that was removed."""
-    return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
-
-
-def _prepare(engine: Engine, path: Path, pragmas: Mapping[str, object]) -> None:
-    @event.listens_for(engine, "connect")
-    def _prepared(connection: Any, record: object) -> None:
-        try:
-            _set_up(connection, path, pragmas)
-        except BaseException:
-            connection.close()
-            raise
-
-
-def _set_up(connection: Any, path: Path, pragmas: Mapping[str, object]) -> None:
-    with closing(connection.cursor()) as cursor:
-        for name, value in pragmas.items():
-            cursor.execute(f"PRAGMA {name}={value}")
-            if name == "journal_mode" and cursor.fetchone() != ("wal",):
-                raise StoreError(f"{path}: its file system has no write-ahead log: move it")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

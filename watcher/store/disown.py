@@ -8,13 +8,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, insert, literal, select
 
 from watcher.model import ActionState, RuleAction
 from watcher.store import claims
-from watcher.store.intents import Intents
-from watcher.store.schema import APPLICATION_ID, NOT_CLOSED, RESTORED, firings, order_states, orders
+from watcher.store.action_rows import move_actions
+from watcher.store.database import Database
+from watcher.store.panels import PanelNames
+from watcher.store.schema import NOT_CLOSED, RESTORED, firings, order_states, orders
+from watcher.store.sqlite import mark_as_ours
 
 _ANSWER = "restored from a backup: what became of it since is not on record"
 
@@ -38,46 +40,48 @@ class Disowned(msgspec.Struct, frozen=True, kw_only=True):
     claims: int
 
 
-class Disown(Intents):
-    """The tables `actions` and `firings`, in a copy that is older than reality."""
+async def set_right(
+    database: Database, holds: Sequence[Hold], *, seen: int, now: float
+) -> Disowned:
+    """Make every action that is not settled unresolved, and every rule have fired just now.
 
-    async def disown(self, holds: Sequence[Hold], *, seen: int, now: float) -> Disowned:
-        """Make every action that is not settled unresolved, and every rule have fired just now.
+    In the same transaction the mark of a backup goes, and the count of claims passes `seen`.
+    """
 
-        In the same transaction the mark of a backup goes, and the count of claims passes `seen`.
-        """
+    def work(connection: Connection) -> Disowned:
+        unresolved = 0
+        for state in (ActionState.PLANNED, ActionState.SENDING):
+            move = state, ActionState.UNRESOLVED
+            moved = move_actions(connection, database.panels.names, move, None, answer=_ANSWER)
+            unresolved += len(moved)
+        for hold in holds:
+            _note_firing(connection, database.panels, hold, now)
+        watched = select(func.count()).select_from(order_states).where(NOT_CLOSED)
+        count = connection.execute(watched).scalar_one()
+        mark_as_ours(connection)
+        claims.reach(connection, seen)
+        passed = claims.count(connection)
+        return Disowned(unresolved=unresolved, orders=count, claims=passed)
 
-        async def work(connection: AsyncConnection) -> Disowned:
-            unresolved = 0
-            for state in (ActionState.PLANNED, ActionState.SENDING):
-                move = state, ActionState.UNRESOLVED
-                unresolved += len(await self._move(connection, None, *move, {"answer": _ANSWER}))
-            for hold in holds:
-                await self._note_firing(connection, hold, now)
-            watched = select(func.count()).select_from(order_states).where(NOT_CLOSED)
-            count = (await connection.execute(watched)).scalar_one()
-            await connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-            await claims.reach(connection, seen)
-            passed = await claims.count(connection)
-            return Disowned(unresolved=unresolved, orders=count, claims=passed)
+    return await database.write("disown", work)
 
-        return await self._db.write("disown", work)
 
-    async def _note_firing(self, connection: AsyncConnection, hold: Hold, now: float) -> None:
-        """One firing of the rule for each watched order that it may have acted on."""
-        values = {
-            "rule": literal(hold.rule),
-            "action": literal(hold.action.value),
-            "at": literal(now),
-            "dry_run": literal(False),
-            "detail": literal(RESTORED),
-        }
-        columns: list[Any] = list(values.values())
-        rows = (
-            select(*columns, orders.c.key)
-            .join(order_states, order_states.c.key == orders.c.key)
-            .where(NOT_CLOSED)
-        )
-        if hold.panels is not None:
-            rows = rows.where(orders.c.panel.in_([self._panel(name) for name in hold.panels]))
-        await connection.execute(insert(firings).from_select([*values, "key"], rows))
+def _note_firing(connection: Connection, panels: PanelNames, hold: Hold, now: float) -> None:
+    """Write one firing of the rule for each watched order that it may have acted on."""
+    values = {
+        "rule": literal(hold.rule),
+        "action": literal(hold.action.value),
+        "at": literal(now),
+        "dry_run": literal(False),
+        "detail": literal(RESTORED),
+    }
+    columns: list[Any] = list(values.values())
+    rows = (
+        select(*columns, orders.c.key)
+        .join(order_states, order_states.c.key == orders.c.key)
+        .where(NOT_CLOSED)
+    )
+    if hold.panels is not None:
+        known = [panels.ids[name] for name in hold.panels if name in panels.ids]
+        rows = rows.where(orders.c.panel.in_(known))
+    connection.execute(insert(firings).from_select([*values, "key"], rows))

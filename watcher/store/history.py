@@ -1,16 +1,37 @@
-"""The history of all orders, read in parts: what changed last, or everything from some time on."""
+"""The history of all orders: what changed last, everything from some time on, an order's changes.
+
+Programs that are told of changed orders read it as their queue, by the numbers of its rows.
+"""
 
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, select
 
-from watcher.store.base import StorePart, from_then_on
-from watcher.store.schema import history, orders
+from watcher.store.base import Rows, StorePart, from_then_on
+from watcher.store.changes import last_history_id
+from watcher.store.schema import history, order_states, orders
 
 # A row's time is when its order was observed, its id when it was written: these differ a little.
 _MARGIN = 3600.0
+_CURRENT = ("status", "status_text", "remains", "start_count", "charge", "currency")
+_EVENTS = (
+    select(
+        history.c.id,
+        history.c.key,
+        history.c.at,
+        history.c.changes,
+        orders.c.panel,
+        orders.c.order_id,
+        orders.c.service,
+        orders.c.quantity,
+        *(order_states.c[name] for name in _CURRENT),
+    )
+    .select_from(history)
+    .join(orders, orders.c.key == history.c.key)
+    .join(order_states, order_states.c.key == history.c.key)
+    .order_by(history.c.id)
+)
 
 
 class OrderChange(NamedTuple):
@@ -21,6 +42,20 @@ class OrderChange(NamedTuple):
     order: str
     at: float
     changes: dict[str, list[Any]]
+
+
+class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of an order. `changes` is JSON; `current` is how the order is by now."""
+
+    id: int
+    key: int
+    at: float
+    changes: str
+    panel: str
+    order: str
+    service: str | None
+    quantity: int | None
+    current: dict[str, Any]
 
 
 class History(StorePart):
@@ -35,7 +70,7 @@ class History(StorePart):
         limit: int = 100,
         after: int = 0,
     ) -> tuple[list[OrderChange], int | None]:
-        """A page of changes, and the `after` of the next page, None on the last.
+        """Return a page of changes, and the `after` of the next page, None on the last.
 
         The oldest come first, or the newest. `since` leaves out those before that time.
         """
@@ -51,29 +86,78 @@ class History(StorePart):
             statement = statement.where(from_then_on(history.c.at, since))
         statement = statement.order_by(ids.desc() if newest else ids).limit(limit + 1)
 
-        async def fetch(connection: AsyncConnection) -> list[OrderChange]:
+        def fetch(connection: Connection) -> list[OrderChange]:
             bound = statement
             if since is not None and (newest or not after):
-                first = await _first_since(connection, since - _MARGIN)
-                bound = bound.where(ids > first)
+                bound = bound.where(ids > _first_since(connection, since - _MARGIN))
             names = self._db.panels.names
             return [
                 OrderChange(number, names[of], order, at, msgspec.json.decode(changes))
-                for number, of, order, at, changes in await connection.execute(bound)
+                for number, of, order, at, changes in connection.execute(bound)
             ]
 
         found = await self._db.read("changes", fetch)
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
+    async def newest_change(self) -> int:
+        """Return the number of the last change on record."""
+        return await self._db.read("newest_change", last_history_id)
 
-async def _first_since(connection: AsyncConnection, at: float) -> int:
+    async def changes_after(self, cursor: int, limit: int) -> list[OrderEvent]:
+        """Return the next changes, whichever orders they are of."""
+        return await self._events(_EVENTS.where(history.c.id > cursor).limit(limit))
+
+    async def changes_of(self, key: int, first: int, last: int, limit: int) -> list[OrderEvent]:
+        """Return one order's changes from `first` to `last`, the oldest first."""
+        chain = (
+            select(history.c.id, history.c.previous)
+            .join(order_states, order_states.c.last_change == history.c.id)
+            .where(order_states.c.key == key)
+            .cte(recursive=True)
+        )
+        earlier = history.alias()
+        chain = chain.union_all(
+            select(earlier.c.id, earlier.c.previous).where(
+                earlier.c.id == chain.c.previous, earlier.c.id >= first
+            )
+        )
+        wanted = select(chain.c.id).where(chain.c.id >= first, chain.c.id <= last)
+        return await self._events(_EVENTS.where(history.c.id.in_(wanted)).limit(limit))
+
+    async def first_change_since(self, at: float) -> int | None:
+        """Return the number of the first change since then. Reads what is older."""
+        since = select(history.c.id).where(from_then_on(history.c.at, at))
+        first = since.order_by(history.c.id).limit(1)
+        return await self._read("first_change_since", first, lambda found: found.scalar())
+
+    async def _events(self, statement: Select[*tuple[Any, ...]]) -> list[OrderEvent]:
+        return await self._read("order_events", statement, self._made)
+
+    def _made(self, rows: Rows) -> list[OrderEvent]:
+        return [
+            OrderEvent(
+                id=row.id,
+                key=row.key,
+                at=row.at,
+                changes=row.changes,
+                panel=self._db.panels.names[row.panel],
+                order=row.order_id,
+                service=row.service,
+                quantity=row.quantity,
+                current={name: getattr(row, name) for name in _CURRENT},
+            )
+            for row in rows
+        ]
+
+
+def _first_since(connection: Connection, at: float) -> int:
     """The id after which rows are not older: times have no index, but grow with the ids."""
     last = select(history.c.id).order_by(history.c.id.desc()).limit(1)
-    low, high = 0, (await connection.execute(last)).scalar() or 0
+    low, high = 0, connection.execute(last).scalar() or 0
     while low < high:
         middle = (low + high) // 2
         row = select(history.c.at).where(history.c.id > middle).order_by(history.c.id).limit(1)
-        time = (await connection.execute(row)).scalar()
+        time = connection.execute(row).scalar()
         if time is None or time >= at:
             high = middle
         else:

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from watcher.errors import StoreBusy
-from watcher.store.files import SIDES, application_id
+from watcher.store.sqlite import ID_ENDS, SIDES, application_id
 
 LOCK = ".lock"
 _Identity = tuple[int, int]
@@ -58,7 +58,9 @@ class Held:
 
     def application_id(self) -> int:
         """The id in the file itself, whatever a log beside it says; 0 in a new file."""
-        return application_id(b"" if self._database is None else os.pread(self._database, 100, 0))
+        return application_id(
+            b"" if self._database is None else os.pread(self._database, ID_ENDS, 0)
+        )
 
     def know_sides(self) -> None:
         """Remember the files that SQLite has opened beside the database."""

@@ -3,51 +3,43 @@
 import asyncio
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from watcher.errors import StoreCorrupt
 from watcher.store.base import StorePart
 from watcher.store.database import Database
 from watcher.store.files import copy_database, size_of
+from watcher.store.sqlite import VERSION, is_sound, touch
 
 
 class Maintenance(StorePart):
     """What is done with the file as a whole."""
+
+    version = VERSION  # of the database's engine
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._copying = asyncio.Lock()
 
     async def backup(self, path: Path) -> None:
-        """A consistent copy, whole or not there at all; an existing file is not replaced."""
+        """Make a consistent copy, whole or not there at all; an existing file is not replaced."""
         with self._db.edge("backup"):
             await asyncio.shield(self._db.spawn(self._copy(path)))
 
     def sizes(self) -> tuple[int, int]:
-        """The bytes of the file and of its write-ahead log."""
+        """Return the bytes of the file and of its write-ahead log."""
         return size_of(self._db.path), size_of(Path(f"{self._db.path}-wal"))
 
     def check_files(self) -> str | None:
-        """What became of the files behind the daemon's back; None where all are in place."""
+        """Return what became of the files behind the daemon's back; None where all are in place."""
         return self._db.check_files()
 
     async def check_writable(self) -> None:
         """Commit a page with nothing new: raises what a change would."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql("PRAGMA user_version = 0")
-
-        await self._db.write("check_writable", work)
+        await self._db.write("check_writable", touch)
 
     async def quick_check(self) -> bool:
-        """Whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            found = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
-            return bool(found == "ok")
-
+        """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
         try:
-            return await self._db.read("quick_check", work)
+            return await self._db.read("quick_check", is_sound)
         except StoreCorrupt:
             return False
 

@@ -1,89 +1,81 @@
 """Brings a database to this version's tables.
 
-1. A database that knows revisions we don't know is a newer version's: leave it alone.
-2. Each missing migration is one transaction with its version record: whole or not at all.
-3. Foreign keys are off meanwhile (a table may have to be rebuilt) and checked before each commit.
+1. A new database gets the tables of `schema` in one transaction, with the newest revision on
+   record.
+2. A database that knows revisions we don't know is another version's: leave it alone.
+3. Each missing migration is one transaction with its version record: whole or not at all.
+4. Foreign keys are off meanwhile (a table may have to be rebuilt) and checked before each commit.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
 from watcher.errors import StoreError, StoreNewer
+from watcher.store.schema import metadata
+from watcher.store.sqlite import check_references, mark_as_ours, without_foreign_keys
 
 if TYPE_CHECKING:
-    from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
 
-MIGRATIONS = "watcher.store:migrations"
-_STEPS = Path(__file__).with_name("migrations") / "versions"
+MIGRATIONS = Path(__file__).with_name("migrations")
+# As Alembic makes it.
+_versions = Table(
+    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
+)
 
 
-def migrate(connection: Connection, path: Path, location: str = MIGRATIONS) -> None:
+def migrate(connection: Connection, path: Path, location: Path = MIGRATIONS) -> None:
     """Run what is missing, on a connection that has no transaction open."""
-    if location == MIGRATIONS and _revisions(connection) == {_newest()}:
-        return
-    # Imported late: at most starts nothing is missing, and it takes a fifth of a second.
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", location)
-    script = ScriptDirectory.from_config(config)
-    found = set(MigrationContext.configure(connection).get_current_heads())
-    connection.rollback()
-    unknown = found - {step.revision for step in script.walk_revisions()}
-    if unknown:
-        raise StoreNewer(
-            f"{path} was written by a newer version of watcher (its tables are at"
-            f" {', '.join(sorted(unknown))}): install that version, or restore a backup"
+    known = sorted(
+        step.name.partition("_")[0] for step in (location / "versions").glob("[0-9]*.py")
+    )
+    with connection.begin():
+        found = _revision(connection)
+        if found is None:
+            _create(connection, known[-1])
+            return
+    if found < known[0]:
+        raise StoreError(
+            f"{path} was made by a version of watcher that was never released, and its tables"
+            " can't be brought up to date: name another file, or move this one away"
         )
-    if found != set(script.get_heads()):
-        config.attributes["connection"] = connection
-        _upgrade(connection, config)
+    if found not in known:
+        raise StoreNewer(
+            f"{path} was written by a newer version of watcher (its tables are at {found}):"
+            " install that version, or restore a backup"
+        )
+    if found != known[-1]:
+        without_foreign_keys(connection, lambda: _upgrade(connection, location))
 
 
-def check_references(ctx: "MigrationContext", *_: object, **__: object) -> None:
+def end_migration(ctx: "MigrationContext", *_: object, **__: object) -> None:
     """Refuse a migration that leaves a row whose foreign key leads nowhere."""
     if ctx.connection is not None:
-        broken = ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        if broken is not None:
-            raise StoreError(f"the migration broke a reference in {broken[0]}; it was undone")
+        check_references(ctx.connection)
 
 
-def _revisions(connection: Connection) -> set[str]:
-    """What is on record of the migrations that were run."""
-    is_new = "SELECT count(*) = 0 FROM sqlite_master WHERE name = 'alembic_version'"
-    try:
-        if connection.exec_driver_sql(is_new).scalar():
-            return set()
-        return set(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
-    finally:
-        connection.rollback()
+def _revision(connection: Connection) -> str | None:
+    """Return which migration was run last; None of a database that has no tables."""
+    if not inspect(connection).has_table(_versions.name):
+        return None
+    return connection.execute(select(_versions.c.version_num)).scalar() or ""
 
 
-def _newest() -> str:
-    """The files' names begin with their revisions, which count up."""
-    return max(step.name.partition("_")[0] for step in _STEPS.glob("[0-9]*.py"))
+def _create(connection: Connection, newest: str) -> None:
+    mark_as_ours(connection)
+    metadata.create_all(connection)
+    _versions.create(connection)
+    connection.execute(insert(_versions).values(version_num=newest))
 
 
-def _upgrade(connection: Connection, config: "Config") -> None:
+def _upgrade(connection: Connection, location: Path) -> None:
+    # Imported late: at most starts nothing is missing, and it takes a fifth of a second.
     from alembic import command
+    from alembic.config import Config
 
-    _set_pragmas(connection, {"foreign_keys": "OFF"})
-    try:
-        command.upgrade(config, "head")
-    finally:
-        connection.rollback()
-        _set_pragmas(connection, {"foreign_keys": "ON"})
-
-
-def _set_pragmas(connection: Connection, values: Mapping[str, str]) -> None:
-    """Past SQLAlchemy, since this has no effect within a transaction."""
-    cursor = connection.connection.cursor()
-    for name, value in values.items():
-        cursor.execute(f"PRAGMA {name}={value}")
-    cursor.close()
+    config = Config()
+    config.set_main_option("script_location", str(location))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from watcher.orders.columns.check_times import CheckTimes
 from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCoding
 from watcher.orders.columns.growth import times, whole
 from watcher.orders.columns.table import OrderRows
+from watcher.store.dialect import json_list
 from watcher.store.order_rows import COLUMNS
 from watcher.store.schema import order_states, orders
 
@@ -27,7 +28,7 @@ _KIND = ("service", "status", "status_text", "currency", "phase", "problem", "re
 def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
     """What `OrderColumns` takes. Without `links` no order has one."""
     own = (_FIELDS[name] for name in (*_WHOLE, *_TIMES, *_TEXTS[links], "charge"))
-    kind = func.json_array(*(_FIELDS[name] for name in _KIND))
+    kind = json_list(*(_FIELDS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
 

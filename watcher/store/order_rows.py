@@ -5,14 +5,12 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, select, type_coerce
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Text, bindparam, func, insert, select, type_coerce
 
 from watcher.model import Order, Origin, Phase, Status
-from watcher.store.base import compiled
+from watcher.store.dialect import compiled, insert_or_ignore, money_text
 from watcher.store.panels import PanelNames
-from watcher.store.schema import money_text, order_states, orders
+from watcher.store.schema import order_states, orders
 
 _MOST_SHARED = 50_000
 _STATUSES = {status.value: status for status in Status}
@@ -56,9 +54,7 @@ _IDENTITY = (
     "tracked_at",
     "origin",
 )
-_INSERT = compiled(
-    insert(orders).values({name: bindparam(name) for name in _IDENTITY}).on_conflict_do_nothing()
-)
+_INSERT = compiled(insert_or_ignore(orders).values({name: bindparam(name) for name in _IDENTITY}))
 _STATE = [column.name for column in order_states.columns if column.name != "last_change"]
 _INSERT_STATE = compiled(insert(order_states).values({name: bindparam(name) for name in _STATE}))
 
@@ -145,22 +141,22 @@ class _Amounts(dict[str | None, Decimal | None]):
         return amount
 
 
-async def add_orders(
-    connection: AsyncConnection, panels: PanelNames, found: Sequence[Order], now: float
+def add_orders(
+    connection: Connection, panels: PanelNames, found: Sequence[Order], now: float
 ) -> list[Order]:
     """Insert the orders that are not known; those, with their keys, which follow the last one."""
     given: dict[tuple[int, str], Order] = {}
     for order in found:
         given.setdefault((panels.ids[order.panel], order.id), order)
-    last = (await connection.execute(LAST_KEY)).scalar_one()
+    last = connection.execute(LAST_KEY).scalar_one()
     rows = [_order_row(panel, order, now) for (panel, _), order in given.items()]
-    await connection.exec_driver_sql(_INSERT, rows)
+    connection.exec_driver_sql(_INSERT, rows)
     added = [
         msgspec.structs.replace(given[panel, order_id], key=key)
-        for key, panel, order_id in await connection.execute(_ADDED.where(orders.c.key > last))
+        for key, panel, order_id in connection.execute(_ADDED.where(orders.c.key > last))
     ]
     if added:
-        await connection.exec_driver_sql(_INSERT_STATE, [_state_row(o, now) for o in added])
+        connection.exec_driver_sql(_INSERT_STATE, [_state_row(o, now) for o in added])
     return added
 
 

@@ -4,20 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Select, and_, bindparam, case, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import CTE, Connection, Select, and_, bindparam, case, select, update
 
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
-from watcher.store.base import StorePart, compiled, driver_of, from_then_on
-from watcher.store.check_times import asked_between
+from watcher.store.base import StorePart, from_then_on
+from watcher.store.dialect import compiled
 from watcher.store.order_columns import OrderColumns, select_rows
-from watcher.store.order_rows import (
-    LAST_KEY,
-    SELECT_ORDER,
-    OrderReader,
-    add_orders,
-)
+from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, OrderReader, add_orders
+from watcher.store.schedule import asked_between
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
 _PART = 16_000  # orders that are read at once
@@ -58,11 +53,11 @@ class Orders(StorePart):
         await self._db.know_panels({order.panel for order in found})
         panels = self._db.panels.ids
 
-        async def write(connection: AsyncConnection) -> list[Order]:
+        def write(connection: Connection) -> list[Order]:
             named: list[Order] = []
             for order in found:
                 values = {"_panel": panels[order.panel], "_order": order.id, "_to": order.service}
-                if (await connection.execute(_NAME_SERVICE, values)).rowcount:
+                if connection.execute(_NAME_SERVICE, values).rowcount:
                     named.append(order)
             return named
 
@@ -70,11 +65,7 @@ class Orders(StorePart):
 
     async def last_key(self) -> int:
         """The key of the newest order; whatever is tracked later has a higher one."""
-
-        async def fetch(connection: AsyncConnection) -> int:
-            return int((await connection.execute(LAST_KEY)).scalar_one())
-
-        return await self._db.read("last_key", fetch)
+        return await self._read("last_key", LAST_KEY, lambda found: int(found.scalar_one()))
 
     async def load(
         self, after: int, last: int, *, links: bool = True
@@ -85,21 +76,22 @@ class Orders(StorePart):
         next part, too, None where this is the last. Without `links` no order has one.
         """
 
-        async def fetch(connection: AsyncConnection) -> tuple[Iterator[OrderRows], int | None]:
-            driver, columns = await driver_of(connection), OrderColumns(links=links)
-            async with driver.execute(_LOAD[links], (after, last, _PART)) as cursor:
-                while rows := list(await cursor.fetchmany(_SLICE)):
-                    columns.add(rows)
+        def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
+            driver: Any = connection.connection.driver_connection  # for rows as plain tuples
+            columns = OrderColumns(links=links)
+            cursor = driver.execute(_LOAD[links], (after, last, _PART))
+            while rows := cursor.fetchmany(_SLICE):
+                columns.add(rows)
             keys, names = columns.keys, self._db.panels.names
             if not keys:
                 return iter(()), None
-            asked = await asked_between(connection, keys[0], keys[-1])
+            asked = asked_between(connection, keys[0], keys[-1])
             parts = columns.by_panel(names, asked, _SLICE)
             return parts, keys[-1] if len(keys) == _PART else None
 
         return await self._db.read("load", fetch)
 
-    async def order(self, panel: str, order_id: str) -> Order | None:
+    async def get(self, panel: str, order_id: str) -> Order | None:
         """The order, None where it is not tracked."""
         statement = SELECT_ORDER.where(
             orders.c.panel == self._panel(panel), orders.c.order_id == order_id
@@ -107,14 +99,14 @@ class Orders(StorePart):
         found = await self._found("order", statement)
         return found[0] if found else None
 
-    async def orders_by_id(self, panel: str, ids: Sequence[str]) -> list[Order]:
+    async def by_id(self, panel: str, ids: Sequence[str]) -> list[Order]:
         """Those of the orders that are tracked; a thousand ids at the most."""
         statement = SELECT_ORDER.where(
             orders.c.panel == self._panel(panel), orders.c.order_id.in_(ids)
         )
         return await self._found("orders", statement)
 
-    async def orders(
+    async def page(
         self,
         *,
         panel: str | None = None,
@@ -157,19 +149,15 @@ class Orders(StorePart):
         """
         chain = _chain(self._panel(panel), order_id)
         statement = select(chain.c.at, chain.c.changes).order_by(chain.c.id)
-
-        async def fetch(connection: AsyncConnection) -> list[tuple[float, dict[str, list[Any]]]]:
-            rows = await connection.execute(statement)
-            return [(at, msgspec.json.decode(changes)) for at, changes in rows]
-
-        return await self._db.read("history", fetch)
+        return await self._read(
+            "history",
+            statement,
+            lambda rows: [(at, msgspec.json.decode(changes)) for at, changes in rows],
+        )
 
     async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
-        async def fetch(connection: AsyncConnection) -> list[Order]:
-            rows = (await connection.execute(statement)).all()
-            return OrderReader(self._db.panels.names).read(rows)
-
-        return await self._db.read(operation, fetch)
+        reader = OrderReader(self._db.panels.names)
+        return await self._read(operation, statement, lambda rows: reader.read(rows.all()))
 
 
 def _chain(panel: int, order_id: str) -> CTE:

@@ -1,23 +1,26 @@
 """What people are to be told: troubles that last, and the messages on their way to each target."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    Connection,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from watcher.alerts import Alert, AlertKind, AlertNotice, KnownAlert
-from watcher.store.base import StorePart, batched
+from watcher.store.base import Rows, StorePart, batched
+from watcher.store.dialect import insert_or_ignore, upsert
 from watcher.store.schema import notify_targets, outbox, troubles
 
-_INSERT = sqlite.insert(troubles)
-_UPSERT = _INSERT.on_conflict_do_update(
-    set_={
-        name: _INSERT.excluded[name]
-        for name in ("event", "panel", "subject", "text", "began_at", "told_at", "gone_at")
-    }
-)
+_UPSERT = upsert(troubles, ("event", "panel", "subject", "text", "began_at", "told_at", "gone_at"))
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -37,36 +40,37 @@ class Outbox(StorePart):
 
     async def know_targets(self, names: Collection[str], *, now: float) -> dict[str, float]:
         """Since when each of the targets is there; a new one is from now on."""
-        known = sqlite.insert(notify_targets).on_conflict_do_nothing()
 
-        async def work(connection: AsyncConnection) -> dict[str, float]:
+        def work(connection: Connection) -> dict[str, float]:
             if names:
-                await connection.execute(known, [{"name": n, "since": now} for n in names])
-            return {row.name: row.since for row in await connection.execute(select(notify_targets))}
+                connection.execute(
+                    insert_or_ignore(notify_targets), [{"name": n, "since": now} for n in names]
+                )
+            return {row.name: row.since for row in connection.execute(select(notify_targets))}
 
         return await self._db.write("targets", work)
 
     async def forget_targets(self, but: Collection[str]) -> None:
         """Remove all that concerns other targets than these."""
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             for column in (notify_targets.c.name, troubles.c.target, outbox.c.target):
-                await connection.execute(delete(column.table).where(column.not_in(but)))
+                connection.execute(delete(column.table).where(column.not_in(but)))
 
         await self._db.write("targets", work)
 
     async def known_troubles(self) -> dict[str, list[KnownAlert]]:
         """Those that there are, or were a moment ago, as each target knows them."""
 
-        async def fetch(connection: AsyncConnection) -> dict[str, list[KnownAlert]]:
+        def made(rows: Rows) -> dict[str, list[KnownAlert]]:
             known: dict[str, list[KnownAlert]] = {}
-            for row in await connection.execute(select(troubles)):
+            for row in rows:
                 trouble = Alert(AlertKind(row.event), row.panel, row.text, row.subject)
                 one = KnownAlert(trouble, row.began_at, row.told_at, row.gone_at)
                 known.setdefault(row.target, []).append(one)
             return known
 
-        return await self._db.read("known_troubles", fetch)
+        return await self._read("known_troubles", select(troubles), made)
 
     async def keep_notices(
         self,
@@ -83,14 +87,14 @@ class Outbox(StorePart):
         there = [_trouble_row(target, one) for target, one in known]
         queued = [_message_row(target, notices, now) for target, notices in messages]
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             if there:
-                await connection.execute(_UPSERT, there)
+                connection.execute(_UPSERT, there)
             for some in batched(gone):
                 which = tuple_(troubles.c.target, troubles.c.key).in_(some)
-                await connection.execute(delete(troubles).where(which))
+                connection.execute(delete(troubles).where(which))
             if queued:
-                await connection.execute(insert(outbox), queued)
+                connection.execute(insert(outbox), queued)
 
         await self._db.write("keep_notices", work)
 
@@ -117,12 +121,11 @@ class Outbox(StorePart):
             .where(outbox.c.state == "queued")
             .group_by(outbox.c.target)
         )
-
-        async def fetch(connection: AsyncConnection) -> dict[str, tuple[int, float]]:
-            rows = await connection.execute(statement)
-            return {row.target: (row.waiting, row.next_at) for row in rows}
-
-        return await self._db.read("queued", fetch)
+        return await self._read(
+            "queued",
+            statement,
+            lambda rows: {row.target: (row.waiting, row.next_at) for row in rows},
+        )
 
     async def given_up(self) -> dict[str, int]:
         """How many messages to each target were given up."""
@@ -131,11 +134,9 @@ class Outbox(StorePart):
             .where(outbox.c.state == "dead")
             .group_by(outbox.c.target)
         )
-
-        async def fetch(connection: AsyncConnection) -> dict[str, int]:
-            return {row[0]: row[1] for row in await connection.execute(statement)}
-
-        return await self._db.read("given_up", fetch)
+        return await self._read(
+            "given_up", statement, lambda rows: {row[0]: row[1] for row in rows}
+        )
 
     async def told(self, ids: Collection[int]) -> None:
         """These have arrived."""
@@ -165,23 +166,20 @@ class Outbox(StorePart):
         statement = update(outbox).where(outbox.c.id.in_(ids)).values(**values)
         await self._db.write("outbox", lambda c: c.execute(statement))
 
-    async def _messages(self, statement: object) -> list[Message]:
-        async def fetch(connection: AsyncConnection) -> list[Message]:
-            rows = await connection.execute(statement)  # type: ignore[call-overload]
-            return [
-                Message(
-                    row.id,
-                    row.target,
-                    msgspec.json.decode(row.body, type=list[AlertNotice]),
-                    row.queued_at,
-                    row.next_at,
-                    row.attempts,
-                    row.error,
-                )
-                for row in rows
-            ]
+    async def _messages(self, statement: Select[*tuple[Any, ...]]) -> list[Message]:
+        return await self._read("messages", statement, lambda rows: [_message(row) for row in rows])
 
-        return await self._db.read("messages", fetch)
+
+def _message(row: Any) -> Message:
+    return Message(
+        row.id,
+        row.target,
+        msgspec.json.decode(row.body, type=list[AlertNotice]),
+        row.queued_at,
+        row.next_at,
+        row.attempts,
+        row.error,
+    )
 
 
 def _trouble_row(target: str, known: KnownAlert) -> dict[str, object]:

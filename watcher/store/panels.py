@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
+from watcher.store.dialect import insert_or_ignore
 from watcher.store.schema import panels
 
 
@@ -16,13 +15,13 @@ class PanelNames:
         self.ids: dict[str, int] = {}
         self.names: dict[int, str] = {}
 
-    async def load(self, connection: AsyncConnection) -> None:
+    def load(self, connection: Connection) -> None:
         """Learn every panel."""
-        for key, name in await connection.execute(select(panels.c.id, panels.c.name)):
-            self.ids[name] = key
+        for key, name in connection.execute(select(panels.c.id, panels.c.name)):
             self.names[key] = name
+            self.ids[name] = key
 
-    async def add(self, connection: AsyncConnection, names: Iterable[str]) -> None:
+    def add(self, connection: Connection, names: Iterable[str]) -> None:
         """Write panels that may be new; they are known once that is committed and loaded."""
         rows = [{"name": name} for name in sorted(names)]
-        await connection.execute(insert(panels).on_conflict_do_nothing(), rows)
+        connection.execute(insert_or_ignore(panels), rows)

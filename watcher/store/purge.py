@@ -6,8 +6,7 @@ that no other write waits for long. Whoever has to be told of something reads ro
 """
 
 import asyncio
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Table,
     bindparam,
     delete,
@@ -24,9 +24,9 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.model import REFILL_FINAL, ActionState
+from watcher.store.action_rows import params_hash
 from watcher.store.base import StorePart
 from watcher.store.schema import (
     HAS_LARGE_PARAMS,
@@ -80,7 +80,7 @@ BOUNDS = {
 class Purge(StorePart):
     """Old rows of all tables but those of orders that are not archived."""
 
-    async def purge(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:
+    async def run(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:
         """Remove what is older; how many rows of which table."""
         old = now - max(retain_for, LEAST)
         forgotten = min(old, now - remember_for)
@@ -104,10 +104,10 @@ class Purge(StorePart):
         )
         smaller = update(actions).where(actions.c.id == bindparam("_id"))
 
-        async def work(connection: AsyncConnection) -> int:
-            rows = [_cut_down(row.id, row.params) for row in await connection.execute(found)]
+        def work(connection: Connection) -> int:
+            rows = [_cut_down(row.id, row.params) for row in connection.execute(found)]
             if rows:
-                await connection.execute(smaller, rows)
+                connection.execute(smaller, rows)
             return len(rows)
 
         count = 0
@@ -125,17 +125,12 @@ class Purge(StorePart):
         removed, after = 0, None
         while True:
             statement = found if after is None else found.where(row_of > tuple_(*after))
-            rows = await self._db.read("purge", partial(_fetch, statement))
+            rows = await self._read("purge", statement, lambda rows: rows.all())
             if not rows:
                 return removed
             removed += await self._db.write("purge", partial(_remove, one, key, rows))
             after = rows[-1]
             await asyncio.sleep(0)
-
-
-def params_hash(params: Mapping[str, str]) -> str:
-    """By which large parameters are known again."""
-    return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()
 
 
 def _conditions(
@@ -195,13 +190,9 @@ def _clipped(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-async def _fetch(statement: Any, connection: AsyncConnection) -> list[Any]:
-    return list((await connection.execute(statement)).all())
-
-
-async def _remove(
-    statement: Any, key: Sequence[Column[Any]], rows: Sequence[Any], connection: AsyncConnection
+def _remove(
+    statement: Any, key: Sequence[Column[Any]], rows: Sequence[Any], connection: Connection
 ) -> int:
     names = [f"_{column.name}" for column in key]
     values = [dict(zip(names, row, strict=True)) for row in rows]
-    return (await connection.execute(statement, values)).rowcount
+    return connection.execute(statement, values).rowcount

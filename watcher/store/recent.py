@@ -1,16 +1,16 @@
-"""What happened lately that people may be told of, once: found where it is on record anyway."""
+"""What happened lately: read for messages to people and for the status page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Integer, Select, cast, func, or_, select, tuple_
 
-from watcher.alerts import Alert, AlertKind
-from watcher.model import ActionState, Kind, Phase, RefillStatus, RuleAction
+from watcher.alerts import AlertKind, Moment
+from watcher.model import Action, ActionState, Kind, Phase, RefillStatus, RuleAction
+from watcher.store.action_rows import ACTION, fetch_actions
 from watcher.store.base import StorePart
 from watcher.store.schema import (
     RESTORED,
@@ -22,7 +22,9 @@ from watcher.store.schema import (
     service_changes,
     services,
 )
+from watcher.store.services import ServiceChange, to_change
 
+_DAY = 86400.0
 _PAGE = 1000  # of a kind at once
 _FIRED = (
     select(firings, orders.c.panel, orders.c.order_id)
@@ -41,14 +43,18 @@ _REJECTED = (
 _REFUSED = select(actions).where(
     actions.c.kind == Kind.REFILL.value, actions.c.state == ActionState.REJECTED.value
 )
-_CHANGED = (
-    select(service_changes, services.c.name)
-    .outerjoin(
-        services,
-        (services.c.panel == service_changes.c.panel)
-        & (services.c.id == service_changes.c.service),
+_CHANGED = select(service_changes, services.c.name).outerjoin(
+    services,
+    (services.c.panel == service_changes.c.panel) & (services.c.id == service_changes.c.service),
+)
+_TOLD = _CHANGED.where(service_changes.c.field.in_(("rate", "gone")))
+_SHOWN = _CHANGED.where(
+    or_(
+        *(
+            service_changes.c.field == name
+            for name in ("rate", "new", "gone", "back", "min", "max", "refill", "cancel")
+        )
     )
-    .where(service_changes.c.field.in_(("rate", "gone")))
 )
 _OPEN = (
     select(orders.c.panel, orders.c.service)
@@ -58,97 +64,127 @@ _OPEN = (
 )
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """Something that happened; `service` names one that it concerns.
+class NamedChange(msgspec.Struct, frozen=True):
+    """A change in a price list, with the service's name as it is now."""
 
-    `rule` is the one that asked for a refill which was refused.
-    """
-
-    at: float
-    trouble: Alert
-    service: tuple[str, str] | None = None  # panel, service id
-    rule: str | None = None
+    change: ServiceChange
+    name: str
 
 
-class RecentEvents(StorePart):
+class FiringCounts(msgspec.Struct, frozen=True):
+    """How often a rule fired of late, and how often it would have, were it no dry run."""
+
+    did: int = 0
+    would: int = 0
+    last_at: float | None = None
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """The last that happened."""
+
+    unresolved: list[Action]
+    latest: list[Action]
+    changes: list[NamedChange]
+    fired: dict[str, FiringCounts]
+
+
+class Recent(StorePart):
     """Read from `firings`, `refills`, `actions` and `service_changes`."""
 
     async def moments(self, since: float, wanted: AbstractSet[AlertKind]) -> list[Moment]:
-        """What of the wanted kinds came on record since then."""
+        """Return what of the wanted kinds came on record since then."""
+        kinds: list[tuple[Select[Any], Any, Any, Callable[[Any], Moment | None]]] = []
+        if AlertKind.RULE_FIRED in wanted:
+            kinds.append((_FIRED, firings.c.at, firings.c.id, self._fired))
+        if AlertKind.REFILL_REJECTED in wanted:
+            kinds.append((_REJECTED, refills.c.finished_at, refills.c.key, self._rejected))
+            kinds.append((_REFUSED, actions.c.settled_at, actions.c.id, self._refused))
+        if wanted & {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE}:
+            kinds.append((_TOLD, service_changes.c.at, service_changes.c.id, self._changed))
 
-        async def fetch(connection: AsyncConnection) -> list[Moment]:
-            found: list[Moment] = []
-
-            async def add(statement: Select[Any], at: Any, key: Any, moment: Any) -> None:
-                rows = _since(connection, statement, at, key, since)
-                moments = [moment(row) async for row in rows]
-                found.extend(one for one in moments if one is not None)
-
-            if AlertKind.RULE_FIRED in wanted:
-                await add(_FIRED, firings.c.at, firings.c.id, self._fired)
-            if AlertKind.REFILL_REJECTED in wanted:
-                await add(_REJECTED, refills.c.finished_at, refills.c.key, self._rejected)
-                await add(_REFUSED, actions.c.settled_at, actions.c.id, self._refused)
-            if wanted & {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE}:
-                await add(_CHANGED, service_changes.c.at, service_changes.c.id, self._changed)
-            return [moment for moment in found if moment.trouble.event in wanted]
+        def fetch(connection: Connection) -> list[Moment]:
+            found = (
+                moment(row)
+                for statement, at, key, moment in kinds
+                for row in _since(connection, statement, at, key, since)
+            )
+            return [moment for moment in found if moment is not None and moment.event in wanted]
 
         return await self._db.read("moments", fetch)
 
     async def open_services(self) -> set[tuple[str, str]]:
-        """(panel, service id) of all open orders. Reads every one of them."""
+        """Return (panel, service id) of all open orders. Reads every one of them."""
+        names = self._db.panels.names
+        return await self._read(
+            "open_services",
+            _OPEN,
+            lambda rows: {
+                (names[panel], service) for panel, service in rows if service is not None
+            },
+        )
+
+    async def latest(self, now: float, *, few: int = 10) -> Latest:
+        """Return the last `few` of everything; firings of the last 24 hours."""
+        newest = ACTION.order_by(actions.c.id.desc()).limit(few)
+        open_ones = newest.where(actions.c.state == ActionState.UNRESOLVED.value)
+        changes = _SHOWN.order_by(service_changes.c.id.desc()).limit(few)
         names = self._db.panels.names
 
-        async def fetch(connection: AsyncConnection) -> set[tuple[str, str]]:
-            rows = await connection.execute(_OPEN)
-            return {(names[panel], service) for panel, service in rows if service is not None}
+        def work(connection: Connection) -> Latest:
+            return Latest(
+                unresolved=fetch_actions(connection, names, open_ones),
+                latest=fetch_actions(connection, names, newest),
+                changes=[
+                    NamedChange(to_change(row, names[row["panel"]]), row["name"] or "")
+                    for row in connection.execute(changes).mappings()
+                ],
+                fired=_firing_counts(connection, now - _DAY),
+            )
 
-        return await self._db.read("open_services", fetch)
+        return await self._db.read("glimpse", work)
 
     def _fired(self, row: Any) -> Moment:
-        text = f"rule {row['rule']!r} fires for order {row['order_id']}: {row['detail']}"
-        subject = f"{row['rule']}/{row['order_id']}/{row['id']}"
-        return self._moment(row, row["at"], AlertKind.RULE_FIRED, text, subject)
+        return self._moment(
+            row, AlertKind.RULE_FIRED, row["id"], row["at"], text=row["detail"], rule=row["rule"]
+        )
 
     def _rejected(self, row: Any) -> Moment:
-        words = f": {row['status_text']}" if row["status_text"] else ""
-        text = f"refill {row['refill_id']} of order {row['order_id']} was rejected{words}"
-        subject = f"{row['order_id']}/{row['refill_id']}"
-        moment = self._moment(row, row["finished_at"], AlertKind.REFILL_REJECTED, text, subject)
-        return msgspec.structs.replace(moment, rule=row["rule"])
+        told = {"text": row["status_text"], "refill": row["refill_id"], "rule": row["rule"]}
+        return self._moment(row, AlertKind.REFILL_REJECTED, row["key"], row["finished_at"], **told)
 
     def _refused(self, row: Any) -> Moment:
-        words = f": {row['answer']}" if row["answer"] else ""
-        text = f"the panel refused to refill order {row['order_id']}{words}"
-        subject = f"{row['order_id']}/action {row['id']}"
-        moment = self._moment(row, row["settled_at"], AlertKind.REFILL_REJECTED, text, subject)
-        return msgspec.structs.replace(moment, rule=row["rule"])
+        told = {"text": row["answer"], "rule": row["rule"]}
+        return self._moment(row, AlertKind.REFILL_REJECTED, row["id"], row["settled_at"], **told)
 
     def _changed(self, row: Any) -> Moment | None:
-        service = f"service {row['service']} ({row['name'] or 'without a name'})"
-        event, text = AlertKind.SERVICE_GONE, f"{service} is no longer listed"
-        if row["field"] == "rate":
-            if not _has_risen(row["old"], row["new"]):
-                return None
-            event = AlertKind.PRICE_RISE
-            text = f"{service} costs {row['new']} for 1,000; it was {row['old']}"
-        moment = self._moment(row, row["at"], event, text, f"{row['service']}/{row['id']}")
-        return msgspec.structs.replace(moment, service=(moment.trouble.panel, row["service"]))
+        is_price = row["field"] == "rate"
+        if is_price and not _has_risen(row["old"], row["new"]):
+            return None
+        return Moment(
+            event=AlertKind.PRICE_RISE if is_price else AlertKind.SERVICE_GONE,
+            panel=self._db.panels.names[row["panel"]],
+            at=row["at"],
+            number=row["id"],
+            service=(self._db.panels.names[row["panel"]], row["service"]),
+            name=row["name"] or "",
+            old=row["old"],
+            new=row["new"],
+        )
 
-    def _moment(self, row: Any, at: float, event: AlertKind, text: str, subject: str) -> Moment:
-        return Moment(at, Alert(event, self._db.panels.names[row["panel"]], text, subject))
+    def _moment(self, row: Any, event: AlertKind, number: int, at: float, **told: Any) -> Moment:
+        panel = self._db.panels.names[row["panel"]]
+        return Moment(event=event, panel=panel, at=at, number=number, order=row["order_id"], **told)
 
 
-async def _since(
-    connection: AsyncConnection, statement: Select[Any], at: Any, key: Any, since: float
-) -> AsyncIterator[Any]:
-    """The rows from then on, page by page: many may have come at one moment."""
+def _since(
+    connection: Connection, statement: Select[Any], at: Any, key: Any, since: float
+) -> Iterator[Any]:
+    """Yield the rows from then on, page by page: many may have come at one moment."""
     page = statement.where(at >= since)
     while True:
-        found = await connection.execute(page.order_by(at, key).limit(_PAGE))
+        found = connection.execute(page.order_by(at, key).limit(_PAGE))
         rows = found.mappings().all()
-        for row in rows:
-            yield row
+        yield from rows
         if len(rows) < _PAGE:
             return
         page = statement.where(tuple_(at, key) > tuple_(rows[-1][at.name], rows[-1][key.name]))
@@ -156,3 +192,14 @@ async def _since(
 
 def _has_risen(old: str | None, new: str | None) -> bool:
     return old is not None and new is not None and Decimal(new) > Decimal(old)
+
+
+def _firing_counts(connection: Connection, since: float) -> dict[str, FiringCounts]:
+    would = cast(firings.c.dry_run, Integer)
+    statement = (
+        select(firings.c.rule, func.sum(1 - would), func.sum(would), func.max(firings.c.at))
+        .where(firings.c.at >= since)
+        .group_by(firings.c.rule)
+    )
+    rows = connection.execute(statement)
+    return {rule: FiringCounts(int(did), int(dry), at) for rule, did, dry, at in rows}

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, insert, select
 
 from watcher.errors import StoreError
 from watcher.model import Action, ActionPlan, Firing, Transition
-from watcher.store.actions import add_plans
+from watcher.store.action_rows import add_plans
 from watcher.store.base import StorePart
 from watcher.store.changes import Mismatch, last_history_id, mismatch, write_changes
 from watcher.store.database import Database
-from watcher.store.errors import is_about_data
 from watcher.store.schema import firings, orders
+from watcher.store.sqlite import is_about_data
 
 _GATHER = 0.05  # seconds that callers have to come together
 _FIRING = insert(firings).values(
@@ -112,12 +111,12 @@ class Recorder(StorePart):
     async def _write_together(self, group: Sequence[Piece]) -> None:
         transitions = [transition for piece in group for transition in piece.transitions]
 
-        async def work(connection: AsyncConnection) -> tuple[int, list[list[Action]]]:
+        def work(connection: Connection) -> tuple[int, list[list[Action]]]:
             last_id = self._last_history_id
             if last_id is None:
-                last_id = await last_history_id(connection)
-            await write_changes(connection, transitions, last_id)
-            planned = [await self._write_rest(connection, piece) for piece in group]
+                last_id = last_history_id(connection)
+            write_changes(connection, transitions, last_id)
+            planned = [self._write_rest(connection, piece) for piece in group]
             return last_id + len(transitions), planned
 
         self._last_history_id, planned = await self._db.transaction(work)
@@ -146,17 +145,17 @@ class Recorder(StorePart):
         except Exception:  # noqa: BLE001  the first error tells more
             return error
 
-    async def _write_rest(self, connection: AsyncConnection, piece: Piece) -> list[Action]:
+    def _write_rest(self, connection: Connection, piece: Piece) -> list[Action]:
         if not (piece.firings or piece.plans):
             return []
-        planned = await add_plans(connection, self._db.panels, piece.plans, piece.now)
+        planned = add_plans(connection, self._db.panels, piece.plans, piece.now)
         kept = {_pair(action) for action in planned}
         left_out = {pair for plan in piece.plans if (pair := _pair(plan)) not in kept}
         rows = [
             self._firing_row(firing) for firing in piece.firings if _pair(firing) not in left_out
         ]
         if rows:
-            await connection.execute(_FIRING, rows)
+            connection.execute(_FIRING, rows)
         return planned
 
     def _firing_row(self, firing: Firing) -> dict[str, Any]:

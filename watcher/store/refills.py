@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, or_, select, update
 
 from watcher.errors import LifecycleError
 from watcher.model import REFILL_FINAL, Refill, RefillStatus
@@ -22,32 +21,32 @@ _UPDATE = update(refills).where(
 class Refills(StorePart):
     """The table `refills`; its rows come from accepted actions."""
 
-    async def open_refills(self) -> list[Refill]:
+    async def running(self) -> list[Refill]:
         """Every refill task that is not over."""
         return await self._tasks("open_refills", _SELECT.where(_RUNNING))
 
-    async def refills(self, panel: str, order: str) -> list[Refill]:
+    async def of_order(self, panel: str, order: str) -> list[Refill]:
         """The order's refill tasks, oldest first."""
         statement = _SELECT.where(
             refills.c.panel == self._panel(panel), refills.c.order_id == order
         )
         return await self._tasks("refills", statement)
 
-    async def refills_by_id(self, panel: str, ids: Sequence[str]) -> list[Refill]:
+    async def by_id(self, panel: str, ids: Sequence[str]) -> list[Refill]:
         """Those of the panel's refill tasks that are on record; a thousand ids at the most."""
         statement = _SELECT.where(
             refills.c.panel == self._panel(panel), refills.c.refill_id.in_(ids)
         )
         return await self._tasks("refills", statement)
 
-    async def record_refills(self, changed: Sequence[Refill]) -> None:
+    async def save(self, changed: Sequence[Refill]) -> None:
         """Write the tasks' new states. For one that was over, a LifecycleError after the others."""
 
-        async def work(connection: AsyncConnection) -> list[int]:
-            running = await _running(connection, [refill.key for refill in changed])
+        def work(connection: Connection) -> list[int]:
+            running = _running(connection, [refill.key for refill in changed])
             rows = [_row(r, running[r.key]) for r in changed if r.key in running]
             if rows:
-                await connection.execute(_UPDATE, rows)
+                connection.execute(_UPDATE, rows)
             return [refill.key for refill in changed if refill.key not in running]
 
         over = await self._db.write("record_refills", work)
@@ -56,12 +55,9 @@ class Refills(StorePart):
 
     async def _tasks(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Refill]:
         names = self._db.panels.names
-
-        async def fetch(connection: AsyncConnection) -> list[Refill]:
-            rows = (await connection.execute(statement)).mappings()
-            return [to_refill(row, names) for row in rows]
-
-        return await self._db.read(operation, fetch)
+        return await self._read(
+            operation, statement, lambda rows: [to_refill(row, names) for row in rows.mappings()]
+        )
 
 
 def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
@@ -80,12 +76,12 @@ def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
     )
 
 
-async def _running(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, str]:
+def _running(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """The states of those of the tasks that are not over."""
     found: dict[int, str] = {}
     for some in batched(keys):
         statement = select(refills.c.key, refills.c.status).where(refills.c.key.in_(some), _RUNNING)
-        found.update(dict((await connection.execute(statement)).all()))
+        found.update(dict(connection.execute(statement).all()))
     return found
 
 

@@ -22,13 +22,13 @@ from pathlib import Path
 import msgspec
 
 from watcher.errors import Conflict, StoreError, StoreOlder
-from watcher.store.disown import Disowned, Hold
+from watcher.store.database import Database, ignore
+from watcher.store.disown import Disowned, Hold, set_right
 from watcher.store.errors import translated
-from watcher.store.files import PUT_ASIDE, SIDES, check_database, copy_database, sync
+from watcher.store.files import PUT_ASIDE, check_database, copy_database, sync
 from watcher.store.lock import LOCK, locked
-from watcher.store.schema import APPLICATION_ID, BACKUP_ID
 from watcher.store.seen import SEEN, Seen
-from watcher.store.store import Store
+from watcher.store.sqlite import APPLICATION_ID, BACKUP_ID, SIDES
 
 _COPY = ".restore-"  # a directory beside the database, for as long as a restore takes
 
@@ -86,11 +86,11 @@ def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
 
 async def _set_right(copy: Path, holds: Sequence[Hold], seen: int, now: float) -> Disowned:
     """By the store itself: it refuses what it can't read, and brings the tables up to date."""
-    store = await Store.open(copy, now=now, disowning=True)
+    database = await Database.open(copy, now=now, observe=ignore, busy_timeout=5.0, disowning=True)
     try:
-        return await store.disown(holds, seen=seen, now=now)
+        return await set_right(database, holds, seen=seen, now=now)
     finally:
-        await store.close()
+        await database.close()
 
 
 def _seen(database: Path) -> int:

@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, case, column, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, case, or_, select
 
 from watcher.model import Order, Phase, Status
 from watcher.store.base import StorePart
+from watcher.store.dialect import given_keys, json_rows
 from watcher.store.order_rows import COLUMNS, OrderReader
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
 MOST_MATCHES = 2000  # of a text that are looked at
 _LOOKED_AT = 20_000  # orders, for a page
 _LAST = "\U0010ffff"  # sorts behind all that a text can go on with
+_GIVEN = given_keys("keys")
 _BEGINNINGS = ("", "https://", "https://www.", "http://", "http://www.")
-_GIVEN: Select[Any] = select(column("value").label("key")).select_from(
-    func.json_each(bindparam("keys")).table_valued("value")
-)
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,21 +62,21 @@ class Search(StorePart):
     ) -> SearchResult:
         """A page of the orders that fit, older than the one with the key `before`."""
 
-        async def work(connection: AsyncConnection) -> SearchResult:
+        def work(connection: Connection) -> SearchResult:
             keys, cut = sought.keys, False
             if sought.text:
-                matches = await _keys(connection, self._matches(sought))
+                matches = _keys(connection, self._matches(sought))
                 given = None if keys is None else set(keys)
                 keys = [key for key in matches if given is None or key in given]
                 cut = len(matches) >= MOST_MATCHES
-            found = await self._page(connection, sought, keys, limit, before)
+            found = self._page(connection, sought, keys, limit, before)
             return msgspec.structs.replace(found, cut=cut)
 
         return await self._db.read("find", work)
 
-    async def _page(
+    def _page(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         sought: SearchQuery,
         keys: Sequence[int] | None,
         limit: int,
@@ -94,13 +92,13 @@ class Search(StorePart):
             end = left[_LOOKED_AT - 1] if len(left) > _LOOKED_AT else None
             walk = _GIVEN
             values = {"keys": msgspec.json.encode(left[:_LOOKED_AT]).decode()}
-        rows = (await connection.execute(self._filtered(sought, walk, limit), values)).all()
+        rows = connection.execute(self._filtered(sought, walk, limit), values).all()
         found = OrderReader(self._db.panels.names).read(rows)
         found.sort(key=lambda order: -order.key)
         if len(found) > limit:
             return SearchResult(found[:limit], found[limit - 1].key)
         if keys is None:
-            end = (await connection.execute(walk.limit(1).offset(_LOOKED_AT - 1))).scalar()
+            end = connection.execute(walk.limit(1).offset(_LOOKED_AT - 1)).scalar()
         return SearchResult(found, end, stopped=end is not None)
 
     def _filtered(self, sought: SearchQuery, walk: Select[Any], limit: int) -> Select[Any]:
@@ -157,11 +155,10 @@ class Search(StorePart):
         return select(both.c.key)
 
 
-async def _keys(connection: AsyncConnection, found: Select[Any]) -> list[int]:
-    """In one row: with each the thread would have to wait for the daemon's loop."""
-    keys = found.subquery()
-    text = await connection.execute(select(func.json_group_array(keys.c.key)))
-    return msgspec.json.decode(text.scalar_one(), type=list[int])
+def _keys(connection: Connection, found: Select[Any]) -> list[int]:
+    """Return the keys, read in one row: with each the thread waits for the daemon's loop."""
+    text = connection.execute(select(json_rows(found.subquery().c.key))).scalar_one()
+    return msgspec.json.decode(text, type=list[int])
 
 
 def _walk(sought: SearchQuery, panel: int) -> Select[Any]:

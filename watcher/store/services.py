@@ -5,13 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, insert, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from watcher.model import Service
-from watcher.store.base import StorePart
-from watcher.store.schema import money_text, service_changes, services
+from watcher.store.base import Rows, StorePart
+from watcher.store.dialect import money_text, upsert
+from watcher.store.schema import service_changes, services
 
 _FIELDS = Service.__struct_fields__
 _TOLD = ("name", "type", "rate", "min", "max", "refill", "cancel", "dripfeed")
@@ -46,10 +45,18 @@ class StoredService(msgspec.Struct, frozen=True, kw_only=True):
     refill_disabled_text: str | None = None
 
 
+class ListedService(msgspec.Struct, frozen=True):
+    """An entry of a price list; `gone_at` is since when it is not listed any more."""
+
+    service: Service
+    gone_at: float | None
+    refill_disabled: str | None
+
+
 class Services(StorePart):
     """The tables `services` and `service_changes`."""
 
-    async def save_services(
+    async def save(
         self, panel: str, listed: Sequence[Service], *, now: float
     ) -> list[ServiceChange]:
         """Write what differs from the panel's list as it was; the changes worth telling.
@@ -60,29 +67,27 @@ class Services(StorePart):
         await self._db.know_panels({panel})
         number = self._panel(panel)
 
-        async def work(connection: AsyncConnection) -> list[ServiceChange]:
+        def work(connection: Connection) -> list[ServiceChange]:
             statement = select(services).where(services.c.panel == number)
-            known = {s.service.id: s for s in await self._stored(connection, statement)}
+            known = {s.service.id: s for s in self._stored(connection.execute(statement))}
             wanted = _merged(panel, known, listed, now)
             changed = {key: s for key, s in wanted.items() if s != known.get(key)}
-            await _write(connection, number, known, changed)
+            _write(connection, number, known, changed)
             if not known:
                 return []
             changes = [c for key, s in changed.items() for c in _changes(known.get(key), s, now)]
-            await _write_changes(connection, number, changes)
+            _write_changes(connection, number, changes)
             return changes
 
         return await self._db.write("save_services", work)
 
-    async def services(self, panel: str) -> list[StoredService]:
-        """The panel's price list, with the entries that are gone from it."""
-        return await self._price_list(
-            select(services).where(services.c.panel == self._panel(panel))
-        )
+    async def of_panel(self, panel: str) -> list[StoredService]:
+        """Return the panel's price list, with the entries that are gone from it."""
+        return await self._list(select(services).where(services.c.panel == self._panel(panel)))
 
-    async def all_services(self) -> list[StoredService]:
-        """The same of every panel."""
-        return await self._price_list(select(services))
+    async def all(self) -> list[StoredService]:
+        """Return every panel's price list, with the entries that are gone from it."""
+        return await self._list(select(services))
 
     async def refill_disabled(
         self, panel: str, service: str, text: str | None, *, now: float
@@ -97,10 +102,10 @@ class Services(StorePart):
             panel=panel, service=Service(id=service, name=""), seen_at=now, gone_at=now
         )
         row = _row(self._panel(panel), unlisted) | learnt
-        statement = sqlite.insert(services).on_conflict_do_update(set_=learnt)
+        statement = upsert(services, learnt)
         await self._db.write("refill_disabled", lambda c: c.execute(statement, row))
 
-    async def service_changes(
+    async def changes(
         self, panel: str, service: str | None = None, limit: int = 100
     ) -> list[ServiceChange]:
         """The last changes in the panel's price list, newest first."""
@@ -113,42 +118,75 @@ class Services(StorePart):
         if service is not None:
             statement = statement.where(service_changes.c.service == service)
 
-        async def fetch(connection: AsyncConnection) -> list[ServiceChange]:
-            rows = (await connection.execute(statement)).mappings()
-            return [
-                ServiceChange(
-                    panel=panel,
-                    service=row["service"],
-                    field=row["field"],
-                    old=row["old"],
-                    new=row["new"],
-                    at=row["at"],
-                )
+        return await self._read(
+            "service_changes",
+            statement,
+            lambda rows: [to_change(row, panel) for row in rows.mappings()],
+        )
+
+    async def search(
+        self, panel: str, words: str, *, limit: int, skip: int
+    ) -> tuple[list[ListedService], int]:
+        """Return the entries that have every word in their id, name or category; and their number.
+
+        Those that are still listed come first, by id.
+        """
+        told = func.lower(services.c.id + " " + services.c.name + " " + services.c.category)
+        statement = select(services, func.count().over().label("of")).where(
+            services.c.panel == self._panel(panel)
+        )
+        for word in words.lower().split()[:8]:
+            statement = statement.where(told.contains(word, autoescape=True))
+        ordered = statement.order_by(
+            services.c.gone_at.is_not(None), func.length(services.c.id), services.c.id
+        )
+
+        def made(found: Rows) -> tuple[list[ListedService], int]:
+            rows = found.mappings().all()
+            listed = [
+                ListedService(_service(row), row["gone_at"], row["refill_disabled_text"])
                 for row in rows
             ]
+            return listed, rows[0]["of"] if rows else 0
 
-        return await self._db.read("service_changes", fetch)
+        return await self._read("price_list", ordered.limit(limit).offset(skip), made)
 
-    async def _price_list(self, statement: Select[*tuple[Any, ...]]) -> list[StoredService]:
+    async def names(self, panel: str, ids: Sequence[str]) -> dict[str, str]:
+        """Return the names of those services that the panel lists or listed."""
+        statement = select(services.c.id, services.c.name).where(
+            services.c.panel == self._panel(panel), services.c.id.in_(list(ids))
+        )
+        return await self._read(
+            "service_names", statement, lambda rows: {row.id: row.name for row in rows}
+        )
+
+    async def _list(self, statement: Select[*tuple[Any, ...]]) -> list[StoredService]:
         ordered = statement.order_by(services.c.panel, services.c.id)
-        return await self._db.read("services", lambda c: self._stored(c, ordered))
+        return await self._read("services", ordered, self._stored)
 
-    async def _stored(
-        self, connection: AsyncConnection, statement: Select[*tuple[Any, ...]]
-    ) -> list[StoredService]:
+    def _stored(self, found: Rows) -> list[StoredService]:
         names = self._db.panels.names
-        rows = (await connection.execute(statement)).mappings()
         return [
             StoredService(
                 panel=names[row["panel"]],
-                service=Service(**{name: row[name] for name in _FIELDS}),
+                service=_service(row),
                 seen_at=row["seen_at"],
                 gone_at=row["gone_at"],
                 refill_disabled_at=row["refill_disabled_at"],
                 refill_disabled_text=row["refill_disabled_text"],
             )
-            for row in rows
+            for row in found.mappings()
         ]
+
+
+def to_change(row: Mapping[Any, Any], panel: str) -> ServiceChange:
+    """Return the change in a row of `service_changes`."""
+    fields = {name: row[name] for name in ("service", "field", "old", "new", "at")}
+    return ServiceChange(panel=panel, **fields)
+
+
+def _service(row: Mapping[Any, Any]) -> Service:
+    return Service(**{name: row[name] for name in _FIELDS})
 
 
 def _merged(
@@ -218,30 +256,28 @@ def _text(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-async def _write(
-    connection: AsyncConnection,
+def _write(
+    connection: Connection,
     panel: int,
     known: Mapping[str, StoredService],
     changed: Mapping[str, StoredService],
 ) -> None:
     added = [_row(panel, stored) for key, stored in changed.items() if key not in known]
     if added:
-        await connection.execute(insert(services), added)
+        connection.execute(insert(services), added)
     updated = [
         {"_panel": panel, "_id": key} | _state(stored)
         for key, stored in changed.items()
         if key in known
     ]
     if updated:
-        await connection.execute(_UPDATE, updated)
+        connection.execute(_UPDATE, updated)
 
 
-async def _write_changes(
-    connection: AsyncConnection, panel: int, changes: Sequence[ServiceChange]
-) -> None:
+def _write_changes(connection: Connection, panel: int, changes: Sequence[ServiceChange]) -> None:
     if changes:
         rows = [msgspec.structs.asdict(change) | {"panel": panel} for change in changes]
-        await connection.execute(insert(service_changes), rows)
+        connection.execute(insert(service_changes), rows)
 
 
 def _row(panel: int, stored: StoredService) -> dict[str, Any]:

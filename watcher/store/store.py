@@ -1,15 +1,12 @@
-"""The store: all that is on record, in one SQLite file."""
+"""The store: all that is on record, in one database, by its parts."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
 from watcher.store.balances import Balances
-from watcher.store.check_times import CheckTimePages
 from watcher.store.database import Database, Observer, ignore
-from watcher.store.disown import Disown
 from watcher.store.events import Events
 from watcher.store.firings import Firings
 from watcher.store.history import History
@@ -17,68 +14,52 @@ from watcher.store.maintenance import Maintenance
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.purge import Purge
-from watcher.store.rates import Rates
-from watcher.store.read_pool import ReadPool
-from watcher.store.recent import RecentEvents
+from watcher.store.recent import Recent
 from watcher.store.record import Recorder
 from watcher.store.refills import Refills
-from watcher.store.service_stats import ServiceStatsRows
+from watcher.store.schedule import ScheduleState
+from watcher.store.search import Search
 from watcher.store.services import Services
 from watcher.store.sessions import Sessions
 
 
-class Store(
-    Recorder,
-    Orders,
-    Disown,
-    Actions,
-    Refills,
-    Firings,
-    History,
-    Services,
-    Balances,
-    Rates,
-    ServiceStatsRows,
-    CheckTimePages,
-    Outbox,
-    RecentEvents,
-    Events,
-    Archive,
-    Sessions,
-    Purge,
-    Maintenance,
-):
-    """An open database. What a method of it returns from is committed.
+class Store:
+    """An open database. What a method of its parts returns from is committed.
 
     Raises StoreError, or one of its kinds, where the database can't do it.
     """
 
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self.orders = Orders(database)
+        self.changes = Recorder(database)  # of orders, with firings and plans
+        self.history = History(database)
+        self.actions = Actions(database)
+        self.refills = Refills(database)
+        self.firings = Firings(database)
+        self.services = Services(database)
+        self.balances = Balances(database)
+        self.schedule = ScheduleState(database)
+        self.outbox = Outbox(database)
+        self.events = Events(database)
+        self.recent = Recent(database)
+        self.search = Search(database)
+        self.sessions = Sessions(database)
+        self.archive = Archive(database)
+        self.purge = Purge(database)
+        self.maintenance = Maintenance(database)
+
     @classmethod
     async def open(
-        cls,
-        path: Path,
-        *,
-        now: float,
-        observe: Observer = ignore,
-        busy_timeout: float = 5.0,
-        disowning: bool = False,
+        cls, path: Path, *, now: float, observe: Observer = ignore, busy_timeout: float = 5.0
     ) -> Self:
         """Open the database, made anew or brought up to date where need be.
 
         `observe` hears of every operation: its name, its seconds (queueing included), and
         whether the database failed it. A database that is older than what was sent raises
-        StoreOlder, but for `disowning` it.
+        StoreOlder.
         """
-        return cls(
-            await Database.open(
-                path, now=now, observe=observe, busy_timeout=busy_timeout, disowning=disowning
-            )
-        )
-
-    @cached_property
-    def aside(self) -> ReadPool:
-        """Where people's pages are read."""
-        return ReadPool(self._db.path, self._db.panels)
+        return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
 
     @property
     def path(self) -> Path:
@@ -87,5 +68,4 @@ class Store(
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the file."""
-        await self.aside.close()
         await self._db.close()

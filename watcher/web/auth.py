@@ -47,7 +47,7 @@ class SessionAuth:
 
     async def load(self, app: web.Application) -> None:
         """Read which sessions were ended before this start."""
-        self._ended = await app[BACKEND].store.ended_sessions()
+        self._ended = await app[BACKEND].store.sessions.ended()
 
     def lets_in(self, request: web.Request) -> bool:
         """Whether the request has the token or a session. Raises Wrong, TooMany."""
@@ -74,7 +74,7 @@ class SessionAuth:
         session = request.cookies.get(cookie_name(request), "")
         if self.has_session(request):
             digest, until = _digest(session), _until(session)
-            await request.app[BACKEND].store.end_session(digest, until, now=self._clock())
+            await request.app[BACKEND].store.sessions.end(digest, until, now=self._clock())
             self._ended.add(digest)
 
     def has_session(self, request: web.Request) -> bool:

@@ -32,7 +32,7 @@ class NotDelivered(RequestError):
 
 
 async def list_notify(context: WebContext, request: web.Request) -> tuple[int, NotifyList]:
-    given_up = await context.store.given_up()
+    given_up = await context.store.outbox.given_up()
     notify_workers = context.receivers.notify_workers.items()
     return 200, NotifyList(
         [_notify_view(notify_worker, given_up.get(n, 0)) for n, notify_worker in notify_workers]
@@ -49,8 +49,8 @@ async def test_notify(context: WebContext, request: web.Request) -> tuple[int, D
 
 
 async def list_events(context: WebContext, request: web.Request) -> tuple[int, EventsList]:
-    newest = await context.store.newest_change() if context.receivers.feeds else 0
-    dead = await context.store.count_dead_events()
+    newest = await context.store.history.newest_change() if context.receivers.feeds else 0
+    dead = await context.store.events.count_dead()
     feeds = context.receivers.feeds.values()
     return 200, EventsList(
         [_events_view(feed, newest, dead.get(feed.target.name, 0)) for feed in feeds]
@@ -59,7 +59,7 @@ async def list_events(context: WebContext, request: web.Request) -> tuple[int, E
 
 async def list_dead(context: WebContext, request: web.Request) -> tuple[int, DeadList]:
     feed = context.receivers.feed(request.match_info["name"])
-    dead = await context.store.dead_events(feed.target.name, _MOST)
+    dead = await context.store.events.dead(feed.target.name, _MOST)
     return 200, DeadList(
         [DeadView(one.change, one.panel, one.order, moment(one.at), one.error) for one in dead]
     )

@@ -21,7 +21,7 @@ from watcher.web.views import moment
 
 async def list_history(context: WebContext, request: web.Request) -> tuple[int, HistoryList]:
     limit, after = page_of(request)
-    found, next_id = await context.store.changes(
+    found, next_id = await context.store.history.changes(
         panel=request.query.get("panel") or None,
         since=time_of(request, "since"),
         newest=flag(request, "newest"),

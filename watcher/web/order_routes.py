@@ -80,7 +80,7 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
             name: now - workers.config.settings.stalled_after
             for name, workers in context.panel_workers.items()
         }
-    orders, next_key = await context.store.orders(
+    orders, next_key = await context.store.orders.page(
         panel=request.query.get("panel") or None,
         status=one_of(request, "status", Status),
         problem=flag(request, "problem") or None,
@@ -96,18 +96,20 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
 async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     order = await context.commands.order(panel, order_id)
-    history = await context.store.history(panel, order_id)
-    actions, _ = await context.store.actions(panel=panel, order=order_id, limit=1000)
+    history = await context.store.orders.history(panel, order_id)
+    actions, _ = await context.store.actions.page(panel=panel, order=order_id, limit=1000)
     prospect = context.prospect(order)
     return 200, OrderDetail(
         state=context.view(order),
         history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
         refills=[
             refill_view(refill, tells=context.tells_of_refills(panel))
-            for refill in await context.store.refills(panel, order_id)
+            for refill in await context.store.refills.of_order(panel, order_id)
         ],
         actions=[action_view(action) for action in actions],
-        firings=[firing_view(firing) for firing in await context.store.firings(panel, order_id)],
+        firings=[
+            firing_view(firing) for firing in await context.store.firings.of_order(panel, order_id)
+        ],
         next_check=None if prospect is None else next_check_view(prospect),
     )
 

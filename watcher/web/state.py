@@ -55,7 +55,7 @@ async def list_actions(context: WebContext, request: web.Request) -> tuple[int, 
     views: list[ActionView] = []
     next_id = after or None
     while len(views) < limit:  # a few at a time: each may have 64 KB of parameters
-        some, next_id = await context.store.actions(
+        some, next_id = await context.store.actions.page(
             state=state, panel=panel, limit=min(_AT_ONCE, limit - len(views)), after=next_id
         )
         views += [listed_action(action) for action in some]
@@ -66,7 +66,7 @@ async def list_actions(context: WebContext, request: web.Request) -> tuple[int, 
 
 async def show_action(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     number = action_id(request)
-    action = await context.store.action(number)
+    action = await context.store.actions.get(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
     order = context.watchlist.order(action.panel, action.order or "")
@@ -105,7 +105,7 @@ async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAn
 async def list_services(context: WebContext, request: web.Request) -> tuple[int, ServiceList]:
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
-    stored = await context.store.services(panel)
+    stored = await context.store.services.of_panel(panel)
     stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
     return 200, ServiceList([_service_view(context, row) for row in stored])
 

@@ -21,7 +21,6 @@ from tests.acceptance.harness.fuse import Moment
 from tests.acceptance.harness.siege import Siege
 from tests.support.process import DaemonProcess
 from watcher.simulator import Trait
-from watcher.store.seen import Seen
 
 SCENARIOS = 5  # of a hundred seeds, together dealt each blow once
 MORTAL = "tests.acceptance.harness.mortal"
@@ -57,35 +56,6 @@ FORGED = (
     "ser vice",
     "ѕervice",
 )
-# What the second migration made: without it, a database is as the first has left it.
-_SECOND = """
-DROP INDEX orders_by_panel;
-DROP INDEX orders_by_service;
-DROP INDEX orders_by_link;
-DROP INDEX order_states_rare;
-DROP INDEX order_states_problem;
-DROP INDEX service_changes_at;
-DROP INDEX refills_rejected;
-DROP INDEX actions_refused;
-DROP TABLE notify_targets;
-DROP TABLE troubles;
-DROP TABLE outbox;
-DROP TABLE event_targets;
-DROP TABLE event_lanes;
-DROP TABLE dead_events;
-DROP TABLE asked_pages;
-DROP TABLE lessons;
-DROP TABLE rates;
-DROP TABLE archived_orders;
-DROP INDEX refills_by_action;
-ALTER TABLE refills DROP COLUMN silent_since;
-ALTER TABLE orders DROP COLUMN origin;
-DROP INDEX actions_large;
-ALTER TABLE actions DROP COLUMN params_hash;
-DROP TABLE counters;
-DROP TABLE ended_sessions;
-UPDATE alembic_version SET version_num = '0001';
-"""
 
 
 class Blow(NamedTuple):
@@ -111,8 +81,7 @@ BLOWS = (
     Blow("kill_during_a_backup"),
     Blow("kill_during_a_reload"),
     Blow("kill_during_the_start"),
-    Blow("kill_during_a_migration"),
-    Blow("kill_during_the_first_migration"),
+    Blow("kill_while_tables_are_made"),
     Blow("terminate_under_load"),
     Blow("few_file_handles"),
     Blow("disk_full"),
@@ -197,34 +166,17 @@ async def _kill_during_the_start(siege: Siege) -> None:
     await siege.rise()
 
 
-async def _kill_during_a_migration(siege: Siege) -> None:
-    """Of a database that an older version has filled."""
-    await siege.die()
-    with contextlib.closing(sqlite3.connect(siege.daemon.database)) as database:
-        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0014",)
-        ], "undo the newer migrations, too"
-        database.executescript(_SECOND)
-    Seen(siege.daemon.database).path.unlink()  # which an older version does not write
-    before = siege.remember()
-    await siege.daemon.start(ready=False, program=(MORTAL, "migration", Moment.DURING, "0"))
-    siege.seen["killed in a migration"] += await siege.has_ended(10.0)
-    await siege.die()
-    await siege.rise(before)
-
-
-async def _kill_during_the_first_migration(siege: Siege) -> None:
+async def _kill_while_tables_are_made(siege: Siege) -> None:
     """Of a new database."""
     fresh = siege.daemon.directory / "fresh"
     fresh.mkdir()
     other = DaemonProcess(fresh, siege.panels)
-    for passes in ("0", "1"):
-        await other.start(ready=False, program=(MORTAL, "migration", Moment.DURING, passes))
-        if await other.wait() != -signal.SIGKILL:
-            siege.found.append(f"no migration {passes}: {other.text()[-300:]}")
+    await other.start(ready=False, program=(MORTAL, "tables", Moment.DURING, "0"))
+    if await other.wait() != -signal.SIGKILL:
+        siege.found.append(f"no tables: {other.text()[-300:]}")
     await other.start()
     if await other.stop() != 0:
-        siege.found.append("a database that was cut off in its migration can't be opened")
+        siege.found.append("a database that was cut off while it was made can't be opened")
 
 
 async def _terminate_under_load(siege: Siege) -> None:

@@ -47,6 +47,7 @@ class Fuse:
         self._passes = 0
         self._parts: dict[int, object] = {}
         self._dead: dict[int, object] = {}  # kept, so that no id is given out anew
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_set(self) -> bool:
@@ -70,7 +71,14 @@ class Fuse:
         self.unset()
         self._dead.update(self._parts)
         self._parts = {}
-        self.blown.set()
+        if self._loop is not None:  # a transaction's work runs in a thread
+            self._loop.call_soon_threadsafe(self.blown.set)
+        else:
+            self.blown.set()
+
+    def runs_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whoever waits for the fuse to blow waits in this loop."""
+        self._loop = loop
 
     def passes(self, part: object, operation: str, moment: Moment) -> None:
         """A part of the daemon has come to this point; raises Crash where it ends there."""
@@ -121,9 +129,10 @@ def _fused(
 
     async def transaction(database: Database, work: Any) -> Any:
         operation = _operation.get()
+        fuse.runs_in(asyncio.get_running_loop())
 
-        async def fused(connection: Any) -> Any:
-            result = await work(connection)
+        def fused(connection: Any) -> Any:
+            result = work(connection)
             fuse.passes(database, operation, Moment.DURING)
             return result
 

@@ -2,7 +2,7 @@
 
 python -m tests.acceptance.harness.mortal claim during 3 run --config FILE
 
-The operation is one of the store's writes, a request's action, or `migration`. A moment and a
+The operation is one of the store's writes, a request's action, or `tables`. A moment and a
 number of passes follow, then what `watcher` takes.
 """
 
@@ -27,20 +27,20 @@ def run() -> None:
     operation, moment, passes, *sys.argv[1:] = sys.argv[1:]
     fuse = Deadly()
     fuse.set_to(operation, Moment(moment), int(passes))
-    _let_migrations_pass(fuse)
+    _let_tables_pass(fuse)
     with in_place(fuse):
         main()
 
 
-def _let_migrations_pass(fuse: Fuse) -> None:
-    """At the end of each migration, before its commit."""
-    plain = migrate.check_references
+def _let_tables_pass(fuse: Fuse) -> None:
+    """When the tables of a new database are made, before their commit."""
+    plain = migrate._create
 
-    def fused(*args: Any, **more: Any) -> None:
-        plain(*args, **more)
-        fuse.passes(migrate, "migration", Moment.DURING)
+    def fused(*args: Any) -> None:
+        plain(*args)
+        fuse.passes(migrate, "tables", Moment.DURING)
 
-    migrate.check_references = fused
+    migrate._create = fused
 
 
 if __name__ == "__main__":

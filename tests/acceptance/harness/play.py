@@ -31,7 +31,7 @@ from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
 from tests.support.secrets import repeated
-from watcher.store.database import _WRITING
+from watcher.store.sqlite import WRITING
 from watcher.web import order_actions as submissions
 
 LONGEST_PAUSE = 6 * MINUTE  # of a panel that has failed, or refused, again and again
@@ -200,12 +200,12 @@ class Performance:
 @contextmanager
 def _hurried() -> Iterator[None]:
     """What takes real time is short: time is simulated, and the machine itself does not crash."""
-    wait, synchronous = submissions.SUBMIT_WAIT, _WRITING["synchronous"]
-    submissions.SUBMIT_WAIT, _WRITING["synchronous"] = 0.1, "OFF"
+    wait, synchronous = submissions.SUBMIT_WAIT, WRITING["synchronous"]
+    submissions.SUBMIT_WAIT, WRITING["synchronous"] = 0.1, "OFF"
     try:
         yield
     finally:
-        submissions.SUBMIT_WAIT, _WRITING["synchronous"] = wait, synchronous
+        submissions.SUBMIT_WAIT, WRITING["synchronous"] = wait, synchronous
 
 
 @contextmanager

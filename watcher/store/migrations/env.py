@@ -2,13 +2,13 @@
 
 from alembic import context
 
-from watcher.store.migrate import check_references
+from watcher.store.migrate import end_migration
 
 context.configure(
     connection=context.config.attributes["connection"],
     transactional_ddl=True,
     transaction_per_migration=True,
-    on_version_apply=check_references,
+    on_version_apply=end_migration,
 )
 with context.begin_transaction():
     context.run_migrations()

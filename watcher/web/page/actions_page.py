@@ -41,10 +41,8 @@ async def listed(
     """
     panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None
-    found, cursor = await context.store.aside.read(
-        lambda look: look.actions(
-            state=state, panel=panel or None, limit=A_PAGE, after=after or None
-        )
+    found, cursor = await context.store.actions.page(
+        state=state, panel=panel or None, limit=A_PAGE, after=after or None
     )
     return {
         "here": "actions",

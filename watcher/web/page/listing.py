@@ -22,9 +22,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     wanted = _wanted(request)
     looked_for = sought(context, wanted)
     before = number_of(request, "cursor", 0) or None
-    found = await context.store.aside.read(
-        lambda look: look.find(looked_for, limit=A_PAGE, before=before)
-    )
+    found = await context.store.search.find(looked_for, limit=A_PAGE, before=before)
     orders = [context.view(context.watchlist.order(o.panel, o.id) or o) for o in found.orders]
     links = {(order.panel, order.id): order.link for order in found.orders}
     return {

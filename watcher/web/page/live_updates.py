@@ -135,7 +135,7 @@ class LiveUpdates:
             if began - self._made_at < FRESH_FOR:
                 return
             now = self._context.clock()
-            last = await self._context.store.aside.read(lambda look: look.glimpse(now))
+            last = await self._context.store.recent.latest(now)
             self._overview = gather(self._context, last)
             self._parts = parts(self._overview)
             self._made_at = time.monotonic()
@@ -148,9 +148,7 @@ class LiveUpdates:
     async def _state_of(self, key: Key) -> str:
         """Return a text that differs whenever the order or its actions have changed."""
         panel, order_id = key
-        actions, _ = await self._context.store.aside.read(
-            lambda look: look.actions(panel=panel, order=order_id, limit=5)
-        )
+        actions, _ = await self._context.store.actions.page(panel=panel, order=order_id, limit=5)
         order = self._context.watchlist.order(panel, order_id)
         entry = self._context.watchlist.entry(panel, order_id)
         told = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])

@@ -1,12 +1,12 @@
 """The page of one order: its state, its history, and its buttons."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
-from watcher.store.read_pool import Look
 from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.charts import course
 from watcher.web.page.live_updates import LiveUpdates
@@ -23,17 +23,14 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     context.commands.check_panel(panel)
 
-    async def read(look: Look) -> tuple[Any, ...]:
-        actions, _ = await look.actions(panel=panel, order=order_id, limit=100)
-        return (
-            await look.order(panel, order_id),
-            await look.history(panel, order_id),
-            actions,
-            await look.refills(panel, order_id),
-            await look.firings(panel, order_id),
-        )
-
-    order, history, actions, refills, firings = await context.store.aside.read(read)
+    store = context.store
+    order, history, (actions, _), refills, firings = await asyncio.gather(
+        store.orders.get(panel, order_id),
+        store.orders.history(panel, order_id),
+        store.actions.page(panel=panel, order=order_id, limit=100),
+        store.refills.of_order(panel, order_id),
+        store.firings.of_order(panel, order_id),
+    )
     if order is None:
         order = await context.commands.order(panel, order_id)  # says where it is instead
     now = context.clock()

@@ -10,7 +10,7 @@ from watcher.common.wording import counted
 from watcher.daemon.attention import Attention
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.orders.schedule import Forecast
-from watcher.store.status_page import Fired, Glimpse
+from watcher.store.recent import FiringCounts, Latest
 from watcher.web.context import WebContext
 from watcher.web.page import rendering
 from watcher.web.panel_shapes import PanelView, RuleView
@@ -57,7 +57,7 @@ class Acted(msgspec.Struct, frozen=True):
     """A rule and its last 24 hours."""
 
     view: RuleView
-    fired: Fired
+    fired: FiringCounts
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     accounts: list[Account]
     checks: list[Check]
     rules: list[Acted]
-    last: Glimpse
+    last: Latest
     watched: int
 
     @property
@@ -86,12 +86,12 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         return [(some[0], _place(some)) for some in rows.values()]
 
 
-def gather(context: WebContext, last: Glimpse) -> Overview:
+def gather(context: WebContext, last: Latest) -> Overview:
     """Return the first page's content."""
     now = context.clock()
     items = context.daemon_status.attention()
     found = accounts(context, items)
-    rules = [Acted(view, last.fired.get(view.name, Fired())) for view in rule_views(context)]
+    rules = [Acted(view, last.fired.get(view.name, FiringCounts())) for view in rule_views(context)]
     return Overview(
         now=now,
         attention=items,

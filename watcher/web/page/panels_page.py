@@ -1,11 +1,12 @@
 """The pages of panels: balance over time, and price lists."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.store.read_pool import Look
+from watcher.store import ServiceChange, Store
 from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.charts import steps
 from watcher.web.page.live_updates import LiveUpdates
@@ -28,17 +29,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     context.commands.check_panel(panel)
     words, skip = request.query.get("q", "").strip()[:200], _skip(request)
     now = context.clock()
-
-    async def read(look: Look) -> tuple[Any, ...]:
-        changes = await look.service_changes(panel, limit=20)
-        return (
-            changes,
-            await look.price_list(panel, words, limit=A_PAGE, skip=skip),
-            await look.service_names(panel, [change.service for change in changes]),
-            [(at, float(b.amount)) for at, b in await look.balances(panel, now - _DRAWN)],
-        )
-
-    changes, (listed, count), names, points = await context.store.aside.read(read)
+    (changes, names), (listed, count), balances = await asyncio.gather(
+        _changes(context.store, panel),
+        context.store.services.search(panel, words, limit=A_PAGE, skip=skip),
+        context.store.balances.since(panel, now - _DRAWN),
+    )
+    points = [(at, float(balance.amount)) for at, balance in balances]
     account = next(account for account in _accounts(context) if account.view.panel == panel)
     url = panel_url(panel)
     return {
@@ -59,6 +55,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 def _accounts(context: WebContext) -> list[Account]:
     return accounts(context, context.daemon_status.attention())
+
+
+async def _changes(store: Store, panel: str) -> tuple[list[ServiceChange], dict[str, str]]:
+    """Return the last changes in the price list, and the names of their services."""
+    changes = await store.services.changes(panel, limit=20)
+    return changes, await store.services.names(panel, [change.service for change in changes])
 
 
 def _skip(request: web.Request) -> int:

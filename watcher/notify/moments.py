@@ -1,0 +1,31 @@
+"""How people are told of what happened and does not last. Pure."""
+
+from watcher.alerts import Alert, AlertKind, Moment
+
+
+def alert_of(moment: Moment) -> Alert:
+    """Return the alert of the moment; its subject tells it from others of its kind."""
+    subject, text = _told(moment)
+    return Alert(moment.event, moment.panel, text, subject)
+
+
+def _told(moment: Moment) -> tuple[str, str]:
+    words = f": {moment.text}" if moment.text else ""
+    if moment.service is not None:
+        service = moment.service[1]
+        return f"{service}/{moment.number}", _price_list(moment, service)
+    if moment.event is AlertKind.RULE_FIRED:
+        subject = f"{moment.rule}/{moment.order}/{moment.number}"
+        return subject, f"rule {moment.rule!r} fires for order {moment.order}: {moment.text}"
+    if moment.refill is not None:
+        subject = f"{moment.order}/{moment.refill}"
+        return subject, f"refill {moment.refill} of order {moment.order} was rejected{words}"
+    subject = f"{moment.order}/action {moment.number}"
+    return subject, f"the panel refused to refill order {moment.order}{words}"
+
+
+def _price_list(moment: Moment, service: str) -> str:
+    called = f"service {service} ({moment.name or 'without a name'})"
+    if moment.event is AlertKind.PRICE_RISE:
+        return f"{called} costs {moment.new} for 1,000; it was {moment.old}"
+    return f"{called} is no longer listed"

@@ -1,0 +1,186 @@
+"""Actions and their rows in the table `actions`."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, select, update
+
+from watcher.errors import Conflict
+from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind
+from watcher.store.base import batched
+from watcher.store.dialect import insert_or_ignore
+from watcher.store.panels import PanelNames
+from watcher.store.schema import actions
+from watcher.store.transitions import check_move
+
+ACTION = select(actions)
+UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
+
+
+def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:
+    """Return the action in a row of the table."""
+    return Action(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        panel=panels[row["panel"]],
+        order=row["order_id"],
+        state=ActionState(row["state"]),
+        rule=row["rule"],
+        reason=row["reason"],
+        params=None if row["params"] is None else msgspec.json.decode(row["params"]),
+        idempotency_key=row["idempotency_key"],
+        planned_at=float(row["planned_at"]),
+        sent_at=_time(row["sent_at"]),
+        settled_at=_time(row["settled_at"]),
+        result=row["result"],
+        answer=row["answer"],
+    )
+
+
+def _time(value: float | None) -> float | None:
+    """RETURNING gives a whole number of seconds as an integer."""
+    return None if value is None else float(value)
+
+
+def fetch_actions(
+    connection: Connection, panels: Mapping[int, str], statement: Select[*tuple[Any, ...]]
+) -> list[Action]:
+    """Return the actions that a statement made of `ACTION` finds."""
+    return [to_action(row, panels) for row in connection.execute(statement).mappings()]
+
+
+def actions_by_id(
+    connection: Connection, panels: Mapping[int, str], ids: Sequence[int]
+) -> dict[int, Action]:
+    """Return those of the actions that there are, by their ids."""
+    return {
+        action.id: action
+        for some in batched(ids)
+        for action in fetch_actions(connection, panels, ACTION.where(actions.c.id.in_(some)))
+    }
+
+
+def add_plans(
+    connection: Connection, panels: PanelNames, plans: Sequence[ActionPlan], now: float
+) -> list[Action]:
+    """Write the plans as actions, but for those that conflict with an unsettled one."""
+    if not plans:
+        return []
+    rows = [_plan_row(plan, panels.ids[plan.panel], now) for plan in plans]
+    statement = insert_or_ignore(actions).returning(*actions.c)
+    added = connection.execute(statement, rows).mappings()
+    return _by_age(to_action(row, panels.names) for row in added)
+
+
+def move_actions(
+    connection: Connection,
+    panels: Mapping[int, str],
+    move: tuple[ActionState, ActionState],
+    ids: Sequence[int] | None,
+    **values: object,
+) -> list[Action]:
+    """Move those of the actions (None: all) that are in the first state to the second.
+
+    Returns them as they are then.
+    """
+    check_move(*move)
+    source, target = move
+    statement = (
+        update(actions)
+        .where(actions.c.state == source.value)
+        .values(state=target.value, **values)
+        .returning(*actions.c)
+    )
+    parts = (
+        [statement]
+        if ids is None
+        else [statement.where(actions.c.id.in_(some)) for some in batched(ids)]
+    )
+    return _by_age(
+        to_action(row, panels) for part in parts for row in connection.execute(part).mappings()
+    )
+
+
+def params_hash(params: Mapping[str, str]) -> str:
+    """Return by what large parameters are known again."""
+    return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()
+
+
+def action_with_key(connection: Connection, panels: PanelNames, plan: ActionPlan) -> Action | None:
+    """Return the action that the plan's idempotency key was used for before."""
+    if plan.idempotency_key is None:
+        return None
+    statement = ACTION.where(actions.c.idempotency_key == plan.idempotency_key)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        return None
+    action = to_action(row, panels.names)
+    # An accepted submission has an order, its plan had none.
+    same_order = plan.kind is Kind.SUBMIT or action.order == plan.order
+    same = (action.kind, action.panel) == (plan.kind, plan.panel)
+    if same and same_order and _same_params(row, action, plan):
+        return action
+    raise Conflict(f"the idempotency key was used for something else: action {action.id}")
+
+
+def last_like(connection: Connection, panels: PanelNames, plan: ActionPlan) -> Action | None:
+    """Return the newest action with the plan's key and a number."""
+    key = actions.c.idempotency_key
+    like = key.between(f"{plan.idempotency_key}:", f"{plan.idempotency_key}:~")
+    statement = ACTION.where(like).order_by(key.desc()).limit(1)
+    found = fetch_actions(connection, panels.names, statement)
+    return found[0] if found else None
+
+
+def stands(action: Action, since: float, planned_at: float) -> bool:
+    """Return whether an action that was planned then stands for its like."""
+    if action.state is ActionState.REJECTED:
+        return False
+    return action.state in UNSETTLED or planned_at > since
+
+
+def next_key(plan: ActionPlan, last: Action | None) -> str:
+    """Return the plan's key with the number after the last action's."""
+    number = int((last.idempotency_key or "").rpartition(":")[2]) + 1 if last else 1
+    return f"{plan.idempotency_key}:{number:08}"
+
+
+def hindrance(connection: Connection, panels: PanelNames, plan: ActionPlan) -> str:
+    """Return which unsettled action stands in the way of the plan."""
+    statement = ACTION.where(
+        actions.c.panel == panels.ids[plan.panel],
+        actions.c.order_id == plan.order,
+        actions.c.kind == plan.kind.value,
+        UNSETTLED_STATE,
+    )
+    action = fetch_actions(connection, panels.names, statement)[0]
+    return (
+        f"a {plan.kind} of order {plan.order} at {plan.panel} is {action.state}: action {action.id}"
+    )
+
+
+def _same_params(row: Mapping[Any, Any], action: Action, plan: ActionPlan) -> bool:
+    """Large ones are cut down once the action is settled; a hash stays."""
+    if row["params_hash"] is None:
+        return action.params == plan.params
+    return plan.params is not None and row["params_hash"] == params_hash(plan.params)
+
+
+def _by_age(found: Iterable[Action]) -> list[Action]:
+    return sorted(found, key=lambda action: action.id)
+
+
+def _plan_row(plan: ActionPlan, panel: int, now: float) -> dict[str, Any]:
+    return {
+        "kind": plan.kind.value,
+        "panel": panel,
+        "order_id": plan.order,
+        "state": ActionState.PLANNED.value,
+        "rule": plan.rule,
+        "reason": plan.reason,
+        "params": None if plan.params is None else msgspec.json.encode(plan.params).decode(),
+        "idempotency_key": plan.idempotency_key,
+        "planned_at": now,
+    }

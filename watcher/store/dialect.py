@@ -1,0 +1,109 @@
+"""What differs between SQL dialects: types, indexes and statements for SQLite and PostgreSQL.
+
+With `sqlite` it is the only module that knows a dialect. The types and statements compile for both.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Index,
+    Integer,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    TextClause,
+    TypeDecorator,
+    bindparam,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+# 64 bits. SQLite's INTEGER has them, and only a key of that very type numbers its rows itself.
+Whole: Final = BigInteger().with_variant(Integer, "sqlite")
+# Text that is compared by ranges: in the order of its bytes, as SQLite has it.
+Sorted: Final = Text().with_variant(Text(collation="C"), "postgresql")
+# Options of tables for SQLite: rows stored in the order of the key; ids that are never reused.
+# PostgreSQL's sequences reuse none.
+BY_KEY: Final[Mapping[str, Any]] = {"sqlite_with_rowid": False}
+NEW_IDS: Final[Mapping[str, Any]] = {"sqlite_autoincrement": True}
+
+
+def money_text(value: Decimal) -> str:
+    """Return the text that gives an equal Decimal again."""
+    if not value.is_finite():
+        raise InvalidOperation(f"{value} is not an amount of money")
+    return str(value)
+
+
+class Money(TypeDecorator[Decimal]):
+    """Decimal as text, since SQLite has no exact number; NUMERIC where a database has one."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return money_text(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+def partial_index(
+    name: str, *columns: ColumnElement[Any], where: TextClause, unique: bool = False
+) -> Index:
+    """Index only the rows that fit `where`; a dialect not named here would index all."""
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+def insert_or_ignore(table: Table) -> postgresql.Insert:
+    """Return an INSERT that leaves out rows that conflict with a unique index."""
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def upsert(table: Table, update: Iterable[str] | Mapping[str, Any]) -> postgresql.Insert:
+    """Return an INSERT that updates the row with the primary key where there is one.
+
+    `update` names the columns that get the inserted values, or maps columns to other values.
+    """
+    insert = postgresql.insert(table)
+    values = (
+        update if isinstance(update, Mapping) else {name: insert.excluded[name] for name in update}
+    )
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+
+def json_list(*columns: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the columns' values as the text of a JSON list."""
+    return func.json_array(*columns)
+
+
+def json_rows(value: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the column's values in all rows as the text of a JSON list."""
+    return func.json_group_array(value)
+
+
+def given_keys(parameter: str) -> Select[int]:
+    """Return one row (`key`) for each number in the parameter, which is a JSON list."""
+    keys: BindParameter[Any] = bindparam(parameter)
+    return select(column("value", Integer).label("key")).select_from(
+        func.json_each(keys).table_valued("value")
+    )
+
+
+def compiled(statement: ClauseElement) -> str:
+    """Return the statement as text, for plain tuples of parameters: for what runs hot."""
+    return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))

@@ -1,0 +1,86 @@
+"""What the daemon has learnt of when to ask: written now and then, read at a start."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from watcher.orders.columns.check_times import CheckTimes, pages_of
+from watcher.orders.schedule import ModelRow, faded
+from watcher.panels.rate import RememberedRate
+from watcher.store.base import Rows, StorePart
+from watcher.store.dialect import upsert
+from watcher.store.schema import asked_pages, lessons, rates
+
+_FACTS = ("changes", "exposure", "logs")
+_UPSERT = upsert(lessons, (*_FACTS, "at"))
+
+
+class ScheduleState(StorePart):
+    """The tables `rates`, `lessons` and `asked_pages`."""
+
+    async def save_rate(self, panel: str, learnt: RememberedRate, *, now: float) -> None:
+        """Write how fast the panel may be asked in the place of what was learnt before."""
+        await self._db.know_panels({panel})
+        values = {
+            "at": now,
+            "rate": learnt.rate,
+            "ceiling": learnt.ceiling,
+            "punishes_until": learnt.punishes_until,
+        }
+        statement = upsert(rates, values).values(panel=self._panel(panel), **values)
+        await self._db.write("save_rate", lambda c: c.execute(statement))
+
+    async def rate(self, panel: str) -> RememberedRate | None:
+        """Return how fast the panel may be asked; None where nothing was learnt of that."""
+        statement = select(rates.c.rate, rates.c.ceiling, rates.c.punishes_until).where(
+            rates.c.panel == self._panel(panel)
+        )
+        row = await self._read("rate", statement, lambda found: found.first())
+        if row is None:
+            return None
+        return RememberedRate(rate=row.rate, ceiling=row.ceiling, punishes_until=row.punishes_until)
+
+    async def save_learnt(self, panel: str, rows: Sequence[ModelRow], *, now: float) -> None:
+        """Write statistics of services, as of now, in the place of older ones of the same name."""
+        if not rows:
+            return
+        await self._db.know_panels({panel})
+        values = [
+            {"panel": self._panel(panel), "service": row.service, "what": row.what, "at": now}
+            | {name: getattr(row, name) for name in _FACTS}
+            for row in rows
+        ]
+        await self._db.write("save_learnt", lambda c: c.execute(_UPSERT, values))
+
+    async def learnt(self, *, now: float) -> dict[str, list[ModelRow]]:
+        """Return the statistics of each panel's services, weighing as much as they do now."""
+        names = self._db.panels.names
+
+        def made(rows: Rows) -> dict[str, list[ModelRow]]:
+            found: dict[str, list[ModelRow]] = defaultdict(list)
+            for panel, service, what, changes, exposure, logs, at in rows:
+                row = ModelRow(service, what, changes, exposure, logs)
+                found[names[panel]].append(faded(row, now - at))
+            return found
+
+        return await self._read("learnt", select(lessons), made)
+
+    async def save_asked(self, asked: CheckTimes) -> None:
+        """Write when orders were asked about last, in the place of all that was there."""
+        packed = await asyncio.to_thread(asked.packed)
+        rows = [{"page": number, "seconds": seconds} for number, seconds in packed]
+
+        def write(connection: Connection) -> None:
+            connection.execute(delete(asked_pages))
+            if rows:
+                connection.execute(insert(asked_pages), rows)
+
+        await self._db.write("save_asked", write)
+
+
+def asked_between(connection: Connection, first: int, last: int) -> CheckTimes:
+    """Return what is known of the orders with keys from `first` to `last`, and of some others."""
+    statement = select(asked_pages).where(asked_pages.c.page.between(*pages_of(first, last)))
+    return CheckTimes.unpacked((page, seconds) for page, seconds in connection.execute(statement))

@@ -12,7 +12,7 @@ from aiohttp import web
 from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
-from watcher.clocks import Hindsight
+from watcher.clocks import Clock, Hindsight
 from watcher.config import Config
 from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.fleet import Fleet
@@ -49,7 +49,7 @@ class Daemon:
         config: Config,
         *,
         reread: Callable[[], Config] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         schedule: Schedule | None = None,
         supervisor: Supervisor | None = None,
         address_setting: str = "`listen` in [daemon]",

@@ -8,6 +8,7 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import Learnt
+from watcher.clocks import Clock
 from watcher.config import PanelConfig
 from watcher.errors import StoreCorrupt
 from watcher.ledger import Ledger
@@ -47,7 +48,7 @@ class Fleet:
         metrics: Metrics,
         schedule: Schedule,
         workshop: Workshop,
-        clock: Callable[[], float],
+        clock: Clock,
         stations: dict[str, Station],
         on_loaded: Callable[[], None],
         on_damaged: Callable[[StoreCorrupt], None],

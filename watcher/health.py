@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from watcher.clocks import Clock
 from watcher.errors import StoreError
 from watcher.metrics import Metrics
 from watcher.schedule import Schedule, kind_of
@@ -36,7 +37,7 @@ class Health:
         survey: Survey,
         stations: Mapping[str, Station],
         supervisor: Supervisor,
-        clock: Callable[[], float],
+        clock: Clock,
         is_loading: Callable[[], bool],
     ) -> None:
         self._store = store

@@ -10,6 +10,7 @@ from contextlib import suppress
 import msgspec
 
 from watcher.book import Book
+from watcher.clocks import Clock
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -48,7 +49,7 @@ class Intake:
         judge: Judge,
         ledger: Ledger,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
         profiles: Callable[[], Mapping[str, Profile]],
         on_orders: Callable[[set[str]], None],
         on_planned: Callable[[Sequence[Action]], None],

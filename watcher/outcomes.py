@@ -4,8 +4,9 @@ An outcome is learnt once and can't be asked for again: it waits here while the 
 take it, whatever becomes of the worker that learnt it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from watcher.clocks import Clock
 from watcher.errors import LifecycleError
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -23,7 +24,7 @@ class Outcomes:
         store: Store,
         judge: Judge,
         ledger: Ledger,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._judge = judge

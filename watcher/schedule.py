@@ -20,6 +20,7 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from watcher.clocks import Clock
 from watcher.errors import WatcherError
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class Schedule:
     def __init__(
         self,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         observe: Observer = lambda task, late: None,
         count_missed: Callable[[str], None] = lambda task: None,
         watch_clock_every: float = 5.0,

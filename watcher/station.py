@@ -9,6 +9,7 @@ import msgspec
 from watcher.actions import ActionWorker
 from watcher.book import Book
 from watcher.cadence import Agenda
+from watcher.clocks import Clock
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
@@ -105,7 +106,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Outcomes
     metrics: Metrics
     schedule: Schedule
-    clock: Callable[[], float]
+    clock: Clock
     turns: Turns
 
     async def build(self, panel: PanelConfig) -> Station:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from watcher.book import Book
+from watcher.clocks import Clock
 from watcher.judge import Judge
 from watcher.metrics.state import DaemonState, PanelState, RuleState
 from watcher.model import Kind, Phase, Status
@@ -33,7 +34,7 @@ class Survey:
         book: Book,
         judge: Judge,
         stations: Mapping[str, Station],
-        clock: Callable[[], float],
+        clock: Clock,
         revision: str,
     ) -> None:
         self._store = store

@@ -1,10 +1,10 @@
 """Brings one target the messages that wait for it in the outbox, until each has arrived."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
+from watcher.clocks import Clock
 from watcher.config import NotifyTarget
 from watcher.errors import Undelivered
 from watcher.metrics import Metrics
@@ -30,7 +30,7 @@ class Courier:
         *,
         store: Store,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.target = target
         self.waiting = 0

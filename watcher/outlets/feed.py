@@ -1,12 +1,13 @@
 """Tells one program of changed orders, each change until it has arrived."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
+from watcher.clocks import Clock
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
 from watcher.metrics import Metrics
@@ -35,7 +36,7 @@ class Feed:
         *,
         store: Store,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.target = target
         self.lanes = lanes

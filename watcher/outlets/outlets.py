@@ -1,9 +1,10 @@
 """Who is told outside: people by couriers, programs by feeds; exchanged at a reload."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from watcher.clocks import Clock
 from watcher.config import EventsTarget, NotifyTarget
 from watcher.errors import NotFound
 from watcher.judge import Judge
@@ -41,7 +42,7 @@ class Outlets:
         survey: Survey,
         metrics: Metrics,
         schedule: Schedule,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.couriers: dict[str, Courier] = {}
         self.feeds: dict[str, Feed] = {}

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 
+from watcher.clocks import Clock
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
 from watcher.panels.client import PanelClient
@@ -36,7 +37,7 @@ class Line:
         client: PanelClient,
         pace: Pace,
         breaker: Breaker,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.name = name
         self.client = client

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from watcher.book import Book
+from watcher.clocks import Clock
 from watcher.config import Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
@@ -48,7 +49,7 @@ class Desk:
         intake: Intake,
         stations: Mapping[str, Station],
         shops: Callable[[], Sequence[Shop]],
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._judge = judge

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from watcher.book import Book
+from watcher.clocks import Clock
 from watcher.config import Shop
 from watcher.intake import Intake, new_order
 from watcher.model import Action, Kind, Order, Refill
@@ -41,7 +42,7 @@ class Finder:
         intake: Intake,
         stations: Mapping[str, Station],
         shops: Callable[[], Sequence[Shop]],
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._book = book

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from uuid import uuid4
 
 import msgspec
 
+from watcher.clocks import Clock
 from watcher.config import Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
@@ -34,7 +35,7 @@ class Till:
         intake: Intake,
         finder: Finder,
         stations: Mapping[str, Station],
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._intake = intake
         self._finder = finder

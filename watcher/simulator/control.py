@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 from aiohttp import web
 
+from watcher.clocks import Clock
 from watcher.panels.protocol.refusals import Refused
 from watcher.simulator.journal import Journal
 from watcher.simulator.limits import Limits
@@ -42,7 +43,7 @@ class Control:
         journal: Journal,
         switches: Switchboard,
         limits: Limits,
-        now: Callable[[], float],
+        now: Clock,
         advance: Callable[[float], None],
     ) -> None:
         self._world = world

@@ -1,12 +1,13 @@
 """A simulated panel: an HTTP server on this machine that speaks the panel API."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
+from watcher.clocks import Clock
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import gate
@@ -43,7 +44,7 @@ class SimulatedPanel:
         requests_per_minute: int | None = None,
         limit_kind: LimitKind = LimitKind.FIXED_WINDOW,
         action_limits: Mapping[str, Rate] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         control: bool = False,
         journal_limit: int | None = None,
     ) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from watcher.book import Book
 from watcher.cadence import Prospect
+from watcher.clocks import Clock
 from watcher.config import Hosts, Secret, Shop
 from watcher.errors import NotFound, RequestError
 from watcher.intake import Intake
@@ -39,7 +40,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     shops: Callable[[], tuple[Shop, ...]]
     outlets: Outlets
     metrics: Metrics
-    clock: Callable[[], float]
+    clock: Clock
     token: Callable[[], Secret | None]
     hosts: Callable[[], Hosts]
     not_ready: Callable[[], Awaitable[list[str]]]

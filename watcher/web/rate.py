@@ -2,10 +2,10 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 
+from watcher.clocks import Clock
 from watcher.errors import RequestError
 
 MOST_CLIENTS = 4096
@@ -28,9 +28,7 @@ class Buckets:
     Only the clients that came last are remembered: one that is forgotten has a full bucket.
     """
 
-    def __init__(
-        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, burst: float, clock: Clock = time.monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock

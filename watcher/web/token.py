@@ -10,11 +10,11 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from watcher.clocks import Clock
 from watcher.errors import RequestError
 from watcher.web.backend import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_open, is_page
@@ -38,9 +38,7 @@ class Wrong(Unauthorized):
 class Doorkeeper:
     """Knows the token, the sessions made with it, and who was wrong too often."""
 
-    def __init__(
-        self, wrong: Buckets | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, wrong: Buckets | None = None, clock: Clock = time.time) -> None:
         self._wrong = wrong or Buckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
         self._clock = clock
         self._ended: set[str] = set()  # digests of sessions that somebody has ended

@@ -1,4 +1,4 @@
-"""The only place that builds objects: start, reload, drain."""
+"""Builds the daemon, starts it, reloads its configuration and drains it."""
 
 import asyncio
 import os
@@ -13,28 +13,24 @@ from watcher import logs
 from watcher.backups import Backups, clear_scratch
 from watcher.book import Book
 from watcher.clocks import Clock, Hindsight
-from watcher.config import Config
-from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
-from watcher.fleet import Fleet
+from watcher.config import ActiveConfig, Config, check_reloadable
+from watcher.core import Core
+from watcher.errors import ConfigError, StoreError
 from watcher.health import Health
-from watcher.intake import Intake
 from watcher.judge import Judge
-from watcher.ledger import Ledger
 from watcher.metrics import Metrics
-from watcher.outcomes import Outcomes
 from watcher.outlets import Outlets
 from watcher.recall import recall
 from watcher.retention import Retention
-from watcher.schedule import Schedule, kind_of
-from watcher.shops import ACTIONS, Desk
-from watcher.station import Station, Workshop
-from watcher.store import Settled, Store
+from watcher.schedule import Schedule
+from watcher.shops import ACTIONS
+from watcher.station import Station
+from watcher.stopping import Stop
+from watcher.store import Store
 from watcher.supervisor import Supervisor
 from watcher.survey import Survey
-from watcher.turns import Turns
 from watcher.web.backend import Backend
-from watcher.web.door import Door, make_runner
-from watcher.web.server import make_server
+from watcher.web.server import listen
 
 log = structlog.get_logger()
 
@@ -42,7 +38,7 @@ CLOSE_WITHIN = 5.0  # seconds beyond `stop_timeout`
 
 
 class Daemon:
-    """Everything together. `reread` gives the configuration anew, for a reload."""
+    """The whole daemon. `reread` reads the configuration again, for a reload."""
 
     def __init__(
         self,
@@ -52,42 +48,39 @@ class Daemon:
         clock: Clock = time.time,
         schedule: Schedule | None = None,
         supervisor: Supervisor | None = None,
+        stop: Stop | None = None,
         address_setting: str = "`listen` in [daemon]",
     ) -> None:
-        self.config = config
+        self.config = ActiveConfig(config)
         self._address_setting = address_setting
         self.stations: dict[str, Station] = {}
         self.book = Book()
-        self.hindsight = Hindsight(clock())
-        self.judge = Judge(config.rules, self.hindsight)
+        self.judge = Judge(config.rules, Hindsight(clock()))
         self.book.keeps_links = self.judge.wants_links()
         self.metrics = Metrics()
         self.port = 0
         self._reread = reread or (lambda: config)
         self._clock = clock
         self._supervisor = supervisor or Supervisor({}, 0)
-        self._schedule = schedule or Schedule(
-            clock=clock,
-            observe=lambda task, late: self.metrics.count_start(kind_of(task), late),
-            count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
-        )
-        self._schedule.on_jump = self._on_jump
-        self.on_damaged: Callable[[StoreCorrupt], None] = lambda error: None
+        self._stop = stop or Stop()
+        self._schedule = schedule or Schedule(clock=clock, metrics=self.metrics)
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
 
     async def start(self) -> None:
         """Open the database, take up where the last run ended, and begin."""
-        logs.redaction.know(_secrets(self.config))
+        config = self.config.current
+        logs.redaction.know(config.secrets())
         now = self._clock()
         self.store = await Store.open(
-            self.config.database, now=now, observe=self.metrics.count_operation
+            config.database, now=now, observe=self.metrics.count_operation
         )
         self._opened.push_async_callback(self.store.close)
         clear_scratch(self.store.path)
         try:
-            await self._build(now)
+            self._build(now)
+            await self._begin(now)
             await self._listen()
         except BaseException:
             await self._opened.aclose()
@@ -96,11 +89,11 @@ class Daemon:
         self._supervisor.ready(self._health.status())
         log.info(
             "daemon.started",
-            url=f"http://{_host(self.config.host)}:{self.port}",
-            database=str(self.config.database),
+            url=f"http://{config.address(self.port)}",
+            database=str(config.database),
             panels=len(self.stations),
             orders=self.survey.orders(),
-            loading=self._fleet.is_loading,
+            loading=not self.core.fleet.loaded.is_set(),
         )
 
     async def stop(self) -> None:
@@ -110,7 +103,7 @@ class Daemon:
         """
         self._supervisor.stopping()
         log.info("daemon.stopping")
-        within = self.config.daemon.stop_timeout
+        within = self.config.current.daemon.stop_timeout
         ends_at = asyncio.get_running_loop().time() + within + CLOSE_WITHIN
         await self._stop_listening()
         drained = await self._schedule.drain(within)
@@ -122,7 +115,7 @@ class Daemon:
         log.info("daemon.stopped", drained=drained)
 
     async def reload(self) -> None:
-        """Take over the configuration on disk, whole or not at all."""
+        """Put the configuration on disk in force, whole or not at all."""
         async with self._reloading:
             self._supervisor.reloading()
             try:
@@ -133,7 +126,7 @@ class Daemon:
     async def _reload(self) -> None:
         try:
             config = self._reread()
-            _check_reloadable(self.config, config)
+            check_reloadable(self.config.current, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
             self.survey.reload_ok = False
@@ -144,115 +137,88 @@ class Daemon:
         self.survey.reload_at = self._clock()
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
-    # --- building ---
+    async def _take_over(self, config: Config) -> None:
+        logs.redaction.know([*self.config.current.secrets(), *config.secrets()])
+        wants_links = Judge(config.rules).wants_links()
+        anew = wants_links and not self.book.keeps_links
+        outlets = await self.outlets.prepare(config.notify, config.events)
+        self.book.keeps_links |= wants_links  # until the next start: they are there anyway
+        await self.core.fleet.take_over(config, anew=anew)
+        self._know_shops()
+        self.core.fleet.retry_unwell()
+        await self.outlets.exchange(outlets)
+        self._schedule.wake("backup")
+        self._schedule.wake("retention")
 
-    async def _build(self, now: float) -> None:
-        unresolved = await self.store.recover()
-        if unresolved:
-            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+    # --- building: each object gets what is below it, which is built before ---
+
+    def _build(self, now: float) -> None:
+        store, clock, schedule = self.store, self._clock, self._schedule
+        self.core = core = Core(
+            store=store,
+            book=self.book,
+            judge=self.judge,
+            metrics=self.metrics,
+            config=self.config,
+            schedule=schedule,
+            stations=self.stations,
+            stop=self._stop,
+            clock=clock,
+        )
+        self.intake = core.intake
+        self._backups = Backups(store=store, config=self.config)
+        self._retention = Retention(store=store, config=self.config)
         self.survey = Survey(
-            store=self.store,
+            store=store,
             book=self.book,
             judge=self.judge,
             stations=self.stations,
-            clock=self._clock,
+            backups=self._backups,
+            clock=clock,
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
         self.survey.reload_at = now
         self._health = Health(
-            store=self.store,
+            store=store,
             metrics=self.metrics,
-            schedule=self._schedule,
+            schedule=schedule,
             survey=self.survey,
             stations=self.stations,
             supervisor=self._supervisor,
-            clock=self._clock,
-            is_loading=lambda: self._fleet.is_loading,
+            clock=clock,
+            loaded=core.fleet.loaded,
         )
-        turns = Turns()
-        self.ledger = Ledger(
-            store=self.store,
-            book=self.book,
-            judge=self.judge,
-            metrics=self.metrics,
-            turns=turns,
-            guard_for=lambda panel: self._fleet.guard_for(panel),
-            on_planned=lambda actions: self._fleet.on_planned(actions),
-            on_look=lambda at: self._schedule.wake("look", at),
-            on_settled=self._on_settled,
-        )
-        self._outcomes = Outcomes(
-            store=self.store,
-            judge=self.judge,
-            ledger=self.ledger,
-            clock=self._clock,
-        )
-        workshop = Workshop(
-            store=self.store,
-            book=self.book,
-            judge=self.judge,
-            ledger=self.ledger,
-            outcomes=self._outcomes,
-            metrics=self.metrics,
-            schedule=self._schedule,
-            clock=self._clock,
-            turns=turns,
-        )
-        self._fleet = Fleet(
-            store=self.store,
-            book=self.book,
-            ledger=self.ledger,
-            metrics=self.metrics,
-            schedule=self._schedule,
-            workshop=workshop,
-            clock=self._clock,
-            stations=self.stations,
-            on_loaded=self._on_loaded,
-            on_damaged=lambda error: self.on_damaged(error),
-        )
-        self._opened.push_async_callback(self._fleet.close)
-        self._opened.push_async_callback(self._keep_last)
-        self._opened.push_async_callback(self._settle_last)
-        self.intake = Intake(
-            store=self.store,
-            book=self.book,
-            judge=self.judge,
-            ledger=self.ledger,
-            metrics=self.metrics,
-            clock=self._clock,
-            profiles=lambda: {n: s.config.profile for n, s in self.stations.items()},
-            on_orders=self._fleet.on_orders,
-            on_planned=self._fleet.on_planned,
-        )
-        self._backups = Backups(
-            store=self.store,
-            settings=lambda: self.config.daemon,
-            on_made=self._on_backup,
-        )
-        self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
         self.outlets = Outlets(
-            store=self.store,
+            store=store,
             judge=self.judge,
             survey=self.survey,
             metrics=self.metrics,
-            schedule=self._schedule,
-            clock=self._clock,
+            schedule=schedule,
+            clock=clock,
         )
-        self._opened.push_async_callback(self.outlets.close)
         self.survey.queued, self.survey.behind = self.outlets.queued, self.outlets.behind
         self.metrics.watch(self.survey.state)
+        schedule.on_jump = self._on_jump
+        closing = core.fleet.close, core.checkpoints.save_last, core.outcomes.settle_last
+        for close in (*closing, self.outlets.close):
+            self._opened.push_async_callback(close)
+
+    async def _begin(self, now: float) -> None:
+        """Take up what is on record, and schedule the tasks."""
+        unresolved = await self.store.recover()
+        if unresolved:
+            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
         self._know_shops()
         await recall(self.store, self.judge, now)
-        await self._fleet.begin(self.config.panels.values())
-        outlets = await self.outlets.prepare(self.config.notify, self.config.events)
-        await self.outlets.exchange(outlets)
-        self._schedule.add("look", self.ledger.look)
-        self._schedule.add("outcomes", self._outcomes.run_once)
+        purge = {"retention": self._retention.run_once, "purge": self._retention.purge}
+        await self.core.fleet.begin(purge)
+        config = self.config.current
+        await self.outlets.exchange(await self.outlets.prepare(config.notify, config.events))
+        for name, task in self.core.tasks().items():
+            self._schedule.add(name, task)
         self._schedule.add("survey", self.survey.run_once)
-        self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
-        self._schedule.add("learnt", self._fleet.keep_learnt)
-        self._schedule.add("asked", self._fleet.keep_asked)
+        self._health.watch()
 
     async def _listen(self) -> None:
         backend = Backend(
@@ -261,143 +227,31 @@ class Daemon:
             judge=self.judge,
             intake=self.intake,
             survey=self.survey,
+            health=self._health,
+            backups=self._backups,
             stations=self.stations,
-            desk=Desk(
-                store=self.store,
-                book=self.book,
-                judge=self.judge,
-                intake=self.intake,
-                stations=self.stations,
-                shops=lambda: self.config.shops,
-                clock=self._clock,
-            ),
-            shops=lambda: self.config.shops,
             outlets=self.outlets,
             metrics=self.metrics,
+            config=self.config,
             clock=self._clock,
-            token=lambda: self.config.token,
-            hosts=lambda: self.config.hosts,
-            not_ready=self._health.problems,
         )
-        count = self._count_web_fault
-        runner = make_runner(make_server(backend), count)
-        await runner.setup()
-        self._runner = runner
+        self._runner = await listen(backend, self._address_setting)
         self._opened.push_async_callback(self._stop_listening)
-        try:
-            await Door(runner, self.config.host, self.config.port, count).start()
-        except OSError as error:
-            where = f"{_host(self.config.host)}:{self.config.port}"
-            raise cant_listen(where, error, self._address_setting) from None
-        self.port = runner.addresses[0][1]
-
-    # --- reloading and closing ---
-
-    async def _take_over(self, config: Config) -> None:
-        logs.redaction.know([*_secrets(self.config), *_secrets(config)])
-
-        def in_force() -> None:
-            self.config = config
-            self.judge.take_rules(config.rules)
-            self._know_shops()
-
-        wants_links = Judge(config.rules).wants_links()
-        anew = wants_links and not self.book.keeps_links
-        outlets = await self.outlets.prepare(config.notify, config.events)
-        self.book.keeps_links |= wants_links  # until the next start: they are there anyway
-        await self._fleet.take_over(config.panels.values(), in_force, anew=anew)
-        self._fleet.retry_unwell()
-        await self.outlets.exchange(outlets)
-        self._schedule.wake("backup")
-        self._schedule.wake("retention")
-        self._schedule.add("review", self._review)
+        self.port = self._runner.addresses[0][1]
 
     async def _stop_listening(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    # --- who tells whom ---
-
     def _know_shops(self) -> None:
-        self.metrics.prepare_shops([shop.name for shop in self.config.shops], (*ACTIONS, "other"))
-
-    async def _keep_last(self) -> None:
-        """What was learnt since it was last written; if that fails, it is learnt again."""
-        now = self._clock()
-        try:
-            await self._fleet.keep_learnt(now)
-            await self._fleet.keep_asked(now)
-        except StoreError as error:
-            log.error("learnt.lost", cause=str(error))
-
-    async def _settle_last(self) -> None:
-        """What the database could not take until now; left out, it is unresolved at next start."""
-        try:
-            await self._outcomes.settle()
-        except StoreError as error:
-            log.error("outcomes.lost", cause=str(error))
-
-    def _on_settled(self, settled: Settled) -> None:
-        self._fleet.on_settled(settled)
-        self.intake.settled(settled.actions)
-
-    def _on_loaded(self) -> None:
-        """The book is whole: now the rules see every order, and old ones may be moved away."""
-        self._schedule.wake("survey")
-        self._schedule.add("retention", self._retention.run_once)
-        self._schedule.add("purge", self._retention.purge)
-        self._schedule.add("review", self._review)
-
-    def _count_web_fault(self, reason: str) -> None:
-        self.metrics.web_faults.labels(reason).inc()
+        names = [shop.name for shop in self.config.current.shops]
+        self.metrics.prepare_shops(names, (*ACTIONS, "other"))
 
     def _on_jump(self, seconds: float) -> None:
-        self.hindsight.jumped(seconds, self._clock())
+        """Somebody has set the clock."""
+        self.judge.hindsight.jumped(seconds, self._clock())
         self.judge.jumped(seconds)
         self.outlets.jumped(seconds)
         if seconds < 0:
-            self._schedule.add("start_over", self._start_over)
-
-    def _on_backup(self, at: float) -> None:
-        self.survey.backup_at = max(self.survey.backup_at, at)
-
-    # --- the daemon's own tasks ---
-
-    async def _start_over(self, now: float) -> float | None:
-        """The clock was set back: plan anew whatever was planned by the old time."""
-        if self._fleet.is_loading:
-            return now + 1.0
-        async with self._reloading:
-            await self._fleet.take_over(self.config.panels.values(), anew=True)
-        self._schedule.add("review", self._review)
-        self._schedule.remove("start_over")
-        return None
-
-    async def _review(self, now: float) -> float | None:
-        """After a start or a reload: the rules look at every order once, then when it changes."""
-        await self.ledger.review(self.book.orders(), now)
-        self._schedule.remove("review")
-        return None
-
-
-def _secrets(config: Config) -> list[str]:
-    keys = [panel.key for panel in config.panels.values()] + [shop.key for shop in config.shops]
-    told = [secret for one in config.notify for secret in (one.url, one.secret)]
-    told += [secret for one in config.events for secret in (one.url, one.secret)]
-    sent = [one for panel in config.panels.values() for one in panel.request.secrets(panel.url)]
-    return sent + [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
-
-
-def _check_reloadable(old: Config, new: Config) -> None:
-    fixed = {
-        "daemon.database": (old.database, new.database),
-        "daemon.listen": (old.daemon.listen, new.daemon.listen),
-    }
-    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
-    if problems:
-        raise ConfigError(problems)
-
-
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+            self._schedule.add("start_over", self.core.fleet.start_over)

@@ -5,13 +5,12 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from watcher.config import Daemon
+from watcher.config import ActiveConfig
 from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
 from watcher.store import Store, beside, check_database, sync
 
@@ -25,28 +24,22 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class Backups:
-    """Makes a copy when one is due and keeps the newest. `on_made` hears when the last one was."""
+    """Makes a copy when one is due, and keeps the newest ones."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        settings: Callable[[], Daemon],
-        on_made: Callable[[float], None],
-    ) -> None:
+    def __init__(self, *, store: Store, config: ActiveConfig) -> None:
+        self.made_at = 0.0  # when the last copy was made, as far as is known
         self._store = store
-        self._settings = settings
-        self._on_made = on_made
+        self._config = config
         self._problem: str | None = None
 
     async def run_once(self, now: float) -> float:
         """Make a copy if one is due; returns when to come again."""
-        settings = self._settings()
+        settings = self._config.current.daemon
         directory = beside(self._store.path, settings.backup_dir)
         try:
             last = await asyncio.to_thread(_last_made, directory, now)
             if last is not None:
-                self._on_made(last)
+                self.note_made(last)
                 if last + settings.backup_every > now:
                     return last + settings.backup_every
             await self._make(directory, settings.backup_keep, now)
@@ -55,12 +48,16 @@ class Backups:
             return now + min(RETRY_AFTER, settings.backup_every)
         return now + settings.backup_every
 
+    def note_made(self, at: float) -> None:
+        """Note that a copy was made, by this or on request."""
+        self.made_at = max(self.made_at, at)
+
     async def _make(self, directory: Path, keep: int, now: float) -> None:
         await asyncio.to_thread(_make_ready, directory, sum(self._store.sizes()))
         await self._store.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
         self._problem = None
-        self._on_made(now)
+        self.note_made(now)
         log.info("backup.made", file=str(made))
 
     def _tell(self, error: Exception) -> None:

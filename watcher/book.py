@@ -35,6 +35,10 @@ class Book:
         """Take up a panel: its schedule, and what its orders have taught."""
         self._shelve(panel, Shelf(agenda, learnt))
 
+    def panels(self) -> list[str]:
+        """Return the names of the panels that are opened."""
+        return list(self._shelves)
+
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
         if order.link is not None and not self.keeps_links:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
@@ -38,7 +38,7 @@ class Health:
         stations: Mapping[str, Station],
         supervisor: Supervisor,
         clock: Clock,
-        is_loading: Callable[[], bool],
+        loaded: asyncio.Event,
     ) -> None:
         self._store = store
         self._metrics = metrics
@@ -47,7 +47,7 @@ class Health:
         self._stations = stations
         self._supervisor = supervisor
         self._clock = clock
-        self._is_loading = is_loading
+        self._loaded = loaded
 
     def watch(self) -> None:
         """Begin."""
@@ -60,7 +60,7 @@ class Health:
     async def problems(self) -> list[str]:
         """Why the daemon is not ready to work; nothing where it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
-        if self._is_loading():
+        if not self._loaded.is_set():
             problems.append(f"orders are still being loaded: {self._survey.orders()} so far")
         try:
             await self._store.check_writable()

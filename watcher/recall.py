@@ -1,4 +1,4 @@
-"""What the rules must know of the time before a start."""
+"""Reads at a start what the rules must know of the past."""
 
 from watcher.brake import BRAKE_WINDOW
 from watcher.judge import Judge
@@ -7,7 +7,7 @@ from watcher.store import Store
 
 
 async def recall(store: Store, judge: Judge, now: float) -> None:
-    """Tell the judge what the database remembers."""
+    """Give the judge the firings, actions, balances and prices that are on record."""
     judge.remember_past(await store.firing_counts())
     judge.remember(await store.firings_since(now - BRAKE_WINDOW), now)
     for action in await store.unsettled():

@@ -15,13 +15,14 @@ from watcher.book import Book
 from watcher.cadence import MIN_GAP, Patience
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.judge import Judge
-from watcher.ledger import Ledger
 from watcher.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
+from watcher.mailboxes import Mailboxes
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import REFILL_STATUS
 from watcher.panels.line import Line
 from watcher.panels.protocol import RefillObservation
+from watcher.reviews import Reviews
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -46,14 +47,16 @@ class RefillWatcher:
         line: Line,
         store: Store,
         book: Book,
-        ledger: Ledger,
         judge: Judge,
+        reviews: Reviews,
+        mailboxes: Mailboxes,
         gives_up_after: float,
     ) -> None:
         self._line = line
         self._store = store
         self._book = book
-        self._ledger = ledger
+        self._reviews = reviews
+        self._mailboxes = mailboxes
         self._judge = judge
         self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
@@ -81,6 +84,7 @@ class RefillWatcher:
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
+        self.add(self._mailboxes.take_refills(self._line.name), now)
         await self._give_up(now)
         limit = self._limit
         while limit and self._heap and self._heap[0][0] <= now:
@@ -273,7 +277,7 @@ class RefillWatcher:
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):
-            self._ledger.look_soon(refill.panel, refill.order, now)
+            self._reviews.look_soon(refill.panel, refill.order, now)
         if refill.status in REFILL_FINAL:
             del self._refills[refill.id]
             self._patience.forget(refill.id)

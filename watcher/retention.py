@@ -11,13 +11,13 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from watcher.config import Daemon
+from watcher.config import ActiveConfig
 from watcher.errors import StoreError, WatcherError
 from watcher.store import Retired, Store, archive_name, beside, sync
 
@@ -40,9 +40,9 @@ _encode = msgspec.json.Encoder().encode
 class Retention:
     """Archives orders that closed longer than `retain_for` ago, and removes other old rows."""
 
-    def __init__(self, *, store: Store, settings: Callable[[], Daemon]) -> None:
+    def __init__(self, *, store: Store, config: ActiveConfig) -> None:
         self._store = store
-        self._settings = settings
+        self._config = config
         self._portion = 100
         self._problem: str | None = None
         self._purges = 0
@@ -60,7 +60,7 @@ class Retention:
 
     async def purge(self, now: float) -> float:
         """Remove rows that no order keeps and nobody needs; returns when to come again."""
-        settings = self._settings()
+        settings = self._config.current.daemon
         try:
             await self._store.cut_down(now - CUT_DOWN_AFTER)
             if self._purges % _PURGES_A_DAY == 0:
@@ -77,7 +77,7 @@ class Retention:
 
     async def _archive(self, now: float) -> tuple[int, bool]:
         """How many orders were archived, and whether there are more."""
-        settings = self._settings()
+        settings = self._config.current.daemon
         before = now - settings.retain_for
         keys = await self._store.closed_before(
             before, after=0, limit=MOST_AT_ONCE, untold=now - TOLD_WITHIN

@@ -22,11 +22,11 @@ from apscheduler.triggers.date import DateTrigger
 
 from watcher.clocks import Clock
 from watcher.errors import WatcherError
+from watcher.metrics import Metrics
 
 log = structlog.get_logger()
 
 Task = Callable[[float], Awaitable[float | None]]
-Observer = Callable[[str, float], None]  # (task, seconds late)
 
 _LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
@@ -50,8 +50,7 @@ class Schedule:
         self,
         *,
         clock: Clock = time.time,
-        observe: Observer = lambda task, late: None,
-        count_missed: Callable[[str], None] = lambda task: None,
+        metrics: Metrics | None = None,
         watch_clock_every: float = 5.0,
     ) -> None:
         self._scheduler = AsyncIOScheduler(
@@ -62,8 +61,7 @@ class Schedule:
         )
         self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
         self._clock = clock
-        self._observe = observe
-        self._count_missed = count_missed
+        self._metrics = metrics or Metrics()
         self.on_jump: Callable[[float], None] = lambda seconds: None
         self._watch_every = watch_clock_every
         self._offset = clock() - time.monotonic()
@@ -161,7 +159,8 @@ class Schedule:
         if self._draining or name not in self._tasks or name in self._running:
             return
         started = self._clock()
-        self._observe(name, max(0.0, started - self._due.get(name, started)))
+        late = max(0.0, started - self._due.get(name, started))
+        self._metrics.count_start(kind_of(name), late)
         self._running.add(name)
         next_at: float | None = None
         try:
@@ -191,7 +190,7 @@ class Schedule:
 
     def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         """A run that APScheduler left out is made up for: a task must never be forgotten."""
-        self._count_missed(event.job_id)
+        self._metrics.missed.labels(kind_of(event.job_id)).inc()
         if event.job_id in self._tasks and not self._draining:
             self._plan(event.job_id, self._clock() + _AFTER_CRASH)
 

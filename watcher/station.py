@@ -1,6 +1,5 @@
-"""All that works for one panel: its line, and the tasks that use it."""
+"""The workers of one panel, and what builds them."""
 
-from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -13,6 +12,7 @@ from watcher.clocks import Clock
 from watcher.config import PanelConfig
 from watcher.judge import Judge
 from watcher.ledger import Ledger
+from watcher.mailboxes import Mailboxes
 from watcher.metrics import REQUESTS, Metrics
 from watcher.model import Kind
 from watcher.outcomes import Outcomes
@@ -26,6 +26,7 @@ from watcher.panels.unread import UnreadValues
 from watcher.poller import Poller
 from watcher.records import Records
 from watcher.refills import RefillWatcher
+from watcher.reviews import Reviews
 from watcher.schedule import Schedule, Task
 from watcher.store import Store
 from watcher.turns import Turns
@@ -42,14 +43,14 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
     refills: RefillWatcher
     upkeep: Upkeep
     book: Book
-    wake: Callable[[str], None]
+    schedule: Schedule
 
     @property
     def name(self) -> str:
         return self.config.name
 
     def agenda(self, now: float) -> Agenda:
-        """An empty schedule, as the panel's limits and the configuration want it."""
+        """Return an empty queue of checks, by the panel's limits and the configuration."""
         settings = self.config.settings
         return Agenda(
             Records(self.name),
@@ -60,7 +61,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def tasks(self) -> dict[str, Task]:
-        """What the schedule runs for the panel, by name."""
+        """Return the tasks to schedule for the panel, by name."""
         can = self.config.profile.can
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
@@ -93,52 +94,54 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.
             if not task.startswith(f"{SERVICES}:") or SERVICES in unread:
-                self.wake(task)
+                self.schedule.wake(task)
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
-    """What all stations share, for building one."""
+    """Builds stations, from what all of them share."""
 
     store: Store
     book: Book
     judge: Judge
     ledger: Ledger
+    reviews: Reviews
     outcomes: Outcomes
+    mailboxes: Mailboxes
     metrics: Metrics
     schedule: Schedule
     clock: Clock
     turns: Turns
 
     async def build(self, panel: PanelConfig) -> Station:
-        """A station that is ready to work; nothing is asked of the panel yet."""
+        """Return a station that is ready to work; nothing is asked of the panel yet."""
         line = await self._line(panel)
         settings = panel.settings
         station = Station(
             config=panel,
             line=line,
             book=self.book,
-            wake=self.schedule.wake,
+            schedule=self.schedule,
             poller=Poller(
                 line=line,
                 book=self.book,
                 ledger=self.ledger,
                 metrics=self.metrics,
                 turns=self.turns,
-                spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
-                wake=partial(self.schedule.wake, f"poll:{panel.name}"),
+                schedule=self.schedule,
             ),
             worker=ActionWorker(
                 line=line,
                 store=self.store,
-                book=self.book,
                 outcomes=self.outcomes,
+                mailboxes=self.mailboxes,
             ),
             refills=RefillWatcher(
                 line=line,
                 store=self.store,
                 book=self.book,
                 judge=self.judge,
-                ledger=self.ledger,
+                reviews=self.reviews,
+                mailboxes=self.mailboxes,
                 gives_up_after=settings.refill_gives_up_after,
             ),
             upkeep=Upkeep(
@@ -146,7 +149,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                 store=self.store,
                 book=self.book,
                 judge=self.judge,
-                ledger=self.ledger,
+                reviews=self.reviews,
                 balance_every=settings.balance_every,
                 services_every=settings.services_every,
             ),

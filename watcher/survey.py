@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from watcher.backups import Backups
 from watcher.book import Book
 from watcher.clocks import Clock
 from watcher.judge import Judge
@@ -34,6 +35,7 @@ class Survey:
         book: Book,
         judge: Judge,
         stations: Mapping[str, Station],
+        backups: Backups,
         clock: Clock,
         revision: str,
     ) -> None:
@@ -41,6 +43,7 @@ class Survey:
         self._book = book
         self._judge = judge
         self._stations = stations
+        self._backups = backups
         self._clock = clock
         self._revision = revision
         self._census: dict[str, Census] = {}
@@ -48,11 +51,15 @@ class Survey:
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`
         self.reload_ok = True
         self.reload_at = 0.0
-        self.backup_at = 0.0
         self.integrity_ok = True
         self.files_problem: str | None = None  # a file of the database that was removed or replaced
         self.queued: Callable[[], Mapping[str, int]] = dict  # messages that wait, by target
         self.behind: Callable[[], Mapping[str, int]] = dict  # events that wait, by target
+
+    @property
+    def backup_at(self) -> float:
+        """When the last backup was made, 0 where none is known."""
+        return self._backups.made_at
 
     async def run_once(self, now: float) -> float:
         """Count slice by slice, letting others run in between; returns when to come again."""

@@ -9,12 +9,12 @@ from watcher.book import Book
 from watcher.cadence import Patience
 from watcher.errors import PanelError, RateLimited
 from watcher.judge import Judge
-from watcher.ledger import Ledger
 from watcher.model import Status
 from watcher.panels.health import BALANCE, SERVICES, STATUS
 from watcher.panels.limits import Lane
 from watcher.panels.line import Line
 from watcher.panels.rate import Learnt
+from watcher.reviews import Reviews
 from watcher.store import Store
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ class Upkeep:
         line: Line,
         store: Store,
         book: Book,
-        ledger: Ledger,
+        reviews: Reviews,
         judge: Judge,
         balance_every: float,
         services_every: float,
@@ -45,7 +45,7 @@ class Upkeep:
         self._line = line
         self._store = store
         self._book = book
-        self._ledger = ledger
+        self._reviews = reviews
         self._judge = judge
         self._balance = _Interval(balance_every, _BALANCE_AGAIN)
         self._services = _Interval(services_every, _SERVICES_AGAIN)
@@ -188,7 +188,7 @@ class Upkeep:
             return
         self._to_review = False  # by now: the other reading may want one while this goes on
         try:
-            await self._ledger.review(self._book.orders(self._line.name), now)
+            await self._reviews.review(self._book.orders(self._line.name), now)
         except BaseException:
             self._to_review = True
             raise

@@ -295,8 +295,8 @@ def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
         "the book lacks order",
     )
     yield "count", lambda d: d.book.counts.update({("smmxz", "x"): 1}), "the book counts"
-    yield "queue", lambda d: d.stations["smmxz"].worker._planned.update({9: None}), "queued are [9]"
-    yield "outcome", lambda d: d._outcomes._waiting.append(None), "1 outcomes are not on record"
+    yield "queue", lambda d: d.stations["smmxz"].worker._pending.update(refill=9), "counted are"
+    yield "outcome", lambda d: d.core.outcomes._waiting.append(None), "1 outcomes are not on record"
     yield "unresolved", lambda d: d.judge.unresolved.update({9: key}), "the judge knows"
     yield "open", lambda d: d.judge._open_actions.update({key: {"cancel"}}), "the judge knows"
     yield "refill", lambda d: d.stations["smmxz"].refills._refills.clear(), "nothing follows refill"
@@ -316,7 +316,7 @@ async def test_what_the_daemon_has_in_mind_and_not_on_record(tmp_path: Path, wha
         assert differences(house.daemon, database) == []
         plant(house.daemon)
         assert any(words in found for found in differences(house.daemon, database))
-        house.daemon._outcomes._waiting.clear()
+        house.daemon.core.outcomes._waiting.clear()
 
 
 async def test_an_accepted_cancel_that_the_judge_forgot(tmp_path: Path):

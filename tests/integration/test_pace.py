@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House, a_house
-from watcher import poller
+from watcher import answers
 from watcher.poller import MOST_AT_ONCE
 from watcher.simulator import Fate, Trait
 
@@ -165,7 +165,7 @@ async def test_few_orders_come_on_record_at_once_but_many_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, limit: int, most: int
 ):
     """So that commits are few, and none holds up everything else for long."""
-    monkeypatch.setattr(poller, "LEARNT_AT_ONCE", limit)
+    monkeypatch.setattr(answers, "LEARNT_AT_ONCE", limit)
     defaults = f"requests_per_minute = 60\nbatch = {batch}"
     async with a_house(tmp_path, defaults=defaults) as house:
         await house.place(12 * batch, fate=SLOW)
@@ -226,7 +226,7 @@ async def asked_everywhere(house: House) -> None:
 async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        ledger, rounds = house.daemon.ledger, Rounds()
+        rounds = Rounds()
         plain = house.daemon.judge.judge
 
         def judge(orders: Any, now: float) -> Any:
@@ -235,7 +235,7 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
             return plain(some, now)
 
         house.daemon.judge.judge = judge
-        async with ledger.hold(NAMES):  # all of them wait
+        async with house.daemon.core.locks.hold(NAMES):  # all of them wait
             await asked_everywhere(house)
         await ended(house)
         await rounds.stop()

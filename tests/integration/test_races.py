@@ -126,10 +126,10 @@ async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: 
     async with a_house(tmp_path, rules=ONCE) as house:
         (order,) = await done(house)
         await house.call("POST", f"/v1/orders/standard/{order}/refill")
-        ledger = house.daemon.ledger
+        reviews = house.daemon.core.reviews
 
         async def look() -> None:
-            await ledger.review(house.daemon.book.orders(), house.clock() + 2 * HOUR)
+            await reviews.review(house.daemon.book.orders(), house.clock() + 2 * HOUR)
 
         looked = in_between(house.daemon.store, "settle", look)
         await house.run(60.0)
@@ -154,12 +154,14 @@ async def test_what_was_learnt_outlives_the_reload_of_its_panel(tmp_path: Path):
         change(house)
         reload = asyncio.ensure_future(house.daemon.reload())
         await asyncio.sleep(0.2)
-        assert house.daemon._outcomes._waiting, "the outcome is not on record while it is locked"
+        assert house.daemon.core.outcomes._waiting, (
+            "the outcome is not on record while it is locked"
+        )
         other.execute("ROLLBACK")
         other.close()
         await reload
         await house.run(60.0)
-        assert not house.daemon._outcomes._waiting
+        assert not house.daemon.core.outcomes._waiting
         (action,) = (await house.call("GET", "/v1/actions"))["actions"]
         assert action["state"] == "accepted"
 
@@ -190,7 +192,7 @@ async def test_a_refill_by_hand_while_a_rule_wants_one_stays_known(tmp_path: Pat
                 await daemon.intake.act(Kind.REFILL, "standard", order)
 
         asked = in_between(daemon.store, "record", ask, before=True)
-        await daemon.ledger.review(daemon.book.orders(), house.clock() + 2 * HOUR)
+        await daemon.core.reviews.review(daemon.book.orders(), house.clock() + 2 * HOUR)
         await asked
         (decision,) = daemon.judge.decisions(house.order(order), house.clock() + 2 * HOUR)
         assert decision.reason is Reason.ACTION_OPEN

@@ -6,6 +6,7 @@ Real HTTP to a small server, single and in batches, for submissions, refills and
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -183,8 +184,19 @@ class Log:
         self.claimable: list[Action] = []
         self.outcomes: list[Outcome] = []
 
+    def take_planned(self, panel: str) -> bool:
+        return True
+
+    async def count_planned(self, panel: str) -> dict[Kind, int]:
+        return Counter(action.kind for action in self.claimable)
+
+    async def planned(self, panel: str, *, after: int, limit: int) -> list[tuple[int, Kind]]:
+        return [(action.id, action.kind) for action in self.claimable if action.id > after]
+
     async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
-        return [action for action in self.claimable if action.id in ids]
+        claimed = [action for action in self.claimable if action.id in ids]
+        self.claimable = [action for action in self.claimable if action not in claimed]
+        return claimed
 
     async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
         self.outcomes.extend(learnt)
@@ -196,6 +208,7 @@ class Bench:
     def __init__(self, panel: Panel, client: PanelClient) -> None:
         self.panel = panel
         self.now = 1000.0
+        self.sent = 0
         self.log = Log()
         breaker = Breaker(lambda: 0.5)
         line = Line(
@@ -208,13 +221,14 @@ class Bench:
         self.worker = ActionWorker(
             line=line,
             store=self.log,  # type: ignore[arg-type]
-            book=None,  # type: ignore[arg-type]
             outcomes=self.log,  # type: ignore[arg-type]
+            mailboxes=self.log,  # type: ignore[arg-type]
         )
 
     async def send(self, kind: Kind, count: int) -> list[Outcome]:
         """What becomes of so many actions that are sent once."""
-        first = 1 + len(self.log.claimable)
+        first = 1 + self.sent
+        self.sent += count
         new = [
             Action(
                 id=number,
@@ -227,7 +241,6 @@ class Bench:
             for number in range(first, first + count)
         ]
         self.log.claimable = [*self.log.claimable, *new]
-        self.worker.add(new)
         known = len(self.log.outcomes)
         await self.worker.run_once(self.now)
         return self.log.outcomes[known:]

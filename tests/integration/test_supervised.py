@@ -104,6 +104,8 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
     stuck: list[str] = []
     async with a_house(tmp_path) as house:
         monkeypatch.setattr(house.schedule, "stuck", lambda now, limit: stuck)
+        loaded = asyncio.Event()
+        loaded.set()
         Health(
             store=house.daemon.store,
             metrics=Metrics(),
@@ -112,7 +114,7 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
             stations=house.daemon.stations,
             supervisor=Supervisor(env, 1),
             clock=house.clock,
-            is_loading=lambda: False,
+            loaded=loaded,
         ).watch()
         await house.run(30.0)
         assert set(listener.waiting()) == {"WATCHDOG=1"}

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from tests.support.clockwork import Clock, ClockworkSchedule
 from tests.support.model_panel import Fate, ModelClient, ModelPanel
-from watcher import app
+from watcher import core
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
 from watcher.errors import StoreError
@@ -96,7 +96,7 @@ class ModelDaemon(Daemon):
         self._point = point
         self.opened = asyncio.Event()
 
-    async def _build(self, now: float) -> None:
+    def _build(self, now: float) -> None:
         self.opened.set()
         database: Any = self.store._db
         for engine in (database._readers, database._writer.engine):
@@ -104,13 +104,12 @@ class ModelDaemon(Daemon):
         for owner, name in ((database, "read"), (database, "write"), (self.store, "record")):
             _stop_at(self._point, owner, name)
         build = partial(_Workshop, panels=self._panels, point=self._point)
-        with patch.object(app, "Workshop", build):
-            await super()._build(now)
+        with patch.object(core, "Workshop", build):
+            super()._build(now)
 
     async def crash(self) -> None:
         """Let go of the file; whatever is in memory alone is lost."""
-        if hasattr(self, "_outcomes"):  # else its start was cut short
-            self._outcomes._waiting.clear()
+        self.core.outcomes._waiting.clear()
         await self._opened.aclose()
 
     async def _listen(self) -> None:

@@ -16,10 +16,9 @@ from unittest.mock import patch
 import msgspec
 
 from tests.support.clockwork import Clock, ClockworkSchedule
-from watcher import app
+from watcher import core
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig, Secrets, parse
-from watcher.intake import new_order
 from watcher.model import Order
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
@@ -27,6 +26,7 @@ from watcher.panels.limits import Pace
 from watcher.panels.line import Line
 from watcher.panels.rate import Learnt, Rate
 from watcher.station import Station, Workshop
+from watcher.tracking import new_order
 
 PANEL = "p"
 Answers = Callable[[str, Mapping[str, str]], Any]  # (action, parameters) -> a body, or an error
@@ -97,9 +97,9 @@ class OddDaemon(Daemon):
 
     panel: OddPanel
 
-    async def _build(self, now: float) -> None:
-        with patch.object(app, "Workshop", partial(_Workshop, panel=self.panel)):
-            await super()._build(now)
+    def _build(self, now: float) -> None:
+        with patch.object(core, "Workshop", partial(_Workshop, panel=self.panel)):
+            super()._build(now)
 
     async def _listen(self) -> None:
         """Nobody calls."""

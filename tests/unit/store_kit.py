@@ -7,10 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from watcher.config import Daemon
 from watcher.lifecycle import observe
 from watcher.model import (
     Action,
@@ -29,6 +31,11 @@ from watcher.records import Records
 from watcher.store import Store
 
 NAME = "watcher.db"
+
+
+def configured(**settings: Any) -> Any:
+    """An ActiveConfig with these settings of [daemon], and nothing else."""
+    return SimpleNamespace(current=SimpleNamespace(daemon=Daemon(**settings)))
 
 
 @asynccontextmanager

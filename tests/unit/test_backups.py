@@ -10,10 +10,9 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.store_kit import NAME, opened, query, tracked
+from tests.unit.store_kit import NAME, configured, opened, query, tracked
 from watcher import backups
 from watcher.backups import RETRY_AFTER, Backups, clear_scratch, newest_good, scratch, way_out
-from watcher.config import Daemon
 from watcher.config.sections import Duration
 from watcher.errors import StoreCorrupt, StoreFull
 from watcher.store import Store
@@ -26,12 +25,9 @@ class Kept:
     """Backups of a store, with settings that can change, and when they were made."""
 
     def __init__(self, store: Store, **settings: object) -> None:
-        self.settings = Daemon(**settings)  # type: ignore[arg-type]
-        self.made: list[float] = []
-        self.backups = Backups(
-            store=store, settings=lambda: self.settings, on_made=self.made.append
-        )
-        self.directory = store.path.parent / self.settings.backup_dir
+        self.config = configured(**settings)
+        self.backups = Backups(store=store, config=self.config)
+        self.directory = store.path.parent / self.config.current.daemon.backup_dir
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir())
@@ -50,7 +46,7 @@ async def test_a_first_copy_is_made_at_once_and_the_next_when_it_is_due(tmp_path
         assert kept.names() == ["watcher-20270115T080000Z.db"]
         assert await kept.backups.run_once(NOON + DAY) == NOON + 2 * DAY
         assert len(kept.names()) == 2
-        assert kept.made[-1] == NOON + DAY
+        assert kept.backups.made_at == NOON + DAY
         assert mode(kept.directory) == 0o700
         assert {mode(path) for path in kept.directory.iterdir()} == {0o600}
     assert query(kept.directory / kept.names()[0], "SELECT count(*) FROM orders") == [(3,)]
@@ -62,7 +58,7 @@ async def test_a_restart_neither_repeats_nor_delays_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         kept = Kept(store)
         assert await kept.backups.run_once(NOON + DAY - 60) == NOON + DAY
-        assert kept.made == [NOON], "the metric knows of it after a restart"
+        assert kept.backups.made_at == NOON, "the metric knows of it after a restart"
         assert len(kept.names()) == 1
 
 

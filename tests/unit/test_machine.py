@@ -50,12 +50,12 @@ from tests.unit.machine_kit import (
 from tests.unit.store_kit import loaded
 from watcher.config import Config
 from watcher.errors import RequestError, StoreError
-from watcher.intake import new_order
 from watcher.judge import Judge
 from watcher.lifecycle import is_running
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.recall import recall
 from watcher.store import orders as orders_module
+from watcher.tracking import new_order
 
 pytestmark = pytest.mark.long
 
@@ -183,7 +183,7 @@ class House(RuleBasedStateMachine):
 
     def load_all(self) -> None:
         """Up to where it waits for another task."""
-        while self.daemon._fleet.is_loading:
+        while not self.daemon.core.fleet.loaded.is_set():
             self.load(WELL)
             if "load" in self.stepper.tasks:
                 self.go_on("load", [], None)
@@ -383,7 +383,7 @@ class House(RuleBasedStateMachine):
     @invariant()
     def memory_is_as_the_database(self) -> None:
         agreed(forgotten(self.daemon, at_rest=True))
-        if self.daemon._outcomes._waiting:
+        if self.daemon.core.outcomes._waiting:
             return
         agreed(differences(self.daemon, self))
         self.run(self.same_memory())
@@ -404,7 +404,7 @@ class House(RuleBasedStateMachine):
             for order in await loaded(daemon.store, links=daemon.book.keeps_links)
             if order.panel in daemon.stations
         }
-        if daemon._fleet.is_loading:
+        if not daemon.core.fleet.loaded.is_set():
             assert in_book.items() <= on_record.items()
         else:
             assert in_book == on_record

@@ -17,6 +17,7 @@ from tests.unit.store_kit import (
     a_plan,
     a_submission,
     an_order,
+    configured,
     moved,
     opened,
     outcome,
@@ -26,7 +27,6 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher import retention
-from watcher.config import Daemon
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Kind, Order, Refill, RefillStatus, Status
 from watcher.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
@@ -39,7 +39,7 @@ TABLES = ("orders", "order_states", "history", "actions", "refills", "firings")
 
 
 def made(store: Store, **settings: Any) -> Retention:
-    return Retention(store=store, settings=lambda: Daemon(**settings))
+    return Retention(store=store, config=configured(**settings))
 
 
 async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") -> list[Order]:

@@ -48,8 +48,11 @@ async def test_a_plan_is_on_record(tmp_path: Path) -> None:
             "because",
             3.5,
         )
-        assert await store.planned("p") == await store.unsettled() == [action]
-        assert await store.planned("q") == []
+        assert await store.unsettled() == [action]
+        assert await store.planned("p") == [(action.id, Kind.CANCEL)]
+        assert await store.planned("p", after=action.id) == await store.planned("q") == []
+        assert await store.count_planned("p") == {Kind.CANCEL: 1}
+        assert await store.count_planned("q") == {}
         assert await store.action(99) is None
 
 

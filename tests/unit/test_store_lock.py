@@ -57,7 +57,7 @@ async def test_a_file_that_goes_is_noticed_and_nothing_is_claimed(
             await store.track(orders, now=5.0)
         assert f"{path} was {how}" in (store.check_files() or "")
         away.rename(path)
-        assert [one.id for one in await store.planned("p")] == [action.id], "by itself"
+        assert await store.planned("p") == [(action.id, action.kind)], "by itself"
         assert len(await store.claim([action.id], now=4.0)) == 1
 
 

@@ -11,6 +11,7 @@ from tests.unit.store_kit import (
     NAME,
     a_plan,
     a_submission,
+    configured,
     moved,
     opened,
     outcome,
@@ -20,7 +21,6 @@ from tests.unit.store_kit import (
     tracked,
 )
 from watcher.cadence import Row
-from watcher.config import Daemon
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
 from watcher.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
@@ -74,7 +74,7 @@ async def test_an_accepted_key_is_known_for_longer(tmp_path: Path, at: float, go
         assert order is not None
         change = moved(order, at + 1, status=Status.CANCELED, text="Canceled")
         await store.record([change], now=at + 1)
-        await Retention(store=store, settings=Daemon).run_once(NOW)
+        await Retention(store=store, config=configured()).run_once(NOW)
         if gone or at == REMEMBERED:
             assert await store.order("p", action.order) is None
         assert await purged(store) == ({"actions": 1} if gone else {})
@@ -209,7 +209,7 @@ async def test_it_runs_by_the_hour_and_looks_through_all_once_a_day(tmp_path: Pa
             return {}
 
     store = Told()
-    retention = Retention(store=store, settings=Daemon)  # type: ignore[arg-type]
+    retention = Retention(store=store, config=configured())
     store.fails = True
     assert await retention.purge(NOW) == NOW + RETRY_AFTER
     store.fails = False

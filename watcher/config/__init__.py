@@ -1,5 +1,6 @@
 """The configuration: one TOML file into frozen objects, all problems found at once."""
 
+from watcher.config.active import ActiveConfig
 from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
@@ -14,9 +15,11 @@ from watcher.config.sections import (
     PanelSection,
     Secret,
     Shop,
+    check_reloadable,
 )
 
 __all__ = [
+    "ActiveConfig",
     "Config",
     "Daemon",
     "Duration",
@@ -30,6 +33,7 @@ __all__ = [
     "Secrets",
     "Shop",
     "authority",
+    "check_reloadable",
     "load",
     "locate",
     "parse",

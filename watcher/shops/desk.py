@@ -3,12 +3,12 @@
 What is read is answered from what the watcher knows, and costs the panels nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
 from watcher.book import Book
 from watcher.clocks import Clock
-from watcher.config import Shop
+from watcher.config import ActiveConfig, Shop
 from watcher.errors import RequestError
 from watcher.intake import Intake
 from watcher.judge import Judge
@@ -48,14 +48,14 @@ class Desk:
         judge: Judge,
         intake: Intake,
         stations: Mapping[str, Station],
-        shops: Callable[[], Sequence[Shop]],
+        config: ActiveConfig,
         clock: Clock,
     ) -> None:
         self._store = store
         self._judge = judge
         self._stations = stations
         self._finder = Finder(
-            store=store, book=book, intake=intake, stations=stations, shops=shops, clock=clock
+            store=store, book=book, intake=intake, stations=stations, config=config, clock=clock
         )
         self._till = Till(intake=intake, finder=self._finder, stations=stations, clock=clock)
         self._answers: Mapping[str, Callable[[Shop, Sent], Awaitable[object]]] = {

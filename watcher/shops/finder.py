@@ -9,20 +9,21 @@ only orders that were placed with the key are the shop's. A refill is whose orde
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from watcher.answers import LEFT_OUT
 from watcher.book import Book
 from watcher.clocks import Clock
-from watcher.config import Shop
-from watcher.intake import Intake, new_order
+from watcher.config import ActiveConfig, Shop
+from watcher.intake import Intake
 from watcher.model import Action, Kind, Order, Refill
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import whole
-from watcher.poller import LEFT_OUT
 from watcher.shops.spelling import ARCHIVED, Fault
 from watcher.station import Station
 from watcher.store import Store
+from watcher.tracking import new_order
 
 LOOK_WITHIN = 3.0  # seconds that an answer waits for an order's first check
 MOST_STRANGE = 10_000  # ids at a panel that are looked up at a time; more are only `Pending`
@@ -41,14 +42,14 @@ class Finder:
         book: Book,
         intake: Intake,
         stations: Mapping[str, Station],
-        shops: Callable[[], Sequence[Shop]],
+        config: ActiveConfig,
         clock: Clock,
     ) -> None:
         self._store = store
         self._book = book
         self._intake = intake
         self._stations = stations
-        self._shops = shops
+        self._config = config
         self._clock = clock
 
     async def orders(self, shop: Shop, texts: Sequence[str]) -> dict[str, Order | Fault]:
@@ -77,7 +78,7 @@ class Finder:
 
         A shop that is no longer configured counts for nothing: one that was renamed goes on.
         """
-        others = {other.name for other in self._shops()} - {shop.name}
+        others = {other.name for other in self._config.current.shops} - {shop.name}
         if not ids or (shop.panel is not None and not others):
             return [*ids]
         placers: defaultdict[str, set[str]] = defaultdict(set)

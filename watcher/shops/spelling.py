@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from watcher.answers import LEFT_OUT
 from watcher.model import Balance, Order, Refill, RefillStatus, Service
 from watcher.panels.protocol import ErrorKind, error_kind
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import identity
-from watcher.poller import LEFT_OUT
 
 LOOKED_UP = "This order is being looked up at the panel: ask again in a minute"
 ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"

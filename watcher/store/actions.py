@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,12 +71,40 @@ class Actions(Part):
 
         return await self._db.read("placers", fetch)
 
-    async def planned(self, panel: str) -> list[Action]:
-        """What waits to be sent to the panel, oldest first."""
-        statement = ACTION.where(
-            actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
+    async def planned(
+        self, panel: str, *, after: int = 0, limit: int = 100
+    ) -> list[tuple[int, Kind]]:
+        """Return what waits to be sent to the panel, oldest first: ids from `after` on, and kinds.
+
+        `claim` returns the whole actions.
+        """
+        statement = (
+            select(actions.c.id, actions.c.kind)
+            .where(*self._are_planned(panel), actions.c.id > after)
+            .order_by(actions.c.id)
+            .limit(limit)
         )
-        return await self._fetch("planned", statement.order_by(actions.c.id))
+
+        async def fetch(connection: AsyncConnection) -> list[tuple[int, Kind]]:
+            return [(number, Kind(kind)) for number, kind in await connection.execute(statement)]
+
+        return await self._db.read("planned", fetch)
+
+    async def count_planned(self, panel: str) -> dict[Kind, int]:
+        """Return how many actions of each kind wait to be sent to the panel."""
+        statement = (
+            select(actions.c.kind, func.count())
+            .where(*self._are_planned(panel))
+            .group_by(actions.c.kind)
+        )
+
+        async def fetch(connection: AsyncConnection) -> dict[Kind, int]:
+            return {Kind(kind): count for kind, count in await connection.execute(statement)}
+
+        return await self._db.read("planned", fetch)
+
+    def _are_planned(self, panel: str) -> tuple[ColumnElement[bool], ...]:
+        return actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
 
     async def unsettled(self) -> list[Action]:
         """Every action that is planned, being sent or unresolved, oldest first."""

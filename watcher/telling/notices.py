@@ -4,10 +4,12 @@ A `Watch` remembers which troubles began when, and who was told: a trouble is to
 lasted, again in long intervals, and when it is over.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
+
+from watcher.clocks import Hindsight
 
 
 class Event(StrEnum):
@@ -89,10 +91,10 @@ class Watch:
         self,
         repeat_every: float,
         known: Iterable[Known] = (),
-        past: Callable[[float, float], float] = min,
+        hindsight: Hindsight | None = None,
     ) -> None:
         self._repeat_every = repeat_every
-        self._past = past  # of a time on record and now: when that was
+        self._past = (hindsight or Hindsight()).past
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Trouble], now: float) -> list[Notice]:

@@ -9,17 +9,18 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from watcher.backups import Backups
 from watcher.book import Book
 from watcher.cadence import Prospect
 from watcher.clocks import Clock
-from watcher.config import Hosts, Secret, Shop
+from watcher.config import ActiveConfig
 from watcher.errors import NotFound, RequestError
+from watcher.health import Health
 from watcher.intake import Intake
 from watcher.judge import Judge
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.outlets import Outlets
-from watcher.shops import Desk
 from watcher.station import Station
 from watcher.store import Store
 from watcher.survey import Survey
@@ -28,22 +29,20 @@ from watcher.web.views import order_view
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
+    """What the web needs of the daemon."""
 
     store: Store
     book: Book
     judge: Judge
     intake: Intake
     survey: Survey
+    health: Health
+    backups: Backups
     stations: Mapping[str, Station]
-    desk: Desk
-    shops: Callable[[], tuple[Shop, ...]]
     outlets: Outlets
     metrics: Metrics
+    config: ActiveConfig
     clock: Clock
-    token: Callable[[], Secret | None]
-    hosts: Callable[[], Hosts]
-    not_ready: Callable[[], Awaitable[list[str]]]
 
     def view(self, order: Order) -> OrderView:
         """An order as it is told."""

@@ -16,7 +16,7 @@ from watcher.config import Shop
 from watcher.errors import StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
-from watcher.shops import ACTIONS
+from watcher.shops import ACTIONS, Desk
 from watcher.web.backend import BACKEND, BODY_WITHIN, TooLarge, TooSlow
 from watcher.web.faults import json_answer
 from watcher.web.guard import Respond
@@ -68,8 +68,8 @@ DESCRIPTION: dict[str, Any] = {
 }
 
 
-def drop_in() -> Respond:
-    """The handler."""
+def drop_in(desk: Desk) -> Respond:
+    """Return the handler of all shops' requests."""
     buckets: dict[tuple[str, float], Buckets] = {}
     seats = Seats(AT_ONCE)
 
@@ -78,7 +78,9 @@ def drop_in() -> Respond:
         sent = await _sent(request)
         if sent is None:
             return json_answer(200, {"error": Refusal.REQUEST.text})
-        shop = _shop_of(backend.shops(), sent.get("key", "").strip() or _key_of(request))
+        shop = _shop_of(
+            backend.config.current.shops, sent.get("key", "").strip() or _key_of(request)
+        )
         if shop is None:
             return json_answer(200, {"error": Refusal.KEY.text})
         sent["action"] = sent.get("action", "").strip().lower()
@@ -87,7 +89,7 @@ def drop_in() -> Respond:
         try:
             _check_rate(shop, buckets)
             with seats:
-                answer = await backend.desk.answer(shop, sent)
+                answer = await desk.answer(shop, sent)
         except (TooMany, StoreError):
             backend.metrics.shop_failures.labels(shop.name, action).inc()
             raise

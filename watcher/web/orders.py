@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from watcher.errors import NotFound, RequestError, WatcherError
-from watcher.intake import new_order
 from watcher.model import Action, ActionState, Kind, Order, Origin, Status
+from watcher.tracking import new_order
 from watcher.web.backend import (
     CURSOR,
     FLAG,

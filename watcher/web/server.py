@@ -8,10 +8,11 @@ import msgspec
 from aiohttp import web
 
 from watcher.backups import check_room, scratch
-from watcher.errors import RequestError
+from watcher.errors import RequestError, cant_listen
+from watcher.shops import Desk
 from watcher.web import history, orders, outgoing, state
 from watcher.web.backend import BACKEND, LARGE_BODIES, LARGEST_BODY, Backend, Route, large_bodies
-from watcher.web.door import ARRIVALS, Arrivals
+from watcher.web.door import ARRIVALS, Arrivals, Door, make_runner
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.faults import json_answer, told
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
@@ -44,7 +45,7 @@ def make_server(backend: Backend) -> web.Application:
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
     app.router.add_get("/v1/backup", _backup(Seats(_BACKUPS_AT_ONCE)))
-    shops = drop_in()
+    shops = drop_in(_desk(backend))
     for path in DROP_INS:
         app.router.add_route("*", path, shops)
     app.router.add_get("/metrics", _metrics)
@@ -52,6 +53,34 @@ def make_server(backend: Backend) -> web.Application:
     app.router.add_get("/readyz", _readyz)
     add_pages(app)
     return app
+
+
+def _desk(backend: Backend) -> Desk:
+    return Desk(
+        store=backend.store,
+        book=backend.book,
+        judge=backend.judge,
+        intake=backend.intake,
+        stations=backend.stations,
+        config=backend.config,
+        clock=backend.clock,
+    )
+
+
+async def listen(backend: Backend, address_setting: str) -> web.AppRunner:
+    """Serve the daemon at its address; raise StartError where that can't be.
+
+    `address_setting` is what chooses the address.
+    """
+    config, metrics = backend.config.current, backend.metrics
+    runner = make_runner(make_server(backend), metrics)
+    await runner.setup()
+    try:
+        await Door(runner, config.host, config.port, metrics).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise cant_listen(config.address(), error, address_setting) from None
+    return runner
 
 
 def description() -> dict[str, Any]:
@@ -91,7 +120,7 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    problems = await request.app[BACKEND].not_ready()
+    problems = await request.app[BACKEND].health.problems()
     text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
     return web.Response(status=503 if problems else 200, text=text)
 
@@ -124,5 +153,5 @@ async def _send_backup(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(_CHUNK_WITHIN):
                     await response.write(chunk)
         await response.write_eof()
-    backend.survey.backup_at = backend.clock()
+    backend.backups.note_made(backend.clock())
     return response

@@ -134,7 +134,7 @@ def _needs_none(request: web.Request) -> bool:
 
 
 def _token(request: web.Request) -> str | None:
-    secret = request.app[BACKEND].token()
+    secret = request.app[BACKEND].config.current.token
     return None if secret is None else secret.reveal()
 
 

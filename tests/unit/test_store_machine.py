@@ -7,6 +7,7 @@ crash is a copy of the files taken while the store is open: what a killed proces
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar

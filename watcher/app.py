@@ -18,11 +18,12 @@ from watcher.core import Core
 from watcher.errors import ConfigError, StoreError
 from watcher.health import Health
 from watcher.judge import Judge
+from watcher.mailboxes import Mailboxes
 from watcher.metrics import Metrics
 from watcher.outlets import Outlets
-from watcher.recall import recall
 from watcher.retention import Retention
 from watcher.schedule import Schedule
+from watcher.shared import Shared
 from watcher.shops import ACTIONS
 from watcher.station import Station
 from watcher.stopping import Stop
@@ -133,8 +134,7 @@ class Daemon:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
             log.error("config.refused", problems=problems)
             return
-        self.survey.reload_ok = True
-        self.survey.reload_at = self._clock()
+        self.survey.reload_ok, self.survey.reload_at = True, self._clock()
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
     async def _take_over(self, config: Config) -> None:
@@ -154,17 +154,17 @@ class Daemon:
 
     def _build(self, now: float) -> None:
         store, clock, schedule = self.store, self._clock, self._schedule
-        self.core = core = Core(
+        shared = Shared(
             store=store,
             book=self.book,
             judge=self.judge,
             metrics=self.metrics,
             config=self.config,
             schedule=schedule,
-            stations=self.stations,
-            stop=self._stop,
+            mailboxes=Mailboxes(schedule),
             clock=clock,
         )
+        self.core = core = Core(shared, self.stations, self._stop)
         self.intake = core.intake
         self._backups = Backups(store=store, config=self.config)
         self._retention = Retention(store=store, config=self.config)
@@ -205,17 +205,10 @@ class Daemon:
 
     async def _begin(self, now: float) -> None:
         """Take up what is on record, and schedule the tasks."""
-        unresolved = await self.store.recover()
-        if unresolved:
-            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
         self._know_shops()
-        await recall(self.store, self.judge, now)
-        purge = {"retention": self._retention.run_once, "purge": self._retention.purge}
-        await self.core.fleet.begin(purge)
+        await self.core.begin(now, when_loaded=self._retention.tasks())
         config = self.config.current
         await self.outlets.exchange(await self.outlets.prepare(config.notify, config.events))
-        for name, task in self.core.tasks().items():
-            self._schedule.add(name, task)
         self._schedule.add("survey", self.survey.run_once)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()

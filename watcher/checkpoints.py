@@ -4,11 +4,9 @@ import asyncio
 
 import structlog
 
-from watcher.book import Book
-from watcher.clocks import Clock
 from watcher.errors import StoreError
 from watcher.records.asked import Asked
-from watcher.store import Store
+from watcher.shared import Shared
 
 log = structlog.get_logger()
 
@@ -19,11 +17,9 @@ ASKED_EVERY = 60.0  # and between two times that it is written when orders were 
 class Checkpoints:
     """Saves what orders have taught, and when they were asked about. `loaded`: all are known."""
 
-    def __init__(self, *, store: Store, book: Book, loaded: asyncio.Event, clock: Clock) -> None:
-        self._store = store
-        self._book = book
+    def __init__(self, shared: Shared, loaded: asyncio.Event) -> None:
+        self._store, self._book, self._clock = shared.store, shared.book, shared.clock
         self._loaded = loaded
-        self._clock = clock
         self._saved = 0  # the newest time at which an order was asked about that is on record
 
     async def save_learnt(self, now: float) -> float:

@@ -1,116 +1,49 @@
 """Builds what watches the orders, from below: nothing gets hold of what is built after it."""
 
-from watcher.book import Book
+from collections.abc import Mapping
+
+import structlog
+
 from watcher.checkpoints import Checkpoints
-from watcher.clocks import Clock
-from watcher.config import ActiveConfig
 from watcher.fleet import Fleet
 from watcher.intake import Intake
-from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.locks import PanelLocks
-from watcher.mailboxes import Mailboxes
-from watcher.metrics import Metrics
 from watcher.outcomes import Outcomes
+from watcher.recall import recall
 from watcher.reviews import Reviews
-from watcher.schedule import Schedule, Task
+from watcher.schedule import Task
+from watcher.shared import Shared
 from watcher.station import Station, Workshop
 from watcher.stopping import Stop
-from watcher.store import Store
-from watcher.turns import Turns
+
+log = structlog.get_logger()
 
 
 class Core:
     """All that changes orders, actions and refills."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        book: Book,
-        judge: Judge,
-        metrics: Metrics,
-        config: ActiveConfig,
-        schedule: Schedule,
-        stations: dict[str, Station],
-        stop: Stop,
-        clock: Clock,
-    ) -> None:
-        turns = Turns()
-        self.locks = PanelLocks()
-        self.mailboxes = Mailboxes(schedule)
-        self.ledger = Ledger(
-            store=store,
-            book=book,
-            judge=judge,
-            metrics=metrics,
-            config=config,
-            locks=self.locks,
-            mailboxes=self.mailboxes,
-            schedule=schedule,
-            turns=turns,
-        )
-        self.reviews = Reviews(book=book, ledger=self.ledger, schedule=schedule)
-        self.outcomes = Outcomes(
-            store=store,
-            book=book,
-            judge=judge,
-            metrics=metrics,
-            config=config,
-            locks=self.locks,
-            mailboxes=self.mailboxes,
-            reviews=self.reviews,
-            clock=clock,
-        )
-        self.intake = Intake(
-            store=store,
-            book=book,
-            judge=judge,
-            config=config,
-            locks=self.locks,
-            ledger=self.ledger,
-            reviews=self.reviews,
-            outcomes=self.outcomes,
-            mailboxes=self.mailboxes,
-            clock=clock,
-        )
+    def __init__(self, shared: Shared, stations: dict[str, Station], stop: Stop) -> None:
+        self._shared = shared
+        self.locks, self.mailboxes = shared.locks, shared.mailboxes
+        self.ledger = Ledger(shared)
+        self.reviews = Reviews(shared, self.ledger)
+        self.outcomes = Outcomes(shared, self.reviews)
+        self.intake = Intake(shared, self.ledger, self.reviews, self.outcomes)
         workshop = Workshop(
-            store=store,
-            book=book,
-            judge=judge,
-            ledger=self.ledger,
-            reviews=self.reviews,
-            outcomes=self.outcomes,
-            mailboxes=self.mailboxes,
-            metrics=metrics,
-            schedule=schedule,
-            clock=clock,
-            turns=turns,
+            shared=shared, ledger=self.ledger, reviews=self.reviews, outcomes=self.outcomes
         )
-        self.fleet = Fleet(
-            store=store,
-            book=book,
-            judge=judge,
-            config=config,
-            locks=self.locks,
-            mailboxes=self.mailboxes,
-            reviews=self.reviews,
-            metrics=metrics,
-            schedule=schedule,
-            workshop=workshop,
-            clock=clock,
-            stations=stations,
-            stop=stop,
-        )
-        self.checkpoints = Checkpoints(
-            store=store, book=book, loaded=self.fleet.loaded, clock=clock
-        )
+        self.fleet = Fleet(shared, self.reviews, workshop, stations, stop)
+        self.checkpoints = Checkpoints(shared, self.fleet.loaded)
 
-    def tasks(self) -> dict[str, Task]:
-        """Return the tasks to schedule that are not one panel's, by name."""
-        return {
-            "look": self.reviews.look,
-            "outcomes": self.outcomes.run_once,
-            "learnt": self.checkpoints.save_learnt,
-            "asked": self.checkpoints.save_asked,
-        }
+    async def begin(self, now: float, when_loaded: Mapping[str, Task]) -> None:
+        """Take up what is on record, and schedule the tasks; some only when all is loaded."""
+        shared = self._shared
+        unresolved = await shared.store.recover()
+        if unresolved:
+            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+        await recall(shared.store, shared.judge, now)
+        await self.fleet.begin(when_loaded)
+        shared.schedule.add("look", self.reviews.look)
+        shared.schedule.add("outcomes", self.outcomes.run_once)
+        shared.schedule.add("learnt", self.checkpoints.save_learnt)
+        shared.schedule.add("asked", self.checkpoints.save_asked)

@@ -8,21 +8,16 @@ import structlog
 
 from watcher.book import Book
 from watcher.cadence import Learnt
-from watcher.clocks import Clock
-from watcher.config import ActiveConfig, Config, PanelConfig
+from watcher.config import Config, PanelConfig
 from watcher.errors import StoreCorrupt
-from watcher.judge import Judge
 from watcher.loading import Loading
-from watcher.locks import PanelLocks
-from watcher.mailboxes import Mailboxes
-from watcher.metrics import Metrics
 from watcher.model import Refill
 from watcher.panels.health import HealthState
 from watcher.reviews import Reviews
-from watcher.schedule import Schedule, Task
+from watcher.schedule import Task
+from watcher.shared import Shared
 from watcher.station import Station, Workshop
 from watcher.stopping import Stop
-from watcher.store import Store
 
 log = structlog.get_logger()
 
@@ -40,34 +35,20 @@ class Fleet:
 
     def __init__(
         self,
-        *,
-        store: Store,
-        book: Book,
-        judge: Judge,
-        config: ActiveConfig,
-        locks: PanelLocks,
-        mailboxes: Mailboxes,
+        shared: Shared,
         reviews: Reviews,
-        metrics: Metrics,
-        schedule: Schedule,
         workshop: Workshop,
-        clock: Clock,
         stations: dict[str, Station],
         stop: Stop,
     ) -> None:
+        self._store, self._book, self._judge = shared.store, shared.book, shared.judge
+        self._config, self._locks = shared.config, shared.locks
+        self._mailboxes, self._metrics = shared.mailboxes, shared.metrics
+        self._schedule, self._clock = shared.schedule, shared.clock
         self.stations = stations
         self.loaded = asyncio.Event()  # the book has every order that it should have
-        self._store = store
-        self._book = book
-        self._judge = judge
-        self._config = config
-        self._locks = locks
-        self._mailboxes = mailboxes
         self._reviews = reviews
-        self._metrics = metrics
-        self._schedule = schedule
         self._workshop = workshop
-        self._clock = clock
         self._stop = stop
         self._exchanging = asyncio.Lock()
         self._when_loaded: Mapping[str, Task] = {}

@@ -9,15 +9,9 @@ from contextlib import suppress
 
 import msgspec
 
-from watcher.book import Book
-from watcher.clocks import Clock
-from watcher.config import ActiveConfig
 from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
-from watcher.judge import Judge
 from watcher.ledger import Ledger
 from watcher.lifecycle import count
-from watcher.locks import PanelLocks
-from watcher.mailboxes import Mailboxes
 from watcher.model import (
     FINAL,
     Action,
@@ -31,7 +25,8 @@ from watcher.outcomes import Outcomes
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add, check_parameters
 from watcher.reviews import Reviews
-from watcher.store import Store, archive_name
+from watcher.shared import Shared
+from watcher.store import archive_name
 
 _MOST_TOLD = 10  # problems of one order
 WITHDRAWN = "withdrawn by hand"
@@ -42,29 +37,14 @@ class Intake:
     """Checks and carries out commands; what is refused raises a RequestError."""
 
     def __init__(
-        self,
-        *,
-        store: Store,
-        book: Book,
-        judge: Judge,
-        config: ActiveConfig,
-        locks: PanelLocks,
-        ledger: Ledger,
-        reviews: Reviews,
-        outcomes: Outcomes,
-        mailboxes: Mailboxes,
-        clock: Clock,
+        self, shared: Shared, ledger: Ledger, reviews: Reviews, outcomes: Outcomes
     ) -> None:
-        self._store = store
-        self._book = book
-        self._judge = judge
-        self._config = config
-        self._locks = locks
+        self._store, self._book, self._judge = shared.store, shared.book, shared.judge
+        self._config, self._locks = shared.config, shared.locks
+        self._mailboxes, self._clock = shared.mailboxes, shared.clock
         self._ledger = ledger
         self._reviews = reviews
         self._outcomes = outcomes
-        self._mailboxes = mailboxes
-        self._clock = clock
 
     async def track(self, orders: Sequence[Order]) -> list[Order]:
         """Watch orders that were submitted elsewhere; returns those not known before."""

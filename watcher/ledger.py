@@ -11,19 +11,12 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from watcher.book import Book
 from watcher.cadence import MIN_GAP
-from watcher.config import ActiveConfig
 from watcher.errors import LifecycleError, StoreRefused, WatcherError
-from watcher.judge import Judge, Verdict
+from watcher.judge import Verdict
 from watcher.lifecycle import guard_ends_at
-from watcher.locks import PanelLocks
-from watcher.mailboxes import Mailboxes
-from watcher.metrics import Metrics
 from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
-from watcher.schedule import Schedule
-from watcher.store import Store
-from watcher.turns import Turns
+from watcher.shared import Shared
 
 log = structlog.get_logger()
 
@@ -31,28 +24,11 @@ log = structlog.get_logger()
 class Ledger:
     """Keeps transitions and the rules' decisions on them."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        book: Book,
-        judge: Judge,
-        metrics: Metrics,
-        config: ActiveConfig,
-        locks: PanelLocks,
-        mailboxes: Mailboxes,
-        schedule: Schedule,
-        turns: Turns,
-    ) -> None:
-        self._store = store
-        self._book = book
-        self._judge = judge
-        self._metrics = metrics
-        self._config = config
-        self._locks = locks
-        self._mailboxes = mailboxes
-        self._schedule = schedule
-        self._turns = turns
+    def __init__(self, shared: Shared) -> None:
+        self._store, self._book, self._judge = shared.store, shared.book, shared.judge
+        self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
+        self._mailboxes, self._schedule = shared.mailboxes, shared.schedule
+        self._turns = shared.turns
         self._recorded = asyncio.Event()
 
     @asynccontextmanager

@@ -11,20 +11,14 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from watcher.book import Book
 from watcher.cadence import MIN_GAP
-from watcher.clocks import Clock
-from watcher.config import ActiveConfig
 from watcher.errors import LifecycleError, StoreError
-from watcher.judge import Judge
 from watcher.lifecycle import is_running
-from watcher.locks import PanelLocks
-from watcher.mailboxes import Mailboxes
-from watcher.metrics import Metrics
 from watcher.model import Action, ActionState, Kind, Outcome, Refill
 from watcher.panels.protocol import is_refill_disabled
 from watcher.reviews import Reviews
-from watcher.store import Settled, Store
+from watcher.shared import Shared
+from watcher.store import Settled
 
 log = structlog.get_logger()
 
@@ -32,28 +26,11 @@ log = structlog.get_logger()
 class Outcomes:
     """Writes outcomes and what follows from them; wakes whoever waits for one."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        book: Book,
-        judge: Judge,
-        metrics: Metrics,
-        config: ActiveConfig,
-        locks: PanelLocks,
-        mailboxes: Mailboxes,
-        reviews: Reviews,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._book = book
-        self._judge = judge
-        self._metrics = metrics
-        self._config = config
-        self._locks = locks
-        self._mailboxes = mailboxes
+    def __init__(self, shared: Shared, reviews: Reviews) -> None:
+        self._store, self._book, self._judge = shared.store, shared.book, shared.judge
+        self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
+        self._mailboxes, self._clock = shared.mailboxes, shared.clock
         self._reviews = reviews
-        self._clock = clock
         self._waiting: list[Outcome] = []
         self._awaited: defaultdict[int, set[asyncio.Future[Action]]] = defaultdict(set)
 

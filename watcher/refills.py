@@ -1,4 +1,4 @@
-"""Follows one panel's refill tasks until they are final, in batches where the panel can.
+"""Follows one panel's refills until they are final, in batches where the panel can.
 
 1. Give up the tasks of which the panel has told nothing for too long.
 2. Ask for those that are due, and fill the request up with the next ones.
@@ -151,14 +151,9 @@ class RefillWatcher:
         return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
 
     def _lost(self, refill: Refill, now: float) -> None:
-        at_level = log.warning if self._limit else log.info
-        at_level(
-            "refill.given_up",
-            panel=refill.panel,
-            order=refill.order,
-            refill=refill.id,
-            cause=refill.status_text if self._limit else "the panel does not tell of refills",
-        )
+        cause = refill.status_text if self._limit else "the panel does not tell of refills"
+        where = {"panel": refill.panel, "order": refill.order, "refill": refill.id}
+        (log.warning if self._limit else log.info)("refill.given_up", **where, cause=cause)
         self._enter(refill, now)
 
     # --- asking ---
@@ -297,10 +292,5 @@ class RefillWatcher:
 def _tell(refill: Refill) -> None:
     log.info("refill.changed", panel=refill.panel, order=refill.order, status=refill.status)
     if refill.status is RefillStatus.NOT_FOUND:
-        log.warning(
-            "refill.not_found",
-            panel=refill.panel,
-            order=refill.order,
-            refill=refill.id,
-            cause=refill.status_text,
-        )
+        where = {"panel": refill.panel, "order": refill.order, "refill": refill.id}
+        log.warning("refill.not_found", **where, cause=refill.status_text)

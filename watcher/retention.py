@@ -19,6 +19,7 @@ import structlog
 
 from watcher.config import ActiveConfig
 from watcher.errors import StoreError, WatcherError
+from watcher.schedule import Task
 from watcher.store import Retired, Store, archive_name, beside, sync
 
 log = structlog.get_logger()
@@ -46,6 +47,10 @@ class Retention:
         self._portion = 100
         self._problem: str | None = None
         self._purges = 0
+
+    def tasks(self) -> dict[str, Task]:
+        """Return the tasks to schedule, by name."""
+        return {"retention": self.run_once, "purge": self.purge}
 
     async def run_once(self, now: float) -> float:
         """Archive what is old enough; returns when to come again."""

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 
-from watcher.book import Book
 from watcher.ledger import Ledger
 from watcher.lifecycle import close
 from watcher.model import Order, Transition
-from watcher.schedule import Schedule
+from watcher.shared import Shared
 
 log = structlog.get_logger()
 
@@ -21,10 +20,9 @@ _RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be
 class Reviews:
     """Reviews orders: rules decide on them anew, and guards that are over end."""
 
-    def __init__(self, *, book: Book, ledger: Ledger, schedule: Schedule) -> None:
-        self._book = book
+    def __init__(self, shared: Shared, ledger: Ledger) -> None:
+        self._book, self._schedule = shared.book, shared.schedule
         self._ledger = ledger
-        self._schedule = schedule
 
     def look_soon(self, panel: str, order_id: str, now: float) -> None:
         """Review the order soon: what the rules waited for at the order is over."""

@@ -8,12 +8,9 @@ import msgspec
 from watcher.actions import ActionWorker
 from watcher.book import Book
 from watcher.cadence import Agenda
-from watcher.clocks import Clock
 from watcher.config import PanelConfig
-from watcher.judge import Judge
 from watcher.ledger import Ledger
-from watcher.mailboxes import Mailboxes
-from watcher.metrics import REQUESTS, Metrics
+from watcher.metrics import REQUESTS
 from watcher.model import Kind
 from watcher.outcomes import Outcomes
 from watcher.panels.breaker import Breaker
@@ -28,8 +25,7 @@ from watcher.records import Records
 from watcher.refills import RefillWatcher
 from watcher.reviews import Reviews
 from watcher.schedule import Schedule, Task
-from watcher.store import Store
-from watcher.turns import Turns
+from watcher.shared import Shared
 from watcher.upkeep import Upkeep
 
 
@@ -100,17 +96,10 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """Builds stations, from what all of them share."""
 
-    store: Store
-    book: Book
-    judge: Judge
+    shared: Shared
     ledger: Ledger
     reviews: Reviews
     outcomes: Outcomes
-    mailboxes: Mailboxes
-    metrics: Metrics
-    schedule: Schedule
-    clock: Clock
-    turns: Turns
 
     async def build(self, panel: PanelConfig) -> Station:
         """Return a station that is ready to work; nothing is asked of the panel yet."""
@@ -119,54 +108,54 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
         station = Station(
             config=panel,
             line=line,
-            book=self.book,
-            schedule=self.schedule,
+            book=self.shared.book,
+            schedule=self.shared.schedule,
             poller=Poller(
                 line=line,
-                book=self.book,
+                book=self.shared.book,
                 ledger=self.ledger,
-                metrics=self.metrics,
-                turns=self.turns,
-                schedule=self.schedule,
+                metrics=self.shared.metrics,
+                turns=self.shared.turns,
+                schedule=self.shared.schedule,
             ),
             worker=ActionWorker(
                 line=line,
-                store=self.store,
+                store=self.shared.store,
                 outcomes=self.outcomes,
-                mailboxes=self.mailboxes,
+                mailboxes=self.shared.mailboxes,
             ),
             refills=RefillWatcher(
                 line=line,
-                store=self.store,
-                book=self.book,
-                judge=self.judge,
+                store=self.shared.store,
+                book=self.shared.book,
+                judge=self.shared.judge,
                 reviews=self.reviews,
-                mailboxes=self.mailboxes,
+                mailboxes=self.shared.mailboxes,
                 gives_up_after=settings.refill_gives_up_after,
             ),
             upkeep=Upkeep(
                 line=line,
-                store=self.store,
-                book=self.book,
-                judge=self.judge,
+                store=self.shared.store,
+                book=self.shared.book,
+                judge=self.shared.judge,
                 reviews=self.reviews,
                 balance_every=settings.balance_every,
                 services_every=settings.services_every,
             ),
         )
-        line.on_probe = partial(self.schedule.wake, f"probe:{panel.name}")
+        line.on_probe = partial(self.shared.schedule.wake, f"probe:{panel.name}")
         line.on_recovered = station.recovered
         return station
 
     async def _line(self, panel: PanelConfig) -> Line:
         name, settings = panel.name, panel.settings
         unread = UnreadValues(
-            name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
+            name, lambda action, field: self.shared.metrics.unread.labels(name, action, field).inc()
         )
 
         def note_unread(action: str, field: str, value: str) -> None:
             unread.note(action, field, value)
-            line.health.unread(action, field, value, self.clock())
+            line.health.unread(action, field, value, self.shared.clock())
 
         client = PanelClient(
             name=name,
@@ -175,20 +164,22 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             dialect=panel.request,
             profile=panel.profile,
             timeout=settings.timeout,
-            on_request=lambda action, seconds, reason: self.metrics.count_request(
+            on_request=lambda action, seconds, reason: self.shared.metrics.count_request(
                 name, action, seconds, reason
             ),
             on_unread=note_unread,
-            turns=self.turns,
+            turns=self.shared.turns,
         )
         await client.open()
         requests = [request for request in REQUESTS if client.limit(request)]
-        self.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
+        self.shared.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
         most = settings.requests_per_minute
-        remembered = await self.store.rate(name)
-        start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
+        remembered = await self.shared.store.rate(name)
+        start = start_of(
+            most, stated=panel.states_rate, remembered=remembered, now=self.shared.clock()
+        )
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        line = Line(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        line = Line(name, client, Pace(Rate(most, start)), breaker, self.shared.clock)
         return line
 
 

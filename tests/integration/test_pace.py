@@ -160,7 +160,7 @@ async def test_what_waits_to_come_on_record_holds_no_place_but_has_a_bound(tmp_p
         assert len(house.panel.journal.sent("status")) == 600
 
 
-@pytest.mark.parametrize(("batch", "limit", "most"), [(10, 200, 11), (80, 200, 2), (100, 50, 1)])
+@pytest.mark.parametrize(("batch", "limit", "most"), [(10, 200, 12), (80, 200, 2), (100, 50, 1)])
 async def test_few_orders_come_on_record_at_once_but_many_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, limit: int, most: int
 ):

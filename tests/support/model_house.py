@@ -75,7 +75,7 @@ class _Workshop(Workshop, frozen=True, kw_only=True):
         )
         most = panel.settings.requests_per_minute
         pace, breaker = Pace(Rate(most, Learnt(rate=most))), Breaker(Random(1).random)
-        return Line(panel.name, client, pace, breaker, self.clock)
+        return Line(panel.name, client, pace, breaker, self.shared.clock)
 
 
 class ModelDaemon(Daemon):

@@ -164,7 +164,7 @@ class ActionWorker:
             self._keyless.discard(number)
 
     def _ask_one_by_one(self, kind: Kind) -> None:
-        """Answers of this panel to batches of the kind do not tell what became of each."""
+        """Send one by one: answers to batches of the kind don't tell what became of each."""
         until = self._line.clock() + _ONE_BY_ONE_FOR
         if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
             log.warning("actions.one_by_one", panel=self._line.name, kind=kind.value)
@@ -182,13 +182,13 @@ class ActionWorker:
         return {_key(action): await self._line.client.add(action.params or {})}
 
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
-        """Nothing was done: each waits for its pause, and is sent again."""
+        """Plan each again, after a pause: nothing was done."""
         for action in actions:
             self._patience.learnt_nothing(action.id, self._line.clock())
         return [_planned_again(action, error) for action in actions]
 
     def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
-        """Whether a bad key is not yet known to be these actions' own fault.
+        """Return whether a bad key is not yet known to be these actions' own fault.
 
         A read that follows tells; where it is answered, the actions are sent once more.
         """
@@ -199,7 +199,7 @@ class ActionWorker:
         return False
 
     def _refused(self, actions: Sequence[Action], error: Refused | Unsendable) -> list[Outcome]:
-        """A refusal of the whole request, or one that can't be sent: proof of nothing done."""
+        """Reject a single action; plan those of a batch again, each alone. Nothing was done."""
         if len(actions) == 1:
             return [_outcome(actions[0], ActionState.REJECTED, str(error))]
         self._alone.update(action.id for action in actions)
@@ -216,7 +216,7 @@ def _is_unmatched(row: Verdict | None) -> bool:
 
 
 def _read(action: Action, row: Verdict | None) -> Outcome:
-    """Only a refusal in the panel's words is a rejection; what is left out is not."""
+    """Return the outcome of one row. Only a refusal in the panel's words is a rejection."""
     if row is None:
         return _outcome(action, ActionState.UNRESOLVED, NOT_NAMED)
     if isinstance(row, Unclear):

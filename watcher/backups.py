@@ -1,4 +1,4 @@
-"""Copies of the database, made by themselves, each checked before it counts as one."""
+"""Makes copies of the database when they are due, and checks each."""
 
 import asyncio
 import re
@@ -75,7 +75,7 @@ def check_room(directory: Path, size: int) -> None:
 
 
 def scratch(database: Path) -> tempfile.TemporaryDirectory[str]:
-    """A directory beside the database for a copy that is on its way to somebody."""
+    """Return a directory beside the database for a copy that is being downloaded."""
     return tempfile.TemporaryDirectory(prefix=_scratch_prefix(database), dir=database.parent)
 
 
@@ -86,7 +86,7 @@ def clear_scratch(database: Path) -> None:
 
 
 def newest_good(directory: Path) -> Path | None:
-    """The newest backup that is whole. Reads all of it."""
+    """Return the newest backup that is whole. Reads all of it."""
     for path in reversed(_found(directory)):
         try:
             check_database(path)
@@ -97,7 +97,7 @@ def newest_good(directory: Path) -> Path | None:
 
 
 def way_out(database: Path, directory: Path, config: Path) -> str:
-    """What to do about a damaged database."""
+    """Return what to do about a damaged database."""
     kept = "The file stays as it is."
     backup = newest_good(directory)
     if backup is None:
@@ -111,7 +111,7 @@ def _scratch_prefix(database: Path) -> str:
 
 
 def _found(directory: Path) -> list[Path]:
-    """The backups, oldest first; other files are not ours."""
+    """Return the backups, oldest first, without other files."""
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
@@ -126,7 +126,7 @@ def _made_at(backup: Path) -> datetime:
 
 
 def _last_made(directory: Path, now: float) -> float | None:
-    """A file from the future (the clock was wrong) must not put the next one off."""
+    """Return when the last was made. One from the future (a wrong clock) does not count."""
     times = (_made_at(backup).timestamp() for backup in _found(directory))
     return max((at for at in times if at <= now), default=None)
 

@@ -1,4 +1,4 @@
-"""What people and programs ask of the daemon: track, submit, refill, cancel, withdraw, resolve.
+"""Commands of people and programs: track, submit, refill, cancel, withdraw, resolve.
 
 Everything is checked here; what is refused raises a RequestError that says why.
 """
@@ -60,7 +60,7 @@ class Intake:
         return tracked
 
     async def name_services(self, orders: Sequence[Order]) -> int:
-        """Take over the services of known orders that have none; how many these are.
+        """Set the services of known orders that have none; return how many these are.
 
         A service that is known does not change.
         """
@@ -75,7 +75,7 @@ class Intake:
         return len(named)
 
     async def set_service(self, panel: str, order_id: str, service: str) -> Order:
-        """Take over the order's service, where it is not known."""
+        """Set the order's service, where it is not known; return the order."""
         order = await self.order(panel, order_id)
         if order.service is not None and order.service != service:
             raise Conflict(f"order {order_id} is of service {order.service}: that does not change")
@@ -88,7 +88,7 @@ class Intake:
         return await self.order(panel, order_id)
 
     async def untrack(self, panel: str, order_id: str) -> Order:
-        """Forget the order; as it was. What was sent for it stays on record."""
+        """Forget the order; return it as it was. What was sent for it stays on record."""
         order = await self.order(panel, order_id)
         async with self._locks.hold([panel]):
             if self._book.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
@@ -101,7 +101,7 @@ class Intake:
         return order
 
     def check_panel(self, panel: str) -> Profile:
-        """The panel's profile; NotFound where none of that name is configured."""
+        """Return the panel's profile; raise NotFound where no panel has that name."""
         found = self._config.panel(panel)
         if found is None:
             raise no_such("panel", panel, self._config.current.panels)
@@ -151,7 +151,7 @@ class Intake:
         return await self._outcomes.withdraw(action, why)
 
     async def take_back(self, action_id: int) -> Action:
-        """Withdraw an action by hand; Conflict where it is not planned any more."""
+        """Withdraw an action by hand; raise Conflict where it is not planned any more."""
         planned = await self._store.action(action_id)
         if planned is None:
             raise NotFound(f"there is no action {action_id}")
@@ -169,7 +169,7 @@ class Intake:
     async def act_on(
         self, kind: Kind, orders: Sequence[Order], reason: str
     ) -> list[Action | RequestError]:
-        """Plan a refill or a cancel of each, to be sent together; or why that can't be."""
+        """Plan a refill or a cancel of each, to be sent together; return each or its refusal."""
         results: list[Action | RequestError] = []
         try:
             for order in orders:
@@ -192,7 +192,7 @@ class Intake:
         return ActionPlan(kind=kind, panel=panel, order=order_id, reason=reason)
 
     async def order(self, panel: str, order_id: str) -> Order:
-        """The order as it is now; NotFound where it is not tracked."""
+        """Return the order as it is now; raise NotFound where it is not tracked."""
         self.check_panel(panel)
         order = await self._store.order(panel, order_id)  # the book may not have its link
         if order is None:
@@ -200,7 +200,7 @@ class Intake:
         return order
 
     async def look(self, panel: str, ids: Collection[str], seconds: float) -> None:
-        """Have orders checked at once that never were; back when all are, or after `seconds`."""
+        """Have orders checked at once that never were; return then, or after `seconds`."""
         now, unseen = self._clock(), self._unseen(panel, ids)
         if not unseen:
             return
@@ -213,12 +213,12 @@ class Intake:
                     await self._ledger.next_record()
 
     def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
-        """Those of which the panel has never said anything."""
+        """Return the ids of which the panel has never told anything."""
         entries = [(order_id, self._book.entry(panel, order_id)) for order_id in ids]
         return [order_id for order_id, e in entries if e and e.is_new and e.order.problem is None]
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
-        """Take over the link's current count, measured elsewhere; rules look at it at once."""
+        """Record the link's current count, measured elsewhere; rules look at it at once."""
         order = await self.order(panel, order_id)
         if order.phase is Phase.CLOSED:
             raise Conflict(f"order {order_id} is closed: nothing watches its count")
@@ -235,7 +235,7 @@ class Intake:
     async def resolve(
         self, action_id: int, state: ActionState, result: str | None
     ) -> tuple[Action, Order | None]:
-        """A person has looked at the panel and says what became of an unresolved action."""
+        """Record what a person found to have become of an unresolved action."""
         unresolved = await self._store.action(action_id)
         if unresolved is None:
             raise NotFound(f"there is no action {action_id}")
@@ -271,7 +271,7 @@ class Intake:
         return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
 
     def _lacks(self, order: Order) -> bool:
-        """Whether the order may be without a service; of closed ones the database knows."""
+        """Return whether the order may have no service; of closed ones the database knows."""
         known = self._book.order(order.panel, order.id)
         return known is None or known.service is None
 

@@ -36,7 +36,7 @@ Row = RefillObservation | RowError | None  # None: the answer says nothing of th
 
 
 class RefillWatcher:
-    """The refill tasks of one panel that are not final.
+    """Follows the refill tasks of one panel that are not final.
 
     Each is in the heap, with the time when something is to be done about it, or under way.
     """
@@ -72,7 +72,7 @@ class RefillWatcher:
 
     @property
     def _limit(self) -> int:
-        """How many tasks one request may ask about; 0 where the panel does not tell of any."""
+        """How many tasks one request may ask about; 0 where the panel can't be asked."""
         return self._line.client.limit("refill_status")
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
@@ -123,7 +123,7 @@ class RefillWatcher:
                 yield self._refills[refill_id]
 
     def _look_again(self, refill: Refill, now: float) -> None:
-        """Look whether to give the task up when that may be so, if it may."""
+        """Plan when to look whether to give the task up, if that may be at all."""
         lost_at = self._lost_at(refill, now)
         if lost_at is None or refill.id in self._ending:
             return
@@ -132,8 +132,9 @@ class RefillWatcher:
         heapq.heappush(self._ends, (at, refill.id))
 
     def _is_lost(self, refill: Refill, now: float) -> bool:
-        """Whether to give it up: not before it was asked about in this run, not while the panel
-        does not answer, and not before it was asked about after that.
+        """Return whether to give it up: it was asked about in this run, and the panel answers.
+
+        After a panel has not answered, the task is asked about once more first.
         """
         at = self._lost_at(refill, now)
         if at is None or at > now:
@@ -143,7 +144,7 @@ class RefillWatcher:
         return refill.id in self._missed and self._is_answering(now)
 
     def _is_answering(self, now: float) -> bool:
-        """Whether the panel answers other calls, so that its silence is about the task."""
+        """Return whether the panel answers other calls: then its silence is about the task."""
         is_closed = self._line.breaker.state is BreakerState.CLOSED
         return is_closed or now - self._line.last_success < _ANSWERED_WITHIN
 
@@ -159,7 +160,7 @@ class RefillWatcher:
     # --- asking ---
 
     def _take(self, limit: int, now: float) -> list[str]:
-        """The next tasks, due or not: a request costs the same however full it is.
+        """Take the next tasks, due or not: a request costs the same however full it is.
 
         Not those that were asked about just now, or that no answer told of.
         """
@@ -201,7 +202,7 @@ class RefillWatcher:
                     self._wait(self._refills[refill_id], again_at, now)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
-        """What the panel's answer says of each task; nothing where it gave none."""
+        """Return what the panel's answer says of each task; nothing where it gave none."""
         try:
             found = await self._line.ask(REFILL_STATUS, self._line.client.refill_statuses(ids))
         except (BadKey, RateLimited, NotSent):
@@ -236,7 +237,7 @@ class RefillWatcher:
                 yield refill_id, after
 
     def _answered(self, refill: Refill, row: Row, now: float) -> None:
-        """Take over what is on record, and say when to ask again."""
+        """Take over what is on record, and plan when to ask again."""
         before = self._refills[refill.id]
         if refill.status is not before.status:
             _tell(refill)
@@ -268,7 +269,7 @@ class RefillWatcher:
         self._look_again(refill, now)
 
     def _enter(self, refill: Refill, now: float) -> None:
-        """The task is so, which is on record."""
+        """Take over the task as it is on record; forget one that is final."""
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):

@@ -81,7 +81,7 @@ class Retention:
         return now + PURGE_EVERY
 
     async def _archive(self, now: float) -> tuple[int, bool]:
-        """How many orders were archived, and whether there are more."""
+        """Return how many orders were archived, and whether there are more."""
         settings = self._config.current.daemon
         before = now - settings.retain_for
         keys = await self._store.closed_before(
@@ -119,7 +119,7 @@ class Retention:
         return removed
 
     def _pace(self, orders: int, seconds: float) -> None:
-        """The next portion is the one that would have taken as long as it should."""
+        """Make the next portion as large as what would have taken AIM seconds."""
         fitting = int(orders * AIM / max(seconds, 0.001))
         self._portion = max(SMALLEST, min(LARGEST, 2 * self._portion, fitting))
 
@@ -140,7 +140,7 @@ def _begin(partial: Path) -> None:
 
 
 def _append(partial: Path, portion: Sequence[Retired]) -> None:
-    """One order a line. Gzip files can be put end to end."""
+    """Append one order a line. Gzip files can be put end to end."""
     with gzip.open(partial, "ab") as archive:
         for order in portion:
             archive.write(_encode(order.record) + b"\n")

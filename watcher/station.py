@@ -79,7 +79,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True):
         self._ask_all()
 
     def recovered(self) -> None:
-        """The panel no longer refuses everything: ask about every order that waits for that."""
+        """Ask about every order that waits: the panel no longer refuses everything."""
         self._ask_all()
 
     def _ask_all(self) -> None:

@@ -1,4 +1,4 @@
-"""A panel's balance and price list, each read on its own interval, and what shows how it is."""
+"""Reads one panel's balance and price list, each on its interval; probes a panel in doubt."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -114,19 +114,19 @@ class Upkeep:
             await self._line.ask(STATUS, asked, order=order, was_known=was_known)
 
     def _some_order(self, now: float) -> str | None:
-        """An order that is checked soon, another one each time."""
+        """Return an order that is checked soon, another one each time."""
         soon = self._book.upcoming(self._line.name, _ORDERS_TRIED, now)
         return soon[self._probed % len(soon)][0] if soon else None
 
     def _any_call(self, *, has_orders: bool) -> str | None:
-        """The cheapest call that the panel can be asked."""
+        """Return the cheapest call that the panel supports."""
         limit = self._line.client.limit
         if limit(BALANCE):
             return BALANCE
         return STATUS if has_orders else SERVICES if limit(SERVICES) else None
 
     async def rate(self, now: float) -> float | None:
-        """Remember how fast the panel may be asked."""
+        """Save how fast the panel may be asked; returns when to come again."""
         learnt = self._line.pace.rate.learnt
         if learnt != self._remembered:
             await self._store.save_rate(self._line.name, learnt, now=now)
@@ -160,7 +160,7 @@ class Upkeep:
         await self._review(now, changed and self._judge.wants_balances())
 
     async def _know(self, name: str) -> None:
-        """The rules go by what is on record: a changed flag forgets an earlier refusal."""
+        """Give the rules the price list on record: a changed flag forgets an earlier refusal."""
         services = await self._store.services(name)
         self._judge.forget_services(name)  # without an await between: rules must not see a gap
         for stored in services:
@@ -182,7 +182,7 @@ class Upkeep:
         await self._review(now, (is_first or bool(changes)) and self._judge.wants_services())
 
     async def _review(self, now: float, is_wanted: bool) -> None:
-        """Let the rules look at every order; where that fails, with the next reading."""
+        """Have every order reviewed; where that fails, with the next reading."""
         self._to_review |= is_wanted
         if not self._to_review:
             return
@@ -195,7 +195,7 @@ class Upkeep:
 
 
 class _Interval:
-    """How often one call is made: every `every` seconds, later after failures."""
+    """Times one call: every `every` seconds, later after failures."""
 
     def __init__(self, every: float, again: float) -> None:
         self._every = every
@@ -204,7 +204,7 @@ class _Interval:
         self._patience: Patience[None] = Patience((first, max(first, min(every, _LONGEST_AGAIN))))
 
     def paused_until(self, now: float) -> float | None:
-        """Until when not to ask again, because the last time told nothing."""
+        """Return until when not to ask again, because the last time told nothing."""
         until = self._patience.until(None, now)
         return until if until > now else None
 

@@ -89,7 +89,7 @@ class ActionWorker:
         if not self._is_counted:
             self._pending = Counter(await self._store.count_planned(self._line.name))
             self._is_counted = True
-            if not self._pending:  # also of those that were withdrawn
+            if not self._pending and self._outcomes.is_settled:  # also of what was withdrawn
                 self._forget(*self._alone, *self._keyless)
                 self._patience.forget_all()
         return self._pending.total() > 0

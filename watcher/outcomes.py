@@ -34,6 +34,11 @@ class Outcomes:
         self._waiting: list[Outcome] = []
         self._awaited: defaultdict[int, set[asyncio.Future[Action]]] = defaultdict(set)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no outcome waits to be recorded."""
+        return not self._waiting
+
     async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
         """Record these outcomes, and those that wait. Raises StoreError; then all wait."""
         self._waiting.extend(learnt)

@@ -180,6 +180,8 @@ def usual(form: dict[str, str]) -> Any:
 class Log:
     """The intent log of this test: it lets all be sent, and keeps what came of it."""
 
+    is_settled = True
+
     def __init__(self) -> None:
         self.claimable: list[Action] = []
         self.outcomes: list[Outcome] = []

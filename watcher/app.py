@@ -1,4 +1,4 @@
-"""The only place that builds objects: start, reload, drain."""
+"""Builds the daemon, starts it, reloads its configuration and drains it."""
 
 import asyncio
 import os
@@ -10,21 +10,20 @@ import structlog
 from aiohttp import web
 
 from watcher import logs
-from watcher.common.round_robin import RoundRobin
-from watcher.config import ActiveConfig, Config
+from watcher.common.clock import Clock
+from watcher.config import ActiveConfig, Config, check_reloadable
 from watcher.daemon.backups import Backups, clear_scratch
-from watcher.daemon.commands import OrderCommands
+from watcher.daemon.core import Core
 from watcher.daemon.health import DaemonHealth
-from watcher.daemon.outcomes import OutcomeWriter
-from watcher.daemon.panel_registry import PanelRegistry
-from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
-from watcher.daemon.recall import recall
-from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.mailboxes import Mailboxes
+from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.retention import Retention
-from watcher.daemon.scheduler import Scheduler, kind_of
+from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.shared import Shared
 from watcher.daemon.status import DaemonStatus
+from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
-from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
+from watcher.errors import ConfigError, StoreError
 from watcher.events.feed import EventFeed
 from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
@@ -32,11 +31,10 @@ from watcher.notify.worker import NotifyWorker
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
-from watcher.shop_api import ACTIONS, ShopHandlers
-from watcher.store import Settled, Store
-from watcher.web.connection_limit import ConnectionLimit, make_runner
+from watcher.shop_api import ACTIONS
+from watcher.store import Store
 from watcher.web.context import WebContext
-from watcher.web.server import make_server
+from watcher.web.server import listen
 
 log = structlog.get_logger()
 
@@ -44,57 +42,49 @@ CLOSE_WITHIN = 5.0  # seconds beyond `stop_timeout`
 
 
 class Daemon:
-    """Everything together. `reread` gives the configuration anew, for a reload."""
+    """The whole daemon. `reread` reads the configuration again, for a reload."""
 
     def __init__(
         self,
         config: Config,
         *,
         reread: Callable[[], Config] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         schedule: Scheduler | None = None,
         supervisor: Systemd | None = None,
+        stop: Stop | None = None,
         address_setting: str = "`listen` in [daemon]",
     ) -> None:
-        self.active = ActiveConfig(config, clock())
+        self.config = ActiveConfig(config, clock())
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
-        self.hindsight = Hindsight(clock())
-        self.rule_engine = RuleEngine(config.rules, self.hindsight)
+        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()))
         self.watchlist.keeps_links = self.rule_engine.wants_links()
         self.metrics = Metrics()
         self.port = 0
         self._reread = reread or (lambda: config)
         self._clock = clock
         self._supervisor = supervisor or Systemd({}, 0)
-        self._schedule = schedule or Scheduler(
-            clock=clock,
-            observe=lambda task, late: self.metrics.count_start(kind_of(task), late),
-            count_missed=lambda task: self.metrics.missed.labels(kind_of(task)).inc(),
-        )
-        self._schedule.on_jump = self._on_jump
-        self.on_damaged: Callable[[StoreCorrupt], None] = lambda error: None
+        self._stop = stop or Stop()
+        self._schedule = schedule or Scheduler(clock=clock, metrics=self.metrics)
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
 
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        return self.active.config
-
     async def start(self) -> None:
         """Open the database, take up where the last run ended, and begin."""
-        logs.redaction.know(_secrets(self.config))
+        config = self.config.current
+        logs.redaction.know(config.secrets())
         now = self._clock()
         self.store = await Store.open(
-            self.config.database, now=now, observe=self.metrics.count_operation
+            config.database, now=now, observe=self.metrics.count_operation
         )
         self._opened.push_async_callback(self.store.close)
         clear_scratch(self.store.path)
         try:
-            await self._build(now)
+            self._build()
+            await self._begin(now)
             await self._listen()
         except BaseException:
             await self._opened.aclose()
@@ -103,11 +93,11 @@ class Daemon:
         self._supervisor.ready(self._health.status())
         log.info(
             "daemon.started",
-            url=f"http://{_host(self.config.host)}:{self.port}",
-            database=str(self.config.database),
+            url=f"http://{config.address(self.port)}",
+            database=str(config.database),
             panels=len(self.panel_workers),
             orders=self.daemon_status.orders(),
-            loading=self._registry.is_loading,
+            loading=not self.core.registry.loaded.is_set(),
         )
 
     async def stop(self) -> None:
@@ -117,7 +107,7 @@ class Daemon:
         """
         self._supervisor.stopping()
         log.info("daemon.stopping")
-        within = self.config.daemon.stop_timeout
+        within = self.config.current.daemon.stop_timeout
         ends_at = asyncio.get_running_loop().time() + within + CLOSE_WITHIN
         await self._stop_listening()
         drained = await self._schedule.drain(within)
@@ -129,7 +119,7 @@ class Daemon:
         log.info("daemon.stopped", drained=drained)
 
     async def reload(self) -> None:
-        """Take over the configuration on disk, whole or not at all."""
+        """Put the configuration on disk in force, whole or not at all."""
         async with self._reloading:
             self._supervisor.reloading()
             try:
@@ -140,133 +130,98 @@ class Daemon:
     async def _reload(self) -> None:
         try:
             config = self._reread()
-            _check_reloadable(self.config, config)
+            check_reloadable(self.config.current, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
-            self.active.refused(problems)
+            self.config.refused(problems)
             log.error("config.refused", problems=problems)
             return
-        self.active.accepted(self._clock())
+        self.config.accepted(self._clock())
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
 
-    # --- building ---
+    async def _take_over(self, config: Config) -> None:
+        logs.redaction.know([*self.config.current.secrets(), *config.secrets()])
+        wants_links = RuleEngine(config.rules).wants_links()
+        anew = wants_links and not self.watchlist.keeps_links
+        receivers = await self.receivers.prepare(config.notify, config.events)
+        self.watchlist.keeps_links |= wants_links  # until the next start: they are there anyway
+        await self.core.registry.take_over(config, anew=anew)
+        self._know_shops()
+        self.core.registry.retry_unwell()
+        await self.receivers.exchange(receivers)
+        self._schedule.wake("backup")
+        self._schedule.wake("retention")
 
-    async def _build(self, now: float) -> None:
-        unresolved = await self.store.actions.recover()
-        if unresolved:
-            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        self._health = DaemonHealth(
-            store=self.store,
-            metrics=self.metrics,
-            schedule=self._schedule,
+    # --- building: each object gets what is below it, which is built before ---
+
+    def _build(self) -> None:
+        store, clock, schedule = self.store, self._clock, self._schedule
+        shared = Shared(
+            store=store,
             watchlist=self.watchlist,
-            active=self.active,
+            rule_engine=self.rule_engine,
+            metrics=self.metrics,
+            config=self.config,
+            schedule=schedule,
+            mailboxes=Mailboxes(schedule),
+            clock=clock,
+        )
+        self.core = core = Core(shared, self.panel_workers, self._stop)
+        self.commands = core.commands
+        self._backups = Backups(store=store, config=self.config, clock=clock)
+        self._retention = Retention(store=store, config=self.config)
+        self._health = DaemonHealth(
+            store=store,
+            metrics=self.metrics,
+            schedule=schedule,
+            watchlist=self.watchlist,
+            config=self.config,
             panel_workers=self.panel_workers,
             supervisor=self._supervisor,
-            clock=self._clock,
-            is_loading=lambda: self._registry.is_loading,
+            clock=clock,
+            loaded=core.registry.loaded,
         )
-        round_robin = RoundRobin()
-        self.recorder = ChangeRecorder(
-            store=self.store,
-            watchlist=self.watchlist,
-            rule_engine=self.rule_engine,
-            metrics=self.metrics,
-            round_robin=round_robin,
-            guard_for=lambda panel: self._registry.guard_for(panel),
-            on_planned=lambda actions: self._registry.on_planned(actions),
-            on_look=lambda at: self._schedule.wake("look", at),
-            on_settled=self._on_settled,
-        )
-        self._outcomes = OutcomeWriter(
-            store=self.store,
-            rule_engine=self.rule_engine,
-            recorder=self.recorder,
-            clock=self._clock,
-        )
-        factory = PanelWorkersFactory(
-            store=self.store,
-            watchlist=self.watchlist,
-            rule_engine=self.rule_engine,
-            recorder=self.recorder,
-            outcomes=self._outcomes,
-            metrics=self.metrics,
-            schedule=self._schedule,
-            clock=self._clock,
-            round_robin=round_robin,
-        )
-        self._registry = PanelRegistry(
-            store=self.store,
-            watchlist=self.watchlist,
-            recorder=self.recorder,
-            metrics=self.metrics,
-            schedule=self._schedule,
-            factory=factory,
-            clock=self._clock,
-            panel_workers=self.panel_workers,
-            on_loaded=self._on_loaded,
-            on_damaged=lambda error: self.on_damaged(error),
-        )
-        self._opened.push_async_callback(self._registry.close)
-        self._opened.push_async_callback(self._keep_last)
-        self._opened.push_async_callback(self._settle_last)
-        self.commands = OrderCommands(
-            store=self.store,
-            watchlist=self.watchlist,
-            rule_engine=self.rule_engine,
-            recorder=self.recorder,
-            metrics=self.metrics,
-            clock=self._clock,
-            profiles=lambda: {n: s.config.profile for n, s in self.panel_workers.items()},
-            on_orders=self._registry.on_orders,
-            on_planned=self._registry.on_planned,
-        )
-        self._backups = Backups(
-            store=self.store,
-            active=self.active,
-            clock=self._clock,
-        )
-        self._retention = Retention(store=self.store, settings=lambda: self.config.daemon)
         notify_workers: dict[str, NotifyWorker] = {}
         feeds: dict[str, EventFeed] = {}
         self.daemon_status = DaemonStatus(
-            store=self.store,
+            store=store,
             watchlist=self.watchlist,
             rule_engine=self.rule_engine,
             panel_workers=self.panel_workers,
-            active=self.active,
+            config=self.config,
             backups=self._backups,
             health=self._health,
             notify_workers=notify_workers,
             feeds=feeds,
-            clock=self._clock,
+            clock=clock,
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
         self.receivers = Receivers(
-            store=self.store,
+            store=store,
             rule_engine=self.rule_engine,
             daemon_status=self.daemon_status,
             metrics=self.metrics,
-            schedule=self._schedule,
-            clock=self._clock,
+            schedule=schedule,
+            clock=clock,
             notify_workers=notify_workers,
             feeds=feeds,
         )
-        self._opened.push_async_callback(self.receivers.close)
         self.metrics.watch(self.daemon_status.state)
+        schedule.on_jump = self._on_jump
+        closing = core.registry.close, core.checkpoints.save_last, core.outcomes.settle_last
+        for close in (*closing, self.receivers.close):
+            self._opened.push_async_callback(close)
+
+    async def _begin(self, now: float) -> None:
+        """Take up what is on record, and schedule the tasks."""
         self._know_shops()
-        await recall(self.store, self.rule_engine, now)
-        await self._registry.begin(self.config.panels.values())
-        receivers = await self.receivers.prepare(self.config.notify, self.config.events)
-        await self.receivers.exchange(receivers)
-        self._schedule.add("look", self.recorder.look)
-        self._schedule.add("outcomes", self._outcomes.run_once)
+        await self.core.begin(now, when_loaded=self._retention.tasks())
+        config = self.config.current
+        await self.receivers.exchange(await self.receivers.prepare(config.notify, config.events))
         self._schedule.add("survey", self.daemon_status.run_once)
-        self._health.watch()
         self._schedule.add("backup", self._backups.run_once)
-        self._schedule.add("learnt", self._registry.keep_learnt)
-        self._schedule.add("asked", self._registry.keep_asked)
+        self._health.watch()
 
     async def _listen(self) -> None:
         context = WebContext(
@@ -275,141 +230,31 @@ class Daemon:
             rule_engine=self.rule_engine,
             commands=self.commands,
             daemon_status=self.daemon_status,
+            health=self._health,
             backups=self._backups,
             panel_workers=self.panel_workers,
-            handlers=ShopHandlers(
-                store=self.store,
-                watchlist=self.watchlist,
-                rule_engine=self.rule_engine,
-                commands=self.commands,
-                panel_workers=self.panel_workers,
-                shops=lambda: self.config.shops,
-                clock=self._clock,
-            ),
-            shops=lambda: self.config.shops,
             receivers=self.receivers,
             metrics=self.metrics,
+            config=self.config,
             clock=self._clock,
-            token=lambda: self.config.token,
-            hosts=lambda: self.config.hosts,
-            not_ready=self._health.problems,
         )
-        count = self._count_web_fault
-        runner = make_runner(make_server(context), count)
-        await runner.setup()
-        self._runner = runner
+        self._runner = await listen(context, self._address_setting)
         self._opened.push_async_callback(self._stop_listening)
-        try:
-            await ConnectionLimit(runner, self.config.host, self.config.port, count).start()
-        except OSError as error:
-            where = f"{_host(self.config.host)}:{self.config.port}"
-            raise cant_listen(where, error, self._address_setting) from None
-        self.port = runner.addresses[0][1]
-
-    # --- reloading and closing ---
-
-    async def _take_over(self, config: Config) -> None:
-        logs.redaction.know([*_secrets(self.config), *_secrets(config)])
-
-        def in_force() -> None:
-            self.active.config = config
-            self.rule_engine.take_rules(config.rules)
-            self._know_shops()
-
-        wants_links = RuleEngine(config.rules).wants_links()
-        anew = wants_links and not self.watchlist.keeps_links
-        receivers = await self.receivers.prepare(config.notify, config.events)
-        self.watchlist.keeps_links |= wants_links  # until the next start: they are there anyway
-        await self._registry.take_over(config.panels.values(), in_force, anew=anew)
-        self._registry.retry_unwell()
-        await self.receivers.exchange(receivers)
-        self._schedule.wake("backup")
-        self._schedule.wake("retention")
-        self._schedule.add("review", self._review)
+        self.port = self._runner.addresses[0][1]
 
     async def _stop_listening(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    # --- who tells whom ---
-
     def _know_shops(self) -> None:
-        self.metrics.prepare_shops([shop.name for shop in self.config.shops], (*ACTIONS, "other"))
-
-    async def _keep_last(self) -> None:
-        """What was learnt since it was last written; if that fails, it is learnt again."""
-        now = self._clock()
-        try:
-            await self._registry.keep_learnt(now)
-            await self._registry.keep_asked(now)
-        except StoreError as error:
-            log.error("learnt.lost", cause=str(error))
-
-    async def _settle_last(self) -> None:
-        """What the database could not take until now; left out, it is unresolved at next start."""
-        try:
-            await self._outcomes.settle()
-        except StoreError as error:
-            log.error("outcomes.lost", cause=str(error))
-
-    def _on_settled(self, settled: Settled) -> None:
-        self._registry.on_settled(settled)
-        self.commands.settled(settled.actions)
-
-    def _on_loaded(self) -> None:
-        """The book is whole: now the rules see every order, and old ones may be moved away."""
-        self._schedule.wake("survey")
-        self._schedule.add("retention", self._retention.run_once)
-        self._schedule.add("purge", self._retention.purge)
-        self._schedule.add("review", self._review)
-
-    def _count_web_fault(self, reason: str) -> None:
-        self.metrics.web_faults.labels(reason).inc()
+        names = [shop.name for shop in self.config.current.shops]
+        self.metrics.prepare_shops(names, (*ACTIONS, "other"))
 
     def _on_jump(self, seconds: float) -> None:
-        self.hindsight.jumped(seconds, self._clock())
+        """Somebody has set the clock."""
+        self.rule_engine.hindsight.jumped(seconds, self._clock())
         self.rule_engine.jumped(seconds)
         self.receivers.jumped(seconds)
         if seconds < 0:
-            self._schedule.add("start_over", self._start_over)
-
-    # --- the daemon's own tasks ---
-
-    async def _start_over(self, now: float) -> float | None:
-        """The clock was set back: plan anew whatever was planned by the old time."""
-        if self._registry.is_loading:
-            return now + 1.0
-        async with self._reloading:
-            await self._registry.take_over(self.config.panels.values(), anew=True)
-        self._schedule.add("review", self._review)
-        self._schedule.remove("start_over")
-        return None
-
-    async def _review(self, now: float) -> float | None:
-        """After a start or a reload: the rules look at every order once, then when it changes."""
-        await self.recorder.review(self.watchlist.orders(), now)
-        self._schedule.remove("review")
-        return None
-
-
-def _secrets(config: Config) -> list[str]:
-    keys = [panel.key for panel in config.panels.values()] + [shop.key for shop in config.shops]
-    told = [secret for one in config.notify for secret in (one.url, one.secret)]
-    told += [secret for one in config.events for secret in (one.url, one.secret)]
-    sent = [one for panel in config.panels.values() for one in panel.request.secrets(panel.url)]
-    return sent + [secret.reveal() for secret in (*keys, *told, config.token) if secret is not None]
-
-
-def _check_reloadable(old: Config, new: Config) -> None:
-    fixed = {
-        "daemon.database": (old.database, new.database),
-        "daemon.listen": (old.daemon.listen, new.daemon.listen),
-    }
-    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
-    if problems:
-        raise ConfigError(problems)
-
-
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+            self._schedule.add("start_over", self.core.registry.start_over)

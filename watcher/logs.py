@@ -10,13 +10,15 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.types import EventDict, Processor
+
+from watcher.common.clock import Clock
 
 # What journald takes from the start of a line, sd-daemon(3).
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -96,7 +98,7 @@ class LineLimit:
     The next line that is written has the number of dropped ones as `lines_dropped`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._events: dict[str, tuple[float, float, int]] = {}  # lines left, at, dropped
 

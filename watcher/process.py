@@ -8,7 +8,6 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -17,6 +16,7 @@ from watcher import logs
 from watcher.app import Daemon
 from watcher.config import Config, load
 from watcher.daemon.backups import way_out
+from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
 from watcher.errors import StoreCorrupt, StoreOlder
 from watcher.store import beside
@@ -58,12 +58,11 @@ def _keep_large_pieces_apart() -> None:
 
 async def _run(config: Config, path: Path) -> int:
     supervisor = Systemd(os.environ, os.getpid())
-    daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor)
+    stop = Stop()
+    daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor, stop=stop)
     loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _settle, stop)
-    daemon.on_damaged = partial(_settle, stop)
+        loop.add_signal_handler(number, stop.request)
     gc.disable()  # a start makes millions of objects that stay, and the collector visits each
     try:
         await daemon.start()
@@ -77,9 +76,9 @@ async def _run(config: Config, path: Path) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, _on_hang_up(partial(_settle, stop), reload))
+    loop.add_signal_handler(signal.SIGHUP, _on_hang_up(stop.request, reload))
     try:
-        await stop
+        await stop.wait()
     finally:
         await daemon.stop()
     return 0
@@ -114,13 +113,3 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _settle(stop: asyncio.Future[None], error: StoreCorrupt | None = None) -> None:
-    """End the daemon, once; with an error where it can't go on."""
-    if stop.done():
-        return
-    if error is None:
-        stop.set_result(None)
-    else:
-        stop.set_exception(error)

@@ -297,10 +297,10 @@ def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
     yield "count", lambda d: d.watchlist.counts.update({("smmxz", "x"): 1}), "the book counts"
     yield (
         "queue",
-        lambda d: d.panel_workers["smmxz"].sender._planned.update({9: None}),
-        "queued are [9]",
+        lambda d: d.panel_workers["smmxz"].sender._pending.update(refill=9),
+        "counted are",
     )
-    yield "outcome", lambda d: d._outcomes._waiting.append(None), "1 outcomes are not on record"
+    yield "outcome", lambda d: d.core.outcomes._waiting.append(None), "1 outcomes are not on record"
     yield "unresolved", lambda d: d.rule_engine.unresolved.update({9: key}), "the judge knows"
     yield "open", lambda d: d.rule_engine._open_actions.update({key: {"cancel"}}), "the judge knows"
     yield (
@@ -324,7 +324,7 @@ async def test_what_the_daemon_has_in_mind_and_not_on_record(tmp_path: Path, wha
         assert differences(house.daemon, database) == []
         plant(house.daemon)
         assert any(words in found for found in differences(house.daemon, database))
-        house.daemon._outcomes._waiting.clear()
+        house.daemon.core.outcomes._waiting.clear()
 
 
 async def test_an_accepted_cancel_that_the_judge_forgot(tmp_path: Path):

@@ -196,8 +196,6 @@ async def test_a_damaged_database_ends_the_daemon(tmp_path: Path, monkeypatch: p
     async with a_house(tmp_path) as house:
         await house.place(5, quantity=1000, fate=QUICK)
         await house.restart()
-        told: list[StoreCorrupt] = []
-        house.daemon.on_damaged = told.append
 
         async def damaged(*_: object, **__: object) -> None:
             raise StoreCorrupt("a page is damaged")
@@ -205,7 +203,8 @@ async def test_a_damaged_database_ends_the_daemon(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(house.daemon.store.orders, "load", damaged)
         with pytest.raises(StoreCorrupt):
             await house.schedule.run_task("load")
-        assert [str(error) for error in told] == ["a page is damaged"]
+        with pytest.raises(StoreCorrupt, match="a page is damaged"):
+            await asyncio.wait_for(house.daemon._stop.wait(), 1.0)
 
 
 def spoil(database: Path, text: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House, a_house
-from watcher.daemon import poller
+from watcher.daemon import poll_answers
 from watcher.daemon.poller import MOST_AT_ONCE
 from watcher.orders.panel_orders import PanelOrders
 from watcher.simulator import Fate, Trait
@@ -31,8 +31,8 @@ async def test_the_limit_is_learnt_and_remembered(tmp_path: Path, trait: Trait |
         await house.run(HOUR)
         assert 30 < rate_of(house) < 46
         answers = [entry.outcome for entry in house.panel.journal.requests("status")]
-        assert answers.count("answered") > 0.75 * 40 * 60
-        assert len(answers) - answers.count("answered") <= 20
+        assert poll_answers.count("answered") > 0.75 * 40 * 60
+        assert len(answers) - poll_answers.count("answered") <= 20
         shown = (await house.call("GET", "/v1/panels"))["panels"][0]
         assert shown["requests_per_minute"] == pytest.approx(rate_of(house), abs=0.01)
         interval = house.daemon.daemon_status.state().panels[0].poll_interval
@@ -161,12 +161,12 @@ async def test_what_waits_to_come_on_record_holds_no_place_but_has_a_bound(tmp_p
         assert len(house.panel.journal.sent("status")) == 600
 
 
-@pytest.mark.parametrize(("batch", "limit", "most"), [(10, 200, 11), (80, 200, 2), (100, 50, 1)])
+@pytest.mark.parametrize(("batch", "limit", "most"), [(10, 200, 12), (80, 200, 2), (100, 50, 1)])
 async def test_few_orders_come_on_record_at_once_but_many_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, limit: int, most: int
 ):
     """So that commits are few, and none holds up everything else for long."""
-    monkeypatch.setattr(poller, "LEARNT_AT_ONCE", limit)
+    monkeypatch.setattr(poll_answers, "LEARNT_AT_ONCE", limit)
     defaults = f"requests_per_minute = 60\nbatch = {batch}"
     async with a_house(tmp_path, defaults=defaults) as house:
         await house.place(12 * batch, fate=SLOW)
@@ -227,7 +227,7 @@ async def asked_everywhere(house: House) -> None:
 async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
     async with a_house(tmp_path, profiles=NAMES) as house:
         await place_everywhere(house, 50)
-        recorder, rounds = house.daemon.recorder, Rounds()
+        rounds = Rounds()
         plain = house.daemon.rule_engine.evaluate
 
         def evaluate(orders: Any, now: float) -> Any:
@@ -236,7 +236,7 @@ async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
             return plain(some, now)
 
         house.daemon.rule_engine.evaluate = evaluate
-        async with recorder.hold(NAMES):  # all of them wait
+        async with house.daemon.core.locks.hold(NAMES):  # all of them wait
             await asked_everywhere(house)
         await ended(house)
         await rounds.stop()

@@ -130,10 +130,10 @@ async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: 
     async with a_house(tmp_path, rules=ONCE) as house:
         (order,) = await done(house)
         await house.call("POST", f"/v1/orders/standard/{order}/refill")
-        recorder = house.daemon.recorder
+        reviews = house.daemon.core.reviews
 
         async def look() -> None:
-            await recorder.review(house.daemon.watchlist.orders(), house.clock() + 2 * HOUR)
+            await reviews.review(house.daemon.watchlist.orders(), house.clock() + 2 * HOUR)
 
         looked = in_between(house.daemon.store.actions, "settle", look)
         await house.run(60.0)
@@ -158,12 +158,14 @@ async def test_what_was_learnt_outlives_the_reload_of_its_panel(tmp_path: Path):
         change(house)
         reload = asyncio.ensure_future(house.daemon.reload())
         await asyncio.sleep(0.2)
-        assert house.daemon._outcomes._waiting, "the outcome is not on record while it is locked"
+        assert house.daemon.core.outcomes._waiting, (
+            "the outcome is not on record while it is locked"
+        )
         other.execute("ROLLBACK")
         other.close()
         await reload
         await house.run(60.0)
-        assert not house.daemon._outcomes._waiting
+        assert not house.daemon.core.outcomes._waiting
         (action,) = (await house.call("GET", "/v1/actions"))["actions"]
         assert action["state"] == "accepted"
 
@@ -194,7 +196,7 @@ async def test_a_refill_by_hand_while_a_rule_wants_one_stays_known(tmp_path: Pat
                 await daemon.commands.act(Kind.REFILL, "standard", order)
 
         asked = in_between(daemon.store.changes, "record", ask, before=True)
-        await daemon.recorder.review(daemon.watchlist.orders(), house.clock() + 2 * HOUR)
+        await daemon.core.reviews.review(daemon.watchlist.orders(), house.clock() + 2 * HOUR)
         await asked
         (decision,) = daemon.rule_engine.decisions(house.order(order), house.clock() + 2 * HOUR)
         assert decision.reason is Reason.ACTION_OPEN

@@ -28,7 +28,7 @@ async def test_a_new_rule_looks_at_orders_that_are_there(tmp_path: Path):
         await house.daemon.reload()
         await house.run(10.0)
         assert house.panel.journal.sent("cancel") == dict.fromkeys(map(int, ids), 1)
-        assert not house.daemon.active.problems
+        assert not house.daemon.config.problems
 
 
 async def test_a_condition_that_takes_too_long_is_refused_while_the_loop_goes_on(tmp_path: Path):
@@ -43,7 +43,7 @@ async def test_a_condition_that_takes_too_long_is_refused_while_the_loop_goes_on
         await house.daemon.reload()
         assert time.process_time() - began < 1.0
         assert house.daemon.rule_engine.rules == rules
-        assert house.daemon.active.problems
+        assert house.daemon.config.problems
 
 
 async def test_a_faulty_file_changes_nothing_and_says_so(tmp_path: Path):
@@ -53,10 +53,10 @@ async def test_a_faulty_file_changes_nothing_and_says_so(tmp_path: Path):
         await house.daemon.reload()
         assert house.daemon.rule_engine.rules == rules
         assert house.daemon.panel_workers["standard"].config.settings.timeout == 20
-        assert house.daemon.active.problems
+        assert house.daemon.config.problems
         rewrite(house, rules=RULE)
         await house.daemon.reload()
-        assert not house.daemon.active.problems
+        assert not house.daemon.config.problems
 
 
 async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path):
@@ -65,7 +65,7 @@ async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path):
         house.path.write_text(text + RULE)
         await house.daemon.reload()
         assert house.daemon.rule_engine.rules == ()
-        assert house.daemon.active.problems
+        assert house.daemon.config.problems
 
 
 async def test_a_panel_can_be_removed_and_comes_back_with_its_orders(tmp_path: Path):

@@ -274,13 +274,13 @@ async def test_a_look_that_the_database_refused_comes_with_the_next_balance(
     async with a_house(tmp_path, rules=POOR, defaults="balance_every = '1m'") as house:
         ids = await house.place(1, quantity=100, services=[1], fate=Fate(pending=48 * HOUR))
         await house.run(HOUR)
-        recorder, review = house.daemon.recorder, house.daemon.recorder.review
+        reviews, review = house.daemon.core.reviews, house.daemon.core.reviews.review
 
         async def refuse(orders: Iterable[Order], now: float) -> None:
-            monkeypatch.setattr(recorder, "review", review)
+            monkeypatch.setattr(reviews, "review", review)
             raise StoreError("the disk is full")
 
-        monkeypatch.setattr(recorder, "review", refuse)
+        monkeypatch.setattr(reviews, "review", refuse)
         house.panel.world.set_balance("4.99", house.panel.now())
         with pytest.raises(StoreError):
             await house.run(70.0)
@@ -307,7 +307,7 @@ async def test_a_look_that_failed_beside_another_is_not_forgotten(
 
     async with a_house(tmp_path, rules=POOR) as house:
         await house.run(HOUR)
-        monkeypatch.setattr(house.daemon.recorder, "review", review)
+        monkeypatch.setattr(house.daemon.core.reviews, "review", review)
         account_sync = house.daemon.panel_workers["standard"].account_sync
 
         async def read(balance: str) -> None:

@@ -5,8 +5,10 @@ Real HTTP to a small server, single and in batches, for submissions, refills and
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,12 +144,25 @@ def usual(request: Request) -> bytes:
 class Log:
     """The intent log of this test: it lets all be sent, and keeps what came of it."""
 
+    is_settled = True
+
     def __init__(self) -> None:
         self.claimable: list[Action] = []
         self.outcomes: list[Outcome] = []
 
+    def take_planned(self, panel: str) -> bool:
+        return True
+
+    async def count_planned(self, panel: str) -> dict[Kind, int]:
+        return Counter(action.kind for action in self.claimable)
+
+    async def planned(self, panel: str, *, after: int, limit: int) -> list[tuple[int, Kind]]:
+        return [(action.id, action.kind) for action in self.claimable if action.id > after]
+
     async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
-        return [action for action in self.claimable if action.id in ids]
+        claimed = [action for action in self.claimable if action.id in ids]
+        self.claimable = [action for action in self.claimable if action not in claimed]
+        return claimed
 
     async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
         self.outcomes.extend(learnt)
@@ -159,6 +174,7 @@ class Bench:
     def __init__(self, panel: RawPanel, client: PanelClient) -> None:
         self.panel = panel
         self.now = 1000.0
+        self.sent = 0
         self.log = Log()
         breaker = Breaker(lambda: 0.5)
         gateway = PanelGateway(
@@ -170,9 +186,9 @@ class Bench:
         )
         self.worker = ActionSender(
             gateway=gateway,
-            store=self.log,  # type: ignore[arg-type]
-            watchlist=None,  # type: ignore[arg-type]
+            store=SimpleNamespace(actions=self.log),  # type: ignore[arg-type]
             outcomes=self.log,  # type: ignore[arg-type]
+            mailboxes=self.log,  # type: ignore[arg-type]
         )
 
     @property
@@ -181,7 +197,8 @@ class Bench:
 
     async def send(self, kind: Kind, count: int) -> list[Outcome]:
         """What becomes of so many actions that are sent once."""
-        first = 1 + len(self.log.claimable)
+        first = 1 + self.sent
+        self.sent += count
         new = [
             Action(
                 id=number,
@@ -194,7 +211,6 @@ class Bench:
             for number in range(first, first + count)
         ]
         self.log.claimable = [*self.log.claimable, *new]
-        self.worker.add(new)
         known = len(self.log.outcomes)
         await self.worker.run_once(self.now)
         return self.log.outcomes[known:]

@@ -104,16 +104,18 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
     stuck: list[str] = []
     async with a_house(tmp_path) as house:
         monkeypatch.setattr(house.schedule, "stuck", lambda now, limit: stuck)
+        loaded = asyncio.Event()
+        loaded.set()
         DaemonHealth(
             store=house.daemon.store,
             metrics=Metrics(),
             schedule=house.schedule,
             watchlist=house.daemon.watchlist,
-            active=house.daemon.active,
+            config=house.daemon.config,
             panel_workers=house.daemon.panel_workers,
             supervisor=Systemd(env, 1),
             clock=house.clock,
-            is_loading=lambda: False,
+            loaded=loaded,
         ).watch()
         await house.run(30.0)
         assert set(listener.waiting()) == {"WATCHDOG=1"}

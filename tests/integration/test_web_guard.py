@@ -39,7 +39,7 @@ async def reconfigure(house: House, daemon: str) -> None:
     text = house.path.read_text().replace("[daemon]", f"[daemon]\n{daemon}", 1)
     house.path.write_text(text)
     await house.daemon.reload()
-    assert not house.daemon.active.problems
+    assert not house.daemon.config.problems
 
 
 async def with_token(house: House) -> None:

@@ -54,7 +54,7 @@ def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
         if panel in daemon.panel_workers
     }
     in_book = {(order.panel, order.id): order for order in daemon.watchlist.orders()}
-    if not daemon._registry.is_loading:
+    if daemon.core.registry.loaded.is_set():
         yield from _missing("the book lacks order", stored.keys() - in_book.keys())
     yield from _missing("the database does not watch order", in_book.keys() - stored.keys())
     for key in stored.keys() & in_book.keys():
@@ -72,16 +72,16 @@ def _counts(daemon: Daemon) -> Iterator[str]:
 
 
 def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
-    planned: dict[str, set[int]] = defaultdict(set)
-    for panel, number, _, state, _ in database.rows(_UNSETTLED):
-        if state == "planned":
-            planned[panel].add(number)
-    if daemon._outcomes._waiting:
-        yield f"{len(daemon._outcomes._waiting)} outcomes are not on record"
+    planned: dict[str, Counter[str]] = defaultdict(Counter)
+    for panel, _, kind, state, _ in database.rows(_UNSETTLED):
+        planned[panel][kind] += state == "planned"
+    if daemon.core.outcomes._waiting:
+        yield f"{len(daemon.core.outcomes._waiting)} outcomes are not on record"
     for name, workers in daemon.panel_workers.items():
-        queued = set(workers.sender._planned)
-        if queued != planned[name]:
-            yield f"{name}: planned are {sorted(planned[name])}, queued are {sorted(queued)}"
+        counted = {kind.value: workers.sender.pending(kind) for kind in Kind}
+        knows = workers.sender._is_counted and name not in daemon.core.mailboxes._planned
+        if knows and any(counted[kind] != planned[name][kind] for kind in counted):
+            yield f"{name}: planned are {dict(planned[name])}, counted are {counted}"
 
 
 def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:
@@ -108,6 +108,8 @@ def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
         for name, workers in daemon.panel_workers.items()
         for refill, task in workers.refills._refills.items()
     }
+    left = [refill for some in daemon.core.mailboxes._refills.values() for refill in some]
+    followed |= {(refill.panel, refill.id): refill.order for refill in left}
     yield from _missing("nothing follows refill", is_open.keys() - followed.keys())
     yield from _missing("followed though over is refill", followed.keys() - is_open.keys())
     for panel, refill, order, status in rows:

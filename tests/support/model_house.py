@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 from tests.support.clockwork import Clock, ClockworkSchedule
 from tests.support.model_panel import Fate, ModelClient, ModelPanel
-from watcher import app
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
+from watcher.daemon import core
 from watcher.daemon.panel_workers import PanelWorkersFactory
 from watcher.daemon.scheduler import Task
 from watcher.errors import StoreError
@@ -75,7 +75,7 @@ class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
         )
         most = panel.settings.requests_per_minute
         pace, breaker = Pace(Rate(most, RememberedRate(rate=most))), Breaker(Random(1).random)
-        return PanelGateway(panel.name, client, pace, breaker, self.clock)
+        return PanelGateway(panel.name, client, pace, breaker, self.shared.clock)
 
 
 class ModelDaemon(Daemon):
@@ -96,7 +96,7 @@ class ModelDaemon(Daemon):
         self._point = point
         self.opened = asyncio.Event()
 
-    async def _build(self, now: float) -> None:
+    def _build(self) -> None:
         self.opened.set()
         database: Any = self.store._db
         for engine in (database._readers, database._writer.engine):
@@ -108,13 +108,12 @@ class ModelDaemon(Daemon):
         ):
             _stop_at(self._point, owner, name)
         build = partial(_Workshop, panels=self._panels, point=self._point)
-        with patch.object(app, "PanelWorkersFactory", build):
-            await super()._build(now)
+        with patch.object(core, "PanelWorkersFactory", build):
+            super()._build()
 
     async def crash(self) -> None:
         """Let go of the file; whatever is in memory alone is lost."""
-        if hasattr(self, "_outcomes"):  # else its start was cut short
-            self._outcomes._waiting.clear()
+        self.core.outcomes._waiting.clear()
         await self._opened.aclose()
 
     async def _listen(self) -> None:

@@ -16,12 +16,12 @@ from unittest.mock import patch
 import msgspec
 
 from tests.support.clockwork import Clock, ClockworkSchedule
-from watcher import app
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig, Secrets, parse
-from watcher.daemon.commands import new_order
+from watcher.daemon import core
 from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
 from watcher.model import Order
+from watcher.orders.tracking import new_order
 from watcher.panels.breaker import Breaker
 from watcher.panels.client import PanelClient
 from watcher.panels.gateway import PanelGateway
@@ -89,7 +89,7 @@ class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
         client.panel = self.panel
         most = panel.settings.requests_per_minute
         pace, breaker = Pace(Rate(most, RememberedRate(rate=most))), Breaker(Random(1).random)
-        return PanelGateway(panel.name, client, pace, breaker, self.clock)
+        return PanelGateway(panel.name, client, pace, breaker, self.shared.clock)
 
 
 class OddDaemon(Daemon):
@@ -97,9 +97,9 @@ class OddDaemon(Daemon):
 
     panel: OddPanel
 
-    async def _build(self, now: float) -> None:
-        with patch.object(app, "PanelWorkersFactory", partial(_Workshop, panel=self.panel)):
-            await super()._build(now)
+    def _build(self) -> None:
+        with patch.object(core, "PanelWorkersFactory", partial(_Workshop, panel=self.panel)):
+            super()._build()
 
     async def _listen(self) -> None:
         """Nobody calls."""

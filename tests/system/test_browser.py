@@ -370,4 +370,4 @@ async def _set_token(house: House, token: str) -> None:
     if "token_file" not in text:
         house.path.write_text(text.replace("[daemon]", '[daemon]\ntoken_file = "api.token"', 1))
     await house.daemon.reload()
-    assert not house.daemon.active.problems
+    assert not house.daemon.config.problems

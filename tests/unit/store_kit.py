@@ -7,10 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection
 
+from watcher.config import DaemonSection
 from watcher.model import (
     Action,
     ActionPlan,
@@ -29,6 +31,11 @@ from watcher.orders.lifecycle import observe
 from watcher.store import Store
 
 NAME = "watcher.db"
+
+
+def configured(**settings: Any) -> Any:
+    """An ActiveConfig with these settings of [daemon], and nothing else."""
+    return SimpleNamespace(current=SimpleNamespace(daemon=DaemonSection(**settings)))
 
 
 @asynccontextmanager

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.store_kit import NAME, opened, query, tracked
-from watcher.config import DaemonSection
+from tests.unit.store_kit import NAME, configured, opened, query, tracked
 from watcher.config.sections import Duration
 from watcher.daemon import backups
 from watcher.daemon.backups import (
@@ -33,10 +32,9 @@ class Kept:
     """Backups of a store, with settings that can change, and when they were made."""
 
     def __init__(self, store: Store, **settings: object) -> None:
-        self.settings = DaemonSection(**settings)  # type: ignore[arg-type]
-        active = SimpleNamespace(config=SimpleNamespace(daemon=self.settings))
-        self.backups = Backups(store=store, active=active, clock=lambda: NOON)  # type: ignore[arg-type]
-        self.directory = store.path.parent / self.settings.backup_dir
+        self.config = configured(**settings)
+        self.backups = Backups(store=store, config=self.config, clock=lambda: NOON)
+        self.directory = store.path.parent / self.config.current.daemon.backup_dir
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir())

@@ -49,11 +49,11 @@ from tests.unit.machine_kit import (
 )
 from tests.unit.store_kit import loaded
 from watcher.config import Config
-from watcher.daemon.commands import new_order
 from watcher.daemon.recall import recall
 from watcher.errors import RequestError, StoreError
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.orders.lifecycle import is_running
+from watcher.orders.tracking import new_order
 from watcher.rules.engine import RuleEngine
 from watcher.store import orders as orders_module
 
@@ -183,7 +183,7 @@ class House(RuleBasedStateMachine):
 
     def load_all(self) -> None:
         """Up to where it waits for another task."""
-        while self.daemon._registry.is_loading:
+        while not self.daemon.core.registry.loaded.is_set():
             self.load(WELL)
             if "load" in self.stepper.tasks:
                 self.go_on("load", [], None)
@@ -385,7 +385,7 @@ class House(RuleBasedStateMachine):
     @invariant()
     def memory_is_as_the_database(self) -> None:
         agreed(forgotten(self.daemon, at_rest=True))
-        if self.daemon._outcomes._waiting:
+        if self.daemon.core.outcomes._waiting:
             return
         agreed(differences(self.daemon, self))
         self.run(self.same_memory())
@@ -406,7 +406,7 @@ class House(RuleBasedStateMachine):
             for order in await loaded(daemon.store, links=daemon.watchlist.keeps_links)
             if order.panel in daemon.panel_workers
         }
-        if daemon._registry.is_loading:
+        if not daemon.core.registry.loaded.is_set():
             assert in_book.items() <= on_record.items()
         else:
             assert in_book == on_record

@@ -17,6 +17,7 @@ from tests.unit.store_kit import (
     a_plan,
     a_submission,
     an_order,
+    configured,
     moved,
     opened,
     outcome,
@@ -25,7 +26,6 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.config import DaemonSection
 from watcher.daemon import retention
 from watcher.daemon.retention import EVERY, MORE_AFTER, RETRY_AFTER, TOLD_WITHIN, Retention
 from watcher.errors import Conflict, StoreError
@@ -41,7 +41,7 @@ TABLES = ("orders", "order_states", "history", "actions", "refills", "firings")
 
 
 def made(store: Store, **settings: Any) -> Retention:
-    return Retention(store=store, settings=lambda: DaemonSection(**settings))
+    return Retention(store=store, config=configured(**settings))
 
 
 async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") -> list[Order]:

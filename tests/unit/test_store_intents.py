@@ -48,8 +48,15 @@ async def test_a_plan_is_on_record(tmp_path: Path) -> None:
             "because",
             3.5,
         )
-        assert await store.actions.planned("p") == await store.actions.unsettled() == [action]
-        assert await store.actions.planned("q") == []
+        assert await store.actions.unsettled() == [action]
+        assert await store.actions.planned("p") == [(action.id, Kind.CANCEL)]
+        assert (
+            await store.actions.planned("p", after=action.id)
+            == await store.actions.planned("q")
+            == []
+        )
+        assert await store.count_planned("p") == {Kind.CANCEL: 1}
+        assert await store.count_planned("q") == {}
         assert await store.actions.get(99) is None
 
 

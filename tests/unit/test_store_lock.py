@@ -58,7 +58,7 @@ async def test_a_file_that_goes_is_noticed_and_nothing_is_claimed(
             await store.orders.track(orders, now=5.0)
         assert f"{path} was {how}" in (store.maintenance.check_files() or "")
         away.rename(path)
-        assert [one.id for one in await store.actions.planned("p")] == [action.id], "by itself"
+        assert await store.actions.planned("p") == [(action.id, action.kind)], "by itself"
         assert len(await store.actions.claim([action.id], now=4.0)) == 1
 
 

@@ -7,6 +7,7 @@ crash is a copy of the files taken while the store is open: what a killed proces
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -186,7 +187,10 @@ class IntentLog(RuleBasedStateMachine):
         found, _ = self.run(self.store.actions.page(limit=1000))
         assert {action.id: action for action in found} == self.states
         waiting = [a for a in found if a.state is ActionState.PLANNED]
-        assert self.run(self.store.actions.planned("p")) == waiting[::-1]
+        assert self.run(self.store.actions.planned("p", limit=1000)) == [
+            (action.id, action.kind) for action in waiting[::-1]
+        ]
+        assert self.run(self.store.count_planned("p")) == Counter(a.kind for a in waiting)
         unsettled = [a for a in found if a.state in UNSETTLED]
         assert self.run(self.store.actions.unsettled()) == unsettled[::-1]
         pairs = [(a.kind, a.order) for a in unsettled if a.order is not None]

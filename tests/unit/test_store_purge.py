@@ -12,6 +12,7 @@ from tests.unit.store_kit import (
     NAME,
     a_plan,
     a_submission,
+    configured,
     moved,
     opened,
     outcome,
@@ -20,7 +21,6 @@ from tests.unit.store_kit import (
     sql,
     tracked,
 )
-from watcher.config import DaemonSection
 from watcher.daemon.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
@@ -75,7 +75,7 @@ async def test_an_accepted_key_is_known_for_longer(tmp_path: Path, at: float, go
         assert order is not None
         change = moved(order, at + 1, status=Status.CANCELED, text="Canceled")
         await store.changes.record([change], now=at + 1)
-        await Retention(store=store, settings=DaemonSection).run_once(NOW)
+        await Retention(store=store, config=configured()).run_once(NOW)
         if gone or at == REMEMBERED:
             assert await store.orders.get("p", action.order) is None
         assert await purged(store) == ({"actions": 1} if gone else {})
@@ -214,7 +214,7 @@ async def test_it_runs_by_the_hour_and_looks_through_all_once_a_day(tmp_path: Pa
             return {}
 
     purge = Told()
-    retention = Retention(store=SimpleNamespace(purge=purge), settings=DaemonSection)  # type: ignore[arg-type]
+    retention = Retention(store=SimpleNamespace(purge=purge), config=configured())  # type: ignore[arg-type]
     purge.fails = True
     assert await retention.purge(NOW) == NOW + RETRY_AFTER
     purge.fails = False

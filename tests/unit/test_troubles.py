@@ -52,7 +52,7 @@ class TestWatch:
     def test_what_a_clock_told_that_was_ahead_is_told_again_in_time(self):
         ahead = AlertState(3600.0)
         ahead.look([LOW], 9e6)
-        watch = AlertState(3600.0, ahead.known.values(), Hindsight(1000.0).past)
+        watch = AlertState(3600.0, ahead.known.values(), Hindsight(1000.0))
         assert told(watch, LOW, at=1000.0) == []
         assert told(watch, LOW, at=4000.0) == []
         assert told(watch, LOW, at=4600.0) == [("balance_low", AlertStage.LASTS)]

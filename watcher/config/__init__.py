@@ -16,6 +16,7 @@ from watcher.config.sections import (
     Secret,
     Shop,
     Thresholds,
+    check_reloadable,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Shop",
     "Thresholds",
     "authority",
+    "check_reloadable",
     "load",
     "locate",
     "parse",

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
-from watcher.config.sections import Config
+from watcher.config.sections import Config, PanelConfig
 
 
 class ActiveConfig:
-    """Holds the configuration; a reload replaces it whole or leaves it as it is."""
+    """Holds the configuration in force; a reload replaces `current` whole or leaves it as it is."""
 
     def __init__(self, config: Config, now: float) -> None:
-        self.config = config
+        self.current = config
         self.accepted_at = now
         self.problems: Sequence[str] = ()  # why the last reload was refused
+
+    def panel(self, name: str) -> PanelConfig | None:
+        """Return the panel's configuration, None where no panel has that name."""
+        return self.current.panels.get(name)
 
     def accepted(self, now: float) -> None:
         """Note that the configuration on disk is the one in force."""

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
 from watcher.config.hosts import Hosts
+from watcher.errors import ConfigError
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
@@ -273,6 +274,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     notify: tuple[NotifyTarget, ...]
     events: tuple[EventsTarget, ...]
     shops: tuple[Shop, ...]
+
+    def address(self, port: int | None = None) -> str:
+        """Return "host:port" of what is listened at; `port` where the system has chosen it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port if port is None else port}"
+
+    def secrets(self) -> list[str]:
+        """Return all that no log may show."""
+        panels = self.panels.values()
+        sent = [one for panel in panels for one in panel.request.secrets(panel.url)]
+        keys = [panel.key for panel in panels] + [shop.key for shop in self.shops]
+        told = [secret for one in self.notify for secret in (one.url, one.secret)]
+        told += [secret for one in self.events for secret in (one.url, one.secret)]
+        return sent + [one.reveal() for one in (*keys, *told, self.token) if one is not None]
+
+
+def check_reloadable(old: Config, new: Config) -> None:
+    """Raise ConfigError where a change needs a restart."""
+    fixed = {
+        "daemon.database": (old.database, new.database),
+        "daemon.listen": (old.daemon.listen, new.daemon.listen),
+    }
+    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
+    if problems:
+        raise ConfigError(problems)
 
 
 def amount(text: str) -> PositiveAmount:

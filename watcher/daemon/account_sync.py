@@ -1,11 +1,11 @@
-"""A panel's balance and price list, each read on its own interval, and what shows how it is."""
+"""Reads one panel's balance and price list, each on its interval; probes a panel in doubt."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
 
-from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.reviews import Reviews
 from watcher.errors import PanelError, RateLimited
 from watcher.model import Status
 from watcher.orders.schedule import RetryDelay
@@ -37,7 +37,7 @@ class AccountSync:
         gateway: PanelGateway,
         store: Store,
         watchlist: Watchlist,
-        recorder: ChangeRecorder,
+        reviews: Reviews,
         rule_engine: RuleEngine,
         balance_every: float,
         services_every: float,
@@ -45,7 +45,7 @@ class AccountSync:
         self._gateway = gateway
         self._store = store
         self._watchlist = watchlist
-        self._recorder = recorder
+        self._reviews = reviews
         self._rule_engine = rule_engine
         self._balance = _Interval(balance_every, _BALANCE_AGAIN)
         self._services = _Interval(services_every, _SERVICES_AGAIN)
@@ -114,19 +114,19 @@ class AccountSync:
             await self._gateway.ask(STATUS, asked, order=order, was_known=was_known)
 
     def _some_order(self, now: float) -> str | None:
-        """An order that is checked soon, another one each time."""
+        """Return an order that is checked soon, another one each time."""
         soon = self._watchlist.panel(self._gateway.name).upcoming(_ORDERS_TRIED, now)
         return soon[self._probed % len(soon)][1] if soon else None
 
     def _any_call(self, *, has_orders: bool) -> str | None:
-        """The cheapest call that the panel can be asked."""
+        """Return the cheapest call that the panel supports."""
         limit = self._gateway.client.limit
         if limit(BALANCE):
             return BALANCE
         return STATUS if has_orders else SERVICES if limit(SERVICES) else None
 
     async def rate(self, now: float) -> float | None:
-        """Remember how fast the panel may be asked."""
+        """Save how fast the panel may be asked; returns when to come again."""
         learnt = self._gateway.pace.rate.learnt
         if learnt != self._remembered:
             await self._store.schedule.save_rate(self._gateway.name, learnt, now=now)
@@ -160,7 +160,7 @@ class AccountSync:
         await self._review(now, changed and self._rule_engine.wants_balances())
 
     async def _know(self, name: str) -> None:
-        """The rules go by what is on record: a changed flag forgets an earlier refusal."""
+        """Give the rules the price list on record: a changed flag forgets an earlier refusal."""
         services = await self._store.services.of_panel(name)
         self._rule_engine.forget_services(
             name
@@ -184,20 +184,20 @@ class AccountSync:
         await self._review(now, (is_first or bool(changes)) and self._rule_engine.wants_services())
 
     async def _review(self, now: float, is_wanted: bool) -> None:
-        """Let the rules look at every order; where that fails, with the next reading."""
+        """Have every order reviewed; where that fails, with the next reading."""
         self._to_review |= is_wanted
         if not self._to_review:
             return
         self._to_review = False  # by now: the other reading may want one while this goes on
         try:
-            await self._recorder.review(self._watchlist.panel(self._gateway.name).orders(), now)
+            await self._reviews.review(self._watchlist.panel(self._gateway.name).orders(), now)
         except BaseException:
             self._to_review = True
             raise
 
 
 class _Interval:
-    """How often one call is made: every `every` seconds, later after failures."""
+    """Times one call: every `every` seconds, later after failures."""
 
     def __init__(self, every: float, again: float) -> None:
         self._every = every
@@ -208,7 +208,7 @@ class _Interval:
         )
 
     def paused_until(self, now: float) -> float | None:
-        """Until when not to ask again, because the last time told nothing."""
+        """Return until when not to ask again, because the last time told nothing."""
         until = self._patience.until(None, now)
         return until if until > now else None
 

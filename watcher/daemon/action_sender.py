@@ -1,17 +1,19 @@
-"""The intent log's worker: the only place that sends what costs or changes something.
+"""Sends planned actions: the only place that sends what costs or changes something.
 
-1. Take planned actions of one kind, as many as one request may carry.
+1. Read planned actions of one kind, as many as one request may carry.
 2. Commit them as `sending`, before the first byte leaves.
 3. Send, once.
 4. Record what became of each. Without proof either way an action is `unresolved`, for a person
    to settle; only proof that the panel did nothing makes it `planned` again.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import islice
 
 import structlog
 
+from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.outcomes import OutcomeWriter
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import (
@@ -24,8 +26,7 @@ from watcher.model import (
     Unclear,
     Verdict,
 )
-from watcher.orders.schedule import MIN_GAP, RetryDelay
-from watcher.orders.watchlist import Watchlist
+from watcher.orders.schedule import RetryDelay
 from watcher.panels.gateway import PanelGateway
 from watcher.panels.pacing import RequestLane
 from watcher.panels.protocol.action_answers import NOT_NAMED
@@ -33,51 +34,47 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
+_PAGE = 300  # planned actions that are looked at for the next request
 _AGAIN = (10.0, 600.0)  # seconds until what was not done is sent again: the first, the longest
 _CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
 _ONE_BY_ONE_FOR = 30 * 86400.0  # seconds, after a batch whose answer can't be matched
 
 
 class ActionSender:
-    """Sends one panel's actions."""
+    """Sends one panel's actions. What is planned stands in the database alone.
+
+    It is read when the mailbox says that it has changed, and as long as something is left.
+    """
 
     def __init__(
-        self,
-        *,
-        gateway: PanelGateway,
-        store: Store,
-        watchlist: Watchlist,
-        outcomes: OutcomeWriter,
+        self, *, gateway: PanelGateway, store: Store, outcomes: OutcomeWriter, mailboxes: Mailboxes
     ) -> None:
         self._gateway = gateway
         self._store = store
-        self._watchlist = watchlist
         self._outcomes = outcomes
-        self._planned: dict[int, Action] = {}  # by id, in the order they are to be sent
+        self._mailboxes = mailboxes
+        self._pending: Counter[Kind] = Counter()  # how many are planned, as counted last
+        self._is_counted = False
         self._patience: RetryDelay[int] = RetryDelay(_AGAIN)
         self._one_by_one_until: dict[Kind, float] = {}
         self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
         self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm
 
-    def add(self, actions: Iterable[Action]) -> None:
-        """Planned actions of this panel, to be sent in turn."""
-        self._planned.update({action.id: action for action in actions})
-
     def begin_anew(self) -> None:
-        """Send at once what waits for a pause to be over."""
+        """End the pauses of what waits to be sent again."""
         self._patience.forget_all()
 
     def pending(self, kind: Kind) -> int:
-        """How many actions of the kind wait to be sent."""
-        return sum(action.kind is kind for action in self._planned.values())
+        """Return how many actions of the kind wait to be sent, as counted last."""
+        return self._pending[kind]
 
     async def run_once(self, now: float) -> float | None:
         """Send what is planned, as fast as the pace allows; returns when to come again."""
-        while self._planned:
+        while await self._is_something_planned():
             await self._outcomes.settle()  # nothing more is sent while that does not succeed
-            batch = self._next_batch(now)
+            batch, next_at = await self._next_batch(now)
             if not batch:
-                return self._next_at(now)
+                return next_at
             again_at = self._gateway.take(now, RequestLane.ACT)
             if again_at is not None:
                 return again_at
@@ -85,18 +82,42 @@ class ActionSender:
             now = self._gateway.clock()
         return None
 
-    def _next_at(self, now: float) -> float | None:
-        """When the first of the actions may be sent again that the panel has not taken."""
-        return min((self._patience.until(number, now) for number in self._planned), default=None)
+    async def _is_something_planned(self) -> bool:
+        """Return whether actions are planned; ask the database only where that has changed."""
+        if self._mailboxes.take_planned(self._gateway.name):
+            self._is_counted = False
+        if not self._is_counted:
+            self._pending = Counter(await self._store.actions.count_planned(self._gateway.name))
+            self._is_counted = True
+            if not self._pending and self._outcomes.is_settled:  # also of what was withdrawn
+                self._forget(*self._alone, *self._keyless)
+                self._patience.forget_all()
+        return self._pending.total() > 0
 
-    def _next_batch(self, now: float) -> list[Action]:
-        """The first action and those that can go with it; they stay in the queue."""
-        ready = (a for a in self._planned.values() if self._patience.until(a.id, now) <= now)
-        first = next(ready, None)
-        if first is None:
-            return []
-        limit = 1 if first.id in self._alone else self._limit(first.kind)
-        same = (a for a in ready if a.kind is first.kind and a.id not in self._alone)
+    async def _next_batch(self, now: float) -> tuple[list[int], float | None]:
+        """Return the first action that may be sent now, with those that can go with it.
+
+        Where there is none: when the first of those that the panel has not taken may be sent.
+        """
+        after, next_at = 0, None
+        while page := await self._store.actions.planned(
+            self._gateway.name, after=after, limit=_PAGE
+        ):
+            until = {number: self._patience.until(number, now) for number, _ in page}
+            ready = [(number, kind) for number, kind in page if until[number] <= now]
+            if ready:
+                return self._together(ready), None
+            first = min(until.values())
+            next_at = first if next_at is None else min(first, next_at)
+            after = page[-1][0]
+        self._is_counted = next_at is not None  # else there is nothing: count anew
+        return [], next_at
+
+    def _together(self, ready: Sequence[tuple[int, Kind]]) -> list[int]:
+        """Return the first of these, and those of its kind that one request can carry, too."""
+        first, kind = ready[0]
+        limit = 1 if first in self._alone else self._limit(kind)
+        same = (n for n, its in ready[1:] if its is kind and n not in self._alone)
         return [first, *islice(same, limit - 1)]
 
     def _limit(self, kind: Kind) -> int:
@@ -104,16 +125,22 @@ class ActionSender:
             return 1
         return max(1, self._gateway.client.limit(kind.value))
 
-    async def _send(self, batch: Sequence[Action], now: float) -> None:
-        claimed = await self._store.actions.claim([action.id for action in batch], now=now)
-        for action in batch:
-            self._planned.pop(action.id, None)  # one that was withdrawn is gone already
-        if not claimed:
-            return
-        await self._outcomes.settle(await self._outcomes_of(claimed))
+    async def _send(self, batch: Sequence[int], now: float) -> None:
+        claimed = await self._store.actions.claim(batch, now=now)
+        self._pending -= Counter(action.kind for action in claimed)
+        if len(claimed) < len(batch):  # some were withdrawn meanwhile
+            self._is_counted = False
+        if claimed:
+            await self._outcomes.settle(await self._outcomes_of(claimed))
 
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
-        """Send, and say how each ended. Only a cancelled task leaves them `sending`."""
+        """Send, and return how each ended. Only a cancelled task leaves them `sending`."""
+        outcomes = await self._ask(actions)
+        over = (o.action.id for o in outcomes if o.state is not ActionState.PLANNED)
+        self._forget(*over)
+        return outcomes
+
+    async def _ask(self, actions: Sequence[Action]) -> list[Outcome]:
         try:
             rows = await self._gateway.ask(_CALLS[actions[0].kind], self._request(actions))
         except (NotSent, RateLimited) as error:
@@ -131,8 +158,15 @@ class ActionSender:
             self._ask_one_by_one(actions[0].kind)
         return [_read(action, row) for action, row in zip(actions, verdicts, strict=True)]
 
+    def _forget(self, *numbers: int) -> None:
+        """Forget what was learnt of actions that are not sent again."""
+        for number in numbers:
+            self._patience.forget(number)
+            self._alone.discard(number)
+            self._keyless.discard(number)
+
     def _ask_one_by_one(self, kind: Kind) -> None:
-        """Answers of this panel to batches of the kind do not tell what became of each."""
+        """Send one by one: answers to batches of the kind don't tell what became of each."""
         until = self._gateway.clock() + _ONE_BY_ONE_FOR
         if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
             log.warning("actions.one_by_one", panel=self._gateway.name, kind=kind.value)
@@ -150,13 +184,13 @@ class ActionSender:
         return {_key(action): await self._gateway.client.add(action.params or {})}
 
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
-        """Nothing was done: each waits for its pause, and is sent again."""
+        """Plan each again, after a pause: nothing was done."""
         for action in actions:
             self._patience.learnt_nothing(action.id, self._gateway.clock())
         return [_planned_again(action, error) for action in actions]
 
     def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
-        """Whether a bad key is not yet known to be these actions' own fault.
+        """Return whether a bad key is not yet known to be these actions' own fault.
 
         A read that follows tells; where it is answered, the actions are sent once more.
         """
@@ -167,29 +201,15 @@ class ActionSender:
         return False
 
     def _refused(self, actions: Sequence[Action], error: Refused | Unsendable) -> list[Outcome]:
-        """A refusal of the whole request, or one that can't be sent: proof of nothing done."""
+        """Reject a single action; plan those of a batch again, each alone. Nothing was done."""
         if len(actions) == 1:
             return [_outcome(actions[0], ActionState.REJECTED, str(error))]
         self._alone.update(action.id for action in actions)
         return [_planned_again(action, error) for action in actions]
 
-    def note(self, action: Action) -> None:
-        """How the action ended is on record."""
-        if action.state is ActionState.PLANNED:
-            self._planned[action.id] = action
-            return
-        self._planned.pop(action.id, None)
-        self._patience.forget(action.id)
-        self._alone.discard(action.id)
-        self._keyless.discard(action.id)
-        if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED and action.order:
-            now = self._gateway.clock()
-            self._watchlist.panel(action.panel).hasten(action.order, now + MIN_GAP, now)
-        _log(action)
-
 
 def _key(action: Action) -> str:
-    """What the client's answer has the action's verdict under."""
+    """Return the key of the action's verdict in the client's answer."""
     return action.order or ""
 
 
@@ -198,7 +218,7 @@ def _is_unmatched(row: Verdict | None) -> bool:
 
 
 def _read(action: Action, row: Verdict | None) -> Outcome:
-    """Only a refusal in the panel's words is a rejection; what is left out is not."""
+    """Return the outcome of one row. Only a refusal in the panel's words is a rejection."""
     if row is None:
         return _outcome(action, ActionState.UNRESOLVED, NOT_NAMED)
     if isinstance(row, Unclear):
@@ -216,16 +236,3 @@ def _outcome(action: Action, state: ActionState, answer: str) -> Outcome:
 
 def _planned_again(action: Action, error: PanelError | Unsendable) -> Outcome:
     return _outcome(action, ActionState.PLANNED, str(error))
-
-
-def _log(action: Action) -> None:
-    at_level = log.warning if action.state is ActionState.UNRESOLVED else log.info
-    at_level(
-        f"action.{action.state.value}",
-        action=action.id,
-        kind=action.kind.value,
-        panel=action.panel,
-        order=action.order,
-        rule=action.rule,
-        answer=action.answer,
-    )

@@ -1,17 +1,18 @@
-"""Copies of the database, made by themselves, each checked before it counts as one."""
+"""Makes copies of the database when they are due, and checks each."""
 
 import asyncio
 import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from watcher.common.clock import Clock
 from watcher.config import ActiveConfig
 from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
 from watcher.store import Store, beside, check_database, sync
@@ -32,28 +33,28 @@ class Backups:
         self,
         *,
         store: Store,
-        active: ActiveConfig,
-        clock: Callable[[], float],
+        config: ActiveConfig,
+        clock: Clock,
     ) -> None:
         self.made_at = 0.0  # the last one; 0 before the first
         self.problem: str | None = None  # why the last attempt failed
         self._store = store
-        self._active = active
+        self._config = config
         self._clock = clock
 
     @property
     def every(self) -> float:
         """How often a copy is to be made."""
-        return self._active.config.daemon.backup_every
+        return self._config.current.daemon.backup_every
 
     async def run_once(self, now: float) -> float:
         """Make a copy if one is due; returns when to come again."""
-        settings = self._active.config.daemon
+        settings = self._config.current.daemon
         directory = beside(self._store.path, settings.backup_dir)
         try:
             last = await asyncio.to_thread(_last_made, directory, now)
             if last is not None:
-                self.made_at = max(self.made_at, last)
+                self.note_made(last)
                 if last + settings.backup_every > now:
                     return last + settings.backup_every
             await self._make(directory, settings.backup_keep, now)
@@ -62,11 +63,16 @@ class Backups:
             return now + min(RETRY_AFTER, settings.backup_every)
         return now + settings.backup_every
 
+    def note_made(self, at: float) -> None:
+        """Note that a copy was made, by this or on request."""
+        self.made_at = max(self.made_at, at)
+
     async def _make(self, directory: Path, keep: int, now: float) -> None:
         await asyncio.to_thread(_make_ready, directory, sum(self._store.maintenance.sizes()))
         await self._store.maintenance.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
-        self.problem, self.made_at = None, now
+        self.problem = None
+        self.note_made(now)
         log.info("backup.made", file=str(made))
 
     def _tell(self, error: Exception) -> None:
@@ -86,7 +92,7 @@ class Backups:
             copy = Path(directory) / "watcher.db"
             await self._store.maintenance.backup(copy)
             yield copy
-        self.made_at = self._clock()
+        self.note_made(self._clock())
 
 
 def check_room(directory: Path, size: int) -> None:
@@ -96,7 +102,7 @@ def check_room(directory: Path, size: int) -> None:
 
 
 def scratch(database: Path) -> tempfile.TemporaryDirectory[str]:
-    """A directory beside the database for a copy that is on its way to somebody."""
+    """Return a directory beside the database for a copy that is being downloaded."""
     return tempfile.TemporaryDirectory(prefix=_scratch_prefix(database), dir=database.parent)
 
 
@@ -107,7 +113,7 @@ def clear_scratch(database: Path) -> None:
 
 
 def newest_good(directory: Path) -> Path | None:
-    """The newest backup that is whole. Reads all of it."""
+    """Return the newest backup that is whole. Reads all of it."""
     for path in reversed(_found(directory)):
         try:
             check_database(path)
@@ -118,7 +124,7 @@ def newest_good(directory: Path) -> Path | None:
 
 
 def way_out(database: Path, directory: Path, config: Path) -> str:
-    """What to do about a damaged database."""
+    """Return what to do about a damaged database."""
     kept = "The file stays as it is."
     backup = newest_good(directory)
     if backup is None:
@@ -132,7 +138,7 @@ def _scratch_prefix(database: Path) -> str:
 
 
 def _found(directory: Path) -> list[Path]:
-    """The backups, oldest first; other files are not ours."""
+    """Return the backups, oldest first, without other files."""
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
@@ -147,7 +153,7 @@ def _made_at(backup: Path) -> datetime:
 
 
 def _last_made(directory: Path, now: float) -> float | None:
-    """A file from the future (the clock was wrong) must not put the next one off."""
+    """Return when the last was made. One from the future (a wrong clock) does not count."""
     times = (_made_at(backup).timestamp() for backup in _found(directory))
     return max((at for at in times if at <= now), default=None)
 

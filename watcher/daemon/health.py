@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
+from watcher.common.clock import Clock
 from watcher.common.wording import counted
 from watcher.config import ActiveConfig
 from watcher.daemon.panel_workers import PanelWorkers
@@ -35,11 +36,11 @@ class DaemonHealth:
         metrics: Metrics,
         schedule: Scheduler,
         watchlist: Watchlist,
-        active: ActiveConfig,
+        config: ActiveConfig,
         panel_workers: Mapping[str, PanelWorkers],
         supervisor: Systemd,
-        clock: Callable[[], float],
-        is_loading: Callable[[], bool],
+        clock: Clock,
+        loaded: asyncio.Event,
     ) -> None:
         self.integrity_ok = True
         self.files_problem: str | None = None  # a file of the database was removed or replaced
@@ -49,11 +50,11 @@ class DaemonHealth:
         self._metrics = metrics
         self._schedule = schedule
         self._watchlist = watchlist
-        self._active = active
+        self._config = config
         self._panel_workers = panel_workers
         self._supervisor = supervisor
         self._clock = clock
-        self._is_loading = is_loading
+        self._loaded = loaded
 
     def watch(self) -> None:
         """Add the tasks to the schedule."""
@@ -66,7 +67,7 @@ class DaemonHealth:
     async def problems(self) -> list[str]:
         """Return why the daemon is not ready to work; an empty list if it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
-        if self._is_loading():
+        if not self._loaded.is_set():
             problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:
             await self._store.maintenance.check_writable()
@@ -86,7 +87,7 @@ class DaemonHealth:
             status.append(f"no answer from {', '.join(down)}")
         if refusing:
             status.append(f"everything is refused by {', '.join(refusing)}")
-        if self._active.problems:
+        if self._config.problems:
             status.append("the configuration on disk was refused")
         return "; ".join(status)
 

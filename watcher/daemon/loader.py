@@ -1,4 +1,4 @@
-"""Brings watched orders from the database into a book, part by part: others run in between."""
+"""Reads watched orders from the database into a book, in parts: other tasks run in between."""
 
 import asyncio
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from watcher.store import Store
 
 
 class OrderLoader:
-    """Every order of these panels that is not closed, the oldest first."""
+    """Reads every order of these panels that is not closed, the oldest first."""
 
     def __init__(self, store: Store, panels: Collection[str], *, links: bool) -> None:
         self._store = store
@@ -21,11 +21,11 @@ class OrderLoader:
 
     @property
     def is_done(self) -> bool:
-        """Whether all of them are in the book."""
+        """Return whether all of them are in the book."""
         return self._after is None
 
     async def part(self, watchlist: Watchlist, now: float) -> None:
-        """Bring the next part. Whoever calls sees to it that nobody changes these orders."""
+        """Read the next part. The caller holds the panels' locks."""
         if self._after is None:
             return
         if self._last is None:

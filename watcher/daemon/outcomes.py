@@ -1,43 +1,55 @@
-"""What sent actions came to, from the panel's answer until it is on record.
+"""Records how actions end: after they were sent, by hand, or withdrawn.
 
-An outcome is learnt once and can't be asked for again: it waits here while the database can't
-take it, whatever becomes of the worker that learnt it.
+The outcome of a sent action is learnt once and can't be asked for again: it waits here while the
+database can't take it, whatever becomes of the worker that learnt it.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
 
-from watcher.daemon.recorder import ChangeRecorder
-from watcher.errors import LifecycleError
-from watcher.model import Kind, Outcome
+import msgspec
+import structlog
+
+from watcher.daemon.reviews import Reviews
+from watcher.daemon.shared import Shared
+from watcher.errors import LifecycleError, StoreError
+from watcher.model import Action, ActionState, Kind, Outcome, Refill
+from watcher.orders.lifecycle import is_running
+from watcher.orders.schedule import MIN_GAP
 from watcher.panels.protocol import is_refill_disabled
-from watcher.rules.engine import RuleEngine
-from watcher.store import Store
+from watcher.store import Settled
+
+log = structlog.get_logger()
 
 
 class OutcomeWriter:
-    """All panels' outcomes that are not on record."""
+    """Writes outcomes and what follows from them; wakes whoever waits for one."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        rule_engine: RuleEngine,
-        recorder: ChangeRecorder,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._rule_engine = rule_engine
-        self._recorder = recorder
-        self._clock = clock
+    def __init__(self, shared: Shared, reviews: Reviews) -> None:
+        self._store, self._watchlist, self._rule_engine = (
+            shared.store,
+            shared.watchlist,
+            shared.rule_engine,
+        )
+        self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
+        self._mailboxes, self._clock = shared.mailboxes, shared.clock
+        self._reviews = reviews
         self._waiting: list[Outcome] = []
+        self._awaited: defaultdict[int, set[asyncio.Future[Action]]] = defaultdict(set)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no outcome waits to be recorded."""
+        return not self._waiting
 
     async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
-        """Put these outcomes, and those that wait, on record. Raises StoreError; then all wait."""
+        """Record these outcomes, and those that wait. Raises StoreError; then all wait."""
         self._waiting.extend(learnt)
         if not self._waiting:
             return
         outcomes, self._waiting = self._waiting, []
-        async with self._recorder.hold({outcome.action.panel for outcome in outcomes}):
+        async with self._locks.hold({outcome.action.panel for outcome in outcomes}):
             now = self._clock()
             try:
                 settled = await self._store.actions.settle(outcomes, now=now)
@@ -46,7 +58,7 @@ class OutcomeWriter:
             except BaseException:
                 self._waiting = outcomes + self._waiting
                 raise
-            self._recorder.enter(settled, now)
+            self._enter(settled, now)
         await self._remember_refusals(outcomes, now)
 
     async def run_once(self, now: float) -> float | None:
@@ -54,8 +66,102 @@ class OutcomeWriter:
         await self.settle()
         return None
 
+    async def settle_last(self) -> None:
+        """Settle at the daemon's end; what is left out is unresolved at the next start."""
+        try:
+            await self.settle()
+        except StoreError as error:
+            log.error("outcomes.lost", cause=str(error))
+
+    async def withdraw(self, action: Action, why: str) -> Action:
+        """Reject the action if it is not sent yet; return it as it is then."""
+        async with self._locks.hold([action.panel]):
+            now = self._clock()
+            withdrawn = await self._store.actions.withdraw([action.id], why, now=now)
+            self._enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
+        return await self._store.actions.get(action.id) or action
+
+    async def resolve(self, action: Action, state: ActionState, result: str | None) -> Action:
+        """Record what a person found to have become of an unresolved action."""
+        async with self._locks.hold([action.panel]):
+            now = self._clock()
+            settled = await self._store.actions.resolve(action.id, state, result=result, now=now)
+            self._enter(settled, now)
+        return settled.actions[0]
+
+    async def wait_for(self, action: Action, seconds: float) -> Action:
+        """Return the action once its outcome is on record, or as it is after so many seconds."""
+        if not _is_open(action):
+            return action
+        future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
+        self._awaited[action.id].add(future)
+        try:
+            known = await self._store.actions.get(action.id)
+            if known is not None and not _is_open(known):
+                return known  # it ended before anyone waited
+            return await asyncio.wait_for(future, seconds)
+        except TimeoutError:
+            return await self._store.actions.get(action.id) or action
+        finally:
+            self._forget(action.id, future)
+
+    def _forget(self, action: int, future: asyncio.Future[Action]) -> None:
+        """Forget who stopped waiting: an action can stay planned for days."""
+        self._awaited[action].discard(future)
+        if not self._awaited[action]:
+            del self._awaited[action]
+
+    # --- what follows ---
+
+    def _enter(self, settled: Settled, now: float) -> None:
+        """Take over how actions ended, which is committed; under the panels' locks."""
+        for action in settled.actions:
+            self._enter_action(action, now)
+        for order in settled.orders:
+            if self._config.panel(order.panel) is not None:
+                self._watchlist.add(order, now + MIN_GAP)
+        for refill in settled.refills:
+            self._follow(refill)
+        self._mailboxes.note_planned(a for a in settled.actions if _concerns_sender(a))
+        self._mailboxes.wake_pollers({order.panel for order in settled.orders})
+
+    def _enter_action(self, action: Action, now: float) -> None:
+        self._rule_engine.note_action(action)
+        planned_again = action.state is ActionState.PLANNED
+        outcome = "not_sent" if planned_again else action.state.value
+        self._metrics.action_results.labels(action.panel, action.kind, outcome).inc()
+        for future in self._awaited.pop(action.id, ()):
+            if not future.done():
+                future.set_result(action)
+        if planned_again:
+            return
+        if action.state is ActionState.ACCEPTED and action.order is not None:
+            self._enter_accepted(action.kind, action.panel, action.order)
+        if action.state is not ActionState.UNRESOLVED:
+            self._reviews.look_soon(action.panel, action.order or "", now)
+        if self._config.panel(action.panel) is not None:
+            _log(action)
+
+    def _enter_accepted(self, kind: Kind, panel: str, order_id: str) -> None:
+        now, order = self._clock(), self._watchlist.order(panel, order_id)
+        if kind is Kind.CANCEL:
+            self._watchlist.panel(panel).hasten(order_id, now + MIN_GAP, now)
+        elif kind is Kind.REFILL and order is not None:
+            self._watchlist.replace(msgspec.structs.replace(order, refills=order.refills + 1))
+
+    def _follow(self, refill: Refill) -> None:
+        """Hand an accepted refill on; of a panel that is not configured it stays in the database.
+
+        The rules know that it runs from now on, before anyone asks the panel about it.
+        """
+        panel = self._config.panel(refill.panel)
+        if panel is not None:
+            running = is_running(refill, tells=panel.profile.can("refill_status"))
+            self._rule_engine.note_refill(refill.panel, refill.order, refill.id, running=running)
+            self._mailboxes.add_refill(refill)
+
     async def _remember_refusals(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """A service that refuses refills as disabled is not asked again."""
+        """Remember services that refuse refills as disabled: they are not asked again."""
         for outcome in outcomes:
             action, answer = outcome.action, outcome.answer or ""
             if action.kind is not Kind.REFILL or not is_refill_disabled(answer):
@@ -66,3 +172,25 @@ class OutcomeWriter:
                 continue
             await self._store.services.refill_disabled(action.panel, service, answer, now=now)
             self._rule_engine.refill_disabled[action.panel, service] = answer
+
+
+def _is_open(action: Action) -> bool:
+    return action.state in (ActionState.PLANNED, ActionState.SENDING)
+
+
+def _concerns_sender(action: Action) -> bool:
+    """Return whether the sender's count has changed: planned again, or withdrawn."""
+    return action.state is ActionState.PLANNED or action.sent_at is None
+
+
+def _log(action: Action) -> None:
+    at_level = log.warning if action.state is ActionState.UNRESOLVED else log.info
+    at_level(
+        f"action.{action.state.value}",
+        action=action.id,
+        kind=action.kind.value,
+        panel=action.panel,
+        order=action.order,
+        rule=action.rule,
+        answer=action.answer,
+    )

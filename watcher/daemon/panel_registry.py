@@ -1,38 +1,33 @@
-"""The stations of all panels: opened, exchanged at a reload, and told what concerns them."""
+"""The workers of all panels: opened at a start, exchanged at a reload."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import structlog
 
-from watcher.config import PanelConfig
+from watcher.config import Config, PanelConfig
 from watcher.daemon.loader import OrderLoader
 from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
-from watcher.daemon.recorder import ChangeRecorder
-from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.reviews import Reviews
+from watcher.daemon.scheduler import Task
+from watcher.daemon.shared import Shared
+from watcher.daemon.stopping import Stop
 from watcher.errors import StoreCorrupt
-from watcher.metrics import Metrics
-from watcher.model import Action, Refill
-from watcher.orders.columns.check_times import CheckTimes
+from watcher.model import Refill
 from watcher.orders.schedule import HazardModel
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.health import HealthState
-from watcher.store import Settled, Store
 
 log = structlog.get_logger()
 
-KEEP_EVERY = 600.0  # seconds between two times that what was learnt is written
-ASKED_EVERY = 60.0  # and between two times that it is written when orders were asked about
-
 
 class _Load(msgspec.Struct, frozen=True):
-    """What the database holds for some panels, and their orders, which may not all be there yet."""
+    """What the database holds for some panels; their orders may not all be read yet."""
 
     watchlist: Watchlist
     orders: OrderLoader
     refills: list[Refill]
-    planned: list[Action]
 
 
 class PanelRegistry:
@@ -40,36 +35,36 @@ class PanelRegistry:
 
     def __init__(
         self,
-        *,
-        store: Store,
-        watchlist: Watchlist,
-        recorder: ChangeRecorder,
-        metrics: Metrics,
-        schedule: Scheduler,
+        shared: Shared,
+        reviews: Reviews,
         factory: PanelWorkersFactory,
-        clock: Callable[[], float],
         panel_workers: dict[str, PanelWorkers],
-        on_loaded: Callable[[], None],
-        on_damaged: Callable[[StoreCorrupt], None],
+        stop: Stop,
     ) -> None:
+        self._store, self._watchlist, self._rule_engine = (
+            shared.store,
+            shared.watchlist,
+            shared.rule_engine,
+        )
+        self._config, self._locks = shared.config, shared.locks
+        self._mailboxes, self._metrics = shared.mailboxes, shared.metrics
+        self._schedule, self._clock = shared.schedule, shared.clock
         self.panel_workers = panel_workers
-        self._store = store
-        self._watchlist = watchlist
-        self._recorder = recorder
-        self._metrics = metrics
-        self._schedule = schedule
+        self.loaded = asyncio.Event()  # the book has every order that it should have
+        self._reviews = reviews
         self._factory = factory
-        self._clock = clock
-        self._on_loaded = on_loaded
-        self._on_damaged = on_damaged
-        self._is_loaded = asyncio.Event()
-        self._kept_asked = 0  # the newest time that is on record
+        self._stop = stop
+        self._exchanging = asyncio.Lock()
+        self._when_loaded: Mapping[str, Task] = {}
 
-    async def begin(self, panels: Collection[PanelConfig]) -> None:
-        """Have a station for each of the panels, which work while `load` brings their orders.
+    async def begin(self, when_loaded: Mapping[str, Task]) -> None:
+        """Open the configured panels, whose workers begin while `load` reads their orders.
 
-        The first orders are there when this returns: mostly all.
+        The first orders are read when this returns: mostly all. `when_loaded` are the tasks that
+        begin when all are.
         """
+        self._when_loaded = when_loaded
+        panels = self._config.current.panels.values()
         panel_workers = [await self._factory.build(panel) for panel in panels]
         try:
             load = await self._load({workers.name: workers for workers in panel_workers})
@@ -80,77 +75,27 @@ class PanelRegistry:
             raise
         self._loading = load.orders
         if load.orders.is_done:
-            self._loaded()
+            self._all_loaded()
         else:
             self._schedule.add("load", self._load_more)
 
-    @property
-    def is_loading(self) -> bool:
-        """Whether orders are missing in the book that it should have."""
-        return not self._is_loaded.is_set()
+    async def take_over(self, config: Config, *, anew: bool = False) -> None:
+        """Put the configuration in force, with a station for each of its panels and no other.
 
-    async def take_over(
-        self,
-        panels: Collection[PanelConfig],
-        in_force: Callable[[], None] = lambda: None,
-        *,
-        anew: bool = False,
-    ) -> None:
-        """Have a station for each of the panels as it is configured, and for no other.
-
-        Stations whose panel did not change stay, unless all are wanted `anew`. `in_force` is
-        called at the moment when the new ones stand in the place of the old ones. A StoreError
-        leaves all as it was.
+        Stations whose panel did not change stay, unless all are wanted `anew`. A StoreError leaves
+        all as it was.
         """
-        await self._is_loaded.wait()
-        names = {panel.name for panel in panels}
-        changed = [panel for panel in panels if anew or self._has_changed(panel)]
-        new = [await self._factory.build(panel) for panel in changed]
-        fresh = {workers.name: workers for workers in new}
-        old = [s for name, s in self.panel_workers.items() if name in fresh or name not in names]
-        # Requests under way end first: they need the locks that are held below.
-        await self._schedule.retire([task for workers in old for task in workers.tasks()])
-        try:
-            async with self._recorder.hold(fresh.keys() | {workers.name for workers in old}):
-                load = await self._load(fresh)
-                while not load.orders.is_done:
-                    await load.orders.part(load.watchlist, self._clock())
-                self._exchange(old, new, load)
-                self._begin(new)
-                in_force()
-        except BaseException:
-            self._resume(
-                [workers for workers in old if self.panel_workers.get(workers.name) is workers]
-            )
-            await _close(new)
-            raise
-        await _close(old)
+        async with self._exchanging:
+            await self._take_over(config, anew=anew)
 
-    async def keep_learnt(self, now: float) -> float:
-        """Let old lessons fade, and put on record what is new; returns when to come again."""
-        for name in list(self.panel_workers):
-            if name in self._watchlist:
-                learnt = self._watchlist.panel(name).learnt
-                learnt.forget(now)
-                await self._store.schedule.save_learnt(name, learnt.news(), now=now)
-        return now + KEEP_EVERY
-
-    async def keep_asked(self, now: float) -> float:
-        """Put on record when orders were asked about last; returns when to come again."""
-        if self.is_loading:  # what is not in the book yet would be lost
-            return now + ASKED_EVERY
-        asked = CheckTimes()
-        for keys, times in self._watchlist.asked():
-            asked.note(keys, times)
-            await asyncio.sleep(0)
-        if asked.newest != self._kept_asked:  # it is less where the clock was set back
-            await self._store.schedule.save_asked(asked)
-            self._kept_asked = asked.newest
-        return now + ASKED_EVERY
-
-    async def close(self) -> None:
-        """End all connections."""
-        await _close(self.panel_workers.values())
+    async def start_over(self, now: float) -> float | None:
+        """The task when the clock was set back: plan anew what was planned by the old time."""
+        if not self.loaded.is_set():
+            return now + 1.0
+        async with self._exchanging:
+            await self._take_over(self._config.current, anew=True)
+        self._schedule.remove("start_over")
+        return None
 
     def retry_unwell(self) -> None:
         """Ask every panel at once that is not well."""
@@ -158,69 +103,75 @@ class PanelRegistry:
             if workers.gateway.health.state is not HealthState.UP:
                 workers.retry()
 
-    # --- who tells whom ---
-
-    def guard_for(self, panel: str) -> float | None:
-        """Seconds for which a finished order of the panel stays watched, None: no such panel."""
-        workers = self.panel_workers.get(panel)
-        return workers.config.settings.guard_for if workers else None
-
-    def on_orders(self, panels: set[str]) -> None:
-        """There are new orders at these panels."""
-        for panel in panels:
-            self._schedule.wake(f"poll:{panel}")
-
-    def on_planned(self, actions: Sequence[Action]) -> None:
-        """Actions were planned, or are to be sent again."""
-        for action in actions:
-            workers = self.panel_workers.get(action.panel)
-            if workers is not None:  # else it waits in the database for the panel to come back
-                workers.sender.add([action])
-                self._schedule.wake(f"actions:{action.panel}")
-
-    def on_settled(self, settled: Settled) -> None:
-        """Actions ended; what follows from it is on record."""
-        now = self._clock()
-        for action in settled.actions:
-            workers = self.panel_workers.get(action.panel)
-            if workers is not None:
-                workers.sender.note(action)
-        for refill in settled.refills:
-            workers = self.panel_workers.get(refill.panel)
-            if workers is not None:
-                workers.refills.add([refill], now)
-                self._schedule.wake(f"refills:{refill.panel}")
-        self.on_orders({order.panel for order in settled.orders})
+    async def close(self) -> None:
+        """End all connections."""
+        await _close(self.panel_workers.values())
 
     # --- exchanging ---
+
+    async def _take_over(self, config: Config, *, anew: bool) -> None:
+        await self.loaded.wait()
+        changed = [panel for panel in config.panels.values() if anew or self._has_changed(panel)]
+        new = [await self._factory.build(panel) for panel in changed]
+        fresh = {workers.name: workers for workers in new}
+        kept = config.panels.keys() - fresh.keys()
+        old = [workers for name, workers in self.panel_workers.items() if name not in kept]
+        # Requests under way end first: they need the locks that are held below.
+        await self._schedule.retire([task for workers in old for task in workers.tasks()])
+        try:
+            async with self._locks.hold(fresh.keys() | {workers.name for workers in old}):
+                load = await self._load(fresh)
+                while not load.orders.is_done:
+                    await load.orders.part(load.watchlist, self._clock())
+                self._exchange(old, new, load)
+                self._begin(new)
+                self._put_in_force(config)
+        except BaseException:
+            self._resume(
+                [workers for workers in old if self.panel_workers.get(workers.name) is workers]
+            )
+            await _close(new)
+            raise
+        self._schedule.add("review", self._reviews.review_all)
+        await _close(old)
 
     def _has_changed(self, panel: PanelConfig) -> bool:
         workers = self.panel_workers.get(panel.name)
         return workers is None or workers.config != panel
 
+    def _put_in_force(self, config: Config) -> None:
+        """Replace the configuration at the moment when its stations stand in their place."""
+        if config is not self._config.current:
+            self._config.current = config
+            self._rule_engine.take_rules(config.rules)
+
     async def _load_more(self, now: float) -> float:
-        """The task: the next part of the orders, under their locks; it ends with the last."""
-        async with self._recorder.hold(self.panel_workers.keys()):
+        """The task that reads the next orders, under their locks; it ends with the last."""
+        async with self._locks.hold(self.panel_workers.keys()):
             try:
                 await self._loading.part(self._watchlist, now)
             except StoreCorrupt as error:
-                self._on_damaged(error)
+                self._stop.request(error)
                 raise
-        self.on_orders(set(self.panel_workers))
+        self._mailboxes.wake_pollers(self.panel_workers)
         if self._loading.is_done:
             self._schedule.remove("load")
             log.info("orders.loaded", orders=sum(self._watchlist.counts.values()))
-            self._loaded()
+            self._all_loaded()
         return now
 
-    def _loaded(self) -> None:
+    def _all_loaded(self) -> None:
+        """All orders are read: now the rules may look at them, and old ones may be moved away."""
         self._begin(self.panel_workers.values())
-        self._is_loaded.set()
-        self._on_loaded()
+        self.loaded.set()
+        self._schedule.wake("survey")
+        self._schedule.add("review", self._reviews.review_all)
+        for name, task in self._when_loaded.items():
+            self._schedule.add(name, task)
 
     async def _load(self, fresh: Mapping[str, PanelWorkers]) -> _Load:
         orders = OrderLoader(self._store, fresh, links=self._watchlist.keeps_links)
-        load = _Load(Watchlist(), orders, [], [])
+        load = _Load(Watchlist(), orders, [])
         if not fresh:
             return load
         now = self._clock()
@@ -233,14 +184,12 @@ class PanelRegistry:
                 known.load(learnt.get(name, ()))
             load.watchlist.open(name, workers.poll_queue(now), known)
         load.refills.extend(r for r in await self._store.refills.running() if r.panel in fresh)
-        for panel in fresh:
-            load.planned.extend(await self._store.actions.planned(panel))
         return load
 
     def _exchange(
         self, old: Sequence[PanelWorkers], new: Sequence[PanelWorkers], load: _Load
     ) -> None:
-        """All at once: nobody sees a panel that is half there."""
+        """Exchange stations and orders without an await: nobody sees a panel half open."""
         now = self._clock()
         for workers in old:
             del self.panel_workers[workers.name]
@@ -250,10 +199,10 @@ class PanelRegistry:
         for workers in new:
             self.panel_workers[workers.name] = workers
         self._watchlist.take_over(load.watchlist)
+        for name in {workers.name for workers in (*old, *new)}:
+            self._mailboxes.take_refills(name)  # the new ones were just read, with all others
         for refill in load.refills:
             self.panel_workers[refill.panel].refills.add([refill], now)
-        for action in load.planned:
-            self.panel_workers[action.panel].sender.add([action])
         self._resume(new)
 
     def _begin(self, panel_workers: Collection[PanelWorkers]) -> None:

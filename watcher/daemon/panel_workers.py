@@ -1,12 +1,10 @@
-"""All that works for one panel: its line, and the tasks that use it."""
+"""The workers of one panel, and what builds them."""
 
-from collections.abc import Callable
 from functools import partial
 from random import Random
 
 import msgspec
 
-from watcher.common.round_robin import RoundRobin
 from watcher.config import PanelConfig
 from watcher.daemon.account_sync import AccountSync
 from watcher.daemon.action_sender import ActionSender
@@ -14,8 +12,10 @@ from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.poller import Poller
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.refill_poller import RefillPoller
+from watcher.daemon.reviews import Reviews
 from watcher.daemon.scheduler import Scheduler, Task
-from watcher.metrics import REQUESTS, Metrics
+from watcher.daemon.shared import Shared
+from watcher.metrics import REQUESTS
 from watcher.model import Kind
 from watcher.orders.columns.table import OrderTable
 from watcher.orders.schedule import PollQueue
@@ -27,8 +27,6 @@ from watcher.panels.health import SERVICES
 from watcher.panels.pacing import Pace
 from watcher.panels.rate import Rate, start_of
 from watcher.panels.unread import UnreadValues
-from watcher.rules.engine import RuleEngine
-from watcher.store import Store
 
 
 class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +39,14 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     refills: RefillPoller
     account_sync: AccountSync
     watchlist: Watchlist
-    wake: Callable[[str], None]
+    schedule: Scheduler
 
     @property
     def name(self) -> str:
         return self.config.name
 
     def poll_queue(self, now: float) -> PollQueue:
-        """An empty schedule, as the panel's limits and the configuration want it."""
+        """Return an empty queue of checks, by the panel's limits and the configuration."""
         settings = self.config.settings
         return PollQueue(
             OrderTable(self.name),
@@ -60,7 +58,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def tasks(self) -> dict[str, Task]:
-        """What the schedule runs for the panel, by name."""
+        """Return the tasks to schedule for the panel, by name."""
         can = self.config.profile.can
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
@@ -82,7 +80,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         self._ask_all()
 
     def recovered(self) -> None:
-        """The panel no longer refuses everything: ask about every order that waits for that."""
+        """Ask about every order that waits: the panel no longer refuses everything."""
         self._ask_all()
 
     def _ask_all(self) -> None:
@@ -93,77 +91,72 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.
             if not task.startswith(f"{SERVICES}:") or SERVICES in unread:
-                self.wake(task)
+                self.schedule.wake(task)
 
 
 class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
-    """What all stations share, for building one."""
+    """Builds stations, from what all of them share."""
 
-    store: Store
-    watchlist: Watchlist
-    rule_engine: RuleEngine
+    shared: Shared
     recorder: ChangeRecorder
+    reviews: Reviews
     outcomes: OutcomeWriter
-    metrics: Metrics
-    schedule: Scheduler
-    clock: Callable[[], float]
-    round_robin: RoundRobin
 
     async def build(self, panel: PanelConfig) -> PanelWorkers:
-        """A station that is ready to work; nothing is asked of the panel yet."""
+        """Return a station that is ready to work; nothing is asked of the panel yet."""
         gateway = await self._gateway(panel)
         settings = panel.settings
         workers = PanelWorkers(
             config=panel,
             gateway=gateway,
-            watchlist=self.watchlist,
-            wake=self.schedule.wake,
+            watchlist=self.shared.watchlist,
+            schedule=self.shared.schedule,
             poller=Poller(
                 gateway=gateway,
-                watchlist=self.watchlist,
+                watchlist=self.shared.watchlist,
                 recorder=self.recorder,
-                metrics=self.metrics,
-                round_robin=self.round_robin,
-                spawn=partial(self.schedule.spawn, f"poll:{panel.name}"),
-                wake=partial(self.schedule.wake, f"poll:{panel.name}"),
+                metrics=self.shared.metrics,
+                round_robin=self.shared.round_robin,
+                schedule=self.shared.schedule,
             ),
             sender=ActionSender(
                 gateway=gateway,
-                store=self.store,
-                watchlist=self.watchlist,
+                store=self.shared.store,
                 outcomes=self.outcomes,
+                mailboxes=self.shared.mailboxes,
             ),
             refills=RefillPoller(
                 gateway=gateway,
-                store=self.store,
-                watchlist=self.watchlist,
-                rule_engine=self.rule_engine,
-                recorder=self.recorder,
+                store=self.shared.store,
+                watchlist=self.shared.watchlist,
+                rule_engine=self.shared.rule_engine,
+                reviews=self.reviews,
+                mailboxes=self.shared.mailboxes,
                 gives_up_after=settings.refill_gives_up_after,
             ),
             account_sync=AccountSync(
                 gateway=gateway,
-                store=self.store,
-                watchlist=self.watchlist,
-                rule_engine=self.rule_engine,
-                recorder=self.recorder,
+                store=self.shared.store,
+                watchlist=self.shared.watchlist,
+                rule_engine=self.shared.rule_engine,
+                reviews=self.reviews,
                 balance_every=settings.balance_every,
                 services_every=settings.services_every,
             ),
         )
-        gateway.on_probe = partial(self.schedule.wake, f"probe:{panel.name}")
+        gateway.on_probe = partial(self.shared.schedule.wake, f"probe:{panel.name}")
         gateway.on_recovered = workers.recovered
         return workers
 
     async def _gateway(self, panel: PanelConfig) -> PanelGateway:
         name, settings = panel.name, panel.settings
         unread = UnreadValues(
-            name, lambda action, field: self.metrics.unread.labels(name, action, field).inc()
+            name, lambda action, field: self.shared.metrics.unread.labels(name, action, field).inc()
         )
 
         def note_unread(action: str, field: str, value: str) -> None:
             unread.note(action, field, value)
-            gateway.health.unread(action, field, value, self.clock())
+            gateway.health.unread(action, field, value, self.shared.clock())
 
         client = PanelClient(
             name=name,
@@ -172,20 +165,22 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
             dialect=panel.request,
             profile=panel.profile,
             timeout=settings.timeout,
-            on_request=lambda action, seconds, reason: self.metrics.count_request(
+            on_request=lambda action, seconds, reason: self.shared.metrics.count_request(
                 name, action, seconds, reason
             ),
             on_unread=note_unread,
-            round_robin=self.round_robin,
+            round_robin=self.shared.round_robin,
         )
         await client.open()
         requests = [request for request in REQUESTS if client.limit(request)]
-        self.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
+        self.shared.metrics.prepare(name, requests, [k for k in Kind if _CAPABILITY[k] in requests])
         most = settings.requests_per_minute
-        remembered = await self.store.schedule.rate(name)
-        start = start_of(most, stated=panel.states_rate, remembered=remembered, now=self.clock())
+        remembered = await self.shared.store.schedule.rate(name)
+        start = start_of(
+            most, stated=panel.states_rate, remembered=remembered, now=self.shared.clock()
+        )
         breaker = Breaker(Random(name).random)  # panels differ, runs don't
-        gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.clock)
+        gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.shared.clock)
         return gateway
 
 

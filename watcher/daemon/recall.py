@@ -1,4 +1,4 @@
-"""What the rules must know of the time before a start."""
+"""Reads at a start what the rules must know of the past."""
 
 from watcher.model import Kind
 from watcher.rules.brake import BRAKE_WINDOW
@@ -7,7 +7,7 @@ from watcher.store import Store
 
 
 async def recall(store: Store, rule_engine: RuleEngine, now: float) -> None:
-    """Tell the judge what the database remembers."""
+    """Give the judge the firings, actions, balances and prices that are on record."""
     rule_engine.remember_past(await store.firings.counts())
     rule_engine.remember(await store.firings.since(now - BRAKE_WINDOW), now)
     for action in await store.actions.unsettled():

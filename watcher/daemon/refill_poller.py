@@ -1,4 +1,4 @@
-"""Follows one panel's refill tasks until they are final, in batches where the panel can.
+"""Follows one panel's refills until they are final, in batches where the panel can.
 
 1. Give up the tasks of which the panel has told nothing for too long.
 2. Ask for those that are due, and fill the request up with the next ones.
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
-from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.mailboxes import Mailboxes
+from watcher.daemon.reviews import Reviews
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused
 from watcher.model import REFILL_FINAL, Refill, RefillStatus, RowError
 from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
@@ -35,7 +36,7 @@ Row = RefillObservation | RowError | None  # None: the answer says nothing of th
 
 
 class RefillPoller:
-    """The refill tasks of one panel that are not final.
+    """Follows the refill tasks of one panel that are not final.
 
     Each is in the heap, with the time when something is to be done about it, or under way.
     """
@@ -46,14 +47,16 @@ class RefillPoller:
         gateway: PanelGateway,
         store: Store,
         watchlist: Watchlist,
-        recorder: ChangeRecorder,
         rule_engine: RuleEngine,
+        reviews: Reviews,
+        mailboxes: Mailboxes,
         gives_up_after: float,
     ) -> None:
         self._gateway = gateway
         self._store = store
         self._watchlist = watchlist
-        self._recorder = recorder
+        self._reviews = reviews
+        self._mailboxes = mailboxes
         self._rule_engine = rule_engine
         self._gives_up_after = gives_up_after
         self._refills: dict[str, Refill] = {}
@@ -69,7 +72,7 @@ class RefillPoller:
 
     @property
     def _limit(self) -> int:
-        """How many tasks one request may ask about; 0 where the panel does not tell of any."""
+        """How many tasks one request may ask about; 0 where the panel can't be asked."""
         return self._gateway.client.limit("refill_status")
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
@@ -83,6 +86,7 @@ class RefillPoller:
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
+        self.add(self._mailboxes.take_refills(self._gateway.name), now)
         await self._give_up(now)
         limit = self._limit
         while limit and self._heap and self._heap[0][0] <= now:
@@ -121,7 +125,7 @@ class RefillPoller:
                 yield self._refills[refill_id]
 
     def _look_again(self, refill: Refill, now: float) -> None:
-        """Look whether to give the task up when that may be so, if it may."""
+        """Plan when to look whether to give the task up, if that may be at all."""
         lost_at = self._lost_at(refill, now)
         if lost_at is None or refill.id in self._ending:
             return
@@ -130,8 +134,9 @@ class RefillPoller:
         heapq.heappush(self._ends, (at, refill.id))
 
     def _is_lost(self, refill: Refill, now: float) -> bool:
-        """Whether to give it up: not before it was asked about in this run, not while the panel
-        does not answer, and not before it was asked about after that.
+        """Return whether to give it up: it was asked about in this run, and the panel answers.
+
+        After a panel has not answered, the task is asked about once more first.
         """
         at = self._lost_at(refill, now)
         if at is None or at > now:
@@ -141,7 +146,7 @@ class RefillPoller:
         return refill.id in self._missed and self._is_answering(now)
 
     def _is_answering(self, now: float) -> bool:
-        """Whether the panel answers other calls, so that its silence is about the task."""
+        """Return whether the panel answers other calls: then its silence is about the task."""
         is_closed = self._gateway.breaker.state is BreakerState.CLOSED
         return is_closed or now - self._gateway.last_success < _ANSWERED_WITHIN
 
@@ -149,20 +154,15 @@ class RefillPoller:
         return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
 
     def _lost(self, refill: Refill, now: float) -> None:
-        at_level = log.warning if self._limit else log.info
-        at_level(
-            "refill.given_up",
-            panel=refill.panel,
-            order=refill.order,
-            refill=refill.id,
-            cause=refill.status_text if self._limit else "the panel does not tell of refills",
-        )
+        cause = refill.status_text if self._limit else "the panel does not tell of refills"
+        where = {"panel": refill.panel, "order": refill.order, "refill": refill.id}
+        (log.warning if self._limit else log.info)("refill.given_up", **where, cause=cause)
         self._enter(refill, now)
 
     # --- asking ---
 
     def _take(self, limit: int, now: float) -> list[str]:
-        """The next tasks, due or not: a request costs the same however full it is.
+        """Take the next tasks, due or not: a request costs the same however full it is.
 
         Not those that were asked about just now, or that no answer told of.
         """
@@ -204,7 +204,7 @@ class RefillPoller:
                     self._wait(self._refills[refill_id], again_at, now)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
-        """What the panel's answer says of each task; nothing where it gave none."""
+        """Return what the panel's answer says of each task; nothing where it gave none."""
         try:
             found = await self._gateway.ask(
                 REFILL_STATUS, self._gateway.client.refill_statuses(ids)
@@ -241,7 +241,7 @@ class RefillPoller:
                 yield refill_id, after
 
     def _answered(self, refill: Refill, row: Row, now: float) -> None:
-        """Take over what is on record, and say when to ask again."""
+        """Take over what is on record, and plan when to ask again."""
         before = self._refills[refill.id]
         if refill.status is not before.status:
             _tell(refill)
@@ -275,11 +275,11 @@ class RefillPoller:
         self._look_again(refill, now)
 
     def _enter(self, refill: Refill, now: float) -> None:
-        """The task is so, which is on record."""
+        """Take over the task as it is on record; forget one that is final."""
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):
-            self._recorder.look_soon(refill.panel, refill.order, now)
+            self._reviews.look_soon(refill.panel, refill.order, now)
         if refill.status in REFILL_FINAL:
             del self._refills[refill.id]
             self._patience.forget(refill.id)
@@ -299,10 +299,5 @@ class RefillPoller:
 def _tell(refill: Refill) -> None:
     log.info("refill.changed", panel=refill.panel, order=refill.order, status=refill.status)
     if refill.status is RefillStatus.NOT_FOUND:
-        log.warning(
-            "refill.not_found",
-            panel=refill.panel,
-            order=refill.order,
-            refill=refill.id,
-            cause=refill.status_text,
-        )
+        where = {"panel": refill.panel, "order": refill.order, "refill": refill.id}
+        log.warning("refill.not_found", **where, cause=refill.status_text)

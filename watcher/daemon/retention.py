@@ -11,13 +11,14 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from watcher.config import DaemonSection
+from watcher.config import ActiveConfig
+from watcher.daemon.scheduler import Task
 from watcher.errors import StoreError, WatcherError
 from watcher.store import Retired, Store, archive_name, beside, sync
 
@@ -40,12 +41,16 @@ _encode = msgspec.json.Encoder().encode
 class Retention:
     """Archives orders that closed longer than `retain_for` ago, and removes other old rows."""
 
-    def __init__(self, *, store: Store, settings: Callable[[], DaemonSection]) -> None:
+    def __init__(self, *, store: Store, config: ActiveConfig) -> None:
         self._store = store
-        self._settings = settings
+        self._config = config
         self._portion = 100
         self._problem: str | None = None
         self._purges = 0
+
+    def tasks(self) -> dict[str, Task]:
+        """Return the tasks to schedule, by name."""
+        return {"retention": self.run_once, "purge": self.purge}
 
     async def run_once(self, now: float) -> float:
         """Archive what is old enough; returns when to come again."""
@@ -60,7 +65,7 @@ class Retention:
 
     async def purge(self, now: float) -> float:
         """Remove rows that no order keeps and nobody needs; returns when to come again."""
-        settings = self._settings()
+        settings = self._config.current.daemon
         try:
             await self._store.purge.cut_down(now - CUT_DOWN_AFTER)
             if self._purges % _PURGES_A_DAY == 0:
@@ -76,8 +81,8 @@ class Retention:
         return now + PURGE_EVERY
 
     async def _archive(self, now: float) -> tuple[int, bool]:
-        """How many orders were archived, and whether there are more."""
-        settings = self._settings()
+        """Return how many orders were archived, and whether there are more."""
+        settings = self._config.current.daemon
         before = now - settings.retain_for
         keys = await self._store.archive.closed_before(
             before, after=0, limit=MOST_AT_ONCE, untold=now - TOLD_WITHIN
@@ -114,7 +119,7 @@ class Retention:
         return removed
 
     def _pace(self, orders: int, seconds: float) -> None:
-        """The next portion is the one that would have taken as long as it should."""
+        """Make the next portion as large as what would have taken AIM seconds."""
         fitting = int(orders * AIM / max(seconds, 0.001))
         self._portion = max(SMALLEST, min(LARGEST, 2 * self._portion, fitting))
 
@@ -135,7 +140,7 @@ def _begin(partial: Path) -> None:
 
 
 def _append(partial: Path, portion: Sequence[Retired]) -> None:
-    """One order a line. Gzip files can be put end to end."""
+    """Append one order a line. Gzip files can be put end to end."""
     with gzip.open(partial, "ab") as archive:
         for order in portion:
             archive.write(_encode(order.record) + b"\n")

@@ -1,4 +1,4 @@
-"""When each task runs: the only place that knows APScheduler.
+"""Runs each task when it is due: the only place that knows APScheduler.
 
 A task is a coroutine function that does what is due and returns when it wants to run next: a
 Unix time, or None to wait until it is woken. It never runs twice at once.
@@ -20,12 +20,13 @@ from apscheduler.events import (
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from watcher.common.clock import Clock
 from watcher.errors import WatcherError
+from watcher.metrics import Metrics
 
 log = structlog.get_logger()
 
 Task = Callable[[float], Awaitable[float | None]]
-Observer = Callable[[str, float], None]  # (task, seconds late)
 
 _LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
@@ -34,7 +35,7 @@ _JUMP = 2.0  # seconds by which a clock that was set differs from one that was s
 
 
 def kind_of(task: str) -> str:
-    """`poll:smmgenie` -> `poll`: a label for metrics."""
+    """Return the label for metrics: `poll` for `poll:smmgenie`."""
     return task.partition(":")[0]
 
 
@@ -48,9 +49,8 @@ class Scheduler:
     def __init__(
         self,
         *,
-        clock: Callable[[], float] = time.time,
-        observe: Observer = lambda task, late: None,
-        count_missed: Callable[[str], None] = lambda task: None,
+        clock: Clock = time.time,
+        metrics: Metrics | None = None,
         watch_clock_every: float = 5.0,
     ) -> None:
         self._scheduler = AsyncIOScheduler(
@@ -61,8 +61,7 @@ class Scheduler:
         )
         self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
         self._clock = clock
-        self._observe = observe
-        self._count_missed = count_missed
+        self._metrics = metrics or Metrics()
         self.on_jump: Callable[[float], None] = lambda seconds: None
         self._watch_every = watch_clock_every
         self._offset = clock() - time.monotonic()
@@ -109,7 +108,7 @@ class Scheduler:
         doing.add_done_callback(self._on_done)
 
     def stuck(self, now: float, limit: float) -> list[str]:
-        """Tasks that have been running, or overdue, for longer than `limit` seconds."""
+        """Return tasks that have been running, or overdue, for longer than `limit` seconds."""
         return [name for name, due in self._due.items() if now - due > limit]
 
     def wake(self, name: str, at: float | None = None) -> None:
@@ -145,7 +144,7 @@ class Scheduler:
         return True
 
     def _watch_clock(self) -> None:
-        """See whether somebody has set the clock; set back, tasks would wait for it to catch up."""
+        """Check whether the clock was set; set back, tasks would wait for it to catch up."""
         self._timer = asyncio.get_running_loop().call_later(self._watch_every, self._watch_clock)
         offset = self._clock() - time.monotonic()
         jump, self._offset = offset - self._offset, offset
@@ -160,7 +159,8 @@ class Scheduler:
         if self._draining or name not in self._tasks or name in self._running:
             return
         started = self._clock()
-        self._observe(name, max(0.0, started - self._due.get(name, started)))
+        late = max(0.0, started - self._due.get(name, started))
+        self._metrics.count_start(kind_of(name), late)
         self._running.add(name)
         next_at: float | None = None
         try:
@@ -189,13 +189,13 @@ class Scheduler:
             self._failures.pop(f"{name}, beside", None)
 
     def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
-        """A run that APScheduler left out is made up for: a task must never be forgotten."""
-        self._count_missed(event.job_id)
+        """Plan again a run that APScheduler left out: a task must never be forgotten."""
+        self._metrics.missed.labels(kind_of(event.job_id)).inc()
         if event.job_id in self._tasks and not self._draining:
             self._plan(event.job_id, self._clock() + _AFTER_CRASH)
 
     def _tell(self, name: str, error: Exception) -> None:
-        """Log a failure when it changes; what nobody foresaw comes with its traceback."""
+        """Log a failure when it changes; a bug with its traceback."""
         if self._failures.get(name) == str(error):
             return
         self._failures[name] = str(error)
@@ -212,7 +212,7 @@ class Scheduler:
         return now + _LONGEST_WAIT if asked_for is None else asked_for
 
     def _plan(self, name: str, at: float) -> None:
-        """What is due very soon the loop times itself: APScheduler takes ten times as long."""
+        """Plan a run. The loop times what is due soon: APScheduler takes ten times as long."""
         self._unplan(name)
         self._due[name] = at
         wait = at - self._clock()

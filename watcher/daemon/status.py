@@ -5,13 +5,14 @@ Counting takes a walk through all orders: it is done now and then, not at every 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 import structlog
 
+from watcher.common.clock import Clock
 from watcher.config import ActiveConfig
 from watcher.daemon.attention import Attention, is_low, listed
 from watcher.daemon.attention_kinds import MEANINGS, Issue
@@ -54,19 +55,19 @@ class DaemonStatus:
         watchlist: Watchlist,
         rule_engine: RuleEngine,
         panel_workers: Mapping[str, PanelWorkers],
-        active: ActiveConfig,
+        config: ActiveConfig,
         backups: Backups,
         health: DaemonHealth,
         notify_workers: Mapping[str, Receiver],
         feeds: Mapping[str, Receiver],
-        clock: Callable[[], float],
+        clock: Clock,
         revision: str,
     ) -> None:
         self._store = store
         self._watchlist = watchlist
         self._rule_engine = rule_engine
         self._panel_workers = panel_workers
-        self._active = active
+        self._config = config
         self._backups = backups
         self._health = health
         self._notify_workers = notify_workers
@@ -174,7 +175,7 @@ class DaemonStatus:
         )
 
     def _listed(self, state: DaemonState) -> list[Attention]:
-        limits = self._active.config.attention
+        limits = self._config.current.attention
         items = listed(state, limits, self._clock(), self._since)
         self._since = {item.key: item.since for item in items}
         return items
@@ -185,8 +186,8 @@ class DaemonStatus:
             revision=self._revision,
             sqlite=self._store.maintenance.version,
             started_at=rule_engine.hindsight.past(self._started_at, now),
-            reload_problems=self._active.problems,
-            reload_at=self._active.accepted_at,
+            reload_problems=self._config.problems,
+            reload_at=self._config.accepted_at,
             backup_at=self._backups.made_at,
             backup_every=self._backups.every,
             backup_problem=self._backups.problem,

@@ -1,7 +1,7 @@
-"""What systemd is told: when the daemon is up, reloads, stops, and that it is alive.
+"""Tells systemd when the daemon is up, reloads and stops, and that it is alive.
 
 The protocol is sd_notify(3): lines of NAME=VALUE in a datagram to the socket $NOTIFY_SOCKET. Where
-there is none, nothing is told.
+there is none, nothing is sent.
 """
 
 import socket
@@ -16,31 +16,31 @@ _SEND_WITHIN = 1.0  # seconds
 
 
 class Systemd:
-    """The one who started the daemon, as the environment names it."""
+    """Notifies the service manager that the environment names."""
 
     def __init__(self, env: Mapping[str, str], pid: int) -> None:
         self._address = _address(env.get("NOTIFY_SOCKET", ""))
         self.watchdog_every = _watchdog_every(env, pid) if self._address else None
-        """Seconds between two signs of life, None: nobody waits for them."""
+        """Seconds between two signs of life, None where nobody waits for them."""
 
     def ready(self, status: str) -> None:
-        """A start or a reload is over."""
+        """Tell that a start or a reload is over."""
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` has to follow, whatever comes of it."""
+        """Tell that a reload begins; `ready` has to follow, whatever comes of it."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The daemon ends."""
+        """Tell that the daemon ends."""
         self._tell("STOPPING=1", "STATUS=Finishing what is under way")
 
     def alive(self, status: str) -> None:
-        """Due every `watchdog_every` seconds, else systemd kills and starts anew."""
+        """Give a sign of life, every `watchdog_every` seconds; else systemd restarts the daemon."""
         self._tell("WATCHDOG=1", f"STATUS={status}")
 
     def troubled(self, status: str) -> None:
-        """Say what is wrong, and give no sign of life."""
+        """Tell what is wrong, and give no sign of life."""
         self._tell(f"STATUS={status}")
 
     def _tell(self, *lines: str) -> None:
@@ -56,14 +56,14 @@ class Systemd:
 
 
 def _address(name: str) -> str | None:
-    """A path, or with @ in front a name in Linux's abstract namespace."""
+    """Return the socket's address: a path, or after @ a name in Linux's abstract namespace."""
     if not name.startswith(("/", "@")):
         return None
     return "\0" + name[1:] if name.startswith("@") else name
 
 
 def _watchdog_every(env: Mapping[str, str], pid: int) -> float | None:
-    """Half of what systemd waits, as sd_watchdog_enabled(3) advises."""
+    """Return half of what systemd waits, as sd_watchdog_enabled(3) advises."""
     limit, whom = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", str(pid))
     if not limit.isdecimal() or whom != str(pid):
         return None

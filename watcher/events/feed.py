@@ -1,13 +1,14 @@
 """Sends changed orders to one program until each change has arrived."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from watcher.alerts import ChangeKind, kind_of
+from watcher.common.clock import Clock
 from watcher.common.signatures import secret_of
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
@@ -37,7 +38,7 @@ class EventFeed:
         *,
         store: Store,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.target = target
         self.lanes = lanes

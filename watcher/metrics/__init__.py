@@ -201,6 +201,10 @@ class Metrics:
         self.lateness.labels(task).observe(late)
         self.missed.labels(task).inc(0)
 
+    def count_web_fault(self, reason: str) -> None:
+        """Count a connection or request that was refused or could not be read."""
+        self.web_faults.labels(reason).inc()
+
     def count_transition(self, transition: Transition) -> None:
         """Count a change of an order."""
         before, after = transition.before, transition.after

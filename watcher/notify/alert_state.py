@@ -4,11 +4,12 @@ A `Watch` remembers when each trouble began and when it was told: a trouble is t
 lasted, again in long intervals, and when it is over.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
 from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
+from watcher.rules.hindsight import Hindsight
 
 # Seconds that a trouble has to last before anybody is told: panels hiccup.
 _LASTS_FOR = {
@@ -29,10 +30,10 @@ class AlertState:
         self,
         repeat_every: float,
         known: Iterable[KnownAlert] = (),
-        past: Callable[[float, float], float] = min,
+        hindsight: Hindsight | None = None,
     ) -> None:
         self._repeat_every = repeat_every
-        self._past = past  # of a time on record and now: when that was
+        self._past = (hindsight or Hindsight()).past
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:

@@ -77,11 +77,13 @@ class Monitor:
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
-        past = self._rule_engine.hindsight.past
+        hindsight = self._rule_engine.hindsight
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
-            watch = watches[name] = AlertState(target.repeat_every, before.known.values(), past)
-            since = past(self._since[name], now)
+            watch = watches[name] = AlertState(
+                target.repeat_every, before.known.values(), hindsight
+            )
+            since = hindsight.past(self._since[name], now)
             new = (moment for moment in moments if moment.at >= since)
             theirs = [*troubles, *(alert_of(moment) for moment in new if _tells(target, moment))]
             notices = watch.look([t for t in theirs if t.event in target.on], now)

@@ -1,10 +1,11 @@
 """All couriers and feeds; a reload exchanges them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from watcher.alerts import KnownAlert
+from watcher.common.clock import Clock
 from watcher.config import EventsTarget, NotifyTarget
 from watcher.daemon.scheduler import Scheduler
 from watcher.daemon.status import DaemonStatus
@@ -41,7 +42,7 @@ class Receivers:
         daemon_status: DaemonStatus,
         metrics: Metrics,
         schedule: Scheduler,
-        clock: Callable[[], float],
+        clock: Clock,
         notify_workers: dict[str, NotifyWorker],
         feeds: dict[str, EventFeed],
     ) -> None:

@@ -1,10 +1,10 @@
 """Delivers one target's messages from the outbox until each has arrived."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
+from watcher.common.clock import Clock
 from watcher.common.signatures import secret_of
 from watcher.config import NotifyTarget
 from watcher.errors import Undelivered
@@ -31,7 +31,7 @@ class NotifyWorker:
         *,
         store: Store,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.target = target
         self.waiting = 0

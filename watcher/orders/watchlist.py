@@ -66,6 +66,10 @@ class Watchlist:
         for panel_orders in list(self._by_panel.values()):
             yield from panel_orders.asked()
 
+    def panels(self) -> list[str]:
+        """Return the names of the panels that are opened."""
+        return list(self._by_panel)
+
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
         if order.link is not None and not self.keeps_links:

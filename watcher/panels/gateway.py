@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import structlog
 
+from watcher.common.clock import Clock
 from watcher.common.wording import utc
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
@@ -33,7 +34,7 @@ class PanelGateway:
         client: PanelClient,
         pace: Pace,
         breaker: Breaker,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.name = name
         self.client = client

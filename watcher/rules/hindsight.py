@@ -1,8 +1,16 @@
-"""Recorded times in the future: the clock was ahead when they were written."""
+"""Where the time comes from, and recorded times that lie in the future: a clock was ahead."""
+
+from typing import Protocol
 
 import msgspec
 
 from watcher.model import Order
+
+
+class Clock(Protocol):
+    """A source of time: call it for the Unix seconds."""
+
+    def __call__(self) -> float: ...
 
 
 class Hindsight:

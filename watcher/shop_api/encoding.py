@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from watcher.daemon.poller import LEFT_OUT
+from watcher.daemon.poll_answers import LEFT_OUT
 from watcher.model import Balance, Order, Refill, RefillStatus, Service
 from watcher.panels.protocol import ErrorKind, error_kind
 from watcher.panels.protocol.refusals import Refusal

@@ -3,10 +3,11 @@
 Reads are answered from what the watcher knows, and cost the panels nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
-from watcher.config import Shop
+from watcher.common.clock import Clock
+from watcher.config import ActiveConfig, Shop
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import RequestError
@@ -47,8 +48,8 @@ class ShopHandlers:
         rule_engine: RuleEngine,
         commands: OrderCommands,
         panel_workers: Mapping[str, PanelWorkers],
-        shops: Callable[[], Sequence[Shop]],
-        clock: Callable[[], float],
+        config: ActiveConfig,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._rule_engine = rule_engine
@@ -58,7 +59,7 @@ class ShopHandlers:
             watchlist=watchlist,
             commands=commands,
             panel_workers=panel_workers,
-            shops=shops,
+            config=config,
             clock=clock,
         )
         self._ordering = Ordering(

@@ -9,13 +9,15 @@ are the shop's. A refill belongs to the shop of its order.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from watcher.config import Shop
-from watcher.daemon.commands import OrderCommands, new_order
+from watcher.common.clock import Clock
+from watcher.config import ActiveConfig, Shop
+from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.daemon.poller import LEFT_OUT
+from watcher.daemon.poll_answers import LEFT_OUT
 from watcher.model import Kind, Order, Refill
+from watcher.orders.tracking import new_order
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol import is_id
 from watcher.panels.protocol.refusals import Refusal
@@ -40,14 +42,14 @@ class OrderLookup:
         watchlist: Watchlist,
         commands: OrderCommands,
         panel_workers: Mapping[str, PanelWorkers],
-        shops: Callable[[], Sequence[Shop]],
-        clock: Callable[[], float],
+        config: ActiveConfig,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._watchlist = watchlist
         self._commands = commands
         self._panel_workers = panel_workers
-        self._shops = shops
+        self._config = config
         self._clock = clock
 
     async def orders(self, shop: Shop, texts: Sequence[str]) -> dict[str, Order | ShopError]:
@@ -76,7 +78,7 @@ class OrderLookup:
 
         Shops that are no longer configured do not count, so a renamed shop keeps its orders.
         """
-        others = {other.name for other in self._shops()} - {shop.name}
+        others = {other.name for other in self._config.current.shops} - {shop.name}
         if not ids or (shop.panel is not None and not others):
             return [*ids]
         placers: defaultdict[str, set[str]] = defaultdict(set)

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from uuid import uuid4
 
 import msgspec
 
+from watcher.common.clock import Clock
 from watcher.config import Shop
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
@@ -34,7 +35,7 @@ class Ordering:
         commands: OrderCommands,
         lookup: OrderLookup,
         panel_workers: Mapping[str, PanelWorkers],
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._commands = commands
         self._lookup = lookup

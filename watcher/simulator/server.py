@@ -1,11 +1,12 @@
 """A simulated panel: an HTTP server on this machine that speaks the panel API."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 from aiohttp import web
 
+from watcher.common.clock import Clock
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import gate
@@ -41,7 +42,7 @@ class SimulatedPanel:
         requests_per_minute: int | None = None,
         limit_kind: LimitKind = LimitKind.FIXED_WINDOW,
         action_limits: Mapping[str, SimRate] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         control: bool = False,
         journal_limit: int | None = None,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
 from watcher.errors import Conflict, LifecycleError, NotFound
 from watcher.model import Action, ActionPlan, ActionState, Kind, Order, Outcome, Phase, Refill
@@ -97,12 +97,38 @@ class Actions(StorePart):
         )
         return await self._read("placers", statement, lambda rows: [(id_, k) for id_, k in rows])
 
-    async def planned(self, panel: str) -> list[Action]:
-        """Return what waits to be sent to the panel, oldest first."""
-        statement = ACTION.where(
-            actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
+    async def planned(
+        self, panel: str, *, after: int = 0, limit: int = 100
+    ) -> list[tuple[int, Kind]]:
+        """Return what waits to be sent to the panel, oldest first: ids from `after` on, and kinds.
+
+        `claim` returns the whole actions.
+        """
+        statement = (
+            select(actions.c.id, actions.c.kind)
+            .where(*self._are_planned(panel), actions.c.id > after)
+            .order_by(actions.c.id)
+            .limit(limit)
         )
-        return await self._fetch("planned", statement.order_by(actions.c.id))
+
+        return await self._read(
+            "planned", statement, lambda rows: [(number, Kind(kind)) for number, kind in rows]
+        )
+
+    async def count_planned(self, panel: str) -> dict[Kind, int]:
+        """Return how many actions of each kind wait to be sent to the panel."""
+        statement = (
+            select(actions.c.kind, func.count())
+            .where(*self._are_planned(panel))
+            .group_by(actions.c.kind)
+        )
+
+        return await self._read(
+            "planned", statement, lambda rows: {Kind(kind): count for kind, count in rows}
+        )
+
+    def _are_planned(self, panel: str) -> tuple[ColumnElement[bool], ...]:
+        return actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
 
     async def unsettled(self) -> list[Action]:
         """Return every action that is planned, being sent or unresolved, oldest first."""

@@ -10,11 +10,11 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from watcher.common.clock import Clock
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_open, is_page
@@ -38,9 +38,7 @@ class Wrong(Unauthorized):
 class SessionAuth:
     """Checks tokens and sessions, and limits the wrong tokens of each client."""
 
-    def __init__(
-        self, wrong: TokenBuckets | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, wrong: TokenBuckets | None = None, clock: Clock = time.time) -> None:
         self._wrong = wrong or TokenBuckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
         self._clock = clock
         self._ended: set[str] = set()  # digests of sessions that somebody has ended
@@ -130,7 +128,7 @@ def _needs_none(request: web.Request) -> bool:
 
 
 def _token(request: web.Request) -> str | None:
-    secret = request.app[BACKEND].token()
+    secret = request.app[BACKEND].config.current.token
     return None if secret is None else secret.reveal()
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from watcher.metrics import Metrics
 from watcher.web.rate_limit import client_of
 
 MOST_CONNECTIONS = 256
@@ -27,19 +28,17 @@ _FULL = (
     b"Connection: close\r\n\r\n"
 )
 
-Count = Callable[[str], None]
 
-
-def make_runner(app: web.Application, count: Count) -> web.AppRunner:
+def make_runner(app: web.Application, metrics: Metrics) -> web.AppRunner:
     """Return the application's runner, with bounds on what it takes in.
 
-    `count` is called with "broken" for each request whose bytes could not be read.
+    Each request whose bytes could not be read counts as a "broken" one.
     """
     return web.AppRunner(
         app,
         access_log=None,
         shutdown_timeout=3.0,
-        logger=_logger(count),
+        logger=_logger(metrics),
         keepalive_timeout=IDLE,
         lingering_time=2.0,
         max_line_size=LONGEST_LINE,
@@ -76,8 +75,7 @@ ARRIVALS = web.AppKey("arrivals", RecentConnections)
 class ConnectionLimit(web.BaseSite):
     """A TCP site that refuses connections when it is full: files and panels need sockets, too.
 
-    `count` is called with "crowded" for a refused connection, "silent" for one that sent no
-    request in time.
+    A refused connection counts as "crowded", one that sent no request in time as "silent".
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class ConnectionLimit(web.BaseSite):
         runner: web.AppRunner,
         host: str,
         port: int,
-        count: Count,
+        metrics: Metrics,
         *,
         most: int = MOST_CONNECTIONS,
         most_of_a_client: int = MOST_OF_A_CLIENT,
@@ -93,7 +91,7 @@ class ConnectionLimit(web.BaseSite):
         super().__init__(runner)
         self._host = host
         self._port = port
-        self._count = count
+        self._metrics = metrics
         self._most = most
         self._most_of_a_client = most_of_a_client
         self._arrivals = runner.app[ARRIVALS]
@@ -113,7 +111,7 @@ class ConnectionLimit(web.BaseSite):
     def _admit(self, transport: asyncio.Transport) -> None:
         server = self._runner.server
         if server is None or not self._has_room(transport, server.connections):
-            self._count("crowded")
+            self._metrics.count_web_fault("crowded")
             transport.write(_FULL)
             transport.close()
             return
@@ -131,7 +129,7 @@ class ConnectionLimit(web.BaseSite):
 
     def _give_up(self, transport: asyncio.Transport) -> None:
         if not transport.is_closing():
-            self._count("silent")
+            self._metrics.count_web_fault("silent")
             transport.abort()
 
 
@@ -152,14 +150,14 @@ def _client(peername: Any) -> str:
 _client_of = lru_cache(maxsize=1024)(client_of)
 
 
-def _logger(count: Count) -> logging.Logger:
+def _logger(metrics: Metrics) -> logging.Logger:
     """Return a logger that counts what clients cause: logged, it could fill the disk."""
 
     def is_ours(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, CLIENT_FAULTS):
             return True
-        count("broken")
+        metrics.count_web_fault("broken")
         return False
 
     logger = logging.Logger("watcher.web.connection_limit")

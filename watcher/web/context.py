@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.config import Hosts, Secret, Shop
+from watcher.common.clock import Clock
+from watcher.config import ActiveConfig
 from watcher.daemon.backups import Backups
 from watcher.daemon.commands import OrderCommands
+from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
@@ -21,30 +23,26 @@ from watcher.notify.receivers import Receivers
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
-from watcher.shop_api import ShopHandlers
 from watcher.store import Store
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
 
 
 class WebContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon as the web sees it. `not_ready` lists what keeps it from being ready."""
+    """What the web needs of the daemon."""
 
     store: Store
     watchlist: Watchlist
     rule_engine: RuleEngine
     commands: OrderCommands
     daemon_status: DaemonStatus
+    health: DaemonHealth
     backups: Backups
     panel_workers: Mapping[str, PanelWorkers]
-    handlers: ShopHandlers
-    shops: Callable[[], tuple[Shop, ...]]
     receivers: Receivers
     metrics: Metrics
-    clock: Callable[[], float]
-    token: Callable[[], Secret | None]
-    hosts: Callable[[], Hosts]
-    not_ready: Callable[[], Awaitable[list[str]]]
+    config: ActiveConfig
+    clock: Clock
 
     def view(self, order: Order) -> OrderView:
         """Return an order for an answer."""

@@ -16,7 +16,7 @@ from watcher.config import Shop
 from watcher.errors import StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
-from watcher.shop_api import ACTIONS
+from watcher.shop_api import ACTIONS, ShopHandlers
 from watcher.web.context import BACKEND, BODY_WITHIN, TooLarge, TooSlow
 from watcher.web.error_answers import json_answer
 from watcher.web.guard import Respond
@@ -68,8 +68,8 @@ DESCRIPTION: dict[str, Any] = {
 }
 
 
-def drop_in() -> Respond:
-    """The handler."""
+def drop_in(handlers: ShopHandlers) -> Respond:
+    """Return the handler of all shops' requests."""
     buckets: dict[tuple[str, float], TokenBuckets] = {}
     seats = ConcurrencyLimit(AT_ONCE)
 
@@ -78,7 +78,9 @@ def drop_in() -> Respond:
         sent = await _sent(request)
         if sent is None:
             return json_answer(200, {"error": Refusal.REQUEST.text})
-        shop = _shop_of(context.shops(), sent.get("key", "").strip() or _key_of(request))
+        shop = _shop_of(
+            context.config.current.shops, sent.get("key", "").strip() or _key_of(request)
+        )
         if shop is None:
             return json_answer(200, {"error": Refusal.KEY.text})
         sent["action"] = sent.get("action", "").strip().lower()
@@ -87,7 +89,7 @@ def drop_in() -> Respond:
         try:
             _check_rate(shop, buckets)
             with seats:
-                answer = await context.handlers.answer(shop, sent)
+                answer = await handlers.answer(shop, sent)
         except (TooMany, StoreError):
             context.metrics.shop_failures.labels(shop.name, action).inc()
             raise

@@ -57,7 +57,7 @@ def guard(buckets: TokenBuckets | None = None) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
         _check_rate(request, per_client)
-        hosts = request.app[BACKEND].hosts()
+        hosts = request.app[BACKEND].config.current.hosts
         _check_host(request, hosts)
         _check_origin(request, hosts)
         _check_body(request)

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.daemon.commands import new_order
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Origin, Status
+from watcher.orders.tracking import new_order
 from watcher.web.context import (
     CURSOR,
     FLAG,

@@ -2,9 +2,9 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from watcher.common.clock import Clock
 from watcher.errors import RequestError
 
 MOST_CLIENTS = 4096
@@ -27,9 +27,7 @@ class TokenBuckets:
     Only the last clients are kept; one that is forgotten has a full bucket.
     """
 
-    def __init__(
-        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, burst: float, clock: Clock = time.monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock

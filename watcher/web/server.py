@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.errors import RequestError
+from watcher.errors import RequestError, cant_listen
+from watcher.shop_api import ShopHandlers
 from watcher.web import deliveries, history, order_actions, order_routes, state
 from watcher.web.auth import KEEPER, SessionAuth, authorize
-from watcher.web.connection_limit import ARRIVALS, RecentConnections
+from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.error_answers import json_answer, told
@@ -47,13 +48,41 @@ def make_server(context: WebContext) -> web.Application:
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
     app.router.add_get("/v1/backup", _backup(ConcurrencyLimit(_BACKUPS_AT_ONCE)))
-    shops = drop_in()
+    shops = drop_in(_handlers(context))
     for path in DROP_INS:
         app.router.add_route("*", path, shops)
     for path, respond in (("/metrics", _metrics), ("/healthz", _healthz), ("/readyz", _readyz)):
         app.router.add_get(path, respond)
     add_pages(app)
     return app
+
+
+def _handlers(context: WebContext) -> ShopHandlers:
+    return ShopHandlers(
+        store=context.store,
+        watchlist=context.watchlist,
+        rule_engine=context.rule_engine,
+        commands=context.commands,
+        panel_workers=context.panel_workers,
+        config=context.config,
+        clock=context.clock,
+    )
+
+
+async def listen(context: WebContext, address_setting: str) -> web.AppRunner:
+    """Serve the daemon at its address; raise StartError where that can't be.
+
+    `address_setting` is what chooses the address.
+    """
+    config, metrics = context.config.current, context.metrics
+    runner = make_runner(make_server(context), metrics)
+    await runner.setup()
+    try:
+        await ConnectionLimit(runner, config.host, config.port, metrics).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise cant_listen(config.address(), error, address_setting) from None
+    return runner
 
 
 def description() -> dict[str, Any]:
@@ -93,7 +122,7 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    problems = await request.app[BACKEND].not_ready()
+    problems = await request.app[BACKEND].health.problems()
     text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
     return web.Response(status=503 if problems else 200, text=text)
 

@@ -163,14 +163,17 @@ async def _retry(request: web.Request) -> web.Response:
 
 
 async def _ask(request: web.Request) -> web.Response:
-    if request.app[KEEPER].has_session(request) or request.app[BACKEND].token() is None:
+    if (
+        request.app[KEEPER].has_session(request)
+        or request.app[BACKEND].config.current.token is None
+    ):
         raise web.HTTPSeeOther("/")
     return html_answer("login.html", problem="", wanted="/")
 
 
 async def _login(request: web.Request) -> web.Response:
     form = await _form(request)
-    if request.app[BACKEND].token() is None:
+    if request.app[BACKEND].config.current.token is None:
         raise web.HTTPSeeOther("/")
     wanted = _own_path(form.get("wanted", ""), "/")
     try:
@@ -202,13 +205,13 @@ async def _logout(request: web.Request) -> web.Response:
 async def _events(request: web.Request) -> web.StreamResponse:
     context, keeper = request.app[BACKEND], request.app[KEEPER]
     panel, order_id = request.query.get("panel"), request.query.get("order")
-    token = context.token()
+    token = context.config.current.token
     return await request.app[LIVE].show(
         request,
         wants_parts=request.query.get("view") == "overview",
         order=(panel, order_id) if panel and order_id else None,
         is_let_in=lambda: (
-            context.token() == token
+            context.config.current.token == token
             and (token is None or keeper.has_session(request) or "Authorization" in request.headers)
         ),
     )

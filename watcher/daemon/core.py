@@ -1,0 +1,49 @@
+"""Builds what watches the orders, from below: nothing gets hold of what is built after it."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from watcher.daemon.checkpoints import Checkpoints
+from watcher.daemon.commands import OrderCommands
+from watcher.daemon.outcomes import OutcomeWriter
+from watcher.daemon.panel_registry import PanelRegistry
+from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
+from watcher.daemon.recall import recall
+from watcher.daemon.recorder import ChangeRecorder
+from watcher.daemon.reviews import Reviews
+from watcher.daemon.scheduler import Task
+from watcher.daemon.shared import Shared
+from watcher.daemon.stopping import Stop
+
+log = structlog.get_logger()
+
+
+class Core:
+    """All that changes orders, actions and refills."""
+
+    def __init__(self, shared: Shared, panel_workers: dict[str, PanelWorkers], stop: Stop) -> None:
+        self._shared = shared
+        self.locks, self.mailboxes = shared.locks, shared.mailboxes
+        self.recorder = ChangeRecorder(shared)
+        self.reviews = Reviews(shared, self.recorder)
+        self.outcomes = OutcomeWriter(shared, self.reviews)
+        self.commands = OrderCommands(shared, self.recorder, self.reviews, self.outcomes)
+        factory = PanelWorkersFactory(
+            shared=shared, recorder=self.recorder, reviews=self.reviews, outcomes=self.outcomes
+        )
+        self.registry = PanelRegistry(shared, self.reviews, factory, panel_workers, stop)
+        self.checkpoints = Checkpoints(shared, self.registry.loaded)
+
+    async def begin(self, now: float, when_loaded: Mapping[str, Task]) -> None:
+        """Take up what is on record, and schedule the tasks; some only when all is loaded."""
+        shared = self._shared
+        unresolved = await shared.store.actions.recover()
+        if unresolved:
+            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+        await recall(shared.store, shared.rule_engine, now)
+        await self.registry.begin(when_loaded)
+        shared.schedule.add("look", self.reviews.look)
+        shared.schedule.add("outcomes", self.outcomes.run_once)
+        shared.schedule.add("learnt", self.checkpoints.save_learnt)
+        shared.schedule.add("asked", self.checkpoints.save_asked)

@@ -1,0 +1,29 @@
+"""What all that changes orders, actions and refills works with."""
+
+import msgspec
+
+from watcher.common.clock import Clock
+from watcher.common.round_robin import RoundRobin
+from watcher.config import ActiveConfig
+from watcher.daemon.locks import PanelLocks
+from watcher.daemon.mailboxes import Mailboxes
+from watcher.daemon.scheduler import Scheduler
+from watcher.metrics import Metrics
+from watcher.orders.watchlist import Watchlist
+from watcher.rules.engine import RuleEngine
+from watcher.store import Store
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """One of each: none of them knows who uses it."""
+
+    store: Store
+    watchlist: Watchlist
+    rule_engine: RuleEngine
+    metrics: Metrics
+    config: ActiveConfig
+    schedule: Scheduler
+    mailboxes: Mailboxes
+    clock: Clock
+    locks: PanelLocks = msgspec.field(default_factory=PanelLocks)
+    round_robin: RoundRobin = msgspec.field(default_factory=RoundRobin)

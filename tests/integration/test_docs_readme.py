@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text()
 KEY = "0123456789abcdef0123456789abcdef"
 MINUTES, A_MINUTE = 10, 150  # characters that somebody types who is not used to it
 WORDS = 900
+REFILLED = re.compile(r"refill .* (?:23501|23503) .* accepted")
 EXPLAIN, SHOW = "watcher rules --explain mypanel 23501", "watcher show mypanel 23501"
 
 
@@ -40,7 +41,7 @@ def typed() -> int:
 
 
 class Newcomer:
-    """Follow the README; `panel` is a URL of one's own, else the README's simulated panel is used."""
+    """Follow the README, with one's own panel at `panel`, else with the simulated one."""
 
     def __init__(self, session: Session, phone: str, panel: str | None = None) -> None:
         self.session, self.phone, self.panel = session, phone, panel
@@ -92,15 +93,15 @@ class Newcomer:
         file = self.session.directory / "watcher.toml"
         file.write_text(file.read_text().replace("dry_run = true\n", ""))
 
-    def until_refilled(self) -> str:
-        return self._until("watcher actions", lambda said: "accepted" in said)
+    def until_refilled(self) -> None:
+        self._until("watcher actions", lambda said: len(REFILLED.findall(said)) == 2)
 
-    def _until(self, command: str, good: Callable[[str], bool]) -> str:
+    def _until(self, command: str, good: Callable[[str], bool]) -> None:
         deadline = time.monotonic() + 60
         while True:
             self.session.do(command)
             if good(said := self.session.said[command]):
-                return said
+                return
             assert time.monotonic() < deadline, said
             time.sleep(0.5)
 
@@ -135,6 +136,9 @@ async def test_the_rule_fires_on_the_orders_of_the_walkthrough(session: Session)
     async with a_receiver() as phone:
         newcomer = Newcomer(session, phone.url)
         await asyncio.to_thread(newcomer.follow)
-        refilled = await asyncio.to_thread(newcomer.until_refilled)
-    print(session.said)
-    assert "refill (dry run)" in session.said[SHOW]
+        await asyncio.to_thread(newcomer.until_refilled)  # once it is dry no more
+    said = session.said
+    assert said["watcher track mypanel --file orders.csv"].startswith("3 orders tracked")
+    assert "refill (dry run)" in said["watcher rules"]
+    assert "it would have acted on this order" in said[EXPLAIN]
+    assert "refill (dry run)" in said[SHOW]

@@ -1,5 +1,6 @@
 """The documentation says what is there: commands, keys, fields, dependencies, rooms."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -23,6 +24,7 @@ NOTIFICATIONS, EVENTS, RULES, PANELS = (
     (DOCS / f"{name}.md").read_text() for name in ("notifications", "events", "rules", "panels")
 )
 TERMINAL = (DOCS / "terminal.md").read_text()
+DEPENDENCIES = (DOCS / "dependencies.md").read_text()
 MAP = (ROOT / "CONTRIBUTING.md").read_text()
 
 
@@ -52,7 +54,7 @@ def test_every_dependency_has_its_reason():
     for requirement in wanted:
         if isinstance(requirement, str):
             name = re.split(r"[\[<>=]", requirement)[0]
-            assert re.search(rf"\b{re.escape(name)}\b", (DOCS / "dependencies.md").read_text()), name
+            assert re.search(rf"\b{re.escape(name)}\b", DEPENDENCIES), name
 
 
 def test_the_reference_of_the_api_is_up_to_date():
@@ -173,3 +175,22 @@ def test_shops_are_told_every_parameter():
         r"documented ones of every service type are passed on: (.*?)\.", text, re.S
     )
     assert set(re.findall(r"`(\w+)`", told)) == known
+
+
+def test_what_is_needed_was_measured():
+    figures = {
+        path.stem: json.loads(path.read_text()) for path in (DOCS / "performance").glob("*.json")
+    }
+    orders, panels = (figures["growth"]["axes"][axis] for axis in ("orders", "panels"))
+    measured = {
+        ("10,000", "5"): figures["idle"]["figures"]["MB"],
+        ("100,000", "10"): next(p["peak MB"] for p in orders if p["at"] == 100_000),
+        ("200,000", "200"): next(p["peak MB"] for p in panels if p["at"] == 200),
+        ("1,000,000", "10"): max(run["peak MB"] for run in figures["sweep"]["runs"]["watcher"]),
+    }
+    told = re.findall(
+        r"(?m)^\| ([\d,]+) \| (\d+) \| (\d+) MB \|$", (DOCS / "performance.md").read_text()
+    )
+    assert {(row[0], row[1]) for row in told} == measured.keys()
+    for *row, megabytes in told:
+        assert measured[tuple(row)] <= int(megabytes) <= 1.5 * measured[tuple(row)], row

@@ -1,4 +1,4 @@
-"""The words of docs/glossary.md are those that page, terminal and API print, and each is explained."""
+"""docs/glossary.md: page, terminal and API print its words, and each is explained."""
 
 import re
 from pathlib import Path

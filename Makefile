@@ -10,7 +10,8 @@
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs
 # make api     docs/api.md, from what the daemon says of itself
-# make site    README and docs as pages for a browser, in build/site
+# make picture docs/pictures/packages.svg, from the imports; the terminal's picture: docs/source/terminal.py
+# make site    README and docs as pages for a browser, with a search, in build/site
 # make grafana the alerts and dashboards in grafana/, from grafana/source
 # make pictures  of the dashboards, from MINUTES of a demo (needs chromium, prometheus)
 # make lock    pin the newest dependencies that pyproject.toml allows (needs uv)
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests coverage pythons lowest fuzz torture wheel api site grafana pictures lock clean
+.PHONY: demo test lint types imports tests coverage pythons lowest fuzz torture wheel api picture site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-report
 
@@ -130,11 +131,14 @@ wheel: $(VENV)/.dev
 api: $(VENV)/.dev
 	$(BIN)/python -m docs.source
 
+picture: $(VENV)/.dev
+	$(BIN)/python -m docs.source.packages
+
 # Not among the locked dependencies: nothing else needs it.
 site: $(VENV)/.dev
 	@$(PIP) install 'mkdocs>=1.6,<2'
 	@$(BIN)/python -m mkdocs build --quiet
-	@echo 'build/site/index.html'
+	@echo 'build/site/index.html; with its search: python3 -m http.server --directory build/site'
 
 grafana: $(VENV)/.dev
 	$(BIN)/python -m grafana.source

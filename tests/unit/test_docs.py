@@ -1,5 +1,6 @@
 """The documentation says what is there: commands, keys, fields, dependencies, rooms."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import typer.main
 
 from docs.source import __main__ as reference
+from tests.support.shell import commands
 from watcher.alerts import AlertKind
 from watcher.cli import app
 from watcher.config import Secrets, parse
@@ -16,24 +18,32 @@ from watcher.panels.protocol import ADD_PARAMETERS
 from watcher.rules.variables import FIELDS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-NOTIFICATIONS = (ROOT / "docs" / "notifications.md").read_text()
-HOW = (ROOT / "docs" / "how-it-works.md").read_text()
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+NOTIFICATIONS, EVENTS, RULES, PANELS = (
+    (DOCS / f"{name}.md").read_text() for name in ("notifications", "events", "rules", "panels")
+)
+TERMINAL = (DOCS / "terminal.md").read_text()
+DEPENDENCIES = (DOCS / "dependencies.md").read_text()
+MAP = (ROOT / "CONTRIBUTING.md").read_text()
 
 
-def test_every_command_is_in_the_readme_and_no_other():
-    commands = set(typer.main.get_command(app).commands)
-    assert set(re.findall(r"`watcher ([a-z][a-z-]*)", README)) == commands
+def test_every_command_is_in_the_table_of_commands_and_no_other():
+    there = set(typer.main.get_command(app).commands)
+    table = "".join(line for line in TERMINAL.splitlines() if line.startswith("| `watcher "))
+    assert set(re.findall(r"`watcher ([a-z][a-z-]*)", table)) == there
 
 
-@pytest.mark.parametrize("block", re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-def test_options_in_the_examples_exist(block: str):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_options_in_the_examples_exist(page: Path):
     root = typer.main.get_command(app)
-    for line in block.splitlines():
+    for line in commands(page.read_text()):
         words = line.split()
         if words[:1] != ["watcher"]:
             continue
         command = root.commands[words[1]]
+        if words[2:3] and words[2] in getattr(command, "commands", ()):
+            command = command.commands[words[2]]
         known = {option for param in command.params for option in param.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
 
@@ -44,28 +54,27 @@ def test_every_dependency_has_its_reason():
     for requirement in wanted:
         if isinstance(requirement, str):
             name = re.split(r"[\[<>=]", requirement)[0]
-            assert re.search(rf"\b{re.escape(name)}\b", README), name
+            assert re.search(rf"\b{re.escape(name)}\b", DEPENDENCIES), name
 
 
 def test_the_reference_of_the_api_is_up_to_date():
     assert reference.PATH.read_text() == reference.text(), "make api"
 
 
-def test_every_variable_of_a_condition_is_in_the_readme():
+def test_every_variable_of_a_condition_is_told():
     for variable, fields in FIELDS.items():
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{variable}` |"))
+        row = next(line for line in RULES.splitlines() if line.startswith(f"| `{variable}` |"))
         assert set(re.findall(r"`(\w+)`", row)) == fields | {variable}
 
 
-def test_every_profile_is_in_the_readme():
+def test_every_profile_is_told():
     for name in shipped():
-        assert f"`{name}`" in README
+        assert f"`{name}`" in PANELS
 
 
-@pytest.mark.parametrize(
-    "text", re.findall(r"```toml\n(.*?)```", NOTIFICATIONS, re.DOTALL), ids=["notify", "events"]
-)
-def test_the_configuration_for_being_told_is_accepted(text: str, tmp_path: Path):
+@pytest.mark.parametrize("page", [NOTIFICATIONS, EVENTS], ids=["notify", "events"])
+def test_the_configuration_for_being_told_is_accepted(page: str, tmp_path: Path):
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     env = {
         "P_KEY": "k",
         "PHONE_URL": "https://ntfy.example/topic",
@@ -81,8 +90,30 @@ def test_every_kind_of_trouble_is_told_of_in_the_docs():
     assert set(re.findall(r"(?m)^\| `(\w+)` \|", NOTIFICATIONS)) == set(AlertKind)
 
 
+def test_the_configurations_of_panels_are_accepted(tmp_path: Path):
+    for name in ("mypanel.token", "mypanel.proxy"):
+        (tmp_path / name).write_text("http://127.0.0.1:3128")
+        (tmp_path / name).chmod(0o600)
+    mine = '[panels.mypanel]\nurl = "https://panel.example/api/v2"\n'
+    blocks = re.findall(r"```toml\n(.*?)```", PANELS, re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        text = mine + block if block.startswith("[panels.mypanel.request]") else block
+        env = {f"{name.upper()}_KEY": "k" for name in re.findall(r"\[panels\.(\w+)\]", text)}
+        assert parse(text, Secrets(env, tmp_path), tmp_path).panels
+
+
+def test_the_configuration_behind_a_proxy_is_accepted(tmp_path: Path):
+    (tmp_path / "api.token").write_text("token-of-the-tests")
+    (tmp_path / "api.token").chmod(0o600)
+    text = (DOCS / "install.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    panel = '\n[panels.p]\nurl = "https://panel.example/api/v2"\n'
+    assert parse(block + panel, Secrets({"P_KEY": "k"}, tmp_path), tmp_path).panels
+
+
 def test_the_configurations_for_shops_are_accepted(tmp_path: Path):
-    text = (ROOT / "docs" / "drop-in.md").read_text()
+    text = (DOCS / "shops.md").read_text()
     blocks = re.findall(r"(?m)^ *```toml\n([\s\S]*?)```", text)
     assert len(blocks) == 2
     env = dict.fromkeys(re.findall(r'key_env = "(\w+)"', text), "k" * 16)
@@ -96,14 +127,28 @@ def test_every_room_is_on_the_map():
         for path in (ROOT / "watcher").iterdir()
         if not path.name.startswith("_")
     }
-    (plan,) = re.findall(r"```\nwatcher/\n(.*?)```", HOW, re.DOTALL)
-    assert set(re.findall(r"(?m)^  (\w+(?:/|\.py))", plan)) == rooms
+    (plan,) = re.findall(r"```\nwatcher/\n(.*?)```", MAP, re.DOTALL)
+    assert rooms <= set(re.findall(r"(?m)^  (\w+(?:/|\.py))", plan))
 
 
 def test_links_lead_somewhere():
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_links_lead_to_a_heading():
+    for path in PAGES:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text()):
+            aim = path.parent / target if target else path
+            if aim.suffix == ".md":
+                assert anchor in anchors(aim), f"{path.name}: {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that sites make of a page's headings."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
 def test_every_file_that_the_proof_names_is_there():
@@ -124,9 +169,28 @@ def test_every_test_that_a_claim_names_is_there():
 
 
 def test_shops_are_told_every_parameter():
-    text = (ROOT / "docs" / "drop-in.md").read_text()
+    text = (DOCS / "shops.md").read_text()
     known = {name for table in ADD_PARAMETERS.values() for name in table.required + table.optional}
     (told,) = re.findall(
         r"documented ones of every service type are passed on: (.*?)\.", text, re.S
     )
     assert set(re.findall(r"`(\w+)`", told)) == known
+
+
+def test_what_is_needed_was_measured():
+    figures = {
+        path.stem: json.loads(path.read_text()) for path in (DOCS / "performance").glob("*.json")
+    }
+    orders, panels = (figures["growth"]["axes"][axis] for axis in ("orders", "panels"))
+    measured = {
+        ("10,000", "5"): figures["idle"]["figures"]["MB"],
+        ("100,000", "10"): next(p["peak MB"] for p in orders if p["at"] == 100_000),
+        ("200,000", "200"): next(p["peak MB"] for p in panels if p["at"] == 200),
+        ("1,000,000", "10"): max(run["peak MB"] for run in figures["sweep"]["runs"]["watcher"]),
+    }
+    told = re.findall(
+        r"(?m)^\| ([\d,]+) \| (\d+) \| (\d+) MB \|$", (DOCS / "performance.md").read_text()
+    )
+    assert {(row[0], row[1]) for row in told} == measured.keys()
+    for *row, megabytes in told:
+        assert measured[tuple(row)] <= int(megabytes) <= 1.5 * measured[tuple(row)], row

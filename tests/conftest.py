@@ -15,6 +15,8 @@ NO_SKIPS = "WATCHER_TEST_NO_SKIPS"
 # Where nothing may be skipped, chance does not decide either, but each night.
 _EXACT = NO_SKIPS in os.environ and "WATCHER_TEST_EXAMPLES" not in os.environ
 settings.register_profile("watcher", deadline=None, print_blob=True, derandomize=_EXACT)
+# For `make check`: the others are played by `make test`.
+settings.register_profile("quick", settings.get_profile("watcher"), max_examples=20)
 settings.load_profile("watcher")
 
 

@@ -77,12 +77,16 @@ def planted(text: str, place: Place, new: str) -> str:
 
 def tokens_of(text: str) -> list[Token]:
     """Return the words of a source or a snippet, without what is only its layout."""
-    tokens = []
+    return [
+        Token(token.string, token.start, token.end)
+        for token in _words(text)
+        if token.type not in _LAYOUT and token.string
+    ]
+
+
+def _words(text: str) -> Iterator[tokenize.TokenInfo]:
     with suppress(tokenize.TokenError):  # a snippet may end amid brackets
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type not in _LAYOUT and token.string:
-                tokens.append(Token(token.string, token.start, token.end))
-    return tokens
+        yield from tokenize.generate_tokens(io.StringIO(text).readline)
 
 
 def check_all(faults: Iterable[Fault], root: Path) -> Mapping[str, Place]:

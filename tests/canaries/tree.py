@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 WITHIN = 120.0  # seconds for the tests of one fault; no fault may keep them for ever
 _LEFT_OUT = (".*", "__pycache__", "node_modules", "build", "dist")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?::[^ \[]+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?::[^\s\[]+)", re.MULTILINE)
 
 
 class Outcome(NamedTuple):

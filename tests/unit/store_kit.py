@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.support.database import put_empty
 from watcher.lifecycle import observe
 from watcher.model import (
     Action,
@@ -34,7 +35,9 @@ NAME = "watcher.db"
 @asynccontextmanager
 async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
     """A store on a file in the directory, closed at the end."""
-    store = await Store.open(directory / NAME, **{"now": 0.0, **options})
+    path = directory / NAME
+    put_empty(path)
+    store = await Store.open(path, **{"now": 0.0, **options})
     try:
         yield store
     finally:

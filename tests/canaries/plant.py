@@ -36,10 +36,10 @@ class Place(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file of the tree: its tokens, and the lines of each of its named parts."""
+    """A file of the tree: its lines, and the first and last line of each of its named parts."""
 
     path: Path
-    tokens: list[Token]
+    lines: list[str]
     parts: list[tuple[str, int, int]]
 
 
@@ -55,7 +55,7 @@ def find(fault: Fault, sources: Iterable[Source]) -> Place:
         Place(source.path, *span)
         for source in sources
         for first, last in _lines_of(fault.where, source)
-        for span in _matches(source.tokens, wanted, first, last)
+        for span in _matches(source, wanted, first, last)
     }
     if len(places) != 1:
         found = f"is in {len(places)} places" if places else "is not found"
@@ -104,7 +104,7 @@ def check_all(faults: Iterable[Fault], root: Path) -> Mapping[str, Place]:
 
 def _read(path: Path) -> Source:
     text = path.read_text()
-    return Source(path, tokens_of(text), [*_parts(ast.parse(text))])
+    return Source(path, text.splitlines(keepends=True), [*_parts(ast.parse(text))])
 
 
 def _parts(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int, int]]:
@@ -135,10 +135,11 @@ def _lines_of(where: str, source: Source) -> list[tuple[int, int]]:
 
 
 def _matches(
-    tokens: list[Token], wanted: list[str], first: int, last: int
+    source: Source, wanted: list[str], first: int, last: int
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    inside = [token for token in tokens if first <= token.start[0] <= last]
-    texts = [token.text for token in inside]
-    for at in range(len(inside) - len(wanted) + 1):
+    tokens = tokens_of("".join(source.lines[first - 1 : last]))
+    texts = [token.text for token in tokens]
+    for at in range(len(tokens) - len(wanted) + 1):
         if texts[at : at + len(wanted)] == wanted:
-            yield inside[at].start, inside[at + len(wanted) - 1].end
+            (top, left), (bottom, right) = tokens[at].start, tokens[at + len(wanted) - 1].end
+            yield (top + first - 1, left), (bottom + first - 1, right)

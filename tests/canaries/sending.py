@@ -34,7 +34,7 @@ FAULTS = (
         where="_objection",
         old="action.state is not ActionState.SENDING",
         new="False",
-        tests="unit/test_store_intents.py",
+        tests="unit/test_store_outcomes.py",
         cost="a late answer changes what a person has settled",
     ),
     Fault(
@@ -42,7 +42,7 @@ FAULTS = (
         where="_objection",
         old="action.sent_at != outcome.action.sent_at",
         new="False",
-        tests="unit/test_store_intents.py",
+        tests="unit/test_store_outcomes.py",
         cost="an action counts as settled while it is under way",
     ),
     Fault(

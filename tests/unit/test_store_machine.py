@@ -23,6 +23,8 @@ from watcher.errors import Conflict, LifecycleError, RequestError
 from watcher.model import UNSETTLED, Action, ActionState, Kind
 from watcher.store import Store
 
+pytestmark = pytest.mark.long
+
 T = TypeVar("T")
 ORDERS = ("1", "2", "3")
 ENDS = (

@@ -1,0 +1,86 @@
+"""The faults that `make canaries` plants: each has its place, its tests and its row in the docs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.canaries import FAULTS, run
+from tests.canaries.fault import Fault
+from tests.canaries.plant import NotPlanted, check_all, find, planted, read_sources
+
+ROOT = Path(__file__).parents[2]
+SOURCE = """
+def claim(self, ids):
+    # those that wait
+    if not self.known(
+        ids,
+    ):
+        return None
+    return ids
+
+
+class Other:
+    def claim(self, ids):
+        return ids
+"""
+
+
+def a_fault(old: str, new: str = "pass", where: str = "claim") -> Fault:
+    return Fault(name="a fault", where=where, old=old, new=new, tests="", cost="")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "module.py").write_text(SOURCE)
+    return tmp_path
+
+
+def test_each_fault_has_one_place_where_it_can_be_planted():
+    for fault, place in zip(FAULTS, check_all(FAULTS, ROOT / "watcher").values(), strict=True):
+        assert planted(place.path.read_text(), place, fault.new) != place.path.read_text()
+
+
+def test_each_fault_has_a_name_of_its_own_and_tests_that_exist():
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 40
+    for fault in FAULTS:
+        for test in fault.tests.split():
+            assert (ROOT / "tests" / test.partition("::")[0]).exists(), test
+
+
+def test_the_documentation_names_the_same_faults():
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    assert run.names_in(text) == [fault.name for fault in FAULTS], "run `make canaries`"
+
+
+def test_the_layout_of_the_code_does_not_matter(tree: Path):
+    place = find(a_fault("not self.known(ids"), read_sources(tree))
+    assert "    if (ids,\n    ):\n" in planted(SOURCE, place, "(ids")
+
+
+def test_further_lines_are_indented_as_the_first(tree: Path):
+    place = find(a_fault("return None"), read_sources(tree))
+    assert "        ids = 1\n        return ids\n" in planted(SOURCE, place, "ids = 1\nreturn ids")
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (a_fault("return 1"), "is not found"),
+        (a_fault("return ids", where="release"), "is not found"),
+        (a_fault("return ids"), "is in 2 places"),
+    ],
+)
+def test_a_fault_without_one_place_is_told(tree: Path, fault: Fault, problem: str):
+    with pytest.raises(NotPlanted, match=problem):
+        check_all([fault], tree)
+
+
+def test_a_class_tells_functions_of_one_name_apart(tree: Path):
+    place = find(a_fault("return ids", where="Other.claim"), read_sources(tree))
+    assert place.start == (13, 8)
+
+
+def test_what_is_planted_has_to_be_python(tree: Path):
+    place = find(a_fault("return None"), read_sources(tree))
+    with pytest.raises(SyntaxError):
+        planted(SOURCE, place, "return (")

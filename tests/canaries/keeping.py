@@ -276,7 +276,7 @@ FAULTS = (
         where="_deliver",
         old="await self._put_off(message, error, now)",
         new="await self._store.told([message.id])",
-        tests="integration/test_notify.py",
+        tests="integration/test_notify.py::test_what_is_refused_is_sent_again_with_the_same_id",
         cost="nobody hears that a person is needed",
     ),
     Fault(
@@ -284,7 +284,7 @@ FAULTS = (
         where="_deliver",
         old='f"msg_{message.id}_{message.queued_at:.0f}"',
         new='f"msg_{message.id}_{message.attempts}_{now}"',
-        tests="integration/test_notify.py integration/test_receivers.py",
+        tests="integration/test_notify.py::test_what_is_refused_is_sent_again_with_the_same_id",
         cost="a receiver can't tell a repetition from news",
     ),
     Fault(
@@ -292,7 +292,7 @@ FAULTS = (
         where="_tell_order",
         old="self._failed(event, error)\nreturn False",
         new="continue",
-        tests="integration/test_events.py",
+        tests="integration/test_events.py::test_an_order_that_fails_holds_up_no_other",
         cost="a shop never hears that an order is done",
     ),
     Fault(

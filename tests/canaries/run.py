@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from tests.canaries import FAULTS
 from tests.canaries.fault import Fault
 from tests.canaries.plant import NotPlanted, Place, check_all, planted
-from tests.canaries.tree import ROOT, Outcome, Tree
+from tests.canaries.tree import ROOT, WITHIN, Outcome, Tree
 
 BEGIN = "<!-- canaries: made by `make canaries` -->"
 END = "<!-- /canaries -->"
@@ -37,7 +37,9 @@ def main() -> int:
         _say(str(problem))
         return 1
     with tempfile.TemporaryDirectory(prefix="canaries-") as directory:
-        outcomes = _play_all(chosen, places, Path(directory), arguments.jobs)
+        outcomes = _play_all(
+            chosen, places, Path(directory), jobs=arguments.jobs, within=arguments.within
+        )
     alive = [fault for fault in chosen if outcomes[fault.name].killer is None]
     _say(f"{len(chosen)} faults, {len(alive)} that no test finds")
     if alive:
@@ -68,7 +70,12 @@ def _rows(killers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _play_all(
-    faults: Sequence[Fault], places: Mapping[str, Place], directory: Path, jobs: int
+    faults: Sequence[Fault],
+    places: Mapping[str, Place],
+    directory: Path,
+    *,
+    jobs: int,
+    within: float,
 ) -> dict[str, Outcome]:
     """Play them, `jobs` at once, each in a tree of its own; tell of each as it ends."""
     trees: SimpleQueue[Tree] = SimpleQueue()
@@ -78,23 +85,23 @@ def _play_all(
     def play(fault: Fault) -> Outcome:
         tree = trees.get()
         try:
-            return _play(fault, places[fault.name], tree)
+            return _play(fault, places[fault.name], tree, within)
         finally:
             trees.put(tree)
 
     outcomes: dict[str, Outcome] = {}
     with ThreadPoolExecutor(jobs) as pool:
         for fault, outcome in zip(faults, pool.map(play, faults), strict=True):
-            _say(f"{outcome.seconds:5.1f} s  {fault.name}: {outcome.killer or 'NO TEST FINDS IT'}")
+            _say(f"{outcome.seconds:5.1f} s  {fault.name}: {outcome.killer or outcome.said}")
             outcomes[fault.name] = outcome
     _check_clean(trees.get(), (outcome.killer for outcome in outcomes.values()), jobs)
     return outcomes
 
 
-def _play(fault: Fault, place: Place, tree: Tree) -> Outcome:
+def _play(fault: Fault, place: Place, tree: Tree, within: float) -> Outcome:
     path = tree.root / place.path.relative_to(ROOT)
     with tree.changed(path, planted(path.read_text(), place, fault.new)):
-        return tree.run_tests(fault.tests)
+        return tree.run_tests(fault.tests, within=within)
 
 
 def _check_clean(tree: Tree, killers: Iterable[str | None], jobs: int) -> None:
@@ -109,6 +116,7 @@ def _check_clean(tree: Tree, killers: Iterable[str | None], jobs: int) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="canaries", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="so many at once")
+    parser.add_argument("--within", type=float, default=WITHIN, help="seconds for each")
     parser.add_argument("--only", default="", help="a pattern of the names of those to play")
     parser.add_argument("--table", type=Path, help="the documentation to write the table into")
     return parser.parse_args()

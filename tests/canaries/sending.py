@@ -129,10 +129,10 @@ FAULTS = (
     ),
     Fault(
         name="an order that the answer leaves out counts as refused",
-        where="_read",
-        old="ActionState.UNRESOLVED, NOT_NAMED",
-        new="ActionState.REJECTED, NOT_NAMED",
-        tests="integration/test_actions.py integration/test_spoilt_answers.py",
+        where="_verdicts",
+        old="left_out = Unclear(",
+        new="left_out = RowError(",
+        tests="unit/test_protocol_actions.py",
         cost="a refill that runs is asked for again by a rule",
     ),
     Fault(
@@ -341,7 +341,7 @@ FAULTS = (
         where="_remember_refusals",
         old="self._judge.refill_disabled[action.panel, service] = answer",
         new="pass",
-        tests="integration/test_actions.py integration/test_rules.py",
+        tests="integration/test_rules.py::test_a_service_that_refuses_refills_is_remembered",
         cost="one refused request for each order of the service",
     ),
 )

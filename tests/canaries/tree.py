@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-WITHIN = 120.0  # seconds for the tests of one fault; no fault may keep them for ever
+WITHIN = 60.0  # seconds for the tests of one fault: on a machine that is busy, give it more
 _LEFT_OUT = (".*", "__pycache__", "node_modules", "build", "dist")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?::[^\s\[]+)", re.MULTILINE)
 
@@ -44,7 +44,7 @@ class Tree:
         finally:
             self._write(path, before)
 
-    def run_tests(self, tests: str, *more: str, within: float = WITHIN) -> Outcome:
+    def run_tests(self, tests: str, *more: str, within: float) -> Outcome:
         """Run them up to the first that fails."""
         names = [f"tests/{name}" for name in tests.split()]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -59,10 +59,10 @@ class Tree:
                 timeout=within,
             )
         except subprocess.TimeoutExpired:
-            return Outcome(f"{names[0]} (never ends)", within, "")
+            return Outcome(None, within, "the tests take too long")
         seconds, said = time.perf_counter() - began, done.stdout + done.stderr
         if done.returncode == 0:
-            return Outcome(None, seconds, said)
+            return Outcome(None, seconds, "NO TEST FINDS IT")
         failed = _FAILED.search(said)
         if done.returncode != 1 or failed is None:
             raise RuntimeError(f"the tests {tests} could not be run:\n{said[-3000:]}")

@@ -1,232 +1,151 @@
 """Faults in who is let in, what is shown of secrets, and what reaches a panel."""
 
-from tests.canaries.fault import Fault
+from tests.canaries.fault import parse
 
-FAULTS = (
-    Fault(
-        name="the beginning of the token lets in",
-        where="_compare",
-        old='hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())',
-        new="token.startswith(given.strip())",
-        tests="integration/test_web_guard.py integration/test_web.py",
-        cost="the API without its token",
-    ),
-    Fault(
-        name="a wrong token is not counted",
-        where="_compare",
-        old="self._wrong.take(client)",
-        new="pass",
-        tests="integration/test_web_guard.py integration/test_web.py",
-        cost="tokens can be tried without end",
-    ),
-    Fault(
-        name="a session needs no signature",
-        where="has_session",
-        old="not hmac.compare_digest(signature, _signature(name, token))",
-        new="False",
-        tests="integration/test_page.py integration/test_web_guard.py",
-        cost="anybody can write a session of their own",
-    ),
-    Fault(
-        name="a session has no end",
-        where="has_session",
-        old="_until(session) > self._clock() and",
-        new="",
-        tests="integration/test_page.py integration/test_web_guard.py",
-        cost="a browser that was lent once is let in for ever",
-    ),
-    Fault(
-        name="a session that was ended goes on",
-        where="has_session",
-        old="and _digest(session) not in self._ended",
-        new="",
-        tests="integration/test_page.py integration/test_web_guard.py",
-        cost="who logs out is still logged in",
-    ),
-    Fault(
-        name="every path is open",
-        where="_needs_none",
-        old='path.startswith("/static/")',
-        new='path.startswith("/")',
-        tests="integration/test_web_guard.py integration/test_web.py",
-        cost="the API without its token",
-    ),
-    Fault(
-        name="any host name leads here",
-        where="_check_host",
-        old="not _is_own(given[0], request, hosts)",
-        new="False",
-        tests="integration/test_web_guard.py",
-        cost="a web page takes over the daemon by DNS rebinding",
-    ),
-    Fault(
-        name="pages of other sites may ask",
-        where="_check_origin",
-        old='site not in ("none", "same-origin")',
-        new="False",
-        tests="integration/test_web_guard.py",
-        cost="a web page orders refills in its visitor's name",
-    ),
-    Fault(
-        name="any origin may ask",
-        where="_check_origin",
-        old="not _is_own_origin(origin, request, hosts)",
-        new="False",
-        tests="integration/test_web_guard.py",
-        cost="a web page orders refills in its visitor's name",
-    ),
-    Fault(
-        name="a form serves for JSON",
-        where="_check_body",
-        old='not is_drop_in(request) and request.content_type != "application/json"',
-        new="False",
-        tests="integration/test_web_guard.py",
-        cost="a form on a web page orders refills",
-    ),
-    Fault(
-        name="a client may ask without limit",
-        where="_check_rate",
-        old="buckets.take(client)",
-        new="pass",
-        tests="integration/test_web_guard.py",
-        cost="one client takes all of the daemon's time",
-    ),
-    Fault(
-        name="one client takes all connections",
-        where="_has_room",
-        old="same < self._most_of_a_client",
-        new="True",
-        tests="integration/test_web_guard.py integration/test_web_nasty.py",
-        cost="nobody else reaches the daemon",
-    ),
-    Fault(
-        name="any key is a shop's",
-        where="_shop_of",
-        old="hmac.compare_digest(shop.key.reveal().encode(), given)",
-        new="given",
-        tests="integration/test_shops.py",
-        cost="anybody orders at the account's cost",
-    ),
-    Fault(
-        name="a shop sees another's orders",
-        where="_own",
-        old="shop.name in placers[i] or not placers[i] & others",
-        new="True",
-        tests="integration/test_shops_own.py",
-        cost="customers of one shop cancel orders of another",
-    ),
-    Fault(
-        name="a shop may ask without limit",
-        where="_check_rate",
-        old="bucket.take(shop.name)",
-        new="pass",
-        tests="integration/test_shops.py integration/test_shops_asking.py",
-        cost="one shop takes all of a panel's allowance",
-    ),
-    Fault(
-        name="a page shows a panel's text as HTML",
-        where="_environment",
-        old="autoescape=True",
-        new="autoescape=False",
-        tests="unit/test_page.py",
-        cost="a panel runs scripts in the browser of whoever looks",
-    ),
-    # --- secrets ---
-    Fault(
-        name="a secret shows itself",
-        where="__repr__",
-        old='return "Secret(…)"',
-        new="return self._text",
-        tests="unit/test_config.py",
-        cost="keys in logs and error messages",
-    ),
-    Fault(
-        name="a key stands in the log",
-        where="Redaction._text",
-        old='text = text.replace(spelling, "…")',
-        new="pass",
-        tests="unit/test_logs.py",
-        cost="keys in logs",
-    ),
-    Fault(
-        name="a key stands in an error",
-        where="redact",
-        old='text = text.replace(spelling, "[key]")',
-        new="pass",
-        tests="integration/test_client.py",
-        cost="keys in errors, the database and the page",
-    ),
-    Fault(
-        name="a key stands in an answer that is kept",
-        where="without",
-        old='body = body.replace(spelling, b"[key]")',
-        new="pass",
-        tests="integration/test_client.py",
-        cost="keys in the database",
-    ),
-    Fault(
-        name="a key is sent on to wherever the answer says",
-        where="_exchange",
-        old="allow_redirects=False",
-        new="allow_redirects=True",
-        tests="integration/test_client.py",
-        cost="the key goes to a host of somebody else's choice",
-    ),
-    Fault(
-        name="a key file that others can read is taken",
-        where="_file",
-        old="stat.S_IRWXG | stat.S_IRWXO",
-        new="0",
-        tests="unit/test_config.py",
-        cost="every user of the machine reads the key",
-    ),
-    Fault(
-        name="others can read the database",
-        where="lock_database",
-        old="(os.O_CREAT if create else 0), 0o600",
-        new="(os.O_CREAT if create else 0), 0o644",
-        tests="unit/test_store_open.py unit/test_store_lock.py",
-        cost="every user of the machine reads orders and links",
-    ),
-    Fault(
-        name="a panel's text forges a line of the log",
-        where="_visible",
-        old="if text.isprintable()",
-        new="if True",
-        tests="unit/test_logs.py",
-        cost="a panel hides what it did",
-    ),
-    # --- what reaches a panel ---
-    Fault(
-        name="a parameter that is the watcher's own is taken",
-        where="name_problem",
-        old='name.replace("_", "") in _RESERVED',
-        new="False",
-        tests="unit/test_protocol_encode.py",
-        cost="a shop's field changes the key or the service",
-    ),
-    Fault(
-        name="a name that PHP reads as another is taken",
-        where="name_problem",
-        old="not _NAME.fullmatch(name)",
-        new="False",
-        tests="unit/test_protocol_encode.py",
-        cost="a shop's field changes the key or the service",
-    ),
-    Fault(
-        name="NUL reaches a panel",
-        where="value_problem",
-        old="if found is None",
-        new="if True",
-        tests="unit/test_protocol_encode.py",
-        cost="a panel reads another link than was ordered",
-    ),
-    Fault(
-        name="a condition may cost without limit",
-        where="check_cost",
-        old="if depth > _DEEPEST",
-        new="if False",
-        tests="unit/test_costs.py",
-        cost="one rule stops the daemon for minutes",
-    ),
+FAULTS = parse(
+    r"""
+the beginning of the token lets in: the API without its token
+  _compare < integration/test_web_guard.py integration/test_web.py
+- hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
++ token.startswith(given.strip())
+
+a wrong token is not counted: tokens can be tried without end
+  _compare < integration/test_web_guard.py integration/test_web.py
+- self._wrong.take(client)
++ pass
+
+a session needs no signature: anybody can write a session of their own
+  has_session < integration/test_page.py integration/test_web_guard.py
+- not hmac.compare_digest(signature, _signature(name, token))
++ False
+
+a session has no end: a browser that was lent once is let in for ever
+  has_session < integration/test_page.py integration/test_web_guard.py
+- _until(session) > self._clock() and
++
+
+a session that was ended goes on: who logs out is still logged in
+  has_session < integration/test_page.py integration/test_web_guard.py
+- and _digest(session) not in self._ended
++
+
+every path is open: the API without its token
+  _needs_none < integration/test_web_guard.py integration/test_web.py
+- path.startswith("/static/")
++ path.startswith("/")
+
+any host name leads here: a web page takes over the daemon by DNS rebinding
+  _check_host < integration/test_web_guard.py
+- not _is_own(given[0], request, hosts)
++ False
+
+pages of other sites may ask: a web page orders refills in its visitor's name
+  _check_origin < integration/test_web_guard.py
+- site not in ("none", "same-origin")
++ False
+
+any origin may ask: a web page orders refills in its visitor's name
+  _check_origin < integration/test_web_guard.py
+- not _is_own_origin(origin, request, hosts)
++ False
+
+a form serves for JSON: a form on a web page orders refills
+  _check_body < integration/test_web_guard.py
+- not is_drop_in(request) and request.content_type != "application/json"
++ False
+
+a client may ask without limit: one client takes all of the daemon's time
+  _check_rate < integration/test_web_guard.py
+- buckets.take(client)
++ pass
+
+one client takes all connections: nobody else reaches the daemon
+  _has_room < integration/test_web_guard.py integration/test_web_nasty.py
+- same < self._most_of_a_client
++ True
+
+any key is a shop's: anybody orders at the account's cost
+  _shop_of < integration/test_shops.py
+- hmac.compare_digest(shop.key.reveal().encode(), given)
++ given
+
+a shop sees another's orders: customers of one shop cancel orders of another
+  _own < integration/test_shops_own.py
+- shop.name in placers[i] or not placers[i] & others
++ True
+
+a shop may ask without limit: one shop takes all of a panel's allowance
+  _check_rate < integration/test_shops.py integration/test_shops_asking.py
+- bucket.take(shop.name)
++ pass
+
+a page shows a panel's text as HTML: a panel runs scripts in the browser of whoever looks
+  _environment < unit/test_page.py
+- autoescape=True
++ autoescape=False
+
+--- secrets ---
+
+a secret shows itself: keys in logs and error messages
+  __repr__ < unit/test_config.py
+- return "Secret(…)"
++ return self._text
+
+a key stands in the log: keys in logs
+  Redaction._text < unit/test_logs.py
+- text = text.replace(spelling, "…")
++ pass
+
+a key stands in an error: keys in errors, the database and the page
+  redact < integration/test_client.py
+- text = text.replace(spelling, "[key]")
++ pass
+
+a key stands in an answer that is kept: keys in the database
+  without < integration/test_client.py
+- body = body.replace(spelling, b"[key]")
++ pass
+
+a key is sent on to wherever the answer says: the key goes to a host of somebody else's choice
+  _exchange < integration/test_client.py
+- allow_redirects=False
++ allow_redirects=True
+
+a key file that others can read is taken: every user of the machine reads the key
+  _file < unit/test_config.py
+- stat.S_IRWXG | stat.S_IRWXO
++ 0
+
+others can read the database: every user of the machine reads orders and links
+  lock_database < unit/test_store_open.py unit/test_store_lock.py
+- (os.O_CREAT if create else 0), 0o600
++ (os.O_CREAT if create else 0), 0o644
+
+a panel's text forges a line of the log: a panel hides what it did
+  _visible < unit/test_logs.py
+- if text.isprintable()
++ if True
+
+--- what reaches a panel ---
+
+a parameter that is the watcher's own is taken: a shop's field changes the key or the service
+  name_problem < unit/test_protocol_encode.py
+- name.replace("_", "") in _RESERVED
++ False
+
+a name that PHP reads as another is taken: a shop's field changes the key or the service
+  name_problem < unit/test_protocol_encode.py
+- not _NAME.fullmatch(name)
++ False
+
+NUL reaches a panel: a panel reads another link than was ordered
+  value_problem < unit/test_protocol_encode.py
+- if found is None
++ if True
+
+a condition may cost without limit: one rule stops the daemon for minutes
+  check_cost < unit/test_costs.py
+- if depth > _DEEPEST
++ if False
+"""
 )

@@ -1,347 +1,236 @@
 """Faults in what is sent: the intent log, the sender, the rules and their limits."""
 
-from tests.canaries.fault import Fault
+from tests.canaries.fault import parse
 
-FAULTS = (
-    # --- the intent log ---
-    Fault(
-        name="an action in any state is claimed",
-        where="_move",
-        old="actions.c.state == source.value",
-        new='actions.c.state != ""',
-        tests="unit/test_store_intents.py",
-        cost="what was sent, or settled, is sent again",
-    ),
-    Fault(
-        name="unresolved goes back to planned",
-        where="ACTION_MOVES",
-        old="(ActionState.UNRESOLVED, ActionState.REJECTED),",
-        new="(ActionState.UNRESOLVED, ActionState.REJECTED),\n"
-        "(ActionState.UNRESOLVED, ActionState.PLANNED),",
-        tests="unit/test_lifecycle.py unit/test_store_intents.py",
-        cost="what the panel may have carried out is sent again",
-    ),
-    Fault(
-        name="after a crash, what was being sent is planned again",
-        where="recover",
-        old="ActionState.SENDING, ActionState.UNRESOLVED",
-        new="ActionState.SENDING, ActionState.PLANNED",
-        tests="unit/test_store_intents.py",
-        cost="each action under way at a crash may be carried out twice",
-    ),
-    Fault(
-        name="an outcome settles what is not being sent",
-        where="_objection",
-        old="action.state is not ActionState.SENDING",
-        new="False",
-        tests="unit/test_store_outcomes.py",
-        cost="a late answer changes what a person has settled",
-    ),
-    Fault(
-        name="a late outcome settles the next sending",
-        where="_objection",
-        old="action.sent_at != outcome.action.sent_at",
-        new="False",
-        tests="unit/test_store_outcomes.py",
-        cost="an action counts as settled while it is under way",
-    ),
-    Fault(
-        name="a repeated outcome has its consequences again",
-        where="_is_written",
-        old="return action.state is outcome.state",
-        new="return False",
-        tests="unit/test_store_intents.py unit/test_store_outcomes.py",
-        cost="outcomes that are written again after a failure are refused",
-    ),
-    Fault(
-        name="two open actions of a kind for one order",
-        where="add_plans",
-        old=".on_conflict_do_nothing()",
-        new=".on_conflict_do_update(index_elements=['id'], set_={'reason': 'again'})",
-        tests="unit/test_store_intents.py",
-        cost="two refills, or cancels, of one order",
-    ),
-    Fault(
-        name="an idempotency key is not looked up",
-        where="_with_key",
-        old="plan.idempotency_key is None",
-        new="True",
-        tests="unit/test_store_intents.py",
-        cost="a client that repeats its request gets an error, or two orders",
-    ),
-    Fault(
-        name="an idempotency key serves for another order",
-        where="_same_params",
-        old="return action.params == plan.params",
-        new="return True",
-        tests="unit/test_store_intents.py",
-        cost="an order that was never placed counts as placed",
-    ),
-    Fault(
-        name="a shop's repetition of an unresolved order is placed",
-        where="_stands",
-        old="action.state in UNSETTLED or planned_at > since",
-        new="planned_at > since",
-        tests="unit/test_store_intents.py integration/test_shops.py",
-        cost="an order placed and paid twice",
-    ),
-    Fault(
-        name="an unresolved submission is accepted without its order",
-        where="_lacks_order",
-        old="and not result",
-        new="and False",
-        tests="unit/test_store_intents.py unit/test_store_outcomes.py",
-        cost="an order that was paid and that nobody watches",
-    ),
-    # --- the sender ---
-    Fault(
-        name="the request leaves before `sending` is committed",
-        where="_send",
-        old="claimed = await self._store.claim([action.id for action in batch], now=now)",
-        new="await self._outcomes_of(batch)\n"
-        "claimed = await self._store.claim([action.id for action in batch], now=now)",
-        tests="integration/test_actions.py",
-        cost="a crash between the two sends the action again",
-    ),
-    Fault(
-        name="what was withdrawn meanwhile is sent",
-        where="_send",
-        old="self._outcomes_of(claimed)",
-        new="self._outcomes_of(batch)",
-        tests="integration/test_actions.py",
-        cost="a withdrawn order is placed and paid",
-    ),
-    Fault(
-        name="an answer that is lost counts as proof of nothing done",
-        where="_outcomes_of",
-        old="except (NotSent, RateLimited) as error",
-        new="except PanelError as error",
-        tests="integration/test_actions.py",
-        cost="an action that the panel carried out is sent again",
-    ),
-    Fault(
-        name="an answer that is lost counts as a refusal",
-        where="_outcomes_of",
-        old="_outcome(action, ActionState.UNRESOLVED, str(error)) for",
-        new="_outcome(action, ActionState.REJECTED, str(error)) for",
-        tests="integration/test_actions.py",
-        cost="a refill that runs is asked for again by a rule",
-    ),
-    Fault(
-        name="an order that the answer leaves out counts as refused",
-        where="_verdicts",
-        old="left_out = Unclear(",
-        new="left_out = RowError(",
-        tests="unit/test_protocol_actions.py",
-        cost="a refill that runs is asked for again by a rule",
-    ),
-    Fault(
-        name="actions go by a connection that is kept open",
-        where="open",
-        old="self._session(force_close=True)",
-        new="self._session(force_close=False)",
-        tests="integration/test_client.py",
-        cost="each connection that the panel closes leaves an action unresolved",
-    ),
-    Fault(
-        name="a broken connection counts as never sent",
-        where="_fault",
-        old="aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError",
-        new="aiohttp.ClientError",
-        tests="integration/test_client.py",
-        cost="an action that the panel carried out is sent again",
-    ),
-    Fault(
-        name="429 counts as proof of nothing done, whatever its body says",
-        where="_of_too_many",
-        old="refused or _is_no_more_than_a_limit(body, found, told)",
-        new="True",
-        tests="unit/test_protocol_actions.py integration/test_client.py",
-        cost="an order that the panel placed is placed again",
-    ),
-    Fault(
-        name="0 is the id of a new order",
-        where="new_id",
-        old='not text.strip("0.")',
-        new="False",
-        tests="unit/test_protocol_actions.py",
-        cost="a refused order counts as placed, under an id that is none",
-    ),
-    Fault(
-        name="an answer with an error and a word of success is a refusal",
-        where="decode_add",
-        old="if says_success(answer)",
-        new="if False",
-        tests="unit/test_protocol_actions.py",
-        cost="an order that the panel may have placed is placed again",
-    ),
-    Fault(
-        name="one word for a batch is each order's acceptance",
-        where="_of_all",
-        old="whole=not is_one",
-        new="whole=False",
-        tests="unit/test_protocol_actions.py",
-        cost="orders that the panel left out of a batch count as refilled",
-    ),
-    Fault(
-        name="a request carries more ids than the panel takes",
-        where="limit",
-        old="self._profile.batch if multiple else 1",
-        new="self._profile.batch",
-        tests="integration/test_client.py",
-        cost="a panel without batches reads a hundred ids as one, and refuses",
-    ),
-    # --- what hinders a rule ---
-    Fault(
-        name="an order that was not delivered is refilled",
-        where="_refill_hindrance",
-        old="order.status not in DELIVERED",
-        new="False",
-        tests="unit/test_rules.py",
-        cost="refused requests, and a panel that blocks the account",
-    ),
-    Fault(
-        name="a refill beside one that is open",
-        where="_refill_hindrance",
-        old="Kind.REFILL in situation.open_actions",
-        new="False",
-        tests="unit/test_rules.py",
-        cost="a second refill of one order",
-    ),
-    Fault(
-        name="a refill beside one that runs at the panel",
-        where="_refill_hindrance",
-        old="if situation.refill_running",
-        new="if False",
-        tests="unit/test_rules.py",
-        cost="a second refill of one order",
-    ),
-    Fault(
-        name="a service that refuses refills is asked again",
-        where="_refill_hindrance",
-        old="if situation.refill_disabled",
-        new="if False",
-        tests="unit/test_rules.py",
-        cost="one refused request for each order, each time",
-    ),
-    Fault(
-        name="an order that is over is cancelled",
-        where="_cancel_hindrance",
-        old="order.status in FINAL",
-        new="False",
-        tests="unit/test_rules.py",
-        cost="refused requests, and a panel that blocks the account",
-    ),
-    Fault(
-        name="an accepted cancel is sent again",
-        where="_cancel_hindrance",
-        old="if situation.cancel_accepted",
-        new="if False",
-        tests="unit/test_rules.py",
-        cost="a cancel each time that the rule looks",
-    ),
-    Fault(
-        name="a rule acts on an order that the panel never told of",
-        where="_weigh",
-        old="order.checked_at is None",
-        new="False",
-        tests="unit/test_rules.py",
-        cost="refills by what is only supposed of an order",
-    ),
-    Fault(
-        name="a rule acts on a closed order",
-        where="_weigh",
-        old="order.phase is Phase.CLOSED",
-        new="False",
-        tests="unit/test_rules.py",
-        cost="refills after the guarantee is over",
-    ),
-    Fault(
-        name="`attempts` allows one more",
-        where="_limit",
-        old="past.count >= rule.attempts",
-        new="past.count > rule.attempts",
-        tests="unit/test_rules.py",
-        cost="a rule for one attempt acts twice",
-    ),
-    Fault(
-        name="`every` is not waited for",
-        where="_limit",
-        old="past.last + rule.every > now",
-        new="past.last > now",
-        tests="unit/test_rules.py",
-        cost="a refill at each look of the rule",
-    ),
-    Fault(
-        name="the brake lets one more through",
-        where="is_full",
-        old="len(self._times) >= per_hour",
-        new="len(self._times) > per_hour",
-        tests="unit/test_brake.py unit/test_judge.py",
-        cost="a limit of one an hour is two",
-    ),
-    Fault(
-        name="a brake that took hold holds nothing",
-        where="_limit",
-        old="held_until > now",
-        new="held_until < now",
-        tests="unit/test_rules.py unit/test_judge.py",
-        cost="a panel's outage becomes mass cancels",
-    ),
-    Fault(
-        name="a dry run acts",
-        where="_reserve",
-        old="if rule.dry_run or rule.action is",
-        new="if rule.action is",
-        tests="unit/test_judge.py",
-        cost="a rule that was to be tried refills and cancels",
-    ),
-    Fault(
-        name="a rule does not see what the one before has planned",
-        where="_reserve",
-        old="self._open_actions[order.panel, order.id].add(kind)",
-        new="pass",
-        tests="unit/test_judge.py",
-        cost="a second refill of one order",
-    ),
-    Fault(
-        name="a firing that did not come on record still counts",
-        where="release_firing",
-        old="self._past[key] = verdict.before[key]",
-        new="pass",
-        tests="unit/test_judge.py",
-        cost="a full disk uses up a rule's attempts",
-    ),
-    Fault(
-        name="firings of before a restart are forgotten",
-        where="remember_past",
-        old="Past(count, last)",
-        new="Past(0, last)",
-        tests="unit/test_judge.py integration/test_rules.py",
-        cost="each restart gives a rule its attempts anew",
-    ),
-    Fault(
-        name="firings of before a restart do not count for the brake",
-        where="remember",
-        old="brake.count(self.hindsight.past(firing.at, now))",
-        new="pass",
-        tests="unit/test_judge.py",
-        cost="each restart gives a rule its hour anew",
-    ),
-    Fault(
-        name="a time in the future never was",
-        where="past",
-        old="return min(self._since, now)",
-        new="return 0.0",
-        tests="unit/test_clocks.py unit/test_judge.py",
-        cost="a clock that was ahead lets every rule act again at once",
-    ),
-    Fault(
-        name="a refused refill does not stop that service's",
-        where="_remember_refusals",
-        old="self._judge.refill_disabled[action.panel, service] = answer",
-        new="pass",
-        tests="integration/test_rules.py::test_a_service_that_refuses_refills_is_remembered",
-        cost="one refused request for each order of the service",
-    ),
+FAULTS = parse(
+    r"""
+--- the intent log ---
+
+an action in any state is claimed: what was sent, or settled, is sent again
+  _move < unit/test_store_intents.py
+- actions.c.state == source.value
++ actions.c.state != ""
+
+unresolved goes back to planned: what the panel may have carried out is sent again
+  ACTION_MOVES < unit/test_lifecycle.py unit/test_store_intents.py
+- (ActionState.UNRESOLVED, ActionState.REJECTED),
++ (ActionState.UNRESOLVED, ActionState.REJECTED),
++ (ActionState.UNRESOLVED, ActionState.PLANNED),
+
+after a crash, what was being sent is planned again: each action under way at a crash may be
+carried out twice
+  recover < unit/test_store_intents.py
+- ActionState.SENDING, ActionState.UNRESOLVED
++ ActionState.SENDING, ActionState.PLANNED
+
+an outcome settles what is not being sent: a late answer changes what a person has settled
+  _objection < unit/test_store_outcomes.py
+- action.state is not ActionState.SENDING
++ False
+
+a late outcome settles the next sending: an action counts as settled while it is under way
+  _objection < unit/test_store_outcomes.py
+- action.sent_at != outcome.action.sent_at
++ False
+
+a repeated outcome has its consequences again: outcomes that are written again after a failure are
+refused
+  _is_written < unit/test_store_intents.py unit/test_store_outcomes.py
+- return action.state is outcome.state
++ return False
+
+two open actions of a kind for one order: two refills, or cancels, of one order
+  add_plans < unit/test_store_intents.py
+- .on_conflict_do_nothing()
++ .on_conflict_do_update(index_elements=['id'], set_={'reason': 'again'})
+
+an idempotency key is not looked up: a client that repeats its request gets an error, or two
+orders
+  _with_key < unit/test_store_intents.py
+- plan.idempotency_key is None
++ True
+
+an idempotency key serves for another order: an order that was never placed counts as placed
+  _same_params < unit/test_store_intents.py
+- return action.params == plan.params
++ return True
+
+a shop's repetition of an unresolved order is placed: an order placed and paid twice
+  _stands < unit/test_store_intents.py integration/test_shops.py
+- action.state in UNSETTLED or planned_at > since
++ planned_at > since
+
+an unresolved submission is accepted without its order: an order that was paid and that nobody
+watches
+  _lacks_order < unit/test_store_intents.py unit/test_store_outcomes.py
+- and not result
++ and False
+
+--- the sender ---
+
+the request leaves before `sending` is committed: a crash between the two sends the action again
+  _send < integration/test_actions.py
+- claimed = await self._store.claim([action.id for action in batch], now=now)
++ await self._outcomes_of(batch)
++ claimed = await self._store.claim([action.id for action in batch], now=now)
+
+what was withdrawn meanwhile is sent: a withdrawn order is placed and paid
+  _send < integration/test_actions.py
+- self._outcomes_of(claimed)
++ self._outcomes_of(batch)
+
+an answer that is lost counts as proof of nothing done: an action that the panel carried out is
+sent again
+  _outcomes_of < integration/test_actions.py
+- except (NotSent, RateLimited) as error
++ except PanelError as error
+
+an answer that is lost counts as a refusal: a refill that runs is asked for again by a rule
+  _outcomes_of < integration/test_actions.py
+- _outcome(action, ActionState.UNRESOLVED, str(error)) for
++ _outcome(action, ActionState.REJECTED, str(error)) for
+
+an order that the answer leaves out counts as refused: a refill that runs is asked for again by a
+rule
+  _verdicts < unit/test_protocol_actions.py
+- left_out = Unclear(
++ left_out = RowError(
+
+actions go by a connection that is kept open: each connection that the panel closes leaves an
+action unresolved
+  open < integration/test_client.py
+- self._session(force_close=True)
++ self._session(force_close=False)
+
+a broken connection counts as never sent: an action that the panel carried out is sent again
+  _fault < integration/test_client.py
+- aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError
++ aiohttp.ClientError
+
+429 counts as proof of nothing done, whatever its body says: an order that the panel placed is
+placed again
+  _of_too_many < unit/test_protocol_actions.py integration/test_client.py
+- refused or _is_no_more_than_a_limit(body, found, told)
++ True
+
+0 is the id of a new order: a refused order counts as placed, under an id that is none
+  new_id < unit/test_protocol_actions.py
+- not text.strip("0.")
++ False
+
+an answer with an error and a word of success is a refusal: an order that the panel may have
+placed is placed again
+  decode_add < unit/test_protocol_actions.py
+- if says_success(answer)
++ if False
+
+one word for a batch is each order's acceptance: orders that the panel left out of a batch count
+as refilled
+  _of_all < unit/test_protocol_actions.py
+- whole=not is_one
++ whole=False
+
+a request carries more ids than the panel takes: a panel without batches reads a hundred ids as
+one, and refuses
+  limit < integration/test_client.py
+- self._profile.batch if multiple else 1
++ self._profile.batch
+
+--- what hinders a rule ---
+
+an order that was not delivered is refilled: refused requests, and a panel that blocks the account
+  _refill_hindrance < unit/test_rules.py
+- order.status not in DELIVERED
++ False
+
+a refill beside one that is open: a second refill of one order
+  _refill_hindrance < unit/test_rules.py
+- Kind.REFILL in situation.open_actions
++ False
+
+a refill beside one that runs at the panel: a second refill of one order
+  _refill_hindrance < unit/test_rules.py
+- if situation.refill_running
++ if False
+
+a service that refuses refills is asked again: one refused request for each order, each time
+  _refill_hindrance < unit/test_rules.py
+- if situation.refill_disabled
++ if False
+
+an order that is over is cancelled: refused requests, and a panel that blocks the account
+  _cancel_hindrance < unit/test_rules.py
+- order.status in FINAL
++ False
+
+an accepted cancel is sent again: a cancel each time that the rule looks
+  _cancel_hindrance < unit/test_rules.py
+- if situation.cancel_accepted
++ if False
+
+a rule acts on an order that the panel never told of: refills by what is only supposed of an order
+  _weigh < unit/test_rules.py
+- order.checked_at is None
++ False
+
+a rule acts on a closed order: refills after the guarantee is over
+  _weigh < unit/test_rules.py
+- order.phase is Phase.CLOSED
++ False
+
+`attempts` allows one more: a rule for one attempt acts twice
+  _limit < unit/test_rules.py
+- past.count >= rule.attempts
++ past.count > rule.attempts
+
+`every` is not waited for: a refill at each look of the rule
+  _limit < unit/test_rules.py
+- past.last + rule.every > now
++ past.last > now
+
+the brake lets one more through: a limit of one an hour is two
+  is_full < unit/test_brake.py unit/test_judge.py
+- len(self._times) >= per_hour
++ len(self._times) > per_hour
+
+a brake that took hold holds nothing: a panel's outage becomes mass cancels
+  _limit < unit/test_rules.py unit/test_judge.py
+- held_until > now
++ held_until < now
+
+a dry run acts: a rule that was to be tried refills and cancels
+  _reserve < unit/test_judge.py
+- if rule.dry_run or rule.action is
++ if rule.action is
+
+a rule does not see what the one before has planned: a second refill of one order
+  _reserve < unit/test_judge.py
+- self._open_actions[order.panel, order.id].add(kind)
++ pass
+
+a firing that did not come on record still counts: a full disk uses up a rule's attempts
+  release_firing < unit/test_judge.py
+- self._past[key] = verdict.before[key]
++ pass
+
+firings of before a restart are forgotten: each restart gives a rule its attempts anew
+  remember_past < unit/test_judge.py integration/test_rules.py
+- Past(count, last)
++ Past(0, last)
+
+firings of before a restart do not count for the brake: each restart gives a rule its hour anew
+  remember < unit/test_judge.py
+- brake.count(self.hindsight.past(firing.at, now))
++ pass
+
+a time in the future never was: a clock that was ahead lets every rule act again at once
+  past < unit/test_clocks.py unit/test_judge.py
+- return min(self._since, now)
++ return 0.0
+
+a refused refill does not stop that service's: one refused request for each order of the service
+  _remember_refusals < integration/test_rules.py::test_a_service_that_refuses_refills_is_remembered
+- self._judge.refill_disabled[action.panel, service] = answer
++ pass
+"""
 )

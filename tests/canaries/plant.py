@@ -112,9 +112,9 @@ def _parts(node: ast.AST, outer: str = "") -> Iterator[tuple[str, int, int]]:
     for child in ast.iter_child_nodes(node):
         names = _names(child)
         for name in names:
-            yield outer + name, child.lineno, child.end_lineno  # type: ignore[attr-defined]
+            yield outer + name, child.lineno, child.end_lineno
         inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        yield from _parts(child, f"{outer}{child.name}." if inside else outer)  # type: ignore[attr-defined]
+        yield from _parts(child, f"{outer}{child.name}." if inside else outer)
 
 
 def _names(node: ast.AST) -> list[str]:

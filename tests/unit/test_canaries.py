@@ -1,5 +1,7 @@
 """The faults that `make canaries` plants: each has its place, its tests and its row in the docs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tests.canaries import FAULTS, run
 from tests.canaries.fault import Fault
 from tests.canaries.plant import NotPlanted, check_all, find, planted, read_sources
+from tests.canaries.tree import Outcome
 
 ROOT = Path(__file__).parents[2]
 SOURCE = """
@@ -79,6 +82,35 @@ def test_a_fault_without_one_place_is_told(tree: Path, fault: Fault, problem: st
 def test_a_class_tells_functions_of_one_name_apart(tree: Path):
     place = find(a_fault("return ids", where="Other.claim"), read_sources(tree))
     assert place.start == (13, 8)
+
+
+class FakeTree:
+    """Finds the first fault only."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = ROOT
+
+    @contextmanager
+    def changed(self, path: Path, text: str) -> Iterator[None]:
+        self.found = FAULTS[0].new in text
+        yield
+
+    def run_tests(self, tests: str, *more: str, within: float) -> Outcome:
+        found = self.found and not more
+        return Outcome("tests/unit/test_a.py::test_it" if found else None, 0.1, "no test finds it")
+
+
+@pytest.mark.parametrize(("number", "code"), [(0, 0), (1, 1)])
+def test_a_fault_that_no_test_finds_fails_the_command(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{run.BEGIN}\n{run.END}\nafter\n")
+    monkeypatch.setattr(run, "FAULTS", FAULTS[number : number + 1])
+    monkeypatch.setattr(run, "Tree", FakeTree)
+    monkeypatch.setattr("sys.argv", ["canaries", "--jobs", "1", "--table", str(page)])
+    assert run.main() == code
+    assert run.names_in(page.read_text()) == ([FAULTS[0].name] if code == 0 else [])
 
 
 def test_what_is_planted_has_to_be_python(tree: Path):

@@ -60,7 +60,7 @@ a client may ask without limit: one client takes all of the daemon's time
 + pass
 
 one client takes all connections: nobody else reaches the daemon
-  _has_room < integration/test_web_guard.py integration/test_web_nasty.py
+  _has_room < integration/test_staying_up.py::test_one_client_leaves_room_for_others
 - same < self._most_of_a_client
 + True
 
@@ -75,7 +75,7 @@ a shop sees another's orders: customers of one shop cancel orders of another
 + True
 
 a shop may ask without limit: one shop takes all of a panel's allowance
-  _check_rate < integration/test_shops.py integration/test_shops_asking.py
+  _check_rate < integration/test_shops.py::test_a_shop_that_asks_too_often_is_told_as_by_a_panel
 - bucket.take(shop.name)
 + pass
 

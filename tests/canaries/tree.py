@@ -48,6 +48,7 @@ class Tree:
         """Run them up to the first that fails."""
         names = [f"tests/{name}" for name in tests.split()]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        command.append("--hypothesis-profile=canaries")
         began = time.perf_counter()
         try:
             done = subprocess.run(

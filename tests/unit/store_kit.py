@@ -33,10 +33,11 @@ NAME = "watcher.db"
 
 
 @asynccontextmanager
-async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
-    """A store on a file in the directory, closed at the end."""
+async def opened(directory: Path, *, is_new: bool = False, **options: Any) -> AsyncIterator[Store]:
+    """A store on a file in the directory, made by it if that `is_new`; closed at the end."""
     path = directory / NAME
-    put_empty(path)
+    if not is_new:
+        put_empty(path)
     store = await Store.open(path, **{"now": 0.0, **options})
     try:
         yield store

@@ -136,6 +136,21 @@ one, and refuses
 - self._profile.batch if multiple else 1
 + self._profile.batch
 
+an outcome that can't be written is dropped: an action that nobody learns the end of
+  settle < unit/test_liveness.py::test_a_write_that_fails_once_loses_nobody[settle-busy]
+- self._waiting = outcomes + self._waiting
++ pass
+
+an action is planned outside its panel's lock: a refill that ended holds up the next for ever
+  _plan < integration/test_races.py::test_a_refill_by_hand_while_a_rule_wants_one_stays_known
+- self._ledger.hold([plan.panel])
++ self._ledger.hold([])
+
+outcomes are written outside their panels' locks: an accepted refill that rules don't count
+  settle < integration/test_races.py::test_an_accepted_refill_is_counted_while_a_change_is_recorded
+- self._ledger.hold({outcome.action.panel for outcome in outcomes})
++ self._ledger.hold(set())
+
 --- what hinders a rule ---
 
 an order that was not delivered is refilled: refused requests, and a panel that blocks the account

@@ -1,5 +1,8 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
-# make test    everything that this machine can check
+# make check   lint, types, imports and the unit tests but the long ones: in a minute and a half
+# make test    everything that this machine can check; PYTHONS=all: on its other Pythons, too
+# make canaries  plants single faults in what guards money, data and access, one at a time: a test
+#              must find each; ONLY=word for those with it in their names
 # make lowest  the unit tests with the lowest versions that pyproject.toml allows
 # make coverage  the branches that the unit and integration tests leave out
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
@@ -22,14 +25,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo test lint types imports tests coverage pythons lowest fuzz torture wheel api picture site grafana pictures lock clean
+.PHONY: demo check test canaries quick lint types imports tests coverage pythons lowest fuzz torture wheel api picture site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-report
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
 
-test: lint types imports tests pythons
+# Two jobs: the tests are as long as the others together.
+check: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 quick lint types imports
+
+test: lint types imports tests $(if $(PYTHONS),pythons)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -41,11 +48,18 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# What waits more than it computes shares the cores. The others follow one by one: two machines
-# would manage each other's control groups, and what measures needs every core.
+quick: $(VENV)/.dev
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not long" --hypothesis-profile=quick tests/unit
+
+# What waits more than it computes shares the cores, a file at a time: two machines would manage
+# each other's control groups. What measures, or keeps every core busy by itself, follows alone.
 tests: $(VENV)/.dev
 	$(BIN)/pytest -n auto --dist worksteal tests/unit tests/integration
-	$(BIN)/pytest tests/system tests/acceptance
+	$(BIN)/pytest -n auto --dist loadfile -m "not alone" tests/system tests/acceptance
+	$(BIN)/pytest -m alone tests/acceptance
+
+canaries: $(VENV)/.dev
+	@$(BIN)/python -m tests.canaries.run --table docs/reliability.md $(if $(ONLY),--only '$(ONLY)')
 
 # No part of `make test`: tracing doubles what the tests ask of a core.
 coverage: $(VENV)/.dev

@@ -8,13 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 NO_SKIPS = "WATCHER_TEST_NO_SKIPS"
 
 # Where nothing may be skipped, chance does not decide either, but each night.
 _EXACT = NO_SKIPS in os.environ and "WATCHER_TEST_EXAMPLES" not in os.environ
 settings.register_profile("watcher", deadline=None, print_blob=True, derandomize=_EXACT)
+# For `make check`: the others are played by `make test`.
+settings.register_profile("quick", settings.get_profile("watcher"), max_examples=20)
+# For `make canaries`: an example that fails is enough, the smallest one takes minutes.
+settings.register_profile(
+    "canaries", settings.get_profile("watcher"), phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("watcher")
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import document, growth, idle, limits, lived, page, scrape, start, sweep
 
+pytestmark = pytest.mark.alone
+
 ORDERS = 10_000
 MOST_BY_FLOOR = 60.0  # CPU an order by that of the floor, which is at its best with few orders
 MOST_FOR_ODD = 3.0  # CPU an order with odd answers by that without

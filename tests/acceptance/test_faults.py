@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.acceptance.harness.blows import BLOWS, deal
+import pytest
+
 from tests.acceptance.harness.faults import name_of
-from tests.acceptance.harness.killing import blows_of
-from tests.acceptance.harness.scenario import CRASH_POINTS, SPOILS, Kind, draw, kind_of
+from tests.acceptance.harness.scenario import CRASH_POINTS, SPOILS, draw
 from tests.acceptance.harness.torture import play_all, slowest_first
 from watcher.simulator.request_limits import LimitKind
+
+pytestmark = pytest.mark.alone
 
 SEEDS = range(100)
 # What each hundred must have among its faults, beside all kinds of spoilt answers and crashes.
@@ -47,29 +49,18 @@ HAPPENED = (
 
 def injected() -> Iterator[str]:
     for seed in SEEDS:
-        if kind_of(seed) is Kind.PROCESS:
-            yield from map(str, blows_of(seed))
-        else:
-            yield from (name_of(fault) for step in draw(seed).steps for fault in step.faults)
+        yield from (name_of(fault) for step in draw(seed).steps for fault in step.faults)
 
 
 def test_every_fault_is_drawn():
     drawn = Counter(injected())
-    wanted = {name for name in FAULTS.split("\n") if name} | set(map(str, BLOWS))
+    wanted = {name for name in FAULTS.split("\n") if name}
     wanted |= {f"crash {moment} {name or 'whatever came'}" for name, moment in CRASH_POINTS}
     assert wanted - drawn.keys() == set()
     spoilt = {name.partition(" at ")[0] for name in drawn}
     assert {trait.value for trait, _ in SPOILS} - spoilt == set()
     limits = {panel.limit_kind for seed in SEEDS for panel in draw(seed).panels}
     assert limits == set(LimitKind)
-
-
-def test_every_blow_is_dealt_once_in_a_hundred():
-    dealt = [blow for place in range(5) for blow in deal(300, place)]
-    assert sorted(dealt) == sorted(BLOWS)
-    assert [blows_of(seed) for seed in (307, 327, 347, 367, 387)] == [
-        deal(300, place) for place in range(5)
-    ]
 
 
 def test_the_same_seed_gives_the_same_scenario():

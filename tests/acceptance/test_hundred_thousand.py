@@ -4,10 +4,14 @@ import asyncio
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel
+
+pytestmark = pytest.mark.alone
 
 EACH = 20_000
 ROUND = 20.0  # seconds in which every order is due once

@@ -141,6 +141,22 @@ async def test_a_refill_is_known_to_run_before_it_is_known_to_be_sent(tmp_path: 
         assert await firings(house, order) == 0, "a refill runs"
 
 
+async def test_an_accepted_refill_is_counted_while_a_change_is_recorded(tmp_path: Path):
+    """Else the order is put back as it was before the refill."""
+    async with a_house(tmp_path) as house:
+        (order,) = await done(house)
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        sent = in_between(
+            house.daemon.store.changes,
+            "record",
+            lambda: house.schedule.run_task("actions:standard"),
+            before=True,
+        )
+        await house.call("PUT", f"/v1/orders/standard/{order}/count", json={"count": 7})
+        await sent
+        assert (house.order(order).refills, house.order(order).count) == (1, 7)
+
+
 async def test_what_was_learnt_outlives_the_reload_of_its_panel(tmp_path: Path):
     """The outcome could not be written yet when the panel's settings changed."""
     async with a_house(tmp_path) as house:

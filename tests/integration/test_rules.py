@@ -101,6 +101,8 @@ async def test_a_stalled_order_is_cancelled_once_and_its_status_tells(tmp_path: 
 async def test_a_service_that_refuses_refills_is_remembered(tmp_path: Path):
     async with a_house(tmp_path, rules=REFILL, traits=[Trait.REFILL_PROMISED]) as house:
         first = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(120.0)
+        await house.place(1, quantity=100, services=[1], fate=DONE)  # due while nobody reads prices
         await house.run(11 * HOUR)
         assert house.panel.journal.sent("refill") == {int(first[0]): 1}
         second = await house.place(5, quantity=100, services=[1], fate=DONE)

@@ -10,6 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clockwork import Clock, ClockworkSchedule
+from tests.support.database import put_empty
 from watcher.app import Daemon
 from watcher.config import Config, load
 from watcher.model import Order
@@ -150,6 +151,7 @@ async def a_house(
         world = panel.pop("world", None) or World()
         panels[name] = SimulatedPanel(shipped()[name], key=KEY, clock=clock, world=world, **panel)
         await panels[name].start()
+    put_empty(tmp_path / "watcher.db")
     path = tmp_path / "config.toml"
     path.write_text(config_text(panels, defaults=defaults, rules=rules))
     house = House(path, panels, clock, env)

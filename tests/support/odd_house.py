@@ -16,6 +16,7 @@ from unittest.mock import patch
 import msgspec
 
 from tests.support.clockwork import Clock, ClockworkSchedule
+from tests.support.database import put_empty
 from watcher.app import Daemon
 from watcher.config import Config, PanelConfig, Secrets, parse
 from watcher.daemon import core
@@ -112,6 +113,7 @@ class OddHouse:
         self.clock = Clock()
         self.panel = OddPanel(self.clock, answer)
         self._path = path
+        put_empty(path)
         self.configure(text)
 
     def configure(self, text: str) -> None:

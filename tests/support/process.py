@@ -75,7 +75,7 @@ class DaemonProcess:
         if ready:
             await self.wait_ready()
 
-    async def wait_ready(self, seconds: float = 30.0) -> None:
+    async def wait_ready(self, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
             while True:
                 assert self.process is not None

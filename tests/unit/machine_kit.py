@@ -1,7 +1,5 @@
 """What the machine over the whole daemon draws from, and how it compares memories."""
 
-import asyncio
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,9 @@ from tests.support.model_panel import Fate
 from watcher.config import Config, Secrets, parse
 from watcher.model import Observation, RefillStatus, Status
 from watcher.rules.engine import RuleEngine
-from watcher.store import Store
 
 ORDERS = ("1", "2", "3")
 PANEL = "p"
-NAME = "watcher.db"
 HOUR = 3600.0
 
 BASE = """
@@ -78,19 +74,6 @@ def configurations() -> tuple[Config, ...]:
         BASE.format(guard="30d") + UNTOLD + often + CANCEL,
     )
     return tuple(parse(text, Secrets({"P_KEY": "key"}, Path()), Path()) for text in texts)
-
-
-@cache
-def empty_database() -> bytes:
-    """Made once: an example copies it."""
-
-    async def make(path: Path) -> None:
-        await (await Store.open(path, now=0.0)).close()
-
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / NAME
-        asyncio.run(make(path))
-        return path.read_bytes()
 
 
 faults = st.lists(st.one_of(st.just(Fate.WELL), st.sampled_from(Fate)), min_size=1, max_size=6)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from tests.support.database import put_empty
 from watcher.config import DaemonSection
 from watcher.model import (
     Action,
@@ -39,9 +40,12 @@ def configured(**settings: Any) -> Any:
 
 
 @asynccontextmanager
-async def opened(directory: Path, **options: Any) -> AsyncIterator[Store]:
-    """A store on a file in the directory, closed at the end."""
-    store = await Store.open(directory / NAME, **{"now": 0.0, **options})
+async def opened(directory: Path, *, is_new: bool = False, **options: Any) -> AsyncIterator[Store]:
+    """A store on a file in the directory, made by it if that `is_new`; closed at the end."""
+    path = directory / NAME
+    if not is_new:
+        put_empty(path)
+    store = await Store.open(path, **{"now": 0.0, **options})
     try:
         yield store
     finally:

@@ -404,6 +404,7 @@ def test_pauses_after_problems_grow_to_six_hours():
     assert pauses[-1] == 6 * HOUR
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.freshness import CASES, TARGETS, Case, measure
 
+pytestmark = pytest.mark.long
+
 ALLOWED = 1 / 3
 
 

@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.support.audit import violations
 from tests.support.clockwork import Clock
+from tests.support.database import put_empty
 from tests.support.liveness import forgotten
 from tests.support.minds import differences
 from tests.support.model_house import ModelDaemon, ModelSchedule
@@ -32,14 +33,12 @@ from tests.support.moments import gone_since, remember
 from tests.support.stepper import Stepper
 from tests.unit.machine_kit import (
     HOUR,
-    NAME,
     ORDERS,
     PANEL,
     WELL,
     acting,
     agreed,
     configurations,
-    empty_database,
     how,
     memory,
     moves,
@@ -47,7 +46,7 @@ from tests.unit.machine_kit import (
     refill_moves,
     tells_of_refills,
 )
-from tests.unit.store_kit import loaded
+from tests.unit.store_kit import NAME, loaded
 from watcher.config import Config
 from watcher.daemon.recall import recall
 from watcher.errors import RequestError, StoreError
@@ -75,7 +74,7 @@ class House(RuleBasedStateMachine):
         self.patched = pytest.MonkeyPatch()
         self.patched.setattr(orders_module, "_PART", 2)  # most starts go on while all else does
         self.path = Path(self.directory.name) / NAME
-        self.path.write_bytes(empty_database())
+        put_empty(self.path)
         self.log = sqlite3.connect(self.path, isolation_level=None)
         self.clock = Clock()
         self.config = self.configured(0)

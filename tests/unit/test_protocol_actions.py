@@ -309,6 +309,7 @@ class TestAdd:
             {"order": "soon"},
             {"order": "an order with spaces 1"},
             {"order": 23501, "error": "but"},
+            {"status": "success", "error": "Not enough funds on balance"},
             {"order": 23501, "status": "error"},
             {"message": "Thanks"},
             [23501],

@@ -4,8 +4,12 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.unit.store_kit import NAME, an_order, child, loaded, opened
 from watcher.model import ActionState
+
+pytestmark = pytest.mark.long
 
 WRITER = """
 import asyncio, pathlib, sys

@@ -18,10 +18,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from tests.support.database import put_empty
 from tests.unit.store_kit import NAME, a_firing, a_plan, a_submission, loaded, outcome, tracked
 from watcher.errors import Conflict, LifecycleError, RequestError
 from watcher.model import UNSETTLED, Action, ActionState, Kind
 from watcher.store import Store
+
+pytestmark = pytest.mark.long
 
 T = TypeVar("T")
 ORDERS = ("1", "2", "3")
@@ -52,6 +55,7 @@ class IntentLog(RuleBasedStateMachine):
         self.may_have_arrived: set[int] = set()
         self.refills = 0
         self.firings = 0
+        put_empty(self.path)
         self.store = self.run(Store.open(self.path, now=0.0))
         self.run(tracked(self.store, len(ORDERS)))
 

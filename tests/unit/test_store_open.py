@@ -31,7 +31,7 @@ def mode(path: Path) -> int:
 
 
 async def test_makes_files_that_only_their_owner_reads(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path, is_new=True) as store:
         await tracked(store)
         files = sorted(path.name for path in tmp_path.iterdir())
         assert files == [NAME, f"{NAME}-shm", f"{NAME}-wal", f"{NAME}.lock", f"{NAME}.seen"]

@@ -217,6 +217,7 @@ LOADED = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.lists(LOADED, min_size=1), st.integers(1, 5), st.integers(1, 5))
 def test_all_are_loaded_as_they_were_tracked(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def next_change(order: Order, field: str, value: int, at: float) -> Transition |
     return observe(order, Observation(**{"status": order.status, **seen[field]}), at)
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(st.lists(st.lists(step, max_size=6), max_size=6))
 def test_what_is_on_record_is_what_was_recorded(calls: list[list[tuple[int, str, int]]]) -> None:

@@ -8,10 +8,7 @@ stage.py      the daemon in this process, its panels, and its crashes
 faults.py     what can be done to panels, clock, disk, configuration and process
 crowd.py      people and programs that use the API, and what they were told
 play.py       plays a scenario in this process
-siege.py      the real daemon process, from outside
-mortal.py     the same, ending itself by SIGKILL at a chosen point
-blows.py      what hits it, and what of that a scenario gets
-killing.py    plays a scenario with it
+mortal.py     the real daemon process, ending itself by SIGKILL at a chosen point
 verdict.py    what a scenario came to; the table of many
 torture.py    `make torture`
 ```

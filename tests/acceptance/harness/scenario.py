@@ -16,7 +16,6 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 LARGE = 10_000  # orders
-PROCESS_EVERY = 20  # seeds
 
 REFILLS = """
 [[rules]]
@@ -97,7 +96,6 @@ class Kind(StrEnum):
 
     HOUSE = "house"  # in this process, on simulated time
     LARGE = "large"  # the same with 10,000 orders
-    PROCESS = "process"  # the real daemon process
 
 
 class PanelPlan(msgspec.Struct, frozen=True):
@@ -145,9 +143,7 @@ class Scenario(msgspec.Struct, frozen=True):
 
 def kind_of(seed: int) -> Kind:
     """How the seed's scenario is played: that is drawn from the seed too."""
-    if seed % 100 == 99:
-        return Kind.LARGE
-    return Kind.PROCESS if seed % PROCESS_EVERY == 7 else Kind.HOUSE
+    return Kind.LARGE if seed % 100 == 99 else Kind.HOUSE
 
 
 def draw(seed: int) -> Scenario:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import msgspec
 
-from tests.acceptance.harness.killing import blows_of, play_process
 from tests.acceptance.harness.play import play
 from tests.acceptance.harness.scenario import Kind, draw, kind_of
 from tests.acceptance.harness.verdict import Tally, Verdict
@@ -40,7 +39,7 @@ def main() -> int:
     else:
         seeds = slowest_first(range(seed, seed + arguments.scenarios))
     if arguments.scenarios == 1:
-        _say(*_script(seed))
+        _say(*map(str, draw(seed).steps))
     began = time.monotonic()
     tally = Tally()
     for number, verdict in enumerate(play_all(seeds, ends, arguments.jobs), 1):
@@ -57,11 +56,6 @@ def main() -> int:
     return 1 if tally.failed else 0
 
 
-def play_any(seed: int) -> Verdict:
-    """Play the seed's scenario as its kind wants it."""
-    return play_process(seed) if kind_of(seed) is Kind.PROCESS else play(seed)
-
-
 def play_all(
     seeds: Iterable[int], until: float = float("inf"), jobs: int = CORES
 ) -> Iterator[Verdict]:
@@ -73,7 +67,7 @@ def play_all(
         left = iter(seeds)
         while True:
             wanted = jobs - len(playing) if time.monotonic() < until else 0
-            playing |= {workers.submit(play_any, seed) for seed in itertools.islice(left, wanted)}
+            playing |= {workers.submit(play, seed) for seed in itertools.islice(left, wanted)}
             if not playing:
                 return
             done, playing = wait(playing, return_when=FIRST_COMPLETED)
@@ -82,13 +76,8 @@ def play_all(
 
 def slowest_first(seeds: Iterable[int]) -> list[int]:
     """So that no core is idle at the end while another plays a long one."""
-    order = [Kind.LARGE, Kind.PROCESS, Kind.HOUSE]
+    order = [Kind.LARGE, Kind.HOUSE]
     return sorted(seeds, key=lambda seed: order.index(kind_of(seed)))
-
-
-def _script(seed: int) -> Iterable[str]:
-    """What will happen."""
-    return map(str, blows_of(seed) if kind_of(seed) is Kind.PROCESS else draw(seed).steps)
 
 
 def _arguments() -> argparse.Namespace:

@@ -68,12 +68,8 @@ class Tally:
 
 
 def peak() -> float:
-    """The most memory that this process, or a daemon that it has waited for, ever had, in MiB."""
-    used = (resource.getrusage(who).ru_maxrss for who in _MEASURED)
-    return max(used) / 1024
-
-
-_MEASURED = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    """The most memory that this process ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _rows(counts: Counter[str]) -> Iterable[str]:

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.store_kit import NAME, configured, opened, query, tracked
-from watcher.config.sections import Duration
+from watcher.config.values import Duration
 from watcher.daemon import backups
 from watcher.daemon.backups import (
     RETRY_AFTER,

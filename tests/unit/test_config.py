@@ -20,11 +20,10 @@ from watcher.config.sections import (
     PanelSection,
     RequestSection,
     RuleSection,
-    Secret,
     ShopSection,
     Thresholds,
-    duration,
 )
+from watcher.config.values import Secret, duration
 from watcher.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

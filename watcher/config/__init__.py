@@ -8,16 +8,15 @@ from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     Config,
     DaemonSection,
-    Duration,
     EventsTarget,
     NotifyTarget,
     PanelConfig,
     PanelSection,
-    Secret,
     Shop,
     Thresholds,
     check_reloadable,
 )
+from watcher.config.values import Duration, Secret
 
 __all__ = [
     "ActiveConfig",

@@ -21,12 +21,12 @@ from watcher.config.sections import (
     PanelConfig,
     PanelSection,
     RuleSection,
-    Secret,
     Thresholds,
 )
 from watcher.config.shop_sections import read_shops
 from watcher.config.targets import read_events, read_notify
 from watcher.config.toml_tables import TomlTables, base_of, read_text
+from watcher.config.values import Secret
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
 from watcher.panels.dialect import is_own, query_of, shown_url, split_http

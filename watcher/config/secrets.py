@@ -5,7 +5,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from watcher.config.sections import KeySource, Secret
+from watcher.config.sections import KeySource
+from watcher.config.values import Secret
 
 
 class Secrets:

@@ -14,10 +14,10 @@ from watcher.config.sections import (
     EventsTarget,
     NotifySection,
     NotifyTarget,
-    Secret,
     TargetSection,
 )
 from watcher.config.toml_tables import TomlTables
+from watcher.config.values import Secret
 from watcher.panels.dialect import split_http
 
 Word = TypeVar("Word", bound=StrEnum)

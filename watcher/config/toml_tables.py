@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from watcher.config.secrets import Secrets
-from watcher.config.sections import Duration, Pause, PositiveAmount, Secret, amount, duration, pause
+from watcher.config.values import Duration, Pause, PositiveAmount, Secret, amount, duration, pause
 from watcher.errors import ConfigError
 
 BAD: Any = object()

@@ -1,16 +1,8 @@
-"""Where the time comes from, and recorded times that lie in the future: a clock was ahead."""
-
-from typing import Protocol
+"""Recorded times that lie in the future: the clock was ahead when they were written."""
 
 import msgspec
 
 from watcher.model import Order
-
-
-class Clock(Protocol):
-    """A source of time: call it for the Unix seconds."""
-
-    def __call__(self) -> float: ...
 
 
 class Hindsight:

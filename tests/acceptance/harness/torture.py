@@ -21,7 +21,7 @@ import msgspec
 from tests.acceptance.harness.play import play
 from tests.acceptance.harness.scenario import Kind, draw, kind_of
 from tests.acceptance.harness.verdict import Tally, Verdict
-from watcher.config.sections import duration
+from watcher.config.values import duration
 
 CORES = os.cpu_count() or 1
 _TELL_EVERY = 100  # scenarios

@@ -33,7 +33,7 @@ SERVICES_SEEN = ([FOLLOWERS, COMMENTS], [])
 ORDER_SEEN = "23501"
 STATUS_SEEN = Observation(
     status=Status.PARTIAL,
-    text="Partial",
+    status_text="Partial",
     charge=Decimal("0.27819"),
     currency="USD",
     start_count=3572,
@@ -44,7 +44,7 @@ STATUSES_SEEN = {
     "10": RowError("Incorrect order ID"),
     "100": Observation(
         status=Status.IN_PROGRESS,
-        text="In progress",
+        status_text="In progress",
         charge=Decimal("1.44219"),
         currency="USD",
         start_count=234,

@@ -28,6 +28,7 @@ from benchmarks.world import (
 )
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows, OrderTable
+from watcher.orders.fields import FIELDS
 from watcher.orders.schedule import HazardModel, PollQueue
 from watcher.orders.watchlist import Watchlist
 
@@ -300,8 +301,13 @@ def _order(fate: Fate, status: int, remains: int | None, moved: float) -> Order:
 
 
 def _rows(orders: Sequence[Order]) -> OrderRows:
-    fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
-    return OrderRows(**{**fields, "panel": "p", "asked_at": [nan] * len(orders)})
+    return OrderRows(
+        panel="p",
+        key=[o.key for o in orders],
+        id=[o.id for o in orders],
+        fields={f.name: [getattr(o, f.name) for o in orders] for f in FIELDS},
+        asked_at=[nan] * len(orders),
+    )
 
 
 def _next_order(order: Order, status: Status, remains: int | None, now: float) -> Order:

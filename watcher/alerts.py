@@ -1,6 +1,5 @@
 """The values of alerts and events: what [[notify]] and [[events]] can tell of. Pure."""
 
-from collections.abc import Container
 from enum import StrEnum
 
 import msgspec
@@ -74,15 +73,6 @@ class ChangeKind(StrEnum):
     STATUS = "status"
     PROGRESS = "progress"
     OTHER = "other"
-
-
-def kind_of(fields: Container[str]) -> ChangeKind:
-    """Return the kind of a change of these fields."""
-    if "status" in fields:
-        return ChangeKind.STATUS
-    if "remains" in fields or "start_count" in fields:
-        return ChangeKind.PROGRESS
-    return ChangeKind.OTHER
 
 
 class RetryLane(msgspec.Struct, frozen=True):

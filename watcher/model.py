@@ -1,4 +1,4 @@
-"""The values that everything speaks of: orders, observations, services, actions, decisions.
+"""Values of the whole program: orders, observations, services, actions.
 
 Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text.
 A million orders live in memory: they are msgspec structs that the collector need not visit.
@@ -96,7 +96,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a panel said of one order in one answer; `None` is "did not say"."""
 
     status: Status
-    text: str | None = None
+    status_text: str | None = None
     charge: Decimal | None = None
     currency: str | None = None
     start_count: int | None = None
@@ -129,12 +129,12 @@ class Unclear(msgspec.Struct, frozen=True, gc=False):
     contradicts: bool = False
 
 
-# What became of one id of an action: its id at the panel, or what the panel said instead.
+# A panel's answer on one id of an action: the id it gave, or what it said instead.
 Verdict = str | Accepted | RowError | Unclear
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An order's change: `changes` has the old and the new value of each field that differs."""
+    """An order's change; `changes` has the old and the new value of each changed field."""
 
     before: Order
     after: Order
@@ -180,15 +180,9 @@ class RefillStatus(StrEnum):
     LOST = "lost"  # final: what became of it could not be learnt for too long
 
 
-REFILL_FINAL = frozenset(
-    {
-        RefillStatus.COMPLETED,
-        RefillStatus.REJECTED,
-        RefillStatus.FAILED,
-        RefillStatus.CANCELED,
-        RefillStatus.LOST,
-    }
-)
+_RUNNING = {RefillStatus.PENDING, RefillStatus.IN_PROGRESS}
+_NOT_TOLD = {RefillStatus.UNKNOWN, RefillStatus.NOT_FOUND}
+REFILL_FINAL = frozenset(RefillStatus) - _RUNNING - _NOT_TOLD
 
 
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,42 +254,6 @@ class RuleAction(StrEnum):
     REFILL = "refill"
     CANCEL = "cancel"
     NOTIFY = "notify"
-
-
-class Reason(StrEnum):
-    """Why a rule fires for an order, or why not."""
-
-    FIRES = "fires"
-    DRY_RUN = "dry_run"
-    OTHER_PANEL = "other_panel"
-    CLOSED = "closed"
-    NOT_CHECKED = "not_checked"
-    CONDITION_FALSE = "condition_false"
-    VALUE_UNKNOWN = "value_unknown"
-    FAILED = "failed"
-    SWITCHED_OFF = "switched_off"
-    EVERY = "every"
-    ATTEMPTS = "attempts"
-    BRAKE = "brake"
-    ACTION_OPEN = "action_open"
-    REFILL_RUNNING = "refill_running"
-    CANCEL_ACCEPTED = "cancel_accepted"
-    SERVICE_REFUSES = "service_refuses"
-    NOT_APPLICABLE = "not_applicable"
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule makes of an order now; `again_at` is when looking again could differ."""
-
-    rule: str
-    action: RuleAction
-    reason: Reason
-    detail: str
-    again_at: float | None = None
-
-    @property
-    def fires(self) -> bool:
-        return self.reason is Reason.FIRES or self.reason is Reason.DRY_RUN
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):

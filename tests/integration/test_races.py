@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.support.house import House, a_house
 from watcher.errors import Conflict
-from watcher.model import Kind, Reason
+from watcher.model import Kind
+from watcher.rules.rule import Reason
 from watcher.simulator import Fate, Trait
 
 HOUR = 3600.0

@@ -236,6 +236,13 @@ async def test_a_list_says_of_each_order_when_it_is_checked_next(tmp_path: Path)
             assert order["next_check_at"] == shown["next_check"]["at"] is not None
 
 
+async def test_a_list_has_links_also_where_memory_has_none(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        await house.track(["1"], link="https://example.com/p")
+        (order,) = (await house.call("GET", "/v1/orders"))["orders"]
+        assert order["link"] == "https://example.com/p"
+
+
 async def test_orders_submitted_since(tmp_path: Path):
     async with a_house(tmp_path) as house:
         await house.track(["1"], submitted_at="2023-01-01T00:00:00Z")

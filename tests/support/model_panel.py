@@ -72,7 +72,7 @@ class ModelPanel:
     def __init__(self, name: str, orders: Sequence[str], log: Rows) -> None:
         self.name = name
         self.orders = {
-            order: Observation(status=Status.PENDING, text="Pending") for order in orders
+            order: Observation(status=Status.PENDING, status_text="Pending") for order in orders
         }
         self.refills: dict[str, tuple[str, RefillStatus]] = {}
         self.done: dict[int, str] = {}
@@ -107,7 +107,7 @@ class ModelPanel:
         """Carry it out, unless it makes no sense."""
         if kind is Kind.SUBMIT:
             result = str(100 + len(self.done))
-            self.orders[result] = Observation(status=Status.PENDING, text="Pending")
+            self.orders[result] = Observation(status=Status.PENDING, status_text="Pending")
         elif kind is Kind.REFILL:
             running = [o for o, status in self.refills.values() if status not in REFILL_FINAL]
             if self.orders[item].status not in DELIVERED or item in running:

@@ -6,6 +6,7 @@ from typing import Any
 
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
 from watcher.orders.columns.table import OrderRows
+from watcher.orders.fields import FIELDS
 from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
 from watcher.rules.variables import PanelVariables, RuleContext
@@ -32,9 +33,15 @@ def an_order(**fields: Any) -> Order:
 
 def rows_of(orders: Sequence[Order]) -> OrderRows:
     """Orders of one panel as the store hands them over."""
-    fields = {name: [getattr(o, name) for o in orders] for name in Order.__struct_fields__}
+    fields: dict[str, Any] = {f.name: [getattr(o, f.name) for o in orders] for f in FIELDS}
     fields["charge"] = [None if o.charge is None else str(o.charge) for o in orders]
-    return OrderRows(**{**fields, "panel": orders[0].panel, "asked_at": [nan] * len(orders)})
+    return OrderRows(
+        panel=orders[0].panel,
+        key=[o.key for o in orders],
+        id=[o.id for o in orders],
+        fields=fields,
+        asked_at=[nan] * len(orders),
+    )
 
 
 def a_finished_order(at: float = 0.0, **fields: Any) -> Order:
@@ -43,7 +50,7 @@ def a_finished_order(at: float = 0.0, **fields: Any) -> Order:
 
 
 def seen(status: Status = Status.IN_PROGRESS, **fields: Any) -> Observation:
-    return Observation(status=status, **{"text": status.value.title(), **fields})
+    return Observation(status=status, **{"status_text": status.value.title(), **fields})
 
 
 def a_rule(when: str = "true", **fields: Any) -> Rule:

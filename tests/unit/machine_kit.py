@@ -94,7 +94,7 @@ refill_statuses = st.one_of(st.just(RefillStatus.COMPLETED), st.sampled_from(Ref
 seen = st.builds(
     Observation,
     status=st.one_of(st.just(Status.COMPLETED), st.sampled_from(Status)),
-    text=st.sampled_from([None, "Word"]),
+    status_text=st.sampled_from([None, "Word"]),
     remains=st.sampled_from([None, 0, 40, 100]),
     start_count=st.sampled_from([None, 10]),
 )

@@ -65,14 +65,14 @@ async def tracked(store: Store, count: int = 1, panel: str = "p") -> list[Order]
 
 def moved(order: Order, at: float = 5.0, **fields: Any) -> Transition:
     """The transition that an observation of these fields makes."""
-    usual: dict[str, Any] = {"status": order.status, "text": order.status_text}
+    usual: dict[str, Any] = {"status": order.status, "status_text": order.status_text}
     transition = observe(order, Observation(**{**usual, **fields}), at)
     assert transition is not None
     return transition
 
 
 def finished(order: Order, at: float = 5.0, **fields: Any) -> Transition:
-    return moved(order, at, status=Status.COMPLETED, text="Completed", remains=0, **fields)
+    return moved(order, at, status=Status.COMPLETED, status_text="Completed", remains=0, **fields)
 
 
 def a_firing(order: str = "1", rule: str = "r", **fields: Any) -> Firing:

@@ -85,7 +85,7 @@ orders = st.builds(
 observations = st.builds(
     Observation,
     status=st.sampled_from([Status.IN_PROGRESS, Status.PENDING, Status.UNKNOWN]),
-    text=st.sampled_from([None, "In progress", "x"]),
+    status_text=st.sampled_from([None, "In progress", "x"]),
     **told,
 )
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from watcher.config import Secrets, parse
-from watcher.model import Order, Phase, Reason, Service, Status
-from watcher.rules.rule import Rule, decide
+from watcher.model import Order, Phase, Service, Status
+from watcher.rules.rule import Reason, Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
 ROOT = Path(__file__).parents[2]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
-from watcher.model import Firing, Order, Reason, RuleAction
+from watcher.model import Firing, Order, RuleAction
 from watcher.rules.engine import FAILURES_IN_A_ROW, RuleEngine, RuleOutcome
 from watcher.rules.hindsight import Hindsight
-from watcher.rules.rule import Rule
+from watcher.rules.rule import Reason, Rule
 
 # Divides by what happens to be zero in some orders, and in none of the samples.
 ODD = "100 / (order.quantity - 1000) > 1"

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from watcher.alerts import ChangeKind, RetryLane, kind_of
+from watcher.alerts import ChangeKind, RetryLane
 from watcher.events.retries import LONG_ENOUGH, LONGEST, TRIES, pause
-from watcher.events.retry_lanes import AT_ONCE, RetryLanes
+from watcher.events.retry_lanes import AT_ONCE, RetryLanes, kind_of
 
 WAVE = 7
 

@@ -35,13 +35,15 @@ from watcher.orders.lifecycle import (
 
 def test_an_answer_that_says_nothing_new_changes_nothing():
     order = an_order(status=Status.IN_PROGRESS, status_text="In progress", remains=5)
-    answer = Observation(status=Status.IN_PROGRESS, text="In progress", remains=5)
+    answer = Observation(status=Status.IN_PROGRESS, status_text="In progress", remains=5)
     assert observe(order, answer, 60.0) is None
 
 
 def test_a_change_has_both_values_and_the_time():
     order = an_order(status_text="Pending", remains=1000)
-    transition = observe(order, seen(Status.IN_PROGRESS, text="In progress", remains=900), 60.0)
+    transition = observe(
+        order, seen(Status.IN_PROGRESS, status_text="In progress", remains=900), 60.0
+    )
     assert transition is not None
     assert transition.at == 60.0
     assert transition.changes == {
@@ -94,7 +96,7 @@ def test_a_closed_order_has_no_transition():
 
 
 def test_an_unknown_word_is_never_final():
-    transition = observe(an_order(), Observation(status=Status.UNKNOWN, text="Finito"), 1.0)
+    transition = observe(an_order(), Observation(status=Status.UNKNOWN, status_text="Finito"), 1.0)
     assert transition is not None
     assert transition.after.phase is Phase.OPEN
     assert transition.after.status_text == "Finito"
@@ -105,7 +107,7 @@ def test_a_refusal_is_kept_and_goes_with_the_next_answer():
     assert aside is not None
     assert aside.after.problem == "Incorrect order ID"
     assert set_aside(aside.after, "Incorrect order ID", 2.0) is None
-    back = observe(aside.after, Observation(status=Status.PENDING, text="Pending"), 3.0)
+    back = observe(aside.after, Observation(status=Status.PENDING, status_text="Pending"), 3.0)
     assert back is not None
     assert back.changes == {"problem": ("Incorrect order ID", None)}
 
@@ -114,7 +116,7 @@ def test_only_the_panel_makes_an_order_checked():
     """Rules leave alone what no panel has told of: neither a refusal nor a count is that."""
     order = an_order(checked_at=None)
     aside, counted = set_aside(order, "Incorrect order ID", 1.0), count(order, 850, 1.0)
-    seen = observe(order, Observation(status=Status.IN_PROGRESS, text="In progress"), 1.0)
+    seen = observe(order, Observation(status=Status.IN_PROGRESS, status_text="In progress"), 1.0)
     assert aside is not None
     assert counted is not None
     assert seen is not None
@@ -136,7 +138,7 @@ def test_a_drop_comes_from_the_count():
         st.builds(
             Observation,
             status=st.sampled_from(Status),
-            text=st.sampled_from([None, "a", "b"]),
+            status_text=st.sampled_from([None, "a", "b"]),
             remains=st.none() | st.integers(-10, 1010),
             charge=st.none() | st.decimals(0, 10, places=5),
         ),
@@ -216,7 +218,7 @@ def test_an_order_placed_here_finishes_when_it_is_seen_to(status):
 def test_the_finish_of_an_order_placed_here_is_unknown_if_nobody_looked_for_days():
     assert observe(unseen(), seen(Status.COMPLETED), 86_400.0).after.finished_at == 86_400.0
     assert observe(unseen(), seen(Status.COMPLETED), 86_401.0).after.finished_at is None
-    watched = observe(unseen(), seen(Status.UNKNOWN, text="Odd"), 10.0).after
+    watched = observe(unseen(), seen(Status.UNKNOWN, status_text="Odd"), 10.0).after
     assert observe(watched, seen(Status.COMPLETED), 9e6).after.finished_at == 9e6
 
 
@@ -228,7 +230,7 @@ def test_an_order_that_was_seen_open_finishes_when_it_is_seen_to(origin):
 
 @pytest.mark.parametrize("origin", LATE)
 def test_an_unknown_word_does_not_prove_that_an_order_was_open(origin):
-    order = observe(unseen(origin=origin), seen(Status.UNKNOWN, text="Selesai"), 10.0).after
+    order = observe(unseen(origin=origin), seen(Status.UNKNOWN, status_text="Selesai"), 10.0).after
     assert observe(order, seen(Status.COMPLETED), 20.0).after.finished_at is None
 
 

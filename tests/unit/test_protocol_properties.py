@@ -66,7 +66,7 @@ def checked(decode: Callable[[bytes], Any], body: bytes) -> None:
 
 def check_row(row: Any) -> None:
     assert isinstance(row, str | Accepted | RowError | Unclear | Observation | RefillObservation)
-    text = row if isinstance(row, str) else row.text
+    text = row.status_text if isinstance(row, Observation) else getattr(row, "text", row)
     if text is not None:
         assert 0 < len(text) <= 200
         text.encode()

@@ -32,7 +32,7 @@ WARNINGS = (
 )
 SEEN = Observation(
     status=Status.IN_PROGRESS,
-    text="In progress",
+    status_text="In progress",
     charge=Decimal("0.27819"),
     currency="USD",
     start_count=3572,
@@ -73,7 +73,7 @@ class TestNumbers:
     def test_what_is_no_number_is_not_said(self, field: str, text: str) -> None:
         seen = observed(json.dumps(ROW | {field: "@"}).replace('"@"', text))
         assert getattr(seen, field) is None
-        others = {"charge", "start_count", "remains", "status", "text", "currency"} - {field}
+        others = {"charge", "start_count", "remains", "status", "status_text", "currency"} - {field}
         assert all(getattr(seen, other) == getattr(SEEN, other) for other in others)
 
     @pytest.mark.parametrize("text", ["9223372036854775808", '"9223372036854775808"', "9" * 200])
@@ -175,28 +175,28 @@ class TestNumbers:
 class TestWords:
     def test_an_unknown_word_is_kept_and_means_nothing(self) -> None:
         seen = observed('{"status": "With the night shift", "remains": 5}')
-        assert (seen.status, seen.text) == (Status.UNKNOWN, "With the night shift")
+        assert (seen.status, seen.status_text) == (Status.UNKNOWN, "With the night shift")
         assert seen.remains == 5
 
     def test_numbers_are_kept_and_mean_nothing(self) -> None:
         seen = observed('{"status": 2, "remains": 5}')
-        assert (seen.status, seen.text) == (Status.UNKNOWN, "2")
+        assert (seen.status, seen.status_text) == (Status.UNKNOWN, "2")
 
     @pytest.mark.parametrize("word", ["In Progress", "inprogress", "in_progress", "active"])
     def test_the_word_is_kept_as_sent(self, word: str) -> None:
         seen = observed(json.dumps(ROW | {"status": word}))
-        assert (seen.status, seen.text) == (Status.IN_PROGRESS, word)
+        assert (seen.status, seen.status_text) == (Status.IN_PROGRESS, word)
 
     def test_texts_are_clipped_and_printable(self) -> None:
         seen = observed(json.dumps({"status": "\x1b[31m\u202ered\n" + "x" * 500, "remains": 1}))
-        assert seen.text is not None
-        assert seen.text.startswith("[31m red")
-        assert len(seen.text) == 200
-        assert seen.text.isprintable()
+        assert seen.status_text is not None
+        assert seen.status_text.startswith("[31m red")
+        assert len(seen.status_text) == 200
+        assert seen.status_text.isprintable()
 
     def test_half_a_surrogate_pair_spoils_nothing(self) -> None:
         seen = observed('{"status": "gone \\ud83d", "remains": 1}')
-        assert seen.text == "gone"
+        assert seen.status_text == "gone"
 
     def test_other_currencies(self) -> None:
         assert observed(json.dumps(ROW | {"currency": "INR"})).currency == "INR"
@@ -206,12 +206,12 @@ class TestWords:
 
     def test_a_row_without_a_status_still_counts(self) -> None:
         seen = observed('{"charge": "0.1", "status": null, "remains": "5"}')
-        assert (seen.status, seen.text, seen.remains) == (Status.UNKNOWN, None, 5)
+        assert (seen.status, seen.status_text, seen.remains) == (Status.UNKNOWN, None, 5)
 
     def test_an_order_may_be_in_error(self) -> None:
         for status in ("Error", "Fail", "Failed"):
             seen = observed(json.dumps(ROW | {"status": status}))
-            assert (seen.status, seen.text) == (Status.FAILED, status)
+            assert (seen.status, seen.status_text) == (Status.FAILED, status)
 
     def test_an_order_may_be_in_error_and_tell_nothing_else(self) -> None:
         row = {"charge": None, "start_count": None, "status": "Error", "remains": None}
@@ -223,15 +223,17 @@ class TestWords:
         with pytest.raises(RemoteFault):
             decode_status(b'{"status": "success", "order": 7, "data": {}}', "7")
         body = b'{"status": true, "data": {"status": "Completed"}}'
-        assert decode_status(body, "7") == Observation(status=Status.COMPLETED, text="Completed")
+        assert decode_status(body, "7") == Observation(
+            status=Status.COMPLETED, status_text="Completed"
+        )
 
     def test_subscriptions_and_drip_feeds(self) -> None:
         row = '{"status": "Active", "expiry": "", "posts": "10", "orders": ["8", "9"]}'
-        assert observed(row) == Observation(status=Status.IN_PROGRESS, text="Active")
+        assert observed(row) == Observation(status=Status.IN_PROGRESS, status_text="Active")
         row = '{"status": "Completed", "runs": "5", "orders": [1, 2]}'
-        assert observed(row) == Observation(status=Status.COMPLETED, text="Completed")
+        assert observed(row) == Observation(status=Status.COMPLETED, status_text="Completed")
         row = '{"status": "Expired", "expiry": "1/2/2026", "posts": 3}'
-        assert observed(row) == Observation(status=Status.COMPLETED, text="Expired")
+        assert observed(row) == Observation(status=Status.COMPLETED, status_text="Expired")
 
 
 class TestBatches:
@@ -339,7 +341,7 @@ class TestBatches:
         body = answer({"7": ROW, "8": {"status": "@"}}).replace(b"@", b"caf\xe9")
         found = decode_statuses(body, ["7", "8"])
         assert found["7"] == SEEN
-        assert found["8"] == Observation(status=Status.UNKNOWN, text="caf\ufffd")
+        assert found["8"] == Observation(status=Status.UNKNOWN, status_text="caf\ufffd")
 
     def test_a_very_long_number_is_not_kept(self) -> None:
         body = answer({"7": ROW | {"charge": "0." + "1" * 100_000}})

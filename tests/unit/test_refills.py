@@ -9,8 +9,9 @@ import pytest
 from tests.support.odd_answers import usual
 from tests.support.odd_house import PANEL, OddHouse, an_odd_house
 from watcher.errors import LifecycleError, TimedOut
-from watcher.model import Reason, Refill, RefillStatus
+from watcher.model import Refill, RefillStatus
 from watcher.orders.lifecycle import is_running, lose_refill, lost_at, miss_refill, observe_refill
+from watcher.rules.rule import Reason
 from watcher.web.views import refill_view
 
 HOUR = 3600.0

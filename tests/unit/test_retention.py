@@ -50,7 +50,7 @@ async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") ->
     first = [moved(order, at - 10, remains=400, charge=Decimal("0.10")) for order in orders]
     await store.changes.record(first, now=at - 10)
     last = [
-        moved(change.after, at, status=Status.CANCELED, text="Canceled", remains=400)
+        moved(change.after, at, status=Status.CANCELED, status_text="Canceled", remains=400)
         for change in first
     ]
     await store.changes.record(last, now=at)
@@ -160,7 +160,7 @@ async def test_an_idempotency_key_is_known_after_its_order_is_archived(tmp_path:
     async with opened(tmp_path) as store:
         action = await sent(store, a_submission("key"))
         settled = await store.actions.settle([outcome(action, ActionState.ACCEPTED, "77")], now=OLD)
-        change = moved(settled.orders[0], OLD, status=Status.CANCELED, text="Canceled")
+        change = moved(settled.orders[0], OLD, status=Status.CANCELED, status_text="Canceled")
         await store.changes.record([change], now=OLD)
         await made(store).run_once(NOW)
         assert await store.orders.get("p", "77") is None
@@ -183,7 +183,7 @@ async def test_an_archived_order_that_is_tracked_again_starts_anew(tmp_path: Pat
         assert again.refills == 0
         assert await store.orders.history("p", "1") == []
         assert await store.firings.counts() == {}
-        change = moved(again, NOW + 5, status=Status.CANCELED, text="Canceled")
+        change = moved(again, NOW + 5, status=Status.CANCELED, status_text="Canceled")
         await store.changes.record([change], now=NOW + 5)
         await made(store).run_once(NOW + 95 * DAY)
         assert await store.archive.archived_at("p", "1") == NOW + 95 * DAY

@@ -15,9 +15,9 @@ from tests.unit.factories import (
     a_situation,
     an_order,
 )
-from watcher.model import Kind, Order, Origin, Phase, Reason, RuleAction, Status
+from watcher.model import Kind, Order, Origin, Phase, RuleAction, Status
 from watcher.rules.condition import Condition
-from watcher.rules.rule import decide
+from watcher.rules.rule import Reason, decide
 from watcher.rules.variables import FiringHistory, PanelVariables
 
 REFILL_DAILY = (

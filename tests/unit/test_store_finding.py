@@ -138,7 +138,9 @@ async def test_reading_ends_with_the_store(tmp_path: Path):
 async def test_a_changed_status_is_found_anew(tmp_path: Path):
     async with opened(tmp_path) as store:
         (order,) = await store.orders.track([an_order()], now=2.0)
-        await store.changes.record([moved(order, status=Status.CANCELED, text="Canceled")], now=5.0)
+        await store.changes.record(
+            [moved(order, status=Status.CANCELED, status_text="Canceled")], now=5.0
+        )
         assert [o.key for o in (await find(store, status=Status.CANCELED)).orders] == [1]
         assert (await find(store, status=Status.PENDING)).orders == []
 

@@ -21,7 +21,6 @@ from watcher.orders.columns.check_times import CheckTimes
 from watcher.store import Store
 from watcher.store import orders as orders_module
 from watcher.store.dialect import Money, money_text
-from watcher.store.order_rows import OrderReader
 
 FULL: dict[str, Any] = {
     "service": "7",
@@ -247,16 +246,6 @@ async def test_money_is_text_in_the_file(tmp_path: Path) -> None:
     assert query(tmp_path / NAME, "SELECT charge, typeof(charge) FROM order_states") == [
         ("1.10", "text")
     ]
-
-
-def test_orders_share_what_they_have_in_common() -> None:
-    row = [1, 1, "1", "se" + "rvice", None, 100_000, 1.0, "pending", "te" + "xt"]
-    row += ["0.10", "U" + "SD", 1, 70_000, None, "open", 5.0, None, float("5"), "x" * 3, 0, None]
-    copy = msgspec.json.decode(msgspec.json.encode(row))
-    first, second = OrderReader({1: "p"}).read([row, copy])
-    for name in ("service", "status_text", "charge", "currency", "quantity", "remains", "problem"):
-        assert getattr(first, name) is getattr(second, name)
-    assert first.checked_at is first.progressed_at
 
 
 async def test_a_stalled_order_is_listed_from_the_file_alone(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_an_accepted_key_is_known_for_longer(tmp_path: Path, at: float, go
         assert await purged(store) == {}, "its order is there"
         order = await store.orders.get("p", action.order)
         assert order is not None
-        change = moved(order, at + 1, status=Status.CANCELED, text="Canceled")
+        change = moved(order, at + 1, status=Status.CANCELED, status_text="Canceled")
         await store.changes.record([change], now=at + 1)
         await Retention(store=store, config=configured()).run_once(NOW)
         if gone or at == REMEMBERED:

@@ -96,7 +96,7 @@ async def test_one_callers_bad_part_fails_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 6)
         too_big = moved(orders[1], remains=2**63)
-        no_text = moved(orders[2], text="\ud800")
+        no_text = moved(orders[2], status_text="\ud800")
         no_money = moved(orders[0], charge=Decimal("NaN"))
         stale = moved(msgspec.structs.replace(orders[3], status=Status.PROCESSING), remains=1)
         parts: list[list[Transition]] = [
@@ -219,7 +219,7 @@ async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None
     async with opened(tmp_path) as store:
         orders = await tracked(store, 200)
         await sql(store, "PRAGMA max_page_count = 1")
-        texts = [moved(order, text="x" * 3000) for order in orders]
+        texts = [moved(order, status_text="x" * 3000) for order in orders]
         results = await asyncio.gather(
             *(store.changes.record([text], now=5.0) for text in texts), return_exceptions=True
         )
@@ -268,7 +268,7 @@ async def test_history_ids_go_on_after_a_restart_and_a_failure(tmp_path: Path) -
         first = moved(orders[0], 5.0, remains=9)
         await store.changes.record([first], now=5.0)
         with pytest.raises(StoreError):
-            await store.changes.record([moved(orders[1], text="\ud800")], now=5.0)
+            await store.changes.record([moved(orders[1], status_text="\ud800")], now=5.0)
     async with opened(tmp_path) as store:
         await store.changes.record([moved(first.after, 6.0, remains=8)], now=6.0)
         await store.changes.record([moved(orders[1], 7.0, remains=7)], now=7.0)

@@ -34,7 +34,7 @@ def next_change(order: Order, field: str, value: int, at: float) -> Transition |
     seen: dict[str, dict[str, Any]] = {
         "remains": {"remains": value},
         "charge": {"charge": Decimal(value) / 7},
-        "status": {"status": words[value % 4], "text": f"word {value}"},
+        "status": {"status": words[value % 4], "status_text": f"word {value}"},
     }
     return observe(order, Observation(**{"status": order.status, **seen[field]}), at)
 

@@ -10,6 +10,7 @@ from watcher.cli.options import OrderArgument, PanelArgument
 from watcher.cli.output import ago, moment, money, say, span, stamp
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_facts, show_table
+from watcher.orders.fields import FIELDS, FieldKind, names_of
 from watcher.web.shapes import (
     FiringView,
     HistoryView,
@@ -41,26 +42,21 @@ def _show_detail(detail: OrderDetail) -> None:
 
 def show_order(order: OrderView, next_check: NextCheckView | None = None) -> None:
     """Show the known values of an order's state."""
+    values: dict[str, Any] = {name: getattr(order, name) for name in OrderView.__struct_fields__}
+    values |= {name: moment(values[name]) for name in names_of(FieldKind.TIME)}
+    values |= {
+        "charge": money(order.charge, order.currency),
+        "currency": None,
+        "refills": order.refills or None,
+        "submitted_at": _submitted(order),
+        "finished_at": _finished(order),
+        "checked_at": values["checked_at"] or "never",
+    }
     show_facts(
         [
             ("order", f"{order.order} at {order.panel}"),
-            ("status", order.status),
-            ("panel's word", order.status_text),
-            ("problem", order.problem),
+            *((field.label, values[field.name]) for field in FIELDS if field.in_api),
             ("stalled", order.stalled or None),
-            ("phase", order.phase),
-            ("service", order.service),
-            ("link", order.link),
-            ("quantity", order.quantity),
-            ("start count", order.start_count),
-            ("remains", order.remains),
-            ("count now", order.count),
-            ("charge", money(order.charge, order.currency)),
-            ("refills", order.refills or None),
-            ("submitted", _submitted(order)),
-            ("progressed", moment(order.progressed_at)),
-            ("finished", _finished(order)),
-            ("checked", moment(order.checked_at) or "never"),
             ("next check", moment(order.next_check_at)),
             *_why(next_check),
         ]

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from watcher.alerts import ChangeKind, kind_of
+from watcher.alerts import ChangeKind
 from watcher.common.clock import Clock
 from watcher.common.signatures import secret_of
 from watcher.config import EventsTarget
 from watcher.errors import NotFound, Undelivered
-from watcher.events.retry_lanes import RetryLanes
+from watcher.events.retry_lanes import RetryLanes, kind_of
 from watcher.events.webhook import Webhook
 from watcher.metrics import Metrics
 from watcher.metrics.state import ReceiverState

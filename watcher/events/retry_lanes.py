@@ -5,16 +5,26 @@ has arrived, is not for this target, or waits in its order's lane. A change that
 holds up only those of its own order that come after it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
-from watcher.alerts import RetryLane
+from watcher.alerts import ChangeKind, RetryLane
 from watcher.events.retries import TRIES, pause
+from watcher.orders.fields import PROGRESS
 
 AT_ONCE = 10  # orders that are told of at the same time
 _DOWN_AFTER = 5  # orders that fail in a row, until it is the target that fails
 _MOST_LANES = 1000  # orders that wait, until no further changes are read
+
+
+def kind_of(fields: Container[str]) -> ChangeKind:
+    """Return the kind of a change of these fields."""
+    if "status" in fields:
+        return ChangeKind.STATUS
+    if any(name in fields for name in PROGRESS):
+        return ChangeKind.PROGRESS
+    return ChangeKind.OTHER
 
 
 class RetryLanes:

@@ -32,6 +32,7 @@ from watcher.errors import (
 )
 from watcher.metrics.state import DaemonState, families
 from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
+from watcher.orders.fields import FieldKind, FieldSource, names_of
 
 _REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
 _LAG_SECONDS = (0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 14400, 86400)
@@ -44,7 +45,7 @@ _ORDER_SECONDS = (60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 864
 # Calls of a panel's API: the values of the label `action`.
 REQUESTS = ("status", "refill_status", "refill", "cancel", "add", "balance", "services")
 _NUMBERS = {  # fields of an answer that hold numbers
-    "status": ("charge", "start_count", "remains"),
+    "status": names_of(FieldKind.MONEY, FieldKind.WHOLE, source=FieldSource.PANEL),
     "balance": ("balance",),
     "services": ("rate", "min", "max"),
 }

@@ -6,6 +6,7 @@ A transition that is not in a table is an error, never a guess.
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from watcher.errors import LifecycleError
 from watcher.model import (
@@ -22,6 +23,7 @@ from watcher.model import (
     Status,
     Transition,
 )
+from watcher.orders.fields import FIELDS, PROGRESS, FieldSource, names_of
 
 # (phase before, kind of status observed) -> phase after. A closed order is not asked about,
 # so an observation of one is out of place. An unknown word is never taken for a final status.
@@ -54,8 +56,8 @@ ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
 )
 
 _SOON = 86400.0  # seconds from a submission to the first check
-_TIMES = frozenset({"progressed_at", "checked_at"})  # of a change, not changes themselves
-_OBSERVED = ("status_text", "charge", "currency", "start_count", "remains")
+_NOT_CHANGES = frozenset(field.name for field in FIELDS if not field.in_history)
+_TOLD = names_of(source=FieldSource.PANEL)
 
 
 def kind_of(status: Status) -> str:
@@ -72,22 +74,13 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
 
     A value that the panel left out stays as it was: a missing charge is not 0.
     """
-    if order.phase is not Phase.CLOSED and order.problem is None:
-        told = Observation(
-            status=order.status,
-            text=order.status_text,
-            charge=order.charge,
-            currency=order.currency,
-            start_count=order.start_count,
-            remains=order.remains,
-        )
-        if says_nothing_new(told, seen):
-            return None
-    fields: dict[str, Any] = {"problem": None}
+    said = {name: value for name in _TOLD if (value := getattr(seen, name)) is not None}
+    is_told = order.phase is not Phase.CLOSED and order.problem is None
+    if is_told and all(getattr(order, name) == value for name, value in said.items()):
+        return None
+    fields: dict[str, Any] = {"problem": None, **said}
     if seen.status is not order.status:
         fields |= _status_fields(order, seen.status, now)
-    new_values = {"status_text": seen.text} | {name: getattr(seen, name) for name in _OBSERVED[1:]}
-    fields |= {name: value for name, value in new_values.items() if value is not None}
     if _progressed(order, fields):
         fields["progressed_at"] = now
     fields["checked_at"] = now
@@ -95,18 +88,11 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
 
 
 def says_nothing_new(told: Observation, seen: Observation) -> bool:
-    """Return whether the observation `seen` adds nothing to what the panel `told` before.
-
-    Compares field by field without a loop: this runs for very many orders.
-    """
-    return (
-        seen.status is told.status
-        and (seen.remains is None or seen.remains == told.remains)
-        and (seen.charge is None or seen.charge == told.charge)
-        and (seen.start_count is None or seen.start_count == told.start_count)
-        and (seen.text is None or seen.text == told.text)
-        and (seen.currency is None or seen.currency == told.currency)
-    )
+    """Return whether the observation `seen` adds nothing to what the panel `told` before."""
+    if seen == told:  # most answers: compared at once
+        return True
+    pairs = zip(astuple(seen), astuple(told), strict=True)
+    return not any(new is not None and new != old for new, old in pairs)
 
 
 def set_aside(order: Order, problem: str, now: float) -> Transition | None:
@@ -225,8 +211,7 @@ def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
 
 def _progressed(order: Order, fields: dict[str, Any]) -> bool:
     return any(
-        name in fields and fields[name] != getattr(order, name)
-        for name in ("status", "remains", "start_count")
+        name in fields and fields[name] != getattr(order, name) for name in ("status", *PROGRESS)
     )
 
 
@@ -234,7 +219,7 @@ def _transition(order: Order, fields: dict[str, Any], now: float) -> Transition:
     changes = {
         name: (old, new)
         for name, new in fields.items()
-        if (old := getattr(order, name)) != new and name not in _TIMES
+        if (old := getattr(order, name)) != new and name not in _NOT_CHANGES
     }
     after = msgspec.structs.replace(order, **fields)
     return Transition(before=order, after=after, at=now, changes=changes)

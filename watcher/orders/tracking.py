@@ -1,5 +1,7 @@
 """How an order begins that is tracked from now on, by what is known of it."""
 
+from typing import Any
+
 from watcher.errors import RequestError
 from watcher.model import Order, Origin
 
@@ -12,15 +14,14 @@ def new_order(
     order_id: str,
     now: float,
     *,
-    service: str | None = None,
-    link: str | None = None,
-    quantity: int | None = None,
     submitted_at: float | None = None,
     finished_at: float | None = None,
+    **given: Any,
 ) -> Order:
     """Return an order to be tracked from `now` on; raise RequestError where it can't be.
 
-    `finished_at` counts only if the panel says at the first check that the order is final.
+    `finished_at` counts only if the panel says at the first check that the order is final. `given`
+    are the other fields that a caller gives, by their names in `watcher.orders.fields`.
     """
     printable = order_id.isprintable() and " " not in order_id and "," not in order_id
     if not order_id or len(order_id) > 64 or not printable:
@@ -32,13 +33,11 @@ def new_order(
     return Order(
         panel=panel,
         id=order_id,
-        service=service,
-        link=link,
-        quantity=quantity,
         submitted_at=submitted,
         progressed_at=now,  # what it did before it was tracked is not known
         finished_at=finished,
         origin=_origin(submitted_at, finished, now),
+        **given,
     )
 
 

@@ -13,10 +13,12 @@ import msgspec
 from watcher.model import Order, Phase
 from watcher.orders.columns.dictionary_column import DictionaryColumn
 from watcher.orders.columns.table import NONE, STATUSES, OrderRows, OrderTable
+from watcher.orders.fields import FieldKind, names_of
 from watcher.orders.panel_orders import PanelOrders
 from watcher.orders.review_times import ReviewTimes
 from watcher.orders.schedule import Entry, HazardModel, PollQueue
 
+_NO_TEXTS = dict.fromkeys(names_of(FieldKind.TEXT))
 _SLOTS = 2**32  # of a shelf: its number and a slot identify an order
 
 
@@ -72,8 +74,8 @@ class Watchlist:
 
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
-        if order.link is not None and not self.keeps_links:
-            order = msgspec.structs.replace(order, link=None)
+        if not self.keeps_links:
+            order = msgspec.structs.replace(order, **_NO_TEXTS)
         panel_orders = self._by_panel[order.panel]
         self.remove(order.panel, order.id)
         panel_orders.poll_queue.appoint(panel_orders.records.add(order), at)
@@ -85,7 +87,7 @@ class Watchlist:
         `random` (0 to 1) spreads their checks, so that a start is no rush.
         """
         self._by_panel[rows.panel].fill(rows, now, random)
-        for status, number in DictionaryColumn.of(rows.status).counts():
+        for status, number in DictionaryColumn.of(rows.fields["status"]).counts():
             self.counts[rows.panel, status] += number
 
     def replace(self, order: Order) -> None:

@@ -15,23 +15,23 @@ from watcher.model import (
     ActionPlan,
     ActionState,
     Balance,
-    Decision,
     Firing,
     Kind,
     Order,
-    Reason,
     RuleAction,
     Service,
 )
+from watcher.orders.fields import FieldKind, names_of
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
-from watcher.rules.rule import Rule, decide
+from watcher.rules.rule import Decision, Reason, Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 
 FAILURES_IN_A_ROW = 20  # evaluations of a rule, until it is switched off
 
 Key = tuple[str, str]  # panel, order id
 # Reasons for which the condition was not evaluated to the end.
+_TEXTS = frozenset(names_of(FieldKind.TEXT))
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
 )
@@ -169,8 +169,8 @@ class RuleEngine:
         return any(rule.condition.depends_on("service") for rule in self.rules)
 
     def wants_links(self) -> bool:
-        """Whether an order's link can change a decision."""
-        return any("link" in rule.condition.fields["order"] for rule in self.rules)
+        """Whether an order's link, or another text of its own, can change a decision."""
+        return any(not _TEXTS.isdisjoint(rule.condition.fields["order"]) for rule in self.rules)
 
     def wants_balances(self) -> bool:
         """Whether a change of the balance can change a decision."""

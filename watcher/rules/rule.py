@@ -1,20 +1,49 @@
 """Rules: a condition and an action; each decision has a reason, also one for nothing."""
 
+from enum import StrEnum
+
 import msgspec
 
 from watcher.common.wording import times
-from watcher.model import (
-    DELIVERED,
-    FINAL,
-    Decision,
-    Kind,
-    Order,
-    Phase,
-    Reason,
-    RuleAction,
-)
+from watcher.model import DELIVERED, FINAL, Kind, Order, Phase, RuleAction
 from watcher.rules.condition import Condition, ConditionFailed, UnknownValue
 from watcher.rules.variables import FiringHistory, RuleContext, why_unknown
+
+
+class Reason(StrEnum):
+    """Why a rule fires for an order, or why not."""
+
+    FIRES = "fires"
+    DRY_RUN = "dry_run"
+    OTHER_PANEL = "other_panel"
+    CLOSED = "closed"
+    NOT_CHECKED = "not_checked"
+    CONDITION_FALSE = "condition_false"
+    VALUE_UNKNOWN = "value_unknown"
+    FAILED = "failed"
+    SWITCHED_OFF = "switched_off"
+    EVERY = "every"
+    ATTEMPTS = "attempts"
+    BRAKE = "brake"
+    ACTION_OPEN = "action_open"
+    REFILL_RUNNING = "refill_running"
+    CANCEL_ACCEPTED = "cancel_accepted"
+    SERVICE_REFUSES = "service_refuses"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule makes of an order now; `again_at` is when looking again could differ."""
+
+    rule: str
+    action: RuleAction
+    reason: Reason
+    detail: str
+    again_at: float | None = None
+
+    @property
+    def fires(self) -> bool:
+        return self.reason is Reason.FIRES or self.reason is Reason.DRY_RUN
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

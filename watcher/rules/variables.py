@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from watcher.model import Kind, Order, Origin, Phase, Service, Status
+from watcher.orders import fields
+from watcher.orders.fields import Field, FieldKind
 
 
 class PanelVariables(msgspec.Struct, frozen=True):
@@ -30,10 +33,13 @@ class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FiringHistory(msgspec.Struct, frozen=True):
-    """How often a rule has fired for an order, and when last: really, or as a dry run."""
+    """How often a rule has fired for an order, and when last; dry runs count."""
 
     count: int = 0
     last: float = 0.0
+
+
+OrderValue = Callable[[Order, FiringHistory, float], Any]  # by the order, its past and now
 
 
 def moment(at: float | None) -> datetime | None:
@@ -41,35 +47,37 @@ def moment(at: float | None) -> datetime | None:
 
 
 def since(at: float | None, now: float) -> timedelta | None:
-    """Never negative: nothing has happened later than now, whatever a clock said then."""
+    """Return how long ago it was; never negative, whatever a clock said then."""
     return None if at is None else timedelta(seconds=max(0.0, now - at))
 
 
 def plain(value: Any) -> Any:
-    """Money becomes a float, here alone: CEL has no decimals."""
+    """Return money as a float: CEL has no decimals."""
     return float(value) if hasattr(value, "as_tuple") else value
 
 
-ORDER: dict[str, Callable[[Order, FiringHistory, float], Any]] = {
+_CONVERT: dict[FieldKind, Callable[[Any], Any]] = {
+    FieldKind.TIME: moment,
+    FieldKind.MONEY: plain,
+    FieldKind.CODE: str,
+}
+
+
+def _variable(field: Field) -> OrderValue:
+    get, convert = attrgetter(field.name), _CONVERT.get(field.kind)
+    if convert is None:
+        return lambda order, past, now: get(order)
+    return lambda order, past, now: convert(get(order))
+
+
+ORDER: dict[str, OrderValue] = {
     "panel": lambda order, past, now: order.panel,
     "id": lambda order, past, now: order.id,
-    "service": lambda order, past, now: order.service,
-    "link": lambda order, past, now: order.link,
-    "quantity": lambda order, past, now: order.quantity,
-    "status": lambda order, past, now: str(order.status),
-    "status_text": lambda order, past, now: order.status_text,
-    "charge": lambda order, past, now: plain(order.charge),
-    "currency": lambda order, past, now: order.currency,
-    "start_count": lambda order, past, now: order.start_count,
-    "remains": lambda order, past, now: order.remains,
-    "count": lambda order, past, now: order.count,
+    **{field.name: _variable(field) for field in fields.FIELDS if field.in_rules},
     "drop": lambda order, past, now: order.drop,
-    "submitted_at": lambda order, past, now: moment(order.submitted_at),
-    "finished_at": lambda order, past, now: moment(order.finished_at),
     "age": lambda order, past, now: since(order.submitted_at, now),
     "idle": lambda order, past, now: since(order.progressed_at, now),
     "finished_ago": lambda order, past, now: since(order.finished_at, now),
-    "refills": lambda order, past, now: order.refills,
     "attempts": lambda order, past, now: past.count,
 }
 FIELDS: dict[str, frozenset[str]] = {
@@ -87,15 +95,14 @@ CLOCKS: dict[str, Callable[[Order], float | None]] = {
 }
 CLOCKED = frozenset(CLOCKS)
 
-
 _BEFORE_ALL = 50 * 365 * 86400.0  # seconds
 
 
 def submissions(order: Order, durations: Sequence[float], now: float) -> list[Order]:
-    """The order as it would be, had it been submitted earlier than is known.
+    """Return the order as if it had been submitted earlier than is known.
 
-    Of an order that was tracked late, without a time of submission, the age is at least what is
-    counted. One example for each age at which a condition with these durations may turn.
+    An order that was tracked late, without a time of submission, may be older than its age says.
+    There is one example for each age at which a condition with these durations may turn.
     """
     if order.origin is not Origin.UNDATED:
         return []
@@ -105,7 +112,7 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
 
 
 def why_unknown(names: Sequence[str], order: Order, rule_context: RuleContext) -> str:
-    """What is missing for a condition, and what to do about it where that is possible."""
+    """Say which value a condition lacks, and what to do about it."""
     return "; ".join(dict.fromkeys(_why_unknown(name, order, rule_context) for name in names))
 
 
@@ -143,7 +150,7 @@ _MONEY = Decimal("1.5")
 
 
 def samples() -> list[tuple[Order, RuleContext, float]]:
-    """An order of every status with every value known, young and old."""
+    """Return orders of every status, young and old, with every value that rules read."""
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )
@@ -154,21 +161,5 @@ def samples() -> list[tuple[Order, RuleContext, float]]:
 
 
 def _sample_order(status: Status) -> Order:
-    return Order(
-        panel="p",
-        id="1",
-        service="1",
-        link="https://example.com/p",
-        quantity=100,
-        submitted_at=1.0,
-        status=status,
-        status_text=status.value,
-        charge=_MONEY,
-        currency="USD",
-        start_count=5,
-        remains=50,
-        count=30,
-        progressed_at=2.0,
-        finished_at=3.0,
-        checked_at=4.0,
-    )
+    values = {field.name: field.example for field in fields.FIELDS}
+    return Order(panel="p", id="1", **{**values, "status": status, "status_text": status.value})

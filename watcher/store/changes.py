@@ -1,7 +1,6 @@
 """Writes the changes of orders: their new states, and their history."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -9,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from watcher.errors import LifecycleError
-from watcher.model import Phase, Status, Transition
-from watcher.store.dialect import compiled, money_text
+from watcher.model import Transition
+from watcher.store.dialect import compiled
+from watcher.store.order_rows import STATE, WRITERS
 from watcher.store.schema import event_targets, history, order_states
 
-_FIELDS = frozenset(c.name for c in order_states.columns) - {"key", "changed_at", "last_change"}
 _HISTORY = compiled(
     insert(history).values(
         id=bindparam("id"),
@@ -25,11 +24,6 @@ _HISTORY = compiled(
         changes=bindparam("changes"),
     )
 )
-_PLAIN: dict[type, Callable[[Any], Any]] = {
-    Status: {status: status.value for status in Status}.__getitem__,
-    Phase: {phase: phase.value for phase in Phase}.__getitem__,
-    Decimal: money_text,
-}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,7 +32,7 @@ class Mismatch(LifecycleError):
 
 
 def last_history_id(connection: Connection) -> int:
-    """The id of the newest row; the next ones follow it, though it may be archived since."""
+    """Return the id of the newest row, which may be archived since; the next ids follow it."""
     rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
     ids = [connection.execute(statement).scalar() or 0 for statement in (rows, read)]
     return max(ids)
@@ -61,7 +55,7 @@ def write_changes(connection: Connection, transitions: Sequence[Transition], las
 
 
 def mismatch(connection: Connection, transitions: Sequence[Transition]) -> LifecycleError:
-    """Which order is not in the state that its change starts from."""
+    """Return an error that names the order which is not in the state its change starts from."""
     statement = select(order_states.c.status, order_states.c.phase)
     for transition in transitions:
         before = transition.before
@@ -76,7 +70,7 @@ def mismatch(connection: Connection, transitions: Sequence[Transition]) -> Lifec
 
 
 def _waves(transitions: Iterable[Transition]) -> Iterator[list[Transition]]:
-    """Parts in which no order stands twice: statements are grouped by fields, not by time."""
+    """Split into parts with each order once: statements are grouped by fields, not by time."""
     wave: dict[int, Transition] = {}
     for transition in transitions:
         if transition.before.key in wave:
@@ -95,19 +89,18 @@ def _history_row(number: int, transition: Transition) -> tuple[Any, ...]:
 def _rows_by_fields(
     numbered: Iterable[tuple[int, Transition]],
 ) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
-    """The parameters of `_update`, for each set of fields that changed together."""
+    """Return the parameters of `_update` for each set of fields that changed together."""
     rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    plain = _PLAIN
     for number, transition in numbered:
         before, after, changes = transition.before, transition.after, transition.changes
         names = tuple(changes)
         values = [
-            plain[type(new)](new) if type(new) in plain else new for _, new in changes.values()
+            WRITERS[name](new) if name in WRITERS else new for name, (_, new) in changes.items()
         ]
         if after.progressed_at != before.progressed_at:
             names = (*names, "progressed_at")
             values.append(after.progressed_at)
-        state = plain[Status](before.status), plain[Phase](before.phase)
+        state = before.status.value, before.phase.value
         values += (transition.at, after.checked_at, number, before.key, *state)
         rows.setdefault(names, []).append(tuple(values))
     return rows
@@ -115,7 +108,7 @@ def _rows_by_fields(
 
 @cache
 def _update(names: tuple[str, ...]) -> str:
-    misplaced = set(names) - _FIELDS
+    misplaced = set(names).difference(STATE)
     if misplaced:
         raise LifecycleError(f"a change of {', '.join(sorted(misplaced))} has no place to go")
     columns = order_states.c

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Select, select
 
+from watcher.orders.fields import FieldSource, names_of
 from watcher.store.base import Rows, StorePart, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import history, order_states, orders
 
 # A row's time is when its order was observed, its id when it was written: these differ a little.
 _MARGIN = 3600.0
-_CURRENT = ("status", "status_text", "remains", "start_count", "charge", "currency")
+_CURRENT = names_of(source=FieldSource.PANEL)
 _EVENTS = (
     select(
         history.c.id,
@@ -151,7 +152,7 @@ class History(StorePart):
 
 
 def _first_since(connection: Connection, at: float) -> int:
-    """The id after which rows are not older: times have no index, but grow with the ids."""
+    """Return the id after which rows are not older: times grow with ids, but have no index."""
     last = select(history.c.id).order_by(history.c.id.desc()).limit(1)
     low, high = 0, connection.execute(last).scalar() or 0
     while low < high:

@@ -1,8 +1,8 @@
 """Very many orders: read as rows, handed over as columns."""
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -13,22 +13,29 @@ from watcher.orders.columns.check_times import CheckTimes
 from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCoding
 from watcher.orders.columns.growth import times, whole
 from watcher.orders.columns.table import OrderRows
+from watcher.orders.fields import FieldKind, names_of
 from watcher.store.dialect import json_list
-from watcher.store.order_rows import COLUMNS
+from watcher.store.order_rows import SQL_COLUMNS
 from watcher.store.schema import order_states, orders
 
-_FIELDS = dict(zip(("key", "panel", *OrderRows.__struct_fields__[2:-1]), COLUMNS, strict=True))
-_WHOLE = ("key", "panel", "quantity", "start_count", "remains", "count")
-_TIMES = ("submitted_at", "progressed_at", "finished_at", "checked_at")
-_TEXTS = {True: ("id", "link"), False: ("id",)}  # with links -> those that orders hardly share
+_NUMBERS: dict[str, Callable[[Sequence[Any]], "array[Any]"]] = {
+    **dict.fromkeys(("key", "panel", *names_of(FieldKind.WHOLE)), whole),
+    **dict.fromkeys(names_of(FieldKind.TIME), times),
+}
+_MONEY = names_of(FieldKind.MONEY)
 # What hardly differs between orders: it is one text for each, of which there are few.
-_KIND = ("service", "status", "status_text", "currency", "phase", "problem", "refills", "origin")
+_KIND = names_of(FieldKind.CODE, FieldKind.WORD, FieldKind.SMALL)
+
+
+def _names(*, links: bool) -> tuple[str, ...]:
+    texts = names_of(FieldKind.TEXT) if links else ()
+    return (*_NUMBERS, "id", *texts, *_MONEY)
 
 
 def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
-    """What `OrderColumns` takes. Without `links` no order has one."""
-    own = (_FIELDS[name] for name in (*_WHOLE, *_TIMES, *_TEXTS[links], "charge"))
-    kind = json_list(*(_FIELDS[name] for name in _KIND))
+    """Return the statement whose rows `OrderColumns` takes, with or without `links`."""
+    own = [SQL_COLUMNS[name] for name in _names(links=links)]
+    kind = json_list(*(SQL_COLUMNS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
 
@@ -36,63 +43,57 @@ class OrderColumns:
     """Orders of all panels: one takes a quarter of the memory that its row takes."""
 
     def __init__(self, *, links: bool) -> None:
-        self._whole = {name: array("q") for name in _WHOLE}
-        self._times = {name: array("d") for name in _TIMES}
-        self._texts: dict[str, list[Any]] = {name: [] for name in _TEXTS[links]}
-        self._charges, self._kinds = ValueCoding[str | None](), ValueCoding[str]()
+        self._columns = {name: _empty(name) for name in _names(links=links)}
+        self._kinds = ValueCoding[str]()
 
     @property
     def keys(self) -> "array[int]":
-        """As they were added."""
-        return self._whole["key"]
+        """Return the orders' keys, in the order in which they were added."""
+        return cast("array[int]", self._columns["key"])
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Have these rows of `select_rows`, too."""
-        columns = zip(*rows, strict=True)
-        for numbers in self._whole.values():
-            numbers.extend(whole(next(columns)))
-        for seconds in self._times.values():
-            seconds.extend(times(next(columns)))
-        for texts in self._texts.values():
-            texts.extend(next(columns))
-        self._charges.extend(next(columns))
-        self._kinds.extend(next(columns))
+        """Append rows of `select_rows`."""
+        *columns, kinds = zip(*rows, strict=True)
+        for (name, column), values in zip(self._columns.items(), columns, strict=True):
+            column.extend(_NUMBERS[name](values) if name in _NUMBERS else values)
+        self._kinds.extend(kinds)
 
     def by_panel(
         self, panels: Mapping[int, str], asked: CheckTimes, most: int
     ) -> Iterator[OrderRows]:
-        """All of them, no more than `most` of a panel at once."""
-        charges, kinds = self._charges.coded(), self._kinds.coded(msgspec.json.decode)
-        numbers = np.array(self._whole["panel"])
+        """Yield all orders by panel, at most `most` of a panel at once."""
+        kinds = self._kinds.coded(msgspec.json.decode)
+        columns = self._columns | {name: self._columns[name].coded() for name in _MONEY}
+        numbers = np.array(columns.pop("panel"))
         order = np.argsort(numbers, kind="stable")
         ends = np.flatnonzero(np.diff(numbers[order])) + 1
         for of_panel in np.split(order, ends):
             panel = panels[int(numbers[of_panel[0]])]
             for start in range(0, len(of_panel), most):
                 rows = of_panel[start : start + most]
-                yield self._rows(panel, rows, charges.taken(rows), kinds.taken(rows), asked)
-
-    def _rows(
-        self,
-        panel: str,
-        rows: NDArray[np.intp],
-        charge: DictionaryColumn[str | None],
-        kind: DictionaryColumn[Any],
-        asked: CheckTimes,
-    ) -> OrderRows:
-        places = rows.tolist()
-        parted = zip(_KIND, zip(*kind.values, strict=True), strict=True)
-        fields: dict[str, Any] = {
-            "link": [None] * len(rows),
-            **{name: _taken(column, rows) for name, column in self._whole.items()},
-            **{name: _taken(column, rows) for name, column in self._times.items()},
-            **{name: [*map(texts.__getitem__, places)] for name, texts in self._texts.items()},
-            **{name: DictionaryColumn(values, kind.codes) for name, values in parted},
-            "charge": charge,
-            "panel": panel,
-        }
-        return OrderRows(**fields, asked_at=asked.times(fields["key"]))
+                fields = {name: _taken(column, rows) for name, column in columns.items()}
+                key, ids = fields.pop("key"), fields.pop("id")
+                fields |= _parted(kinds.taken(rows))
+                asked_at = asked.times(key)
+                yield OrderRows(panel=panel, key=key, id=ids, fields=fields, asked_at=asked_at)
 
 
-def _taken(column: "array[Any]", rows: NDArray[np.intp]) -> "array[Any]":
-    return array(column.typecode, np.frombuffer(column, column.typecode)[rows].tobytes())
+def _empty(name: str) -> Any:
+    if name in _NUMBERS:
+        return _NUMBERS[name](())
+    return ValueCoding[str | None]() if name in _MONEY else []
+
+
+def _parted(kinds: DictionaryColumn[Any]) -> dict[str, Any]:
+    """Return a column for each field that the kinds consist of."""
+    parted = zip(_KIND, zip(*kinds.values, strict=True), strict=True)
+    return {name: DictionaryColumn(values, kinds.codes) for name, values in parted}
+
+
+def _taken(column: Any, rows: NDArray[np.intp]) -> Any:
+    if isinstance(column, array):
+        taken = np.frombuffer(column, column.typecode)[rows]
+        return array(column.typecode, taken.tobytes())
+    if isinstance(column, DictionaryColumn):
+        return column.taken(rows)
+    return [*map(column.__getitem__, rows.tolist())]

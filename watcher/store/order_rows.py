@@ -1,193 +1,128 @@
-"""Orders and their rows in `orders` and `order_states`. Made to be quick: there are millions."""
+"""Orders and their rows in `orders` and `order_states`, by the table of fields."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Text, bindparam, func, insert, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    type_coerce,
+)
 
-from watcher.model import Order, Origin, Phase, Status
+from watcher.model import Order
+from watcher.orders.fields import FIELDS, Field, FieldKind, FieldSource
 from watcher.store.dialect import compiled, insert_or_ignore, money_text
 from watcher.store.panels import PanelNames
 from watcher.store.schema import order_states, orders
 
-_MOST_SHARED = 50_000
-_STATUSES = {status.value: status for status in Status}
-_ORIGINS = {origin.value: origin for origin in Origin}
-_PHASES = {phase.value: phase for phase in Phase}
-T = TypeVar("T")
+Convert = Callable[[Any], Any]
 
-COLUMNS = (
-    orders.c.key,
-    orders.c.panel,
-    orders.c.order_id,
-    orders.c.service,
-    orders.c.link,
-    orders.c.quantity,
-    orders.c.submitted_at,
-    order_states.c.status,
-    order_states.c.status_text,
-    type_coerce(order_states.c.charge, Text),
-    order_states.c.currency,
-    order_states.c.start_count,
-    order_states.c.remains,
-    order_states.c.count,
-    order_states.c.phase,
-    order_states.c.progressed_at,
-    order_states.c.finished_at,
-    order_states.c.checked_at,
-    order_states.c.problem,
-    order_states.c.refills,
-    orders.c.origin,
-)
+
+def _column(field: Field) -> ColumnElement[Any]:
+    """Where the field is in the database; an amount is read as text."""
+    table = orders if field.source is FieldSource.CALLER else order_states
+    column = table.c[field.name]
+    return type_coerce(column, Text) if field.kind is FieldKind.MONEY else column
+
+
+def _writer(field: Field) -> Convert | None:
+    """Return what makes the database's value of an order's; None where they are alike."""
+    if field.kind is FieldKind.CODE:
+        return {**{code: code.value for code in field.codes}, field.null: None}.__getitem__
+    if field.kind is FieldKind.MONEY:
+        return lambda amount: None if amount is None else money_text(amount)
+    return None
+
+
+def _reader(field: Field) -> Convert | None:
+    """Return what makes an order's value of the database's; None where they are alike."""
+    if field.kind is FieldKind.CODE:
+        codes: dict[str | None, Any] = {code.value: code for code in field.codes}
+        return {**codes, None: field.null}.__getitem__
+    if field.kind is FieldKind.MONEY:
+        return lambda text: None if text is None else Decimal(text)
+    return None
+
+
+SQL_COLUMNS: dict[str, ColumnElement[Any]] = {
+    "key": orders.c.key,
+    "panel": orders.c.panel,
+    "id": orders.c.order_id,
+    **{field.name: _column(field) for field in FIELDS},
+}
+COLUMNS = tuple(SQL_COLUMNS.values())
 SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
 LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
+WRITERS = {field.name: write for field in FIELDS if (write := _writer(field))}
+_READERS = [(field.name, read) for field in FIELDS if (read := _reader(field))]
+_GIVEN = tuple(field.name for field in FIELDS if field.source is FieldSource.CALLER)
+STATE = tuple(field.name for field in FIELDS if field.source is not FieldSource.CALLER)
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
-_IDENTITY = (
-    "panel",
-    "order_id",
-    "service",
-    "link",
-    "quantity",
-    "submitted_at",
-    "tracked_at",
-    "origin",
-)
-_INSERT = compiled(insert_or_ignore(orders).values({name: bindparam(name) for name in _IDENTITY}))
-_STATE = [column.name for column in order_states.columns if column.name != "last_change"]
-_INSERT_STATE = compiled(insert(order_states).values({name: bindparam(name) for name in _STATE}))
 
 
-class OrderReader:
-    """Makes orders of rows. What many orders have in common is held once."""
-
-    def __init__(self, panels: Mapping[int, str]) -> None:
-        self._panels = panels
-        self._texts = _Shared[str]()
-        self._numbers = _Shared[int]()
-        self._amounts = _Amounts()
-
-    def read(self, rows: Iterable[Sequence[Any]]) -> list[Order]:
-        """An order of each row of `SELECT_ORDER`."""
-        for shared in (self._texts, self._numbers, self._amounts):
-            if len(shared) > _MOST_SHARED:
-                shared.clear()
-        panels, statuses, phases = self._panels, _STATUSES, _PHASES
-        texts, numbers, amounts = self._texts, self._numbers, self._amounts
-        return [
-            Order(
-                key=key,
-                panel=panels[panel],
-                id=order_id,
-                service=texts[service],
-                link=link,
-                quantity=numbers[quantity],
-                submitted_at=submitted_at,
-                status=statuses[status],
-                status_text=texts[status_text],
-                charge=amounts[charge],
-                currency=texts[currency],
-                start_count=start_count,
-                remains=numbers[remains],
-                count=count,
-                phase=phases[phase],
-                progressed_at=progressed_at,
-                finished_at=finished_at,
-                checked_at=progressed_at if checked_at == progressed_at else checked_at,
-                problem=texts[problem],
-                refills=refills,
-                origin=Origin.WHOLE if origin is None else _ORIGINS[origin],
-            )
-            for (
-                key,
-                panel,
-                order_id,
-                service,
-                link,
-                quantity,
-                submitted_at,
-                status,
-                status_text,
-                charge,
-                currency,
-                start_count,
-                remains,
-                count,
-                phase,
-                progressed_at,
-                finished_at,
-                checked_at,
-                problem,
-                refills,
-                origin,
-            ) in rows
-        ]
+def _with_parameters(statement: Insert, but: str) -> str:
+    """Return the INSERT with a parameter for each of the table's columns, in their order."""
+    names = [column.name for column in statement.table.columns if column.name != but]
+    return compiled(statement.values({name: bindparam(name) for name in names}))
 
 
-class _Shared(dict[T | None, T | None]):
-    """Gives for every value the first one that was equal to it."""
-
-    def __missing__(self, value: T | None) -> T | None:
-        self[value] = value
-        return value
+_INSERT = _with_parameters(insert_or_ignore(orders), but="key")
+_INSERT_STATE = _with_parameters(insert(order_states), but="last_change")
 
 
-class _Amounts(dict[str | None, Decimal | None]):
-    """Gives the amount that a text says."""
+def read_orders(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> list[Order]:
+    """Return an order for each row of `SELECT_ORDER`; `panels` are the panels' names."""
+    found = []
+    for row in rows:
+        fields = dict(zip(SQL_COLUMNS, row, strict=True))
+        fields["panel"] = panels[fields["panel"]]
+        for name, read in _READERS:
+            fields[name] = read(fields[name])
+        found.append(Order(**fields))
+    return found
 
-    def __missing__(self, text: str | None) -> Decimal | None:
-        amount = self[text] = None if text is None else Decimal(text)
-        return amount
+
+def _values_of(names: Sequence[str]) -> Callable[[Order], list[Any]]:
+    """Return what makes a list of these fields' values, as the database has them, of an order."""
+    get = attrgetter(*names)
+    writers = [(at, WRITERS[name]) for at, name in enumerate(names) if name in WRITERS]
+
+    def values(order: Order) -> list[Any]:
+        found = list(get(order))
+        for at, write in writers:
+            found[at] = write(found[at])
+        return found
+
+    return values
+
+
+_given, _state = _values_of(_GIVEN), _values_of(STATE)
 
 
 def add_orders(
     connection: Connection, panels: PanelNames, found: Sequence[Order], now: float
 ) -> list[Order]:
-    """Insert the orders that are not known; those, with their keys, which follow the last one."""
+    """Insert the orders that are not known; return those, with their keys."""
     given: dict[tuple[int, str], Order] = {}
     for order in found:
         given.setdefault((panels.ids[order.panel], order.id), order)
     last = connection.execute(LAST_KEY).scalar_one()
-    rows = [_order_row(panel, order, now) for (panel, _), order in given.items()]
+    rows = [(*named, now, *_given(order)) for named, order in given.items()]
     connection.exec_driver_sql(_INSERT, rows)
     added = [
         msgspec.structs.replace(given[panel, order_id], key=key)
         for key, panel, order_id in connection.execute(_ADDED.where(orders.c.key > last))
     ]
     if added:
-        connection.exec_driver_sql(_INSERT_STATE, [_state_row(o, now) for o in added])
+        states = [(order.key, now, *_state(order)) for order in added]
+        connection.exec_driver_sql(_INSERT_STATE, states)
     return added
-
-
-def _order_row(panel: int, order: Order, now: float) -> tuple[Any, ...]:
-    return (
-        panel,
-        order.id,
-        order.service,
-        order.link,
-        order.quantity,
-        order.submitted_at,
-        now,
-        None if order.origin is Origin.WHOLE else order.origin.value,
-    )
-
-
-def _state_row(order: Order, now: float) -> tuple[Any, ...]:
-    return (
-        order.key,
-        order.status.value,
-        order.status_text,
-        None if order.charge is None else money_text(order.charge),
-        order.currency,
-        order.start_count,
-        order.remains,
-        order.count,
-        order.phase.value,
-        order.progressed_at,
-        order.finished_at,
-        now,
-        order.checked_at,
-        order.problem,
-        order.refills,
-    )

@@ -11,7 +11,7 @@ from watcher.orders.columns.table import OrderRows
 from watcher.store.base import StorePart, from_then_on
 from watcher.store.dialect import compiled
 from watcher.store.order_columns import OrderColumns, select_rows
-from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, OrderReader, add_orders
+from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
@@ -156,12 +156,12 @@ class Orders(StorePart):
         )
 
     async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
-        reader = OrderReader(self._db.panels.names)
-        return await self._read(operation, statement, lambda rows: reader.read(rows.all()))
+        names = self._db.panels.names
+        return await self._read(operation, statement, lambda rows: read_orders(rows, names))
 
 
 def _chain(panel: int, order_id: str) -> CTE:
-    """The order's history, from its last change back."""
+    """Return the order's history, from its last change back."""
     last = (
         select(order_states.c.last_change)
         .join(orders, orders.c.key == order_states.c.key)

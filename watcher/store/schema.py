@@ -19,7 +19,28 @@ from sqlalchemy import (
     text,
 )
 
+from watcher.orders.fields import FIELDS, FieldKind, FieldSource
 from watcher.store.dialect import BY_KEY, NEW_IDS, Money, Sorted, Whole, partial_index
+
+_TYPES: dict[FieldKind, Any] = {
+    FieldKind.WHOLE: Whole,
+    FieldKind.SMALL: Whole,
+    FieldKind.TIME: Float,
+    FieldKind.MONEY: Money,
+    FieldKind.CODE: Text,
+    FieldKind.WORD: Text,
+    FieldKind.TEXT: Sorted,
+}
+
+
+def _fields(*sources: FieldSource) -> list[Column[Any]]:
+    """Return a column for each of an order's fields from these sources."""
+    return [
+        Column(field.name, _TYPES[field.kind], nullable=not field.required)
+        for field in FIELDS
+        if field.source in sources
+    ]
+
 
 metadata = MetaData()
 
@@ -52,11 +73,8 @@ orders = _table(
     Column("key", Whole, primary_key=True),
     _panel(),
     Column("order_id", Sorted, nullable=False),
-    Column("service", Text),
-    Column("link", Sorted),
-    Column("quantity", Whole),
-    *_needed(Float, "submitted_at", "tracked_at"),
-    Column("origin", Text),  # None: nothing of its life is from before it was tracked
+    Column("tracked_at", Float, nullable=False),
+    *_fields(FieldSource.CALLER),
     UniqueConstraint("panel", "order_id"),
     Index("orders_by_panel", "panel"),
     Index("orders_by_service", "service"),
@@ -67,18 +85,8 @@ orders = _table(
 order_states = _table(
     "order_states",
     Column("key", Whole, ForeignKey("orders.key"), primary_key=True),
-    Column("status", Text, nullable=False),
-    Column("status_text", Text),
-    Column("charge", Money),
-    Column("currency", Text),
-    *_optional(Whole, "start_count", "remains", "count"),
-    Column("phase", Text, nullable=False),
-    Column("progressed_at", Float, nullable=False),
-    Column("finished_at", Float),
     Column("changed_at", Float, nullable=False),
-    Column("checked_at", Float),
-    Column("problem", Text),
-    Column("refills", Whole, nullable=False),
+    *_fields(FieldSource.PANEL, FieldSource.WATCHER),
     Column("last_change", Whole),  # its newest row in `history`
 )
 RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, case, or_, select
 from watcher.model import Order, Phase, Status
 from watcher.store.base import StorePart
 from watcher.store.dialect import given_keys, json_rows
-from watcher.store.order_rows import COLUMNS, OrderReader
+from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
 MOST_MATCHES = 2000  # of a text that are looked at
@@ -93,7 +93,7 @@ class Search(StorePart):
             walk = _GIVEN
             values = {"keys": msgspec.json.encode(left[:_LOOKED_AT]).decode()}
         rows = connection.execute(self._filtered(sought, walk, limit), values).all()
-        found = OrderReader(self._db.panels.names).read(rows)
+        found = read_orders(rows, self._db.panels.names)
         found.sort(key=lambda order: -order.key)
         if len(found) > limit:
             return SearchResult(found[:limit], found[limit - 1].key)

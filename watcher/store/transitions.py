@@ -1,4 +1,4 @@
-"""Which move of an action is right: from one state to the next, along the table of moves."""
+"""Checks the moves of actions from one state to the next against the table of moves."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _FINAL = frozenset({ActionState.ACCEPTED, ActionState.REJECTED})
 def sorted_out(
     found: dict[int, Action], outcomes: Sequence[Outcome], now: float
 ) -> tuple[list[tuple[Action, Action]], list[str]]:
-    """The moves to make, and the objections against the other outcomes."""
+    """Return the moves to make, and the objections against the other outcomes."""
     moves: dict[int, tuple[Action, Action]] = {}
     wrong: list[str] = []
     for outcome in outcomes:
@@ -34,7 +34,7 @@ def sorted_out(
 def moved(
     action: Action, state: ActionState, result: str | None, answer: str | None, now: float
 ) -> Action:
-    """The action as it is after the move."""
+    """Return the action as it is after the move."""
     accepted = state is ActionState.ACCEPTED
     return msgspec.structs.replace(
         action,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from watcher import __version__
+from watcher.orders.fields import FIELDS
 from watcher.web.context import Route
 from watcher.web.shapes import FaultAnswer, TrackItem
 
@@ -28,6 +29,9 @@ def describe(routes: Sequence[Route], others: Mapping[str, Any]) -> dict[str, An
         kinds, ref_template="#/components/schemas/{name}"
     )
     refs = dict(zip(kinds, schemas, strict=True))
+    for field in FIELDS:
+        if field.in_api and "OrderView" in components:
+            components["OrderView"]["properties"][field.name]["description"] = field.text
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)

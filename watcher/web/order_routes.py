@@ -9,6 +9,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Origin, Status
+from watcher.orders.fields import FieldKind, names_of
 from watcher.orders.tracking import new_order
 from watcher.web.context import (
     CURSOR,
@@ -40,6 +41,9 @@ from watcher.web.shapes import (
     TrackRequest,
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
+
+_TEXTS, _TIMES = names_of(FieldKind.TEXT), names_of(FieldKind.TIME)
+_GIVEN = [n for n in TrackItem.__struct_fields__ if n not in ("panel", "order", *_TIMES)]
 
 
 async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
@@ -101,7 +105,7 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
     prospect = context.prospect(order)
     return 200, OrderDetail(
         state=context.view(order),
-        history=[HistoryView(moment(at), _lists(changes)) for at, changes in history],
+        history=[HistoryView(moment(at), changes) for at, changes in history],
         refills=[
             refill_view(refill, tells=context.tells_of_refills(panel))
             for refill in await context.store.refills.of_order(panel, order_id)
@@ -135,15 +139,15 @@ async def untrack(context: WebContext, request: web.Request) -> tuple[int, Order
 def _order_of(context: WebContext, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
     context.commands.check_panel(item.panel)
+    given = {name: getattr(item, name) for name in _GIVEN}
+    given["service"] = None if item.service is None else str(item.service)
     return new_order(
         panel=item.panel,
         order_id=str(item.order),
         now=context.clock(),
-        service=None if item.service is None else str(item.service),
-        link=item.link,
-        quantity=item.quantity,
         submitted_at=_seconds("submitted_at", item.submitted_at),
         finished_at=_seconds("finished_at", item.finished_at),
+        **given,
     )
 
 
@@ -154,12 +158,9 @@ def _seconds(name: str, at: datetime | None) -> float | None:
 
 
 def _live(context: WebContext, order: Order) -> Order:
-    """The book's state of an order, which is never behind the database's."""
-    return context.watchlist.order(order.panel, order.id) or order
-
-
-def _lists(changes: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return {name: list(values) for name, values in changes.items()}
+    """Return the book's state of an order, never behind the database's; it may lack texts."""
+    live = context.watchlist.order(order.panel, order.id) or order
+    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
 
 
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}

@@ -1,7 +1,9 @@
-"""Turns what the daemon knows into what the API tells."""
+"""Makes the API's views of orders, refills, actions, services and decisions."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,7 +12,6 @@ from watcher.model import (
     REFILL_FINAL,
     Action,
     ActionState,
-    Decision,
     Firing,
     Kind,
     Order,
@@ -21,12 +22,15 @@ from watcher.model import (
     Service,
 )
 from watcher.orders.schedule import Entry, Forecast, ServiceStats
+from watcher.rules.rule import Decision
 from watcher.web.panel_shapes import AttentionView, DecisionView, LessonView, ServiceView
 from watcher.web.shapes import ActionView, FiringView, NextCheckView, OrderView, RefillView
 
+View = TypeVar("View", bound=msgspec.Struct)
+
 
 def moment(at: float) -> datetime:
-    """Unix seconds as a time in UTC."""
+    """Return Unix seconds as a time in UTC."""
     return datetime.fromtimestamp(at, UTC)
 
 
@@ -35,25 +39,28 @@ def moment_or_none(at: float | None) -> datetime | None:
 
 
 def money(amount: Decimal | None) -> str | None:
-    """Plain digits, never an exponent."""
+    """Return the amount in plain digits, without an exponent."""
     return None if amount is None else format(amount, "f")
 
 
+@cache
+def _names(shape: type[View]) -> list[tuple[str, bool]]:
+    """Return the names of the shape's fields, and whether each is a time."""
+    return [(name, name.endswith("_at") or name == "at") for name in shape.__struct_fields__]
+
+
+def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
+    """Return the view whose values are `own`, or else those of the source's attributes."""
+    for name, is_time in _names(shape):
+        if name not in own:
+            value = getattr(source, name)
+            is_money = isinstance(value, Decimal)
+            own[name] = moment_or_none(value) if is_time else money(value) if is_money else value
+    return shape(**own)
+
+
 def attention_view(item: Attention) -> AttentionView:
-    return AttentionView(
-        key=item.key,
-        kind=item.kind,
-        severity=item.severity,
-        since=moment(item.since),
-        panel=item.panel,
-        subject=item.subject,
-        title=item.title,
-        sentence=item.sentence,
-        todo=item.meaning.todo,
-        command=item.command,
-        link=item.link,
-        doc=item.meaning.doc,
-    )
+    return _view(AttentionView, item, todo=item.meaning.todo, doc=item.meaning.doc)
 
 
 def order_view(
@@ -63,31 +70,17 @@ def order_view(
     now: float,
     stalled_after: float | None,
 ) -> OrderView:
-    """An order; `entry` is its place in the book, None (as its next check) where it is closed."""
-    return OrderView(
-        panel=order.panel,
+    """Return the order's view; `entry`, its place in the book, is None where it is closed."""
+    is_stalled = (
+        order.phase is Phase.OPEN
+        and stalled_after is not None
+        and now - order.progressed_at > stalled_after
+    )
+    return _view(
+        OrderView,
+        order,
         order=order.id,
-        service=order.service,
-        link=order.link,
-        quantity=order.quantity,
-        status=order.status,
-        status_text=order.status_text,
-        remains=order.remains,
-        start_count=order.start_count,
-        count=order.count,
-        charge=money(order.charge),
-        currency=order.currency,
-        phase=order.phase,
-        stalled=(
-            order.phase is Phase.OPEN
-            and stalled_after is not None
-            and now - order.progressed_at > stalled_after
-        ),
-        problem=order.problem,
-        refills=order.refills,
-        submitted_at=moment(order.submitted_at),
-        progressed_at=moment(order.progressed_at),
-        finished_at=moment_or_none(order.finished_at),
+        stalled=is_stalled,
         checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
         next_check_at=moment_or_none(next_check_at),
         submitted_known=order.origin is not Origin.UNDATED,
@@ -122,16 +115,11 @@ def _rounded(number: float | None, digits: int) -> float | None:
 
 
 def refill_view(refill: Refill, *, tells: bool) -> RefillView:
-    """`tells` is whether the panel's API tells how far refills are."""
+    """Return the refill's view; `tells`: the panel's API tells how far refills are."""
     is_unknown = refill.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST)
-    return RefillView(
-        refill=refill.id,
-        status=RefillStatus.UNKNOWN if is_unknown else refill.status,
-        status_text=refill.status_text,
-        requested_at=moment(refill.requested_at),
-        finished_at=moment_or_none(refill.finished_at),
-        note=refill_note(refill, tells=tells),
-    )
+    status = RefillStatus.UNKNOWN if is_unknown else refill.status
+    note = refill_note(refill, tells=tells)
+    return _view(RefillView, refill, refill=refill.id, status=status, note=note)
 
 
 _LONGEST_VALUE = 200  # characters of a parameter in a list of actions
@@ -160,7 +148,7 @@ def clipped(params: dict[str, str] | None) -> dict[str, str] | None:
 
 
 def refill_note(refill: Refill, *, tells: bool) -> str | None:
-    """Why it is not known how far the refill is; None where it is."""
+    """Say why it is not known how far the refill is; None where it is."""
     if refill.status in REFILL_FINAL - {RefillStatus.LOST}:
         return None
     if not tells:
@@ -173,26 +161,11 @@ def refill_note(refill: Refill, *, tells: bool) -> str | None:
 
 
 def action_view(action: Action) -> ActionView:
-    return ActionView(
-        id=action.id,
-        kind=action.kind,
-        panel=action.panel,
-        order=action.order,
-        state=action.state,
-        rule=action.rule,
-        reason=action.reason,
-        params=action.params,
-        result=action.result,
-        answer=action.answer,
-        planned_at=moment(action.planned_at),
-        sent_at=moment_or_none(action.sent_at),
-        settled_at=moment_or_none(action.settled_at),
-        outcome=outcome(action),
-    )
+    return _view(ActionView, action, outcome=outcome(action), params_cut=False)
 
 
 def outcome(action: Action) -> str:
-    """What came of an action, for people."""
+    """Say for people what came of the action."""
     told = f": {action.answer}" if action.answer else ""
     match action.state:
         case ActionState.PLANNED:
@@ -217,28 +190,16 @@ def _accepted(action: Action) -> str:
 
 
 def firing_view(firing: Firing) -> FiringView:
-    return FiringView(
-        rule=firing.rule,
-        action=firing.action,
-        at=moment(firing.at),
-        dry_run=firing.dry_run,
-        detail=firing.detail,
-    )
+    return _view(FiringView, firing)
 
 
 def service_view(
     service: Service, disabled: str | None, gone_at: float | None, lesson: ServiceStats | None
 ) -> ServiceView:
-    return ServiceView(
+    return _view(
+        ServiceView,
+        service,
         service=service.id,
-        name=service.name,
-        type=service.type,
-        category=service.category,
-        rate=money(service.rate),
-        min=service.min,
-        max=service.max,
-        refill=service.refill,
-        cancel=service.cancel,
         refill_disabled=disabled,
         gone_at=moment_or_none(gone_at),
         learnt=None if lesson is None else lesson_view(lesson),
@@ -246,11 +207,4 @@ def service_view(
 
 
 def decision_view(decision: Decision) -> DecisionView:
-    return DecisionView(
-        rule=decision.rule,
-        action=decision.action,
-        fires=decision.fires,
-        reason=decision.reason,
-        detail=decision.detail,
-        again_at=moment_or_none(decision.again_at),
-    )
+    return _view(DecisionView, decision)

@@ -1,260 +1,184 @@
 """Very many orders in little memory: a column for each field, a row's number is an order's slot.
 
-An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. It is
-made when somebody wants to see it, which for most answers nobody does: they say nothing new.
+An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. `order`
+makes one when it is asked for; most answers say nothing new and need none.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import nan
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from watcher.model import Observation, Order, Origin, Phase, Status
+from watcher.model import Observation, Order, Phase, Status
 from watcher.orders.columns import growth
-from watcher.orders.columns.dictionary_column import DictionaryColumn
 from watcher.orders.columns.id_index import IdIndex
+from watcher.orders.columns.kinds import FieldColumn, column_of
 from watcher.orders.columns.string_pool import StringPool
+from watcher.orders.fields import FIELDS, FieldKind, FieldSource, names_of
 
 NONE = growth.NONE  # in a column of whole numbers; NaN is it in one of times
-STATUSES, PHASES, ORIGINS = tuple(Status), tuple(Phase), tuple(Origin)
-_STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
-_ORIGIN_CODES: dict[str | None, int] = {o.value: code for code, o in enumerate(ORIGINS)}
-_ORIGIN_CODES[None] = _ORIGIN_CODES[Origin.WHOLE.value]
-_PHASE_CODES = {phase.value: code for code, phase in enumerate(PHASES)}
+STATUSES, PHASES = tuple(Status), tuple(Phase)
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
+_TOLD = names_of(source=FieldSource.PANEL)
+_values_of = attrgetter(*names_of())
 
 
 class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders of one panel as the database holds them: a sequence for each field.
 
-    Statuses and phases are their values, charges texts. Where few values are many orders' the
-    sequence is best a `Coded` one.
+    In `fields` statuses and phases are their values, charges texts; texts of one order alone may be
+    left out. Where few values are many orders' the sequence is best a `Coded` one.
     """
 
     panel: str
     key: Sequence[int]
     id: Sequence[str]
-    service: Sequence[str | None]
-    link: Sequence[str | None]
-    quantity: Sequence[int | None]
-    submitted_at: Sequence[float]
-    status: Sequence[str]
-    status_text: Sequence[str | None]
-    charge: Sequence[str | None]
-    currency: Sequence[str | None]
-    start_count: Sequence[int | None]
-    remains: Sequence[int | None]
-    count: Sequence[int | None]
-    phase: Sequence[str]
-    progressed_at: Sequence[float]
-    finished_at: Sequence[float | None]
-    checked_at: Sequence[float | None]
-    problem: Sequence[str | None]
-    refills: Sequence[int]
-    origin: Sequence[str | None]
+    fields: Mapping[str, Sequence[Any]]
     asked_at: Sequence[float]  # as far as it was written; NaN where that is not known
 
 
 class OrderTable:
     """Orders of one panel. A slot whose order was removed is given to another one later.
 
-    The second half of the columns belongs to the schedule (`watcher.orders.schedule`): they begin
-    as 0 and as NaN.
+    `columns` has the fields of `watcher.orders.fields`; code that reads a column as an array has an
+    attribute for it. The other columns belong to the schedule (`watcher.orders.schedule`): they
+    begin as 0, as NaN or as NONE.
     """
 
     def __init__(self, panel: str) -> None:
         self.panel = panel
         self.words = StringPool()
-        self.links: dict[int, str] = {}
-        self._whole, self._times = [array("q") for _ in range(7)], [array("d") for _ in range(7)]
-        self._words = [array("I") for _ in range(5)]
-        self._small = [array("B") for _ in range(5)]
-        self.number, self.key, self.quantity, self.start_count = self._whole[:4]
-        self.remains, self.count, self.mark = self._whole[4:]
-        self.submitted_at, self.progressed_at, self.finished_at, self.told_at = self._times[:4]
-        self.turn, self.checked_at, self.started = self._times[4:]
-        self.service, self.status_text, self.charge, self.currency, self.problem = self._words
-        self.status, self.phase, self.origin, self.state, self.alone = self._small
-        self.refills, self.failures = array("I"), array("H")
-        self.filed, self.look = array("q"), array("q")
+        self.columns: dict[str, FieldColumn] = {
+            field.name: column_of(field, self.words) for field in FIELDS
+        }
+        self._puts = [column.put for column in self.columns.values()]
+        self._gets = [(name, column.get) for name, column in self.columns.items()]
+        self._told = [(name, self.columns[name].get) for name in _TOLD]
+        shared = names_of(FieldKind.WORD, FieldKind.MONEY)
+        self._words = [self.columns[name].data for name in shared]
+        self.number, self.key = array("q"), array("q")
         self._ids = IdIndex(self.number)
         self._free: list[int] = []
+        self._make_views()
+        self._make_schedule()
+
+    def _make_views(self) -> None:
+        data: dict[str, array[int]] = {name: c.data for name, c in self.columns.items()}
+        self.status, self.phase, self.problem = data["status"], data["phase"], data["problem"]
+        self.service, self.quantity = data["service"], data["quantity"]
+        self.remains = data["remains"]
+        times: dict[str, array[float]] = {n: self.columns[n].data for n in names_of(FieldKind.TIME)}
+        self.submitted_at, self.progressed_at = times["submitted_at"], times["progressed_at"]
+        self.finished_at, self.told_at = times["finished_at"], times["checked_at"]
+
+    def _make_schedule(self) -> None:
+        self.mark, self.failures = array("q"), array("H")
+        self.state, self.alone = array("B"), array("B")
+        self.turn, self.checked_at, self.started = [array("d") for _ in range(3)]
+        self.filed, self.look = array("q"), array("q")
+        self._zeros = self.mark, self.failures, self.state, self.alone
+        self._times = self.turn, self.checked_at, self.started
 
     def __len__(self) -> int:
         return len(self.number) - len(self._free)
 
     def slots(self) -> Iterator[int]:
-        """Every slot that an order has."""
+        """Return every slot that has an order."""
         free = set(self._free)
         return (slot for slot in range(len(self.number)) if slot not in free)
 
     def find(self, order_id: str) -> int | None:
-        """The order's slot."""
+        """Return the order's slot, None where it is not here."""
         return self._ids.find(order_id)
 
     def id(self, slot: int) -> str:
-        """The id of the order in the slot."""
+        """Return the id of the order in the slot."""
         return self._ids.text(slot)
 
     def ids(self, slots: Sequence[int]) -> list[str]:
-        """The ids of the orders in the slots."""
+        """Return the ids of the orders in the slots."""
         numbers = np.asarray(self.number)[slots].tolist()
         return [*map(str, numbers)] if min(numbers) >= 0 else [*map(self._ids.text, slots)]
 
     def add(self, order: Order) -> int:
-        """The slot of an order that is not here yet."""
+        """Add an order that is not here yet; return its slot."""
         if self._free:
             slot = self._free.pop()
             self._clear(slot)
         else:
             slot = len(self.number)
-            self._lengthen(1)
+            self.key.append(0)
+            for column in self.columns.values():
+                column.lengthen()
+            self._lengthen_schedule(1)
         self._ids.add(order.id, slot)
         self.write(slot, order)
         return slot
 
     def extend(self, rows: OrderRows) -> range:
-        """The slots of orders none of which is here yet."""
+        """Add orders none of which is here yet; return their slots."""
         first, more = len(self.number), len(rows.id)
-        word, amount = self.words.code.__getitem__, self.words.amount.__getitem__
         self._ids.extend(rows.id, first)
         self.key.extend(rows.key)
-        self.quantity.extend(growth.whole(rows.quantity))
-        self.start_count.extend(growth.whole(rows.start_count))
-        self.remains.extend(growth.whole(rows.remains))
-        self.count.extend(growth.whole(rows.count))
-        self.submitted_at.extend(rows.submitted_at)
-        self.progressed_at.extend(rows.progressed_at)
-        self.finished_at.extend(growth.times(rows.finished_at))
-        self.told_at.extend(growth.times(rows.checked_at))
-        self.service.frombytes(DictionaryColumn.of(rows.service).translated(word, "I"))
-        self.status_text.frombytes(DictionaryColumn.of(rows.status_text).translated(word, "I"))
-        self.charge.frombytes(DictionaryColumn.of(rows.charge).translated(amount, "I"))
-        self.currency.frombytes(DictionaryColumn.of(rows.currency).translated(word, "I"))
-        self.problem.frombytes(DictionaryColumn.of(rows.problem).translated(word, "I"))
-        self.status.frombytes(
-            DictionaryColumn.of(rows.status).translated(_STATUS_CODES.__getitem__, "B")
-        )
-        self.phase.frombytes(
-            DictionaryColumn.of(rows.phase).translated(_PHASE_CODES.__getitem__, "B")
-        )
-        self.origin.frombytes(
-            DictionaryColumn.of(rows.origin).translated(_ORIGIN_CODES.__getitem__, "B")
-        )
-        self.refills.frombytes(DictionaryColumn.of(rows.refills).translated(int, "I"))
-        if not growth.is_none(rows.link):
-            links = enumerate(rows.link, first)
-            self.links.update((slot, link) for slot, link in links if link is not None)
+        for name, values in rows.fields.items():
+            self.columns[name].extend(values, first)
         self._lengthen_schedule(more)
         self.checked_at[first:] = array("d", rows.asked_at)
         return range(first, first + more)
 
     def write(self, slot: int, order: Order) -> None:
-        """The order in the slot is like this now."""
+        """Replace what is known of the order in the slot."""
         self.words.tidy(self._words)
-        word, amount = self.words.code, self.words.amount
         self.key[slot] = order.key
-        self.quantity[slot] = NONE if order.quantity is None else order.quantity
-        self.start_count[slot] = NONE if order.start_count is None else order.start_count
-        self.remains[slot] = NONE if order.remains is None else order.remains
-        self.count[slot] = NONE if order.count is None else order.count
-        self.submitted_at[slot] = order.submitted_at
-        self.progressed_at[slot] = order.progressed_at
-        self.finished_at[slot] = nan if order.finished_at is None else order.finished_at
-        self.told_at[slot] = nan if order.checked_at is None else order.checked_at
-        self.service[slot] = word[order.service]
-        self.status_text[slot] = word[order.status_text]
-        self.charge[slot] = amount[None if order.charge is None else f"{order.charge:f}"]
-        self.currency[slot] = word[order.currency]
-        self.problem[slot] = word[order.problem]
-        self.status[slot] = _STATUS_CODES[order.status]
-        self.phase[slot] = _PHASE_CODES[order.phase]
-        self.origin[slot] = _ORIGIN_CODES[order.origin]
-        self.refills[slot] = order.refills
         self.mark[slot] = 0
-        if order.link is not None:
-            self.links[slot] = order.link
+        for put, value in zip(self._puts, _values_of(order), strict=True):
+            put(slot, value)
 
     def remove(self, slot: int) -> None:
-        """The slot may be given to another order from now on."""
+        """Free the slot for another order."""
         self._ids.remove(slot)
-        self.links.pop(slot, None)
+        for column in self.columns.values():
+            column.forget(slot)
         self.checked_at[slot] = nan
         self._free.append(slot)
 
     def order(self, slot: int) -> Order:
-        """The order in the slot."""
-        values, link = self.words.values, self.links.get(slot) if self.links else None
-        quantity, start_count = self.quantity[slot], self.start_count[slot]
-        remains, count = self.remains[slot], self.count[slot]
-        finished_at, told_at = self.finished_at[slot], self.told_at[slot]
-        return Order(
-            panel=self.panel,
-            id=self._ids.text(slot),
-            key=self.key[slot],
-            service=values[self.service[slot]],
-            link=link,
-            quantity=None if quantity == NONE else quantity,
-            submitted_at=self.submitted_at[slot],
-            status=STATUSES[self.status[slot]],
-            status_text=values[self.status_text[slot]],
-            charge=values[self.charge[slot]],
-            currency=values[self.currency[slot]],
-            start_count=None if start_count == NONE else start_count,
-            remains=None if remains == NONE else remains,
-            count=None if count == NONE else count,
-            phase=PHASES[self.phase[slot]],
-            progressed_at=self.progressed_at[slot],
-            finished_at=None if finished_at != finished_at else finished_at,
-            checked_at=None if told_at != told_at else told_at,
-            problem=values[self.problem[slot]],
-            refills=self.refills[slot],
-            origin=ORIGINS[self.origin[slot]],
-        )
+        """Return the order in the slot."""
+        fields = {name: get(slot) for name, get in self._gets}
+        fields["panel"], fields["id"] = self.panel, self._ids.text(slot)
+        fields["key"] = self.key[slot]
+        return Order(**fields)
 
     def told(self, slot: int) -> Observation | None:
-        """What the panel told of the order, as far as it said; None where it refuses to tell."""
+        """Return what the panel last told of the order; None where it refuses to tell."""
         if self.problem[slot]:
             return None
-        values, start_count, remains = self.words.values, self.start_count[slot], self.remains[slot]
-        return Observation(
-            status=STATUSES[self.status[slot]],
-            text=values[self.status_text[slot]],
-            charge=values[self.charge[slot]],
-            currency=values[self.currency[slot]],
-            start_count=None if start_count == NONE else start_count,
-            remains=None if remains == NONE else remains,
-        )
+        return Observation(**{name: get(slot) for name, get in self._told})
 
     def phase_of(self, slot: int) -> Phase:
-        """The phase of the order in the slot."""
+        """Return the phase of the order in the slot."""
         return PHASES[self.phase[slot]]
 
     def is_new(self, slot: int) -> bool:
-        """Whether its panel has never told of it."""
+        """Return whether its panel has never told of the order."""
         told_at, checked_at = self.told_at[slot], self.checked_at[slot]
         return told_at != told_at and checked_at != checked_at
 
-    def _lengthen(self, more: int) -> None:
-        for column in (*self._whole[1:6], *self._words, *self._small[:3], self.refills):
-            column.extend([0] * more)
-        for times in self._times[:4]:
-            times.extend(growth.NANS * more)
-        self._lengthen_schedule(more)
-
     def _lengthen_schedule(self, more: int) -> None:
-        for column in (self.mark, *self._small[3:], self.failures):
+        for column in self._zeros:
             column.frombytes(bytes(column.itemsize * more))
-        for times in self._times[4:]:
+        for times in self._times:
             times.extend(growth.NANS * more)
         for column in (self.filed, self.look):
             column.extend(growth.NONES * more)
 
     def _clear(self, slot: int) -> None:
-        for column in (*self._small[3:], self.failures):
+        for column in self._zeros:
             column[slot] = 0
-        for times in self._times[4:]:
+        for times in self._times:
             times[slot] = nan
         self.filed[slot] = self.look[slot] = NONE

@@ -145,7 +145,7 @@ def _observe_usual(row: _UsualRow, reading: Reading) -> Observation | RowError |
         return _observe_odd(_told(row), reading)
     return Observation(
         status=usual[0],
-        text=usual[1],
+        status_text=usual[1],
         charge=charge if isinstance(charge, Decimal) else None,
         currency=currency(row.currency),
         start_count=start_count if isinstance(start_count, int) else None,
@@ -199,7 +199,7 @@ def _observation(
     charge, code = reading.money(row, "charge")
     return Observation(
         status=status,
-        text=text,
+        status_text=text,
         charge=charge,
         currency=currency(row.get("currency")) or code,
         start_count=reading.count(row, "start_count", "start_counter"),

@@ -53,7 +53,7 @@ COMMENTS = Service(
 )
 PARTIAL = Observation(
     status=Status.PARTIAL,
-    text="Partial",
+    status_text="Partial",
     charge=Decimal("0.27819"),
     currency="USD",
     start_count=3572,
@@ -61,7 +61,7 @@ PARTIAL = Observation(
 )
 IN_PROGRESS = Observation(
     status=Status.IN_PROGRESS,
-    text="In progress",
+    status_text="In progress",
     charge=Decimal("1.44219"),
     currency="USD",
     start_count=234,

@@ -8,18 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.decoders import decode_refill, decode_refill_status, decode_status
 from watcher.model import Balance, Observation, RefillStatus, RowError, Service, Status
 from watcher.panels.protocol import (
     RefillObservation,
     decode_add,
     decode_balance,
     decode_cancels,
-    decode_refill,
-    decode_refill_status,
     decode_refill_statuses,
     decode_refills,
     decode_services,
-    decode_status,
     decode_statuses,
 )
 

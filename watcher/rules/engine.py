@@ -24,8 +24,9 @@ from watcher.model import (
 from watcher.orders.fields import FieldKind, names_of
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
+from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Decision, Reason, Rule, decide
-from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
+from watcher.rules.variables import PanelVariables, RuleContext
 
 FAILURES_IN_A_ROW = 20  # evaluations of a rule, until it is switched off
 
@@ -35,18 +36,6 @@ _TEXTS = frozenset(names_of(FieldKind.TEXT))
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
 )
-
-
-class RuleOutcome(msgspec.Struct):
-    """What the rules decided: each firing, with the action that it plans, if any."""
-
-    firings: list[Firing] = []
-    plans: list[ActionPlan] = []
-    before: dict[Fired, FiringHistory] = {}  # the firing's history, to take it back
-    looks: list[tuple[Order, float | None]] = []
-    held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just stopped it
-    failures: list[tuple[Order, Decision]] = []
-    switched_off: list[tuple[str, str]] = []  # (rule, why)
 
 
 class RuleEngine:

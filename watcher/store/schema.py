@@ -284,9 +284,7 @@ dead_events = _table(
     "dead_events",
     *_key(Text, "target"),
     *_key(Whole, "change"),  # its row in `history`
-    *_needed(Whole, "key"),
-    *_needed(Float, "at"),
-    *_needed(Text, "error"),
+    *(*_needed(Whole, "key"), *_needed(Float, "at"), *_needed(Text, "error")),
     Index("dead_events_key", "key"),
     **BY_KEY,
 )

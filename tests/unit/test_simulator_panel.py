@@ -133,6 +133,16 @@ async def test_cancels(panel: SimulatedPanel) -> None:
     assert [(row["status"], row["remains"]) for row in rows.values()] == [("Partial", "4460")] * 2
 
 
+async def test_a_series_answers_without_charge(panel: SimulatedPanel) -> None:
+    sent = {"service": 1, "link": LINK, "quantity": 50, "runs": 2, "interval": 10}
+    order = (await ask(panel, "add", **sent))["order"]
+    assert await ask(panel, "status", order=order) == {
+        "status": "In progress",
+        "orders": [order + 1],
+        "runs": "1",
+    }
+
+
 @pytest.mark.parametrize(
     ("action", "sent"),
     [

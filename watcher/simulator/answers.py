@@ -50,6 +50,8 @@ def status_row(row: object, order: int, quantity: int, money: str, shown: Shown)
             _ROW_CHANGES[trait](fields, quantity)
     if shown and "status" in fields:
         fields["status"] = spoken(fields["status"], order, shown, ORDER_WORDS)
+    if "orders" in fields:
+        fields["orders"] = [identity(str(part), shown) for part in fields["orders"]]
     return _written(fields, _writers(shown))
 
 

@@ -14,8 +14,9 @@ from watcher.panels.protocol.serve import whole
 from watcher.simulator.accounts import SimAccount
 from watcher.simulator.catalog import PRICE_LIST, SimService
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
-from watcher.simulator.forms import read_form
+from watcher.simulator.forms import Wanted, read_form
 from watcher.simulator.overrides import Overrides
+from watcher.simulator.series import EXPIRED, Series, SeriesRow, series_row
 from watcher.simulator.sim_orders import (
     FINAL,
     NOTHING,
@@ -53,6 +54,7 @@ class World:
         self._ledger = SimAccount(Decimal(balance), self._refund)
         self._next = first_order
         self._orders: dict[int, SimOrder] = {}
+        self._series: dict[int, Series] = {}
         self._cancels: dict[int, float] = {}
         self._links: dict[str, list[int]] = {}
         self._overrides = Overrides()
@@ -68,16 +70,21 @@ class World:
     ) -> int:
         """Place an order as a customer does; returns its id."""
         service = self._service(sent.get("service", ""))
-        link, quantity = read_form(service, sent)
-        if once_a_link and self._is_active(link, now):
+        wanted = read_form(service, sent)
+        if once_a_link and self._is_active(wanted.link, now):
             raise RefusedAnswer(Refusal.DUPLICATE)
-        paid = service.price(quantity)
-        self._ledger.spend(paid, now)
+        orders = self._orders_of(service, wanted, now)
+        self._ledger.spend(sum((order.paid for order in orders), NOTHING), now)
         if fate is None and self.next_fates:
             fate = self.next_fates.popleft()
-        order = self._register(SimOrder(service.service, link, quantity, paid, now, fate))
-        self._links.setdefault(link, []).append(order)
-        return order
+        number = self._next
+        if wanted.is_series:
+            self._begin_series(service, wanted, orders, now)
+        for order in orders:
+            order.fate = fate
+            self._register(order)
+        self._links.setdefault(wanted.link, []).append(number)
+        return number
 
     def seed_orders(
         self,
@@ -121,9 +128,12 @@ class World:
         found = self._orders[order]
         return found.fate or draw(self.services[found.service].habits, self.seed, order)
 
-    def status(self, order: int, now: float) -> OrderRow:
+    def status(self, order: int, now: float) -> OrderRow | SeriesRow:
         """Return the order's row by its fate, without overrides."""
-        return self._row(order, self.order(order, now), now)
+        found = self.order(order, now)
+        if order in self._series:
+            return series_row(self._series[order], lambda part: self._word(part, now), now)
+        return self._row(order, found, now)
 
     def row(self, order: int, now: float) -> object:
         """Return the fields that the panel answers for the order, with overrides."""
@@ -140,6 +150,8 @@ class World:
     def refill(self, order: int, now: float) -> int:
         """Accept a refill, which takes effect later; returns its id."""
         service = self.services[self.order(order, now).service]
+        if order in self._series:
+            raise RefusedAnswer(Refusal.NOT_COMPLETED)
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
 
@@ -151,7 +163,7 @@ class World:
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise RefusedAnswer(Refusal.CANCEL_DISABLED)
-        if self._word(order, now) in FINAL:
+        if order in self._series or self._word(order, now) in FINAL:
             raise RefusedAnswer(Refusal.CANCEL_FINISHED)
         if order in self._cancels:
             raise RefusedAnswer(Refusal.CANCEL_RUNNING)
@@ -206,7 +218,28 @@ class World:
         return service.min + (most - service.min) * steps // 10
 
     def _is_active(self, link: str, now: float) -> bool:
-        return any(self._word(order, now) not in FINAL for order in self._links.get(link, ()))
+        ended = FINAL | {EXPIRED}
+        return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
+
+    def _orders_of(self, service: SimService, wanted: Wanted, now: float) -> list[SimOrder]:
+        """Return the orders that a form comes to, without those after its expiry."""
+        orders, choices = [], wanted.most - wanted.least + 1
+        for number, after in enumerate(wanted.times, self._next + 1):
+            quantity = wanted.least + int(fraction(self.seed, number) * choices)
+            paid = service.price(quantity)
+            orders.append(SimOrder(service.service, wanted.link, quantity, paid, now + after))
+        orders = [order for order in orders if order.placed < wanted.expires]
+        if not orders:
+            raise RefusedAnswer(Refusal.PARAMETER, "expiry")
+        return orders
+
+    def _begin_series(
+        self, service: SimService, wanted: Wanted, orders: Sequence[SimOrder], now: float
+    ) -> None:
+        """Give the series an id before those of its orders; only these cost and end."""
+        number = self._register(SimOrder(service.service, wanted.link, 0, NOTHING, now, Fate()))
+        times = {number + index: order.placed for index, order in enumerate(orders, 1)}
+        self._series[number] = Series(times, len(wanted.times), wanted.expiry, wanted.expires)
 
     def _register(self, order: SimOrder, settled_until: float = -NEVER) -> int:
         """Assign the order its id; refunds before `settled_until` are not paid again."""

@@ -28,6 +28,7 @@ from watcher.errors import ConfigError, StoreCorrupt, StoreError, cant_listen
 from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
 from watcher.orders.watchlist import Watchlist
+from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shop_api import ACTIONS, ShopHandlers
@@ -53,13 +54,14 @@ class Daemon:
         schedule: Scheduler | None = None,
         supervisor: Systemd | None = None,
         address_setting: str = "`listen` in [daemon]",
+        brake_window: float = BRAKE_WINDOW,
     ) -> None:
         self.config = config
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
         self.hindsight = Hindsight(clock())
-        self.rule_engine = RuleEngine(config.rules, self.hindsight)
+        self.rule_engine = RuleEngine(config.rules, self.hindsight, brake_window)
         self.watchlist.keeps_links = self.rule_engine.wants_links()
         self.metrics = Metrics()
         self.port = 0

@@ -23,7 +23,7 @@ from watcher.model import (
     RuleAction,
     Service,
 )
-from watcher.rules.brake import Brake
+from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.rule import Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
@@ -56,7 +56,12 @@ class RuleEngine:
     Real firings and those of dry runs are counted apart: a rule that was tried begins anew.
     """
 
-    def __init__(self, rules: Sequence[Rule] = (), hindsight: Hindsight | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        hindsight: Hindsight | None = None,
+        brake_window: float = BRAKE_WINDOW,
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.hindsight = hindsight or Hindsight()
         self.services: dict[str, dict[str, Service]] = {}
@@ -71,7 +76,7 @@ class RuleEngine:
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
-        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
+        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(lambda: Brake(brake_window))
         self._failing: Counter[str] = Counter()  # rule -> failures in a row
 
     def take_rules(self, rules: Sequence[Rule]) -> None:

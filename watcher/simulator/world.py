@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+import msgspec
+
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.accounts import SimAccount
@@ -48,6 +50,7 @@ class World:
         first_order: int = 23501,
     ) -> None:
         self.services = {service.service: service for service in services}
+        self._unlisted: set[int] = set()
         self.seed = seed
         self.currency = currency
         self.next_fates: deque[Fate] = deque()
@@ -111,6 +114,18 @@ class World:
             order = SimOrder(service.service, SEEDED_LINK, wanted, prices[key], placed, fate)
             self._register(order, settled_until=now)
         return range(first, self._next)
+
+    def price_list(self) -> list[SimService]:
+        """Return the services that can be ordered."""
+        return [s for number, s in self.services.items() if number not in self._unlisted]
+
+    def change_rate(self, service: int, rate: Decimal) -> None:
+        """Change a service's price from the next order on."""
+        self.services[service] = msgspec.structs.replace(self.services[service], rate=rate)
+
+    def unlist(self, *services: int) -> None:
+        """Take services off the price list, in place of those before; none: list all again."""
+        self._unlisted = set(services)
 
     def knows(self, order: int, now: float) -> bool:
         found = self._orders.get(order)
@@ -204,7 +219,7 @@ class World:
 
     def _service(self, text: str) -> SimService:
         service = self.services.get(whole(text) or 0)
-        if service is None:
+        if service is None or service.service in self._unlisted:
             raise RefusedAnswer(Refusal.SERVICE)
         return service
 

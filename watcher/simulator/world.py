@@ -6,7 +6,7 @@
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +20,7 @@ from watcher.simulator.forms import Wanted, read_form
 from watcher.simulator.overrides import Overrides
 from watcher.simulator.series import EXPIRED, Series, SeriesRow, series_row
 from watcher.simulator.sim_orders import (
+    COMPLETED,
     FINAL,
     NOTHING,
     OrderRow,
@@ -138,6 +139,11 @@ class World:
         if not self.knows(order, now):
             raise RefusedAnswer(Refusal.ORDER)
         return self._orders[order]
+
+    def completed(self, services: Collection[int], now: float) -> list[int]:
+        """Return the completed orders of these services."""
+        wanted = [n for n, o in self._orders.items() if o.service in services and o.placed <= now]
+        return [number for number in wanted if self._word(number, now) == COMPLETED]
 
     def fate(self, order: int) -> Fate:
         found = self._orders[order]

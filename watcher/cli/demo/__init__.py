@@ -8,8 +8,11 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import AsyncExitStack, redirect_stderr
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, redirect_stderr, suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from watcher import logs
 from watcher.cli.demo import environment
@@ -19,7 +22,6 @@ from watcher.cli.demo.screen import Screen, show
 from watcher.cli.output import output, say
 
 USUAL_SPEED = 60.0  # simulated seconds a second; the scenario is written for it
-_STOPPED = "Stopped. The demo's database is gone."
 
 
 def run(
@@ -32,68 +34,57 @@ def run(
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
         if log or not output().is_terminal or os.environ.get("TERM") == "dumb":
             logs.configure("info", "auto")
-            asyncio.run(_with_log(Path(directory), host, port, speed))
+            serving = _with_log(Path(directory), host, port, speed)
         else:
-            asyncio.run(_with_screen(Path(directory), host, port, speed))
-    say(_STOPPED)
+            serving = _with_screen(Path(directory), host, port, speed)
+        asyncio.run(_until_stopped(serving))
+    say("Stopped. The demo's database is gone.")
     return 0
 
 
+async def _until_stopped(serving: Coroutine[Any, Any, None]) -> None:
+    """Cancel it at the first signal; the second one ends the process at once."""
+    task, loop = asyncio.ensure_future(serving), asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def stop() -> None:
+        task.cancel()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 async def _with_log(directory: Path, host: str, port: int, speed: float) -> None:
-    stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         running = await environment.start(stack, directory, host, port, speed)
+        stack.callback(say, "", "Stopping …")
         say(*_told(running).splitlines())
         sys.stdout.flush()
-        await _play(running, speed, stop, lambda line: None)
-        say("", "Stopping …")
+        await _play(running, speed, lambda line: None)
 
 
 async def _with_screen(directory: Path, host: str, port: int, speed: float) -> None:
-    stop, path = _stop_on_signals(), directory / "watcher.log"
+    path = directory / "watcher.log"
     say("Starting five panels and a daemon, with a week of history …")
     with path.open("w", encoding="utf-8") as file, redirect_stderr(file):
         logs.configure("info", "json")
         async with AsyncExitStack() as stack:
             running = await environment.start(stack, directory, host, port, speed)
-            now = asyncio.get_running_loop().time()
-            screen = Screen(running.url, _command(), str(path), now)
-            showing = asyncio.create_task(show(screen))
-            try:
-                await _play(running, speed, stop, screen.tell)
-            finally:
-                showing.cancel()
-                await asyncio.wait([showing])
-                say("Stopping …")
+            screen = Screen(running.url, _command(), str(path), _now())
+            stack.callback(say, "Stopping …")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(show(screen))
+                await _play(running, speed, lambda line: screen.tell(line, _now()))
 
 
-async def _play(running: Environment, speed: float, stop: asyncio.Event, tell: Tell) -> None:
-    """Carry out the scenario until `stop`; what fails in it is raised."""
+async def _play(running: Environment, speed: float, tell: Tell) -> None:
     driver = Driver(running)
     await driver.begin()
-    playing = asyncio.create_task(driver.play(tell, speed / USUAL_SPEED))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if playing.done():
-        await playing
-    playing.cancel()
-    await asyncio.wait([playing])
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Return what the first signal sets; the second one ends the process at once."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-    def stopped() -> None:
-        stop.set()
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-    for number in numbers:
-        loop.add_signal_handler(number, stopped)
-    return stop
+    await driver.play(tell, speed / USUAL_SPEED)
 
 
 def _told(running: Environment) -> str:
@@ -113,6 +104,10 @@ def _told(running: Environment) -> str:
         f"  {command} rules\n\n"
         f"Ctrl-C ends it.\n"
     )
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
 
 
 def _command() -> str:

@@ -34,6 +34,7 @@ DAY = 86400.0
 DAYS = 7
 ORDERS = 120  # a panel
 REFILLS = 4  # a panel
+QUANTITY = 500  # of each order: the last one has ended by now
 _SHARES = (0.05, 0.3, 0.5, 0.7, 0.9, 1.0)  # of an order's time, at which it was checked
 _WAS_CHECKED_AFTER = 20.0  # seconds
 _REFILL_TOOK = 1500.0
@@ -87,7 +88,7 @@ def _cheaper(service: Service) -> Service:
 async def _orders(store: Store, name: str, panel: SimulatedPanel, now: float) -> list[Order]:
     """Track orders of the last days, each with its course; returns them as they are now."""
     world = panel.world
-    ids = world.seed_orders(ORDERS, now, services=list(SOLD), age=DAYS * DAY)
+    ids = world.seed_orders(ORDERS, now, services=list(SOLD), quantity=QUANTITY, age=DAYS * DAY)
     ended = [i for i in ids if world.fate(i).ending is not Ending.STALLED]
     tracked = await store.track([_tracked(name, panel, i, now) for i in ended], now=now - DAY)
     courses = [list(_course(panel, order, now)) for order in tracked]

@@ -36,7 +36,7 @@ from watcher.simulator import Trait
 
 UNDER_WAY = 12  # orders of a panel at the start
 _UNDER_WAY = 1200.0  # simulated seconds over which they were placed
-MASS = 14  # orders that drop at once: more than the rule may refill
+MASS = 11  # orders that drop at once: more than the rule may refill
 _KEPT = 200  # orders of a panel that can drop
 _LOOK_EVERY = 0.2  # seconds
 _FULL = Decimal("58.00")  # the account after a top-up
@@ -51,9 +51,7 @@ class Driver:
     def __init__(self, environment: Environment) -> None:
         self._panels = environment.panels
         self._session = environment.session
-        self._rates = {
-            name: panel.world.services[RISING_SERVICE].rate for name, panel in self._panels.items()
-        }
+        self._rate = self._panels[DEARER].world.services[RISING_SERVICE].rate
         self._finished = {name: self._past_orders(name) for name in PANELS}
         self._placed: deque[tuple[str, int]] = deque()
         self._dropped: deque[tuple[str, int]] = deque(maxlen=_KEPT)
@@ -112,7 +110,7 @@ class Driver:
             return f"{panel}: the shop's order was not placed: {answer.get('error')}"
         placed = (await self._get(f"/v1/actions/{answer['order']}"))["action"]
         self._note(panel, int(placed["order"]), service)
-        return f"{panel}: a customer of the shop ordered {quantity:,} of {self._name(service)}"
+        return f"{panel}: a customer ordered {quantity:,} × {self._name(service)}"
 
     async def _bulk_order(self, step: Step) -> str:
         link = f"bulk/{step.number}"
@@ -232,9 +230,10 @@ class Driver:
     # --- panels ---
 
     async def _price(self, step: Step) -> str:
-        factor = Decimal(f"{price_factor(step.number):.2f}")
-        self._panels[DEARER].world.change_rate(RISING_SERVICE, self._rates[DEARER] * factor)
-        return f"{DEARER}: the price of {self._name(RISING_SERVICE)} changes"
+        world, factor = self._panels[DEARER].world, price_factor(step.number)
+        before, after = world.services[RISING_SERVICE].rate, self._rate * factor
+        world.change_rate(RISING_SERVICE, after)
+        return f"{DEARER}: 1,000 × {self._name(RISING_SERVICE)} cost {after}, no longer {before}"
 
     async def _unlist(self, step: Step) -> str:
         self._panels[DEARER].world.unlist(LEAVING_SERVICE)

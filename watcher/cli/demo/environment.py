@@ -105,7 +105,7 @@ def _services(panel: str) -> tuple[SimService, ...]:
     lively: dict[str, Any] = {
         "pending": (0.0, 15 * 60.0),
         "processing": (0.0, 120.0),
-        "per_minute": (20.0, 300.0),
+        "per_minute": (8.0, 100.0),
         "linger": (0.0, 60.0),
         "refill_takes": (5 * 60.0, 20 * 60.0),
         "cancel_takes": (5 * 60.0, 15 * 60.0),
@@ -121,8 +121,8 @@ def _services(panel: str) -> tuple[SimService, ...]:
 
 def _config(panels: dict[str, SimulatedPanel], host: str, port: int) -> Iterator[str]:
     yield f'[daemon]\nlisten = "{host}:{port}"\nstop_timeout = "1s"\n'
-    yield '[defaults]\nkey_env = "DEMO_KEY"\nrequests_per_minute = 300\ncheck_within = "10s"\n'
-    yield 'stalled_after = "45s"\nbalance_every = "5s"\nservices_every = "15s"\n'
+    yield '[defaults]\nkey_env = "DEMO_KEY"\nrequests_per_minute = 300\ncheck_within = "5s"\n'
+    yield 'stalled_after = "60s"\nbalance_every = "5s"\nservices_every = "15s"\n'
     yield 'low_balance = "25.00"\n'
     for name, panel in panels.items():
         yield f'[panels.{name}]\nprofile = "{name}"\nurl = "{panel.url}"\n'

@@ -3,6 +3,7 @@
 Every incident returns, so that the demo is alive for as long as it runs.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -107,6 +108,6 @@ def dropping_panel(step: Step) -> str:
     return steady[step.number % len(steady)]
 
 
-def price_factor(number: int) -> float:
+def price_factor(number: int) -> Decimal:
     """Return the price after so many changes, as a multiple of the first: three rises, a fall."""
-    return 1.0 + 0.08 * ((number + 1) % 4)
+    return Decimal("1.0") + Decimal("0.1") * ((number + 1) % 4)

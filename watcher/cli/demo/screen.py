@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from watcher.cli.output import clean, output
-from watcher.common.wording import counted
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
@@ -27,33 +26,32 @@ _LOOK_AT = (
 class Screen:
     """What is shown, and the lines of it."""
 
-    def __init__(self, url: str, command: str, log: str, began: float) -> None:
+    def __init__(self, url: str, command: str, log: str, began: datetime) -> None:
         self._url, self._command, self._log, self._began = url, command, log, began
         self._news: deque[tuple[datetime, str]] = deque(maxlen=_NEWS)
 
-    def tell(self, line: str) -> None:
-        """Note what has just happened."""
-        self._news.appendleft((datetime.now().astimezone(), line))
+    def tell(self, line: str, at: datetime) -> None:
+        """Note what has happened at that time."""
+        self._news.appendleft((at, line))
 
-    def lines(self, width: int, height: int, now: float) -> list["Text"]:
+    def lines(self, width: int, height: int) -> list["Text"]:
         """Return the screen's lines, as many as fit; the newest event comes first."""
         from rich.text import Text
 
         told = [
             Text.assemble((f"{at:%H:%M:%S}  ", "dim"), clean(line)) for at, line in self._news
         ] or [Text("the first order comes in a moment", style="dim")]
-        room = max(1, height - len(self._fixed(now)) - 2)
-        shown = [*self._fixed(now), *told[:room], Text(""), self._end()]
+        room = max(1, height - len(self._fixed()) - 2)
+        shown = [*self._fixed(), *told[:room], Text(""), self._end()]
         for line in shown:
             line.truncate(width, overflow="ellipsis")
         return shown[:height]
 
-    def _fixed(self, now: float) -> Sequence["Text"]:
+    def _fixed(self) -> Sequence["Text"]:
         from rich.text import Text
 
-        minutes = counted(int((now - self._began) / 60), "minute")
         return [
-            Text.assemble(("watcher demo", "bold"), (f"   running for {minutes}", "dim")),
+            Text.assemble(("watcher demo", "bold"), (f"   since {self._began:%H:%M}", "dim")),
             Text(""),
             Text.assemble("  Open in a browser  ", (f"{self._url}/", "bold underline")),
             Text(""),
@@ -76,13 +74,13 @@ async def show(screen: Screen, console: "Console | None" = None) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    console, clock = console or output(), asyncio.get_running_loop().time
+    console = console or output()
     drawn: object = None
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             size = console.size
             # The last line stays free: a full one would scroll the screen.
-            lines = screen.lines(size.width, size.height - 1, clock())
+            lines = screen.lines(size.width, size.height - 1)
             if (size, lines) != drawn:
                 live.update(Group(*lines), refresh=True)
                 drawn = size, lines

@@ -123,12 +123,29 @@ async def test_customers_order_and_orders_are_tracked(demo: Demo):
     assert await until(finished)
 
 
+async def test_orders_get_stuck_or_end_half_way(demo: Demo):
+    stuck = re.findall(r"order (\d+)", await demo.do(Incident.STALL))[0]
+    half = re.findall(r"order (\d+)", await demo.do(Incident.PARTIAL, 3))[0]
+
+    async def ended() -> bool:
+        return (await demo.get(f"/v1/orders/{DROPPING}/{half}"))["state"]["status"] == "partial"
+
+    async def waits() -> bool:
+        return (await demo.get(f"/v1/orders/{DROPPING}/{stuck}"))["state"]["remains"] == 120
+
+    assert await until(ended)
+    assert await until(waits)
+    explained = await demo.get(f"/v1/rules/explain?panel={DROPPING}&order={stuck}")
+    told = {row["rule"]: row["detail"] for row in explained["decisions"]}
+    assert "order.idle" in told["cancel what has stalled"]
+
+
 async def test_a_drop_is_refilled_and_too_many_are_held(demo: Demo):
     line = await demo.do(Incident.DROP)
-    (order,) = re.findall(r"order (\d+)", line)
+    panel, order = re.findall(r"(\w+): order (\d+)", line)[0]
 
     async def refilled() -> bool:
-        return bool((await demo.get(f"/v1/orders/{DROPPING}/{order}"))["state"]["refills"])
+        return bool((await demo.get(f"/v1/orders/{panel}/{order}"))["state"]["refills"])
 
     assert await until(refilled)
     assert f"{MASS} orders" in await demo.do(Incident.MASS_DROP)
@@ -140,7 +157,7 @@ async def test_a_drop_is_refilled_and_too_many_are_held(demo: Demo):
 
     assert await until(released)
     await demo.do(Incident.DROP, 1)  # measures the refilled ones again
-    whole = (await demo.get(f"/v1/orders/{DROPPING}/{order}"))["state"]
+    whole = (await demo.get(f"/v1/orders/{panel}/{order}"))["state"]
     assert whole["count"] == whole["start_count"] + whole["quantity"]
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from watcher.cli.demo.backfill import DAY, DAYS, balances
 from watcher.cli.demo.scenario import (
+    DROPPING,
+    FORGETFUL,
     PANELS,
     SHORT_OF_MONEY,
     SOLD,
@@ -76,7 +78,7 @@ def test_no_order_goes_to_a_panel_that_is_down():
 def test_the_panels_are_shipped_profiles():
     assert set(PANELS) == set(shipped()) - {"standard"}
     drops = [step for step in steps(0.0, 600.0) if step.incident is Incident.DROP]
-    assert {dropping_panel(step) for step in drops} < set(PANELS)
+    assert {dropping_panel(step) for step in drops} < set(PANELS) - {DROPPING, FORGETFUL}
 
 
 def test_the_first_change_of_a_price_is_a_rise():

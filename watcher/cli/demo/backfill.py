@@ -26,7 +26,7 @@ from watcher.model import (
 )
 from watcher.orders.lifecycle import count, observe
 from watcher.panels.protocol import decode_services, status_of
-from watcher.simulator import Ending, SimulatedPanel
+from watcher.simulator import SimulatedPanel
 from watcher.simulator.sim_orders import ends_at
 from watcher.store import Store
 
@@ -60,7 +60,7 @@ async def backfill(database: Path, panels: Mapping[str, SimulatedPanel]) -> None
 def balances(left: Decimal, panel: str, now: float) -> Iterator[tuple[float, Decimal]]:
     """Yield an account's balances until now, oldest first: it falls, and is topped up."""
     reads = int(DAYS * DAY / _READ_EVERY)
-    spent, topped_up = (4, 30) if panel == SHORT_OF_MONEY else (25, 600)
+    spent, topped_up = (4, 30) if panel == SHORT_OF_MONEY else (60, 1500)
     for number in range(reads, 0, -1):
         yield now - number * _READ_EVERY, left + number * spent % topped_up
     yield now, left
@@ -89,8 +89,7 @@ async def _orders(store: Store, name: str, panel: SimulatedPanel, now: float) ->
     """Track orders of the last days, each with its course; returns them as they are now."""
     world = panel.world
     ids = world.seed_orders(ORDERS, now, services=list(SOLD), quantity=QUANTITY, age=DAYS * DAY)
-    ended = [i for i in ids if world.fate(i).ending is not Ending.STALLED]
-    tracked = await store.track([_tracked(name, panel, i, now) for i in ended], now=now - DAY)
+    tracked = await store.track([_tracked(name, panel, i, now) for i in ids], now=now - DAY)
     courses = [list(_course(panel, order, now)) for order in tracked]
     changes = sorted((t for course in courses for t in course), key=lambda t: t.at)
     await store.record(changes, now=now)

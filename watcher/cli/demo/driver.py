@@ -23,21 +23,25 @@ from watcher.cli.demo.scenario import (
     RISING_SERVICE,
     SHORT_OF_MONEY,
     SOLD,
+    STALLING_SERVICE,
     UNSTEADY,
     Incident,
     Step,
     dropping_panel,
     panel_of_order,
+    panel_of_stall,
     price_factor,
     service_of_order,
     steps,
 )
-from watcher.simulator import Trait
+from watcher.simulator import Ending, Fate, Trait
 
 UNDER_WAY = 12  # orders of a panel at the start
 _UNDER_WAY = 1200.0  # simulated seconds over which they were placed
 MASS = 11  # orders that drop at once: more than the rule may refill
 _KEPT = 200  # orders of a panel that can drop
+_STUCK = Fate(ending=Ending.STALLED, pending=120.0, per_minute=20.0, share=0.4)
+_HALF = Fate(ending=Ending.PARTIAL, pending=240.0, per_minute=15.0, share=0.5)
 _LOOK_EVERY = 0.2  # seconds
 _FULL = Decimal("58.00")  # the account after a top-up
 _CALM_FULL = Decimal("3000.00")  # of the other panels
@@ -58,6 +62,8 @@ class Driver:
         self._deeds: Mapping[Incident, Callable[[Step], Awaitable[str]]] = {
             Incident.ORDER: self._order,
             Incident.TRACK: self._track,
+            Incident.STALL: self._stall,
+            Incident.PARTIAL: self._partial,
             Incident.DROP: self._drop,
             Incident.MASS_DROP: self._mass_drop,
             Incident.UNRESOLVED: self._unresolved,
@@ -120,13 +126,28 @@ class Driver:
     async def _track(self, step: Step) -> str:
         panel = PANELS[step.number % len(PANELS)]
         service = tuple(SOLD)[step.number % len(SOLD)]
-        world, now = self._panels[panel].world, self._panels[panel].now()
-        link = f"https://example.com/elsewhere/{step.number}"
-        sent = {"service": str(service), "link": link, "quantity": str(SOLD[service])}
-        number = world.add(sent, now)
-        await self._send("POST", "/v1/orders", {"orders": [self._tracked(panel, number)]})
+        number = await self._place(panel, service)
         self._note(panel, number, service)
         return f"{panel}: order {number} was placed elsewhere and is tracked from now on"
+
+    async def _stall(self, step: Step) -> str:
+        panel = panel_of_stall(step)
+        number = await self._place(panel, STALLING_SERVICE, _STUCK)
+        return f"{panel}: order {number} will get stuck: a rule cancels it 90 s after that"
+
+    async def _partial(self, step: Step) -> str:
+        panel = PANELS[step.number % len(PANELS)]
+        number = await self._place(panel, STALLING_SERVICE, _HALF)
+        return f"{panel}: order {number} will end half-way, as partial"
+
+    async def _place(self, panel: str, service: int, fate: Fate | None = None) -> int:
+        """Place an order at the panel itself, and track it; returns its id."""
+        world, now = self._panels[panel].world, self._panels[panel].now()
+        link, quantity = "https://example.com/elsewhere", SOLD[service]
+        sent = {"service": str(service), "link": link, "quantity": str(quantity)}
+        number = world.add(sent, now, fate=fate)
+        await self._send("POST", "/v1/orders", {"orders": [self._tracked(panel, number)]})
+        return number
 
     def _tracked(self, panel: str, number: int) -> dict[str, Any]:
         """Return an order as it is given to the watcher by those who placed it elsewhere."""

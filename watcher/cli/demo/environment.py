@@ -13,8 +13,6 @@ import msgspec
 from watcher.app import Daemon
 from watcher.cli.demo.backfill import backfill
 from watcher.cli.demo.scenario import (
-    DROPPING,
-    FORGETFUL,
     PANELS,
     REFILL_RULE,
     SHORT_OF_MONEY,
@@ -91,32 +89,29 @@ async def start(
 
 async def _start_panel(stack: AsyncExitStack, name: str, speed: float) -> SimulatedPanel:
     balance = "58.00000" if name == SHORT_OF_MONEY else "3000.00000"
-    world = World(_services(name), seed=PANELS.index(name), balance=balance)
+    world = World(_services(), seed=PANELS.index(name), balance=balance)
     panel = SimulatedPanel(shipped()[name], key=KEY, speed=speed, world=world, journal_limit=0)
     await stack.enter_async_context(panel)
     return panel
 
 
-def _services(panel: str) -> tuple[SimService, ...]:
+def _services() -> tuple[SimService, ...]:
     """Return the usual price list, with orders that last some simulated minutes.
 
-    Orders stall only where the rule can cancel them: else they would stay for ever.
+    None gets stuck by itself: not every panel could cancel it.
     """
     lively: dict[str, Any] = {
         "pending": (0.0, 15 * 60.0),
         "processing": (0.0, 120.0),
         "per_minute": (8.0, 100.0),
         "linger": (0.0, 60.0),
+        "stalled": 0.0,
         "refill_takes": (5 * 60.0, 20 * 60.0),
         "cancel_takes": (5 * 60.0, 15 * 60.0),
         "cancel_ignored": 0.0,
     }
-    can_stall = panel in (DROPPING, FORGETFUL)
     change = msgspec.structs.replace
-    return tuple(
-        change(s, habits=change(s.habits, **lively, stalled=0.15 * (can_stall and s.cancel)))
-        for s in PRICE_LIST
-    )
+    return tuple(change(s, habits=change(s.habits, **lively)) for s in PRICE_LIST)
 
 
 def _config(panels: dict[str, SimulatedPanel], host: str, port: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ REFILLABLE = (1, 3)
 BULK_SERVICE, BULK_QUANTITY = 8, 30_000  # 36.00: it takes the account below its limit
 RISING_SERVICE = 1
 LEAVING_SERVICE = 12
+STALLING_SERVICE = 2
 REFILL_RULE = "refill what has dropped"
 
 
@@ -28,6 +29,8 @@ class Incident(StrEnum):
 
     ORDER = "order"  # a customer orders through the shop
     TRACK = "track"  # an order that was placed elsewhere is tracked
+    STALL = "stall"  # such an order stops half-way: the rule cancels it
+    PARTIAL = "partial"  # such an order ends half-way
     DROP = "drop"  # a finished order has lost a part of its count
     MASS_DROP = "mass_drop"  # many at once, more than the rule may refill: its brake holds it
     UNRESOLVED = "unresolved"  # the panel's answer to a refill is lost
@@ -59,7 +62,9 @@ class Step(NamedTuple):
 SCENARIO = (
     Recurrence(Incident.ORDER, 2, 3),
     Recurrence(Incident.TRACK, 9, 20),
+    Recurrence(Incident.STALL, 10, 90),
     Recurrence(Incident.DROP, 12, 15),
+    Recurrence(Incident.PARTIAL, 16, 50),
     Recurrence(Incident.UNRESOLVED, 20, 600),
     Recurrence(Incident.PRICE, 30, 180),
     Recurrence(Incident.BULK_ORDER, 40, 240),
@@ -102,10 +107,14 @@ def service_of_order(step: Step) -> int:
     return tuple(SOLD)[step.number // len(PANELS) % len(SOLD)]
 
 
+def panel_of_stall(step: Step) -> str:
+    """Return whose order gets stuck: only these panels can cancel it."""
+    return (DROPPING, FORGETFUL)[step.number % 2]
+
+
 def dropping_panel(step: Step) -> str:
-    """Return whose order has dropped; the panel that loses answers is left out."""
-    steady = (DROPPING, SHORT_OF_MONEY, DEARER)
-    return steady[step.number % len(steady)]
+    """Return whose order has dropped: panels where the rule's brake never holds it."""
+    return (SHORT_OF_MONEY, DEARER)[step.number % 2]
 
 
 def price_factor(number: int) -> Decimal:

@@ -315,7 +315,7 @@ def test_on_a_terminal_one_screen_stays(window: Window, tmp_path: Path):
     told = window.read(60.0, "customer ordered")
     assert "\x1b[?1049h" in told, "the other screen"
     assert f"http://127.0.0.1:{window.port}/" in told
-    seconds = 6.0
+    seconds = 4.0
     later = window.read(seconds)
     assert 0 < len(later) < seconds * FLOOD
     assert '"event"' not in told + later

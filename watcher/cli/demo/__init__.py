@@ -45,7 +45,9 @@ def run(
 async def _until_stopped(serving: Coroutine[Any, Any, None]) -> None:
     """Cancel it at the first signal; the second one ends the process at once."""
     task, loop = asyncio.ensure_future(serving), asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
 
     def stop() -> None:
         task.cancel()

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from watcher.cli.demo.environment import OFFSET, SHOP_KEY, Environment
+from watcher.cli.demo.finished_orders import FinishedOrders
 from watcher.cli.demo.scenario import (
     BULK_QUANTITY,
     BULK_SERVICE,
@@ -19,7 +20,6 @@ from watcher.cli.demo.scenario import (
     FORGETFUL,
     LEAVING_SERVICE,
     PANELS,
-    REFILLABLE,
     RISING_SERVICE,
     SHORT_OF_MONEY,
     SOLD,
@@ -34,12 +34,13 @@ from watcher.cli.demo.scenario import (
     service_of_order,
     steps,
 )
+from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator import Ending, Fate, Trait
 
 UNDER_WAY = 12  # orders of a panel at the start
 _UNDER_WAY = 1200.0  # simulated seconds over which they were placed
 MASS = 11  # orders that drop at once: more than the rule may refill
-_KEPT = 200  # orders of a panel that can drop
+_MOST_DROPPED = 200  # that are measured again
 _STUCK = Fate(ending=Ending.STALLED, pending=120.0, per_minute=20.0, share=0.4)
 _HALF = Fate(ending=Ending.PARTIAL, pending=240.0, per_minute=15.0, share=0.5)
 _LOOK_EVERY = 0.2  # seconds
@@ -56,9 +57,8 @@ class Driver:
         self._panels = environment.panels
         self._session = environment.session
         self._rate = self._panels[DEARER].world.services[RISING_SERVICE].rate
-        self._finished = {name: self._past_orders(name) for name in PANELS}
-        self._placed: deque[tuple[str, int]] = deque()
-        self._dropped: deque[tuple[str, int]] = deque(maxlen=_KEPT)
+        self._finished = FinishedOrders(environment.panels)
+        self._dropped: deque[tuple[str, int]] = deque(maxlen=_MOST_DROPPED)
         self._deeds: Mapping[Incident, Callable[[Step], Awaitable[str]]] = {
             Incident.ORDER: self._order,
             Incident.TRACK: self._track,
@@ -93,8 +93,8 @@ class Driver:
         return await self._deeds[step.incident](step)
 
     async def _perform(self, step: Step, tell: Tell) -> None:
-        # A panel that is down or a daemon that is busy ends no demo: the next step comes.
-        with suppress(aiohttp.ClientError, TimeoutError):
+        # A panel that refuses or a daemon that is busy ends no demo: the next step comes.
+        with suppress(aiohttp.ClientError, TimeoutError, RefusedAnswer):
             if line := await self.perform(step):
                 tell(line)
 
@@ -115,7 +115,7 @@ class Driver:
         if "order" not in answer:
             return f"{panel}: the shop's order was not placed: {answer.get('error')}"
         placed = (await self._get(f"/v1/actions/{answer['order']}"))["action"]
-        self._note(panel, int(placed["order"]), service)
+        self._finished.placed(panel, int(placed["order"]), service)
         return f"{panel}: a customer ordered {quantity:,} × {self._name(service)}"
 
     async def _bulk_order(self, step: Step) -> str:
@@ -127,7 +127,7 @@ class Driver:
         panel = PANELS[step.number % len(PANELS)]
         service = tuple(SOLD)[step.number % len(SOLD)]
         number = await self._place(panel, service)
-        self._note(panel, number, service)
+        self._finished.placed(panel, number, service)
         return f"{panel}: order {number} was placed elsewhere and is tracked from now on"
 
     async def _stall(self, step: Step) -> str:
@@ -196,7 +196,7 @@ class Driver:
         """Ask for a refill whose answer is lost; none while another one is unsettled."""
         if (await self._get("/v1/actions?state=unresolved"))["actions"]:
             return ""
-        order = self._take(FORGETFUL)
+        order = self._finished.take(FORGETFUL)
         if order is None:
             return ""
         self._panels[FORGETFUL].switches.on(Trait.CLOSE_AFTER, action="refill", times=1)
@@ -205,7 +205,7 @@ class Driver:
 
     async def _lose(self, panel: str, count: int) -> list[int]:
         """Measure less than was delivered at so many finished orders; returns these."""
-        taken = [order for _ in range(count) if (order := self._take(panel)) is not None]
+        taken = [order for _ in range(count) if (order := self._finished.take(panel)) is not None]
         for order in taken:
             await self._measure(panel, order, 2 / 3)
             self._dropped.append((panel, order))
@@ -226,27 +226,6 @@ class Driver:
         placed, row = found.world.order(order, found.now()), found.world.fate(order)
         count = row.start_count + int(placed.quantity * share)
         await self._send("PUT", f"/v1/orders/{panel}/{order}/count", {"count": count})
-
-    def _past_orders(self, panel: str) -> deque[int]:
-        """Return the finished orders that the panel had at the start."""
-        world, now = self._panels[panel].world, self._panels[panel].now()
-        return deque(world.completed(REFILLABLE, now), maxlen=_KEPT)
-
-    def _note(self, panel: str, order: int, service: int) -> None:
-        if service in REFILLABLE:
-            self._placed.append((panel, order))
-
-    def _take(self, panel: str) -> int | None:
-        """Return a finished order that has not dropped yet, a new one if there is any."""
-        for _ in range(len(self._placed)):
-            name, order = self._placed.popleft()
-            found = self._panels[name]
-            status = found.world.status(order, found.now()).status
-            if status == "Completed":
-                self._finished[name].append(order)
-            elif status not in ("Partial", "Canceled"):
-                self._placed.append((name, order))
-        return self._finished[panel].pop() if self._finished[panel] else None
 
     # --- panels ---
 

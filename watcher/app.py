@@ -29,6 +29,7 @@ from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
 from watcher.notify.worker import NotifyWorker
 from watcher.orders.watchlist import Watchlist
+from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shop_api import ACTIONS
@@ -54,12 +55,13 @@ class Daemon:
         supervisor: Systemd | None = None,
         stop: Stop | None = None,
         address_setting: str = "`listen` in [daemon]",
+        brake_window: float = BRAKE_WINDOW,
     ) -> None:
         self.config = ActiveConfig(config, clock())
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
-        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()))
+        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
         self.watchlist.keeps_links = self.rule_engine.wants_links()
         self.metrics = Metrics()
         self.port = 0

@@ -6,15 +6,19 @@ BRAKE_WINDOW = 3600.0  # seconds: `per_hour` counts in it, and a held rule is he
 
 
 class Brake:
-    """Counts a rule's firings at a panel and holds it when there are too many."""
+    """Counts a rule's firings at a panel and holds it when there are too many.
 
-    def __init__(self) -> None:
+    `window` is shorter than an hour in the demo only.
+    """
+
+    def __init__(self, window: float = BRAKE_WINDOW) -> None:
+        self._window = window
         self._times: deque[float] = deque()
         self.held_until: float | None = None
 
     def is_full(self, per_hour: int, now: float) -> bool:
         """Whether the rule has fired `per_hour` times in the hour before `now`."""
-        while self._times and self._times[0] <= now - BRAKE_WINDOW:
+        while self._times and self._times[0] <= now - self._window:
             self._times.popleft()
         return len(self._times) >= per_hour
 
@@ -31,4 +35,4 @@ class Brake:
     def hold(self, now: float) -> None:
         """Hold the rule for an hour, in which its firings so far are forgotten."""
         self._times.clear()
-        self.held_until = now + BRAKE_WINDOW
+        self.held_until = now + self._window

@@ -22,6 +22,7 @@ from watcher.model import (
     Service,
 )
 from watcher.orders.fields import FieldKind, names_of
+from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.outcome import RuleOutcome
@@ -41,10 +42,15 @@ _SAYS_NOTHING = frozenset(
 class RuleEngine:
     """Every rule, and what its decisions depend on."""
 
-    def __init__(self, rules: Sequence[Rule] = (), hindsight: Hindsight | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        hindsight: Hindsight | None = None,
+        brake_window: float = BRAKE_WINDOW,
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.hindsight = hindsight or Hindsight()
-        self.memory = FiringMemory(self.hindsight)
+        self.memory = FiringMemory(self.hindsight, brake_window)
         self.services: dict[str, dict[str, Service]] = {}
         self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
         self.balances: dict[str, Balance] = {}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from watcher.model import Firing, Order
-from watcher.rules.brake import Brake
+from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.rule import Rule
 from watcher.rules.variables import FiringHistory
@@ -15,10 +15,10 @@ Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, ord
 class FiringMemory:
     """Firings by rule and order. Those of dry runs are counted apart: a real rule begins anew."""
 
-    def __init__(self, hindsight: Hindsight) -> None:
+    def __init__(self, hindsight: Hindsight, brake_window: float = BRAKE_WINDOW) -> None:
         self._hindsight = hindsight
         self._past: dict[Fired, FiringHistory] = {}
-        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
+        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(lambda: Brake(brake_window))
 
     def remember(self, firings: Iterable[Firing], now: float) -> None:
         """Count firings of the last hour, from the database, for the brakes."""

@@ -46,7 +46,8 @@ def money(amount: Decimal | None) -> str | None:
 @cache
 def _names(shape: type[View]) -> list[tuple[str, bool]]:
     """Return the names of the shape's fields, and whether each is a time."""
-    return [(name, name.endswith("_at") or name == "at") for name in shape.__struct_fields__]
+    times = ("at", "since")
+    return [(n, n.endswith("_at") or n in times) for n in shape.__struct_fields__]
 
 
 def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:

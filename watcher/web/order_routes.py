@@ -154,7 +154,7 @@ def _seconds(name: str, at: datetime | None) -> float | None:
 
 
 def _live(context: WebContext, order: Order) -> Order:
-    """The book's state of an order, which is never behind the database's."""
+    """Return the watchlist's state of an order, which is never older than the database's."""
     return context.watchlist.order(order.panel, order.id) or order
 
 
@@ -181,7 +181,7 @@ ROUTES = (
             PANEL,
             Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
             Param("stalled", FLAG, "Only open orders without progress for too long."),
-            Param("problem", FLAG, "Only orders that their panel does not tell of."),
+            Param("problem", FLAG, "Only orders whose status their panel does not report."),
             SINCE,
             LIMIT,
             CURSOR,
@@ -192,21 +192,21 @@ ROUTES = (
         method="GET",
         path="/v1/orders/{panel}/{order}",
         handler=show,
-        summary="One order: state, history, refills, actions.",
+        summary="Return one order: state, history, refills, actions.",
         gives={200: OrderDetail, **_FAULTS},
     ),
     Route(
         method="DELETE",
         path="/v1/orders/{panel}/{order}",
         handler=untrack,
-        summary="Forget the order, as it was last; what was sent for it stays among the actions.",
+        summary="Forget the order; return its last state. Its sent actions stay on record.",
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="PUT",
         path="/v1/orders/{panel}/{order}/count",
         handler=set_count,
-        summary="Tell the link's current count; `order.drop` in rules comes from it.",
+        summary="Set the link's current count; `order.drop` in rules comes from it.",
         takes=CountRequest,
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
     ),
@@ -214,7 +214,7 @@ ROUTES = (
         method="PUT",
         path="/v1/orders/{panel}/{order}/service",
         handler=set_service,
-        summary="Tell the order's service, where it is not known; `service` in rules needs it.",
+        summary="Set the order's service if it is not known; `service` in rules needs it.",
         takes=ServiceRequest,
         gives={200: OrderView, 400: FaultAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),

@@ -1,4 +1,4 @@
-"""What a condition can know of an order, its service and its panel."""
+"""The variables of conditions: an order, its service and its panel."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from watcher.model import Kind, Order, Origin, Phase, Service, Status
 
 
 class PanelVariables(msgspec.Struct, frozen=True):
-    """What a condition may know of a panel."""
+    """The variables of a panel."""
 
     name: str
     balance: float | None = None
@@ -19,7 +19,7 @@ class PanelVariables(msgspec.Struct, frozen=True):
 
 
 class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
-    """All beyond the order itself that a decision depends on."""
+    """What a decision depends on beyond the order itself."""
 
     panel: PanelVariables
     service: Service | None = None
@@ -30,7 +30,7 @@ class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FiringHistory(msgspec.Struct, frozen=True):
-    """How often a rule has fired for an order, and when last: really, or as a dry run."""
+    """How often a rule has fired for an order, and when last; dry runs have their own."""
 
     count: int = 0
     last: float = 0.0
@@ -41,12 +41,12 @@ def moment(at: float | None) -> datetime | None:
 
 
 def since(at: float | None, now: float) -> timedelta | None:
-    """Never negative: nothing has happened later than now, whatever a clock said then."""
+    """Return the time since then, never negative: the clock may have been ahead."""
     return None if at is None else timedelta(seconds=max(0.0, now - at))
 
 
 def plain(value: Any) -> Any:
-    """Money becomes a float, here alone: CEL has no decimals."""
+    """Convert money to a float, since CEL has no decimals; other values stay."""
     return float(value) if hasattr(value, "as_tuple") else value
 
 
@@ -92,10 +92,10 @@ _BEFORE_ALL = 50 * 365 * 86400.0  # seconds
 
 
 def submissions(order: Order, durations: Sequence[float], now: float) -> list[Order]:
-    """The order as it would be, had it been submitted earlier than is known.
+    """Return copies of the order with each earlier submission that could change a result.
 
-    Of an order that was tracked late, without a time of submission, the age is at least what is
-    counted. One example for each age at which a condition with these durations may turn.
+    An order that was tracked without its time of submission is at least as old as its tracking.
+    There is one copy for each age at which a condition with these durations may change.
     """
     if order.origin is not Origin.UNDATED:
         return []
@@ -105,7 +105,7 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
 
 
 def why_unknown(names: Sequence[str], order: Order, rule_context: RuleContext) -> str:
-    """What is missing for a condition, and what to do about it where that is possible."""
+    """Return what is missing for a condition, and what the user can do about it."""
     return "; ".join(dict.fromkeys(_why_unknown(name, order, rule_context) for name in names))
 
 
@@ -125,7 +125,7 @@ def _why_unknown(name: str, order: Order, rule_context: RuleContext) -> str:
             f"{name} is not known well enough: the order was tracked without the time of its"
             " submission, and it may be older; track it from a list with a date column"
         )
-    return f"the panel has not told {name}"
+    return f"the panel has not reported {name}"
 
 
 def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
@@ -136,14 +136,14 @@ def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
         )
     if rule_context.service is None:
         return f"service {order.service} is not in the price list of {order.panel}"
-    return f"the price list of {order.panel} does not tell {name} of service {order.service}"
+    return f"the price list of {order.panel} has no {name} for service {order.service}"
 
 
 _MONEY = Decimal("1.5")
 
 
 def samples() -> list[tuple[Order, RuleContext, float]]:
-    """An order of every status with every value known, young and old."""
+    """Return an order of every status with every value known, young and old."""
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )

@@ -17,22 +17,22 @@ class Brake:
         self.held_until: float | None = None
 
     def is_full(self, per_hour: int, now: float) -> bool:
-        """Whether the rule has fired `per_hour` times in the hour before `now`."""
+        """Return whether the rule has fired `per_hour` times in the hour before `now`."""
         while self._times and self._times[0] <= now - self._window:
             self._times.popleft()
         return len(self._times) >= per_hour
 
     def count(self, now: float) -> None:
-        """The rule has fired."""
+        """Count a firing of the rule."""
         self._times.append(now)
 
     def shift(self, seconds: float) -> None:
-        """The clock was set by so many seconds: as much time is left as before."""
+        """Shift all times by these seconds, by which the clock was set."""
         self._times = deque(at + seconds for at in self._times)
         if self.held_until is not None:
             self.held_until += seconds
 
     def hold(self, now: float) -> None:
-        """Hold the rule for an hour, in which its firings so far are forgotten."""
+        """Hold the rule for an hour; forget its firings so far."""
         self._times.clear()
         self.held_until = now + self._window

@@ -1,4 +1,4 @@
-"""The values that everything speaks of: orders, observations, services, actions, decisions.
+"""Values that every package uses: orders, observations, services, actions, decisions.
 
 Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text.
 A million orders live in memory: they are msgspec structs that the collector need not visit.

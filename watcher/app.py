@@ -1,4 +1,4 @@
-"""Builds the daemon, starts it, reloads its configuration and drains it."""
+"""Builds the daemon: also starts, reloads and drains it."""
 
 import asyncio
 import os

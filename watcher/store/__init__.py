@@ -1,4 +1,4 @@
-"""What is on record: schema, migrations and queries. The only SQL."""
+"""The database: schema, migrations and queries. The only SQL."""
 
 from watcher.store.action_rows import Settled
 from watcher.store.archive import Retired, archive_name

@@ -156,6 +156,12 @@ async def test_a_drop_is_refilled_and_too_many_are_held(demo: Demo):
         return not await demo.held()
 
     assert await until(released)
+
+    async def done() -> bool:
+        tasks = (await demo.get(f"/v1/orders/{panel}/{order}"))["refills"]
+        return bool(tasks[0]["status"] == "completed")
+
+    assert await until(done)
     await demo.do(Incident.DROP, 1)  # measures the refilled ones again
     whole = (await demo.get(f"/v1/orders/{panel}/{order}"))["state"]
     assert whole["count"] == whole["start_count"] + whole["quantity"]

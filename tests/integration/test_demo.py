@@ -90,6 +90,26 @@ async def until(true: Callable[[], Awaitable[Any]]) -> Any:
     return found
 
 
+async def test_all_of_it_is_told_within_three_minutes(demo: Demo):
+    lines: list[str] = []
+    words = (
+        "ordered", "tracked", "stuck", "half-way", "lost a third", "dropped at once", "you decide",
+        "no longer", "leaves the price list", "listed again", "goes down", "works again",
+        "big order", "topped up",
+    )  # fmt: skip
+
+    async def told() -> bool:
+        return all(any(word in line for line in lines) for word in words)
+
+    playing = asyncio.create_task(demo.driver.play(lines.append, 20.0))
+    try:
+        assert await until(told)
+        assert not playing.done()
+    finally:
+        playing.cancel()
+        await asyncio.wait([playing])
+
+
 async def test_there_is_a_week_of_history(demo: Demo):
     orders = await demo.orders()
     assert len(orders) > 400

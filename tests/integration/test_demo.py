@@ -90,6 +90,26 @@ async def until(true: Callable[[], Awaitable[Any]]) -> Any:
     return found
 
 
+async def test_all_of_it_is_told_within_three_minutes(demo: Demo):
+    lines: list[str] = []
+    words = (
+        "ordered", "tracked", "stuck", "half-way", "lost a third", "dropped at once", "you decide",
+        "no longer", "leaves the price list", "listed again", "goes down", "works again",
+        "big order", "topped up",
+    )  # fmt: skip
+
+    async def told() -> bool:
+        return all(any(word in line for line in lines) for word in words)
+
+    playing = asyncio.create_task(demo.driver.play(lines.append, 20.0))
+    try:
+        assert await until(told)
+        assert not playing.done()
+    finally:
+        playing.cancel()
+        await asyncio.wait([playing])
+
+
 async def test_there_is_a_week_of_history(demo: Demo):
     orders = await demo.orders()
     assert len(orders) > 400
@@ -156,6 +176,12 @@ async def test_a_drop_is_refilled_and_too_many_are_held(demo: Demo):
         return not await demo.held()
 
     assert await until(released)
+
+    async def done() -> bool:
+        tasks = (await demo.get(f"/v1/orders/{panel}/{order}"))["refills"]
+        return bool(tasks[0]["status"] == "completed")
+
+    assert await until(done)
     await demo.do(Incident.DROP, 1)  # measures the refilled ones again
     whole = (await demo.get(f"/v1/orders/{panel}/{order}"))["state"]
     assert whole["count"] == whole["start_count"] + whole["quantity"]

@@ -40,7 +40,7 @@ from watcher.simulator import Ending, Fate, Trait
 UNDER_WAY = 12  # orders of a panel at the start
 _UNDER_WAY = 1200.0  # simulated seconds over which they were placed
 MASS = 11  # orders that drop at once: more than the rule may refill
-_MOST_DROPPED = 200  # that are measured again
+_MOST_DROPPED = 60  # that are measured again
 _STUCK = Fate(ending=Ending.STALLED, pending=120.0, per_minute=20.0, share=0.4)
 _HALF = Fate(ending=Ending.PARTIAL, pending=240.0, per_minute=15.0, share=0.5)
 _LOOK_EVERY = 0.2  # seconds
@@ -212,11 +212,11 @@ class Driver:
         return taken
 
     async def _measure_again(self) -> None:
-        """Measure the whole count at orders whose refill the panel has accepted."""
+        """Measure the whole count at orders whose refill has ended well."""
         for _ in range(len(self._dropped)):
             panel, order = self._dropped.popleft()
-            state = (await self._get(f"/v1/orders/{panel}/{order}"))["state"]
-            if state["refills"]:
+            tasks = (await self._get(f"/v1/orders/{panel}/{order}"))["refills"]
+            if any(task["status"] == "completed" for task in tasks):
                 await self._measure(panel, order, 1.0)
             else:
                 self._dropped.append((panel, order))

@@ -106,6 +106,7 @@ def _services() -> tuple[SimService, ...]:
         "per_minute": (8.0, 100.0),
         "linger": (0.0, 60.0),
         "stalled": 0.0,
+        "refill_rejected": 0.0,
         "refill_takes": (5 * 60.0, 20 * 60.0),
         "cancel_takes": (5 * 60.0, 15 * 60.0),
         "cancel_ignored": 0.0,

@@ -1,4 +1,4 @@
-"""The values of alerts and events: what [[notify]] and [[events]] can tell of. Pure."""
+"""Values of alerts and events: what [[notify]] and [[events]] can tell of. Pure."""
 
 from enum import StrEnum
 

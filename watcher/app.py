@@ -1,4 +1,4 @@
-"""Builds the daemon, starts it, reloads its configuration and drains it."""
+"""Builds the daemon: also starts, reloads and drains it."""
 
 import asyncio
 import os
@@ -29,6 +29,7 @@ from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
 from watcher.notify.worker import NotifyWorker
 from watcher.orders.watchlist import Watchlist
+from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shop_api import ACTIONS
@@ -37,7 +38,6 @@ from watcher.web.context import WebContext
 from watcher.web.server import listen
 
 log = structlog.get_logger()
-
 CLOSE_WITHIN = 5.0  # seconds beyond `stop_timeout`
 
 
@@ -54,12 +54,13 @@ class Daemon:
         supervisor: Systemd | None = None,
         stop: Stop | None = None,
         address_setting: str = "`listen` in [daemon]",
+        brake_window: float = BRAKE_WINDOW,
     ) -> None:
         self.config = ActiveConfig(config, clock())
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
-        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()))
+        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
         self.watchlist.keeps_links = self.rule_engine.wants_links()
         self.metrics = Metrics()
         self.port = 0
@@ -77,9 +78,8 @@ class Daemon:
         config = self.config.current
         logs.redaction.know(config.secrets())
         now = self._clock()
-        self.store = await Store.open(
-            config.database, now=now, observe=self.metrics.count_operation
-        )
+        observe = self.metrics.count_operation
+        self.store = await Store.open(config.database, now=now, observe=observe)
         self._opened.push_async_callback(self.store.close)
         clear_scratch(self.store.path)
         try:
@@ -153,9 +153,8 @@ class Daemon:
         self._schedule.wake("backup")
         self._schedule.wake("retention")
 
-    # --- building: each object gets what is below it, which is built before ---
-
     def _build(self) -> None:
+        """Each object gets what was built before it."""
         store, clock, schedule = self.store, self._clock, self._schedule
         shared = Shared(
             store=store,
@@ -172,29 +171,20 @@ class Daemon:
         self._backups = Backups(store=store, config=self.config, clock=clock)
         self._retention = Retention(store=store, config=self.config)
         self._health = DaemonHealth(
-            store=store,
-            metrics=self.metrics,
-            schedule=schedule,
-            watchlist=self.watchlist,
-            config=self.config,
+            shared=shared,
             panel_workers=self.panel_workers,
             supervisor=self._supervisor,
-            clock=clock,
             loaded=core.registry.loaded,
         )
         notify_workers: dict[str, NotifyWorker] = {}
         feeds: dict[str, EventFeed] = {}
         self.daemon_status = DaemonStatus(
-            store=store,
-            watchlist=self.watchlist,
-            rule_engine=self.rule_engine,
+            shared=shared,
             panel_workers=self.panel_workers,
-            config=self.config,
             backups=self._backups,
             health=self._health,
             notify_workers=notify_workers,
             feeds=feeds,
-            clock=clock,
             revision=os.environ.get("WATCHER_REVISION", ""),
         )
         self.receivers = Receivers(
@@ -209,8 +199,8 @@ class Daemon:
         )
         self.metrics.watch(self.daemon_status.state)
         schedule.on_jump = self._on_jump
-        closing = core.registry.close, core.checkpoints.save_last, core.outcomes.settle_last
-        for close in (*closing, self.receivers.close):
+        last = core.checkpoints.save_last, core.outcomes.settle_last, self.receivers.close
+        for close in (core.registry.close, *last):
             self._opened.push_async_callback(close)
 
     async def _begin(self, now: float) -> None:
@@ -248,8 +238,8 @@ class Daemon:
             self._runner = None
 
     def _know_shops(self) -> None:
-        names = [shop.name for shop in self.config.current.shops]
-        self.metrics.prepare_shops(names, (*ACTIONS, "other"))
+        shops = self.config.current.shops
+        self.metrics.prepare_shops([shop.name for shop in shops], (*ACTIONS, "other"))
 
     def _on_jump(self, seconds: float) -> None:
         """Somebody has set the clock."""

@@ -1,4 +1,4 @@
-"""The tree of errors, each named by what the caller does about it."""
+"""The tree of errors: each is named by what the caller does about it."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Set up logging: events with fields, as JSON for machines and as text for a terminal.
+"""Structured logs: events with fields, as JSON for machines and as text for a terminal.
 
 Panels' texts end up here. They can't forge a line, move a terminal's cursor or reverse text. Known
 secrets are removed wherever they stand.

@@ -1,4 +1,4 @@
-"""Values of the whole program: orders, observations, services, actions.
+"""Values that every package uses: orders, observations, services, actions.
 
 Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text.
 A million orders live in memory: they are msgspec structs that the collector need not visit.

@@ -5,7 +5,9 @@ An arrow that follows from two others (a imports b, b imports c) is left out.
 """
 
 import ast
+import re
 import tomllib
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,8 +15,12 @@ ROOT = Path(__file__).parents[2]
 PATH = ROOT / "docs/pictures/packages.svg"
 Edges = dict[str, set[str]]
 
-_WIDTH, _ROW, _TOP = 980, 84, 20
-_BOX = (186, 48)
+_WIDTH, _ROW, _TOP = 1080, 84, 20
+_BOX = (196, 48)
+_BESIDE = 10  # pixels between a box and the arrows that pass it
+LONGEST = 31  # letters of a caption that fit a box
+
+_Point = tuple[float, float]
 
 
 def layers() -> list[list[str]]:
@@ -62,11 +68,11 @@ def _reached(room: str, edges: Edges) -> set[str]:
 
 
 def about(room: str) -> str:
-    """The first words of its docstring."""
+    """Return the first words of its docstring."""
     path = ROOT / "watcher" / room
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text())) or ""
-    return text.splitlines()[0].split(":")[0].rstrip(".")
+    return re.split(r"[:.]", text)[0]
 
 
 def draw() -> str:
@@ -78,7 +84,7 @@ def draw() -> str:
         for at, room in enumerate(row)
     }
     arrows = [
-        _arrow(places[room], places[target])
+        _arrow(places[room], places[target], [*places.values()])
         for room, targets in sorted(needed(imports()).items())
         for target in sorted(targets)
         if room in places and target in places
@@ -91,6 +97,8 @@ def draw() -> str:
             'font-family="sans-serif" font-size="14" text-anchor="middle">',
             "<title>The packages of watcher; imports point down</title>",
             f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
+            '<marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
+            'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#8a94a6"/></marker>',
             *arrows,
             *boxes,
             "</svg>\n",
@@ -98,14 +106,28 @@ def draw() -> str:
     )
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+def _arrow(start: _Point, end: _Point, boxes: Sequence[_Point]) -> str:
+    """Draw an arrow that passes the rows between its ends beside their boxes."""
+    x, y = start[0], start[1] + _BOX[1]
+    path = f"M{x:.0f} {y:.0f}"
+    for next_x, next_y in (*_gaps(start, end, boxes), end):
+        middle = (y + next_y) / 2
+        path += f"C{x:.0f} {middle:.0f} {next_x:.0f} {middle:.0f} {next_x:.0f} {next_y:.0f}"
+        x, y = next_x, next_y + _BOX[1]
+        path += f"V{y:.0f}" if next_y < end[1] else ""
+    return f'<path d="{path}" fill="none" stroke="#8a94a6" marker-end="url(#head)"/>'
+
+
+def _gaps(start: _Point, end: _Point, boxes: Sequence[_Point]) -> Iterator[_Point]:
+    """Yield where to pass each row between: straight, or beside the box that it hits."""
     (x1, y1), (x2, y2) = start, end
-    y1 += _BOX[1]
-    bend = (y2 - y1) / 2
-    return (
-        f'<path d="M{x1:.0f} {y1:.0f}C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} '
-        f'{x2:.0f} {y2:.0f}" fill="none" stroke="#8a94a6"/>'
-    )
+    aside = _BOX[0] / 2 + _BESIDE
+    for y in sorted({y for _, y in boxes if y1 < y < y2}):
+        straight = x1 + (x2 - x1) * (y - y1) / (y2 - y1)
+        nearest = min((x for x, level in boxes if level == y), key=lambda x: abs(x - straight))
+        is_right = straight > nearest or (straight == nearest and x1 > x2)
+        beside = nearest + (aside if is_right else -aside)
+        yield (beside if abs(straight - nearest) < aside else straight), y
 
 
 def _box(room: str, x: float, y: float) -> str:

@@ -81,7 +81,7 @@ def demo(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def order(daemon: str, seconds: float) -> None:
-    """Place orders for as long: the demo by itself places none after its start."""
+    """Place orders for as long, faster than the demo does by itself."""
     with urllib.request.urlopen(f"{daemon}/v1/panels") as answer:
         names = [panel["panel"] for panel in json.load(answer)["panels"]]
     until = time.monotonic() + seconds

@@ -117,13 +117,13 @@ def test_rules_explained(daemon: CannedDaemon) -> None:
         action="refill",
         fires=False,
         reason="value_unknown",
-        detail="the panel has not told order.drop",
+        detail="the panel has not reported order.drop",
         again_at=None,
     )
     daemon.put("GET /v1/rules/explain", Explanation([decision]))
     result = daemon.watcher("rules", "--explain", "genie", "23501")
     assert daemon.requests[0].query == {"panel": "genie", "order": "23501"}
-    assert "no     value_unknown  the panel has not told order.drop" in result.stdout
+    assert "no     value_unknown  the panel has not reported order.drop" in result.stdout
     raw = json.loads(daemon.watcher("rules", "--explain", "genie", "1", "--json").stdout)
     assert raw["decisions"][0]["fires"] is False
     assert daemon.watcher("rules", "--explain", "genie").exit_code == 2

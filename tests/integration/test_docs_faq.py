@@ -195,7 +195,7 @@ SITUATIONS: dict[str, Callable[[Path], str]] = {
     "…: rule …: panel": lambda path: told(rule("cancel", "true"), path),
     "…: rule …: there is no order": lambda path: told(rule("notify", "order.x > 1"), path),
     "there is no panel": lambda path: canned("track", "mypanl", "1"),
-    "the panel has not told": a_value_that_is_not_told,
+    "the panel has not reported": a_value_that_is_not_told,
     "this order's service": lambda path: explained("service.refill"),
     "the finish of this order": a_finish_that_is_not_known,
     "…: rule …: takes too long": a_slow_condition,

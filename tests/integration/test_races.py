@@ -241,4 +241,5 @@ async def test_a_refill_by_hand_that_ends_before_it_is_noted_is_not_open_for_eve
 async def pragma(house: House, text: str) -> None:
     database: Any = house.daemon.store._db
     async with database.writing:
-        database._writer.connection.driver_connection.execute(f"PRAGMA {text}").fetchall()
+        raw = await database._writer.get_raw_connection()
+        await raw.driver_connection.execute_fetchall(f"PRAGMA {text}")

@@ -218,7 +218,7 @@ async def test_an_order_of_before_is_looked_up_once(
         assert rows.pop("424242") == {"error": "Incorrect order ID"}
         assert {row["charge"] for row in rows.values()} != {None}
         assert len(market.panel.journal.requests("status")) == 1
-        monkeypatch.setattr(lookup, "MOST_STRANGE", 0)
+        monkeypatch.setattr(lookup, "MOST_UNTRACKED", 0)
         assert (await market.ask("status", order=434343))["status"] == "Pending"
         assert "looked up" in (await market.ask("refill", order=434343))["error"]
         assert len(market.panel.journal.requests("status")) == 1

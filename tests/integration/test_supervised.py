@@ -13,7 +13,6 @@ from tests.support.house import KEY, a_house
 from tests.support.process import DaemonProcess
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.systemd import Systemd
-from watcher.metrics import Metrics
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel
 
@@ -107,14 +106,9 @@ async def test_a_poll_loop_that_hangs_starves_the_watchdog(
         loaded = asyncio.Event()
         loaded.set()
         DaemonHealth(
-            store=house.daemon.store,
-            metrics=Metrics(),
-            schedule=house.schedule,
-            watchlist=house.daemon.watchlist,
-            config=house.daemon.config,
+            shared=house.daemon.core.shared,
             panel_workers=house.daemon.panel_workers,
             supervisor=Systemd(env, 1),
-            clock=house.clock,
             loaded=loaded,
         ).watch()
         await house.run(30.0)

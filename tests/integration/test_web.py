@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.house import House, a_house
 from watcher.daemon import backups
 from watcher.simulator import Fate, Trait
-from watcher.simulator.catalog import HOSTILE_NAME
+from watcher.simulator.answers import HOSTILE_NAME
 from watcher.web.server import ROUTES
 
 METRICS = Path(__file__).parents[2] / "docs" / "metrics.tsv"
@@ -273,7 +273,8 @@ async def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path):
 
 
 async def test_the_page_shows_panels_text_as_text(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE, traits=[Trait.ERROR_CODES]) as house:
+    traits = [Trait.ERROR_CODES, Trait.HOSTILE_TEXT]
+    async with a_house(tmp_path, rules=RULE, traits=traits) as house:
         await house.place(1, services=[1], quantity=100, fate=DONE)
         await house.run(7200.0)
         status, html, headers = await fetch(house, "/")

@@ -85,7 +85,12 @@ async def watched(
     """A daemon, and a browser's page that looks at it."""
     shutil.copyfile(crowd, tmp_path / "watcher.db")
     async with (
-        a_house(tmp_path, profiles=("standard", "genzsmm"), rules=RULES) as house,
+        a_house(
+            tmp_path,
+            profiles=("standard", "genzsmm"),
+            rules=RULES,
+            traits=[Trait.HOSTILE_TEXT],
+        ) as house,
         browser() as chrome,
         looking(
             chrome,

@@ -19,3 +19,12 @@ def test_a_held_rule_starts_anew_when_it_is_let_go():
     brake.hold(10.0)
     assert brake.held_until == 10.0 + BRAKE_WINDOW
     assert not brake.is_full(1, 10.0), "its firings until then are forgotten"
+
+
+def test_a_shorter_window_counts_and_holds_for_less():
+    brake = Brake(120.0)
+    brake.count(0.0)
+    assert brake.is_full(1, 119.0)
+    assert not brake.is_full(1, 120.0)
+    brake.hold(10.0)
+    assert brake.held_until == 130.0

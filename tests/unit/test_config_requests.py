@@ -165,7 +165,7 @@ def test_all_faults_are_found_at_once_and_a_bad_default_once(tmp_path: Path) -> 
 
 def test_the_table_itself(tmp_path: Path) -> None:
     assert problems(PANELS + "request = 1", tmp_path) == [
-        "panels.b.request: a table is wanted here"
+        "panels.b.request: a table is expected here"
     ]
     [found] = problems(PANELS + "[panels.b.reqest]", tmp_path)
     assert "did you mean 'request'" in found
@@ -180,7 +180,7 @@ def test_a_query_in_the_url_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("query", ["key=s3cret", "api=1&Action=s3cret", "order=1"])
 def test_but_none_with_what_every_request_has(query: str, tmp_path: Path) -> None:
     [found] = problems(f'[panels.a]\nurl = "https://x.example/api?{query}"\n', tmp_path)
-    assert "can't stand in the URL: watcher sends it itself" in found
+    assert "can't be in the URL: watcher sends it itself" in found
     assert "s3cret" not in found
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
 from watcher.model import Firing, Order, RuleAction
-from watcher.rules.engine import FAILURES_IN_A_ROW, RuleEngine, RuleOutcome
+from watcher.rules.engine import FAILURES_IN_A_ROW, RuleEngine
 from watcher.rules.hindsight import Hindsight
+from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Reason, Rule
 
 # Divides by what happens to be zero in some orders, and in none of the samples.

@@ -70,6 +70,11 @@ def test_the_picture_shows_the_packages_as_they_are() -> None:
     assert packages.PATH.read_text() == packages.draw(), "make picture"
 
 
+def test_each_caption_in_the_picture_fits_its_box() -> None:
+    captions = [packages.about(name) for row in packages.layers() for name in row]
+    assert [caption for caption in captions if len(caption) > packages.LONGEST] == []
+
+
 def test_the_map_names_every_package_and_module() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     inside = {path.stem for path in PRODUCT.iterdir() if not path.name.startswith("__")}

@@ -79,7 +79,7 @@ async def test_a_task_that_the_panel_does_not_know_is_not_running(words: Any, tm
         assert ended.status is RefillStatus.LOST
         assert ended.finished_at is not None
         view = refill_view(ended, tells=True)
-        assert (view.status, view.note) == ("unknown", "the panel no longer tells of it")
+        assert (view.status, view.note) == ("unknown", "the panel no longer reports it")
 
 
 SILENT = [[], {}, b"", "ok", {"status": None}, {"77": {"status": "Completed"}}, b"<html></html>"]
@@ -145,7 +145,7 @@ async def test_where_the_panel_does_not_tell_no_task_runs_and_each_ends(tmp_path
         assert len(house.panel.requests["refill"]) == 3, "by `every` alone"
         assert house.panel.requests["refill_status"] == []
         note = refill_view(await task(house), tells=False).note
-        assert note == "accepted; this panel does not tell how far refills are"
+        assert note == "accepted; this panel does not report the status of refills"
         assert (await task(house)).status is RefillStatus.PENDING
         await house.run(0.7 * HOUR)
         assert (await task(house)).status is RefillStatus.LOST

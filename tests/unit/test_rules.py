@@ -253,6 +253,6 @@ def test_what_is_missing_is_told_with_what_to_do_about_it():
     assert "watcher track --service" in explained(refill, an_order(service=None), service=None)
     assert "service 7 is not in the price list" in explained(refill, an_order(), service=None)
     known = a_service(refill=None)
-    assert "does not tell service.refill" in explained(refill, an_order(), service=known)
+    assert "has no service.refill" in explained(refill, an_order(), service=known)
     assert "without the time of its submission" in explained("order.age < duration('48h')", late())
-    assert explained("order.drop > 0.1", an_order()) == "the panel has not told order.drop"
+    assert explained("order.drop > 0.1", an_order()) == "the panel has not reported order.drop"

@@ -8,7 +8,7 @@ import pytest
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.simulator.catalog import SimService
-from watcher.simulator.fate import HOUR, Fate
+from watcher.simulator.fate import DAY, HOUR, MINUTE, Fate
 from watcher.simulator.world import World
 
 LINK = "https://example.com/post/1"
@@ -110,11 +110,20 @@ def test_an_unknown_type_is_ordered_as_the_default() -> None:
     assert world.add({"service": "1", "link": LINK, "quantity": "10"}, T0)
 
 
-def test_a_drip_feed_is_one_order_of_all_its_runs() -> None:
+# Drip feeds and subscriptions
+
+
+def test_a_drip_feed_places_its_runs_one_after_another() -> None:
     world = World()
     feed = world.add({**FOLLOWERS, "runs": "3", "interval": "10"}, T0, fate=STEADY)
     assert world.balance(T0) == 1000 - 3 * Decimal("0.09")
-    assert world.order(feed, T0).quantity == 300
+    assert world.row(feed, T0) == {"status": "In progress", "orders": [feed + 1], "runs": 1}
+    assert refused(world.status, feed + 2, T0 + 599) is Refusal.ORDER
+    assert world.status(feed + 2, T0 + 600).status == "Pending"
+    done = {"status": "Completed", "orders": [feed + 1, feed + 2, feed + 3], "runs": 3}
+    assert world.row(feed, T0 + HOUR) == done
+    assert refused(world.cancel, feed, T0) is Refusal.CANCEL_FINISHED
+    assert refused(world.refill, feed, T0) is Refusal.NOT_COMPLETED
 
 
 SUBSCRIPTION = {
@@ -127,11 +136,23 @@ SUBSCRIPTION = {
 }
 
 
-def test_a_subscription_is_one_order_of_all_its_posts() -> None:
+def test_a_subscription_orders_for_each_new_post() -> None:
     world = World()
-    number = world.add(SUBSCRIPTION, T0, fate=STEADY)
-    assert world.order(number, T0).quantity == 60
-    assert world.order(number, T0).link == "someone"
+    number = world.add({**SUBSCRIPTION, "old_posts": "1"}, T0, fate=STEADY)
+    assert world.row(number, T0) == {"status": "Active", "orders": [], "posts": 0, "expiry": ""}
+    row = world.status(number, T0 + 5 * MINUTE + 6 * HOUR)
+    assert (row.status, row.orders, row.posts) == ("Active", [number + 1, number + 2], 2)
+    assert world.status(number, T0 + 30 * HOUR).status == "Completed"
+    quantities = {world.order(number + n, T0 + 30 * HOUR).quantity for n in (1, 2, 3, 4)}
+    assert quantities <= set(range(10, 21))
+
+
+def test_a_subscription_expires() -> None:
+    world = World()
+    # T0 is on 12 January 1970, in the afternoon.
+    number = world.add({**SUBSCRIPTION, "expiry": "12/01/1970"}, T0, fate=STEADY)
+    row = world.status(number, T0 + 2 * DAY)
+    assert (row.status, row.posts, row.expiry) == ("Expired", 1, "12/01/1970")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,10 @@ def test_a_subscription_is_one_order_of_all_its_posts() -> None:
         {"posts": "0"},
         {"posts": ""},
         {"posts": "1001"},
+        {"delay": "7"},
+        {"old_posts": "x"},
+        {"expiry": "2030-01-01"},
+        {"expiry": "11/01/1970"},
     ],
 )
 def test_a_wrong_subscription_is_refused(change: dict[str, str]) -> None:

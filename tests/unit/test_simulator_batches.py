@@ -7,6 +7,7 @@ import pytest
 from tests.unit.simulator_kit import NOW, STANDARD, Orders, ask, joined, one_of_each
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel, Trait
+from watcher.simulator.answers import HOSTILE_CATEGORY, HOSTILE_NAME
 
 
 @pytest.fixture
@@ -173,3 +174,16 @@ async def test_a_bad_key_may_see_an_empty_list(panel: SimulatedPanel) -> None:
     trait = Trait.EMPTY_FOR_BAD_KEY
     assert (await ask(panel, "services", trait, key="wrong")).body == []
     assert "error" in (await ask(panel, "balance", trait, key="wrong")).body
+
+
+async def test_services_may_have_hostile_names(panel: SimulatedPanel) -> None:
+    assert "<script>" not in str((await ask(panel, "services")).body)
+    rows = (await ask(panel, "services", Trait.HOSTILE_TEXT)).body
+    assert {(row["name"], row["category"]) for row in rows} == {(HOSTILE_NAME, HOSTILE_CATEGORY)}
+
+
+async def test_an_unlisted_service_is_not_sold(panel: SimulatedPanel, orders: Orders) -> None:
+    panel.world.unlist(1)
+    sent = {"service": 1, "link": "https://example.com/1", "quantity": 100}
+    assert (await ask(panel, "add", **sent)).body == {"error": "Incorrect service ID"}
+    assert "status" in (await ask(panel, "status", order=orders.running)).body

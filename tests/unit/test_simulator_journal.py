@@ -1,6 +1,7 @@
 """The journal of a simulated panel, and its control over HTTP."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import aiohttp
 import pytest
@@ -119,7 +120,11 @@ async def test_the_world_is_changed_by_command(panel: SimulatedPanel) -> None:
     first, stop = told["seeded"]
     assert stop - first == 3
     force = {"orders": [first], "fields": {"status": "Awaiting", "remains": None}}
-    await control(panel, {"force": [force]})
+    await control(panel, {"force": [force], "rates": {"1": "1.05"}, "unlist": [2]})
+    assert panel.world.price_list()[0].rate == Decimal("1.05")
+    assert 2 not in {service.service for service in panel.world.price_list()}
+    await control(panel, {"unlist": []})
+    assert 2 in {service.service for service in panel.world.price_list()}
     assert panel.world.row(first, panel.now())["status"] == "Awaiting"
     await ask(panel, "balance")
     assert panel.journal.requests("balance")[0].http == 429
@@ -136,6 +141,7 @@ async def test_the_world_is_changed_by_command(panel: SimulatedPanel) -> None:
         {"on": [{"trait": "no such"}]},
         {"on": [{"trait": "stall", "every": 0}]},
         {"balance": "much"},
+        {"rates": {"999": "1.05"}},
         {"force": [{"orders": [7], "fields": {}}]},
     ],
 )

@@ -85,7 +85,7 @@ def test_a_row_is_consistent(
 
 
 doings = st.lists(
-    st.tuples(st.sampled_from(["add", "cancel", "refill", "nothing"]), seconds, fates),
+    st.tuples(st.sampled_from(["add", "drip", "cancel", "refill", "nothing"]), seconds, fates),
     max_size=20,
 )
 
@@ -108,6 +108,8 @@ def do(world: World, doing: str, orders: list[int], index: int, fate: Fate, now:
     order = orders[index % len(orders)]
     if doing == "add":
         orders.append(world.add(sent, now, fate=fate))
+    if doing == "drip":
+        orders.append(world.add({**sent, "runs": "3", "interval": "9"}, now, fate=fate) + 1)
     if doing == "cancel":
         world.cancel(order, now)
     if doing == "refill":

@@ -59,7 +59,7 @@ SAID = [
     (certificate(9), "not valid yet"),
     (certificate(18), "is self-signed"),
     (certificate(19), "a root that is not trusted here"),
-    (certificate(20), "signed by nobody that is trusted here"),
+    (certificate(20), "signed by an authority that is not trusted here"),
     (certificate(62), "is for another host name"),
     (certificate(1), "certificate is not trusted here"),
     (tls("WRONG_VERSION_NUMBER"), "does not speak TLS on this port"),

@@ -21,8 +21,12 @@ def run(
 
 
 @command("Start")
-def demo(port: Port = 9466, speed: Speed = 60.0) -> None:
+def demo(
+    port: Port = 9466,
+    speed: Speed = 60.0,
+    log: Annotated[bool, typer.Option("--log", help="Show the log in place of a screen.")] = False,
+) -> None:
     """Try watcher: five simulated panels, the daemon and its status page, until Ctrl-C."""
     from watcher.cli import demo
 
-    raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed))
+    raise typer.Exit(demo.run(host="127.0.0.1", port=port, speed=speed, log=log))

@@ -1,1 +1,1 @@
-"""Helpers that every layer may use."""
+"""Helpers that any layer may use."""

@@ -11,9 +11,9 @@ def is_installed() -> bool:
 
 
 def receiver(url: str) -> Any:
-    """Return an `apprise.Apprise` with one receiver. ValueError, without the URL: not understood.
+    """Return an `apprise.Apprise` with one receiver; ValueError, without the URL, if it is invalid.
 
-    Imports late: Apprise takes half a second, and few need it.
+    Imports Apprise here: that takes half a second, and few need it.
     """
     import apprise
 

@@ -1,4 +1,4 @@
-"""Where the time comes from."""
+"""The type of clocks."""
 
 from typing import Protocol
 

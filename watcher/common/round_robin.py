@@ -1,7 +1,7 @@
 """Cooperative scheduling: one piece of heavy work in each iteration of the event loop.
 
-All that is ready runs in one iteration: a hundred answers that came together, or ten panels that
-waited for one commit, would delay timers and HTTP requests until the last of them is done.
+asyncio runs everything that is ready in one iteration: a hundred answers that came together, or ten
+panels that waited for one commit, would delay timers and HTTP requests until the last is done.
 """
 
 import asyncio

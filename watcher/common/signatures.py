@@ -1,7 +1,7 @@
-"""Signatures of messages to other programs, as Standard Webhooks has them.
+"""Signatures of messages to other programs, by Standard Webhooks.
 
-Three headers: `webhook-id`, the same at each attempt, by which a receiver knows what it has had;
-`webhook-timestamp`, in Unix seconds, by which it refuses what is old; `webhook-signature`, an HMAC
+Three headers: `webhook-id`, equal at each attempt, by which a receiver drops duplicates;
+`webhook-timestamp`, in Unix seconds, by which it refuses old messages; `webhook-signature`, an HMAC
 over id, timestamp and body. Source: the specification of standardwebhooks.com, version 1.
 """
 
@@ -15,7 +15,7 @@ _SHORTEST, _LONGEST = 24, 64  # bytes of a secret
 
 
 def secret_of(text: str) -> bytes:
-    """The bytes of a secret, written as whsec_ and Base64; ValueError for anything else."""
+    """Return the bytes of a secret, written as whsec_ and Base64; ValueError for anything else."""
     try:
         secret = base64.b64decode(text.strip().removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -26,13 +26,13 @@ def secret_of(text: str) -> bytes:
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """What `webhook-signature` has to be."""
+    """Return the value of `webhook-signature`."""
     signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def headers(secret: bytes | None, message_id: str, now: float, body: bytes) -> dict[str, str]:
-    """What tells a message from others, and proves it; without a secret it is not signed."""
+    """Return the headers of a message; without a secret it is not signed."""
     timestamp = int(now)
     found = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
     if secret is not None:

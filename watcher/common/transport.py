@@ -1,4 +1,4 @@
-"""Why a connection or an exchange failed, in plain English, without host, URL or anything sent."""
+"""Describes in words why a connection failed, without host, URL or anything that was sent."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ _BY_ERRNO = {
     errno.EMFILE: "this process has too many files open",
     errno.ENFILE: "this machine has too many files open",
 }
-# Some libraries raise these without a number.
+# Some libraries raise these without an errno.
 _NUMBERS = (
     (ConnectionRefusedError, errno.ECONNREFUSED),
     (ConnectionResetError, errno.ECONNRESET),
@@ -28,7 +28,7 @@ _NUMBERS = (
 )
 _UNKNOWN_HOST = "no address is known for the host name: is it spelt right?"
 _NO_DNS = "the host name can't be looked up: the name server does not answer"
-# OpenSSL's reasons for bytes that are no TLS at all.
+# OpenSSL's reasons for bytes that are not TLS.
 _NO_TLS = frozenset(
     {
         "WRONG_VERSION_NUMBER",
@@ -45,28 +45,28 @@ _OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "V
 _CERTIFICATES = {
     9: "its TLS certificate is not valid yet: is the clock of this machine right?",
     10: "its TLS certificate has expired",
-    18: "its TLS certificate is self-signed: nothing trusted vouches for it",
+    18: "its TLS certificate is self-signed and not trusted here",
     19: "its TLS certificate ends in a root that is not trusted here",
-    20: "its TLS certificate is signed by nobody that is trusted here",
-    21: "its TLS certificate is signed by nobody that is trusted here",
+    20: "its TLS certificate is signed by an authority that is not trusted here",
+    21: "its TLS certificate is signed by an authority that is not trusted here",
     62: "its TLS certificate is for another host name",
     64: "its TLS certificate is for another address",
 }
-# The first that fits counts: a subclass stands before its base.
+# The first match counts: a subclass comes before its base.
 _BY_KIND: dict[type[BaseException], str] = {
     TimeoutError: "no answer in time",
     aiohttp.ServerDisconnectedError: "the server closed the connection without an answer",
     aiohttp.ClientPayloadError: "the answer is cut off, or can't be unpacked",
     aiohttp.InvalidURL: "its URL can't be used",
     aiohttp.NonHttpUrlClientError: "its URL can't be used",
-    aiohttp.ClientResponseError: "what answers does not speak HTTP as a server does",
+    aiohttp.ClientResponseError: "the other side does not speak HTTP",
     UnicodeError: "its host name can't be used",
 }
 _ERRNO = re.compile(r"\[Errno (\d{1,5})\]")
 
 
 def failure(error: BaseException) -> str:
-    """Return what went wrong as a clause; an error of an unknown kind gives its type's name."""
+    """Return what went wrong as a clause; for an unknown error, its type's name."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answers HTTP {error.status}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):

@@ -6,7 +6,7 @@ from watcher.config.sections import Config, PanelConfig
 
 
 class ActiveConfig:
-    """Holds the configuration in force; a reload replaces `current` whole or leaves it as it is."""
+    """Holds the configuration in force; a reload replaces `current` as a whole, or not at all."""
 
     def __init__(self, config: Config, now: float) -> None:
         self.current = config
@@ -14,7 +14,7 @@ class ActiveConfig:
         self.problems: Sequence[str] = ()  # why the last reload was refused
 
     def panel(self, name: str) -> PanelConfig | None:
-        """Return the panel's configuration, None where no panel has that name."""
+        """Return the panel's configuration, None if no panel has that name."""
         return self.current.panels.get(name)
 
     def accepted(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The host names of the daemon; a request for another one was led here by someone else."""
+"""The host names of the daemon; requests for other names are refused (DNS rebinding)."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,16 +12,16 @@ Authority = tuple[str, int | None]
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """The configured host to listen on, and further names for it."""
+    """The configured host to listen on, and additional names for it."""
 
     listen: str
     allowed: tuple[Authority, ...] = ()
 
     def own(self, host: str, port: int | None, address: str, own_port: int) -> bool:
-        """Whether `host:port` is this daemon, to someone connected to `address:own_port`.
+        """Return whether `host:port` names this daemon on a connection to `address:own_port`.
 
-        A name can be made to lead elsewhere (DNS rebinding), an address can't. So a daemon that
-        listens on all of its addresses answers to any of them, but only to the allowed names.
+        A name can be made to point elsewhere (DNS rebinding), an address can't. So a daemon that
+        listens on all addresses answers to each of them, but only to the allowed names.
         """
         if (port or 80) == own_port and self._is_ours(host, address):
             return True
@@ -38,7 +38,7 @@ class Hosts(msgspec.Struct, frozen=True):
 
 
 def authority(text: str) -> Authority | None:
-    """Split "host", "host:port" or "[::1]:port"; None where it is none of them."""
+    """Split "host", "host:port" or "[::1]:port"; None for anything else."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or int(found[2] or 0) > 65535:
         return None
@@ -46,7 +46,7 @@ def authority(text: str) -> Authority | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine's loopback."""
+    """Return whether a host is a loopback name or address."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 

@@ -1,4 +1,4 @@
-"""The database's path and the rules, read without secrets: for repairs."""
+"""Reads the database's path and the rules without secrets, for repairs."""
 
 import os
 import tomllib
@@ -21,7 +21,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
-    """Read only that part of the file; raises ConfigError with every problem in it."""
+    """Read only this part of the file; raises ConfigError with every problem in it."""
     env = os.environ if env is None else env
     tables = TomlTables(Secrets(env, path.parent))
     try:

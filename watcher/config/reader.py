@@ -1,4 +1,4 @@
-"""TOML into a Config: a fault is noted and the reading goes on, so that all are found at once.
+"""Reads TOML into a Config: a fault is noted and reading continues, so that all are found at once.
 
 `parse` is pure; `load` reads the file and the secrets.
 """
@@ -35,8 +35,8 @@ from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
 
 _HEADER_TOKEN = re.compile(r"[!-~]+")
-_BELOW = ("request",)  # tables in that of a panel
-SHORTEST_TOKEN = 16  # characters, where others than this machine can try
+_BELOW = ("request",)  # tables in a panel's table
+SHORTEST_TOKEN = 16  # characters, if the API is not on loopback
 
 
 def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
@@ -109,7 +109,7 @@ class _Reader(TomlTables):
             self.note("daemon.token_file", str(error))
             return None
         if token is not None and not _HEADER_TOKEN.fullmatch(token.reveal()):
-            self.note("daemon.token_file", "a token is of visible ASCII characters, without blanks")
+            self.note("daemon.token_file", "a token is visible ASCII characters without blanks")
         if is_loopback(host):
             return token
         if token is None:
@@ -174,7 +174,7 @@ class _Reader(TomlTables):
         self.check_words(section.has, CAPABILITIES, f"{path}.has")
         self.check_words(section.lacks, CAPABILITIES, f"{path}.lacks")
         if "status" in section.lacks:
-            self.note(f"{path}.lacks", "a panel that tells no status can't be watched")
+            self.note(f"{path}.lacks", "a panel without statuses can't be watched")
         return profile.altered(has=section.has, lacks=section.lacks, batch=section.batch)
 
     def _url(self, section: PanelSection, profile: Profile | None, path: str) -> str | None:
@@ -240,7 +240,7 @@ class _Reader(TomlTables):
         return frozenset(section.panels)
 
     def _is_good(self, key: str, value: Any) -> bool:
-        """Whether a default can be used; a bad one is noted once, at [defaults]."""
+        """Return whether a default is valid; an invalid one is noted once, at [defaults]."""
         fields = {field.name: field.type for field in msgspec.structs.fields(PanelSection)}
         quiet = TomlTables(self.secrets)
         if key == "request":
@@ -259,7 +259,7 @@ def _url_problem(url: str, allow_http: bool) -> str | None:
         return "a URL with a user or a password may hold a secret: leave them out"
     for name in query_of(url):
         if is_own(name):
-            return f"{name!r} can't stand in the URL: watcher sends it itself"
+            return f"{name!r} can't be in the URL: watcher sends it itself"
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
         return "http:// would show the key to the network: use https://, or allow_http = true"
     return None

@@ -1,4 +1,4 @@
-"""Reads [panels.<name>.request]: how a panel wants requests to be written and sent."""
+"""Reads [panels.<name>.request]: how to write and send requests to a panel."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def merged(*tables: object) -> dict[str, Any]:
 
 
 def _added(before: Any, more: dict[str, Any]) -> dict[str, Any]:
-    """Merge two tables by names without case, which means nothing in a header."""
+    """Merge two tables; names that differ by case alone are one header."""
     again = {name.casefold() for name in more}
     return {name: before[name] for name in before if name.casefold() not in again} | more
 
@@ -42,7 +42,7 @@ def read_request(
     path: str,
     base: Mapping[str, Any] | None = None,
 ) -> Dialect:
-    """The table over `base` as a Dialect; what is wrong is noted."""
+    """Read the table over `base` as a Dialect; note what is wrong."""
     if given == {} and not base:
         return PLAIN
     section = tables.section(RequestSection, given, path, merged(base, given))
@@ -84,7 +84,7 @@ def _texts(
 
 
 def _text(tables: TomlTables, value: object, path: str) -> str | None:
-    """A text, or the value that its Source names; None (and a note) where there is none."""
+    """Return a text, or the value that its KeySource names; note a problem and return None."""
     if isinstance(value, str):
         return value
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Where keys and the token come from: credentials, then files, then the environment."""
+"""Finds keys and the token: in credentials, then files, then the environment."""
 
 import re
 import stat
@@ -17,7 +17,7 @@ class Secrets:
         self._base = base
 
     def key(self, name: str, variable: str | None, file: str | None) -> Secret:
-        """The key of a panel, or of a shop as "shop-" and its name; ValueError where it is not."""
+        """Return the key of a panel, or of a shop ("shop-" and its name); ValueError if not set."""
         variable = variable or _variable(name, "KEY")
         key = self._credential(f"{name}.key") or (file and self._file(file)) or self._set(variable)
         if not key:
@@ -25,12 +25,12 @@ class Secrets:
         return Secret(key)
 
     def token(self, file: str | None) -> Secret | None:
-        """The API's token, None where none is configured."""
+        """Return the API's token, None if none is configured."""
         found = self._credential("api.token") or (file and self._file(file))
         return Secret(found) if found else None
 
     def url(self, name: str, variable: str | None) -> Secret:
-        """The URL of a target; ValueError where it is not set."""
+        """Return the URL of a target; ValueError if not set."""
         variable = variable or _variable(name, "URL")
         found = self._credential(f"{name}.url") or self._set(variable)
         if not found:
@@ -38,14 +38,14 @@ class Secrets:
         return Secret(found)
 
     def signing(self, name: str, variable: str | None) -> Secret | None:
-        """The secret that signs a target's messages; ValueError where it is named and not set."""
+        """Return the secret that signs a target's messages; ValueError if named but not set."""
         found = self._credential(f"{name}.secret") or self._set(variable or "")
         if not found and variable:
             raise ValueError(f"no secret: set ${variable}, or credential {name}.secret")
         return Secret(found) if found else None
 
     def value(self, source: KeySource) -> str:
-        """The value that a Source names; ValueError tells why there is none, without the value."""
+        """Return the value that a KeySource names; ValueError says why there is none."""
         if (source.env is None) == (source.file is None):
             raise ValueError('write { env = "VARIABLE" } or { file = "name" }')
         if source.file is not None:
@@ -56,7 +56,7 @@ class Secrets:
         return found
 
     def text(self, name: str) -> str:
-        """The text of a file that is no secret, such as a certificate; ValueError without one."""
+        """Return the text of a public file, such as a certificate; ValueError if unreadable."""
         path = self._base / Path(name).expanduser()
         try:
             return path.read_text("utf-8")
@@ -72,7 +72,7 @@ class Secrets:
         directory = self._env.get("CREDENTIALS_DIRECTORY")
         if not directory:
             return None
-        # systemd gives a file of a directory that it loads the directory's credential as a prefix.
+        # systemd prefixes the files of a loaded directory with the credential's name.
         for path in (Path(directory, name), Path(directory, f"watcher_{name}")):
             if path.is_file():
                 return _read_secret(path)
@@ -90,7 +90,7 @@ class Secrets:
 
 
 def _variable(name: str, what: str) -> str:
-    """The usual variable for something of a panel, shop or target."""
+    """Return the default environment variable for a panel, shop or target."""
     return re.sub(r"\W", "_", name).upper() + f"_{what}"
 
 

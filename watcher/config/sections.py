@@ -1,4 +1,4 @@
-"""The structs of the configuration: the tables of a file, and what they are resolved to."""
+"""The structs of the configuration: the tables of a file, and the resolved values."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,9 +38,9 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
-    """[attention]: from where on something needs a person.
+    """[attention]: thresholds from which something needs a person.
 
-    Where a value is None, another key gives it: `check_within`, `backup_every`.
+    If a value is None, another key gives it: `check_within`, `backup_every`.
     """
 
     panel_silent_for: Duration = Duration(180)
@@ -86,7 +86,7 @@ class KeySource(msgspec.Struct, frozen=True, kw_only=True):
 class RequestSection(msgspec.Struct, frozen=True, kw_only=True):
     """[panels.<name>.request], and [defaults.request] for all of them.
 
-    The values of headers and fields, and the proxy, are texts or Sources.
+    The values of headers and fields, and the proxy, are texts or KeySources.
     """
 
     body: Literal["form", "json"] = "form"
@@ -111,7 +111,7 @@ class RuleSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetSection(msgspec.Struct, frozen=True, kw_only=True):
-    """What [[notify]] and [[events]] have in common."""
+    """The keys that [[notify]] and [[events]] have in common."""
 
     name: str | None = None
     url_env: str | None = None
@@ -135,7 +135,7 @@ class EventsSection(TargetSection, frozen=True, kw_only=True):
 
 
 class HttpTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A name, and the URL that messages go to; `secret`, as whsec_ and Base64, signs them."""
+    """A name and a URL for messages; `secret`, as whsec_ and Base64, signs them."""
 
     name: str
     url: Secret
@@ -143,7 +143,7 @@ class HttpTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotifyTarget(HttpTarget, frozen=True, kw_only=True):
-    """Where people get notifications."""
+    """A target of notifications for people."""
 
     on: frozenset[AlertKind]
     on_rules_refusals: bool = True  # also of refills that a rule asked for
@@ -152,7 +152,7 @@ class NotifyTarget(HttpTarget, frozen=True, kw_only=True):
 
 
 class EventsTarget(HttpTarget, frozen=True, kw_only=True):
-    """Where a program gets changes of orders; `panels` None is every panel."""
+    """A program that gets changes of orders; `panels` None means every panel."""
 
     on: frozenset[ChangeKind]
     panels: frozenset[str] | None
@@ -175,7 +175,7 @@ class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """A shop's key and rights, and the panels that its ids lead to.
 
-    `services` maps its service ids; `offsets` are what is added to a panel's own.
+    `services` maps its service ids; `offsets` are added to a panel's own service ids.
     """
 
     name: str
@@ -189,11 +189,11 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def panel(self) -> str | None:
-        """The only panel, whose order ids are the shop's; None where there are several."""
+        """The shop's only panel, whose order ids it uses; None if there are several."""
         return self.panels[0] if len(self.panels) == 1 else None
 
     def service(self, own: str) -> Target | None:
-        """Return the panel and the service there that the shop's service leads to."""
+        """Return the panel and the panel's service for the shop's service."""
         if own in self.services:
             return self.services[own]
         if not self.offsets:
@@ -242,22 +242,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     shops: tuple[Shop, ...]
 
     def address(self, port: int | None = None) -> str:
-        """Return "host:port" of what is listened at; `port` where the system has chosen it."""
+        """Return "host:port" of the listener; `port` if the system has chosen it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port if port is None else port}"
 
     def secrets(self) -> list[str]:
-        """Return all that no log may show."""
+        """Return every secret, for redaction in logs."""
         panels = self.panels.values()
         sent = [one for panel in panels for one in panel.request.secrets(panel.url)]
         keys = [panel.key for panel in panels] + [shop.key for shop in self.shops]
-        told = [secret for one in self.notify for secret in (one.url, one.secret)]
-        told += [secret for one in self.events for secret in (one.url, one.secret)]
-        return sent + [one.reveal() for one in (*keys, *told, self.token) if one is not None]
+        targets = [secret for one in self.notify for secret in (one.url, one.secret)]
+        targets += [secret for one in self.events for secret in (one.url, one.secret)]
+        return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]
 
 
 def check_reloadable(old: Config, new: Config) -> None:
-    """Raise ConfigError where a change needs a restart."""
+    """Raise ConfigError if a change needs a restart."""
     fixed = {
         "daemon.database": (old.database, new.database),
         "daemon.listen": (old.daemon.listen, new.daemon.listen),

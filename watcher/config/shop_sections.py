@@ -6,13 +6,13 @@ from typing import Any
 from watcher.config.sections import Shop, ShopSection, Target
 from watcher.config.toml_tables import TomlTables
 
-SHORTEST_KEY = 16  # characters: nothing slows down who guesses
+SHORTEST_KEY = 16  # characters: guesses are not slowed down
 
 
 def read_shops(
     tables: TomlTables, raw: dict[str, Any], panels: Collection[str]
 ) -> tuple[Shop, ...]:
-    """Every good shop; what is wrong is noted."""
+    """Return every valid shop; note what is wrong."""
     shops: list[Shop] = []
     for path, section in tables.sections(raw, "shops", ShopSection):
         shop = _shop(tables, section, path, panels)

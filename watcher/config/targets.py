@@ -1,4 +1,4 @@
-"""Reads [[notify]] and [[events]]: names, URLs, and what they get."""
+"""Reads [[notify]] and [[events]]: names, URLs, and what each target gets."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def read_notify(tables: TomlTables, raw: dict[str, Any]) -> tuple[NotifyTarget, ...]:
-    """Every good [[notify]]; what is wrong is noted."""
+    """Return every valid [[notify]]; note what is wrong."""
     names: set[str] = set()
     targets = []
     for path, section in tables.sections(raw, "notify", NotifySection):
@@ -56,7 +56,7 @@ def read_notify(tables: TomlTables, raw: dict[str, Any]) -> tuple[NotifyTarget, 
 def read_events(
     tables: TomlTables, raw: dict[str, Any], panels: Mapping[str, object], names: set[str]
 ) -> tuple[EventsTarget, ...]:
-    """Every good [[events]]; `names` are those of other targets."""
+    """Return every valid [[events]]; `names` are those of other targets."""
     targets = []
     for path, section in tables.sections(raw, "events", EventsSection):
         name = _name(tables, section, path, names)
@@ -72,7 +72,7 @@ def read_events(
 
 
 def _name(tables: TomlTables, section: TargetSection, path: str, names: set[str]) -> str:
-    """The target's name; the usual one is notify1, events2, …"""
+    """Return the target's name; the default is notify1, events2, …"""
     name = "".join(filter(str.isalnum, path)) if section.name is None else section.name
     tables.check_name(name, f"{path}.name", "a name")
     tables.check_new(name, names, f"{path}.name")
@@ -90,7 +90,7 @@ def _words(
 def _where(
     tables: TomlTables, section: TargetSection, name: str, path: str
 ) -> tuple[Secret | None, Secret | None]:
-    """URL and secret, None where there is no good one. Neither is in a message."""
+    """Return URL and secret, None if not valid. No message contains them."""
     url = tables.attempt(f"{path}.url_env", tables.secrets.url, name, section.url_env)
     problem = None if url is None else _url_problem(url.reveal(), section.allow_http)
     tables.note_if(f"{path}.url_env", problem)
@@ -104,10 +104,10 @@ def _where(
 def _url_problem(url: str, allow_http: bool) -> str | None:
     if not re.match(r"https?:", url, re.IGNORECASE):
         is_url = re.match(r"[A-Za-z][\w+.-]*://?\S", url)
-        return None if is_url else "what stands there is not a URL"
+        return None if is_url else "its value is not a URL"
     parts = split_http(url)
     if parts is None:
-        return "what stands there is not an http(s) URL"
+        return "its value is not an http(s) URL"
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
         return "http:// shows all to the network: use https://, or allow_http = true"
     return None
@@ -122,7 +122,7 @@ def _scheme(url: Secret) -> str:
 
 
 def _check_messenger(tables: TomlTables, section: NotifySection, url: Secret, path: str) -> None:
-    """Note what is wrong with a URL for Apprise: all that are not http(s)."""
+    """Note what is wrong with a URL for Apprise; these are all that are not http(s)."""
     if not apprise_urls.is_installed():
         wanted = f"{_scheme(url)[:20]}:// needs Apprise: pip install 'watcher[notify]'"
         tables.note(f"{path}.url_env", wanted)

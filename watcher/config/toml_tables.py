@@ -1,4 +1,4 @@
-"""Reads TOML tables as sections: a fault is noted with its place, and the reading goes on."""
+"""Reads TOML tables as sections: a fault is noted with its place, and reading continues."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 class TomlTables:
-    """The reading of one file; `problems` are its faults, the dotted key first."""
+    """Reads one file; `problems` are its faults, each with its dotted key."""
 
     def __init__(self, secrets: Secrets) -> None:
         self.secrets = secrets
@@ -28,7 +28,7 @@ class TomlTables:
     def sections(
         self, raw: dict[str, Any], name: str, kind: type[Section]
     ) -> Iterator[tuple[str, Section]]:
-        """Every good [[name]] with its path; what is wrong is noted."""
+        """Return every valid [[name]] with its path; note what is wrong."""
         for number, table in enumerate(self.tables(raw, name), 1):
             path = f"{name}[{number}]"
             section = self.section(kind, table, path)
@@ -43,12 +43,12 @@ class TomlTables:
         merged: dict[str, Any] | None = None,
         below: tuple[str, ...] = (),
     ) -> Section | None:
-        """The table's good keys as a section; None where a required one is missing or wrong.
+        """Return the table's valid keys as a section; None if a required one is missing.
 
-        `merged` are its values with the defaults; `below` are tables in it that are read elsewhere.
+        `merged` are its values with the defaults; `below` are nested tables, read elsewhere.
         """
         if not isinstance(table, dict):
-            self.note(path, "a table is wanted here")
+            self.note(path, "a table is expected here")
             return None
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         self.unknown(table, (*fields, *below), path)
@@ -65,7 +65,7 @@ class TomlTables:
         return kind(**good) if complete else None
 
     def value(self, kind: Any, value: Any, path: str) -> Any:
-        """The value as `kind`, BAD (and a note) where it is not one."""
+        """Return the value as `kind`; note a problem and return BAD if it is not one."""
         try:
             return msgspec.convert(value, kind, dec_hook=_decode)
         except (msgspec.ValidationError, ValueError) as error:
@@ -73,7 +73,7 @@ class TomlTables:
             return BAD
 
     def table(self, raw: dict[str, Any], name: str) -> dict[str, Any]:
-        """The table [name], empty where there is none."""
+        """Return the table [name], empty if there is none."""
         table = raw.get(name, {})
         if not isinstance(table, dict):
             self.note(name, f"write [{name}] and keys below it")
@@ -81,7 +81,7 @@ class TomlTables:
         return table
 
     def tables(self, raw: dict[str, Any], name: str) -> list[Any]:
-        """Every table [[name]]."""
+        """Return every table [[name]]."""
         tables = raw.get(name, [])
         if not isinstance(tables, list):
             self.note(name, f"write [[{name}]], once for each")
@@ -96,7 +96,7 @@ class TomlTables:
                 self.note(f"{path}.{name}".lstrip("."), f"there is no such key{hint}")
 
     def attempt(self, path: str, read: Callable[..., Value], *args: Any) -> Value | None:
-        """What `read` returns; None (and a note) where it raises ValueError."""
+        """Return what `read` returns; note its ValueError and return None."""
         try:
             return read(*args)
         except ValueError as error:
@@ -104,7 +104,7 @@ class TomlTables:
             return None
 
     def key(self, name: str, path: str, variable: str | None, file: str | None) -> Secret | None:
-        """The key of a panel or shop; None (and a note) where there is none."""
+        """Return the key of a panel or shop; note a problem and return None if there is none."""
         where = f"{path}.{'key_file' if file else 'key_env'}"
         return self.attempt(where, self.secrets.key, name, variable, file)
 
@@ -124,22 +124,22 @@ class TomlTables:
             self.note_if(path, None if word in known else none_of(word, known))
 
     def check_panels(self, names: Iterable[str], panels: Collection[str], path: str) -> None:
-        """Note each panel that there is not."""
+        """Note each panel that does not exist."""
         for name in names:
             self.note_if(path, None if name in panels else f"there is no panel {name!r}")
 
     def note_if(self, path: str, problem: str | None) -> None:
-        """Keep a fault, if there is one."""
+        """Add a fault, if there is one."""
         if problem is not None:
             self.note(path, problem)
 
     def note(self, path: str, problem: str) -> None:
-        """Keep a fault."""
+        """Add a fault."""
         self.problems.append(f"{path}: {problem}")
 
 
 def read_text(path: Path) -> str:
-    """The file's text; ConfigError where it can't be read."""
+    """Return the file's text; ConfigError if it can't be read."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -147,12 +147,12 @@ def read_text(path: Path) -> str:
 
 
 def base_of(path: Path, env: Mapping[str, str]) -> Path:
-    """The directory that the database's path is relative to."""
+    """Return the directory that the database's path is relative to."""
     return Path(env.get("STATE_DIRECTORY") or path.resolve().parent)
 
 
 def _plain(problem: str, kind: Any) -> str:
-    """Return msgspec's message, with what to write instead where that is known."""
+    """Return msgspec's message, with what to write instead if that is known."""
     if found := re.match(r"Invalid enum value '(.*)'", problem):
         return none_of(found[1], _choices(kind))
     if "got `str`" in problem and re.match(r"Expected `(bool|int|float)", problem):
@@ -161,14 +161,14 @@ def _plain(problem: str, kind: Any) -> str:
 
 
 def none_of(value: str, choices: Collection[str]) -> str:
-    """Return that there is no such word, with the nearest one and all that there are."""
+    """Return a message that there is no such word, with the nearest one and all valid ones."""
     near = difflib.get_close_matches(value, choices, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"there is no {value!r}; {hint}there are: {', '.join(choices)}"
 
 
 def _choices(kind: Any) -> list[str]:
-    """Return the words of a Literal, also of one within another type."""
+    """Return the words of a Literal, also of one nested in another type."""
     if get_origin(kind) is Literal:
         return [str(word) for word in get_args(kind)]
     return [word for part in get_args(kind) for word in _choices(part)]
@@ -183,5 +183,5 @@ def _decode(kind: type, value: Any) -> Any:
     if kind not in read:
         raise TypeError(f"no way to read {kind}")
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} has to stand in quotes")
+        raise ValueError(f"{value!r} needs quotes")
     return read[kind](value)

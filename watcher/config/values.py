@@ -1,4 +1,4 @@
-"""Values that a configuration file spells as text: durations, money, secrets."""
+"""Values that a configuration file writes as text: durations, money, secrets."""
 
 import re
 from decimal import Decimal
@@ -17,7 +17,7 @@ class PositiveAmount(Decimal):
 
 
 class Secret:
-    """Text that no log, error or repr shows; `reveal` returns it."""
+    """A text that no log, error or repr shows; `reveal` returns it."""
 
     __slots__ = ("_text",)
 

@@ -1,1 +1,1 @@
-"""What runs: one panel's tasks, and those of the daemon as a whole."""
+"""The tasks: those of each panel, and those of the daemon as a whole."""

@@ -23,7 +23,7 @@ class Core:
     """All that changes orders, actions and refills."""
 
     def __init__(self, shared: Shared, panel_workers: dict[str, PanelWorkers], stop: Stop) -> None:
-        self._shared = shared
+        self.shared = shared
         self.locks, self.mailboxes = shared.locks, shared.mailboxes
         self.recorder = ChangeRecorder(shared)
         self.reviews = Reviews(shared, self.recorder)
@@ -37,7 +37,7 @@ class Core:
 
     async def begin(self, now: float, when_loaded: Mapping[str, Task]) -> None:
         """Take up what is on record, and schedule the tasks; some only when all is loaded."""
-        shared = self._shared
+        shared = self.shared
         unresolved = await shared.store.actions.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")

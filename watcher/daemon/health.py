@@ -6,16 +6,12 @@ from collections.abc import Mapping
 
 import structlog
 
-from watcher.common.clock import Clock
 from watcher.common.wording import counted
-from watcher.config import ActiveConfig
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.daemon.scheduler import Scheduler, kind_of
+from watcher.daemon.scheduler import kind_of
+from watcher.daemon.shared import Shared
 from watcher.daemon.systemd import Systemd
 from watcher.errors import StoreError
-from watcher.metrics import Metrics
-from watcher.orders.watchlist import Watchlist
-from watcher.store import Store
 
 log = structlog.get_logger()
 
@@ -32,28 +28,19 @@ class DaemonHealth:
     def __init__(
         self,
         *,
-        store: Store,
-        metrics: Metrics,
-        schedule: Scheduler,
-        watchlist: Watchlist,
-        config: ActiveConfig,
+        shared: Shared,
         panel_workers: Mapping[str, PanelWorkers],
         supervisor: Systemd,
-        clock: Clock,
         loaded: asyncio.Event,
     ) -> None:
         self.integrity_ok = True
         self.files_problem: str | None = None  # a file of the database was removed or replaced
         self.db_failed_at = 0.0  # the last operation of the database that failed; 0: none
         self._db_failures = 0.0
-        self._store = store
-        self._metrics = metrics
-        self._schedule = schedule
-        self._watchlist = watchlist
-        self._config = config
+        self._store, self._metrics, self._schedule = shared.store, shared.metrics, shared.schedule
+        self._watchlist, self._config, self._clock = shared.watchlist, shared.config, shared.clock
         self._panel_workers = panel_workers
         self._supervisor = supervisor
-        self._clock = clock
         self._loaded = loaded
 
     def watch(self) -> None:

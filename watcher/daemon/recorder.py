@@ -16,7 +16,7 @@ from watcher.errors import LifecycleError, StoreRefused, WatcherError
 from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
 from watcher.orders.lifecycle import guard_ends_at
 from watcher.orders.schedule import MIN_GAP
-from watcher.rules.engine import RuleOutcome
+from watcher.rules.outcome import RuleOutcome
 
 log = structlog.get_logger()
 

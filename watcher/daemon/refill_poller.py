@@ -80,9 +80,8 @@ class RefillPoller:
         for refill in refills:
             self._asked[refill.id] = now
             self._take_over(refill)
-            self._wait(
-                refill, self._watchlist.panel(refill.panel).next_refill_check(refill, now), now
-            )
+            due = self._watchlist.panel(refill.panel).next_refill_check(refill, now)
+            self._wait(refill, due, now)
 
     async def run_once(self, now: float) -> float | None:
         """Ask for all tasks that are due; returns when to come again."""
@@ -216,19 +215,16 @@ class RefillPoller:
                 return {}
             return self._failed(ids, error)
         if len(ids) > 1 and not found:
-            self._ask_one_by_one()
+            self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
         return {refill_id: found.get(refill_id) for refill_id in ids}
 
     def _failed(self, ids: Sequence[str], error: PanelError) -> Mapping[str, Row]:
         if len(ids) > 1:
-            self._ask_one_by_one()
+            self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
             return {}
         if isinstance(error, Refused):
             return {ids[0]: RowError(str(error))}
         return {ids[0]: None} if self._is_answering(self._gateway.clock()) else {}
-
-    def _ask_one_by_one(self) -> None:
-        self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
 
     def _changed(self, rows: Mapping[str, Row], now: float) -> Iterator[tuple[str, Refill]]:
         for refill_id, row in rows.items():
@@ -254,9 +250,8 @@ class RefillPoller:
         if refill.status in REFILL_FINAL:
             return
         if isinstance(row, RefillObservation):
-            self._wait(
-                refill, self._watchlist.panel(refill.panel).next_refill_check(refill, now), now
-            )
+            due = self._watchlist.panel(refill.panel).next_refill_check(refill, now)
+            self._wait(refill, due, now)
         else:
             self._learnt_nothing(refill.id, now)
 

@@ -12,21 +12,18 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from watcher.common.clock import Clock
-from watcher.config import ActiveConfig
 from watcher.daemon.attention import Attention, is_low, listed
 from watcher.daemon.attention_kinds import MEANINGS, Issue
 from watcher.daemon.backups import Backups
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.shared import Shared
 from watcher.errors import StoreError
 from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
 from watcher.model import Kind, Phase, Status
 from watcher.orders.panel_counts import PanelCounts, count
-from watcher.orders.watchlist import Watchlist
-from watcher.rules.engine import RuleEngine
 from watcher.rules.rule import Rule
-from watcher.store import Spent, Store
+from watcher.store import Spent
 
 log = structlog.get_logger()
 
@@ -51,30 +48,24 @@ class DaemonStatus:
     def __init__(
         self,
         *,
-        store: Store,
-        watchlist: Watchlist,
-        rule_engine: RuleEngine,
+        shared: Shared,
         panel_workers: Mapping[str, PanelWorkers],
-        config: ActiveConfig,
         backups: Backups,
         health: DaemonHealth,
         notify_workers: Mapping[str, Receiver],
         feeds: Mapping[str, Receiver],
-        clock: Clock,
         revision: str,
     ) -> None:
-        self._store = store
-        self._watchlist = watchlist
-        self._rule_engine = rule_engine
+        self._store, self._watchlist = shared.store, shared.watchlist
+        self._rule_engine, self._config = shared.rule_engine, shared.config
         self._panel_workers = panel_workers
-        self._config = config
         self._backups = backups
         self._health = health
         self._notify_workers = notify_workers
         self._feeds = feeds
-        self._clock = clock
+        self._clock = shared.clock
         self._revision = revision
-        self._started_at = clock()
+        self._started_at = shared.clock()
         self._panel_counts: dict[str, PanelCounts] = {}
         self._sizes = (0, 0)
         self._short: set[str] = set()  # panels whose budget is too small for `check_within`

@@ -20,16 +20,16 @@ from watcher.store import DeadEvent, OrderEvent, Store
 
 log = structlog.get_logger()
 
-EVERY = 1.0  # seconds between two looks for changes
-_WAVE = 200  # changes that are read, sent and put on record at a time
+EVERY = 1.0  # seconds between two reads of changes
+_WAVE = 200  # changes that are read, sent and recorded at a time
 _WAVES = 20  # a run
-_PATIENCE = 20.0  # seconds of a run, after which nothing further is sent
+_PATIENCE = 20.0  # seconds after which a run sends nothing more
 _CHAIN = 50  # changes of one order at a time
 _MOST_DEAD = 10_000
 
 
 class EventFeed:
-    """Sends to one target: at least once each, in order for each order."""
+    """Sends events to one target: each at least once, in sequence for each order."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class EventFeed:
         self._turn = asyncio.Lock()
         self._until = 0.0
         self._saved = lanes.cursor
-        self._dead: list[DeadEvent] = []  # given up, and not yet on record so
+        self._dead: list[DeadEvent] = []  # given up, and not yet recorded
         secret = None if target.secret is None else secret_of(target.secret.reveal())
         self._webhook = Webhook(target.url.reveal(), secret)
         self._attempts = metrics.events.labels(target.name)
         self._failures = metrics.event_failures.labels(target.name)
-        lanes.hurry(clock())  # a restart or a reload may have mended it
+        lanes.hurry(clock())  # a restart or a reload may have repaired it
 
     async def run_once(self, now: float) -> float:
         """Send what waits, in short waves; returns when to run next."""
@@ -81,10 +81,10 @@ class EventFeed:
         async with self._turn:  # their failure is recorded
             await self._webhook.close()
 
-    # --- telling again ---
+    # --- replay ---
 
     async def replay_since(self, at: float) -> None:
-        """Send everything since then once more."""
+        """Send again everything since then."""
         async with self._turn:
             first = await self._store.history.first_change_since(at)
             if first is not None:
@@ -92,7 +92,7 @@ class EventFeed:
                 await self._save()
 
     async def replay_order(self, panel: str, order_id: str) -> None:
-        """Send the order once more, from its first change on."""
+        """Send the order again, from its first change on."""
         order = await self._store.orders.get(panel, order_id)
         if order is None:
             raise NotFound(f"order {order_id} at {panel} is not tracked")
@@ -101,16 +101,16 @@ class EventFeed:
             await self._save()
 
     async def replay_dead(self) -> int:
-        """Send dead events, and what followed of their orders, once more; returns how many."""
+        """Send again dead events and their orders' later changes; return how many are dead."""
         async with self._turn:
-            letters = await self._store.events.dead(self.target.name, _MOST_DEAD)
-            for dead in letters:
+            given_up = await self._store.events.dead(self.target.name, _MOST_DEAD)
+            for dead in given_up:
                 self.lanes.hold(dead.key, dead.change, self._clock())
             await self._save()
-            await self._store.events.bury(self.target.name, [dead.change for dead in letters])
-            return len(letters)
+            await self._store.events.bury(self.target.name, [dead.change for dead in given_up])
+            return len(given_up)
 
-    # --- telling ---
+    # --- sending ---
 
     async def _wave(self, now: float) -> bool:
         """Send one wave; returns whether there was anything to do."""
@@ -118,8 +118,8 @@ class EventFeed:
         if not room:
             return False
         before = self.arrived_at
-        # What never arrives must not be all that is tried of a target that fails.
-        ways = (self._read_on, self._go_on) if self.lanes.is_down else (self._go_on, self._read_on)
+        # While the target is down, try new changes first, not only the ones that failed.
+        ways = (self._read_on, self._retry) if self.lanes.is_down else (self._retry, self._read_on)
         for way in ways:
             if await way(now, room):
                 if self.lanes.changed or self.arrived_at != before:
@@ -128,7 +128,7 @@ class EventFeed:
         return False
 
     async def _read_on(self, now: float, room: int) -> bool:
-        """Send the next changes; those of orders that wait are added to the wait."""
+        """Send the next changes, except of orders in a retry lane, which come later."""
         if not self.lanes.may_read():
             return False
         if not self._store.changes.may_have_changes_after(self.lanes.cursor):
@@ -140,12 +140,12 @@ class EventFeed:
         for event in events:
             if event.key not in self.lanes.held and self._wants(event):
                 by_order.setdefault(event.key, []).append(event)
-        await self._tell_all(by_order, room)
+        await self._send_all(by_order, room)
         self.lanes.cursor = events[-1].id
         return True
 
-    async def _go_on(self, now: float, room: int) -> bool:
-        """Send of orders that wait and are due."""
+    async def _retry(self, now: float, room: int) -> bool:
+        """Send the changes of orders whose retry is due."""
         due = self.lanes.due(now)[:room]
         chains: dict[int, list[OrderEvent]] = {}
         after: dict[int, int | None] = {}
@@ -155,16 +155,16 @@ class EventFeed:
             )
             chains[lane.key] = [event for event in events if self._wants(event)]
             after[lane.key] = events[-1].id + 1 if len(events) == _CHAIN else None
-        for key in await self._tell_all(chains, room):
+        for key in await self._send_all(chains, room):
             self.lanes.go_on(key, after[key], self._clock())
         return bool(due)
 
-    async def _tell_all(self, by_order: Mapping[int, Sequence[OrderEvent]], room: int) -> list[int]:
-        """Send of several orders at once, in order for each; returns those that are complete."""
-        seats = asyncio.Semaphore(room)
+    async def _send_all(self, by_order: Mapping[int, Sequence[OrderEvent]], room: int) -> list[int]:
+        """Send changes of several orders at once; return the orders that are complete."""
+        limit = asyncio.Semaphore(room)
 
         async def tell(key: int, events: Sequence[OrderEvent]) -> bool:
-            async with seats:
+            async with limit:
                 return await self._tell_order(key, events)
 
         keys = list(by_order)
@@ -217,7 +217,7 @@ def _kind(event: OrderEvent) -> ChangeKind:
 
 
 def _id(event: OrderEvent) -> str:
-    """Return an id that stays over attempts and restarts, and is none of a restored past."""
+    """Return an id that is equal in all attempts, but differs after a restored backup."""
     return f"evt_{event.id}_{event.at * 1000:.0f}"
 
 

@@ -1,8 +1,8 @@
-"""When a message that did not arrive is sent again: pure."""
+"""When to send a message again that did not arrive: pure."""
 
 FIRST, LONGEST = 10.0, 3600.0  # seconds
 LONG_ENOUGH = 3 * 86400.0  # seconds after which a message is given up
-TRIES = 80  # take as long, with those pauses
+TRIES = 80  # attempts, which take as long with those pauses
 
 
 def pause(failures: int) -> float:

@@ -1,8 +1,8 @@
 """Queue of one target's changed orders, with a retry lane for each order that failed: pure.
 
-Changes are numbered as they come on record. `cursor` is the last one that was read: each up to it
-has arrived, is not for this target, or waits in its order's lane. A change that does not arrive
-holds up only those of its own order that come after it.
+Changes are numbered as they are recorded. `cursor` is the last one that was read: each up to it has
+arrived, is not for this target, or waits in its order's lane. A change that does not arrive delays
+only later changes of its own order.
 """
 
 from collections.abc import Container, Iterable
@@ -13,9 +13,9 @@ from watcher.alerts import ChangeKind, RetryLane
 from watcher.events.retries import TRIES, pause
 from watcher.orders.fields import PROGRESS
 
-AT_ONCE = 10  # orders that are told of at the same time
-_DOWN_AFTER = 5  # orders that fail in a row, until it is the target that fails
-_MOST_LANES = 1000  # orders that wait, until no further changes are read
+AT_ONCE = 10  # orders whose changes are sent at the same time
+_DOWN_AFTER = 5  # orders that fail in a row, after which the target counts as down
+_MOST_LANES = 1000  # waiting orders, after which no further changes are read
 
 
 def kind_of(fields: Container[str]) -> ChangeKind:
@@ -28,7 +28,7 @@ def kind_of(fields: Container[str]) -> ChangeKind:
 
 
 class RetryLanes:
-    """What one target still has to be sent. `changed` are the lanes that are not saved yet."""
+    """What is still to be sent to one target. `changed` are the lanes that are not saved yet."""
 
     def __init__(self, cursor: int, held: Iterable[RetryLane] = ()) -> None:
         self.cursor = cursor
@@ -41,7 +41,7 @@ class RetryLanes:
 
     @property
     def is_down(self) -> bool:
-        """Whether nothing arrives at all."""
+        """Whether the target accepts nothing."""
         return self._pauses > 0
 
     def room(self, now: float) -> int:
@@ -65,14 +65,14 @@ class RetryLanes:
         return None if soonest is None else max(soonest, self.paused_until)
 
     def arrived(self, now: float) -> None:
-        """Note a success: what waited for the target is due."""
+        """Note a success: if the target was down, all lanes are due."""
         if self.is_down:
             self.hurry(now)
         self._failing.clear()
         self.error = None
 
     def hurry(self, now: float) -> None:
-        """Make everything that waits due: the target may be back."""
+        """Make all lanes due: the target may be back."""
         for lane in list(self.held.values()):
             self._put(msgspec.structs.replace(lane, next_at=min(lane.next_at, now)))
         self._failing.clear()
@@ -84,15 +84,15 @@ class RetryLanes:
     ) -> bool:
         """Note a failure; returns whether the change is given up.
 
-        `wait` is how many seconds the target itself wants to be left alone, at least. While the
-        target is down, failures don't count against single changes.
+        `wait` is the shortest pause that the target asks for, in seconds. While the target is down,
+        failures don't count against single changes.
         """
         self.error = error
         before = self.held.get(key)
         attempts = before.attempts if before and before.first == change else 0
         self._failing.add(key)
         if wait is not None or len(self._failing) >= _DOWN_AFTER:
-            if now >= self.paused_until:  # those that were under way together count once
+            if now >= self.paused_until:  # concurrent failures count once
                 self._pauses += 1
             until = now + max(wait or 0.0, pause(self._pauses))
             self.paused_until = max(self.paused_until, until)
@@ -123,7 +123,7 @@ class RetryLanes:
         return {key: self.held.get(key) for key in self.changed}
 
     def rewind(self, cursor: int) -> None:
-        """Read again from there. What waits only since then will be read again."""
+        """Read again from there; drop lanes that begin later, which are read again."""
         self.cursor = min(self.cursor, cursor)
         for lane in list(self.held.values()):
             if lane.first > self.cursor:

@@ -11,12 +11,12 @@ from watcher.events.retries import LONGEST
 
 JSON = {"content-type": "application/json"}
 _TIMEOUT = aiohttp.ClientTimeout(total=15.0)
-_GONE = 410  # the receiver wants nothing more
-_TOO_MANY, _SLOWER = 429, 1.0  # the answer, and the seconds where it tells none
+_GONE = 410  # the receiver wants no more messages
+_TOO_MANY, _SLOWER = 429, 1.0  # the status; the pause in seconds if Retry-After is missing
 
 
 class Webhook:
-    """One receiver. Its URL may hold a secret: it stands in no error."""
+    """One receiver. Its URL may hold a secret, so no error contains it."""
 
     def __init__(self, url: str, secret: bytes | None) -> None:
         self._url = url
@@ -26,7 +26,7 @@ class Webhook:
     async def send(
         self, message_id: str, body: bytes, now: float, more: Mapping[str, str] = JSON
     ) -> None:
-        """Deliver the message, with `more` headers; Undelivered: it may not have arrived."""
+        """Send the message, with `more` headers; raise Undelivered if it may not have arrived."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         sent = {**headers(self._secret, message_id, now, body), **more}

@@ -1,7 +1,7 @@
-"""Alert states: what people are told of, and when. Pure.
+"""Alert states: what to notify people of, and when. Pure.
 
-A `Watch` remembers when each trouble began and when it was told: a trouble is told of once it has
-lasted, again in long intervals, and when it is over.
+An `AlertState` remembers when each alert began and when it was notified. People are notified once
+an alert has lasted for some time, again in long intervals, and when it is over.
 """
 
 from collections.abc import Iterable
@@ -11,20 +11,20 @@ import msgspec
 from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
 from watcher.rules.hindsight import Hindsight
 
-# Seconds that a trouble has to last before anybody is told: panels hiccup.
+# Seconds that an alert has to last before it is notified: panels often fail briefly.
 _LASTS_FOR = {
     AlertKind.PANEL_DOWN: 300.0,
     AlertKind.PANEL_DEGRADED: 90.0,
     AlertKind.ORDER_STALLED: 60.0,
 }
 REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answers so
-_REFUSES_FOR = 90.0  # it was proven by then: waiting tells only a limit from a refusal
-_OVER_FOR = 60.0  # seconds that it has to be gone for, before its end is told
-MOMENT_KEPT = 6 * 3600.0  # seconds for which it is known that a moment was told of
+_REFUSES_FOR = 90.0  # seconds: waiting separates a rate limit from a refusal
+_OVER_FOR = 60.0  # seconds that it has to be gone before its end is notified
+MOMENT_KEPT = 6 * 3600.0  # seconds for which a notified moment is remembered
 
 
 class AlertState:
-    """One target's troubles."""
+    """One target's alerts."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class AlertState:
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
-        """Take over the present troubles; return what to tell because of them."""
+        """Compare with the present alerts; return the notices to send."""
         there = {trouble.key: trouble for trouble in troubles}
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:

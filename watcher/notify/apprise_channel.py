@@ -9,11 +9,11 @@ from watcher.errors import Undelivered
 from watcher.notify.messages import NotifyMessage
 
 _WITHIN = 45.0  # seconds: Apprise has its own limits for each connection
-_MOST_UNDER_WAY = 2  # a receiver that never ends its answer keeps a thread for as long
+_MOST_UNDER_WAY = 2  # threads: a receiver that never ends its answer keeps one for ever
 
 
 class AppriseChannel:
-    """One receiver by its Apprise URL, which stands in no error. ValueError: it has no meaning."""
+    """One receiver by its Apprise URL, which no error contains. ValueError if it is invalid."""
 
     def __init__(self, url: str) -> None:
         self._apprise = receiver(url)
@@ -21,7 +21,7 @@ class AppriseChannel:
         self._under_way = 0  # threads
 
     async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
-        """Deliver the message; Undelivered: it may not have arrived."""
+        """Send the message; raise Undelivered if it may not have arrived."""
         if self._under_way >= _MOST_UNDER_WAY:
             raise Undelivered("earlier messages are still under way")
         arriving = asyncio.get_running_loop().create_future()
@@ -42,15 +42,15 @@ class AppriseChannel:
             raise Undelivered("Apprise could not deliver it")
 
     async def close(self) -> None:
-        """Give up what is under way: the receiver decides when its thread ends."""
+        """Give up messages under way; the receiver decides when its thread ends."""
         for arriving in self._waiting:
             if not arriving.done():
                 arriving.set_exception(Undelivered("the daemon stops"))
 
     def _begin(self, arriving: asyncio.Future[bool], letter: NotifyMessage) -> None:
-        """Let Apprise work in a thread that the end of the process does not wait for.
+        """Run Apprise in a daemon thread, for which the end of the process does not wait.
 
-        A thread of an executor would be waited for, and a receiver can keep it for ever.
+        The process would wait for an executor's thread, and a receiver can keep that for ever.
         """
         loop = asyncio.get_running_loop()
         self._under_way += 1

@@ -8,7 +8,7 @@ import msgspec
 
 from watcher.alerts import AlertNotice, AlertStage
 
-_MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and pushes carry
+_MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and push services accept
 
 
 class NotifyMessage(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class NotifyMessage(msgspec.Struct, frozen=True):
 
 
 def letter(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
-    """Return the message that tells of all these notices."""
+    """Return one message with all these notices."""
     first, more = notices[0], len(notices) - 1
     title = f"watcher: {_head(first)}" + (f", and {more} more" if more else "")
     return _letter("notification", title, _text(notices), notices, now)
@@ -66,7 +66,7 @@ def _line(notice: AlertNotice) -> str:
         line += f": {notice.trouble.text}"
     elif notice.trouble.subject:
         line += f": {notice.trouble.subject}"
-    return " ".join(line.split())[:_LONGEST_LINE]  # panels' words forge no further line
+    return " ".join(line.split())[:_LONGEST_LINE]  # a panel's words can't forge a line
 
 
 def _head(notice: AlertNotice) -> str:

@@ -1,10 +1,10 @@
-"""How people are told of what happened and does not last. Pure."""
+"""Alerts about events that happen at a moment and don't last. Pure."""
 
 from watcher.alerts import Alert, AlertKind, Moment
 
 
 def alert_of(moment: Moment) -> Alert:
-    """Return the alert of the moment; its subject tells it from others of its kind."""
+    """Return the alert of the moment; its subject identifies it within its kind."""
     subject, text = _told(moment)
     return Alert(moment.event, moment.panel, text, subject)
 

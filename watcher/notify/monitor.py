@@ -1,4 +1,4 @@
-"""Decides of which items of attention each target is told, and queues the messages."""
+"""Decides which items of attention each target gets, and queues the messages."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,11 +16,11 @@ from watcher.panels.health import HealthState
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
-EVERY = 10.0  # seconds: what comes up meanwhile is one message
-_LATE = 600.0  # seconds by which a moment may come on record after it happened
-_FIRST_LOOK = 6 * 3600.0  # seconds that are looked back at a start
+EVERY = 10.0  # seconds: what happens in between is one message
+_LATE = 600.0  # seconds by which a moment may be recorded after it happened
+_FIRST_LOOK = 6 * 3600.0  # seconds to look back at a start
 
-# What [[notify]] calls each kind of attention; of the others it tells nobody.
+# The names in [[notify]] of kinds of attention; the others are not notified.
 _EVENTS: Mapping[Issue, AlertKind] = {
     Issue.PANEL_DOWN: AlertKind.PANEL_DOWN,
     Issue.PANEL_REFUSING: AlertKind.PANEL_DOWN,
@@ -34,7 +34,7 @@ _EVENTS: Mapping[Issue, AlertKind] = {
 
 
 class Monitor:
-    """Keeps what each target has been told."""
+    """Keeps the alert state of each target."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Monitor:
         self._since: Mapping[str, float] = {}
         self._watches: dict[str, AlertState] = {}
         self._look_since = now - _FIRST_LOOK
-        self._services_seen: set[str] = set()  # changes of price lists that were looked at
+        self._services_seen: set[str] = set()  # changes of price lists that were handled
 
     def take_over(
         self,
@@ -61,7 +61,7 @@ class Monitor:
         since: Mapping[str, float],
         known: Mapping[str, Sequence[KnownAlert]],
     ) -> None:
-        """Tell these targets from now on: added at `since`, they know of `known`."""
+        """Notify these targets from now on: added at `since`, already notified of `known`."""
         before = self._watches
         self._targets, self._since = targets, since
         self._watches = {}
@@ -72,7 +72,7 @@ class Monitor:
             self._watches[target.name] = AlertState(target.repeat_every, kept)
 
     async def run_once(self, now: float) -> float:
-        """Compare with what was told, and queue what is new; returns when to run next."""
+        """Queue what has not been notified yet; return when to run next."""
         wanted = frozenset[AlertKind]().union(*(target.on for target in self._targets))
         troubles = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
@@ -111,11 +111,11 @@ class Monitor:
     async def _troubles(self, now: float) -> list[Alert]:
         await self._daemon_status.read_spending(now)
         found = troubles(self._daemon_status.attention())
-        told = {trouble.key for trouble in found}
-        return found + [one for one in self._still_down() if one.key not in told]
+        listed = {trouble.key for trouble in found}
+        return found + [one for one in self._still_down() if one.key not in listed]
 
     def _still_down(self) -> Iterator[Alert]:
-        """Return panels that were told to be down (also before a restart) and are not up yet."""
+        """Return panels that were notified as down (also before a restart) and are not up yet."""
         panels = [panel for panel in self._daemon_status.panels() if not panel.up]
         silent = {p.name for p in panels if p.health is not HealthState.REFUSING}
         for watch in self._watches.values():
@@ -126,9 +126,9 @@ class Monitor:
                     yield trouble
 
     async def _moments(self, wanted: AbstractSet[AlertKind]) -> tuple[list[Moment], set[str]]:
-        """Return what happened lately; of price lists, what concerns services with open orders.
+        """Return recent moments; of price lists, those of services with open orders.
 
-        The keys of all price list changes come with it: these are not looked at again.
+        Also returns the keys of all price list changes, which are not handled again.
         """
         if not wanted:
             return [], set()
@@ -136,13 +136,13 @@ class Monitor:
         lists = [moment for moment in moments if moment.service is not None]
         unseen = [moment for moment in lists if alert_of(moment).key not in self._services_seen]
         at_work = await self._store.recent.open_services() if unseen else set()
-        told = [moment for moment in unseen if moment.service in at_work]
-        told += [moment for moment in moments if moment.service is None]
-        return told, {alert_of(moment).key for moment in lists}
+        relevant = [moment for moment in unseen if moment.service in at_work]
+        relevant += [moment for moment in moments if moment.service is None]
+        return relevant, {alert_of(moment).key for moment in lists}
 
 
 def troubles(items: Iterable[Attention]) -> list[Alert]:
-    """Return the items that [[notify]] can tell of."""
+    """Return the items that [[notify]] can report."""
     return [
         Alert(
             _EVENTS[item.kind],
@@ -158,15 +158,15 @@ def troubles(items: Iterable[Attention]) -> list[Alert]:
 def _tells(target: NotifyTarget, moment: Moment) -> bool:
     """Return whether the target wants this moment.
 
-    Panels refuse refills that they don't owe. Of those that a rule asked for, only targets that
-    list the event are told.
+    Panels refuse refills that they don't owe. Refusals of refills that a rule asked for go only
+    to targets that list the event.
     """
     is_refusal = moment.event is AlertKind.REFILL_REJECTED and moment.rule is not None
     return target.on_rules_refusals or not is_refusal
 
 
 def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:
-    """Return what a restart must know; a text that differs is not worth writing."""
+    """Return what a restart must know; a changed text alone is not written."""
     for key, one in after.known.items():
         old = before.known.get(key)
         if old is None or msgspec.structs.replace(one, trouble=old.trouble) != old:

@@ -1,4 +1,4 @@
-"""All couriers and feeds; a reload exchanges them."""
+"""All notify workers and event feeds; a reload exchanges them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ _FORGET_EVERY, _KEPT = 86400.0, 30 * 86400.0  # seconds
 
 
 class PreparedReceivers(msgspec.Struct, frozen=True):
-    """The stored state of targets that are to be told from now on."""
+    """The stored state of targets that are to be opened."""
 
     notify: Sequence[NotifyTarget]
     events: Sequence[EventsTarget]
@@ -32,7 +32,7 @@ class PreparedReceivers(msgspec.Struct, frozen=True):
 
 
 class Receivers:
-    """Builds and closes them, by target; the schedule has their tasks."""
+    """Builds and closes the workers and feeds, by target, and schedules their tasks."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class Receivers:
         return PreparedReceivers(notify, events, since, known, lanes)
 
     async def exchange(self, prepared: PreparedReceivers) -> None:
-        """Tell these targets and no others."""
-        await self._exchange_couriers(prepared.notify)
+        """Serve these targets and no others."""
+        await self._exchange_workers(prepared.notify)
         await self._exchange_feeds(prepared)
         self._monitor.take_over(prepared.notify, prepared.since, prepared.known)
         if prepared.notify:
@@ -97,7 +97,7 @@ class Receivers:
             await feed.close()
 
     def jumped(self, seconds: float) -> None:
-        """Note that the clock was set: if back, what waits is due now, or it would wait longer."""
+        """Note that the clock was set; if it was set back, make all that waits due now."""
         if seconds >= 0:
             return
         for name, notify_worker in self.notify_workers.items():
@@ -108,7 +108,7 @@ class Receivers:
             self.wake(feed)
 
     def notify_worker(self, name: str) -> NotifyWorker:
-        """Return the target's courier; raises NotFound."""
+        """Return the target's worker; raises NotFound."""
         if name not in self.notify_workers:
             raise NotFound(f"there is no [[notify]] target {name[:40]!r}")
         return self.notify_workers[name]
@@ -123,7 +123,7 @@ class Receivers:
         """Run the feed now: there is something to send."""
         self._schedule.wake(f"events:{feed.target.name}")
 
-    async def _exchange_couriers(self, targets: Sequence[NotifyTarget]) -> None:
+    async def _exchange_workers(self, targets: Sequence[NotifyTarget]) -> None:
         wanted = {target.name: target for target in targets}
         for name, notify_worker in list(self.notify_workers.items()):
             if wanted.get(name) != notify_worker.target:
@@ -161,7 +161,7 @@ class Receivers:
             self._schedule.add(f"events:{name}", self.feeds[name].run_once)
 
     async def _forget(self, now: float) -> float:
-        """Remove what concerns removed targets, and old messages; returns when to run next."""
+        """Delete the state of removed targets, and old messages; return when to run next."""
         await self._store.outbox.forget_targets(list(self.notify_workers))
         await self._store.events.forget_targets(list(self.feeds))
         await self._store.outbox.forget_messages(now - _KEPT)

@@ -23,7 +23,7 @@ _TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
 class NotifyWorker:
-    """Delivers to one target. What a kill cut off is sent again with the same id."""
+    """Delivers to one target. A message that a kill cut off is sent again with its id."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class NotifyWorker:
         self._metrics = metrics
         self._clock = clock
         self._sending = asyncio.Lock()
-        self._hurried = False  # a restart or a reload may have mended what failed
+        self._hurried = False  # a restart or a reload may have repaired the target
         url = target.url.reveal()
         is_web = url.lower().startswith(("http://", "https://"))
         self._way: _Hook | AppriseChannel = _Hook(target) if is_web else AppriseChannel(url)
@@ -71,7 +71,7 @@ class NotifyWorker:
         )
 
     def hurry(self) -> None:
-        """Make everything that waits due at the next run."""
+        """Make all waiting messages due at the next run."""
         self._hurried = False
 
     async def test(self) -> None:
@@ -88,7 +88,7 @@ class NotifyWorker:
     async def _deliver(self, message: Message) -> bool:
         now = self._clock()
         try:
-            # The same at each attempt: by it the receiver knows what it has had.
+            # Equal at each attempt: the receiver drops duplicates by it.
             message_id = f"msg_{message.id}_{message.queued_at:.0f}"
             await self._attempt(message_id, letter(message.notices, message.queued_at))
         except Undelivered as error:

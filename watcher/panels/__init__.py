@@ -1,1 +1,1 @@
-"""Panels: their protocol, profiles, HTTP client and request rate."""
+"""One panel's API: protocol, profiles, HTTP client, request rate, health."""

@@ -2,22 +2,23 @@
 
 1. Closed: everything may be sent. After FAILURES failures in a row it opens.
 2. Open: nothing is sent until a pause ends; each pause is twice the last, with jitter.
-3. Half-open: one request, the probe, is under way. Its answer closes, its failure opens again.
+3. Half-open: one request, the probe, is under way. An answer closes it, a failure opens it again.
 
-A panel that refuses everything opens it at once, with shorter pauses: it works, and one request in
-two minutes soon shows that the key or the account is in order again. Any other answer closes it.
+A panel that refuses everything opens it at once, with shorter pauses: the panel works, and one
+request in two minutes soon shows that the key or the account is in order again. Any other answer
+closes it.
 Times are seconds of the caller's clock. Pattern: M. Nygard, "Release It!" (2007), chapter 5.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
 
-FAILURES = 3  # in a row: a single one is no reason to stop
+FAILURES = 3  # in a row
 PAUSE = (5.0, 300.0)  # seconds: the first pause and the longest
 REFUSES_PAUSE = (5.0, 120.0)
-JITTER = 0.2  # share of a pause that is added at random, so that panels are not all tried together
-PROBE_LASTS = 60.0  # seconds after which a probe without an answer is given up
-ACT_WAITS = (5.0, 60.0)  # seconds that actions wait for reads, after a failure and while open
+JITTER = 0.2  # random share added to a pause: panels are not all tried at the same moment
+PROBE_LASTS = 60.0  # seconds to wait for a probe's answer
+ACT_WAITS = (5.0, 60.0)  # seconds that actions wait for a read: after a failure, while open
 _LOOK_AGAIN = 1.0  # seconds until a request that waits for a probe is tried again
 
 
@@ -48,7 +49,7 @@ class Breaker:
         """Return None where a request may be sent, else when to try again. Changes nothing.
 
         The outcome of an action that fails can't be known. So after a failure actions wait until a
-        read is answered, and are sent anyway where no read is.
+        read is answered; if there is no read, they are sent after ACT_WAITS.
         """
         if self.state is BreakerState.HALF_OPEN:
             return None if now >= self._until else min(self._until, now + _LOOK_AGAIN)
@@ -71,12 +72,12 @@ class Breaker:
             self._until = now + PROBE_LASTS
 
     def answered(self) -> None:
-        """The panel answered: close."""
+        """Close: the panel answered."""
         self.state = BreakerState.CLOSED
         self.failures = self._openings = 0
 
     def failed(self, now: float) -> None:
-        """The panel did not answer, or not in a known form."""
+        """Note that the panel did not answer, or not in a known form; open after FAILURES."""
         self.failures += 1
         self._failed_at = now
         probed = self.state is BreakerState.HALF_OPEN
@@ -84,14 +85,14 @@ class Breaker:
             self._open(now, PAUSE)
 
     def refuses(self, now: float) -> None:
-        """The panel refuses everything: open."""
+        """Open: the panel refuses everything."""
         self.failures += 1
         self._failed_at = now
         if self.state is not BreakerState.OPEN:
             self._open(now, REFUSES_PAUSE)
 
     def resume(self, now: float) -> None:
-        """End the pause: the panel is to be tried at once."""
+        """End the pause: the next request may be sent at once."""
         if self.state is BreakerState.OPEN:
             self._until = min(self._until, now)
             self._openings = 0

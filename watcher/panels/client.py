@@ -27,12 +27,12 @@ Answer = TypeVar("Answer")
 
 
 class PanelClient:
-    """A panel's API. It sends nothing twice, and splits or delays nothing: callers do that.
+    """A panel's API. It sends each request once; the caller splits, delays and repeats.
 
     `on_request(action, seconds, reason)` is called for each request that ended; `reason` is that of
-    the PanelError, or None. A cancelled request has no end. Clients that share `turns` read their
-    answers in turn. `on_unread(action, field, value)` is called for values that are there and can't
-    be read, the first few of an answer.
+    the PanelError, or None; it is not called for a cancelled request. Clients that share a
+    `round_robin` decode their answers one after the other. `on_unread(action, field, value)` is
+    called for the first few values of an answer that are present and can't be read.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class PanelClient:
     async def open(self) -> None:
         """Prepare to send; nothing is sent yet."""
         self._reading = self._session(force_close=False)
-        # A panel may close an idle connection just as a request is written to it. Whether it was
-        # carried out then stays unknown, so an action never takes a reused connection.
+        # A panel may close an idle connection just as a request is written to it. Nobody then knows
+        # whether the request was carried out, so an action never takes a reused connection.
         self._acting = self._session(force_close=True)
 
     async def close(self) -> None:
@@ -99,14 +99,14 @@ class PanelClient:
 
     async def news(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         """Ask for the orders' statuses; rows whose `marks` are as before are not decoded."""
-        news = await self._request(
+        answer = await self._request(
             self._reading,
             "status",
             self._params("status", ids),
             lambda body: protocol.decode_news(body, ids, marks),
         )
-        self._tell_unread("status", news.unread)
-        return news
+        self._tell_unread("status", answer.unread)
+        return answer
 
     async def refill_statuses(self, ids: Sequence[str]) -> dict[str, RefillObservation | RowError]:
         """Ask for the refills' statuses; a refill that is left out was not observed."""
@@ -118,7 +118,7 @@ class PanelClient:
         )
 
     async def services(self) -> tuple[list[Service], list[str]]:
-        """Ask for the price list; with a line for each row of it that can't be read."""
+        """Ask for the price list; return its services, and a line for each unreadable row."""
         return await self._read("services", protocol.decode_services, _LARGEST_PRICE_LIST)
 
     async def balance(self) -> Balance:
@@ -126,7 +126,7 @@ class PanelClient:
         return await self._read("balance", protocol.decode_balance)
 
     async def probe(self, action: str, params: Mapping[str, str]) -> object:
-        """Send a request that changes nothing, known to the panel or not; return its JSON."""
+        """Send any request that changes nothing; return the answer's JSON."""
         return await self._request(self._reading, action, params, protocol.load)
 
     async def refill(self, ids: Sequence[str]) -> dict[str, Verdict]:
@@ -148,7 +148,7 @@ class PanelClient:
         )
 
     async def add(self, params: Mapping[str, str]) -> Verdict:
-        """Place an order; return its id, or what else the panel said."""
+        """Place an order; return its id, or what the panel said instead."""
 
         def decode(body: bytes) -> dict[str, Verdict]:
             return {"": protocol.decode_add(body)}
@@ -170,7 +170,7 @@ class PanelClient:
         decode: Callable[[bytes, Reading], Answer],
         largest: int = _LARGEST_ANSWER,
     ) -> Answer:
-        """Ask for what has no ids."""
+        """Send a read that takes no ids."""
         reading = Reading()
         try:
             return await self._request(
@@ -191,7 +191,7 @@ class PanelClient:
         decode: Decode[Answer],
         largest: int = _LARGEST_ANSWER,
     ) -> Answer:
-        """Send one request; on_request gets how it ended, and no error has the key in it."""
+        """Send one request and report to `on_request`. Errors never contain the key."""
         if session is None:
             raise RuntimeError("the client is not open")
         body = self._dialect.encode(self._key, action, params)
@@ -212,7 +212,7 @@ class PanelClient:
         raise failure from None
 
     def _key_hint(self) -> str:
-        """What may be wrong with a key that the panel does not accept: it is sent unchanged."""
+        """Return what may be wrong with a key that the panel does not accept."""
         ends = self._key[:1] + self._key[-1:]
         return " (the key stands in quotes: take them off)" if ends in ("''", '""') else ""
 
@@ -228,12 +228,12 @@ class PanelClient:
             raise transport_fault(error, self._url, self._connect_within) from None
         if acts:
             return self._decoder.of_action(reply, decode)
-        await self._round_robin.take()  # the outcome of an action waits for no turn
+        await self._round_robin.take()  # answers to actions don't wait
         return self._decoder.of_read(reply, decode)
 
     @property
     def _connect_within(self) -> float:
-        """Half of the time: a failure to connect has sent nothing; the rest is for the answer."""
+        """Half of the timeout, in seconds: the other half is for the answer."""
         return self._timeout / 2
 
     def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
@@ -241,7 +241,7 @@ class PanelClient:
             total=None, connect=self._connect_within, ceil_threshold=float("inf")
         )
         return aiohttp.ClientSession(
-            # No limit: callers limit requests, and a wait for a connection would count as time-out.
+            # No limit: callers limit requests; waiting for a connection would use up the timeout.
             connector=aiohttp.TCPConnector(
                 limit=0, force_close=force_close, ttl_dns_cache=300, ssl=self._dialect.trusted()
             ),

@@ -11,20 +11,20 @@ import msgspec
 from watcher.panels.protocol import ADD_PARAMETERS, encode_form, encode_json
 
 _CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
-# Characters: these values need not be secret, as "v2" and "json", which are parts of any text.
+# Characters. Shorter values, such as "v2" and "json", are hardly secret and occur in any text.
 _SHORTEST_SECRET = 8
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _HEADER_VALUE = re.compile(r"[\t -~]{0,4096}")
 
-# What the protocol sends itself. PHP reads `old-posts` and `Old_Posts` for other names, but no
-# panel should have to: a field that differs by case or separators alone is a mistake.
+# Names that the protocol sends itself. A field that differs from one only by case or separators, as
+# `old-posts` from `old_posts`, is taken for a mistake.
 _OWN_FIELDS = {
     "".join(name.split("_"))
     for table in ADD_PARAMETERS.values()
     for name in (*table.required, *table.optional)
 } | {"key", "action", "service", "order", "orders", "refill", "refills"}
-# What aiohttp or another setting decides; a value of the user's would break requests or answers.
+# Headers that aiohttp or another setting decides; a value by the user would break requests.
 _OWN_HEADERS = {
     "user-agent": "use user_agent",
     "content-type": "use body",
@@ -67,7 +67,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return encode(key, action, params, self.fields)
 
     def all_headers(self, usual: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers of every request: `usual`, except those that are given."""
+        """Return the headers of every request: `usual`, overridden by the configured ones."""
         base = {**usual, "Content-Type": _CONTENT_TYPES[self.body]}
         if self.user_agent is not None:
             base["User-Agent"] = self.user_agent
@@ -75,14 +75,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return {name: base[name] for name in base if name.lower() not in given} | self.headers
 
     def secrets(self, url: str) -> list[str]:
-        """Return what no message may contain: of this, and of the query of the panel's URL."""
+        """Return the values that no message may contain, of this and of the URL's query."""
         proxy = urlsplit(self.proxy or "")
         words = [unquote(word) for word in (proxy.password, proxy.username) if word]
         values = [*self.headers.values(), *self.fields.values(), *query_of(url).values(), *words]
         return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
     def trusted(self) -> ssl.SSLContext | bool:
-        """Return the certificates that the panel's is checked with; True for the system's."""
+        """Return the certificates to check the panel's with; True for the system's."""
         return True if self.ca is None else trusting(self.ca)
 
 
@@ -90,7 +90,7 @@ PLAIN = Dialect()
 
 
 def trusting(pem: str) -> ssl.SSLContext:
-    """Return a context that trusts only these certificates; ValueError where there is none."""
+    """Return a context that trusts only these certificates; ValueError if there are none."""
     try:
         context = ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError):
@@ -133,17 +133,17 @@ def proxy_problem(proxy: str) -> str | None:
 
 
 def split_http(url: str) -> SplitResult | None:
-    """The parts of an http(s) URL with a host and a good port; None where it is none."""
+    """Split an http(s) URL; return None if it is not one, or its host or port is bad."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # which raises ValueError where it is no number
+        host, _ = parts.hostname, parts.port  # raises ValueError for a bad port
     except ValueError:
         return None
     return parts if host and parts.scheme in ("http", "https") else None
 
 
 def is_own(name: str) -> bool:
-    """Whether the protocol has a parameter of this name, or of one that PHP reads as it."""
+    """Return whether the protocol has this parameter, whatever its case and separators."""
     return re.sub(r"[^a-z0-9]", "", name.casefold()) in _OWN_FIELDS
 
 
@@ -153,7 +153,7 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def shown_url(url: str) -> str:
-    """Return a panel's URL for people, without user, password and query."""
+    """Return a panel's URL for display, without user, password and query."""
     before, mark, _ = url.partition("?")
     scheme, slashes, rest = before.partition("://")
     host, slash, path = rest.partition("/")

@@ -1,4 +1,4 @@
-"""The gateway to a panel: every request goes through it, so one place knows pace and health."""
+"""The gateway to a panel: every request passes here, so pace and health are known in one place."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -42,12 +42,12 @@ class PanelGateway:
         self.breaker = breaker
         self.clock = clock
         self.health = PanelHealth(call for call in READS if client.limit(call))
-        self.last_success = 0.0  # of a status poll, or of one that had nothing to ask
+        self.last_success = 0.0  # of a status poll, also one with nothing to ask
         self.on_probe: Callable[[], None] = lambda: None
         self.on_recovered: Callable[[], None] = lambda: None
-        self._told = BreakerState.CLOSED
-        self._told_health = HealthState.UP
-        self._told_problem: str | None = None
+        self._logged_breaker = BreakerState.CLOSED
+        self._logged_health = HealthState.UP
+        self._logged_problem: str | None = None
         self._reason: str | None = None
 
     @property
@@ -57,23 +57,23 @@ class PanelGateway:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether a refusal is or may be the panel's: then it tells nothing of the orders."""
+        """Whether the panel refuses, or may refuse, everything: this says nothing of the orders."""
         return self.health.refuses or self.health.doubts(self.clock())
 
     def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
         """Return None where one request may be sent now (and count it), else when to try again."""
         again_at = self.breaker.wait(now, acts=lane is RequestLane.ACT)
         if again_at is None and lane is not RequestLane.PROBE and self.is_undecided:
-            again_at = now + _LOOK_AGAIN  # the probe's turn
+            again_at = now + _LOOK_AGAIN  # the probe goes first
         if again_at is None:
             again_at = self.pace.take(now, lane)
         if again_at is None:
             self.breaker.sent(now)
-            self._tell_breaker()
+            self._log_breaker()
         return again_at
 
     def paused_until(self, now: float) -> float | None:
-        """When the pause ends that the panel asked for or failed into; None without one."""
+        """Return when the pause ends that the panel asked for or its failures caused, or None."""
         until = max(self.pace.pause_until, self.breaker.open_until() or 0.0)
         return until if until > now else None
 
@@ -84,7 +84,7 @@ class PanelGateway:
         self.health.settled()
 
     def was_pace(self, text: str) -> None:
-        """Take refusals in these words for a rate limit: one went away by waiting."""
+        """Treat refusals in these words as a rate limit: one ended by waiting."""
         log.info("panel.limit_words", panel=self.name, words=text)
         self.health.was_pace(text)
         now = self.clock()
@@ -100,8 +100,8 @@ class PanelGateway:
     ) -> Answer:
         """Await one request that `take` has granted. Raises its PanelError.
 
-        `call` is its kind; `order` the only order that it is about, `was_known` if the panel has
-        answered for that before.
+        `call` is its kind; `order` is set if it is about one order, and `was_known` tells whether
+        the panel has answered about that order before.
         """
         sent_at = self.clock()
         try:
@@ -115,7 +115,7 @@ class PanelGateway:
         return answer
 
     def _seen(self, call: str, error: PanelError) -> PanelError:
-        """Return the failure; a refusal in words known for a limit, as RateLimited."""
+        """Return the failure; as RateLimited if its words are known to mean a rate limit."""
         if call in READS and isinstance(error, Refused):
             now = self.clock()
             if self.health.is_limit(str(error), now, self.pace.rate.passed(now)):
@@ -127,10 +127,10 @@ class PanelGateway:
     ) -> None:
         now, passed = self.clock(), self.pace.rate.passed(self.clock())
         if isinstance(error, RateLimited):
-            if call not in GENERAL:  # these have limits of their own
+            if call not in GENERAL:  # those have rate limits of their own
                 self.pace.refused(now, error.retry_after, sent_at=sent_at)
         elif self.breaker.state is BreakerState.CLOSED and not isinstance(error, _NOT_SLOW):
-            # A panel that was not reached is not too slow; nor is one that is down.
+            # A panel that could not be reached, or is down, is not asked too fast.
             self.pace.failed()
         self._ended(call, error, sent_at, order, was_known=was_known, passed=passed)
         if isinstance(error, (Refused, Unreadable)) and not self.is_undecided:
@@ -157,18 +157,18 @@ class PanelGateway:
             self.breaker.refuses(now)
         else:
             self.breaker.answered()
-        self._tell(error)
+        self._log_health(error)
         if health.refuses or health.doubts(now):
             self.on_probe()
         if refused and not health.refuses:
             self.on_recovered()
 
-    def _tell(self, error: PanelError | None) -> None:
-        """Log changes of health, not every request."""
+    def _log_health(self, error: PanelError | None) -> None:
+        """Log a change of health."""
         health, state = self.health, self.health.state
         problem = health.problem
-        before, self._told_health = self._told_health, state
-        was, self._told_problem = self._told_problem, problem
+        before, self._logged_health = self._logged_health, state
+        was, self._logged_problem = self._logged_problem, problem
         if problem is None:
             if was is not None:
                 log.info("panel.recovered", panel=self.name, after=was)
@@ -180,14 +180,14 @@ class PanelGateway:
         elif error is not None and (error.reason != self._reason or state is not before):
             self._reason = error.reason
             log.warning("panel.failing", panel=self.name, reason=self._reason, cause=problem)
-        self._tell_breaker()
+        self._log_breaker()
 
-    def _tell_breaker(self) -> None:
-        """Log when the breaker opens and closes, not its probes."""
+    def _log_breaker(self) -> None:
+        """Log when the breaker opens or closes; probes are not logged."""
         state = self.breaker.state
-        if state is BreakerState.HALF_OPEN or state is self._told:
+        if state is BreakerState.HALF_OPEN or state is self._logged_breaker:
             return
-        self._told = state
+        self._logged_breaker = state
         if state is BreakerState.OPEN:
             until = self.breaker.open_until()
             log.warning(

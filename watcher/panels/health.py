@@ -1,9 +1,9 @@
-"""What the ends of its calls say of a panel's health: pure.
+"""A panel's health, derived from how its calls end: pure.
 
-1. A whole, well-formed answer proves that the panel works. What can't be read of it, or what is
-   refused to one kind of call, is a fault of that call: the panel is degraded.
-2. Whether a refusal is the panel's is decided in refusing.py.
-3. RefusalDetector that go away by waiting and come back with the pace are a limit: limit_words.py.
+1. A whole, well-formed answer proves that the panel works. If a part can't be read, or one kind of
+   call is refused, that is a fault of the call: the panel is degraded.
+2. refusing.py decides whether a refusal concerns everything.
+3. Refusals that end by waiting and return at the same pace are a rate limit: limit_words.py.
 4. No answer, several times in a row: the panel is down.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["BALANCE", "GENERAL", "READS", "REFILL_STATUS", "SERVICES", "STATUS",
 __all__ += ["HealthState", "PanelProblem"]
 
 ANSWERS = (RateLimited, Refused, Unreadable)  # of a panel that works
-_UNREAD_LASTS = 900.0  # seconds: each answer about orders is about others
+_UNREAD_LASTS = 900.0  # seconds: the next answer is about other orders and proves nothing
 _MOST_FIELDS = 32
 
 
@@ -39,7 +39,7 @@ class HealthState(StrEnum):
     """A panel's health, the best first."""
 
     UP = "up"
-    DEGRADED = "degraded"  # works, but something of it is refused or can't be read
+    DEGRADED = "degraded"  # works, but one kind of call is refused or can't be read
     LIMITED = "limited"  # refuses for being asked too fast
     REFUSING = "refusing"  # refuses everything
     DOWN = "down"  # does not answer
@@ -54,19 +54,19 @@ class PanelProblem(msgspec.Struct, frozen=True):
 
 
 class PanelHealth:
-    """One panel's health. `calls` are the reads that the panel can be asked."""
+    """One panel's health. `calls` are the reads that the panel supports."""
 
     def __init__(self, calls: Iterable[str] = READS) -> None:
         self._limit_words = LimitWords()
         self._refusals = RefusalDetector(calls, self._limit_words)
         self._unread: dict[
             tuple[str, str], tuple[PanelProblem, float]
-        ] = {}  # and when it was last so
+        ] = {}  # and when it was last seen
         self._silence: PanelProblem | None = None
         self._silences = 0  # in a row
         self._limited: PanelProblem | None = None
 
-    # --- what it comes to ---
+    # --- the state ---
 
     @property
     def state(self) -> HealthState:
@@ -79,7 +79,7 @@ class PanelHealth:
         return HealthState.DEGRADED if self._call_faults() else HealthState.UP
 
     def verdict(self) -> HealthState:
-        """The state where nothing more will be asked: without any answer the panel is down."""
+        """Return the final state of a check: a panel that never answered is down."""
         results = self._refusals.results.values()
         answered = any(not result.is_refusal for result in results)
         if self._silence is not None and not answered and self.state is HealthState.UP:
@@ -117,14 +117,14 @@ class PanelHealth:
         return self._call_faults()
 
     def _call_faults(self) -> list[PanelProblem]:
-        """What is wrong with calls; a refusal of STATUS may be about one order only."""
+        """Return what is wrong with single calls, except STATUS refusals about one order only."""
         of_orders = self._refusals.are_of_orders
         found = [] if self._limited is None else [self._limited]
         found += self._results(
             lambda call, result: not result.is_refusal or call in GENERAL or of_orders
         )
-        told = {fault.call for fault in found}
-        return found + [fault for fault, _ in self._unread.values() if fault.call not in told]
+        listed = {fault.call for fault in found}
+        return found + [fault for fault, _ in self._unread.values() if fault.call not in listed]
 
     def _results(self, is_meant: Callable[[str, CallResult], bool]) -> list[PanelProblem]:
         return [
@@ -133,7 +133,7 @@ class PanelHealth:
             if result.words is not None and is_meant(call, result)
         ]
 
-    # --- what calls came to ---
+    # --- ends of calls ---
 
     def ended(
         self,
@@ -148,8 +148,8 @@ class PanelHealth:
     ) -> None:
         """Note how a call ended that was sent at `sent_at`.
 
-        `order` is the only one that was asked about, `was_known` if it was answered before;
-        `passed` requests were answered in the last minute.
+        `order` is set if the call was about one order, and `was_known` tells whether the panel has
+        answered about it before. `passed` requests were answered in the last minute.
         """
         text = str(error)[:LONGEST]
         if error is not None and not isinstance(error, ANSWERS):
@@ -163,7 +163,7 @@ class PanelHealth:
         elif isinstance(error, Unreadable) and call in READS:
             self._not_limited(call)
             self._refusals.not_read(call, text, now)
-        elif isinstance(error, RateLimited) and call not in GENERAL:  # they have their own limits
+        elif isinstance(error, RateLimited) and call not in GENERAL:  # those have their own limits
             since = now if self._limited is None else self._limited.since
             self._limited = PanelProblem(call, text, since)
         elif isinstance(error, Refused):
@@ -171,7 +171,7 @@ class PanelHealth:
         self._refusals.tried(call)
 
     def unread(self, call: str, field: str, value: str, now: float) -> None:
-        """Note a field of an answer that is there and can't be read."""
+        """Note a field of an answer that is present and can't be read."""
         before = self._unread.get((call, field))
         since = now if before is None else before[0].since
         if before is None and len(self._unread) >= _MOST_FIELDS:
@@ -216,23 +216,23 @@ class PanelHealth:
     # --- refusals ---
 
     def doubts(self, now: float) -> bool:
-        """Whether a probe has to settle first what a refusal is about."""
+        """Return whether a probe must first settle what a refusal concerns."""
         return self._refusals.doubts(now)
 
     def probe(self, now: float, *, has_orders: bool) -> str | None:
-        """The call that shows next whether the panel refuses everything; None: none is wanted."""
+        """Return the call to probe with, None if none is needed or possible."""
         return self._refusals.probe(now, has_orders=has_orders)
 
     def clear(self, text: str, now: float, *, long: bool = False) -> None:
-        """RefusalDetector in these words are about orders, for the time being."""
+        """Treat refusals in these words as being about orders, for a while."""
         self._refusals.clear(text, now, long=long)
 
     def settled(self) -> None:
-        """Someone has asked to try again at once: no doubt holds requests back."""
+        """Drop the doubt: someone has asked to try again at once."""
         self._refusals.settled()
 
     def is_limit(self, text: str, now: float, passed: int) -> bool:
-        """Whether these words have shown to be about the pace."""
+        """Return whether these words have proven to be a rate limit."""
         words = fold(text)
         since = None if self._limited is None else self._limited.since
         if words in self._limit_words:
@@ -243,7 +243,7 @@ class PanelHealth:
         return True
 
     def was_pace(self, text: str) -> None:
-        """RefusalDetector in these words went away by waiting."""
+        """Remember these words as a rate limit: refusals in them ended by waiting."""
         words = fold(text)
         self._refusals.is_pace(words)
         self._limit_words.learn(words)

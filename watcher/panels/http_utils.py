@@ -18,12 +18,12 @@ MIB = 1024 * 1024
 # An invalid host name raises UnicodeError when it is resolved.
 _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
 _LARGEST_ERROR = MIB
-# Characters: a shorter key, as in demos, can be a part of ordinary words.
+# Characters. A shorter key, as in demos, can be a part of ordinary words.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
 
 
 class SecretText:
-    """A key and the other secrets of requests, in every form that an answer may repeat."""
+    """The secrets of a panel's requests, in every spelling that an answer may repeat."""
 
     def __init__(self, key: str, *others: str) -> None:
         secrets = [one for one in (key, *others) if len(one) >= _SHORTEST_SECRET]
@@ -33,13 +33,13 @@ class SecretText:
         self._in_bodies = [one.encode() for secret in real for one in _spellings(secret)]
 
     def without(self, body: bytes) -> bytes:
-        """Remove the key from an answer, before decoding, so that clipping leaves no part of it."""
+        """Remove the secrets from an answer; done before decoding, which may clip texts."""
         for spelling in self._in_bodies:
             body = body.replace(spelling, b"[key]")
         return body
 
     def redact(self, text: str) -> str:
-        """Remove the key from a message."""
+        """Remove the secrets from a message."""
         for spelling in self._spellings:
             text = text.replace(spelling, "[key]")
         return text
@@ -63,7 +63,7 @@ async def whole(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 async def best_effort(response: aiohttp.ClientResponse) -> bytes:
-    """Read an error's body, as far as that works: the status counts without it."""
+    """Read an error's body; return b"" if that fails, since the status is enough."""
     try:
         return await whole(response, _LARGEST_ERROR)
     except (RemoteFault, aiohttp.ClientError):
@@ -71,7 +71,7 @@ async def best_effort(response: aiohttp.ClientResponse) -> bytes:
 
 
 def retry_after(header: str | None, date: str | None = None) -> float | None:
-    """Read Retry-After as seconds; a date counts from the sender's clock, which is `date`."""
+    """Read Retry-After as seconds; a date is relative to `date`, the sender's clock."""
     text = (header or "").strip()[:64]
     try:
         seconds = float(text) if text.isdecimal() else _timestamp(text) - _clock(date)
@@ -81,7 +81,7 @@ def retry_after(header: str | None, date: str | None = None) -> float | None:
 
 
 def _clock(date: str | None) -> float:
-    """Return the sender's time; ours, where it does not say."""
+    """Return the sender's time; the local time if it is not given."""
     try:
         return _timestamp((date or "").strip()[:64])
     except (ValueError, TypeError, OverflowError):
@@ -94,10 +94,10 @@ def _timestamp(text: str) -> float:
 
 
 def redirected(status: int, location: str | None, asked: str) -> Redirected:
-    """Return what to raise for a redirection, with its target as far as that may be shown.
+    """Return the error for a redirection, with as much of its target as may be shown.
 
-    None is followed: the key would go wherever an answer says. The whole URL is shown only where it
-    is the one that was asked for, with another scheme, "www." or slash at the end.
+    Redirections are not followed: the key would go wherever an answer says. The whole URL is shown
+    only if it differs from the one asked for by scheme, "www." or a slash at the end.
     """
     target = _target(location, asked)
     if target is None:
@@ -138,7 +138,7 @@ def _bare(host: str | None) -> str:
 
 
 def transport_fault(error: Exception, url: str, connect_within: float) -> Exception:
-    """Return what to raise for a library's error: NotSent only where no byte was sent."""
+    """Convert a library's error: NotSent only if no byte was sent."""
     host, cause = urlsplit(url).hostname, clean(failure(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return NotSent(f"no connection to {host} within {connect_within:g} s")

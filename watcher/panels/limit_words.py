@@ -1,7 +1,7 @@
 """Refusals that are rate limits in unknown words: pure.
 
-A refusal of everything that went away by waiting, and comes back at the same pace, is a rate limit.
-Its words are remembered.
+A refusal of everything that ended by waiting, and returns at the same pace, is a rate limit. Its
+words are remembered.
 """
 
 import re
@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-_SHORT = 150.0  # seconds: a refusal that went away sooner may have been a limit
+_SHORT = 150.0  # seconds: a refusal that ended sooner may have been a limit
 _COMES_BACK = 900.0  # seconds within which a limit is met again
-_LIMIT_LASTS = 180.0  # seconds; a "limit" that waiting does not end is a refusal
-_SAME_PACE, _FEWEST = 0.7, 5  # share of the requests before the last time; and how many at least
+_LIMIT_LASTS = 180.0  # seconds; a "limit" that lasts longer is a refusal
+_SAME_PACE, _FEWEST = 0.7, 5  # share of the requests before the last refusal; the fewest
 _MOST_TEXTS = 16
 LONGEST = 200  # characters
 
@@ -22,7 +22,7 @@ _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
 def fold(text: str) -> str:
-    """A refusal's words without case, punctuation, numbers and ids."""
+    """Return a refusal's words without case, punctuation, numbers and ids."""
     return _NOT_LETTERS.sub(" ", _ID.sub("0", text[:LONGEST].casefold())).strip()
 
 
@@ -30,7 +30,7 @@ class RecentWords(dict[str, Value]):
     """Values by folded text, of the last few texts only."""
 
     def remember(self, words: str, value: Value) -> None:
-        """Keep the value; forget the oldest where there are too many."""
+        """Keep the value; forget the oldest if there are too many."""
         self.pop(words, None)
         self[words] = value
         if len(self) > _MOST_TEXTS:
@@ -38,25 +38,25 @@ class RecentWords(dict[str, Value]):
 
 
 class _Episode(msgspec.Struct, frozen=True):
-    """A refusal of everything that went away; `passed` requests had been answered before it."""
+    """A refusal of everything that ended; `passed` requests were answered in the minute before."""
 
     ended_at: float
     passed: int
 
 
 class LimitWords:
-    """The words that have shown to be about the pace."""
+    """Words that have proven to mean a rate limit."""
 
     def __init__(self) -> None:
         self._known: RecentWords[None] = RecentWords()
         self._episodes: RecentWords[_Episode] = RecentWords()
 
     def learn(self, words: str) -> None:
-        """Refusals in these words went away by waiting."""
+        """Remember these words as a rate limit: refusals in them ended by waiting."""
         self._known.remember(words, None)
 
     def refusal_ended(self, words: str, since: float, passed: int, now: float) -> None:
-        """The panel refused everything in these words, and does no more."""
+        """Note that a refusal of everything in these words has ended."""
         if now - since <= _SHORT:
             self._episodes.remember(words, _Episode(now, passed))
 
@@ -64,7 +64,7 @@ class LimitWords:
         return words in self._known
 
     def still_holds(self, words: str, limited_since: float | None, now: float) -> bool:
-        """Whether known words are a limit; they are forgotten where waiting does not end it."""
+        """Return whether known words still mean a limit; forget them if the refusal lasts."""
         if limited_since is None or now - limited_since <= _LIMIT_LASTS:
             return True
         del self._known[words]
@@ -72,7 +72,7 @@ class LimitWords:
         return False
 
     def came_back(self, words: str, passed: int, now: float) -> bool:
-        """Whether such a refusal went away before, and the pace is as it was then."""
+        """Return whether such a refusal ended before and the pace is as high as then."""
         episode = self._episodes.get(words)
         return (
             episode is not None

@@ -8,8 +8,8 @@ from enum import Enum
 from watcher.panels.rate import Rate
 
 ACT_SHARE = 0.15  # of the rate, reserved for refills, cancels and submissions
-_ACT_CREDIT = 3.0  # requests that may be saved up of it
-_TIMER_DELAY = 0.25  # seconds; a loop that is busy comes late as well
+_ACT_CREDIT = 3.0  # unused requests of it that may be saved up
+_TIMER_DELAY = 0.25  # seconds by which a busy event loop may be late
 
 
 class RequestLane(Enum):
@@ -36,26 +36,26 @@ class Pace:
             return self.pause_until
         if self._next > now and (lane is not RequestLane.ACT or not self._spend_credit(now)):
             return self._next
-        # A late timer's delay is caught up with; longer gaps are not.
+        # Make up for a late timer, but not for longer gaps.
         late = now - self._next
         self._next = (self._next if late < _TIMER_DELAY else now) + self._interval
         return None
 
     def succeeded(self, now: float) -> None:
-        """An answer came."""
+        """Note that the panel answered."""
         self.rate.succeeded(now)
 
     def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> None:
-        """The panel refused a request, sent at `sent_at`, for too many of them."""
+        """Note that a request sent at `sent_at` was refused by a rate limit; pause."""
         pause = self.rate.refused(now, retry_after, sent_at=sent_at)
         self.pause_until = max(self.pause_until, now + pause)
 
     def failed(self) -> None:
-        """The panel failed at a request."""
+        """Note that the panel failed at a request."""
         self.rate.failed()
 
     def resume(self) -> None:
-        """End the pause that the panel asked for: it is to be tried at once."""
+        """End the pause that the panel asked for."""
         self.pause_until = 0.0
 
     @property
@@ -63,7 +63,7 @@ class Pace:
         return 60.0 / self.rate.per_minute
 
     def _spend_credit(self, now: float) -> bool:
-        """Let an action go before waiting reads, within the share of actions."""
+        """Let an action overtake waiting reads, within ACT_SHARE; return whether it may."""
         earned = max(0.0, now - self._credited_at) / self._interval * ACT_SHARE
         self._credit = min(_ACT_CREDIT, self._credit + earned)
         self._credited_at = now

@@ -24,8 +24,8 @@ CAPABILITIES = (
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a panel's API can do.
 
-    `has` holds words of CAPABILITIES; `batch` is the most ids that a request may carry;
-    `service_fields` are the columns of a price list beyond those that every panel sends;
+    `has` is a subset of CAPABILITIES; `batch` is the most ids in one request;
+    `service_fields` are the columns of the price list beyond those that every panel sends;
     `request` is the form of requests, as [panels.<name>.request] in a configuration.
     """
 

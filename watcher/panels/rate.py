@@ -7,7 +7,7 @@
    twice at one ceiling, with a rate that is not far too high, the panel blocks after a refusal. For
    a day, pause as long at the first refusal, and grow by 0.5 % near the ceiling.
 
-A rate grows with its use, not with time: one that is not used proves nothing. After CUBIC (S. Ha,
+A rate grows with its use, not with time: an unused rate proves nothing. After CUBIC (S. Ha,
 I. Rhee, L. Xu, 2008): grow slowly near the last refused rate, fast far from it.
 """
 
@@ -19,17 +19,17 @@ START = 30.0  # requests a minute, where nothing is known
 SLOWEST = 1.0
 _UNKNOWN, _BELOW, _NEAR, _NEAR_PUNISHED, _ABOVE = 2.0, 1.1, 1.015, 1.005, 2.0
 _NEAR_FROM, _NEAR_TO = 0.95, 1.04  # as shares of it
-_SAME = 0.9  # of a ceiling, at least: else it was the limit that fell, no punishment
+_SAME = 0.9  # of a ceiling, at least: below it the limit fell, and the panel does not punish
 _BELOW_CEILING = 0.9
 _CUT = 0.7
-_NOT_FAR = 0.9  # of the rate passed: a window that is full for so little opens soon
+_NOT_FAR = 0.9  # of the rate passed at least: the rate is not far too high
 _MINUTE = 60.0
-_FIRST_PAUSE, _LONG_PAUSE = 5.0, 65.0  # seconds, where the panel does not say how long
+_FIRST_PAUSE, _LONG_PAUSE = 5.0, 65.0  # seconds, if the panel does not say how long
 _PUNISHES_FOR = 86400.0
 
 
 class RememberedRate(msgspec.Struct, frozen=True, kw_only=True):
-    """What is saved: requests a minute; `ceiling` is None before the first refusal."""
+    """The saved rate, in requests a minute; `ceiling` is None before the first refusal."""
 
     rate: float
     ceiling: float | None = None
@@ -39,7 +39,7 @@ class RememberedRate(msgspec.Struct, frozen=True, kw_only=True):
 def start_of(
     most: float, *, stated: bool, remembered: RememberedRate | None, now: float = float("inf")
 ) -> RememberedRate:
-    """Return the first rate: the learnt one, else one that the user has stated, else START."""
+    """Return the first rate: the learnt one, else the configured one, else START."""
     if remembered is not None and remembered.ceiling is not None:
         until = min(remembered.punishes_until, now + _PUNISHES_FOR)
         return msgspec.structs.replace(remembered, punishes_until=until)
@@ -81,7 +81,7 @@ class Rate:
         return len(self._passed)
 
     def succeeded(self, now: float) -> None:
-        """The panel answered."""
+        """Note that the panel answered; let the rate grow."""
         self._refused_at = None
         self._failing = False
         self._passed.append(now)
@@ -89,9 +89,9 @@ class Rate:
         self._set(self._rate * self._growth(now) ** (1.0 / self._rate))
 
     def refused(self, now: float, retry_after: float | None, *, sent_at: float) -> float:
-        """The panel refused for too many requests; return the seconds to pause."""
+        """Note a refusal for too many requests; return the seconds to pause."""
         if self._refused_at is not None and sent_at < self._refused_at:
-            return retry_after or 0.0  # it was under way when the first was refused
+            return retry_after or 0.0  # it was sent before the first refusal
         again = self._refused_at is not None
         self._refused_at = now
         if again:
@@ -103,10 +103,10 @@ class Rate:
         return _LONG_PAUSE if again or now < self._punishes_until else _FIRST_PAUSE
 
     def failed(self) -> None:
-        """The panel failed at a request, maybe for its load: slow down once until it answers.
+        """Slow down once until the panel answers: it failed at a request, maybe from load.
 
-        Only once, since outages are the breaker's: a rate that is cut at each probe of an hour
-        takes hours to grow again.
+        Once only, since the breaker handles outages: a rate that is cut at each probe of an
+        hour takes hours to grow again.
         """
         if self._failing:
             return

@@ -1,9 +1,9 @@
 """Whether a panel refuses everything, or only one kind of call or order: pure.
 
-1. A refusal that may be the panel's is a doubt. One request of another kind, the probe, settles
-   it: refused in the same words, the panel refuses everything; answered, it does not.
-2. Orders that are refused alone, one after the other, show the same where no probe can.
-3. The first answer that proves the opposite ends it.
+1. A refusal that may concern everything raises a doubt. One request of another kind, the probe,
+   settles it: if it is refused in the same words, the panel refuses everything.
+2. If no probe is possible, orders that are refused alone, one after the other, prove it too.
+3. The first answer that proves the opposite ends the refusal.
 
 No list of words decides. Texts are compared without case, punctuation, numbers and ids.
 """
@@ -21,12 +21,12 @@ READS = (STATUS, REFILL_STATUS, *GENERAL)
 
 _DOUBT_LASTS = 60.0  # seconds, if no probe can be sent
 _CLEARED_FOR = 60.0  # seconds for which a refusal that a probe has cleared raises no new doubt
-_PROVEN_FOR = 600.0  # the same where orders beside the refused one were answered, or of a long list
+_PROVEN_FOR = 600.0  # likewise, if other orders were answered or the probe was a price list
 _ENOUGH_ORDERS, _MOST_ORDERS = 2, 16  # refused alone
 
 
 class CallResult(msgspec.Struct, frozen=True):
-    """How the last call of a kind ended; `words` are None where it was answered and read."""
+    """How the last call of a kind ended; `words` is None if it was answered and read."""
 
     at: float
     since: float
@@ -36,7 +36,7 @@ class CallResult(msgspec.Struct, frozen=True):
 
 
 class CallRefusal(msgspec.Struct, frozen=True):
-    """A refusal that is the panel's, or may be; `by_orders`: of every order, maybe of no more."""
+    """A refusal that concerns, or may concern, everything; `by_orders`: only orders prove it."""
 
     call: str
     words: str
@@ -47,35 +47,35 @@ class CallRefusal(msgspec.Struct, frozen=True):
 
 
 class RefusalDetector:
-    """Decides whether a panel refuses everything. `calls` are the reads that it can be asked."""
+    """Decides whether a panel refuses everything. `calls` are the reads that it supports."""
 
     def __init__(self, calls: Iterable[str], limits: LimitWords) -> None:
         self.results: dict[str, CallResult] = {}
         self.refusing: CallRefusal | None = None  # everything
         self._calls = frozenset(calls)
         self._limits = limits
-        self._probes = 0  # refused since
+        self._probes = 0  # refused since `refusing` began
         self._doubt: CallRefusal | None = None
-        self._tried: set[str] = set()  # calls, to settle the doubt
-        self._while_answered: dict[str, str] = {}  # call: its refusal while orders were answered
-        self._alone: dict[str, bool] = {}  # orders refused alone: whether each was answered before
+        self._tried: set[str] = set()  # calls that have tried to settle the doubt
+        self._while_answered: dict[str, str] = {}  # call -> its refusal while orders were answered
+        self._alone: dict[str, bool] = {}  # order refused alone -> whether it was answered before
         self._answered_at = float("-inf")  # when one of STATUS and GENERAL was answered last
-        # until when words are not the panel's refusal, and whether other calls were answered
+        # words -> until when they don't concern everything, and whether other calls were answered
         self._cleared: RecentWords[tuple[float, bool]] = RecentWords()
 
     def doubts(self, now: float) -> bool:
-        """Whether a probe has to settle first what a refusal is about."""
+        """Return whether a probe must first settle what a refusal concerns."""
         return self._doubt is not None and now < self._doubt.since + _DOUBT_LASTS
 
     @property
     def are_of_orders(self) -> bool:
-        """Whether several orders are refused alone: then it is no fault of one order."""
+        """Whether several orders are refused alone, so that no single order is at fault."""
         return len(self._alone) >= _ENOUGH_ORDERS
 
-    # --- what calls came to ---
+    # --- ends of calls ---
 
     def answered(self, call: str, now: float, sent_at: float) -> None:
-        """A read that left at `sent_at` was answered."""
+        """Note that a read sent at `sent_at` was answered."""
         self._proves_life(call, now, sent_at)
         self.results[call] = CallResult(now, now)
         self._while_answered.pop(call, None)
@@ -88,14 +88,14 @@ class RefusalDetector:
                 self._while_answered[general] = str(result.words)
 
     def not_read(self, call: str, text: str, now: float) -> None:
-        """A read was answered in an unexpected form."""
+        """Note that a read was answered in an unexpected form."""
         self._proves_life(call, now, now)
         self._note(call, fold(text), text, now, is_refusal=False)
 
     def refused(
         self, call: str, text: str, now: float, order: str | None, was_known: bool, passed: int
     ) -> None:
-        """A read of STATUS or GENERAL was refused; `order` is the only one that it was about."""
+        """Note a refusal of STATUS or GENERAL; `order` is set if it was about one order."""
         words = fold(text)
         is_new = self._note(call, words, text, now, is_refusal=True)
         if self._while_answered.get(call) not in (None, words):
@@ -117,38 +117,38 @@ class RefusalDetector:
             self._raise(CallRefusal(call, words, text, now))
 
     def bad_key(self, call: str, text: str, now: float) -> None:
-        """A call that proves nothing by itself was refused for its key."""
+        """Note that a call other than STATUS and GENERAL was refused for its key."""
         words = fold(text)
         if self.refusing is None and not self._is_cleared(words, now):
             self._raise(CallRefusal(call, words, text, now))
 
     def tried(self, call: str) -> None:
-        """The call has ended: it is not asked again for the doubt that is left, if there is one."""
+        """Note that the call has ended: the probe for a remaining doubt is another call."""
         self._tried.add(call)
 
     def clear(self, text: str, now: float, *, long: bool = False) -> None:
-        """RefusalDetector in these words are about orders, for the time being."""
+        """Treat refusals in these words as being about orders, for a while."""
         seconds = _PROVEN_FOR if long else _CLEARED_FOR
         self._cleared.remember(fold(text), (now + seconds, True))
 
     def is_pace(self, words: str) -> None:
-        """RefusalDetector in these words are a rate limit: no doubt about them is left."""
+        """Drop the doubt: refusals in these words are a rate limit."""
         self._cleared.pop(words, None)
         self._doubt = None
 
     def settled(self) -> None:
-        """Drop the doubt: it holds no requests back any more."""
+        """Drop the doubt, so that it holds back no requests."""
         self._doubt = None
 
     def _note(self, call: str, words: str, text: str, now: float, *, is_refusal: bool) -> bool:
-        """Keep how the call ended; whether it ended otherwise before."""
+        """Store how the call ended; return whether it ended otherwise before."""
         before = self.results.get(call)
         since = now if before is None or before.words is None else before.since
         self.results[call] = CallResult(now, since, words, text, is_refusal)
         return before is None or before.words != words
 
     def _proves_life(self, call: str, now: float, sent_at: float) -> None:
-        """A read was answered: that settles a doubt, and ends a refusal of everything."""
+        """Settle the doubt and end a refusal of everything, as an answered read proves."""
         if self._is_weak(call):
             return
         if call in (STATUS, *GENERAL):
@@ -166,13 +166,13 @@ class RefusalDetector:
             self._limits.refusal_ended(refusing.words, refusing.since, refusing.passed, now)
 
     def _is_weak(self, call: str) -> bool:
-        """Whether the call proves nothing: a price list may be public, where a balance is not."""
+        """Return whether an answer to the call proves little: a price list may be public."""
         return call == SERVICES and BALANCE in self._calls
 
     # --- the decision ---
 
     def _is_by_all(self, call: str, words: str) -> bool:
-        """Whether another kind of call was refused in these words, and none was answered since."""
+        """Return whether two kinds of call were refused in these words, with no answer since."""
         return self._counts(call, words) and any(
             self._counts(other, words) for other in (STATUS, *GENERAL) if other != call
         )
@@ -188,10 +188,10 @@ class RefusalDetector:
         )
 
     def _is_by_orders(self, words: str, now: float) -> bool:
-        """Whether every order is refused that was asked about alone.
+        """Return whether every order that was asked about alone is refused.
 
-        Where other calls are answered, it takes orders that had been answered before: unknown ids
-        may be refused in any words.
+        If other calls are answered, only orders that were answered before count: a panel may
+        refuse unknown ids in any words.
         """
         until, others_are_answered = self._cleared.get(words, (0.0, False))
         count = sum(self._alone.values()) if others_are_answered else len(self._alone)
@@ -210,7 +210,7 @@ class RefusalDetector:
         self._doubt, self.refusing, self._probes = None, refusing, 0
 
     def probe(self, now: float, *, has_orders: bool) -> str | None:
-        """The call that shows next whether the panel refuses everything; None: none is wanted."""
+        """Return the call to probe with, None if none is needed or possible."""
         status = [STATUS] if has_orders and STATUS in self._calls else []
         general = [call for call in GENERAL if call in self._calls]
         if self.refusing is not None:
@@ -234,7 +234,7 @@ class RefusalDetector:
         return None
 
     def _undecided(self, doubt: CallRefusal, now: float) -> None:
-        """Nothing else can be asked: known words decide, where a read was refused in them."""
+        """Decide by known words if no other call can be asked and a read was refused."""
         self._doubt = None
         is_only_way = not self._tried - {doubt.call}
         is_bad_key = error_kind(doubt.text) is ErrorKind.BAD_KEY

@@ -1,4 +1,4 @@
-"""Answers as HTTP brings them: read up to a size, then decoded, whatever their status is."""
+"""HTTP replies: read up to a size, then decoded, whatever their status is."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
@@ -17,11 +17,11 @@ Decode = Callable[[bytes], Answer]
 
 
 class HttpReply(NamedTuple):
-    """A status, a body and what the headers say."""
+    """An HTTP reply: status, body and two headers."""
 
     status: int
     body: bytes
-    wait: float | None = None  # seconds for which the panel asks to be left alone
+    wait: float | None = None  # Retry-After, in seconds
     location: str | None = None
 
     @property
@@ -30,7 +30,7 @@ class HttpReply(NamedTuple):
 
 
 async def read_reply(response: aiohttp.ClientResponse, largest: int) -> HttpReply:
-    """Read the answer to a read: a rate limit and a redirection need no body."""
+    """Read the reply to a read; raise for a rate limit or a redirection."""
     status = response.status
     if status == protocol.TOO_MANY_REQUESTS:
         raise RateLimited(f"HTTP {status}", _wait(response))
@@ -41,7 +41,7 @@ async def read_reply(response: aiohttp.ClientResponse, largest: int) -> HttpRepl
 
 
 async def read_action_reply(response: aiohttp.ClientResponse, largest: int) -> HttpReply:
-    """Read the answer to an action: its body counts, whatever the status is."""
+    """Read the reply to an action, with its body, whatever the status is."""
     status = response.status
     if status < 300:
         return HttpReply(status, await whole(response, largest))
@@ -59,14 +59,14 @@ def _wait(response: aiohttp.ClientResponse) -> float | None:
 
 
 class ReplyDecoder:
-    """Decodes the replies of one panel, without the `secret` that they may repeat."""
+    """Decodes the replies of one panel; removes the `secret` that they may repeat."""
 
     def __init__(self, url: str, secret: SecretText) -> None:
         self._url = url
         self._secret = secret
 
     def of_read(self, reply: HttpReply, decode: Decode[Answer]) -> Answer:
-        """Decode the answer to a read; with an error's status only rows that all are refusals."""
+        """Decode the reply to a read; with an error status, only if all rows are refusals."""
         status, body = reply.status, reply.body
         if reply.is_good:
             return self._decoded(body, decode)
@@ -80,10 +80,10 @@ class ReplyDecoder:
         rows = _rows(answer)
         if rows and all(isinstance(row, RowError) for row in rows.values()):
             return answer
-        raise refusal or RemoteFault(f"HTTP {status} with an answer that tells of no error")
+        raise refusal or RemoteFault(f"HTTP {status} with an answer that names no error")
 
     def of_action(self, reply: HttpReply, decode: Decode[Answer]) -> Answer:
-        """Decode the verdicts of an action; with an error's status the body tells what was done."""
+        """Decode the verdicts of an action; with an error status, the body decides."""
         if reply.is_good:
             return self._decoded(reply.body, decode)
         found: Any
@@ -116,6 +116,6 @@ class ReplyDecoder:
 
 
 def _rows(answer: object) -> dict[str, Any]:
-    """The rows of an answer that has some."""
+    """Return the answer's rows, {} if it has none."""
     rows = answer.rows if isinstance(answer, StatusAnswer) else answer
     return rows if isinstance(rows, dict) else {}

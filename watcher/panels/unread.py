@@ -1,4 +1,4 @@
-"""Values of panels that can't be read: each is counted, each field is logged once."""
+"""Counts values of panels that can't be read; logs each field once."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ class UnreadValues:
     def __init__(self, panel: str, count: Callable[[str, str], None]) -> None:
         self._panel = panel
         self._count = count
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     def note(self, action: str, field: str, value: str) -> None:
-        """Note a value of an answer to the action that can't be read."""
+        """Note a value that can't be read, of an answer to the action."""
         self._count(action, field)
-        if (action, field) not in self._told:
-            self._told.add((action, field))
+        if (action, field) not in self._logged:
+            self._logged.add((action, field))
             log.warning(
                 "panel.value_unread", panel=self._panel, action=action, field=field, value=value
             )

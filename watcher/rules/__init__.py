@@ -1,1 +1,1 @@
-"""Rules: conditions in CEL, decisions, brakes. Pure."""
+"""Conditions, decisions, brakes: what rules do. Pure."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _engine() -> Any:
-    """Import only CEL's compiled module: its package imports a command line (0.2 s, 26 MB)."""
+    """Import CEL's compiled module alone: the package imports a command line (0.2 s, 26 MB)."""
     package = find_spec("cel")
     spec = PathFinder.find_spec("cel.cel", package.submodule_search_locations if package else None)
     if spec is None or spec.loader is None:
@@ -50,9 +50,9 @@ _MARGIN = 0.001  # past a threshold: conditions compare with > as well as >=
 
 
 class Condition:
-    """A compiled CEL condition. Raises ValueError with a plain cause where it can't be used.
+    """A compiled CEL condition. Raises ValueError with a plain cause if it can't be used.
 
-    An evaluation takes some milliseconds at most: `costs` checks that.
+    An evaluation takes some milliseconds at most: `check_cost` sees to that.
     """
 
     def __init__(self, text: str) -> None:
@@ -76,15 +76,15 @@ class Condition:
         self._try_samples()
 
     def excludes(self, order: Order) -> bool:
-        """Whether the status alone makes it false."""
+        """Return whether the order's status alone makes the condition false."""
         return self._statuses is not None and order.status not in self._statuses
 
     def holds(
         self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> bool:
-        """Whether it is true; raises UnknownValue or ConditionFailed where that can't be decided.
+        """Return whether the condition is true; raise UnknownValue or ConditionFailed.
 
-        For an order whose age is not known exactly it must be true at every age that is possible.
+        If the order's age is not known exactly, it must be true at every possible age.
         """
         if not self._is_true(order, rule_context, past, now):
             return False
@@ -100,7 +100,7 @@ class Condition:
         facts = self._facts(order, rule_context, past, now)
         try:
             result = self._program.execute(facts)
-        except Exception as error:  # noqa: BLE001  the engine raises whatever type fits
+        except Exception as error:  # noqa: BLE001  the engine raises many types
             raise self._why(facts, _clear(error)) from None
         if not isinstance(result, bool):
             cause = f"it gave {_kind_of(result)}, not true or false"
@@ -110,7 +110,7 @@ class Condition:
     def values(
         self, order: Order, rule_context: RuleContext, past: FiringHistory, now: float
     ) -> str:
-        """Return the values that it reads, for people: "order.status = partial, …"."""
+        """Return the values that the condition reads, as text: "order.status = partial, …"."""
         facts = self._facts(order, rule_context, past, now)
         return ", ".join(
             f"{name}.{field} = {_readable(value)}"
@@ -120,7 +120,7 @@ class Condition:
         )
 
     def next_look(self, order: Order, now: float) -> float | None:
-        """Return when time alone could change the result; None where it can't."""
+        """Return when time alone could change the result; None if it can't."""
         if self.excludes(order):
             return None
         if self.moves_with_time:
@@ -135,7 +135,7 @@ class Condition:
         return min((at for at in crossings if at > now), default=None)
 
     def depends_on(self, name: str) -> bool:
-        """Whether it reads `service`, `panel` or `order`."""
+        """Return whether the condition reads this field of `service`, `panel` or `order`."""
         return name in self._variables
 
     def _facts(
@@ -205,7 +205,7 @@ _DATE_PARTS = frozenset(
     "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes"
     " getSeconds getMilliseconds".split()
 )
-# With these a condition can change at other times than at the ends of its durations.
+# With these, time can change a condition's result at other moments than the ends of its durations.
 _ARITHMETIC = _DATE_PARTS | {"_+_", "_-_", "_*_", "_/_", "_%_", "int", "string"}
 _FUNCTIONS = _DATE_PARTS | frozenset(
     "size contains startsWith endsWith matches duration timestamp string int uint double bool"
@@ -246,10 +246,10 @@ def _compared_statuses(text: str) -> list[str]:
 
 
 def _required_statuses(text: str) -> frozenset[str] | None:
-    """Return the statuses of which an order must have one; None where the text does not say.
+    """Return the statuses of which an order must have one; None if the text does not say.
 
-    It does where it begins with `order.status == '…' && ` or `order.status in ['…', …] && `, or is
-    no more than that, and has no `||` or `?`: then a false part makes the whole false.
+    It says so if it begins with `order.status == '…' && ` or `order.status in ['…', …] && `, or is
+    nothing else, and has no `||` or `?`: then a false part makes the whole false.
     """
     bare = _LITERAL.sub("''", text)
     if "||" in bare or "?" in bare:

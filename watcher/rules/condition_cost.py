@@ -1,9 +1,9 @@
-r"""What a condition may cost: a bound on its text, found without evaluating it.
+r"""Bounds the cost of a condition by its text, without evaluating it.
 
-CEL has no loops but its macros (`all`, `exists`, `map`, …), which go through a list; nested, they
-multiply. Its engine compiles a pattern of `matches` anew at each evaluation, which costs by how
-often `\w` and its like stand in it. All else takes a time that grows with the text alone. What
-keeps within these limits is evaluated in some milliseconds, for any order.
+CEL's only loops are its macros (`all`, `exists`, `map`, …), which iterate over a list; if they are
+nested, their costs multiply. The engine compiles the pattern of `matches` at each evaluation, which
+costs by the number of `\w` and similar classes in it. Everything else takes time in proportion to
+the text. A condition within these limits is evaluated in some milliseconds, for any order.
 """
 
 import re
@@ -45,7 +45,7 @@ def check_cost(text: str) -> None:
 
 
 def _depth(bare: str) -> int:
-    """How deep macros stand in macros."""
+    """Return how deep macros are nested."""
     starts = {found.end() - 1 for found in _MACRO.finditer(bare)}
     stack: list[bool] = []
     deepest = 0
@@ -76,7 +76,7 @@ def _check_patterns(text: str, bare: str) -> None:
 
 
 def _atoms(pattern: str) -> list[tuple[bool, int]]:
-    """Each part of a pattern: whether it stands for very many characters, and how often."""
+    """Return for each part of a pattern whether it matches very many characters, and how often."""
     pattern = pattern.replace("\\\\", "\\")
     found = list(_ATOM.finditer(pattern))
     groups = 1

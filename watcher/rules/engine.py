@@ -1,7 +1,7 @@
-"""The rule engine: what every rule decides for orders now.
+"""The rule engine: decides which rules fire for an order now.
 
-Keeps in memory all that decisions depend on beyond the order itself. What a verdict plans is
-reserved at once, so that no other evaluation plans it again before it is recorded.
+Keeps in memory all that decisions depend on beyond the order itself. The actions of an outcome are
+reserved at once, so that no other evaluation plans them again before they are recorded.
 """
 
 from collections import Counter, defaultdict
@@ -22,40 +22,35 @@ from watcher.model import (
     Service,
 )
 from watcher.orders.fields import FieldKind, names_of
+from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
+from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Decision, Reason, Rule, decide
-from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
+from watcher.rules.variables import PanelVariables, RuleContext
 
-FAILURES_IN_A_ROW = 20  # evaluations of a rule, until it is switched off
+FAILURES_IN_A_ROW = 20  # failed evaluations of a rule, after which it is switched off
 
 Key = tuple[str, str]  # panel, order id
-# Reasons for which the condition was not evaluated to the end.
+
 _TEXTS = frozenset(names_of(FieldKind.TEXT))
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
 )
 
 
-class RuleOutcome(msgspec.Struct):
-    """What the rules decided: each firing, with the action that it plans, if any."""
-
-    firings: list[Firing] = []
-    plans: list[ActionPlan] = []
-    before: dict[Fired, FiringHistory] = {}  # the firing's history, to take it back
-    looks: list[tuple[Order, float | None]] = []
-    held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just stopped it
-    failures: list[tuple[Order, Decision]] = []
-    switched_off: list[tuple[str, str]] = []  # (rule, why)
-
-
 class RuleEngine:
-    """Every rule, and what its decisions depend on."""
+    """Holds every rule and what its decisions depend on."""
 
-    def __init__(self, rules: Sequence[Rule] = (), hindsight: Hindsight | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        hindsight: Hindsight | None = None,
+        brake_window: float = BRAKE_WINDOW,
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.hindsight = hindsight or Hindsight()
-        self.memory = FiringMemory(self.hindsight)
+        self.memory = FiringMemory(self.hindsight, brake_window)
         self.services: dict[str, dict[str, Service]] = {}
         self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
         self.balances: dict[str, Balance] = {}
@@ -70,12 +65,12 @@ class RuleEngine:
         self._failing: Counter[str] = Counter()  # rule -> failures in a row
 
     def take_rules(self, rules: Sequence[Rule]) -> None:
-        """Replace the rules; those that were switched off are tried again."""
+        """Replace the rules; switch on again those that were switched off."""
         self.rules = tuple(rules)
         self.switched_off.clear()
         self._failing.clear()
 
-    # --- what has happened ---
+    # --- events ---
 
     def remember(self, firings: Iterable[Firing], now: float) -> None:
         """Count firings of the last hour, from the database, for the brakes."""
@@ -86,11 +81,11 @@ class RuleEngine:
         self.memory.remember_past(counts)
 
     def jumped(self, seconds: float) -> None:
-        """The clock was set by so many seconds: where it was set back, no brake holds longer."""
+        """Note that the clock was set by these seconds: set back, it must not prolong a brake."""
         self.memory.jumped(seconds)
 
     def note_action(self, action: Action) -> None:
-        """The action was planned, sent or settled."""
+        """Note that an action was planned, sent or settled."""
         self.unresolved.pop(action.id, None)
         if action.state is ActionState.UNRESOLVED:
             self.unresolved[action.id] = (action.panel, action.kind)
@@ -105,11 +100,11 @@ class RuleEngine:
             self.note_cancel(*key)
 
     def note_cancel(self, panel: str, order_id: str) -> None:
-        """The panel has accepted a cancel of the order."""
+        """Note that the panel has accepted a cancel of the order."""
         self._cancels_accepted.add((panel, order_id))
 
     def know_service(self, panel: str, service: Service, refill_disabled: str | None) -> None:
-        """An entry of the panel's price list, and its words if it refused refills for it."""
+        """Store an entry of the price list, and the panel's words if it refuses refills for it."""
         self.services.setdefault(panel, {})[service.id] = service
         if refill_disabled is not None:
             self.refill_disabled[panel, service.id] = refill_disabled
@@ -121,14 +116,14 @@ class RuleEngine:
             del self.refill_disabled[key]
 
     def note_refill(self, panel: str, order_id: str, refill_id: str, *, running: bool) -> None:
-        """The refill task was accepted, or is over."""
+        """Note that a refill task was accepted (`running`) or has ended."""
         if running:
             self._refills_running[panel, order_id].add(refill_id)
         else:
             _discard(self._refills_running, (panel, order_id), refill_id)
 
     def forget(self, order: Order) -> None:
-        """The order is no longer watched."""
+        """Forget an order that is no longer watched."""
         self._cancels_accepted.discard((order.panel, order.id))
         self.memory.forget(self.rules, order)
 
@@ -141,20 +136,20 @@ class RuleEngine:
         return [self._explain(rule, order, rule_context, now) for rule in self.rules]
 
     def evaluate(self, orders: Iterable[Order], now: float) -> RuleOutcome:
-        """Evaluate the rules for these orders; what they plan is reserved until `release`."""
+        """Evaluate the rules for these orders; reserve what they plan until `release`."""
         rule_outcome = RuleOutcome()
         for recorded in orders:
             order = self.hindsight.order(recorded, now)
-            rule_outcome.looks.append((order, self._judge_order(order, now, rule_outcome)))
+            rule_outcome.looks.append((order, self._evaluate_order(order, now, rule_outcome)))
         return rule_outcome
 
     def release(self, rule_outcome: RuleOutcome) -> None:
-        """Take back a verdict that was not recorded."""
+        """Undo an outcome that was not recorded."""
         for firing in rule_outcome.firings:
             self.release_firing(firing, rule_outcome)
 
     def release_firing(self, firing: Firing, rule_outcome: RuleOutcome) -> None:
-        """Take back one firing of the verdict that was not recorded."""
+        """Undo one firing that was not recorded."""
         key = (firing.rule, firing.dry_run, firing.panel, firing.order)
         self.memory.restore(key, rule_outcome.before[key])
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
@@ -165,19 +160,19 @@ class RuleEngine:
         return self.memory.held_until(rule, panel)
 
     def wants_services(self) -> bool:
-        """Whether a change of prices or flags can change a decision."""
+        """Return whether a change of prices or flags can change a decision."""
         return any(rule.condition.depends_on("service") for rule in self.rules)
 
     def wants_links(self) -> bool:
-        """Whether an order's link, or another text of its own, can change a decision."""
+        """Return whether an order's link, or another text of its own, can change a decision."""
         return any(not _TEXTS.isdisjoint(rule.condition.fields["order"]) for rule in self.rules)
 
     def wants_balances(self) -> bool:
-        """Whether a change of the balance can change a decision."""
+        """Return whether a change of the balance can change a decision."""
         return any("balance" in rule.condition.fields["panel"] for rule in self.rules)
 
-    def _judge_order(self, order: Order, now: float, rule_outcome: RuleOutcome) -> float | None:
-        """Evaluate every rule for the order; return when to do so again, if time can change it."""
+    def _evaluate_order(self, order: Order, now: float, rule_outcome: RuleOutcome) -> float | None:
+        """Evaluate every rule for the order; return when time alone can change a decision."""
         rule_context: RuleContext | None = None
         again: list[float] = []
         for rule in self.rules:
@@ -185,7 +180,7 @@ class RuleEngine:
                 continue
             if rule.panels is not None and order.panel not in rule.panels:
                 continue
-            if rule.condition.excludes(order):  # so are most orders, at 2 % of the cost
+            if rule.condition.excludes(order):  # true for most orders, at 2 % of the cost
                 self.evaluations[rule.name] += 1
                 self._failing.pop(rule.name, None)
                 continue
@@ -223,7 +218,7 @@ class RuleEngine:
     def _note_failure(
         self, rule: Rule, order: Order, decision: Decision, rule_outcome: RuleOutcome
     ) -> None:
-        """Count a failure; switch the rule off where it fails for one order after the other."""
+        """Count a failure; switch off a rule that fails FAILURES_IN_A_ROW times."""
         self.failures[rule.name] += 1
         self._failing[rule.name] += 1
         rule_outcome.failures.append((order, decision))

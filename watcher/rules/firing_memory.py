@@ -1,10 +1,10 @@
-"""What rules have done so far: how often each fired for each order, and the brakes. Pure."""
+"""Firings so far: how often each rule fired for each order, and the brakes. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from watcher.model import Firing, Order
-from watcher.rules.brake import Brake
+from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.rule import Rule
 from watcher.rules.variables import FiringHistory
@@ -13,12 +13,12 @@ Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, ord
 
 
 class FiringMemory:
-    """Firings by rule and order. Those of dry runs are counted apart: a real rule begins anew."""
+    """Firings by rule and order. Dry runs are counted apart: they don't use up attempts."""
 
-    def __init__(self, hindsight: Hindsight) -> None:
+    def __init__(self, hindsight: Hindsight, brake_window: float = BRAKE_WINDOW) -> None:
         self._hindsight = hindsight
         self._past: dict[Fired, FiringHistory] = {}
-        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(Brake)
+        self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(lambda: Brake(brake_window))
 
     def remember(self, firings: Iterable[Firing], now: float) -> None:
         """Count firings of the last hour, from the database, for the brakes."""
@@ -31,7 +31,7 @@ class FiringMemory:
         self._past = {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
 
     def jumped(self, seconds: float) -> None:
-        """The clock was set by so many seconds: where it was set back, no brake holds longer."""
+        """Note that the clock was set by these seconds: set back, it must not prolong a brake."""
         for brake in self._brakes.values() if seconds < 0 else ():
             brake.shift(seconds)
 
@@ -45,7 +45,7 @@ class FiringMemory:
         )
 
     def count(self, rule: Rule, order: Order, now: float) -> tuple[Fired, FiringHistory]:
-        """Count a firing; return what `restore` needs to take it back."""
+        """Count a firing; return what `restore` needs to undo it."""
         key = _key(rule, order)
         before = self._past.get(key, FiringHistory())
         self._past[key] = FiringHistory(before.count + 1, now)
@@ -53,11 +53,11 @@ class FiringMemory:
         return key, before
 
     def restore(self, key: Fired, before: FiringHistory) -> None:
-        """Take a firing back; the brake still counts it."""
+        """Undo a firing; the brake still counts it."""
         self._past[key] = before
 
     def forget(self, rules: Iterable[Rule], order: Order) -> None:
-        """The order is no longer watched."""
+        """Forget an order that is no longer watched."""
         for rule in rules:
             for dry_run in (False, True):
                 self._past.pop((rule.name, dry_run, order.panel, order.id), None)

@@ -9,24 +9,24 @@ class Hindsight:
     """Corrects recorded times before they are compared with now.
 
     A time in the future was recorded before this process started, or before the clock was set
-    back: it counts as that moment. So a wait that starts there is as long as usual. Dropping such a
-    time would act again at once.
+    back: it counts as that moment, so that a wait from there is as long as usual. Dropping such
+    a time would act again at once.
     """
 
     def __init__(self, since: float = float("inf")) -> None:
         self._since = since  # the start, or the last time that the clock was set back
-        self._latest = 0.0  # that the clock has shown since
+        self._latest = 0.0  # the latest time since then
 
     def see(self, now: float) -> None:
         """Note that something may be recorded with this time."""
         self._latest = max(self._latest, now)
 
     def past(self, at: float, now: float) -> float:
-        """Return the recorded time; where it lies in the future, the moment that it counts as."""
+        """Return the recorded time; if it lies in the future, the moment that it counts as."""
         self.see(now)
         if at <= now:
             return at
-        if at <= self._latest:  # it was recorded here: nobody has noticed yet that time went back
+        if at <= self._latest:  # recorded by this process: the clock went back unnoticed
             return now
         return min(self._since, now)
 

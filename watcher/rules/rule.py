@@ -1,4 +1,4 @@
-"""Rules: a condition and an action; each decision has a reason, also one for nothing."""
+"""Rules: a condition and an action; each decision has a reason, also one not to fire."""
 
 from enum import StrEnum
 
@@ -90,7 +90,7 @@ def _weigh(
     if order.phase is Phase.CLOSED:
         return Reason.CLOSED, "the order is no longer watched", None
     if order.checked_at is None:
-        return Reason.NOT_CHECKED, "the panel has not told of the order yet", None
+        return Reason.NOT_CHECKED, "the panel has not answered about the order yet", None
     again_at = rule.condition.next_look(order, now)
     try:
         if not rule.condition.holds(order, rule_context, past, now):
@@ -111,7 +111,7 @@ def _weigh(
 
 
 def _hindrance(rule: Rule, order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
-    """Return why the action would be useless or double, whatever the condition says."""
+    """Return why the action would be useless or repeated, whatever the condition says."""
     if rule.action is RuleAction.REFILL:
         return _refill_hindrance(order, rule_context)
     if rule.action is RuleAction.CANCEL:
@@ -139,7 +139,7 @@ def _cancel_hindrance(order: Order, rule_context: RuleContext) -> tuple[Reason, 
     if Kind.CANCEL in rule_context.open_actions:
         return Reason.ACTION_OPEN, "a cancel is planned, under way or unresolved"
     if rule_context.cancel_accepted:
-        return Reason.CANCEL_ACCEPTED, "the panel has accepted a cancel; the status will tell"
+        return Reason.CANCEL_ACCEPTED, "the panel has accepted a cancel; watch the status"
     if rule_context.service is not None and rule_context.service.cancel is False:
         return Reason.SERVICE_REFUSES, "the price list says that the service has no cancel"
     return None

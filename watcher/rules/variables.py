@@ -1,4 +1,4 @@
-"""What a condition can know of an order, its service and its panel."""
+"""The variables of conditions: an order, its service and its panel."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from watcher.orders.fields import Field, FieldKind
 
 
 class PanelVariables(msgspec.Struct, frozen=True):
-    """What a condition may know of a panel."""
+    """The variables of a panel."""
 
     name: str
     balance: float | None = None
@@ -22,7 +22,7 @@ class PanelVariables(msgspec.Struct, frozen=True):
 
 
 class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
-    """All beyond the order itself that a decision depends on."""
+    """What a decision depends on beyond the order itself."""
 
     panel: PanelVariables
     service: Service | None = None
@@ -33,7 +33,7 @@ class RuleContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FiringHistory(msgspec.Struct, frozen=True):
-    """How often a rule has fired for an order, and when last; dry runs count."""
+    """How often a rule has fired for an order, and when last; dry runs have their own."""
 
     count: int = 0
     last: float = 0.0
@@ -47,12 +47,12 @@ def moment(at: float | None) -> datetime | None:
 
 
 def since(at: float | None, now: float) -> timedelta | None:
-    """Return how long ago it was; never negative, whatever a clock said then."""
+    """Return the time since then, never negative: the clock may have been ahead."""
     return None if at is None else timedelta(seconds=max(0.0, now - at))
 
 
 def plain(value: Any) -> Any:
-    """Return money as a float: CEL has no decimals."""
+    """Convert money to a float, since CEL has no decimals; other values stay."""
     return float(value) if hasattr(value, "as_tuple") else value
 
 
@@ -99,10 +99,10 @@ _BEFORE_ALL = 50 * 365 * 86400.0  # seconds
 
 
 def submissions(order: Order, durations: Sequence[float], now: float) -> list[Order]:
-    """Return the order as if it had been submitted earlier than is known.
+    """Return copies of the order with each earlier submission that could change a result.
 
-    An order that was tracked late, without a time of submission, may be older than its age says.
-    There is one example for each age at which a condition with these durations may turn.
+    An order that was tracked without its time of submission is at least as old as its tracking.
+    There is one copy for each age at which a condition with these durations may change.
     """
     if order.origin is not Origin.UNDATED:
         return []
@@ -112,7 +112,7 @@ def submissions(order: Order, durations: Sequence[float], now: float) -> list[Or
 
 
 def why_unknown(names: Sequence[str], order: Order, rule_context: RuleContext) -> str:
-    """Say which value a condition lacks, and what to do about it."""
+    """Return what is missing for a condition, and what the user can do about it."""
     return "; ".join(dict.fromkeys(_why_unknown(name, order, rule_context) for name in names))
 
 
@@ -132,7 +132,7 @@ def _why_unknown(name: str, order: Order, rule_context: RuleContext) -> str:
             f"{name} is not known well enough: the order was tracked without the time of its"
             " submission, and it may be older; track it from a list with a date column"
         )
-    return f"the panel has not told {name}"
+    return f"the panel has not reported {name}"
 
 
 def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
@@ -143,14 +143,14 @@ def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
         )
     if rule_context.service is None:
         return f"service {order.service} is not in the price list of {order.panel}"
-    return f"the price list of {order.panel} does not tell {name} of service {order.service}"
+    return f"the price list of {order.panel} has no {name} for service {order.service}"
 
 
 _MONEY = Decimal("1.5")
 
 
 def samples() -> list[tuple[Order, RuleContext, float]]:
-    """Return orders of every status, young and old, with every value that rules read."""
+    """Return an order of every status with every value known, young and old."""
     service = Service(
         id="1", name="n", category="c", rate=_MONEY, min=1, max=9, refill=True, cancel=True
     )

@@ -1,4 +1,4 @@
-"""The panel API that the watcher serves to shops."""
+"""Serves the panel API to shops."""
 
 from watcher.shop_api.handlers import ACTIONS, ShopHandlers
 

@@ -16,7 +16,7 @@ Fields = dict[str, object]
 
 
 class ShopError(str):
-    """Why there is no answer for an id, in a panel's words or ours."""
+    """Why there is no answer for an id, in the panel's or the watcher's words."""
 
     __slots__ = ()
 
@@ -26,7 +26,7 @@ def error(text: str) -> Fields:
 
 
 def status_row(found: Order | ShopError) -> Fields:
-    """Return an order's row; null is what the panel has not told.
+    """Return an order's row; values that the panel has not reported are null.
 
     Only an order that the panel does not know is an error: shops refund on errors.
     """
@@ -59,8 +59,8 @@ def service_row(own_id: str, service: Service) -> Fields:
         "max": _number(service.max),
     }
     extras = ("refill", "cancel", "dripfeed", "desc", "average_time")
-    told = {name: getattr(service, name) for name in extras}
-    return row | {name: value for name, value in told.items() if value is not None}
+    given = {name: getattr(service, name) for name in extras}
+    return row | {name: value for name, value in given.items() if value is not None}
 
 
 def refill_word(found: Refill | None) -> object:

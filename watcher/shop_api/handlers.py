@@ -1,6 +1,6 @@
 """Answers shops as a panel does: the watcher's own `/api/v2`.
 
-Reads are answered from what the watcher knows, and cost the panels nothing.
+Reads are answered from memory and the database; the panels are not asked.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,7 +23,7 @@ from watcher.shop_api.ordering import Ordering
 from watcher.store import Store
 
 MOST_IDS = 100
-RIGHTS = {  # what an action needs
+RIGHTS = {  # action -> the right that it needs
     "services": "read",
     "balance": "read",
     "status": "read",
@@ -95,7 +95,7 @@ class ShopHandlers:
             if stored.gone_at is None
             for own_id in shop.own_ids(panel, stored.service.id)
         ]
-        if not rows:  # an empty list is what panels give to a wrong key
+        if not rows:  # panels give an empty list to a wrong key
             raise RequestError("The price list is not known yet")
         return [row for _, row in sorted(rows, key=lambda pair: (len(pair[0]), pair[0]))]
 
@@ -134,25 +134,25 @@ class ShopHandlers:
         texts, is_list = _ids(sent, "order", "orders")
         results = await self._ordering.act(shop, Kind.REFILL, texts)
         if is_list:
-            told = {
+            answers = {
                 text: encoding.error(result) if isinstance(result, ShopError) else identity(result)
                 for text, result in results.items()
             }
-            return encoding.rows("order", "refill", told)
+            return encoding.rows("order", "refill", answers)
         (result,) = results.values()
         return encoding.error(result) if isinstance(result, ShopError) else {"refill": result}
 
     async def _cancel(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.CANCEL)
         results = await self._ordering.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
-        told = {
+        answers = {
             text: encoding.error(result) if isinstance(result, ShopError) else 1
             for text, result in results.items()
         }
-        return encoding.rows("order", "cancel", told)
+        return encoding.rows("order", "cancel", answers)
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
-        """Refuse, as panels do, what no panel of the key can do."""
+        """Refuse an action that no panel of the key supports, as panels do."""
         panel_workers = [
             self._panel_workers[name] for name in shop.panels if name in self._panel_workers
         ]

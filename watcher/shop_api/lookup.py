@@ -1,10 +1,12 @@
-"""Finds the orders and refills for a shop's ids, and only the shop's own.
+"""Finds the orders and refills for a shop's ids; a shop sees only its own.
 
-With a key of one panel the ids are the panel's, so a shop keeps the orders that it has. An unknown
-order is looked up when the shop asks about it, and tracked once the panel has answered for it. An
-order is the shop's unless another shop placed it. With a key of several panels, whose ids would
-collide, an order's id is that of the action that placed it, and only orders placed with the key
-are the shop's. A refill belongs to the shop of its order.
+With a key of one panel, the ids are the panel's, so a shop keeps its older orders. An unknown order
+is looked up when the shop asks about it, and tracked once the panel has answered about it. An order
+is the shop's unless another shop placed it.
+
+With a key of several panels, whose ids could collide, an order's id is that of the action that
+placed it, and only orders placed with the key are the shop's. A refill belongs to the shop of its
+order.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ from watcher.shop_api.encoding import ARCHIVED, ShopError
 from watcher.store import Store
 
 LOOK_WITHIN = 3.0  # seconds that an answer waits for an order's first check
-MOST_STRANGE = 10_000  # ids at a panel that are looked up at a time; more are only `Pending`
+MOST_UNTRACKED = 10_000  # ids looked up at a panel at a time; the others are `Pending`
 
 
 Place = tuple[str, str]  # a panel, and an id there
@@ -64,7 +66,7 @@ class OrderLookup:
         return {text: found.get(places.get(text, ("", "")), unknown) for text in texts}
 
     async def refills(self, shop: Shop, texts: Sequence[str]) -> dict[str, Refill | None]:
-        """Return the refills by the shop's ids, None for those of others."""
+        """Return the refills by the shop's ids, None for those of other shops."""
         places = await self._places(shop, texts, Kind.REFILL)
         found: dict[Place, Refill] = {}
         for panel, ids in _by_panel(places.values()).items():
@@ -74,7 +76,7 @@ class OrderLookup:
         return {text: found.get(places.get(text, ("", ""))) for text in texts}
 
     async def _own(self, shop: Shop, panel: str, ids: Sequence[str]) -> list[str]:
-        """Return those of the panel's orders that the shop may see. Only this decides it.
+        """Return those of the panel's orders that the shop may see; the only place that decides it.
 
         Shops that are no longer configured do not count, so a renamed shop keeps its orders.
         """
@@ -89,7 +91,7 @@ class OrderLookup:
         return [i for i in ids if shop.name in placers[i] or not placers[i] & others]
 
     async def _places(self, shop: Shop, texts: Sequence[str], kind: Kind) -> dict[str, Place]:
-        """Return where the orders, or refills, are that the shop's ids stand for."""
+        """Return panel and id of the orders, or refills, for the shop's ids."""
         if shop.panel is not None:
             return {text: (shop.panel, _plain(text)) for text in texts if is_id(text)}
         numbers = {text: number for text in texts if (number := whole(text)) is not None}
@@ -110,10 +112,10 @@ class OrderLookup:
         """Return the panel's orders by its ids."""
         found: dict[str, Order | ShopError] = {**await self._known(panel, ids)}
         new = [o.id for o in found.values() if isinstance(o, Order) and _is_new(o)]
-        strange = [order_id for order_id in ids if order_id not in found and takes_up]
+        untracked = [order_id for order_id in ids if order_id not in found and takes_up]
         seconds = 0.0 if self._is_down(panel) else LOOK_WITHIN
         looked_up, _ = await asyncio.gather(
-            self._look_up(panel, strange, seconds), self._commands.look(panel, new, seconds)
+            self._look_up(panel, untracked, seconds), self._commands.look(panel, new, seconds)
         )
         return found | looked_up | self._watched(panel, new)
 
@@ -130,20 +132,20 @@ class OrderLookup:
         return {order_id: order for order_id, order in orders if order is not None}
 
     async def _look_up(
-        self, panel: str, strange: Sequence[str], seconds: float
+        self, panel: str, untracked: Sequence[str], seconds: float
     ) -> dict[str, Order | ShopError]:
         """Look up orders that are not tracked; return what the panel has answered so far."""
-        if not strange:
+        if not untracked:
             return {}
-        archived = await self._store.archive.archived(panel, strange)
+        archived = await self._store.archive.archived(panel, untracked)
         faults: dict[str, Order | ShopError] = dict.fromkeys(archived, ShopError(ARCHIVED))
-        ids, now = [i for i in strange if i not in archived], self._clock()
+        ids, now = [i for i in untracked if i not in archived], self._clock()
         pending: dict[str, Order | ShopError] = {i: new_order(panel, i, now) for i in ids}
         workers = self._panel_workers.get(panel)
         if workers is None:
             return pending | faults
         poller = workers.poller
-        room = max(0, MOST_STRANGE - len(poller.untracked))
+        room = max(0, MOST_UNTRACKED - len(poller.untracked))
         await poller.look_up(ids[:room], seconds)
         known, now = await self._known(panel, ids), self._clock()
         for order_id in ids:
@@ -158,7 +160,7 @@ class OrderLookup:
 
 
 def _is_new(order: Order) -> bool:
-    """Whether the panel has never answered for the order."""
+    """Return whether the panel has never answered about the order."""
     return order.checked_at is None and order.problem is None
 
 
@@ -168,7 +170,7 @@ def order_key(shop: Shop, rest: str) -> str:
 
 
 def _shop_in(key: str) -> str:
-    """Return the shop in an order's idempotency key, "" where no shop placed it."""
+    """Return the shop in an order's idempotency key, "" if no shop placed it."""
     kind, _, rest = key.partition(":")
     return rest.partition(":")[0] if kind == "shop" else ""
 

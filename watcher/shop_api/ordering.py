@@ -1,4 +1,4 @@
-"""Orders, refills and cancels of shops: all go through the intent log."""
+"""Orders, refills and cancels of shops: all are planned as actions."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.shop_api.encoding import LOOKED_UP, ShopError, status_row
 from watcher.shop_api.lookup import OrderLookup, order_key
 
-ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; its own time-outs are often 30
+ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; shops often time out after 30
 NOT_SENT = "The panel can't be reached now: nothing was sent to it, try again later"
 NOT_KNOWN = (
     "The panel has not answered: whether it did this is not known, and it is not sent again."
@@ -43,7 +43,7 @@ class Ordering:
         self._clock = clock
 
     async def add(self, shop: Shop, sent: Mapping[str, str]) -> str:
-        """Place an order; return its id, for a repetition that of the first."""
+        """Place an order; return its id; a repetition gets the id of the first."""
         place = shop.service(sent.get("service", "").strip())
         if place is None or not place[1]:
             raise RefusedAnswer(Refusal.SERVICE)
@@ -64,7 +64,7 @@ class Ordering:
         return order_id
 
     async def act(self, shop: Shop, kind: Kind, texts: Sequence[str]) -> dict[str, str | ShopError]:
-        """Act on orders; return each result, for an accepted refill its id."""
+        """Plan an action for each order; return each result, for an accepted refill its id."""
         found = await self._lookup.orders(shop, texts)
         checked = {text: _checked(kind, order) for text, order in found.items()}
         good = {text: order for text, order in checked.items() if isinstance(order, Order)}
@@ -77,7 +77,7 @@ class Ordering:
         }
 
     async def _result(self, action: Action | RequestError) -> Action | ShopError:
-        """Return the action once accepted, or why not; withdraw it where it can't be sent."""
+        """Return the action once accepted, or why not; withdraw it if it can't be sent."""
         if isinstance(action, RequestError):
             return ShopError(action)
         until = time.monotonic() + ANSWER_WITHIN
@@ -95,14 +95,14 @@ class Ordering:
         return ShopError(NOT_KNOWN.format(action.id))
 
     def _rests(self, action: Action, seconds: float) -> bool:
-        """Whether nothing will be sent to the panel for so many seconds."""
+        """Return whether nothing will be sent to the panel for so many `seconds`."""
         workers = self._panel_workers.get(action.panel)
         until = workers.gateway.paused_until(self._clock()) if workers else None
         return workers is None or (until is not None and until > self._clock() + seconds)
 
 
 def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:
-    """Return the order, or why nothing can be done for it, where that is known."""
+    """Return the order, or the known reason why nothing can be done for it."""
     if isinstance(order, ShopError):
         return order
     if kind is Kind.CANCEL and order.status in FINAL:
@@ -123,7 +123,7 @@ def _id(shop: Shop, result: Action | ShopError) -> str | ShopError:
 
 
 def _likeness(shop: Shop, panel: str, params: Mapping[str, str]) -> str:
-    """Return a text that repeated orders share; a random one where the guard is off."""
+    """Return a text that repeated orders share; a random one if the guard is off."""
     if not shop.duplicate_within:
         return uuid4().hex
     return sha256(msgspec.json.encode([panel, sorted(params.items())])).hexdigest()

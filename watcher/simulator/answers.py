@@ -13,6 +13,8 @@ from watcher.simulator.traits import Trait
 from watcher.simulator.vocabulary import ORDER_WORDS, REFILL_WORDS, spoken
 
 OTHER_CURRENCY = "INR"
+HOSTILE_NAME = "Likes <script>alert('likes')</script> & \"HQ\" </td> 🔥 [50%] {{x}} ../;--"
+HOSTILE_CATEGORY = "Likes & <b>more</b>"
 
 Fields = dict[str, object]
 Writers = Mapping[type, Callable[[Any], object]]
@@ -50,6 +52,8 @@ def status_row(row: object, order: int, quantity: int, money: str, shown: Shown)
             _ROW_CHANGES[trait](fields, quantity)
     if shown and "status" in fields:
         fields["status"] = spoken(fields["status"], order, shown, ORDER_WORDS)
+    if "orders" in fields:
+        fields["orders"] = [identity(str(part), shown) for part in fields["orders"]]
     return _written(fields, _writers(shown))
 
 
@@ -203,12 +207,12 @@ def price_list(services: Iterable[SimService], columns: frozenset[str], shown: S
 
 
 def _service_row(service: SimService, columns: frozenset[str], shown: Shown) -> Fields:
-    numeric = Trait.NUMERIC_PRICES in shown
+    numeric, hostile = Trait.NUMERIC_PRICES in shown, Trait.HOSTILE_TEXT in shown
     row: Fields = {
         "service": identity(str(service.service), shown),
-        "name": service.name,
+        "name": HOSTILE_NAME if hostile else service.name,
         "type": service.type,
-        "category": service.category,
+        "category": HOSTILE_CATEGORY if hostile else service.category,
         "rate": float(service.rate) if numeric else format(service.rate, "f"),
         "min": service.min if numeric else str(service.min),
         "max": service.max if numeric else str(service.max),

@@ -44,8 +44,6 @@ SLOW = Habits(pending=(10 * MINUTE, 12 * HOUR), per_minute=(0.2, 5.0), stalled=0
 BY_HAND = Habits(pending=(HOUR, DAY), per_minute=(0.05, 1.0), canceled=0.1, partial=0.1)
 DROPPING = Habits(dropping=0.5, drop=(0.1, 0.6), drop_after=(2 * HOUR, 10 * DAY))
 
-HOSTILE_NAME = "Likes <script>alert('likes')</script> & \"HQ\" </td> 🔥 [50%] {{x}} ../;--"
-
 PRICE_LIST = (
     SimService(
         service=1, name="Followers [30 days refill]", category="Followers", rate=Decimal("0.90"),
@@ -56,7 +54,7 @@ PRICE_LIST = (
         min=20, max=5_000, cancel=True, habits=SLOW,
     ),
     SimService(
-        service=3, name=HOSTILE_NAME, category="Likes & <b>more</b>", rate=Decimal("0.1537"),
+        service=3, name="Likes, fast", category="Likes", rate=Decimal("0.1537"),
         max=50_000, refill=True, refills_partial=True, dripfeed=True, habits=FAST,
     ),
     SimService(

@@ -30,6 +30,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     requests_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
     advance: float = 0.0
     balance: Decimal | None = None
+    rates: dict[int, Decimal] = {}
+    unlist: list[int] | None = None
     seed_orders: int = 0
     force: list[Force] = []
 
@@ -57,7 +59,7 @@ class Control:
         try:
             command = msgspec.json.decode(await request.read(), type=Command)
             seeded = self._carry_out(command)
-        except (msgspec.DecodeError, RefusedAnswer) as error:
+        except (msgspec.DecodeError, RefusedAnswer, KeyError) as error:
             return _json({"error": str(error)}, 400)
         now = self._now()
         balance = format(self._world.balance(now), "f")
@@ -73,6 +75,10 @@ class Control:
         self._advance(command.advance)
         if command.balance is not None:
             self._world.set_balance(command.balance, self._now())
+        for service, rate in command.rates.items():
+            self._world.change_rate(service, rate)
+        if command.unlist is not None:
+            self._world.unlist(*command.unlist)
         seeded = self._world.seed_orders(command.seed_orders, self._now())
         for force in command.force:
             self._world.force(force.orders, self._now(), **force.fields)

@@ -48,6 +48,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     refill_rejected: float = 0.1
     cancel_takes: Span = (5 * MINUTE, DAY)
     cancel_ignored: float = 0.1
+    post_every: float = 6 * HOUR
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):

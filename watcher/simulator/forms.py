@@ -1,13 +1,16 @@
 """Forms of `add`: the parameters that each type of service needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.catalog import PACKAGES, SimService
+from watcher.simulator.fate import DAY, MINUTE, NEVER
 
 MOST_PARTS = 1000
+DELAYS = frozenset({0, 5, 10, 15, 30, 60, 90})
 
 Parameters = Mapping[str, str]
 
@@ -37,24 +40,32 @@ FORMS = {
 
 
 class Wanted(NamedTuple):
-    """An accepted form."""
+    """An accepted form: an order of `least` to `most` after each of `times`, in seconds.
+
+    `expiry` is None unless the form is a subscription's.
+    """
 
     link: str
-    quantity: int
+    least: int
+    most: int
+    times: Sequence[float] = (0.0,)
+    expiry: str | None = None
+    expires: float = NEVER
+
+    @property
+    def is_series(self) -> bool:
+        return len(self.times) > 1 or self.expiry is not None
 
 
 def read_form(service: SimService, sent: Parameters) -> Wanted:
-    """Return what the parameters of an `add` order, or raise Refused.
-
-    A drip feed is one order of all its runs, a subscription one of all its posts.
-    """
+    """Return what the parameters of an `add` order, or raise Refused."""
     if service.type == "Subscriptions":
         return _subscription(service, sent)
     form = FORMS.get(service.type, FORMS["Default"])
     for name in form.needs:
         _text(sent, name)
     quantity = _within(service, _quantity(form, sent))
-    return Wanted(_text(sent, "link"), quantity * _runs(service, sent))
+    return Wanted(_text(sent, "link"), quantity, quantity, _runs(service, sent))
 
 
 def _text(sent: Parameters, name: str) -> str:
@@ -89,24 +100,46 @@ def _within(service: SimService, quantity: int) -> int:
     return quantity
 
 
-def _runs(service: SimService, sent: Parameters) -> int:
+def _runs(service: SimService, sent: Parameters) -> Sequence[float]:
+    """Return when each run of a drip feed is placed."""
     if not sent.get("runs", "").strip():
-        return 1
+        return (0.0,)
     runs = _number(sent, "runs")
     if not 1 <= runs <= MOST_PARTS or (runs > 1 and not service.dripfeed):
         raise RefusedAnswer(Refusal.PARAMETER, "runs")
-    if runs > 1:
-        _number(sent, "interval")
-    return runs
+    interval = _number(sent, "interval") * MINUTE if runs > 1 else 0.0
+    return [run * interval for run in range(runs)]
 
 
 def _subscription(service: SimService, sent: Parameters) -> Wanted:
     username = _text(sent, "username")
     least = _within(service, _number(sent, "min", Refusal.QUANTITY))
     most = _within(service, _number(sent, "max", Refusal.QUANTITY))
-    posts = _number(sent, "posts")
     if least > most:
         raise RefusedAnswer(Refusal.QUANTITY)
-    if not 1 <= posts <= MOST_PARTS:
+    expiry = sent.get("expiry", "").strip()
+    return Wanted(username, least, most, _posts(service, sent), expiry, _expires(expiry))
+
+
+def _posts(service: SimService, sent: Parameters) -> Sequence[float]:
+    """Return when each post is ordered for: old ones at once, new ones as they appear."""
+    posts = _number(sent, "posts")
+    old = _number(sent, "old_posts") if sent.get("old_posts", "").strip() else 0
+    if not 1 <= posts + old <= MOST_PARTS:
         raise RefusedAnswer(Refusal.PARAMETER, "posts")
-    return Wanted(username, most * posts)
+    delay = _number(sent, "delay")
+    if delay not in DELAYS:
+        raise RefusedAnswer(Refusal.PARAMETER, "delay")
+    new = [0] * old + list(range(1, posts + 1))
+    return [delay * MINUTE + post * service.habits.post_every for post in new]
+
+
+def _expires(expiry: str) -> float:
+    """Return the end of the day, which is written d/m/Y."""
+    if not expiry:
+        return NEVER
+    try:
+        day = datetime.strptime(expiry, "%d/%m/%Y").replace(tzinfo=UTC)
+    except ValueError:
+        raise RefusedAnswer(Refusal.PARAMETER, "expiry") from None
+    return day.timestamp() + DAY

@@ -124,7 +124,7 @@ class ApiHandlers:
 
     def _services(self, asked: ApiRequest) -> object:
         self._need("services")
-        services = self._world.services.values()
+        services = self._world.price_list()
         return answers.price_list(services, self._profile.service_fields, asked.shown)
 
     def _balance(self, asked: ApiRequest) -> object:

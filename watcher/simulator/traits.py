@@ -112,6 +112,7 @@ class Trait(StrEnum):
     NUMERIC_PRICES = "numeric_prices", "rate, min and max are numbers"
     WRAPPED_IN_SERVICES = "wrapped_in_services", "the price list is wrapped in services"
     WRAPPED_IN_DATA = "wrapped_in_data", "the price list is wrapped in data"
+    HOSTILE_TEXT = "hostile_text", "names and categories of services hold markup and code"
     EMPTY_FOR_BAD_KEY = "empty_for_bad_key", "a wrong key gets an empty price list"
 
 

@@ -6,17 +6,21 @@
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+
+import msgspec
 
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.panels.protocol.serve import whole
 from watcher.simulator.accounts import SimAccount
 from watcher.simulator.catalog import PRICE_LIST, SimService
 from watcher.simulator.fate import NEVER, Fate, draw, fraction
-from watcher.simulator.forms import read_form
+from watcher.simulator.forms import Wanted, read_form
 from watcher.simulator.overrides import Overrides
+from watcher.simulator.series import EXPIRED, Series, SeriesRow, series_row
 from watcher.simulator.sim_orders import (
+    COMPLETED,
     FINAL,
     NOTHING,
     OrderRow,
@@ -47,12 +51,14 @@ class World:
         first_order: int = 23501,
     ) -> None:
         self.services = {service.service: service for service in services}
+        self._unlisted: set[int] = set()
         self.seed = seed
         self.currency = currency
         self.next_fates: deque[Fate] = deque()
         self._ledger = SimAccount(Decimal(balance), self._refund)
         self._next = first_order
         self._orders: dict[int, SimOrder] = {}
+        self._series: dict[int, Series] = {}
         self._cancels: dict[int, float] = {}
         self._links: dict[str, list[int]] = {}
         self._overrides = Overrides()
@@ -68,16 +74,21 @@ class World:
     ) -> int:
         """Place an order as a customer does; returns its id."""
         service = self._service(sent.get("service", ""))
-        link, quantity = read_form(service, sent)
-        if once_a_link and self._is_active(link, now):
+        wanted = read_form(service, sent)
+        if once_a_link and self._is_active(wanted.link, now):
             raise RefusedAnswer(Refusal.DUPLICATE)
-        paid = service.price(quantity)
-        self._ledger.spend(paid, now)
+        orders = self._orders_of(service, wanted, now)
+        self._ledger.spend(sum((order.paid for order in orders), NOTHING), now)
         if fate is None and self.next_fates:
             fate = self.next_fates.popleft()
-        order = self._register(SimOrder(service.service, link, quantity, paid, now, fate))
-        self._links.setdefault(link, []).append(order)
-        return order
+        number = self._next
+        if wanted.is_series:
+            self._begin_series(service, wanted, orders, now)
+        for order in orders:
+            order.fate = fate
+            self._register(order)
+        self._links.setdefault(wanted.link, []).append(number)
+        return number
 
     def seed_orders(
         self,
@@ -105,6 +116,18 @@ class World:
             self._register(order, settled_until=now)
         return range(first, self._next)
 
+    def price_list(self) -> list[SimService]:
+        """Return the services that can be ordered."""
+        return [s for number, s in self.services.items() if number not in self._unlisted]
+
+    def change_rate(self, service: int, rate: Decimal) -> None:
+        """Change a service's price from the next order on."""
+        self.services[service] = msgspec.structs.replace(self.services[service], rate=rate)
+
+    def unlist(self, *services: int) -> None:
+        """Take services off the price list, in place of those before; none: list all again."""
+        self._unlisted = set(services)
+
     def knows(self, order: int, now: float) -> bool:
         found = self._orders.get(order)
         return found is not None and found.placed <= now
@@ -117,13 +140,21 @@ class World:
             raise RefusedAnswer(Refusal.ORDER)
         return self._orders[order]
 
+    def completed(self, services: Collection[int], now: float) -> list[int]:
+        """Return the completed orders of these services."""
+        wanted = [n for n, o in self._orders.items() if o.service in services and o.placed <= now]
+        return [number for number in wanted if self._word(number, now) == COMPLETED]
+
     def fate(self, order: int) -> Fate:
         found = self._orders[order]
         return found.fate or draw(self.services[found.service].habits, self.seed, order)
 
-    def status(self, order: int, now: float) -> OrderRow:
+    def status(self, order: int, now: float) -> OrderRow | SeriesRow:
         """Return the order's row by its fate, without overrides."""
-        return self._row(order, self.order(order, now), now)
+        found = self.order(order, now)
+        if order in self._series:
+            return series_row(self._series[order], lambda part: self._word(part, now), now)
+        return self._row(order, found, now)
 
     def row(self, order: int, now: float) -> object:
         """Return the fields that the panel answers for the order, with overrides."""
@@ -140,6 +171,8 @@ class World:
     def refill(self, order: int, now: float) -> int:
         """Accept a refill, which takes effect later; returns its id."""
         service = self.services[self.order(order, now).service]
+        if order in self._series:
+            raise RefusedAnswer(Refusal.NOT_COMPLETED)
         self._refills.check(order, service, self._word(order, now), self._ended(order), now)
         return self._refills.create(order, self.fate(order), now)
 
@@ -151,7 +184,7 @@ class World:
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise RefusedAnswer(Refusal.CANCEL_DISABLED)
-        if self._word(order, now) in FINAL:
+        if order in self._series or self._word(order, now) in FINAL:
             raise RefusedAnswer(Refusal.CANCEL_FINISHED)
         if order in self._cancels:
             raise RefusedAnswer(Refusal.CANCEL_RUNNING)
@@ -192,7 +225,7 @@ class World:
 
     def _service(self, text: str) -> SimService:
         service = self.services.get(whole(text) or 0)
-        if service is None:
+        if service is None or service.service in self._unlisted:
             raise RefusedAnswer(Refusal.SERVICE)
         return service
 
@@ -206,7 +239,28 @@ class World:
         return service.min + (most - service.min) * steps // 10
 
     def _is_active(self, link: str, now: float) -> bool:
-        return any(self._word(order, now) not in FINAL for order in self._links.get(link, ()))
+        ended = FINAL | {EXPIRED}
+        return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
+
+    def _orders_of(self, service: SimService, wanted: Wanted, now: float) -> list[SimOrder]:
+        """Return the orders that a form comes to, without those after its expiry."""
+        orders, choices = [], wanted.most - wanted.least + 1
+        for number, after in enumerate(wanted.times, self._next + 1):
+            quantity = wanted.least + int(fraction(self.seed, number) * choices)
+            paid = service.price(quantity)
+            orders.append(SimOrder(service.service, wanted.link, quantity, paid, now + after))
+        orders = [order for order in orders if order.placed < wanted.expires]
+        if not orders:
+            raise RefusedAnswer(Refusal.PARAMETER, "expiry")
+        return orders
+
+    def _begin_series(
+        self, service: SimService, wanted: Wanted, orders: Sequence[SimOrder], now: float
+    ) -> None:
+        """Give the series an id before those of its orders; only these cost and end."""
+        number = self._register(SimOrder(service.service, wanted.link, 0, NOTHING, now, Fate()))
+        times = {number + index: order.placed for index, order in enumerate(orders, 1)}
+        self._series[number] = Series(times, len(wanted.times), wanted.expiry, wanted.expires)
 
     def _register(self, order: SimOrder, settled_until: float = -NEVER) -> int:
         """Assign the order its id; refunds before `settled_until` are not paid again."""

@@ -1,6 +1,6 @@
-"""What is on record: schema, migrations and queries. The only SQL."""
+"""The database: schema, migrations and queries. The only SQL."""
 
-from watcher.store.actions import Settled
+from watcher.store.action_rows import Settled
 from watcher.store.archive import Retired, archive_name
 from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold

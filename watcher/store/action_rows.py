@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Select, select, update
 
 from watcher.errors import Conflict
-from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind
+from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Refill
 from watcher.store.base import batched
 from watcher.store.dialect import insert_or_ignore
 from watcher.store.panels import PanelNames
@@ -17,6 +17,18 @@ from watcher.store.transitions import check_move
 
 ACTION = select(actions)
 UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded after outcomes were written.
+
+    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
+    tasks that panels accepted.
+    """
+
+    actions: list[Action]
+    orders: list[Order]
+    refills: list[Refill]
 
 
 def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:

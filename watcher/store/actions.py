@@ -11,11 +11,12 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
 from watcher.errors import Conflict, LifecycleError, NotFound
-from watcher.model import Action, ActionPlan, ActionState, Kind, Order, Outcome, Phase, Refill
+from watcher.model import Action, ActionPlan, ActionState, Kind, Outcome, Phase
 from watcher.store import claims
 from watcher.store.action_rows import (
     ACTION,
     UNSETTLED_STATE,
+    Settled,
     action_with_key,
     actions_by_id,
     add_plans,
@@ -33,18 +34,6 @@ from watcher.store.transitions import check_move, check_resolvable, moved, sorte
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
 Past = Callable[[float, float], float]  # of a time on record and now: when that was
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on record after outcomes were written.
-
-    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
-    tasks that panels took on.
-    """
-
-    actions: list[Action]
-    orders: list[Order]
-    refills: list[Refill]
 
 
 class Actions(StorePart):

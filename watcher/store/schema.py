@@ -271,11 +271,11 @@ event_targets = _table("event_targets", *_key(Text, "name"), *_needed(Whole, "cu
 
 event_lanes = _table(
     "event_lanes",
-    Column("target", Text, primary_key=True),
-    Column("key", Whole, primary_key=True),
+    *_key(Text, "target"),
+    *_key(Whole, "key"),
     *_needed(Whole, "first", "attempts"),
-    Column("next_at", Float, nullable=False),
-    Column("error", Text),
+    *_needed(Float, "next_at"),
+    *_optional(Text, "error"),
     Index("event_lanes_key", "key"),
     **BY_KEY,
 )
@@ -284,18 +284,16 @@ dead_events = _table(
     "dead_events",
     *_key(Text, "target"),
     *_key(Whole, "change"),  # its row in `history`
-    *_needed(Whole, "key"),
-    *_needed(Float, "at"),
-    *_needed(Text, "error"),
+    *(*_needed(Whole, "key"), *_needed(Float, "at"), *_needed(Text, "error")),
     Index("dead_events_key", "key"),
     **BY_KEY,
 )
 
-# What is counted over the database's whole life.
 counters = _table("counters", *_key(Text, "name"), *_needed(Whole, "value"), **BY_KEY)
 
-# By these what happened lately is found, for telling people.
+# To find what happened lately, for notifications.
 Index("service_changes_at", service_changes.c.at)
 partial_index("refills_rejected", refills.c.finished_at, where=text("status = 'rejected'"))
-REFUSED = text("kind = 'refill' AND state = 'rejected'")
-partial_index("actions_refused", actions.c.settled_at, where=REFUSED)
+partial_index(
+    "actions_refused", actions.c.settled_at, where=text("kind = 'refill' AND state = 'rejected'")
+)

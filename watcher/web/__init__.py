@@ -1,1 +1,1 @@
-"""The HTTP API, the status page and the probes."""
+"""HTTP API, status page, probes."""

@@ -1,7 +1,7 @@
 """The API's token, the sessions made with it, and a limit on wrong tokens.
 
-Programs send the token with each request. People type it once, on the page, and their browser then
-has a session. It is signed with the token, so another token ends it.
+Programs send the token with each request. People enter it once, on the page, and their browser then
+has a session. The session is signed with the token, so a new token ends it.
 """
 
 import base64
@@ -41,14 +41,14 @@ class SessionAuth:
     def __init__(self, wrong: TokenBuckets | None = None, clock: Clock = time.time) -> None:
         self._wrong = wrong or TokenBuckets(WRONG_A_MINUTE / 60.0, WRONG_A_MINUTE)
         self._clock = clock
-        self._ended: set[str] = set()  # digests of sessions that somebody has ended
+        self._ended: set[str] = set()  # digests of ended sessions
 
     async def load(self, app: web.Application) -> None:
         """Read which sessions were ended before this start."""
         self._ended = await app[BACKEND].store.sessions.ended()
 
     def lets_in(self, request: web.Request) -> bool:
-        """Whether the request has the token or a session. Raises Wrong, TooMany."""
+        """Return whether the request has the token or a session. Raises Wrong, TooMany."""
         token = _token(request)
         if token is None:
             return True
@@ -76,7 +76,7 @@ class SessionAuth:
             self._ended.add(digest)
 
     def has_session(self, request: web.Request) -> bool:
-        """Whether its cookie is a valid session, made with the current token."""
+        """Return whether the request's cookie is a valid session of the current token."""
         session, token = request.cookies.get(cookie_name(request), ""), _token(request)
         name, _, signature = session.rpartition(".")
         if token is None or not session.isascii():
@@ -86,10 +86,10 @@ class SessionAuth:
         return _until(session) > self._clock() and _digest(session) not in self._ended
 
     def _compare(self, request: web.Request, given: str | None, token: str) -> None:
-        """Raise Wrong where it is not the token, or TooMany for a client with many wrong ones.
+        """Raise Wrong if it is not the token, or TooMany for a client with many wrong ones.
 
-        A token is too long to be guessed at the rate that requests are limited to. This limit keeps
-        attempts cheap, and never locks out a client with the right token.
+        A token is too long to be guessed at the rate that requests are limited to. This limit
+        keeps attempts cheap, and never locks out a client with the right token.
         """
         sent = (given or "").strip().encode(errors="replace")
         if given is not None and hmac.compare_digest(sent, token.encode()):
@@ -102,7 +102,7 @@ KEEPER = web.AppKey("keeper", SessionAuth)
 
 
 def authorize() -> Middleware:
-    """Return the middleware that lets only requests with the token through, where it is needed."""
+    """Return the middleware that refuses requests without the token, if they need it."""
 
     @web.middleware
     async def authorized(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -120,7 +120,7 @@ def cookie_name(request: web.Request) -> str:
 
 
 def _needs_none(request: web.Request) -> bool:
-    """Whether a request needs no token: shops have keys, and a login has no session yet."""
+    """Return whether a request needs no token: of shops, which have keys, or of the login."""
     path = request.path
     if is_open(request) or is_drop_in(request):
         return True
@@ -138,7 +138,7 @@ def _signature(name: str, token: str) -> str:
 
 
 def _until(session: str) -> float:
-    """Return when a session that we signed ends."""
+    """Return when a session ends; the caller has checked its signature."""
     return float(session.partition(".")[0])
 
 
@@ -147,7 +147,7 @@ def _digest(session: str) -> str:
 
 
 def _given(header: str, *, may_be_basic: bool) -> str | None:
-    """Return the token in the header; for the page also as a password of any user."""
+    """Return the token in the header; for the page also as the password of any user."""
     scheme, _, given = header.partition(" ")
     if scheme.lower() == "bearer":
         return given

@@ -1,4 +1,4 @@
-"""The listening socket, with limits on connections in all and of one client."""
+"""The listening socket, with limits on all connections and on those of one client."""
 
 import asyncio
 import logging
@@ -30,9 +30,9 @@ _FULL = (
 
 
 def make_runner(app: web.Application, metrics: Metrics) -> web.AppRunner:
-    """Return the application's runner, with bounds on what it takes in.
+    """Return the application's runner, with limits on the size of requests.
 
-    Each request whose bytes could not be read counts as a "broken" one.
+    A request whose bytes can't be read counts as "broken".
     """
     return web.AppRunner(
         app,
@@ -63,7 +63,7 @@ class RecentConnections:
         self._timers[protocol] = asyncio.get_running_loop().call_later(FIRST_HEAD_WITHIN, late)
 
     def arrived(self, protocol: Any) -> None:
-        """The connection has sent a request head."""
+        """Cancel the connection's timer: it has sent a request head."""
         timer = self._timers.pop(protocol, None)
         if timer is not None:
             timer.cancel()
@@ -73,7 +73,7 @@ ARRIVALS = web.AppKey("arrivals", RecentConnections)
 
 
 class ConnectionLimit(web.BaseSite):
-    """A TCP site that refuses connections when it is full: files and panels need sockets, too.
+    """A TCP site that refuses connections when it is full: files and panels need sockets too.
 
     A refused connection counts as "crowded", one that sent no request in time as "silent".
     """
@@ -101,7 +101,7 @@ class ConnectionLimit(web.BaseSite):
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen; raises OSError where it can't."""
+        """Start to listen; raise OSError if that fails."""
         await super().start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
@@ -151,7 +151,7 @@ _client_of = lru_cache(maxsize=1024)(client_of)
 
 
 def _logger(metrics: Metrics) -> logging.Logger:
-    """Return a logger that counts what clients cause: logged, it could fill the disk."""
+    """Return a logger that counts what clients cause: logging it could fill the disk."""
 
     def is_ours(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

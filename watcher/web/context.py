@@ -1,4 +1,4 @@
-"""What the web needs of the daemon, routes as data, and readers of requests."""
+"""What the web needs of the daemon; routes as data; readers of requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,12 +53,12 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
-        """Whether the panel's API has the statuses of refills."""
+        """Return whether the panel's API can report the statuses of refills."""
         workers = self.panel_workers.get(panel)
         return workers is not None and workers.config.profile.can("refill_status")
 
     def prospect(self, order: Order) -> Forecast | None:
-        """The order's next check, None where it is closed."""
+        """Return the forecast of the order's next check, None if it is closed."""
         return self.watchlist.panel(order.panel).prospect(order.id, self.clock())
 
 
@@ -72,7 +72,7 @@ LARGE_BODIES = web.AppKey("large_bodies", asyncio.Semaphore)
 
 
 def large_bodies() -> asyncio.Semaphore:
-    """Return the limit on large bodies in memory; other requests wait, unread."""
+    """Return the semaphore that limits large bodies in memory; other requests wait, unread."""
     return asyncio.Semaphore(2)
 
 
@@ -158,7 +158,7 @@ def check_size(size: int, most: int) -> None:
 
 
 async def whole_body(request: web.Request) -> bytes:
-    """Read the body; TooSlow where it does not arrive in time."""
+    """Read the body; TooSlow if it does not arrive in time."""
     try:
         async with asyncio.timeout(BODY_WITHIN):
             return await request.read()

@@ -20,7 +20,7 @@ from watcher.web.delivery_shapes import (
 from watcher.web.shapes import FaultAnswer
 from watcher.web.views import moment, moment_or_none
 
-_MOST = 1000  # dead letters in one answer
+_MOST = 1000  # dead events in one answer
 _TESTS_AT_ONCE = 4
 
 
@@ -111,7 +111,7 @@ def _events_view(feed: EventFeed, newest: int, dead: int) -> EventsView:
 
 
 ROUTES = (
-    Route("GET", "/v1/notify", list_notify, "The [[notify]] targets.", {200: NotifyList}),
+    Route("GET", "/v1/notify", list_notify, "List the [[notify]] targets.", {200: NotifyList}),
     Route(
         "POST",
         "/v1/notify/{name}/test",
@@ -120,12 +120,12 @@ ROUTES = (
         {200: Delivered, 404: FaultAnswer, 502: FaultAnswer},
         at_once=_TESTS_AT_ONCE,
     ),
-    Route("GET", "/v1/events", list_events, "The [[events]] targets.", {200: EventsList}),
+    Route("GET", "/v1/events", list_events, "List the [[events]] targets.", {200: EventsList}),
     Route(
         "GET",
         "/v1/events/{name}/dead",
         list_dead,
-        "Changes that a target did not accept.",
+        "List changes that a target did not accept.",
         {200: DeadList, 404: FaultAnswer},
     ),
     Route(

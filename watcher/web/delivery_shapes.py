@@ -36,7 +36,7 @@ class EventsView(msgspec.Struct, frozen=True, kw_only=True):
     """A program that gets the changes of orders.
 
     `behind` is how many recorded changes it has not got yet, of all panels and kinds;
-    `orders_waiting` are orders with a change that did not arrive.
+    `orders_waiting` is how many orders have a change that did not arrive.
     """
 
     name: str
@@ -68,7 +68,7 @@ class DeadView(msgspec.Struct, frozen=True):
 
 
 class DeadList(msgspec.Struct, frozen=True):
-    """A target's dead letters, the newest first; 1,000 at most."""
+    """The changes that a target did not get, newest first; 1,000 at most."""
 
     dead: list[DeadView]
     next: str | None = None
@@ -82,7 +82,7 @@ class OrderName(msgspec.Struct, frozen=True):
 
 
 class ReplayRequest(msgspec.Struct, frozen=True):
-    """What to send again: one of these."""
+    """What to send again: give one of these."""
 
     since: Time | None = None
     order: OrderName | None = None
@@ -90,7 +90,7 @@ class ReplayRequest(msgspec.Struct, frozen=True):
 
 
 class ReplayAnswer(msgspec.Struct, frozen=True):
-    """It will be sent again. `dead` is how many dead letters that are."""
+    """The changes will be sent again; `dead` is how many of them were given up."""
 
     name: str
     dead: int

@@ -1,7 +1,7 @@
-"""`/api/v2`: the panel API for shops, which see nothing else of the web.
+"""`/api/v2`: the panel API for shops, the only path that they can use.
 
 A shop is identified by its `key`, and gets errors in the form of panels. A request may have any
-form that the PHP of a panel reads, or that usual clients send.
+form that a panel's PHP reads, or that common clients send.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from watcher.web.rate_limit import ConcurrencyLimit, TokenBuckets, TooMany
 
 LARGEST_FORM = 512 * 1024  # bytes: some thousand comments, and all connections at once fit
 _IDS = ("order", "orders", "refill", "refills")
-AT_ONCE = 128  # that wait for a panel: the other connections are for reads
+AT_ONCE = 128  # requests that wait for a panel: the other connections are for reads
 
 _FAULT = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _FIELDS = ("service", "link", "quantity", *_IDS)
@@ -71,7 +71,7 @@ DESCRIPTION: dict[str, Any] = {
 def drop_in(handlers: ShopHandlers) -> Respond:
     """Return the handler of all shops' requests."""
     buckets: dict[tuple[str, float], TokenBuckets] = {}
-    seats = ConcurrencyLimit(AT_ONCE)
+    limit = ConcurrencyLimit(AT_ONCE)
 
     async def respond(request: web.Request) -> web.Response:
         context = request.app[BACKEND]
@@ -88,7 +88,7 @@ def drop_in(handlers: ShopHandlers) -> Respond:
         context.metrics.shop_requests.labels(shop.name, action).inc()
         try:
             _check_rate(shop, buckets)
-            with seats:
+            with limit:
                 answer = await handlers.answer(shop, sent)
         except (TooMany, StoreError):
             context.metrics.shop_failures.labels(shop.name, action).inc()
@@ -119,7 +119,7 @@ def _key_of(request: web.Request) -> str:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Read the body up to the size of a form: it is not known yet whose request it is."""
+    """Read the body up to the size of a form: the sender is not known yet."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_WITHIN):
@@ -133,7 +133,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _shop_of(shops: Iterable[Shop], key: str) -> Shop | None:
-    """Return the shop with this key; the time that it takes tells nothing about the key."""
+    """Return the shop with this key, in constant time."""
     given, found = key.strip().encode(errors="replace"), None
     for shop in shops:
         if hmac.compare_digest(shop.key.reveal().encode(), given):

@@ -1,4 +1,4 @@
-"""Turns every exception into an answer; an unforeseen one is logged, not shown."""
+"""Turns every exception into an answer; an unexpected one is logged, not shown."""
 
 import math
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ _ABOUT_THE_BODY = frozenset({400, 405, 413, 415, 422})
 
 
 @web.middleware
-async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
-    """Answer the request, with an error where a handler raises."""
+async def catch_errors(request: web.Request, handler: Respond) -> web.StreamResponse:
+    """Answer the request; with an error if a handler raises."""
     request.app[ARRIVALS].arrived(request.protocol)
     try:
         return await handler(request)
@@ -36,12 +36,12 @@ async def told(request: web.Request, handler: Respond) -> web.StreamResponse:
         if is_page(request) and isinstance(error, Unauthorized):
             return _login(request, error)
         return _refusal(request, error.status, error.code, str(error), _headers(error))
-    except Exception as error:  # noqa: BLE001  what nobody foresaw is among them
+    except Exception as error:  # noqa: BLE001  unexpected ones, too
         return _refusal(request, *_failure(request, error))
 
 
 def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
-    """Return the status, the code and the message for an exception that is not ours."""
+    """Return status, code and message for an exception that is not a WatcherError."""
     if isinstance(error, StoreError):
         return 503, "database", str(error)
     if isinstance(error, TimeoutError):
@@ -60,8 +60,8 @@ def _refusal(
     message: str,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Return an error in the form that the caller reads."""
-    if is_drop_in(request):  # many shops read no body of another status than 200
+    """Return an error in the form that the caller expects."""
+    if is_drop_in(request):  # many shops read a body only with status 200
         shown = 200 if status in _ABOUT_THE_BODY else status
         return json_answer(shown, {"error": message}, headers)
     if not is_page(request):
@@ -72,7 +72,7 @@ def _refusal(
 
 
 def _back(request: web.Request) -> str:
-    """Return the page of ours that the request came from, "" where it is not known."""
+    """Return the status page that the request came from, "" if it is not known."""
     try:
         came_from = urlsplit(request.headers.get("Referer", ""))
     except ValueError:
@@ -103,7 +103,7 @@ def _login(request: web.Request, error: Unauthorized) -> web.Response:
 
 
 def _allowed(error: web.HTTPException) -> dict[str, str]:
-    """Return the methods that are allowed, where this one is not."""
+    """Return the allowed methods if this one is not allowed."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
     return {}

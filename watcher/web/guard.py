@@ -1,7 +1,7 @@
-"""Refuses requests that a foreign web page or host name leads here, and too many of them.
+"""Refuses requests from foreign web pages or host names, and too many requests.
 
 A browser lets any page send requests to this machine, and an attacker's host name can be made to
-lead here (DNS rebinding). Neither can hide it: the first names its origin, the second its host.
+point here (DNS rebinding). Neither can hide: the first names its origin, the second its host.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from watcher.errors import RequestError
 from watcher.web.context import BACKEND
 from watcher.web.rate_limit import TokenBuckets, client_of
 
-DROP_IN = "/api/v2"  # for shops, which bring forms and are known by a key in them
+DROP_IN = "/api/v2"  # for shops, which send forms with a key
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 PAGES = frozenset({"orders", "actions", "panels", "login", "logout", "events", "static"})
@@ -47,7 +47,7 @@ class BadBody(RequestError):
 
 
 class Unsaid(CrossSite):
-    """The browser does not say which page this form was on: use a newer one."""
+    """The browser does not say which page the form was on: use a newer one."""
 
 
 def guard(buckets: TokenBuckets | None = None) -> Middleware:
@@ -67,17 +67,17 @@ def guard(buckets: TokenBuckets | None = None) -> Middleware:
 
 
 def is_open(request: web.Request) -> bool:
-    """Whether a request needs no token, as those of supervisors and Prometheus."""
+    """Return whether a request needs no token: probes and metrics."""
     return request.path in OPEN_PATHS and request.method in ("GET", "HEAD")
 
 
 def is_drop_in(request: web.Request) -> bool:
-    """Whether a request is a shop's: it gets errors in the form of panels."""
+    """Return whether a request is a shop's, which gets errors in the form of panels."""
     return request.path in DROP_INS
 
 
 def is_page(request: web.Request) -> bool:
-    """Whether a request is for a page, and not for the API."""
+    """Return whether a request is for a page, not for the API."""
     return request.path == "/" or request.path[1:].partition("/")[0] in PAGES
 
 
@@ -89,9 +89,9 @@ def _check_rate(request: web.Request, buckets: TokenBuckets) -> None:
 def _check_host(request: web.Request, hosts: Hosts) -> None:
     given = request.headers.getall("Host", [])
     if len(given) != 1 or not _is_own(given[0], request, hosts):
-        told = given[0][:100] if given else ""
+        host = given[0][:100] if given else ""
         raise Misdirected(
-            f"this is no host of the daemon: {told!r}; if it leads here on purpose, "
+            f"this is not a host of the daemon: {host!r}; if it points here on purpose,  "
             "add it to allowed_hosts in [daemon]"
         )
 
@@ -123,7 +123,7 @@ def _is_own(text: str, request: web.Request, hosts: Hosts) -> bool:
 
 
 def _check_body(request: web.Request) -> None:
-    """Refuse bodies other than JSON: a foreign page may send forms and text without asking.
+    """Refuse bodies other than JSON: browsers let a foreign page send forms and text.
 
     The status page's own forms name their origin, which _check_origin has compared.
     """

@@ -1,4 +1,4 @@
-"""The headers of every answer: they limit what a browser may do with it."""
+"""The headers of every answer; they restrict what a browser may do with it."""
 
 from aiohttp import web
 
@@ -21,7 +21,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers["Server"] = "watcher"  # not which version of what
 
 
-# For a page: only its own files and streams, and forms that lead back to it.
+# A page may load only its own files and streams, and send forms only to itself.
 PAGE_POLICY = (
     "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
     "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"

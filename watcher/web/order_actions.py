@@ -9,12 +9,12 @@ from watcher.web.context import TEXT, Param, Route, WebContext, read_body
 from watcher.web.shapes import ActionAnswer, FaultAnswer, SubmitRequest
 from watcher.web.views import action_view
 
-SUBMIT_WAIT = 25.0  # seconds that a submission's answer waits for the panel's
+SUBMIT_WAIT = 25.0  # seconds that the answer to a submission waits for the panel
 WILL_BE_SENT = (
     "the order will be placed as soon as the panel can be asked;"
     " to take it back: POST /v1/actions/{id}/withdraw"
 )
-SUBMISSIONS = 128  # that wait at once: the other connections are for those who only look
+SUBMISSIONS = 128  # that wait at once: the other connections are for reads
 
 
 class SubmissionRejected(RequestError):
@@ -95,7 +95,7 @@ ROUTES = (
         path="/v1/submit",
         handler=submit,
         at_once=SUBMISSIONS,
-        summary="Place an order and track it. 201 with the order, 202 while that is not settled.",
+        summary="Place an order and track it. 201 with the order; 202 while not settled.",
         takes=SubmitRequest,
         params=(
             Param(

@@ -1,4 +1,4 @@
-"""What the HTTP API gives about panels, price lists, rules, and what needs a person."""
+"""Answers of the HTTP API about panels, price lists, rules, and what needs a person."""
 
 import msgspec
 
@@ -37,7 +37,7 @@ class AttentionList(msgspec.Struct, frozen=True):
 
 
 class PanelFault(msgspec.Struct, frozen=True):
-    """What is wrong with one kind of call, in the panel's words or with the value."""
+    """What is wrong with one kind of call: the panel's words, or the unreadable value."""
 
     call: str
     text: str
@@ -47,19 +47,19 @@ class PanelFault(msgspec.Struct, frozen=True):
 class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     """A panel's health.
 
-    `state` is `up`; `degraded`: it works, but something of it is refused or can't be read;
-    `limited`: it refuses for being asked too fast; `refusing`: it refuses everything; `down`: it
-    does not answer. `state_detail` says what is wrong, `problem` the main thing.
+    `state` is `up`; `degraded`: it works, but one kind of call is refused or can't be read;
+    `limited`: it refuses because it is asked too fast; `refusing`: it refuses everything; `down`:
+    it does not answer. `state_detail` says what is wrong, `problem` the main thing.
     """
 
     panel: str
     profile: str
     can: list[str]
-    up: bool  # it was answered last, and does not refuse everything
+    up: bool  # the last request was answered, and the panel does not refuse everything
     state: HealthState = HealthState.UP
     state_detail: list[PanelFault] = []
     problem: str | None
-    breaker: BreakerState  # open: it failed and is left alone; half_open: one request tries it
+    breaker: BreakerState  # open: it failed, nothing is sent; half_open: one request tries it
     paused_until: Time | None
     requests_per_minute: float  # the rate at present
     last_success_at: Time | None
@@ -71,7 +71,7 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     orders_guarded: int
     orders_due: int
     orders_stalled: int
-    lag: float | None  # seconds by which the longest waiting order is late
+    lag: float | None  # seconds by which the latest order is late
     actions_pending: int
     actions_unresolved: int
 
@@ -90,10 +90,10 @@ class PanelList(msgspec.Struct, frozen=True):
 
 
 class LessonView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service's orders have taught; the last days weigh most. Null: nothing yet.
+    """Statistics of a service's orders; the last days weigh most. Null: not known yet.
 
-    `start_delay` is how many seconds an order usually waits, `duration` how many it is then in
-    progress, by quantity. `completed`, `partial` and `canceled` are shares of the `orders` that
+    `start_delay` is how many seconds an order usually waits, `duration` how many seconds it is then
+    in progress, by quantity. `completed`, `partial` and `canceled` are shares of the `orders` that
     have ended.
     """
 

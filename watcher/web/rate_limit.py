@@ -34,7 +34,7 @@ class TokenBuckets:
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str, refusal: str) -> None:
-        """Take a token; where there is none raise TooMany with this message."""
+        """Take a token; raise TooMany with this message if there is none."""
         now = self._clock()
         level, at = self._levels.get(client, (self._burst, now))
         level = min(self._burst, level + (now - at) * self._rate)
@@ -47,7 +47,7 @@ class TokenBuckets:
 
 
 class ConcurrencyLimit:
-    """A concurrency limit: `with seats:` raises TooMany where all are taken."""
+    """A concurrency limit: `with limit:` raises TooMany if too many are under way."""
 
     def __init__(self, most: int, retry_after: float = 1.0) -> None:
         self._free = most
@@ -63,7 +63,7 @@ class ConcurrencyLimit:
 
 
 def client_of(remote: str | None) -> str:
-    """Return the client of an address: an IPv6 network of one customer is one client."""
+    """Return the client of an address; an IPv6 /64, one customer's network, is one client."""
     try:
         address = ip_address((remote or "").partition("%")[0])
     except ValueError:

@@ -13,7 +13,7 @@ from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
 from watcher.web.dropin import DESCRIPTION, drop_in
-from watcher.web.error_answers import json_answer, told
+from watcher.web.error_answers import catch_errors, json_answer
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
@@ -29,12 +29,14 @@ ROUTES: tuple[Route, ...] = (
 )
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
-_CHUNK_WITHIN = 60.0  # seconds: for a client that stops reading no copy is kept
+_CHUNK_WITHIN = 60.0  # seconds: no copy is kept for a client that stops reading
 
 
 def make_server(context: WebContext) -> web.Application:
     """Return the application for an AppRunner."""
-    app = web.Application(middlewares=[told, guard(), authorize()], client_max_size=LARGEST_BODY)
+    app = web.Application(
+        middlewares=[catch_errors, guard(), authorize()], client_max_size=LARGEST_BODY
+    )
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
     app[ARRIVALS] = RecentConnections()
@@ -70,9 +72,9 @@ def _handlers(context: WebContext) -> ShopHandlers:
 
 
 async def listen(context: WebContext, address_setting: str) -> web.AppRunner:
-    """Serve the daemon at its address; raise StartError where that can't be.
+    """Serve the daemon at its address; raise StartError if that fails.
 
-    `address_setting` is what chooses the address.
+    `address_setting` names the setting of the address.
     """
     config, metrics = context.config.current, context.metrics
     runner = make_runner(make_server(context), metrics)
@@ -91,13 +93,13 @@ def description() -> dict[str, Any]:
 
 
 def _serve(route: Route) -> Respond:
-    seats = ConcurrencyLimit(route.at_once)
+    limit = ConcurrencyLimit(route.at_once)
 
     async def respond(request: web.Request) -> web.Response:
         for param in route.params:
             if request.query.get(param.name) == "":
                 raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
-        with seats:
+        with limit:
             status, answer = await route.handler(request.app[BACKEND], request)
         return json_answer(status, answer)
 
@@ -127,16 +129,16 @@ async def _readyz(request: web.Request) -> web.Response:
     return web.Response(status=503 if problems else 200, text=text)
 
 
-def _backup(seats: ConcurrencyLimit) -> Respond:
+def _backup(limit: ConcurrencyLimit) -> Respond:
     async def respond(request: web.Request) -> web.StreamResponse:
-        with seats:
+        with limit:
             return await _send_backup(request)
 
     return respond
 
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
-    """A consistent copy of the database, removed once sent."""
+    """Send a consistent copy of the database; remove the copy once sent."""
     async with request.app[BACKEND].backups.download() as copy:
         response = web.StreamResponse(
             headers={

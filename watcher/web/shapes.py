@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives. Times are ISO 8601 in UTC, money is a decimal string."""
+"""Requests and answers of the HTTP API. Times are ISO 8601 in UTC, money a decimal string."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from msgspec import Meta
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
-Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every reader of JSON holds exactly
+Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
 ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
@@ -26,18 +26,18 @@ class TrackItem(msgspec.Struct, frozen=True):
     finished_at: Time | None = None  # counts if the order is final at its first check
 
 
-# Whatever else is in the list is rejected alone.
+# Any other item of the list is rejected by itself.
 _ITEMS = {"items": {"anyOf": [{"$ref": "#/components/schemas/TrackItem"}, {}]}}
 
 
 class TrackRequest(msgspec.Struct, frozen=True):
-    """Up to 10,000 orders; each is checked alone, so that a bad one spoils nothing."""
+    """Up to 10,000 orders; each is checked by itself, so that a bad one rejects no other."""
 
     orders: Annotated[list[Any], Meta(max_length=10_000, extra_json_schema=_ITEMS)]
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """An item that was not taken, by its place in the list (from 0)."""
+    """An item that was not accepted, by its place in the list (from 0)."""
 
     index: int
     error: str
@@ -46,10 +46,10 @@ class Rejected(msgspec.Struct, frozen=True):
 class TrackAnswer(msgspec.Struct, frozen=True):
     """How many are tracked from now on, how many were known already, and which were refused.
 
-    Of those tracked, `undated` have no time of submission, so that their age is not known, and
-    `finish_unknown` no time of completion: if they are final at their first check, when they
-    finished is not known, and no rule on that acts on them.
-    `updated` are those of the known ones whose service was not known before.
+    Of those tracked, `undated` have no time of submission: their age is not known.
+    `finish_unknown` have no time of completion: if they are final at their first check, it is not
+    known when they finished, and rules that need it don't fire. `updated` counts the known orders
+    whose service was not known before.
     """
 
     tracked: int
@@ -83,7 +83,7 @@ class ServiceRequest(msgspec.Struct, frozen=True):
 
 
 class ResolveRequest(msgspec.Struct, frozen=True):
-    """What became of an unresolved action. `result` is the panel's id of what it accepted."""
+    """The outcome of an unresolved action. `result` is the panel's id of what it accepted."""
 
     state: Literal["accepted", "rejected"]
     result: OrderId | int | None = None
@@ -92,9 +92,8 @@ class ResolveRequest(msgspec.Struct, frozen=True):
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it was last seen.
 
-    `finished_at` is null while it is open, and where it was final at its first check: when it
-    finished is not known then. Where `submitted_known` is false `submitted_at` is when it was
-    tracked.
+    `finished_at` is null while it is open, and if it was final at its first check: then it is not
+    known when it finished. If `submitted_known` is false, `submitted_at` is when it was tracked.
     """
 
     panel: str
@@ -122,12 +121,12 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NextCheckView(msgspec.Struct, frozen=True, kw_only=True):
-    """When an order will be checked next, as far as one can tell, and why then.
+    """When an order is expected to be checked next, and why then.
 
-    `stage` is how far the order is, null where the panel does not tell of it: pending, starting,
-    moving, stopped, ending, guarded. `every` is how many seconds lie between two checks as things
-    stand; `change_within_hour` is a chance from 0 to 1; by `change_expected_at` the order will
-    have changed as likely as not.
+    `stage` is pending, starting, moving, stopped, ending or guarded; null if the panel does not
+    report the order. `every` is the present interval between two checks, in seconds;
+    `change_within_hour` is a probability from 0 to 1; by `change_expected_at` the order has changed
+    with a probability of one half.
     """
 
     at: Time | None
@@ -174,9 +173,9 @@ class RefillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
-    """An action with its record; `outcome` tells people what came of it.
+    """An action with its record; `outcome` says in words how it ended.
 
-    In lists, long `params` are cut and `params_cut` is true: `GET /v1/actions/{id}` has the whole.
+    In lists, long `params` are cut and `params_cut` is true: `GET /v1/actions/{id}` has them whole.
     """
 
     id: int
@@ -207,7 +206,7 @@ class FiringView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One order with all that is known of it."""
+    """One order with all that is known about it."""
 
     state: OrderView
     history: list[HistoryView]
@@ -234,7 +233,7 @@ class ActionList(msgspec.Struct, frozen=True):
 class ActionAnswer(msgspec.Struct, frozen=True):
     """The action that was planned, settled or withdrawn; `order` once a submission was accepted.
 
-    `message` tells what will become of a submission that could not be sent yet.
+    `message` says what happens to a submission that could not be sent yet.
     """
 
     action: ActionView

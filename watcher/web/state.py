@@ -46,7 +46,7 @@ from watcher.web.views import (
 )
 
 _AT_ONCE = 100  # actions that are read at once
-QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is told
+QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is given
 
 
 async def list_actions(context: WebContext, request: web.Request) -> tuple[int, ActionList]:
@@ -201,14 +201,14 @@ ROUTES = (
         method="GET",
         path="/v1/actions/{id}",
         handler=show_action,
-        summary="One action, with all of its parameters.",
+        summary="Return one action, with all of its parameters.",
         gives={200: ActionAnswer, 404: FaultAnswer},
     ),
     Route(
         method="POST",
         path="/v1/actions/{id}/resolve",
         handler=resolve,
-        summary="Say what became of an unresolved action, having looked at the panel.",
+        summary="Record the outcome of an unresolved action, as seen at the panel.",
         takes=ResolveRequest,
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
@@ -216,7 +216,7 @@ ROUTES = (
         method="POST",
         path="/v1/actions/{id}/withdraw",
         handler=withdraw,
-        summary="Give up an action that is planned and not sent yet.",
+        summary="Withdraw an action that is planned and not sent yet.",
         gives={200: ActionAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
@@ -230,35 +230,35 @@ ROUTES = (
         method="GET",
         path="/v1/panels",
         handler=list_panels,
-        summary="Every panel's health, balance and lag.",
+        summary="List every panel's health, balance and lag.",
         gives={200: PanelList},
     ),
     Route(
         method="POST",
         path="/v1/panels/{panel}/retry",
         handler=retry,
-        summary="Ask the panel at once, and end every pause that its failures or refusals caused.",
+        summary="Ask the panel at once; end every pause that its failures or refusals caused.",
         gives={202: PanelAnswer, 404: FaultAnswer},
     ),
     Route(
         method="GET",
         path="/v1/panels/{panel}/services",
         handler=list_services,
-        summary="A panel's price list.",
+        summary="Return a panel's price list.",
         gives={200: ServiceList, 404: FaultAnswer},
     ),
     Route(
         method="GET",
         path="/v1/rules",
         handler=list_rules,
-        summary="Every rule and what it did.",
+        summary="List every rule and what it did.",
         gives={200: RuleList},
     ),
     Route(
         method="GET",
         path="/v1/rules/explain",
         handler=explain,
-        summary="Why each rule would or would not fire for an order.",
+        summary="Explain why each rule would or would not fire for an order.",
         params=(
             Param("panel", TEXT, "The order's panel.", required=True),
             Param("order", TEXT, "The order's id.", required=True),

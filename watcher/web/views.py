@@ -1,4 +1,4 @@
-"""Makes the API's views of orders, refills, actions, services and decisions."""
+"""Converts the daemon's values into the API's answers."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -46,7 +46,8 @@ def money(amount: Decimal | None) -> str | None:
 @cache
 def _names(shape: type[View]) -> list[tuple[str, bool]]:
     """Return the names of the shape's fields, and whether each is a time."""
-    return [(name, name.endswith("_at") or name == "at") for name in shape.__struct_fields__]
+    times = ("at", "since")
+    return [(n, n.endswith("_at") or n in times) for n in shape.__struct_fields__]
 
 
 def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
@@ -70,7 +71,7 @@ def order_view(
     now: float,
     stalled_after: float | None,
 ) -> OrderView:
-    """Return the order's view; `entry`, its place in the book, is None where it is closed."""
+    """Return an order; `entry` is its place in the watchlist, None if it is closed."""
     is_stalled = (
         order.phase is Phase.OPEN
         and stalled_after is not None
@@ -115,7 +116,7 @@ def _rounded(number: float | None, digits: int) -> float | None:
 
 
 def refill_view(refill: Refill, *, tells: bool) -> RefillView:
-    """Return the refill's view; `tells`: the panel's API tells how far refills are."""
+    """Return a refill; `tells`: whether the panel's API can report the statuses of refills."""
     is_unknown = refill.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST)
     status = RefillStatus.UNKNOWN if is_unknown else refill.status
     note = refill_note(refill, tells=tells)
@@ -127,7 +128,7 @@ _LARGEST_PARAMS = 1000  # bytes of them all: a list of 1,000 actions stays below
 
 
 def listed_action(action: Action) -> ActionView:
-    """Return the action as lists have it, with no more of its parameters than there is room for."""
+    """Return the action as in lists, with its parameters cut to the room there is."""
     view, params = action_view(action), clipped(action.params)
     return msgspec.structs.replace(view, params=params, params_cut=params != action.params)
 
@@ -148,16 +149,16 @@ def clipped(params: dict[str, str] | None) -> dict[str, str] | None:
 
 
 def refill_note(refill: Refill, *, tells: bool) -> str | None:
-    """Say why it is not known how far the refill is; None where it is."""
+    """Return why the refill's status is not known; None if it is known."""
     if refill.status in REFILL_FINAL - {RefillStatus.LOST}:
         return None
     if not tells:
-        return "accepted; this panel does not tell how far refills are"
+        return "accepted; this panel does not report the status of refills"
     if refill.status is RefillStatus.LOST:
-        return "the panel no longer tells of it"
+        return "the panel no longer reports it"
     if refill.status is RefillStatus.NOT_FOUND:
         return "the panel does not know it"
-    return "the panel does not tell of it" if refill.silent_since is not None else None
+    return "the panel does not report it" if refill.silent_since is not None else None
 
 
 def action_view(action: Action) -> ActionView:
@@ -165,19 +166,19 @@ def action_view(action: Action) -> ActionView:
 
 
 def outcome(action: Action) -> str:
-    """Say for people what came of the action."""
-    told = f": {action.answer}" if action.answer else ""
+    """Return the outcome of an action in words."""
+    answer = f": {action.answer}" if action.answer else ""
     match action.state:
         case ActionState.PLANNED:
-            return f"not sent yet{told}"
+            return f"not sent yet{answer}"
         case ActionState.SENDING:
             return "being sent"
         case ActionState.ACCEPTED:
             return _accepted(action)
         case ActionState.REJECTED:
-            return f"{'not sent' if action.sent_at is None else 'refused'}{told}"
+            return f"{'not sent' if action.sent_at is None else 'refused'}{answer}"
         case ActionState.UNRESOLVED:
-            return f"unknown{told}"
+            return f"unknown{answer}"
 
 
 def _accepted(action: Action) -> str:

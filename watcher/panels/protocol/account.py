@@ -20,7 +20,7 @@ _ID_LIMIT, _NAME_LIMIT, _DESC_LIMIT = 64, 500, 2000
 
 
 def decode_balance(body: bytes, reading: Reading | None = None) -> Balance:
-    """Decode the account's balance; the currency is "" where the panel does not say."""
+    """Decode the account's balance; the currency is "" if the panel does not say."""
     reading = reading or Reading()
     answer = _whole(body)
     if isinstance(answer, dict) and "balance" not in answer:
@@ -36,7 +36,7 @@ def decode_balance(body: bytes, reading: Reading | None = None) -> Balance:
 
 
 def _whole(body: bytes) -> Any:
-    """Load an answer that has no ids; raise where it refuses."""
+    """Load an answer that has no ids; raise if it is a refusal."""
     answer = as_error(load(body))
     if isinstance(answer, dict):
         text = problem(answer) or failure(answer)
@@ -84,7 +84,7 @@ def _is_service(row: Any) -> bool:
 
 
 def _id_field(listed: list[Any]) -> str:
-    """The column with the services' ids: some price lists call it "id"."""
+    """Return the name of the column with the services' ids: "service", or "id"."""
     dicts = [row for row in listed if isinstance(row, dict)]
     has_ids = any("id" in row for row in dicts) and not any("service" in row for row in dicts)
     return "id" if has_ids else "service"

@@ -1,7 +1,7 @@
 """Answers to actions: refills, cancels and new orders.
 
-Only an id or a clear word means accepted, only an error means refused. With anything else nobody
-knows what the panel did: the verdict is `Unclear`, with what the panel said.
+Only an id or a clear word means accepted, only an error means refused. Anything else leaves open
+what the panel did: the verdict is `Unclear`, with what the panel said.
 """
 
 from collections.abc import Collection, Mapping
@@ -43,12 +43,12 @@ _ORDER, _REFILL, _CANCEL = ("order", "order_id"), ("refill", "refill_id"), ("can
 _TELLS = ("success", "status", "result", "message", "msg", "detail")
 _WELL = SUCCESS_WORDS | {"1"}
 _SHOWN = 120  # characters of an answer; with a sentence before it they fit an error's message
-# A row may have the order's own status beside the verdict: these words are no verdicts.
+# A row may carry the order's own status beside the verdict: these words are not verdicts.
 _OWN_STATUSES = frozenset("pending queued inqueue awaiting waiting processing inprogress".split())
 
 
 def decode_refills(body: bytes, ids: Collection[str]) -> dict[str, Verdict]:
-    """Decode the id of each order's new refill, or what else the panel said of it."""
+    """Decode the id of each order's new refill, or what the panel said instead."""
     return _verdicts(body, ids, _REFILL)
 
 
@@ -98,14 +98,14 @@ def _verdicts(body: bytes, ids: Collection[str], slots: tuple[str, ...]) -> dict
         raise
     except ServerFault:
         raise
-    except RemoteFault:  # no order is named, or the form is not known
+    except RemoteFault:  # no order is named, or the form is unknown
         return dict.fromkeys(wanted, _of_all(answer, slots, is_one=len(wanted) == 1))
     left_out = Unclear(f"{NOT_NAMED}: {shown(answer, _SHOWN)}")
     return {id_: _verdict(found[id_], slots) if id_ in found else left_out for id_ in wanted}
 
 
 def _of_all(answer: Any, slots: tuple[str, ...], *, is_one: bool) -> Verdict:
-    """Return what one answer says of all ids; an id in it belongs to one of them at most."""
+    """Return what one answer says of all ids; an id in it belongs to at most one of them."""
     verdict = _verdict(answer, slots)
     if isinstance(verdict, str):
         if is_one and isinstance(answer, dict):
@@ -117,7 +117,7 @@ def _of_all(answer: Any, slots: tuple[str, ...], *, is_one: bool) -> Verdict:
 
 
 def _verdict(row: Any, slots: tuple[str, ...]) -> Verdict:
-    """Return accepted or refused; unclear where a row tells neither, or both."""
+    """Return accepted or refused; unclear if a row says neither, or both."""
     if isinstance(row, Misnamed):
         return Unclear(str(row))
     value, text = row, None
@@ -148,7 +148,7 @@ def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted 
         return Accepted("true")
     given = new_id(value)
     if cancel and given is not None and not any(map(str.isdecimal, given)):
-        given = None  # a cancel needs no id: letters alone are hardly one
+        given = None  # a cancel has no id of its own, and letters alone are hardly one
     if given is not None or not isinstance(value, str):
         return given
     is_good = is_taken(value, cancel=cancel) or is_good_news(value)
@@ -156,20 +156,21 @@ def _acceptance(row: Any, value: Any, slots: tuple[str, ...]) -> str | Accepted 
 
 
 def _in_words(row: Mapping[str, Any], *, cancel: bool) -> Accepted | None:
-    """An acceptance without an id: a word of success, or a sentence with no other meaning."""
-    told = message(row)
+    """Return an acceptance without an id: a word of success, or an unambiguous sentence."""
+    sentence = message(row)
     said = [_said_well(field, row[field], cancel=cancel) for field in _TELLS[:3] if field in row]
     words = [text for text in said if text]
     if not words:
-        alone = told if told and not said and MEASURES.isdisjoint(row) else None
+        alone = sentence if sentence and not said and MEASURES.isdisjoint(row) else None
         return Accepted(alone) if alone and is_good_news(alone) else None
-    if len(words) < len(said) or (told and is_bad_news(told)) or not MEASURES.isdisjoint(row):
+    is_bad = sentence is not None and is_bad_news(sentence)
+    if len(words) < len(said) or is_bad or not MEASURES.isdisjoint(row):
         return None
-    return Accepted(told or words[0])
+    return Accepted(sentence or words[0])
 
 
 def _said_well(field: str, value: Any, *, cancel: bool) -> str | None:
-    """Return a field's text where it says that all went well."""
+    """Return a field's text if it says that the request succeeded."""
     text = word(value)
     if text is None or isinstance(value, dict | list):
         return None
@@ -182,7 +183,7 @@ def _said_well(field: str, value: Any, *, cancel: bool) -> str | None:
 
 
 def _id_in(row: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
-    """The id in the first of the fields that has one, plain or as `{"id": …}`."""
+    """Return the id in the first of the fields that has one, plain or as `{"id": …}`."""
     for field in fields:
         value = row.get(field)
         if isinstance(value, dict):
@@ -194,7 +195,7 @@ def _id_in(row: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
 
 
 def new_id(value: Any) -> str | None:
-    """Return the id of what a panel accepted; words like "success" and 0 are no ids."""
+    """Return the id of what a panel accepted; words like "success" and 0 are not ids."""
     text = id_text(value)
     if text is None or not is_id(text) or text.startswith("-") or not text.strip("0."):
         return None
@@ -202,7 +203,7 @@ def new_id(value: Any) -> str | None:
 
 
 def says_success(answer: Mapping[str, Any]) -> bool:
-    """Whether an object has a word of success, whatever else it says."""
+    """Return whether an object has a word of success in one of its fields."""
     said = (word(answer.get(field)) for field in ("success", "status", "result"))
     return any(text is not None and fold(text) in _WELL for text in said)
 

@@ -1,4 +1,4 @@
-"""Answers as plain JSON: refusals in them, and which part is about which id."""
+"""Finds refusals in answers, and which part of an answer is about which id."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -26,7 +26,7 @@ from watcher.panels.protocol.words import (
 
 
 class Unmatched(Unreadable):
-    """The answer does not say which order each row is about: ask one by one."""
+    """The answer does not say which order each row is about; the caller asks one by one."""
 
 
 _NO_ERRORS = frozenset({"0", "false", "null", "none"})
@@ -34,11 +34,11 @@ _FLAGS = FAILURE_WORDS | {"1", "true", "yes"}
 LONGEST_PAUSE = 86400.0  # seconds
 _MESSAGES = ("message", "msg", "detail")
 MEASURES = frozenset({"charge", "start_count", "start_counter", "remains"})
-MOST_ROWS = 100_000  # several times any panel's price list; more hold up all that is watched
+MOST_ROWS = 100_000  # several times any panel's price list; more would block the event loop
 
 
 def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
-    """Return the fault, as Unreadable where the answer is whole JSON of an unexpected form."""
+    """Return the fault; as Unreadable if the answer is whole JSON of an unexpected form."""
     if type(error) is not RemoteFault:
         return error
     try:
@@ -49,7 +49,7 @@ def as_unreadable(error: RemoteFault, body: bytes) -> RemoteFault:
 
 
 def refusal(body: bytes) -> PanelError | None:
-    """Return the error in an answer that came with an error's HTTP status, None without one."""
+    """Return the error in an answer with an HTTP error status, None if it names none."""
     try:
         answer = load(body)
     except RemoteFault:
@@ -76,12 +76,12 @@ def _refusal(text: str, answer: Mapping[str, Any]) -> PanelError:
     if kind is ErrorKind.RATE_LIMIT:
         seconds = money(answer.get("retry_after"))
         return RateLimited(text, None if seconds is None else pause(float(seconds)))
-    # A panel that breaks down at a request may have carried it out: that is no refusal.
+    # A panel that breaks down may have carried out the request: that is not a refusal.
     return ServerFault(text) if kind is ErrorKind.BREAKDOWN else Refused(text)
 
 
 def pause(seconds: float) -> float:
-    """Return the seconds to wait, with an upper bound, where the panel asks for so many."""
+    """Return the seconds to wait as the panel asks, at most LONGEST_PAUSE."""
     return min(max(seconds, 0.0), LONGEST_PAUSE)
 
 
@@ -90,16 +90,16 @@ def problem(answer: Mapping[str, Any]) -> str | None:
     for field in ("error", "errors"):
         value = answer.get(field)
         if value and fold(word(value) or "") not in _NO_ERRORS:
-            return _told(value, message(answer))
+            return _error_text(value, message(answer))
     if failed(answer):
         return message(answer)
     text = message(answer)
-    # A message alone can also be good news: only one that is known to be bad is an error.
+    # A message alone may report success: only known error words make it an error.
     return text if text and error_kind(text) is not ErrorKind.OTHER else None
 
 
-def _told(value: Any, text: str | None) -> str:
-    """Return an error's text; where it is only a code, with the message beside it."""
+def _error_text(value: Any, text: str | None) -> str:
+    """Return an error's text; if it is only a code, with the message beside it."""
     is_flag = not isinstance(value, str | int | dict | list) or value is True
     words = None if is_flag else _words(value)
     if words is None or (text and fold(words) in _FLAGS):
@@ -111,7 +111,7 @@ def _told(value: Any, text: str | None) -> str:
 
 
 def as_error(answer: Any) -> Any:
-    """Return the answer; an error as a bare text or alone in a list, in the usual shape."""
+    """Return the answer; a bare error text, or an error alone in a list, in the usual shape."""
     alone = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
     if isinstance(alone, str) and error_kind(alone) is not ErrorKind.OTHER:
         return {"error": alone}
@@ -119,19 +119,19 @@ def as_error(answer: Any) -> Any:
 
 
 def failed(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer says that the request failed; an order that failed has measures."""
+    """Return whether the request failed. A failed *order* has measures beside its status."""
     if answer.get("success") is False:
         return True
     return fold(word(answer.get("status")) or "") in FAILURE_WORDS and MEASURES.isdisjoint(answer)
 
 
 def failure(answer: Mapping[str, Any]) -> str | None:
-    """Return an answer's word for a failure that it gives no reason for."""
+    """Return an answer's word for a failure without a reason, None without a failure."""
     return (word(answer.get("status")) or "failed") if failed(answer) else None
 
 
 def message(answer: Mapping[str, Any]) -> str | None:
-    """Return an answer's message to people."""
+    """Return an answer's message."""
     for field in _MESSAGES:
         text = _words(answer.get(field))
         if text:
@@ -156,7 +156,7 @@ def _first_words(values: Sequence[Any], depth: int) -> str | None:
 
 
 class RowFormat(NamedTuple):
-    """The fields of a row: `by` has its id, `slot` its verdict; `facts` are what tells of an id."""
+    """The fields of a row: `by` has its id, `slot` its verdict, `facts` describe the id."""
 
     by: str
     slot: str
@@ -177,7 +177,7 @@ class Misnamed(NamedTuple):
 _WRAPPERS = tuple(
     "data result results response orders refills cancels statuses items list rows".split()
 )
-_DEEPEST = 3  # wrappers in each other
+_DEEPEST = 3  # nested wrappers
 _WELL = SUCCESS_WORDS | {"1", "200", "201"}
 _ABOUT_THE_REQUEST = frozenset({"status", "success", "result", *_MESSAGES})
 
@@ -185,16 +185,16 @@ _ABOUT_THE_REQUEST = frozenset({"status", "success", "result", *_MESSAGES})
 def rows(
     answer: Any, ids: Collection[str], form: RowFormat, depth: int = _DEEPEST
 ) -> dict[str, Any]:
-    """Return the part of an answer that is about each of `ids`, without ids that it leaves out.
+    """Return the part of an answer for each of `ids`; ids that it leaves out are missing.
 
     1. The rows of a list name their ids in the field `by`.
-    2. An object has the ids as its keys, or is itself a row: of the id that it names or,
-       where one id was asked for and it has one of `facts`, of that one.
-    3. An object that only tells of an error refuses the request. That is raised, unless it is
-       about the one id that was asked for: then it is that id's row.
-    4. An object around one of these, as `{"data": …}`, is taken off.
+    2. An object has the ids as its keys, or is itself a row: of the id that it names or, if
+       one id was asked for and the object has one of `facts`, of that id.
+    3. An object with only an error refuses the request. That is raised, unless it is about the
+       one id that was asked for: then it is that id's row.
+    4. An object that wraps one of these, as `{"data": …}`, is unwrapped.
 
-    Nothing is ever matched by position. A row in one id's place that names another is `Misnamed`.
+    Nothing is ever matched by position. A row under one id that names another is `Misnamed`.
     """
     if isinstance(answer, list):
         return _listed(answer, ids, form)
@@ -219,13 +219,13 @@ def rows(
 
 
 def checked(row: Any, id_: str, by: str) -> Any:
-    """Return the row under an id, as `Misnamed` where it names another."""
+    """Return the row under an id; `Misnamed` if it names another."""
     name = row_name(row, by) if isinstance(row, dict) else None
     return row if name in (None, id_) else Misnamed(by, str(name))
 
 
 def wrapped(answer: Mapping[str, Any], facts: frozenset[str]) -> Any | None:
-    """Return what an object only wraps, None where it has facts or wraps several things."""
+    """Return what an object wraps, None if it has facts of its own or wraps several things."""
     if facts.intersection(answer) - _ABOUT_THE_REQUEST or not _says_well(answer):
         return None
     inner = [answer[name] for name in _WRAPPERS if _is_of_rows(answer.get(name))]
@@ -233,7 +233,7 @@ def wrapped(answer: Mapping[str, Any], facts: frozenset[str]) -> Any | None:
 
 
 def _says_well(answer: Mapping[str, Any]) -> bool:
-    """Whether an object says nothing of the request, or that it went well."""
+    """Return whether an object says that the request succeeded, or nothing about it."""
     said = [answer.get(field) for field in ("status", "success", "result")]
     words = [word(value) for value in said if value is not None and not _is_of_rows(value)]
     return all(fold(text or "") in _WELL for text in words)
@@ -246,7 +246,7 @@ def _is_of_rows(value: Any) -> bool:
 
 
 def _whole_problem(answer: dict[str, Any], slot: str) -> str | None:
-    if slot == "status":  # here "fail" can be what was asked for
+    if slot == "status":  # here "fail" may be an order's status
         return problem(answer)
     return None if answer.get(slot) else problem(answer) or failure(answer)
 

@@ -1,4 +1,4 @@
-"""Bodies of answers as plain JSON, also with other text around it."""
+"""Loads the bodies of answers: JSON, also with other text around it."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from watcher.errors import RemoteFault
 from watcher.panels.protocol.values import clean, exact
 
 PAGE = "a page in place of JSON"
-# A value takes some 100 bytes of memory, however few the wire has for it. No price list comes near.
+# A value takes some 100 bytes of memory, however short its text. No price list has so many.
 _MOST_VALUES = 1_000_000
 _LONGEST_INTEGER = 64  # digits; Python reads long ones in quadratic time
 _LOADER = msgspec.json.Decoder(float_hook=exact)
@@ -19,7 +19,7 @@ _BEGINS = re.compile(r"\{\s*[\"}]|\[\s*[\[{\"\]0-9]")  # as JSON's objects and l
 
 
 def load(body: bytes) -> Any:
-    """An answer's JSON, with every float as its exact Decimal, or None where it is absurd."""
+    """Return an answer's JSON; floats become exact Decimals, absurd ones None."""
     if len(body) > _MOST_VALUES and body.count(b",") + body.count(b"[") > _MOST_VALUES:
         raise RemoteFault("an answer of too many values")
     try:
@@ -29,7 +29,7 @@ def load(body: bytes) -> Any:
 
 
 def _load(body: bytes) -> Any:
-    """Decode JSON, also with a byte order mark, bad UTF-8, half a surrogate pair or text around."""
+    """Decode JSON; tolerates a byte order mark, bad UTF-8 and text around it."""
     try:
         return _LOADER.decode(body)
     except (ValueError, msgspec.MsgspecError):
@@ -39,7 +39,7 @@ def _load(body: bytes) -> Any:
     try:
         return _READER.decode(text)
     except ValueError:
-        found = _amid(text)
+        found = _embedded(text)
     if found is not None:
         return found
     if text.startswith("<"):
@@ -48,10 +48,10 @@ def _load(body: bytes) -> Any:
     raise RemoteFault(f"an answer that is not JSON: {clean(text[:80])}")
 
 
-def _amid(text: str) -> Any | None:
-    """The object or list at the end of a text, as after PHP's warnings, or at its beginning.
+def _embedded(text: str) -> Any | None:
+    """Return the object or list at the end of a text, as after PHP's warnings, or its beginning.
 
-    Only the first in the text counts: where the text is cut, a later one is a part of it.
+    Only the first in the text counts: in a text that is cut off, a later one is a part of it.
     """
     start = _BEGINS.search(text)
     if start is None:

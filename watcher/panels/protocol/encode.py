@@ -1,7 +1,7 @@
 """Requests as a form or JSON, and the parameters of `add`. Only this module encodes requests.
 
-A panel's PHP changes names: it drops leading blanks, reads `.` and blank as `_`, cuts at NUL, and
-makes an array of `name[]`; others ignore case. So names have an alphabet in which no two are alike.
+PHP changes names: it drops leading blanks, reads `.` and blank as `_`, cuts at NUL, and makes an
+array of `name[]`; some panels ignore case. So names may only use characters that nothing changes.
 """
 
 import re
@@ -17,7 +17,7 @@ from watcher.errors import Unsendable
 
 LARGEST_ADD = 64 * 1024  # bytes that the names and values of an order may have in all
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-# Names, without `_`, that some panel reads as the key, action, service, order or refill.
+# Names, without `_`, that some panels read as the key, action, service, order or refill.
 _RESERVED = frozenset(
     """
     key apikey secret secretkey token apitoken accesstoken authtoken
@@ -27,10 +27,10 @@ _RESERVED = frozenset(
     refill refills refillid refillids
     """.split()
 )
-_MOST_TOLD = 5  # problems
+_MOST_LISTED = 5  # problems in one error
 _IDS = frozenset({"order", "orders", "refill", "refills"})
 _READS = frozenset({"services", "balance", "status", "refill_status"})
-# Comments contain line breaks and tabs; the others end or split a text at some panels.
+# Line breaks and tabs are legitimate in comments; some panels cut a text at the others.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -40,12 +40,12 @@ _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 def encode_form(
     key: str, action: str, params: Mapping[str, str], fields: Mapping[str, str] = _NO_FIELDS
 ) -> bytes:
-    """Return the body of a request, as a form; `fields` are what the panel wants in every one.
+    """Return the body of a request as a form; `fields` are sent in every request.
 
-    Raise Unsendable where a panel could read another request in it.
+    Raise Unsendable if a panel could read it as a different request.
     """
     check_request(action, params)
-    # Commas stay: quoting a hundred joined ids is then fast.
+    # Commas are not quoted: that makes quoting a hundred joined ids fast.
     parts = [f"key={quote_plus(key)}&action={quote_plus(action)}"]
     every = {**params, **fields} if fields else params
     parts += [f"{quote_plus(name)}={quote_plus(value, safe=',')}" for name, value in every.items()]
@@ -55,19 +55,19 @@ def encode_form(
 def encode_json(
     key: str, action: str, params: Mapping[str, str], fields: Mapping[str, str] = _NO_FIELDS
 ) -> bytes:
-    """Return the body of a request, as JSON. Raise Unsendable as `encode_form` does.
+    """Return the body of a request as JSON. Raise Unsendable as `encode_form` does.
 
     Every value is a string, as ids must be: they may have more digits than a JSON number keeps, and
-    several are joined by commas.
+    several are joined with commas.
     """
     check_request(action, params)
     return msgspec.json.encode({**params, **fields, "key": key, "action": action})
 
 
 def check_request(action: str, params: Mapping[str, str]) -> None:
-    """Raise Unsendable where a panel could read another request in this one, in any encoding.
+    """Raise Unsendable if a panel could read this as a different request, in any encoding.
 
-    Values are checked only in actions: a read changes nothing, and one odd id must not spoil its
+    Values are checked in actions only: a read changes nothing, and one odd id must not spoil its
     whole batch.
     """
     if action == "add":
@@ -77,7 +77,7 @@ def check_request(action: str, params: Mapping[str, str]) -> None:
         if action not in _READS:
             problems += filter(None, (value_problem(*param) for param in params.items()))
     if problems:
-        raise Unsendable("not sent: " + "; ".join(problems[:_MOST_TOLD]))
+        raise Unsendable("not sent: " + "; ".join(problems[:_MOST_LISTED]))
 
 
 def check_parameters(params: Mapping[str, str]) -> list[str]:
@@ -94,7 +94,7 @@ def check_parameters(params: Mapping[str, str]) -> list[str]:
 
 
 def name_problem(name: str) -> str | None:
-    """Return why a further parameter of `add` can't have this name, None where it can."""
+    """Return why an extra parameter of `add` can't have this name, None if it can."""
     if name.replace("_", "") in _RESERVED:
         return f"{name[:40]} can't be given: the watcher sets it"
     if not _NAME.fullmatch(name):
@@ -106,7 +106,7 @@ def name_problem(name: str) -> str | None:
 
 
 def value_problem(name: str, value: str) -> str | None:
-    """Return why a parameter can't have this value, None where it can."""
+    """Return why a parameter can't have this value, None if it can."""
     found = _CONTROL.search(value)
     if found is None:
         return None
@@ -136,7 +136,7 @@ ADD_PARAMETERS = {
     "Comment Likes": Parameters(("link", "quantity", "username")),
     "Poll": Parameters(("link", "quantity", "answer_number")),
     "Invites from Groups": Parameters(("link", "quantity", "groups")),
-    # What limits a subscription may be left out; the panel then goes on for good.
+    # The limits of a subscription are optional; without them it never ends.
     "Subscriptions": Parameters(
         ("username", "min", "max"), ("posts", "old_posts", "delay", "expiry")
     ),
@@ -158,7 +158,7 @@ _DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 
 
 def check_add(service_type: str, params: Mapping[str, str]) -> list[str]:
-    """Return every problem of an `add`; a type that is not in the table takes any parameter."""
+    """Return every problem of an `add`; an unknown type of service takes any parameter."""
     problems = check_parameters(params)
     known = _BY_FOLDED_TYPE.get(" ".join(service_type.casefold().split()))
     if known is not None:

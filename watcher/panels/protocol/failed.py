@@ -1,7 +1,7 @@
-"""Answers to actions with an error's HTTP status: what was done?
+"""Answers to actions with an HTTP error status: was anything done?
 
-A status alone proves nothing: panels place an order and answer with 429 or 503. An id in the body
-means accepted, and only what clearly says that nothing was done is a refusal.
+A status alone proves nothing: some panels place an order and answer with 429 or 503. An id in the
+body means accepted; only a clear statement that nothing was done is a refusal.
 """
 
 import re
@@ -12,8 +12,8 @@ from watcher.model import Accepted, RowError, Unclear, Verdict
 from watcher.panels.protocol.answers import refusal
 
 TOO_MANY_REQUESTS = 429
-_READ = 2000  # bytes of a body in which words are looked for
-# A page comes from a proxy in front of the panel, never from the code that places orders.
+_READ = 2000  # bytes of a body that are searched for words
+# An HTML page comes from a proxy in front of the panel, never from the code that places orders.
 _PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|title|center|h1)\b", re.IGNORECASE)
 _LIMIT = re.compile(
     rb"too many|rate.?limit|throttl|slow.?down|too fast|quota|retry.?after"
@@ -25,9 +25,9 @@ _LIMIT = re.compile(
 def read_failed(
     status: int, body: bytes, found: Mapping[str, Verdict] | PanelError
 ) -> dict[str, Verdict]:
-    """Return the verdicts that hold; `found` are those, or the error, that the body alone gives.
+    """Return the verdicts that hold despite the status; `found` is what the body alone gives.
 
-    Raises RateLimited or a Refused where nothing was done, else a RemoteFault.
+    Raises RateLimited or a Refused if nothing was done, else a RemoteFault.
     """
     rows = {} if isinstance(found, PanelError) else dict(found)
     if any(isinstance(row, str) for row in rows.values()):
@@ -37,19 +37,19 @@ def read_failed(
     refused = bool(rows) and all(isinstance(row, RowError) for row in rows.values())
     if status == TOO_MANY_REQUESTS:
         raise _of_too_many(body, found, refused=refused)
-    told = refusal(body)
+    stated = refusal(body)
     if status >= 500:
-        raise ServerFault(_text(status, body, told or found))
+        raise ServerFault(_text(status, body, stated or found))
     if status >= 400:
         if refused:
             return rows
-        if told is not None and not any(isinstance(row, Accepted) for row in rows.values()):
-            raise told
+        if stated is not None and not any(isinstance(row, Accepted) for row in rows.values()):
+            raise stated
     raise RemoteFault(_text(status, body, found))
 
 
 def _sure(status: int, row: Verdict) -> Verdict:
-    """Return a row beside an accepted one; refusals in such an answer count only with a 4xx."""
+    """Return a row beside an accepted one; refusals beside it count only with a 4xx status."""
     if isinstance(row, str) or (isinstance(row, RowError) and 400 <= status < 500):
         return row
     return Unclear(f"HTTP {status}: {row.text}")
@@ -62,20 +62,20 @@ def _is_both(row: Verdict) -> bool:
 def _of_too_many(
     body: bytes, found: Mapping[str, Verdict] | PanelError, *, refused: bool
 ) -> PanelError:
-    told = refusal(body)
-    if refused or _is_no_more_than_a_limit(body, found, told):
+    stated = refusal(body)
+    if refused or _is_only_a_limit(body, found, stated):
         text = f"HTTP {TOO_MANY_REQUESTS}"
-        return RateLimited(f"{text}: {told}" if told else text)
-    return RemoteFault(_text(TOO_MANY_REQUESTS, body, told or found))
+        return RateLimited(f"{text}: {stated}" if stated else text)
+    return RemoteFault(_text(TOO_MANY_REQUESTS, body, stated or found))
 
 
-def _is_no_more_than_a_limit(
-    body: bytes, found: Mapping[str, Verdict] | PanelError, told: PanelError | None
+def _is_only_a_limit(
+    body: bytes, found: Mapping[str, Verdict] | PanelError, stated: PanelError | None
 ) -> bool:
     if not body.strip() or _PAGE.match(body):
         return True
-    if told is not None:
-        return not isinstance(told, ServerFault)
+    if stated is not None:
+        return not isinstance(stated, ServerFault)
     if not isinstance(found, PanelError) and any(isinstance(r, Accepted) for r in found.values()):
         return False
     return _LIMIT.search(body[:_READ]) is not None
@@ -89,4 +89,4 @@ def _words(found: Mapping[str, Verdict] | PanelError) -> str:
     if isinstance(found, PanelError):
         return str(found)
     texts = [row if isinstance(row, str) else row.text for row in found.values()]
-    return texts[0] if texts else "an answer that tells nothing"
+    return texts[0] if texts else "an empty answer"

@@ -1,7 +1,7 @@
-"""Numbers as people print them, read only where one reading is possible.
+"""Numbers as people print them, read only if one reading is possible.
 
-`1,234.50`, `1.234,50`, `1 234`, `2,5`, `$0.90` and `0.90 USD` have one. `1,234` has two: a count of
-more than a thousand, or an amount a little above one. So it is read as a count, not as an amount.
+`1,234.50`, `1.234,50`, `1 234`, `2,5`, `$0.90` and `0.90 USD` have one. `1,234` has two: more than
+a thousand, or a little more than one. So it is read as a count, but not as an amount.
 """
 
 import re
@@ -22,21 +22,21 @@ _SEPARATOR = re.compile(r"[.,' ]")
 
 
 class ExactNumber(NamedTuple):
-    """A number, with the currency's code where it has one."""
+    """A number, with the currency's code if it has one."""
 
     number: Decimal
     code: str | None = None
 
 
 def is_blank(value: object) -> bool:
-    """Whether a value means that there is none."""
+    """Return whether a value stands for a missing number."""
     if isinstance(value, str):
         return value.strip().casefold() in _BLANKS
     return value is None or value is False or value == [] or value == {}
 
 
 def amount(text: str) -> ExactNumber | None:
-    """Read a sum of money; None where it has no reading, or two."""
+    """Read an amount of money; None if it has no reading, or two."""
     number = plain(text)
     if number is not None or len(text) > _LONGEST:
         return None if number is None else ExactNumber(number)
@@ -51,7 +51,7 @@ def amount(text: str) -> ExactNumber | None:
 
 
 def count(text: str) -> Decimal | None:
-    """Read a count: here one separator before exactly three digits separates thousands."""
+    """Read a count: one separator before exactly three digits separates thousands."""
     if len(text) > _LONGEST:
         return None
     digits = _tidy(text)
@@ -94,7 +94,7 @@ def _without_currency(text: str) -> tuple[str, str, str | None] | None:
 
 
 def _is_currency(name: str) -> bool:
-    """Whether a text is a currency's code, or a sign as "$", "R$" or "₹"."""
+    """Return whether a text is a currency's code, or a sign as "$", "R$" or "₹"."""
     letters, sign = name[:-1], name[-1]
     is_sign = unicodedata.category(sign) == "Sc" and len(letters) <= 3
     return bool(_CODE.fullmatch(name)) or (is_sign and (not letters or letters.isalpha()))

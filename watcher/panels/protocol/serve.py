@@ -1,4 +1,4 @@
-"""The server's side of the panel API: requests decoded, ids and numbers as panels write them.
+"""The server's side of the panel API: decodes requests; writes ids and numbers as panels do.
 
 Used by the simulated panels and the watcher's own `/api/v2`.
 """
@@ -20,9 +20,9 @@ _FILE = re.compile(rb"[;\s]filename", re.IGNORECASE)
 
 
 def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
-    """Decode a form, URL-encoded or multipart without its files; ValueError where it is none.
+    """Decode a form, URL-encoded or multipart (files are ignored); ValueError if it is not one.
 
-    Of equal names the last counts.
+    The last of equal names counts.
     """
     kind, _, parameters = content_type.partition(";")
     if kind.strip().lower() == "multipart/form-data":
@@ -33,8 +33,8 @@ def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
 def decode_request(query: str, body: bytes, content_type: str = "") -> dict[str, str]:
     """Decode a URL's query and a body, which may be URL-encoded, multipart or a JSON object.
 
-    The Content-Type may be wrong. Ids that come as an array are joined with commas. The body
-    overrides the query; of equal names the last counts. ValueError where it can't be read.
+    The Content-Type may be wrong. Ids in an array are joined with commas. The body overrides the
+    query; the last of equal names counts. ValueError if it can't be read.
     """
     fields = _joined(_pairs(query))
     kind = content_type.partition(";")[0].strip().lower()
@@ -50,7 +50,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the fields, with an array of ids joined: `orders[]=1&orders[]=2`."""
+    """Return the fields; an array of ids, as `orders[]=1&orders[]=2`, is joined."""
     fields: dict[str, str] = {}
     arrays: set[str] = set()
     for name, value in pairs:
@@ -102,7 +102,7 @@ def _parts(body: bytes, parameters: str) -> Iterator[tuple[str, str]]:
 
 
 def whole(text: str) -> int | None:
-    """Read a parameter as a whole number, None where it is none."""
+    """Read a parameter as a whole number, None if it is not one."""
     # Not int() alone, which also takes "1_000", "+5" and digits of other alphabets.
     digits = text.strip()
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < 16
@@ -123,5 +123,5 @@ def listed(text: str) -> list[str]:
 
 
 def identity(text: str) -> int | str:
-    """Return an id for an answer: as a number where it is one."""
+    """Return an id for an answer: as a number if it is one."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text

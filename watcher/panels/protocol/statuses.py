@@ -1,6 +1,6 @@
 """Answers to reads: the statuses of orders and refills.
 
-Any bytes decode or raise a `PanelError`: `Refused` or a subclass where the panel refuses, else
+Any bytes decode or raise a `PanelError`: `Refused` or a subclass if the panel refuses, else
 `RemoteFault`. An odd row affects only itself. An id that is left out was not observed.
 """
 
@@ -29,14 +29,14 @@ from watcher.panels.protocol.words import (
 
 
 class RefillObservation(msgspec.Struct, frozen=True, gc=False):
-    """A refill's status; `text` is the panel's own word."""
+    """A refill's status; `text` is the panel's word for it."""
 
     status: RefillStatus
     text: str
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What an answer says of orders that it did not say before, compared byte by byte.
+    """The rows of an answer that differ from the last ones, compared by hash.
 
     `old` are the positions, among the ids, of rows that did not change and were not decoded;
     `marks` are the hashes of the rows that did.
@@ -51,18 +51,18 @@ class StatusAnswer(msgspec.Struct, frozen=True, gc=False):
 def decode_news(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
     """Decode the orders' statuses. `marks` are the hashes of their last rows, 0 for none.
 
-    RemoteFault where the answer tells nothing of the only order that was asked about.
+    RemoteFault if the answer lacks the only order that was asked about.
     """
     try:
-        news = _read_usual(body, ids, marks)
+        answer = _read_usual(body, ids, marks)
     except _ODD:
-        news = None
-    if news is None:
+        answer = None
+    if answer is None:
         reading = Reading()
-        news = StatusAnswer(decode_statuses(body, ids, reading), unread=reading.unread)
-    if len(ids) == 1 and not news.rows and not news.old:
+        answer = StatusAnswer(decode_statuses(body, ids, reading), unread=reading.unread)
+    if len(ids) == 1 and not answer.rows and not answer.old:
         raise RemoteFault("an answer without the order's status")
-    return news
+    return answer
 
 
 def decode_statuses(
@@ -76,7 +76,7 @@ def decode_statuses(
 
 
 def _read_usual(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer | None:
-    """Decode an object of rows by id, at a third of the cost; None where it has other keys."""
+    """Decode an object of rows by id, at a third of the cost; None if it has other keys."""
     if len(body) > _USUAL_SIZE * (1 + len(ids)):
         return None
     batch = _RAW_BATCH.decode(body)
@@ -106,7 +106,7 @@ def _read_usual(body: bytes, ids: Sequence[str], marks: Sequence[int]) -> Status
 
 
 def _read_oddly(raw: msgspec.Raw, order_id: str, reading: Reading) -> Observation | RowError | None:
-    """Read one row of an unusual form, without any cost for the others of its batch."""
+    """Read one row of an unusual form; the other rows of the batch keep the fast path."""
     return _observe(checked(load(bytes(raw)), order_id, "order"), reading)
 
 
@@ -127,22 +127,22 @@ class _UsualRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 _USUAL_ROW = msgspec.json.Decoder(_UsualRow, strict=False)
 _RAW_BATCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# The decoder reads the count `"1.000"`, which is 1000, as 1. This search tells where that is
-# possible, five times as fast as `in` where there are many quotes.
+# The decoder reads the count `"1.000"`, which is 1000, as 1. This search finds answers in which
+# that is possible, five times as fast as `in` if there are many quotes.
 _ENDS_IN_ZEROS = re.compile(rb'\.000"')
 _GROUPED_COUNT = re.compile(
     rb'"(?:start_count|start_counter|remains)"\s*:\s*"-?[1-9][0-9]{0,2}\.000"'
 )
-_USUAL_SIZE = 1000  # bytes a row; numbers of endless length are none
+_USUAL_SIZE = 1000  # bytes a row; longer ones may have absurdly long numbers
 
 
 def _observe_usual(row: _UsualRow, reading: Reading) -> Observation | RowError | None:
     usual = USUAL_STATUSES.get(row.status)
     if usual is None or row.error is not UNSET:
-        return _observe_odd(_told(row), reading)
+        return _observe_odd(_given_fields(row), reading)
     charge, start_count, remains = row.charge, row.start_count, row.remains
     if isinstance(charge, Decimal) and not is_sane(charge):
-        return _observe_odd(_told(row), reading)
+        return _observe_odd(_given_fields(row), reading)
     return Observation(
         status=usual[0],
         status_text=usual[1],
@@ -153,7 +153,7 @@ def _observe_usual(row: _UsualRow, reading: Reading) -> Observation | RowError |
     )
 
 
-def _told(row: _UsualRow) -> dict[str, Any]:
+def _given_fields(row: _UsualRow) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in row.__struct_fields__}
     return {name: value for name, value in fields.items() if value is not UNSET and value != ""}
 
@@ -161,7 +161,7 @@ def _told(row: _UsualRow) -> dict[str, Any]:
 _ORDERS = RowFormat("order", "status", MEASURES | {"status"})
 _REFILLS = RowFormat("refill", "status", frozenset({"status"}))
 _ODD_FIELDS = frozenset("error errors message msg detail success data".split())
-_TELLS_OF_AN_ORDER = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
+_ORDER_FIELDS = MEASURES | {"currency", "runs", "orders", "posts", "expiry"}
 
 
 def _observe(row: Any, reading: Reading) -> Observation | RowError | None:
@@ -185,9 +185,9 @@ def _observe_odd(row: dict[str, Any], reading: Reading) -> Observation | RowErro
     if text is not None:
         return RowError(text)
     said = word(status)
-    if _TELLS_OF_AN_ORDER.isdisjoint(row):
+    if _ORDER_FIELDS.isdisjoint(row):
         if said is None or fold(said) in SUCCESS_WORDS:
-            return None  # the request went well, but nothing is said of the order
+            return None  # the request succeeded, but nothing is said of the order
         if fold(said) in FAILURE_WORDS:
             return RowError(said)
     return _observation(row, Status.UNKNOWN if said is None else status_of(said), said, reading)
@@ -210,7 +210,7 @@ def _observation(
 def decode_refill_statuses(
     body: bytes, ids: Collection[str]
 ) -> dict[str, RefillObservation | RowError]:
-    """Decode the refills' statuses; RemoteFault where it tells nothing of the only refill."""
+    """Decode the refills' statuses; RemoteFault if the only one asked about is missing."""
     found = rows(load(body), dict.fromkeys(ids), _REFILLS)
     seen = {refill: _observe_refill(row) for refill, row in found.items()}
     known = {refill: observation for refill, observation in seen.items() if observation is not None}
@@ -233,5 +233,5 @@ def _observe_refill(row: Any) -> RefillObservation | RowError | None:
         return None
     status = refill_status_of(text)
     if value is row and status is RefillStatus.UNKNOWN:
-        return RowError(text)  # a bare text in a row's place is an error, unless it is a status
+        return RowError(text)  # a bare text is an error unless it is a status
     return RefillObservation(status, text)

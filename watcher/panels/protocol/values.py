@@ -1,4 +1,4 @@
-"""Numbers, texts and ids of panels: exact and bounded, None where they can't be read."""
+"""Numbers, texts and ids of panels: exact and bounded, None if they can't be read."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from watcher.panels.protocol import numbers
 
 TEXT_LIMIT = 200
 _LARGEST = 2**63 - 1
-MOST_UNREAD = 8  # an answer; more of them say nothing new
+MOST_UNREAD = 8  # an answer
 _UNREAD_LIMIT = 60
 _SHOWN_ITEMS = 20
 _LARGEST_EXPONENT = 1000
@@ -30,7 +30,7 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def word(value: Any, limit: int = TEXT_LIMIT) -> str | None:
-    """Return a value that should be a text, as sent."""
+    """Return a value that should be a text, cleaned; None if it is not one."""
     if isinstance(value, str):
         return clean(value, limit) or None
     if isinstance(value, bool):
@@ -54,13 +54,13 @@ class Reading:
         self.unread: list[Unread] = []
 
     def money(self, row: Mapping[str, Any], field: str) -> tuple[Decimal | None, str | None]:
-        """Read a sum, and the currency's code beside it."""
+        """Read an amount, and the currency's code beside it."""
         value = row.get(field)
         found = self._kept(field, value, money(value))
         return found, money_code(value) if isinstance(value, str) and found is not None else None
 
     def count(self, row: Mapping[str, Any], field: str, other: str = "") -> int | None:
-        """Read a count, which may also have the `other` name."""
+        """Read a count, which may also be under the `other` name."""
         value = row.get(field)
         if other and integer(value) is None and row.get(other) is not None:
             value = row[other]
@@ -74,7 +74,7 @@ class Reading:
 
 
 def shown(value: Any, limit: int = TEXT_LIMIT) -> str:
-    """Return any value of an answer as text for people, clipped."""
+    """Return any value of an answer as readable text, clipped."""
     if isinstance(value, str | Decimal):
         return clean(str(value), limit)
     if isinstance(value, list | dict):
@@ -94,7 +94,7 @@ def _beginning(value: Any) -> Any:
 
 
 def money(value: Any) -> Decimal | None:
-    """Read a sum exactly; JSON's floats arrive here as they were written."""
+    """Read an amount exactly; JSON's floats arrive here as they were written."""
     if isinstance(value, str):
         printed = numbers.amount(value)
         value = None if printed is None else printed.number
@@ -104,19 +104,19 @@ def money(value: Any) -> Decimal | None:
 
 
 def money_code(value: str) -> str | None:
-    """Return the currency's code beside a sum."""
+    """Return the currency's code beside an amount."""
     printed = numbers.amount(value)
     return printed.code if printed else None
 
 
 def exact(literal: str) -> Decimal | None:
-    """Read a JSON float exactly, None where it is absurd."""
+    """Read a JSON float exactly, None if it is absurdly large or small."""
     number = numbers.plain(literal)
     return number if number is not None and abs(number.adjusted()) < _LARGEST_EXPONENT else None
 
 
 def is_sane(number: Decimal) -> bool:
-    """Whether a number can be an amount: no NaN, no infinity, not hundreds of digits."""
+    """Return whether a number can be an amount: finite, and not of hundreds of digits."""
     return number.is_finite() and -31 < number.adjusted() < 19
 
 
@@ -143,7 +143,7 @@ def flag(value: Any) -> bool | None:
 
 
 def id_text(value: Any) -> str | None:
-    """Return an answer's id as text, to be compared with the ids that were asked for."""
+    """Return an answer's id as text, for comparison with the ids that were asked for."""
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, Decimal):
@@ -155,11 +155,11 @@ def id_text(value: Any) -> str | None:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an id of a panel."""
+    """Return whether a text can be an id of a panel."""
     return _ID.fullmatch(text) is not None
 
 
-# The usual codes, each as one string that a million orders can share.
+# The usual codes, interned: a million orders share one string each.
 _CURRENCIES = {code: code for code in "USD EUR GBP INR RUB TRY BRL IDR BDT PKR NGN UAH".split()}
 
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 from watcher.model import RefillStatus, Status
 from watcher.panels.protocol.values import TEXT_LIMIT
 
-# A paused subscription is in progress: it is open and can go on. An expired one is completed:
-# its time is over and nothing more will be delivered. Numbers are in no table: panels number
-# their statuses in different orders, so any meaning of theirs would be a guess.
+# A paused subscription is in progress: it is open and can resume. An expired one is completed: its
+# time is over and nothing more will be delivered. The tables have no numbers: panels number their
+# statuses differently, so any meaning would be a guess.
 _STATUS_WORDS = {
     Status.PENDING: "pending, queued, in queue, awaiting, waiting",
     Status.PROCESSING: "processing",
@@ -41,7 +41,7 @@ _REFILL_WORDS = {
     RefillStatus.CANCELED: "canceled, cancelled",
 }
 
-# These words also say whether the request itself went well; alone, they tell of no order.
+# These words also say whether the request itself succeeded; alone, they say nothing of an order.
 FAILURE_WORDS = frozenset({"error", "fail", "failed", "false"})
 SUCCESS_WORDS = frozenset({"success", "successful", "ok", "true"})
 
@@ -91,7 +91,7 @@ _PARTS = re.compile(r"[_.:-]+")
 
 
 def is_word(text: str) -> bool:
-    """Whether a text is a word or a code of panels, and so not an id."""
+    """Return whether a text is a word or an error code of panels, and so not an id."""
     if fold(text) in _WORDS or not any(character.isalnum() for character in text):
         return True
     parts = _PARTS.split(text.casefold())
@@ -121,13 +121,13 @@ _DOUBTFUL = re.compile(
 
 
 def is_taken(text: str, *, cancel: bool = False) -> bool:
-    """Whether a word means that the request was accepted."""
+    """Return whether a word means that the request was accepted."""
     folded = fold(text)
     return folded in _TAKEN or (cancel and folded in _CANCELED)
 
 
 def is_good_news(text: str) -> bool:
-    """Whether a sentence clearly says that the request was accepted."""
+    """Return whether a sentence clearly says that the request was accepted."""
     plain = _plain(text)
     return bool(_GOOD_NEWS.search(plain)) and not (
         _BAD_NEWS.search(plain) or _DOUBTFUL.search(plain)
@@ -135,7 +135,7 @@ def is_good_news(text: str) -> bool:
 
 
 def is_bad_news(text: str) -> bool:
-    """Whether a sentence contradicts a word of success beside it."""
+    """Return whether a sentence contradicts a word of success beside it."""
     return bool(_BAD_NEWS.search(_plain(text))) or error_kind(text) is not ErrorKind.OTHER
 
 
@@ -156,7 +156,7 @@ def _spellings(words: str) -> list[str]:
     return [*alone, *titles, *(word.replace(" ", "_") for word in alone)]
 
 
-# For one look-up, with one text that a million orders can share.
+# Found in one look-up, with one text that a million orders share.
 USUAL_STATUSES = {
     spelling: (status, spelling)
     for status, words in _STATUS_WORDS.items()
@@ -262,7 +262,7 @@ def error_kind(text: str) -> ErrorKind:
 
 
 def is_about_an_id(text: str) -> bool:
-    """Whether a refusal is known to be about one order or refill."""
+    """Return whether a refusal is known to be about one order or refill."""
     return error_kind(text) in ABOUT_AN_ID
 
 
@@ -273,5 +273,5 @@ def _plain(text: str) -> str:
 
 
 def is_refill_disabled(text: str) -> bool:
-    """Whether a refusal means that its service refuses every refill."""
+    """Return whether a refusal means that its service refuses every refill."""
     return error_kind(text) is ErrorKind.REFILL_DISABLED

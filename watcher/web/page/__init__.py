@@ -1,1 +1,1 @@
-"""The status page: what people see in a browser, and its buttons."""
+"""The status page: HTML for browsers, and its buttons."""

@@ -18,6 +18,6 @@ def html_answer(template: str, status: int = 200, **context: Any) -> web.Respons
         charset="utf-8",
         headers={
             "Content-Security-Policy": PAGE_POLICY,
-            "Referrer-Policy": "same-origin",  # else a form of ours could not say whose it is
+            "Referrer-Policy": "same-origin",  # else our own forms could not name their origin
         },
     )

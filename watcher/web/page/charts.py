@@ -1,6 +1,6 @@
 """Step charts as SVG, drawn on the server: they need no script and can be printed. Pure.
 
-A chart is 1000 by 100 and is stretched to its place; its labels stand beside it.
+A chart is 1000 by 100 units and is stretched to its place; its labels are beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
-    """SVG paths of a line of steps and the area below it. `top` is the value at full height."""
+    """SVG paths of a step line and the area below it. `top` is the value at full height."""
 
     line: str
     area: str
@@ -81,7 +81,7 @@ def course(
     until: float,
     marks: Sequence[tuple[float, str, str]] = (),
 ) -> Drawing:
-    """Return an order's chart: what remained over time, its statuses, and the actions.
+    """Return an order's chart: remains over time, statuses, and actions.
 
     `status` and `remains` are the present ones, `marks` are (time, kind, text).
     """

@@ -13,7 +13,7 @@ from watcher.web.page.rendering import query
 from watcher.web.shapes import OrderView
 
 A_PAGE = 50
-_LONGEST = 2000  # letters of a search
+_LONGEST = 2000  # characters of a search
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
@@ -36,12 +36,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
-        "told": _told(found),
+        "note": _note(found),
     }
 
 
 def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
-    """Return the search for what was asked for."""
+    """Return the search query for the filters."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
     panel_workers = {
@@ -73,10 +73,10 @@ def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
 
 
 def _wanted(request: web.Request) -> dict[str, str]:
-    """Return the checked filters; "" where one is not set."""
+    """Return the checked filters; "" for one that is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
-        raise RequestError("that is longer than any link")
+        raise RequestError("the search is longer than any link")
     return {
         "q": text,
         "panel": request.query.get("panel", ""),
@@ -93,13 +93,13 @@ def _name(context: WebContext, view: OrderView) -> str:
     return service.name if service else ""
 
 
-def _told(found: SearchResult) -> str:
-    """What a page says of itself."""
+def _note(found: SearchResult) -> str:
+    """Return what the page says about its completeness."""
     if found.cut:
-        return "Many orders fit that text; these are among them. More letters make it exact."
+        return "Many orders match that text; these are some of them. Search for a longer text."
     if found.stopped:
         return (
-            "None fits up to here; there may be older ones."
+            "No match up to here; there may be older ones."
             if not found.orders
             else ("There may be older ones.")
         )

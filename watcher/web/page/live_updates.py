@@ -1,7 +1,7 @@
 """Live updates of the page: rendered once, sent to every viewer.
 
-Nothing is rendered while nobody looks. A stream ends when the daemon stops, when the session of its
-reader ends, and when its reader stops reading.
+Nothing is rendered without viewers. A stream ends when the daemon stops, when the viewer's session
+ends, and when the viewer stops reading.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 MOST_VIEWERS = 64
 FRESH_FOR = 2.0  # seconds
-_SHARE = 20.0  # but never more than a twentieth of the time is spent on it
+_SHARE = 20.0  # at most a twentieth of the time is spent on rendering
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
 
@@ -30,12 +30,12 @@ Key = tuple[str, str]  # panel, order id
 
 
 class Viewer(msgspec.Struct, eq=False):
-    """An open stream: of the first page's parts or of one order, and of the counts."""
+    """An open stream: the first page's parts or one order, and the counts."""
 
     wants_parts: bool
     order: Key | None
     is_let_in: Callable[[], bool]
-    news: asyncio.Event
+    changed: asyncio.Event
     sent: dict[str, str]
 
 
@@ -56,7 +56,7 @@ class LiveUpdates:
         self._closed = False
 
     async def overview(self) -> Overview:
-        """Return the first page's content; it is gathered anew after some seconds."""
+        """Return the first page's content, at most some seconds old."""
         await self._freshen()
         assert self._overview is not None  # noqa: S101  it has just been made
         return self._overview
@@ -67,7 +67,7 @@ class LiveUpdates:
         return self._parts
 
     def needs(self) -> int | None:
-        """Return how many things needed a person at the last look; None before the first."""
+        """Return how many things needed a person at the last rendering; None before the first."""
         return self._overview.needs if self._overview else None
 
     def unresolved(self) -> int:
@@ -93,7 +93,7 @@ class LiveUpdates:
                 await response.prepare(request)
                 await self._tell(viewer, response)
             except (ConnectionError, TimeoutError):
-                pass  # gone, or not reading
+                pass  # the viewer has gone, or does not read
             finally:
                 self._viewers.discard(viewer)
             return response
@@ -102,7 +102,7 @@ class LiveUpdates:
         """End all streams: the daemon stops."""
         self._closed = True
         for viewer in self._viewers:
-            viewer.news.set()
+            viewer.changed.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -122,11 +122,11 @@ class LiveUpdates:
             except StoreError as error:
                 log.warning("page.stale", cause=str(error))
             for viewer in self._viewers:
-                viewer.news.set()
+                viewer.changed.set()
             await asyncio.sleep(FRESH_FOR)
 
     def _is_stale(self) -> bool:
-        """Whether to render again: the longer it takes, the less often."""
+        """Return whether to render again; the longer rendering takes, the less often."""
         return time.monotonic() - self._made_at >= _SHARE * self._took
 
     async def _freshen(self) -> None:
@@ -151,35 +151,35 @@ class LiveUpdates:
         actions, _ = await self._context.store.actions.page(panel=panel, order=order_id, limit=5)
         order = self._context.watchlist.order(panel, order_id)
         entry = self._context.watchlist.entry(panel, order_id)
-        told = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])
-        return f"{hash(repr(told)) & 0xFFFFFFFF:x}"
+        shown = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])
+        return f"{hash(repr(shown)) & 0xFFFFFFFF:x}"
 
     async def _tell(self, viewer: Viewer, response: web.StreamResponse) -> None:
         while not self._closed and viewer.is_let_in():
             lines = [
                 f"event: {name}\ndata: {msgspec.json.encode(value).decode()}\n\n"
-                for name, value in self._news(viewer)
+                for name, value in self._changes(viewer)
             ]
             async with asyncio.timeout(_READ_WITHIN):
                 await response.write("".join(lines or [": \n\n"]).encode(errors="replace"))
-            viewer.news.clear()
+            viewer.changed.clear()
             try:
                 async with asyncio.timeout(_HEARTBEAT):
-                    await viewer.news.wait()
+                    await viewer.changed.wait()
             except TimeoutError:
                 continue
 
-    def _news(self, viewer: Viewer) -> list[tuple[str, Any]]:
+    def _changes(self, viewer: Viewer) -> list[tuple[str, Any]]:
         """Return what the viewer has not been sent yet."""
-        told: dict[str, str] = {"unresolved": str(self.unresolved())}
+        current: dict[str, str] = {"unresolved": str(self.unresolved())}
         if viewer.wants_parts:
-            told |= {"needs": str(self.needs() or 0)}
-            told |= {f"part-{name}": html for name, html in self._parts.items()}
+            current |= {"needs": str(self.needs() or 0)}
+            current |= {f"part-{name}": html for name, html in self._parts.items()}
         if viewer.order in self._states:
-            told["order"] = self._states[viewer.order]
-        news = {name: value for name, value in told.items() if viewer.sent.get(name) != value}
-        viewer.sent.update(news)
+            current["order"] = self._states[viewer.order]
+        changes = {name: value for name, value in current.items() if viewer.sent.get(name) != value}
+        viewer.sent.update(changes)
         return [
             ("part", {"id": name, "html": value}) if name.startswith("part-") else (name, value)
-            for name, value in news.items()
+            for name, value in changes.items()
         ]

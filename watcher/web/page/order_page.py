@@ -14,7 +14,7 @@ from watcher.web.page.rendering import query
 from watcher.web.shapes import RefillView
 from watcher.web.views import refill_view
 
-_CHANGES = 200  # shown; the drawing has all
+_CHANGES = 200  # in the list; the chart has all
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
@@ -32,10 +32,10 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         store.firings.of_order(panel, order_id),
     )
     if order is None:
-        order = await context.commands.order(panel, order_id)  # says where it is instead
+        order = await context.commands.order(panel, order_id)  # its error says where the order is
     now = context.clock()
     tells = context.tells_of_refills(panel)
-    told = [refill_view(refill, tells=tells) for refill in refills]
+    views = [refill_view(refill, tells=tells) for refill in refills]
     until = (history[-1][0] if history else now) if order.phase is Phase.CLOSED else now
     drawing = course(
         history,
@@ -44,7 +44,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         quantity=order.quantity,
         since=min([order.submitted_at, *(at for at, _ in history[:1])]),
         until=until,
-        marks=list(_marks(actions, told, firings)),
+        marks=list(_marks(actions, views, firings)),
     )
     return {
         "here": "orders",
@@ -55,7 +55,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "history": history[::-1][:_CHANGES],
         "changes": len(history),
         "actions": actions,
-        "refills": told[::-1],
+        "refills": views[::-1],
         "firings": firings[::-1][:50],
         "prospect": context.prospect(order),
         "decisions": context.rule_engine.decisions(order, now),
@@ -67,7 +67,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 
 def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
-    """Return why the button is disabled; "" where it is not."""
+    """Return why the button is disabled; "" if it is not."""
     if not context.panel_workers[order.panel].config.profile.can(kind):
         return f"this panel can't {kind} by its API"
     if any(action.kind is kind and action.state in UNSETTLED for action in actions):

@@ -1,4 +1,4 @@
-"""What the first page shows: what needs attention, and how everything is."""
+"""The first page's content: what needs attention, and the state of everything."""
 
 import heapq
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ PARTS = ("summary", "attention", "panels", "next", "rules", "actions", "prices")
 class Account(msgspec.Struct, frozen=True):
     """A panel with its money, and the kinds of attention that it needs.
 
-    `spent` is of the last 24 hours; `lasts` is how many seconds the balance lasts at that.
+    `spent` is of the last 24 hours; `lasts` is how many seconds the balance lasts at that rate.
     """
 
     view: PanelView
@@ -73,12 +73,12 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs(self) -> int:
-        """Return how many things need a person; items of severity info don't count."""
+        """How many things need a person; items of severity info don't count."""
         return sum(item.severity is not Severity.INFO for item, _ in self.rows)
 
     @property
     def rows(self) -> list[tuple[Attention, str]]:
-        """Return each item with its place; a rule that pauses at several panels is one row."""
+        """Each item with its place; a rule that pauses at several panels is one row."""
         rows: dict[str, list[Attention]] = {}
         for item in self.attention:
             key = item.subject if item.kind is Issue.RULE_PAUSED else item.key

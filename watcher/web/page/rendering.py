@@ -1,7 +1,7 @@
 """Rendering: the templates, and how times, money and states are written.
 
-Texts come from anywhere: each is escaped and isolated, so that none changes the direction of its
-neighbours. Times are written in UTC; the page's script makes them local and relative.
+Texts from outside are escaped and isolated, so that none changes the direction of the text around
+it. Times are written in UTC; the page's script makes them local and relative.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def link(value: str | None) -> Markup:
 
 
 def is_web(value: str) -> bool:
-    """Return whether it is the address of a web page, and nothing that a browser would run."""
+    """Return whether it is the address of a web page, not something that a browser would run."""
     try:
         parts = urlsplit(value)
     except ValueError:
@@ -87,7 +87,7 @@ def is_web(value: str) -> bool:
 
 
 def when(at: float | datetime | None, how: str = "ago") -> Markup:
-    """Return a time; `how` is how the page's script writes it: ago, in, or at."""
+    """Return a time; `how` tells the page's script how to show it: ago, in, or at."""
     if at is None:
         return Markup('<span class="quiet">–</span>')
     moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
@@ -97,7 +97,7 @@ def when(at: float | datetime | None, how: str = "ago") -> Markup:
 
 
 def lasts(seconds: float | None) -> str:
-    """Return a length of time, rounded."""
+    """Return a duration, rounded."""
     if seconds is None:
         return "–"
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
@@ -118,7 +118,7 @@ def money(amount: Decimal | str | float | None, currency: str | None = "") -> st
 
 
 def cash(amount: Decimal | str | float | None, currency: str | None = "") -> str:
-    """Return a sum of an account, to two digits."""
+    """Return an amount of an account, to two digits."""
     return "–" if amount is None else f"{Decimal(str(amount)):,.2f} {currency or ''}".strip()
 
 
@@ -138,7 +138,7 @@ def words(state: str) -> str:
 
 
 def pill(state: str, shown: str | None = None) -> Markup:
-    """Return a coloured label for a state; its word alone says everything."""
+    """Return a coloured label for a state; colour adds nothing to its word."""
     tone = TONES.get(str(state), "calm")
     return Markup('<span class="pill {}">{}</span>').format(tone, shown or words(state))
 
@@ -165,7 +165,7 @@ def query(path: str, given: Mapping[str, Any]) -> str:
 
 
 def asset(name: str) -> str:
-    """Return the path of a static file; it changes with the file's content."""
+    """Return the path of a static file, which changes with the file's content."""
     return f"/static/{_digest(name)}/{name}"
 
 

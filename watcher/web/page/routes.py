@@ -1,4 +1,4 @@
-"""The routes of the page, and what its buttons do."""
+"""The routes of the page and of its buttons."""
 
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 
 def add_pages(app: web.Application) -> None:
-    """Serve the pages; the daemon's stop ends their streams."""
+    """Add the pages' routes; their streams end when the daemon stops."""
     app[LIVE] = LiveUpdates(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
@@ -188,7 +188,7 @@ async def _login(request: web.Request) -> web.Response:
         path="/",
         httponly=True,
         samesite="Strict",
-        # Behind a proxy that does TLS only the browser knows that there is TLS, and says so.
+        # Behind a proxy that terminates TLS, only the browser's Origin shows that there is TLS.
         secure=request.headers.get("Origin", "").startswith("https://"),
     )
     return answer
@@ -254,6 +254,6 @@ def _see(url: str) -> web.Response:
 
 
 def _own_path(url: str, otherwise: str) -> str:
-    """Return the given path if it is a page of ours, else the other one."""
+    """Return the given path if it is one of the status page's, else the other one."""
     is_own = url.startswith("/") and not url.startswith(("//", "/\\", "/logout", "/login"))
     return url if is_own and url.isprintable() and url.isascii() else otherwise

@@ -74,7 +74,7 @@ watches
 --- the sender ---
 
 the request leaves before `sending` is committed: a crash between the two sends the action again
-  _send < integration/test_actions.py
+  _send < integration/test_races.py::test_an_action_is_committed_as_being_sent_before_its_request
 - claimed = await self._store.actions.claim(batch, now=now)
 - self._pending -= Counter(action.kind for action in claimed)
 - if len(claimed) < len(batch):
@@ -90,7 +90,7 @@ the request leaves before `sending` is committed: a crash between the two sends 
 + ])
 
 what was withdrawn meanwhile is sent: a withdrawn order is placed and paid
-  _send < integration/test_actions.py
+  _send < integration/test_races.py::test_what_is_withdrawn_before_it_is_claimed_is_not_sent
 - if claimed:
 -     await self._outcomes.settle(await self._outcomes_of(claimed))
 + sent = await self._store.actions.by_id(batch)
@@ -127,7 +127,7 @@ a broken connection counts as never sent: an action that the panel carried out i
 429 counts as proof of nothing done, whatever its body says: an order that the panel placed is
 placed again
   _of_too_many < unit/test_protocol_actions.py integration/test_client.py
-- refused or _is_no_more_than_a_limit(body, found, told)
+- refused or _is_only_a_limit(body, found, stated)
 + True
 
 0 is the id of a new order: a refused order counts as placed, under an id that is none

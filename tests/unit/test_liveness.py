@@ -86,7 +86,7 @@ async def check_all_go_on(house: OddHouse) -> None:
     assert {"1", "2", "3", "4"} <= set(house.panel.asked["status"])
     assert {"1", "2", "3"} <= set(house.panel.asked["refill"]), "the rule acts again"
     assert house.panel.requests["balance"]
-    assert house.station.worker.pending(Kind.REFILL) == 0
+    assert house.workers.sender.pending(Kind.REFILL) == 0
     assert forgotten(house.daemon, at_rest=True) == []
 
 
@@ -103,7 +103,7 @@ async def test_a_write_that_fails_once_loses_nobody(method: str, error: Exceptio
         assert failed == [method], "it was tried"
         await check_all_go_on(house)
         open_refills = await house.daemon.store.refills.running()
-        assert {task.id for task in open_refills} == set(house.station.refills._refills)
+        assert {task.id for task in open_refills} == set(house.workers.refills._refills)
 
 
 @pytest.mark.parametrize("action", ["status", "refill_status", "balance", "services"])

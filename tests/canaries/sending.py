@@ -154,7 +154,7 @@ one, and refuses
 + self._profile.batch
 
 an outcome that can't be written is dropped: an action that nobody learns the end of
-  settle < unit/test_liveness.py::test_a_write_that_fails_once_loses_nobody[settle-busy]
+  settle < unit/test_liveness.py::test_a_write_that_fails_once_loses_nobody[actions.settle-busy]
 - self._waiting = outcomes + self._waiting
 + pass
 

@@ -134,22 +134,22 @@ class ShopHandlers:
         texts, is_list = _ids(sent, "order", "orders")
         results = await self._ordering.act(shop, Kind.REFILL, texts)
         if is_list:
-            results = {
+            answers = {
                 text: encoding.error(result) if isinstance(result, ShopError) else identity(result)
                 for text, result in results.items()
             }
-            return encoding.rows("order", "refill", results)
+            return encoding.rows("order", "refill", answers)
         (result,) = results.values()
         return encoding.error(result) if isinstance(result, ShopError) else {"refill": result}
 
     async def _cancel(self, shop: Shop, sent: Sent) -> object:
         self._check_able(shop, Kind.CANCEL)
         results = await self._ordering.act(shop, Kind.CANCEL, _ids(sent, "order", "orders")[0])
-        results = {
+        answers = {
             text: encoding.error(result) if isinstance(result, ShopError) else 1
             for text, result in results.items()
         }
-        return encoding.rows("order", "cancel", results)
+        return encoding.rows("order", "cancel", answers)
 
     def _check_able(self, shop: Shop, kind: Kind) -> None:
         """Refuse an action that no panel of the key supports, as panels do."""

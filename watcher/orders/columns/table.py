@@ -1,7 +1,7 @@
-"""Very many orders in little memory: a column for each field, a row's number is an order's slot.
+"""Column store of orders: one column for each field; a row's number is the order's slot.
 
-An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. It is
-made when somebody wants to see it, which for most answers nobody does: they say nothing new.
+An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. `Order`
+objects are made on demand. Most answers of panels are unchanged and need none.
 """
 
 from array import array
@@ -17,7 +17,7 @@ from watcher.orders.columns.dictionary_column import DictionaryColumn
 from watcher.orders.columns.id_index import IdIndex
 from watcher.orders.columns.string_pool import StringPool
 
-NONE = growth.NONE  # in a column of whole numbers; NaN is it in one of times
+NONE = growth.NONE  # None in a column of whole numbers; in a column of times it is NaN
 STATUSES, PHASES, ORIGINS = tuple(Status), tuple(Phase), tuple(Origin)
 _STATUS_CODES = {status.value: code for code, status in enumerate(STATUSES)}
 _ORIGIN_CODES: dict[str | None, int] = {o.value: code for code, o in enumerate(ORIGINS)}
@@ -29,8 +29,8 @@ OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
 class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders of one panel as the database holds them: a sequence for each field.
 
-    Statuses and phases are their values, charges texts. Where few values are many orders' the
-    sequence is best a `Coded` one.
+    Statuses and phases are their values, charges are texts. For fields with few distinct values, a
+    `DictionaryColumn` is best.
     """
 
     panel: str
@@ -54,14 +54,14 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     problem: Sequence[str | None]
     refills: Sequence[int]
     origin: Sequence[str | None]
-    asked_at: Sequence[float]  # as far as it was written; NaN where that is not known
+    asked_at: Sequence[float]  # NaN: not known
 
 
 class OrderTable:
-    """Orders of one panel. A slot whose order was removed is given to another one later.
+    """Orders of one panel. The slot of a removed order is reused.
 
-    The second half of the columns belongs to the schedule (`watcher.orders.schedule`): they begin
-    as 0 and as NaN.
+    The second half of the columns belongs to the schedule (`watcher.orders.schedule`); they begin
+    as 0 and NaN.
     """
 
     def __init__(self, panel: str) -> None:
@@ -86,25 +86,25 @@ class OrderTable:
         return len(self.number) - len(self._free)
 
     def slots(self) -> Iterator[int]:
-        """Every slot that an order has."""
+        """Yield every slot in use."""
         free = set(self._free)
         return (slot for slot in range(len(self.number)) if slot not in free)
 
     def find(self, order_id: str) -> int | None:
-        """The order's slot."""
+        """Return the order's slot, None if it is not here."""
         return self._ids.find(order_id)
 
     def id(self, slot: int) -> str:
-        """The id of the order in the slot."""
+        """Return the id of the order in the slot."""
         return self._ids.text(slot)
 
     def ids(self, slots: Sequence[int]) -> list[str]:
-        """The ids of the orders in the slots."""
+        """Return the ids of the orders in the slots."""
         numbers = np.asarray(self.number)[slots].tolist()
         return [*map(str, numbers)] if min(numbers) >= 0 else [*map(self._ids.text, slots)]
 
     def add(self, order: Order) -> int:
-        """The slot of an order that is not here yet."""
+        """Add an order that is not here yet; return its slot."""
         if self._free:
             slot = self._free.pop()
             self._clear(slot)
@@ -116,7 +116,7 @@ class OrderTable:
         return slot
 
     def extend(self, rows: OrderRows) -> range:
-        """The slots of orders none of which is here yet."""
+        """Add orders that are not here yet; return their slots."""
         first, more = len(self.number), len(rows.id)
         word, amount = self.words.code.__getitem__, self.words.amount.__getitem__
         self._ids.extend(rows.id, first)
@@ -152,7 +152,7 @@ class OrderTable:
         return range(first, first + more)
 
     def write(self, slot: int, order: Order) -> None:
-        """The order in the slot is like this now."""
+        """Overwrite the order in the slot."""
         self.words.tidy(self._words)
         word, amount = self.words.code, self.words.amount
         self.key[slot] = order.key
@@ -178,14 +178,14 @@ class OrderTable:
             self.links[slot] = order.link
 
     def remove(self, slot: int) -> None:
-        """The slot may be given to another order from now on."""
+        """Remove the order; the slot may be reused."""
         self._ids.remove(slot)
         self.links.pop(slot, None)
         self.checked_at[slot] = nan
         self._free.append(slot)
 
     def order(self, slot: int) -> Order:
-        """The order in the slot."""
+        """Return the order in the slot."""
         values, link = self.words.values, self.links.get(slot) if self.links else None
         quantity, start_count = self.quantity[slot], self.start_count[slot]
         remains, count = self.remains[slot], self.count[slot]
@@ -215,7 +215,7 @@ class OrderTable:
         )
 
     def told(self, slot: int) -> Observation | None:
-        """What the panel told of the order, as far as it said; None where it refuses to tell."""
+        """Return the panel's last observation of the order; None while it refuses the id."""
         if self.problem[slot]:
             return None
         values, start_count, remains = self.words.values, self.start_count[slot], self.remains[slot]
@@ -229,11 +229,11 @@ class OrderTable:
         )
 
     def phase_of(self, slot: int) -> Phase:
-        """The phase of the order in the slot."""
+        """Return the phase of the order in the slot."""
         return PHASES[self.phase[slot]]
 
     def is_new(self, slot: int) -> bool:
-        """Whether its panel has never told of it."""
+        """Return whether its panel has never answered about the order."""
         told_at, checked_at = self.told_at[slot], self.checked_at[slot]
         return told_at != told_at and checked_at != checked_at
 

@@ -55,8 +55,8 @@ async def test_a_plan_is_on_record(tmp_path: Path) -> None:
             == await store.actions.planned("q")
             == []
         )
-        assert await store.count_planned("p") == {Kind.CANCEL: 1}
-        assert await store.count_planned("q") == {}
+        assert await store.actions.count_planned("p") == {Kind.CANCEL: 1}
+        assert await store.actions.count_planned("q") == {}
         assert await store.actions.get(99) is None
 
 

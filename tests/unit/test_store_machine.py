@@ -194,7 +194,7 @@ class IntentLog(RuleBasedStateMachine):
         assert self.run(self.store.actions.planned("p", limit=1000)) == [
             (action.id, action.kind) for action in waiting[::-1]
         ]
-        assert self.run(self.store.count_planned("p")) == Counter(a.kind for a in waiting)
+        assert self.run(self.store.actions.count_planned("p")) == Counter(a.kind for a in waiting)
         unsettled = [a for a in found if a.state in UNSETTLED]
         assert self.run(self.store.actions.unsettled()) == unsettled[::-1]
         pairs = [(a.kind, a.order) for a in unsettled if a.order is not None]

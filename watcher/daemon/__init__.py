@@ -1,1 +1,1 @@
-"""What runs: one panel's tasks, and those of the daemon as a whole."""
+"""The running tasks: of each panel, and of the daemon as a whole."""

@@ -7,13 +7,13 @@ FAULTS = parse(
 --- answers ---
 
 rows are matched to ids by position: one order's status is written to another
-  decode_statuses < unit/test_protocol_statuses.py
-- batch.get(i)
-+ dict(zip(ids, batch.values())).get(i)
+  _read_usual < unit/test_protocol_statuses.py
+- batch.get
++ dict(zip(ids, batch.values())).get
 
 a list without ids is matched by position: one order's status is written to another
   _listed < unit/test_protocol_statuses.py
-- raise Unmatched(f"an answer whose rows name no {by}: {shown(answer[:3], 120)}")
+- raise Unmatched(f"an answer whose rows name no {form.by}: {shown(answer[:3], 120)}")
 + return dict(zip(ids, answer))
 
 a row that names another order counts: one order's status is written to another
@@ -43,8 +43,8 @@ an unknown word is a final status: orders that nobody watches any more
 
 what the panel did not say is none: charges and counts get lost
   observe < unit/test_lifecycle.py
-- if value is not None
-+
+- (value := getattr(seen, name)) is not None
++ [value := getattr(seen, name)]
 
 an old order that is tracked late finishes now: an import of old orders becomes mass refills
   _finished_at < unit/test_lifecycle.py
@@ -95,7 +95,7 @@ one caller's bad row fails the others': one odd order keeps all from being recor
 + if True
 
 a commit is not synced: a power failure forgets what was sent: it is sent again
-  _WRITING < unit/test_store_open.py
+  WRITING < unit/test_store_open.py
 - "synchronous": "FULL"
 + "synchronous": "OFF"
 
@@ -120,7 +120,7 @@ the idempotency key goes with its order: a repeated request places and pays a se
 + actions.c.id > 0
 
 rows are removed sooner than a week: people are not told of what was removed
-  purge < unit/test_store_purge.py
+  Purge.run < unit/test_store_purge.py
 - max(retain_for, LEAST)
 + retain_for
 
@@ -147,18 +147,18 @@ a backup fills the disk: the database can't be written any more
 + 0
 
 planned actions of a restored backup are sent: what was sent since the backup is sent again
-  disown < unit/test_restore.py
+  set_right < unit/test_restore.py
 - (ActionState.PLANNED, ActionState.SENDING)
 + (ActionState.SENDING,)
 
 rules do not know that they acted since the backup: every rule acts again on every order
-  disown < unit/test_restore.py
-- await self._note_firing(connection, hold, now)
+  set_right < unit/test_restore.py
+- _note_firing(connection, database.panels, hold, now)
 + pass
 
 a restored database counts from the backup's claims: an older database is not known for one, or a
 good one is refused
-  disown < unit/test_store_older.py unit/test_restore.py
+  set_right < unit/test_store_older.py unit/test_restore.py
 - claims.reach(connection, seen)
 + claims.reach(connection, 0)
 
@@ -182,7 +182,7 @@ a database that was replaced is written on: actions are sent and are in no datab
 a message that did not arrive counts as told: nobody hears that a person is needed
   _deliver < integration/test_notify.py::test_what_is_refused_is_sent_again_with_the_same_id
 - await self._put_off(message, error, now)
-+ await self._store.told([message.id])
++ await self._store.outbox.told([message.id])
 
 each attempt at a message has its own id: a receiver can't tell a repetition from news
   _deliver < integration/test_notify.py::test_what_is_refused_is_sent_again_with_the_same_id

@@ -6,13 +6,13 @@ Each was found, or foreseen, by the fault harness; the second is let in where th
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.support.house import House, a_house
 from watcher.errors import Conflict
-from watcher.model import Kind
+from watcher.model import ActionState, Kind
 from watcher.rules.rule import Reason
 from watcher.simulator import Fate, Trait
 
@@ -243,3 +243,40 @@ async def pragma(house: House, text: str) -> None:
     async with database.writing:
         raw = await database._writer.get_raw_connection()
         await raw.driver_connection.execute_fetchall(f"PRAGMA {text}")
+
+
+async def test_an_action_is_committed_as_being_sent_before_its_request(tmp_path: Path):
+    """Else a crash between the two sends it a second time."""
+    async with a_house(tmp_path) as house:
+        (order,) = await done(house)
+        await house.call("POST", f"/v1/orders/standard/{order}/refill")
+        states: list[tuple[str]] = []
+
+        async def read() -> None:
+            with closing(sqlite3.connect(tmp_path / "watcher.db")) as other:
+                states.extend(other.execute("SELECT state FROM actions"))
+
+        client = house.daemon.panel_workers["standard"].gateway.client
+        read_then = in_between(client, "refill", read, before=True)
+        await house.schedule.run_task("actions:standard")
+        await read_then
+        assert states == [("sending",)]
+        assert house.panel.journal.sent("refill") == {int(order): 1}
+
+
+async def test_what_is_withdrawn_before_it_is_claimed_is_not_sent(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        first, second = await done(house, 2)
+        ids = [
+            (await house.call("POST", f"/v1/orders/standard/{order}/refill"))["action"]["id"]
+            for order in (first, second)
+        ]
+        withdrawn = in_between(
+            house.daemon.store.actions,
+            "claim",
+            lambda: house.daemon.commands.take_back(ids[0]),
+            before=True,
+        )
+        await house.schedule.run_task("actions:standard")
+        assert (await withdrawn).state is ActionState.REJECTED
+        assert house.panel.journal.sent("refill") == {int(second): 1}

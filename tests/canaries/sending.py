@@ -110,7 +110,7 @@ a broken connection counts as never sent: an action that the panel carried out i
 429 counts as proof of nothing done, whatever its body says: an order that the panel placed is
 placed again
   _of_too_many < unit/test_protocol_actions.py integration/test_client.py
-- refused or _is_no_more_than_a_limit(body, found, told)
+- refused or _is_only_a_limit(body, found, stated)
 + True
 
 0 is the id of a new order: a refused order counts as placed, under an id that is none

@@ -35,10 +35,7 @@ Row = RefillObservation | RowError | None  # None: the answer says nothing of th
 
 
 class RefillPoller:
-    """Follows the refill tasks of one panel that are not final.
-
-    Each is in the heap, by the time at which it is due, or under way.
-    """
+    """Follows one panel's refill tasks that are not final: each is in the heap or under way."""
 
     def __init__(
         self,

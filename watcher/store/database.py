@@ -1,15 +1,9 @@
-"""The database's file, its lock and its connections: one that writes, others that read.
+"""The database's file, its lock and its connections, each used in threads.
 
-Work is a plain function of a connection. There are two ways to run it:
-
-- `write` runs it on the event loop, over aiosqlite. Each statement is done in the thread of the one
-  connection that writes, and the loop goes on meanwhile. Writes are whole transactions, one at a
-  time.
-- `read` runs it in one of a few threads, in one go however many statements it has. So the loop does
-  not turn a page's rows into objects, and a busy loop delays a read only once.
-
-Work that was begun is finished even if its caller is cancelled, so that no cancelled request can
-tear a transaction.
+One connection writes, in whole transactions, one at a time; others read. Work is a function of a
+connection: it runs in one go in a thread, however many statements it has, so that the event loop
+neither pauses for it nor slows it down. Work that was begun is finished even if its caller is
+cancelled, so that no cancelled request can tear a transaction.
 """
 
 import asyncio
@@ -17,12 +11,11 @@ import glob
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
@@ -50,12 +43,7 @@ class Database:
     """An open database. `edge` is where its errors get their names and its times are taken."""
 
     def __init__(
-        self,
-        path: Path,
-        held: Held,
-        writer: AsyncConnection,
-        readers: Engine,
-        observe: Observer,
+        self, path: Path, held: Held, writer: Connection, readers: Engine, observe: Observer
     ) -> None:
         self.path = path
         self.seen = Seen(path)
@@ -67,8 +55,11 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._observe = observe
-        self._reading = ThreadPoolExecutor(_READERS, "watcher-read")
-        self._resources = AsyncExitStack()
+        self._threads = {
+            "write": ThreadPoolExecutor(1, "watcher-write"),
+            "read": ThreadPoolExecutor(_READERS, "watcher-read"),
+        }
+        self._resources = ExitStack()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
@@ -87,17 +78,19 @@ class Database:
         A database that is older than what was sent is refused, but for `disowning` it.
         """
         path = await asyncio.to_thread(path.resolve)
-        with translated(path):
-            async with AsyncExitStack() as resources:
-                connecting = _connect(resources, path, now, busy_timeout, disowning=disowning)
-                is_new, held, writer, readers = await _to_its_end(connecting)
-                database = cls(path, held, writer, readers, observe)
-                resources.callback(database.seen.close)
-                resources.callback(database._reading.shutdown)
-                await database.read("open", database._look_over)
-                if not disowning:
-                    await database._compare_with_seen(is_new)
-                database._resources = resources.pop_all()
+        with translated(path), ExitStack() as resources:
+            connecting = asyncio.to_thread(
+                _connect, resources, path, now, busy_timeout, disowning=disowning
+            )
+            is_new, held, writer, readers = await _to_its_end(connecting)
+            database = cls(path, held, writer, readers, observe)
+            resources.callback(database.seen.close)
+            for threads in database._threads.values():
+                resources.callback(threads.shutdown)
+            await database.read("open", database._look_over)
+            if not disowning:
+                await database._compare_with_seen(is_new)
+            database._resources = resources.pop_all()
         return database
 
     async def close(self) -> None:
@@ -108,7 +101,7 @@ class Database:
         with translated(self.path):
             with suppress(OSError):  # the system does it within seconds anyway
                 await asyncio.to_thread(self.seen.sync)
-            await _to_its_end(self._resources.aclose())
+            await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
         """Return what became of the database's files behind its back; None where all are there."""
@@ -124,8 +117,7 @@ class Database:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
             # Without a task of its own: each takes turns of a loop that may be busy.
-            loop = asyncio.get_running_loop()
-            return await self._awaited(loop.run_in_executor(self._reading, self._read, work))
+            return await self._in_thread("read", self._read, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in one transaction of its own; it is committed when this returns."""
@@ -135,8 +127,7 @@ class Database:
     async def transaction(self, work: Work[T]) -> T:
         """Do the work in a transaction. The caller must hold `writing`."""
         self._refuse_lost()
-        async with self._writer.begin():
-            return await self._writer.run_sync(work)
+        return await self._in_thread("write", self._transact, work)
 
     async def know_panels(self, names: set[str]) -> None:
         """Give each panel its number."""
@@ -169,6 +160,12 @@ class Database:
         finally:
             self._observe(operation, time.perf_counter() - started, failed)
 
+    def _in_thread(
+        self, threads: str, run: Callable[[Work[T]], T], work: Work[T]
+    ) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        return self._awaited(loop.run_in_executor(self._threads[threads], run, work))
+
     def _awaited(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
         self._tasks.add(future)
         future.add_done_callback(self._tasks.discard)
@@ -181,6 +178,10 @@ class Database:
     async def _write(self, work: Work[T]) -> T:
         async with self.writing:
             return await self.transaction(work)
+
+    def _transact(self, work: Work[T]) -> T:
+        with self._writer.begin():
+            return work(self._writer)
 
     def _unnoted(self) -> str | None:
         """Note the claims; return why that can't be done."""
@@ -222,25 +223,25 @@ class Database:
             connection.execute(last)
 
 
-async def _connect(
-    resources: AsyncExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
-) -> tuple[bool, Held, AsyncConnection, Engine]:
+def _connect(
+    resources: ExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
+) -> tuple[bool, Held, Connection, Engine]:
     """Return whether the file is new, its locks, the connection that writes, those that read."""
-    held = await asyncio.to_thread(Held.take, path, now)
+    held = Held.take(path, now)
     resources.callback(held.close)
-    is_new = await asyncio.to_thread(_inspect, path, held, busy_timeout, disowning=disowning)
+    is_new = _inspect(path, held, busy_timeout, disowning=disowning)
     writing = writing_engine(path, busy_timeout)
-    resources.push_async_callback(writing.dispose)
+    resources.callback(writing.dispose)
     readers = reading_engine(path, busy_timeout, _READERS)
     resources.callback(readers.dispose)
-    writer = await resources.enter_async_context(writing.connect())
-    await writer.run_sync(migrate, path)
+    writer = resources.enter_context(writing.connect())
+    migrate(writer, path)
     held.know_sides()
     return is_new, held, writer, readers
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for the work even if the caller is cancelled: it uses what that would close."""
+    """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

@@ -1,9 +1,4 @@
-"""Everything that only SQLite has: its drivers, settings, file format, checks and error codes.
-
-The daemon's one connection that writes is aiosqlite's: the event loop hands it each statement and
-goes on until the answer is there. Those that read are sqlite3's, for use in threads. The two share
-one file, one way to open it and the errors, which are sqlite3's.
-"""
+"""Everything that only SQLite has: its driver, settings, file format, checks and error codes."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -12,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
@@ -75,60 +68,53 @@ _MESSAGES: dict[int, tuple[type[StoreError], str]] = {
 # --- connections ---
 
 
-def writing_engine(path: Path, busy_timeout: float) -> AsyncEngine:
+def writing_engine(path: Path, busy_timeout: float) -> Engine:
     """Return an engine of one connection whose every transaction takes the write lock first."""
-    engine = create_async_engine(
-        _url("sqlite+aiosqlite", path), **_options(busy_timeout, 1, check_same_thread=True)
-    )
-    _prepare(engine.sync_engine, path, WRITING)
-    event.listen(engine.sync_engine, "begin", _begin)
+    engine = _engine(path, busy_timeout, 1, WRITING)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
 def reading_engine(path: Path, busy_timeout: float, connections: int) -> Engine:
-    """Return an engine of connections that can't write, each for one thread at a time."""
+    """Return an engine of connections that can't write."""
+    return _engine(path, busy_timeout, connections, READING)
+
+
+def _engine(
+    path: Path, busy_timeout: float, connections: int, settings: Mapping[str, object]
+) -> Engine:
+    """Open a file that is there: none is made in the place of one that was removed.
+
+    The driver begins no transaction by itself, so that DDL is transactional too.
+    """
     engine = create_engine(
-        _url("sqlite", path), **_options(busy_timeout, connections, check_same_thread=False)
-    )
-    _prepare(engine, path, READING)
-    return engine
-
-
-def _url(driver: str, path: Path) -> URL:
-    """Name a file that is there: none is made in the place of one that was removed."""
-    return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
-
-
-def _options(busy_timeout: float, connections: int, *, check_same_thread: bool) -> dict[str, Any]:
-    """The driver begins no transaction by itself, so that DDL is transactional too."""
-    return {
-        "connect_args": {
+        URL.create("sqlite", database=path.as_uri(), query={"mode": "rw", "uri": "true"}),
+        connect_args={
             "isolation_level": None,
             "timeout": busy_timeout,
-            "check_same_thread": check_same_thread,
+            "check_same_thread": False,
         },
-        "pool_size": connections,
-        "max_overflow": 0,
-        "pool_timeout": 60,
-    }
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=60,
+    )
 
-
-def _prepare(engine: Engine, path: Path, settings: Mapping[str, object]) -> None:
     @event.listens_for(engine, "connect")
-    def _prepared(connection: DBAPIConnection, record: object) -> None:
+    def _prepared(connection: sqlite3.Connection, record: object) -> None:
         try:
             _set_up(connection, path, settings)
         except BaseException:
             connection.close()
             raise
 
+    return engine
 
-def _set_up(connection: DBAPIConnection, path: Path, settings: Mapping[str, object]) -> None:
-    with closing(connection.cursor()) as cursor:
-        for name, value in settings.items():
-            cursor.execute(f"PRAGMA {name}={value}")
-            if name == "journal_mode" and cursor.fetchone() != ("wal",):
-                raise StoreError(f"{path}: its file system has no write-ahead log: move it")
+
+def _set_up(connection: sqlite3.Connection, path: Path, settings: Mapping[str, object]) -> None:
+    for name, value in settings.items():
+        found = connection.execute(f"PRAGMA {name}={value}").fetchone()
+        if name == "journal_mode" and found != ("wal",):
+            raise StoreError(f"{path}: its file system has no write-ahead log: move it")
 
 
 def _begin(connection: Connection) -> None:
@@ -216,7 +202,7 @@ def touch(connection: Connection) -> None:
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:
     """Run migrations: they may build a table anew that others refer to."""
-    driver: Any = connection.connection.dbapi_connection
+    driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA foreign_keys=OFF")  # this has no effect within a transaction
     try:
         work()

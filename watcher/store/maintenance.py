@@ -6,7 +6,7 @@ from pathlib import Path
 from watcher.errors import StoreCorrupt
 from watcher.store.base import StorePart
 from watcher.store.database import Database
-from watcher.store.files import copy_database, size_of
+from watcher.store.files import back_up, size_of
 from watcher.store.sqlite import VERSION, is_sound, touch
 
 
@@ -39,10 +39,11 @@ class Maintenance(StorePart):
     async def quick_check(self) -> bool:
         """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
         try:
-            return await self._db.read("quick_check", is_sound)
+            with self._db.edge("quick_check"):
+                return await is_sound(self._db.path)
         except StoreCorrupt:
             return False
 
     async def _copy(self, path: Path) -> None:
         async with self._copying:
-            await asyncio.to_thread(copy_database, self._db.path, path)
+            await back_up(self._db.path, path)

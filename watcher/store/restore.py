@@ -56,7 +56,7 @@ def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) ->
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_COPY, dir=database.parent) as directory:
             copy = Path(directory) / "watcher.db"
-            copy_database(file, copy, at_rest=True, owner=APPLICATION_ID)
+            copy_database(file, copy, owner=APPLICATION_ID)
             try:
                 disowned = asyncio.run(_set_right(copy, holds, _seen(database), now))
             except StoreError as error:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, StatementError
 
@@ -150,13 +151,12 @@ def mark_as_ours(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
-def copy_file(source: Path, target: Path, *, at_rest: bool, owner: int) -> None:
-    """Copy the database into the empty file `target`, in one consistent state, not synced.
+def copy_at_rest(source: Path, target: Path, *, owner: int) -> None:
+    """Copy a database that nothing has open into the empty file `target`, not synced.
 
-    `at_rest` is for a source that nothing has open. The copy gets `owner` as application's id.
+    The copy is one consistent state and gets `owner` as application's id.
     """
-    opened = _open_at_rest(source) if at_rest else sqlite3.connect(source)
-    with closing(opened) as original, closing(sqlite3.connect(target)) as copy:
+    with closing(_open_at_rest(source)) as original, closing(sqlite3.connect(target)) as copy:
         original.execute("PRAGMA query_only=ON")
         copy.execute("PRAGMA synchronous=OFF")
         original.backup(copy)
@@ -190,9 +190,25 @@ def _open_at_rest(path: Path) -> sqlite3.Connection:
 # --- an open database ---
 
 
-def is_sound(connection: Connection) -> bool:
-    """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
-    return bool(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() == "ok")
+async def is_sound(path: Path) -> bool:
+    """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte.
+
+    On a connection of its own, so that no page waits for one of those that read.
+    """
+    async with aiosqlite.connect(path) as connection:
+        await connection.execute("PRAGMA query_only=ON")
+        async with connection.execute("PRAGMA quick_check(1)") as found:
+            return await found.fetchone() == ("ok",)
+
+
+async def copy_open(source: Path, target: Path, *, owner: int) -> None:
+    """Copy a database that is in use into the empty file `target`; see `copy_at_rest`."""
+    async with aiosqlite.connect(source) as original, aiosqlite.connect(target) as copy:
+        await original.execute("PRAGMA query_only=ON")
+        await copy.execute("PRAGMA synchronous=OFF")
+        await original.backup(copy)
+        await copy.execute(f"PRAGMA application_id={owner}")
+        await copy.execute("PRAGMA journal_mode=DELETE")
 
 
 def touch(connection: Connection) -> None:

@@ -2,14 +2,14 @@
 
 Work is a plain function of a connection. There are two ways to run it:
 
-- `write` runs it on the event loop, over aiosqlite. Each statement is done in the thread of the one
-  connection that writes, and the loop goes on meanwhile. Writes are whole transactions, one at a
+- `write` runs it on the event loop, over aiosqlite. Each statement runs in the thread of the only
+  writing connection, and the loop continues meanwhile. Writes are whole transactions, one at a
   time.
-- `read` runs it in one of a few threads, in one go however many statements it has. So the loop does
-  not turn a page's rows into objects, and a busy loop delays a read only once.
+- `read` runs it in one of a few threads, all its statements in one go. So the loop doesn't turn a
+  page's rows into objects, and a busy loop delays a read only once.
 
-Work that was begun is finished even if its caller is cancelled, so that no cancelled request can
-tear a transaction.
+Work that has started is finished even if its caller is cancelled, so a cancelled request can't
+break a transaction.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ _READERS = 6
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
-    """Observe nothing."""
+    """Ignore the observation."""
 
 
 class Database:
-    """An open database. `edge` is where its errors get their names and its times are taken."""
+    """An open database. `edge` translates errors and measures times."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Database:
         self.panels = PanelNames()
         self._held = held
         self._claims = 0
-        self._lost: str | None = None  # what became of the files, as last looked
+        self._lost: str | None = None  # what the last check of the files found
         self._writer = writer
         self._readers = readers
         self._observe = observe
@@ -82,9 +82,9 @@ class Database:
         busy_timeout: float,
         disowning: bool = False,
     ) -> Self:
-        """Lock the file, make it if there is none, bring its tables up to date, look it over.
+        """Lock the file, create it if missing, migrate its tables and check it.
 
-        A database that is older than what was sent is refused, but for `disowning` it.
+        Refuses a database that is older than what was sent, except when `disowning`.
         """
         path = await asyncio.to_thread(path.resolve)
         with translated(path):
@@ -101,34 +101,34 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the file."""
+        """Finish running work, then close the connections and release the locks."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         with translated(self.path):
-            with suppress(OSError):  # the system does it within seconds anyway
+            with suppress(OSError):  # otherwise the system writes it within seconds
                 await asyncio.to_thread(self.seen.sync)
             await _to_its_end(self._resources.aclose())
 
     def check_files(self) -> str | None:
-        """Return what became of the database's files behind its back; None where all are there."""
+        """Return what is wrong with the database's files; None if all are in place."""
         self._lost = self._held.problem() or self._unnoted()
         return self._lost
 
     def note_claims(self, count: int) -> None:
-        """So many claims are committed; `<database>.seen` is to know before anything is sent."""
+        """Note the committed claims; `<database>.seen` is written before anything is sent."""
         self._claims = max(self._claims, count)
         self.check_files()
 
     async def read(self, operation: str, work: Work[T]) -> T:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
-            # Without a task of its own: each takes turns of a loop that may be busy.
+            # No task of its own: each task costs turns of a loop that may be busy.
             loop = asyncio.get_running_loop()
             return await self._awaited(loop.run_in_executor(self._reading, self._read, work))
 
     async def write(self, operation: str, work: Work[T]) -> T:
-        """Do the work in one transaction of its own; it is committed when this returns."""
+        """Do the work in its own transaction, which is committed when this returns."""
         with self.edge(operation):
             return await asyncio.shield(self.spawn(self._write(work)))
 
@@ -146,14 +146,14 @@ class Database:
             await self.read("panels", self.panels.load)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run it as a task that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.create_task(coroutine)
         self._awaited(task)
         return task
 
     @contextmanager
     def edge(self, operation: str) -> Iterator[None]:
-        """Name the errors of what is done within, and observe how long it takes."""
+        """Translate errors of the block, and observe its duration."""
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         started = time.perf_counter()
@@ -183,7 +183,7 @@ class Database:
             return await self.transaction(work)
 
     def _unnoted(self) -> str | None:
-        """Note the claims; return why that can't be done."""
+        """Write the claims to `<database>.seen`; return the error if that fails."""
         try:
             self.seen.note(self._claims)
         except OSError as error:
@@ -193,13 +193,13 @@ class Database:
         return None
 
     def _refuse_lost(self) -> None:
-        """Raise StoreError where the file is gone: what is written to it would be lost."""
+        """Raise StoreError if the file is gone: writes to it would be lost."""
         lost = self.check_files()
         if lost is not None:
             raise StoreError(lost)
 
     async def _compare_with_seen(self, is_new: bool) -> None:
-        """Refuse an older database; a new one goes on counting."""
+        """Refuse an older database; let a new one continue the count."""
         seen = await asyncio.to_thread(self.seen.read)
         if is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
@@ -215,7 +215,7 @@ class Database:
         await asyncio.to_thread(self.seen.sync)
 
     def _look_over(self, connection: Connection) -> None:
-        """Load the panels' names, and the last row of every table: a cheap look for damage."""
+        """Load the panels' names; read the last row of every table to detect damage."""
         self.panels.load(connection)
         for table in metadata.sorted_tables:
             last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
@@ -225,7 +225,7 @@ class Database:
 async def _connect(
     resources: AsyncExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
 ) -> tuple[bool, Held, AsyncConnection, Engine]:
-    """Return whether the file is new, its locks, the connection that writes, those that read."""
+    """Return whether the file is new, its locks, the writing connection, the reading engine."""
     held = await asyncio.to_thread(Held.take, path, now)
     resources.callback(held.close)
     is_new = await asyncio.to_thread(_inspect, path, held, busy_timeout, disowning=disowning)
@@ -240,7 +240,7 @@ async def _connect(
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for the work even if the caller is cancelled: it uses what that would close."""
+    """Wait for the work even if cancelled: it uses resources that the caller would close."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
@@ -250,7 +250,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
-    """Lock the file, made if there is none; whether it is new. Refuse one that is not ours."""
+    """Lock the file (created if missing); return whether it is new. Refuse foreign files."""
     _refuse_half_restored(path)
     held.lock_database(create=True)
     if held.application_id() == BACKUP_ID and not disowning:
@@ -264,7 +264,7 @@ def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) ->
 
 
 def _refuse_half_restored(path: Path) -> None:
-    """An empty database in the place of one that is put aside would forget all that was sent."""
+    """Refuse an empty database beside one that was put aside: it would forget all that was sent."""
     aside = sorted(path.parent.glob(f"{glob.escape(path.name)}{PUT_ASIDE}*"))
     if aside and not path.exists():
         raise StoreError(

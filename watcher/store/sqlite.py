@@ -1,8 +1,8 @@
-"""Everything that only SQLite has: its drivers, settings, file format, checks and error codes.
+"""Everything specific to SQLite: drivers, settings, file format, checks and error codes.
 
-The daemon's one connection that writes is aiosqlite's: the event loop hands it each statement and
-goes on until the answer is there. Those that read are sqlite3's, for use in threads. The two share
-one file, one way to open it and the errors, which are sqlite3's.
+The daemon's one writing connection is aiosqlite's: the event loop hands it each statement and
+continues until the answer is there. The reading connections are sqlite3's, for use in threads. Both
+share one file, one way to open it and the errors, which are sqlite3's.
 """
 
 import sqlite3
@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
-APPLICATION_ID = 0x57415443  # "WATC": tells our files from other programs'
-BACKUP_ID = 0x57415442  # "WATB": a copy that was made as a backup; no daemon runs on it
+APPLICATION_ID = 0x57415443  # "WATC": distinguishes our files from other programs'
+BACKUP_ID = 0x57415442  # "WATB": a copy made as a backup; no daemon runs on it
 OUR_IDS = (APPLICATION_ID, BACKUP_ID)
 ID_ENDS = 72  # where in the file's header the application's id ends
 SIDES = ("-wal", "-shm")  # the files that SQLite keeps beside a database
@@ -27,7 +27,7 @@ VERSION = sqlite3.sqlite_version
 Error = sqlite3.Error
 
 WRITING = {
-    "page_size": 2048,  # of a new file. Changes are scattered: a smaller page, less to write
+    "page_size": 2048,  # of a new file. Changes are scattered: smaller pages mean less to write
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
@@ -95,12 +95,12 @@ def reading_engine(path: Path, busy_timeout: float, connections: int) -> Engine:
 
 
 def _url(driver: str, path: Path) -> URL:
-    """Name a file that is there: none is made in the place of one that was removed."""
+    """Return the URL that opens an existing file: it never replaces a removed file by a new one."""
     return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
 
 
 def _options(busy_timeout: float, connections: int, *, check_same_thread: bool) -> dict[str, Any]:
-    """The driver begins no transaction by itself, so that DDL is transactional too."""
+    """Return the options. The driver begins no transaction, so DDL is transactional."""
     return {
         "connect_args": {
             "isolation_level": None,
@@ -160,14 +160,14 @@ def is_backup(path: Path) -> bool:
 
 
 def mark_as_ours(connection: Connection) -> None:
-    """Mark the database as a daemon's own, no backup."""
+    """Mark the database as a daemon's own, not a backup."""
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
 def copy_file(source: Path, target: Path, *, at_rest: bool, owner: int) -> None:
     """Copy the database into the empty file `target`, in one consistent state, not synced.
 
-    `at_rest` is for a source that nothing has open. The copy gets `owner` as application's id.
+    `at_rest` is for a source that no process has open. The copy gets `owner` as application id.
     """
     opened = _open_at_rest(source) if at_rest else sqlite3.connect(source)
     with closing(opened) as original, closing(sqlite3.connect(target)) as copy:
@@ -179,7 +179,7 @@ def copy_file(source: Path, target: Path, *, at_rest: bool, owner: int) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Read all of a file that nothing writes; raise what is wrong with it."""
+    """Read all of a file that nothing writes; raise an error if it is damaged."""
     with closing(_open_at_rest(path)) as connection:
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -190,9 +190,9 @@ def check_file(path: Path) -> None:
 
 
 def _open_at_rest(path: Path) -> sqlite3.Connection:
-    """Read it as it stands, with what a killed process left beside it, and make nothing there.
+    """Open the file with what a killed process left beside it, and create nothing there.
 
-    A backup has no log: one beside it is of the database whose place it took.
+    A backup has no log: one beside it belongs to the database that it replaced.
     """
     sides = ("-journal",) if is_backup(path) else ("-wal", "-journal")
     beside = [Path(f"{path}{side}") for side in sides]
@@ -205,17 +205,17 @@ def _open_at_rest(path: Path) -> sqlite3.Connection:
 
 
 def is_sound(connection: Connection) -> bool:
-    """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
+    """Return whether the file's structure is sound. Reads all of it: seconds per gigabyte."""
     return bool(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() == "ok")
 
 
 def touch(connection: Connection) -> None:
-    """Write a page with nothing new."""
+    """Write a page without changes."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:
-    """Run migrations: they may build a table anew that others refer to."""
+    """Run migrations without foreign keys: they may rebuild a table that others refer to."""
     driver: Any = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")  # this has no effect within a transaction
     try:
@@ -226,7 +226,7 @@ def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> No
 
 
 def check_references(connection: Connection) -> None:
-    """Refuse a row whose foreign key leads nowhere."""
+    """Refuse a row whose foreign key refers to nothing."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise StoreError(f"the migration broke a reference in {broken[0]}; it was undone")
@@ -245,7 +245,7 @@ def store_error(error: BaseException, path: Path) -> StoreError:
 
 
 def is_about_data(error: BaseException) -> bool:
-    """Return whether other data could be written: the disk and the locks are not at fault."""
+    """Return whether the data caused the error: the disk and the locks are not at fault."""
     cause = _cause(error)
     return isinstance(cause, _REFUSALS) or not isinstance(cause, sqlite3.Error | OSError)
 

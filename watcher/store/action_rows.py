@@ -20,9 +20,9 @@ UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded after outcomes were written.
+    """The records that outcomes led to.
 
-    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
+    `actions` in their new state; `orders` that were placed and not tracked before; `refills`, the
     tasks that panels accepted.
     """
 

@@ -36,11 +36,11 @@ _READERS = 6
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
-    """Observe nothing."""
+    """Ignore the observation."""
 
 
 class Database:
-    """An open database. `edge` is where its errors get their names and its times are taken."""
+    """An open database. `edge` translates errors and measures times."""
 
     def __init__(
         self, path: Path, held: Held, writer: Connection, readers: Engine, observe: Observer
@@ -51,7 +51,7 @@ class Database:
         self.panels = PanelNames()
         self._held = held
         self._claims = 0
-        self._lost: str | None = None  # what became of the files, as last looked
+        self._lost: str | None = None  # what the last check of the files found
         self._writer = writer
         self._readers = readers
         self._observe = observe
@@ -73,9 +73,9 @@ class Database:
         busy_timeout: float,
         disowning: bool = False,
     ) -> Self:
-        """Lock the file, make it if there is none, bring its tables up to date, look it over.
+        """Lock the file, create it if missing, migrate its tables and check it.
 
-        A database that is older than what was sent is refused, but for `disowning` it.
+        Refuses a database that is older than what was sent, except when `disowning`.
         """
         path = await asyncio.to_thread(path.resolve)
         with translated(path), ExitStack() as resources:
@@ -94,22 +94,22 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the file."""
+        """Finish running work, then close the connections and release the locks."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         with translated(self.path):
-            with suppress(OSError):  # the system does it within seconds anyway
+            with suppress(OSError):  # otherwise the system writes it within seconds
                 await asyncio.to_thread(self.seen.sync)
             await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
-        """Return what became of the database's files behind its back; None where all are there."""
+        """Return what is wrong with the database's files; None if all are in place."""
         self._lost = self._held.problem() or self._unnoted()
         return self._lost
 
     def note_claims(self, count: int) -> None:
-        """So many claims are committed; `<database>.seen` is to know before anything is sent."""
+        """Note the committed claims; `<database>.seen` is written before anything is sent."""
         self._claims = max(self._claims, count)
         self.check_files()
 
@@ -120,7 +120,7 @@ class Database:
             return await self._in_thread("read", self._read, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
-        """Do the work in one transaction of its own; it is committed when this returns."""
+        """Do the work in its own transaction, which is committed when this returns."""
         with self.edge(operation):
             return await asyncio.shield(self.spawn(self._write(work)))
 
@@ -137,14 +137,14 @@ class Database:
             await self.read("panels", self.panels.load)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run it as a task that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.create_task(coroutine)
         self._awaited(task)
         return task
 
     @contextmanager
     def edge(self, operation: str) -> Iterator[None]:
-        """Name the errors of what is done within, and observe how long it takes."""
+        """Translate errors of the block, and observe its duration."""
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         started = time.perf_counter()
@@ -184,7 +184,7 @@ class Database:
             return work(self._writer)
 
     def _unnoted(self) -> str | None:
-        """Note the claims; return why that can't be done."""
+        """Write the claims to `<database>.seen`; return the error if that fails."""
         try:
             self.seen.note(self._claims)
         except OSError as error:
@@ -194,13 +194,13 @@ class Database:
         return None
 
     def _refuse_lost(self) -> None:
-        """Raise StoreError where the file is gone: what is written to it would be lost."""
+        """Raise StoreError if the file is gone: writes to it would be lost."""
         lost = self.check_files()
         if lost is not None:
             raise StoreError(lost)
 
     async def _compare_with_seen(self, is_new: bool) -> None:
-        """Refuse an older database; a new one goes on counting."""
+        """Refuse an older database; let a new one continue the count."""
         seen = await asyncio.to_thread(self.seen.read)
         if is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
@@ -216,7 +216,7 @@ class Database:
         await asyncio.to_thread(self.seen.sync)
 
     def _look_over(self, connection: Connection) -> None:
-        """Load the panels' names, and the last row of every table: a cheap look for damage."""
+        """Load the panels' names; read the last row of every table to detect damage."""
         self.panels.load(connection)
         for table in metadata.sorted_tables:
             last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
@@ -251,7 +251,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
-    """Lock the file, made if there is none; whether it is new. Refuse one that is not ours."""
+    """Lock the file (created if missing); return whether it is new. Refuse foreign files."""
     _refuse_half_restored(path)
     held.lock_database(create=True)
     if held.application_id() == BACKUP_ID and not disowning:
@@ -265,7 +265,7 @@ def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) ->
 
 
 def _refuse_half_restored(path: Path) -> None:
-    """An empty database in the place of one that is put aside would forget all that was sent."""
+    """Refuse an empty database beside one that was put aside: it would forget all that was sent."""
     aside = sorted(path.parent.glob(f"{glob.escape(path.name)}{PUT_ASIDE}*"))
     if aside and not path.exists():
         raise StoreError(

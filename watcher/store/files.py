@@ -1,4 +1,4 @@
-"""The database as a file: whole copies, their check, and what it takes to be on the disk."""
+"""The database as a file: whole copies, their check, and syncing to disk."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from watcher.errors import Conflict, StoreError
 from watcher.store.errors import translated
 from watcher.store.sqlite import BACKUP_ID, check_file, copy_at_rest, copy_open
 
-PUT_ASIDE = ".before-restore-"  # in the name of a database that a restore has replaced
+PUT_ASIDE = ".before-restore-"  # part of the name of a database that a restore replaced
 
 
 async def back_up(source: Path, target: Path) -> None:
@@ -37,7 +37,7 @@ def copy_database(source: Path, target: Path, *, owner: int) -> None:
 
 
 def check_database(path: Path) -> None:
-    """Read all of a file that nothing writes: a StoreError says what is wrong with it."""
+    """Read all of a file that nothing writes; raise StoreError if it is damaged."""
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file")
     with translated(path):
@@ -45,12 +45,12 @@ def check_database(path: Path) -> None:
 
 
 def beside(database: Path, directory: str) -> Path:
-    """The directory that the configuration names, relative to the database's."""
+    """Resolve a configured directory relative to the database's."""
     return database.resolve().parent / Path(directory).expanduser()
 
 
 def sync(path: Path) -> None:
-    """Return when the file, or the directory's names, are on the disk."""
+    """Wait until the file, or the directory's entries, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -59,7 +59,7 @@ def sync(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """The file's bytes, 0 where there is none."""
+    """Return the file's size in bytes, 0 if it doesn't exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A file beside the target, readable by its owner alone, gone if it is not renamed."""
+    """Yield a new file beside the target that only its owner can read; delete it if not renamed."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     try:

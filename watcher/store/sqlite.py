@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
-APPLICATION_ID = 0x57415443  # "WATC": tells our files from other programs'
-BACKUP_ID = 0x57415442  # "WATB": a copy that was made as a backup; no daemon runs on it
+APPLICATION_ID = 0x57415443  # "WATC": distinguishes our files from other programs'
+BACKUP_ID = 0x57415442  # "WATB": a copy made as a backup; no daemon runs on it
 OUR_IDS = (APPLICATION_ID, BACKUP_ID)
 ID_ENDS = 72  # where in the file's header the application's id ends
 SIDES = ("-wal", "-shm")  # the files that SQLite keeps beside a database
@@ -21,7 +21,7 @@ VERSION = sqlite3.sqlite_version
 Error = sqlite3.Error
 
 WRITING = {
-    "page_size": 2048,  # of a new file. Changes are scattered: a smaller page, less to write
+    "page_size": 2048,  # of a new file. Changes are scattered: smaller pages mean less to write
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
@@ -147,7 +147,7 @@ def is_backup(path: Path) -> bool:
 
 
 def mark_as_ours(connection: Connection) -> None:
-    """Mark the database as a daemon's own, no backup."""
+    """Mark the database as a daemon's own, not a backup."""
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
@@ -165,7 +165,7 @@ def copy_at_rest(source: Path, target: Path, *, owner: int) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Read all of a file that nothing writes; raise what is wrong with it."""
+    """Read all of a file that nothing writes; raise an error if it is damaged."""
     with closing(_open_at_rest(path)) as connection:
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -176,9 +176,9 @@ def check_file(path: Path) -> None:
 
 
 def _open_at_rest(path: Path) -> sqlite3.Connection:
-    """Read it as it stands, with what a killed process left beside it, and make nothing there.
+    """Open the file with what a killed process left beside it, and create nothing there.
 
-    A backup has no log: one beside it is of the database whose place it took.
+    A backup has no log: one beside it belongs to the database that it replaced.
     """
     sides = ("-journal",) if is_backup(path) else ("-wal", "-journal")
     beside = [Path(f"{path}{side}") for side in sides]
@@ -212,7 +212,7 @@ async def copy_open(source: Path, target: Path, *, owner: int) -> None:
 
 
 def touch(connection: Connection) -> None:
-    """Write a page with nothing new."""
+    """Write a page without changes."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
@@ -228,7 +228,7 @@ def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> No
 
 
 def check_references(connection: Connection) -> None:
-    """Refuse a row whose foreign key leads nowhere."""
+    """Refuse a row whose foreign key refers to nothing."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise StoreError(f"the migration broke a reference in {broken[0]}; it was undone")
@@ -247,7 +247,7 @@ def store_error(error: BaseException, path: Path) -> StoreError:
 
 
 def is_about_data(error: BaseException) -> bool:
-    """Return whether other data could be written: the disk and the locks are not at fault."""
+    """Return whether the data caused the error: the disk and the locks are not at fault."""
     cause = _cause(error)
     return isinstance(cause, _REFUSALS) or not isinstance(cause, sqlite3.Error | OSError)
 

@@ -27,8 +27,6 @@ _TYPES: dict[FieldKind, Any] = {
     FieldKind.SMALL: Whole,
     FieldKind.TIME: Float,
     FieldKind.MONEY: Money,
-    FieldKind.CODE: Text,
-    FieldKind.WORD: Text,
     FieldKind.TEXT: Sorted,
 }
 
@@ -36,7 +34,7 @@ _TYPES: dict[FieldKind, Any] = {
 def _fields(*sources: FieldSource) -> list[Column[Any]]:
     """Return a column for each of an order's fields from these sources."""
     return [
-        Column(field.name, _TYPES[field.kind], nullable=not field.required)
+        Column(field.name, _TYPES.get(field.kind, Text), nullable=not field.required)
         for field in FIELDS
         if field.source in sources
     ]

@@ -31,7 +31,7 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders of one panel as the database holds them: a sequence for each field.
 
     In `fields` statuses and phases are their values, charges texts; texts of one order alone may be
-    left out. Where few values are many orders' the sequence is best a `Coded` one.
+    left out. Where many orders share few values, a `DictionaryColumn` is the best sequence.
     """
 
     panel: str

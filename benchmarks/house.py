@@ -16,7 +16,10 @@ KEY = "benchmark"
 _DAY = 86400.0
 _STATUSES = [("in_progress", "In progress"), ("pending", "Pending"), ("processing", "Processing")]
 
-_ORDER = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+_ORDER = (
+    "INSERT INTO orders (key, panel, order_id, service, link, quantity, submitted_at, tracked_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _STATE = (
     "INSERT INTO order_states (key, status, status_text, charge, currency, start_count, remains,"
     " phase, progressed_at, changed_at, checked_at, refills)"

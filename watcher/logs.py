@@ -1,7 +1,7 @@
 """Structured logs: events with fields, as JSON for machines and as text for a terminal.
 
-Panels' texts end up here. They can't forge a line, move a terminal's cursor or reverse text. Known
-secrets are removed wherever they stand.
+The logs contain text from panels. Such text can't forge a line, move a terminal's cursor or reverse
+text. Known secrets are removed everywhere.
 """
 
 import codecs
@@ -20,14 +20,14 @@ from structlog.types import EventDict, Processor
 
 from watcher.common.clock import Clock
 
-# What journald takes from the start of a line, sd-daemon(3).
+# Priority prefixes that journald reads at the start of a line, sd-daemon(3).
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_SHORTEST_SECRET = 6  # characters: shorter ones would cut up ordinary words
+_SHORTEST_SECRET = 6  # characters: removing shorter ones would damage ordinary words
 _DEEPEST = 8
-# Lines of one event: at once, and a second from then on. What others cause may fill no disk.
+# Lines per event: burst, then per second. Panels and clients must not be able to fill the disk.
 MOST_LINES, LINES_A_SECOND = 500.0, 20.0
-_MOST_EVENTS = 1000  # whose lines are counted: libraries' events are free texts
+_MOST_EVENTS = 1000  # events whose lines are counted: libraries' events are free text
 _MANY_LINES = ("exception", "stack")
 
 
@@ -41,7 +41,7 @@ class Redaction:
         self._spellings: tuple[str, ...] = ()
 
     def know(self, secrets: Collection[str]) -> None:
-        """Set the secrets; their spellings in URLs, forms, JSON and Python count, too."""
+        """Set the secrets; also matches their encoded forms in URLs, forms, JSON and Python."""
         spellings = {
             spelling
             for secret in secrets
@@ -57,7 +57,7 @@ class Redaction:
         }
 
     def _clean(self, value: Any, depth: int = 0) -> Any:
-        """Return the value as plain types: a renderer never shows an unchecked object."""
+        """Return the value as plain types, so a renderer never shows an unchecked object."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, str):
@@ -93,7 +93,7 @@ redaction = Redaction()
 
 
 class LineLimit:
-    """Rate limit of each event's lines.
+    """Rate limit for each event's lines.
 
     The next line that is written has the number of dropped ones as `lines_dropped`.
     """
@@ -111,13 +111,13 @@ class LineLimit:
             raise structlog.DropEvent
         self._events[name] = (left - 1.0, now, 0)
         if len(self._events) > _MOST_EVENTS:
-            del self._events[next(iter(self._events))]  # the one that came least lately
+            del self._events[next(iter(self._events))]  # the least recent one
         if dropped:
             event["lines_dropped"] = dropped
         return event
 
 
-# Else it is imported when it is first needed: a file to open, where none may be left to open.
+# Imported now: a later import has to open a file when no handle may be free.
 codecs.lookup("unicode_escape")
 
 
@@ -153,7 +153,7 @@ def _prioritized(render: Processor) -> Processor:
 
 
 class _Lossy:
-    """A file that ignores write errors (a full disk, a closed pipe): the work goes on."""
+    """A file that ignores write errors (a full disk, a closed pipe), to keep running."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -168,7 +168,7 @@ class _Lossy:
 
 
 def configure(level: str, style: str) -> None:
-    """Set up structlog; libraries' warnings and errors go the same way."""
+    """Set up structlog; libraries' warnings and errors take the same path."""
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         LineLimit(),
@@ -176,7 +176,7 @@ def configure(level: str, style: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,  # as Python does: without the values of variables
+        structlog.processors.format_exc_info,  # without the values of variables, as Python does
         redaction,
     ]
     if not as_json:
@@ -187,7 +187,7 @@ def configure(level: str, style: str) -> None:
     if not as_json:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # The default one is rich's, which shows every local variable: keys among them.
+            # The default is rich's, which shows every local variable, including keys.
             exception_formatter=structlog.dev.plain_traceback,
         )
     structlog.configure(

@@ -1,7 +1,7 @@
 """Values that every package uses: orders, observations, services, actions.
 
-Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text.
-A million orders live in memory: they are msgspec structs that the collector need not visit.
+Times are Unix seconds (float), durations are seconds, money is Decimal, ids are text. A million
+orders stay in memory, so they are msgspec structs that the garbage collector doesn't visit.
 """
 
 from decimal import Decimal
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Status(StrEnum):
-    """An order's status, normalised; the panel's own word is kept beside it."""
+    """An order's status, normalised; the panel's own word is stored beside it."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -34,22 +34,22 @@ class Phase(StrEnum):
     """How an order is watched."""
 
     OPEN = "open"  # still changing
-    GUARDED = "guarded"  # finished, inside the time in which rules may refill it
+    GUARDED = "guarded"  # finished, but rules may still refill it
     CLOSED = "closed"  # no longer checked
 
 
 class Origin(StrEnum):
-    """How much of an order's life is known from before it was tracked."""
+    """How much of an order's history is known from before it was tracked."""
 
     WHOLE = "whole"  # it was placed here, or tracked as soon as it was submitted
     DATED = "dated"  # it was tracked later, with the time of its submission
-    UNDATED = "undated"  # tracked later: `submitted_at` is the latest that it can be
+    UNDATED = "undated"  # tracked later: `submitted_at` is an upper bound
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order submitted to a panel and tracked here.
 
-    `key` is its row in the database, 0 before it has one. `None` means "the panel has not said".
+    `key` is its row in the database, 0 before it has one. `None` means "not reported by the panel".
     """
 
     panel: str
@@ -59,7 +59,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     link: str | None = None
     quantity: int | None = None
     submitted_at: float
-    status: Status = Status.UNKNOWN  # until the panel has told
+    status: Status = Status.UNKNOWN  # until the panel reports one
     status_text: str | None = None
     charge: Decimal | None = None
     currency: str | None = None
@@ -68,15 +68,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     count: int | None = None  # the link's current count, measured elsewhere
     phase: Phase = Phase.OPEN
     progressed_at: float  # when status, remains or start_count last moved
-    finished_at: float | None = None  # None also where it was final when it was first checked
-    checked_at: float | None = None  # as of the last change; the book knows the latest
-    problem: str | None = None  # why the panel does not tell of it, in its own words
+    finished_at: float | None = None  # None also if it was final at its first check
+    checked_at: float | None = None  # as of the last change; the watchlist has the latest
+    problem: str | None = None  # why the panel doesn't report it, in the panel's words
     refills: int = 0  # accepted by the panel
     origin: Origin = Origin.WHOLE
 
     @property
     def delivered(self) -> int | None:
-        """Units delivered so far; None where the panel does not tell enough."""
+        """Return the units delivered so far; None if the panel reports too little."""
         if self.quantity is None:
             return None
         if self.remains is not None:
@@ -85,7 +85,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def drop(self) -> float | None:
-        """Share (0 to 1) of what was delivered that is gone again, by `count`."""
+        """Return the lost share (0 to 1) of the delivered units, by `count`."""
         if self.count is None or self.start_count is None or not self.delivered:
             return None
         missing = self.start_count + self.delivered - self.count
@@ -93,7 +93,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a panel said of one order in one answer; `None` is "did not say"."""
+    """A panel's data on one order in one answer; `None` means "not reported"."""
 
     status: Status
     status_text: str | None = None
@@ -112,7 +112,7 @@ class RowError(msgspec.Struct, frozen=True, gc=False):
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A panel's acceptance in words, without an id of what it accepted.
 
-    `whole`: one word for all that a request asked for.
+    `whole`: one word for the whole request.
     """
 
     text: str
@@ -120,16 +120,16 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unclear(msgspec.Struct, frozen=True, gc=False):
-    """An answer to an action that tells neither that it was accepted nor that it was refused.
+    """An answer to an action that shows neither acceptance nor refusal.
 
-    `contradicts`: it tells both.
+    `contradicts`: it shows both.
     """
 
     text: str
     contradicts: bool = False
 
 
-# A panel's answer on one id of an action: the id it gave, or what it said instead.
+# A panel's answer on one id of an action: the id it gave, or another answer.
 Verdict = str | Accepted | RowError | Unclear
 
 
@@ -160,14 +160,14 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a panel says is left in the account."""
+    """The remaining balance of an account, as the panel reports it."""
 
     amount: Decimal
     currency: str
 
 
 class RefillStatus(StrEnum):
-    """How far a refill task is; the panel's own word is kept beside it."""
+    """A refill task's status, normalised; the panel's own word is stored beside it."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -175,9 +175,9 @@ class RefillStatus(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     CANCELED = "canceled"
-    UNKNOWN = "unknown"  # a word that is not known
-    NOT_FOUND = "not_found"  # the panel refuses to tell of it
-    LOST = "lost"  # final: what became of it could not be learnt for too long
+    UNKNOWN = "unknown"  # an unknown word
+    NOT_FOUND = "not_found"  # the panel refuses to report it
+    LOST = "lost"  # final: its outcome stayed unknown for too long
 
 
 _RUNNING = {RefillStatus.PENDING, RefillStatus.IN_PROGRESS}
@@ -188,8 +188,7 @@ REFILL_FINAL = frozenset(RefillStatus) - _RUNNING - _NOT_TOLD
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
     """A refill task at a panel; `key` is its row, 0 before it has one.
 
-    `silent_since` is when the panel's answers began not to tell how far it is, None where the
-    last one did.
+    `silent_since` is when the panel's answers stopped including the task; None if the last one did.
     """
 
     panel: str
@@ -205,7 +204,7 @@ class Refill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(StrEnum):
-    """What an action asks of a panel."""
+    """A kind of action at a panel."""
 
     SUBMIT = "submit"
     REFILL = "refill"
@@ -213,7 +212,7 @@ class Kind(StrEnum):
 
 
 class ActionState(StrEnum):
-    """Where an action stands in the intent log."""
+    """An action's state in the intent log."""
 
     PLANNED = "planned"
     SENDING = "sending"
@@ -228,8 +227,9 @@ UNSETTLED = frozenset({ActionState.PLANNED, ActionState.SENDING, ActionState.UNR
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One submission, refill or cancel that the watcher sends, with its record.
 
-    `order` is None for a submission that has not been accepted; `params` are a submission's
-    parameters; `result` is the panel's id for what it accepted; `rule` is None when by hand.
+    `order` is None for a submission that is not accepted yet; `params` are a submission's
+    parameters; `result` is the panel's id for what it accepted; `rule` is None for an action by a
+    person.
     """
 
     id: int
@@ -249,7 +249,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleAction(StrEnum):
-    """What a rule does when it fires."""
+    """A rule's effect when it fires."""
 
     REFILL = "refill"
     CANCEL = "cancel"
@@ -257,7 +257,7 @@ class RuleAction(StrEnum):
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule's firing for an order, kept so that `every` and `attempts` survive a restart."""
+    """A rule's firing for an order, stored so that `every` and `attempts` survive a restart."""
 
     rule: str
     action: RuleAction
@@ -269,7 +269,7 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """An action to be written to the intent log as planned."""
+    """An action to write to the intent log as planned."""
 
     kind: Kind
     panel: str
@@ -281,10 +281,10 @@ class ActionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sending of an action ended.
+    """The outcome of sending an action.
 
-    `state` is accepted, rejected, unresolved, or planned again where it is proven that nothing
-    was done. `result` is the panel's id: of the refill, or of the order that was placed.
+    `state` is accepted, rejected, unresolved, or planned again if it is proven that nothing was
+    done. `result` is the panel's id of the refill or of the placed order.
     """
 
     action: Action

@@ -1,4 +1,4 @@
-"""The daemon as a process: signals, the event loop, the collector, the allocator."""
+"""The daemon as a process: signals, event loop, garbage collector, allocator."""
 
 import asyncio
 import ctypes
@@ -27,9 +27,9 @@ _LOOK_AGAIN = 1.0  # seconds
 
 
 def run(path: Path) -> int:
-    """Run the daemon until it is told to stop; returns the exit code.
+    """Run the daemon until it is told to stop; return the exit code.
 
-    Raises ConfigError, StartError or StoreError where it can't start.
+    Raises ConfigError, StartError or StoreError if it can't start.
     """
     config = load(path)
     logs.configure(config.daemon.log_level, config.daemon.log_format)
@@ -49,7 +49,8 @@ def run(path: Path) -> int:
 def _keep_large_pieces_apart() -> None:
     """Keep large arrays out of the heap: saves a seventh of all memory at a million orders.
 
-    They grow without leaving holes. glibc raises its mmap threshold when a large array is freed.
+    Outside the heap, arrays grow without leaving holes. glibc raises its mmap threshold when a
+    large array is freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
     if mallopt is not None:
@@ -63,7 +64,7 @@ async def _run(config: Config, path: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request)
-    gc.disable()  # a start makes millions of objects that stay, and the collector visits each
+    gc.disable()  # a start creates millions of lasting objects, and the collector visits each
     try:
         await daemon.start()
         gc.freeze()
@@ -85,9 +86,9 @@ async def _run(config: Config, path: Path) -> int:
 
 
 def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callable[[], None]:
-    """Return the SIGHUP handler: reload, or stop where the terminal is gone.
+    """Return the SIGHUP handler: reload, or stop if the terminal is gone.
 
-    Without its terminal nobody sees that a daemon runs. Under nohup it goes on.
+    Without its terminal nobody sees that a daemon runs. Under nohup it keeps running.
     """
     has_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
@@ -100,7 +101,7 @@ def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callabl
             stop()
             return
         reload()
-        if has_terminal:  # a shell that dies may pass the signal on before its terminal is gone
+        if has_terminal:  # a dying shell may pass the signal on before its terminal is gone
             asyncio.get_running_loop().call_later(_LOOK_AGAIN, stop_if_alone)
 
     return on_hang_up

@@ -229,7 +229,7 @@ async def test_a_planned_submission_can_be_withdrawn_and_is_never_placed(tmp_pat
         task.cancel()
         refused = await house.call("POST", path, status=409)
         assert refused["error"]["message"] == (
-            f"action {planned['id']} is rejected: only what is planned can be withdrawn"
+            f"action {planned['id']} is rejected: only a planned action can be withdrawn"
         )
         await house.call("POST", "/v1/actions/99/withdraw", status=404)
         await house.call("POST", "/v1/actions/x/withdraw", status=404)

@@ -21,7 +21,7 @@ async def test_an_order_tells_when_it_is_checked_next_and_why(tmp_path: Path):
         (first,) = await house.place(1, quantity=1000, services=[1], fate=SLOW)
         told = (await shown(house, first))["next_check"]
         assert told["stage"] is None
-        assert told["reason"] == "the panel has not told of it yet"
+        assert told["reason"] == "the panel has not reported it yet"
         await house.run(2 * MINUTE)
         order = await shown(house, first)
         young = order["next_check"]

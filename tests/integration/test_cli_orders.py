@@ -383,7 +383,7 @@ def test_withdraw(daemon: CannedDaemon) -> None:
     assert (result.exit_code, result.stdout) == (0, "action 17 is withdrawn: nothing was sent\n")
     raw = json.loads(daemon.watcher("withdraw", "17", "--json").stdout)
     assert raw["action"]["id"] == 17
-    told = "action 17 is sending: only what is planned can be withdrawn"
+    told = "action 17 is sending: only a planned action can be withdrawn"
     daemon.refuse("POST /v1/actions/17/withdraw", 409, "conflict", told)
     result = daemon.watcher("withdraw", "17")
     assert result.exit_code == 1

@@ -702,14 +702,14 @@ class TestSecrets:
         async with connected(answering(body)) as line:
             found = await line.client.statuses(["7", "8"])
         assert found["7"] == RowError("[key] may not")
-        assert found["8"].text == "for [key]"
+        assert found["8"].status_text == "for [key]"
 
     async def test_a_short_key_is_redacted_in_errors_and_spoils_no_answer(self) -> None:
         body = {"7": {"error": "not for demo"}, "8": {"status": "demolished", "remains": 1}}
         async with connected(answering(body), key="demo") as line:
             found = await line.client.statuses(["7", "8"])
         assert found["7"] == RowError("not for [key]")
-        assert found["8"].text == "demolished"
+        assert found["8"].status_text == "demolished"
 
     async def test_the_key_is_in_no_repr(self) -> None:
         async with connected(answering()) as line:

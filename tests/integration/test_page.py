@@ -184,7 +184,7 @@ async def test_what_is_planned_can_be_withdrawn_once(tmp_path: Path):
         assert "/withdraw" not in html
         status, html, _ = await send(session, path, form)
         assert status == 409
-        assert "only what is planned can be withdrawn" in html
+        assert "only a planned action can be withdrawn" in html
         assert (await send(session, "/actions/9/withdraw", form))[0] == 404
         assert (await send(session, "/actions/x/withdraw", form))[0] == 404
 

@@ -241,8 +241,7 @@ async def test_a_refill_by_hand_that_ends_before_it_is_noted_is_not_open_for_eve
 async def pragma(house: House, text: str) -> None:
     database: Any = house.daemon.store._db
     async with database.writing:
-        raw = await database._writer.get_raw_connection()
-        await raw.driver_connection.execute_fetchall(f"PRAGMA {text}")
+        database._writer.connection.driver_connection.execute(f"PRAGMA {text}").fetchall()
 
 
 async def test_an_action_is_committed_as_being_sent_before_its_request(tmp_path: Path):

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from tests.support.house import KEY, House, a_house
 from tests.support.series import series
-from watcher.app import Daemon
 from watcher.cli import app
+from watcher.daemon.checkpoints import Checkpoints
 from watcher.errors import StoreError
 from watcher.simulator import Fate
 
@@ -95,10 +95,10 @@ async def test_a_backup_a_day_and_the_metric_survive_a_restart(tmp_path: Path):
 async def test_no_order_waits_longer_than_its_cap_whenever_the_daemon_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    async def lose(daemon: Daemon) -> None:
+    async def lose(checkpoints: Checkpoints) -> None:
         """A killed daemon writes nothing at its end."""
 
-    monkeypatch.setattr(Daemon, "_keep_last", lose)
+    monkeypatch.setattr(Checkpoints, "save_last", lose)
     within = "check_within = '10m'\nidle_every = '1d'"
     async with a_house(tmp_path, defaults=within) as house:
         stuck = Fate(pending=1e9, per_minute=1.0)

@@ -99,7 +99,7 @@ class ModelDaemon(Daemon):
     def _build(self) -> None:
         self.opened.set()
         database: Any = self.store._db
-        for engine in (database._readers, database._writer.sync_engine):
+        for engine in (database._readers, database._writer.engine):
             engine._compiled_cache = COMPILED
         for owner, name in (
             (database, "read"),

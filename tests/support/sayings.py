@@ -17,7 +17,7 @@ class Sayings:
     def __init__(self, panel: SimulatedPanel) -> None:
         self.say: Saying | None = None
         self.asked: list[str] = []  # the actions, in order
-        usual = panel._handlers.reply
+        usual = panel._desk.reply
 
         def reply(sent: Any, entry: Any, *more: Any) -> Reply:
             self.asked.append(entry.action)
@@ -27,7 +27,7 @@ class Sayings:
             entry.outcome = "said"
             return Reply(msgspec.json.encode(said))
 
-        panel._handlers.reply = reply  # type: ignore[method-assign]
+        panel._desk.reply = reply  # type: ignore[method-assign]
 
     def refuse(self, words: str, *calls: str) -> None:
         """Refuse these calls, or all, in these words."""

@@ -130,7 +130,7 @@ def test_late_checks_go_by_check_within_or_the_key():
 def test_actions_whose_outcome_is_unknown():
     told = items(a_state(panels=[a_panel(unresolved={Kind.REFILL: 2, Kind.CANCEL: 0})]))
     assert [(i.subject, i.sentence) for i in told] == [
-        ("refill", "2 refills whose outcome nobody knows")
+        ("refill", "2 refills with an unknown outcome")
     ]
     assert told[0].link == "/actions?state=unresolved&panel=p"
 

@@ -146,14 +146,14 @@ async def test_a_bug_in_acting_leaves_it_unresolved_and_sends_the_others(tmp_pat
 
 @pytest.mark.parametrize("error", [StoreBusy(), StoreFull()], ids=["busy", "full"])
 async def test_a_verdict_that_was_not_recorded_is_given_back(error: Exception, tmp_path: Path):
-    """By the ledger itself: the commit fails, and then the order can be acted on again."""
+    """By the recorder itself: the commit fails, and then the order can be acted on again."""
     async with an_odd_house(tmp_path, usual, CONFIG.replace("1h", "24h")) as house:
         failed = fails_once(house, "changes.record", error)
         await house.track("1", "2", "3", "4")
         await house.run(1.0)
         assert failed == ["changes.record"]
         assert house.panel.requests["refill"] == [], "nothing is sent that is not on record"
-        decided = house.daemon.judge._open_actions
+        decided = house.daemon.rule_engine._open_actions
         assert not decided, "and nothing stays reserved for it"
         await house.run(120.0)
         assert set(house.panel.asked["refill"]) == {"1", "2", "3"}
@@ -166,8 +166,8 @@ async def test_a_brake_that_holds_before_a_restart_holds_after_it(tmp_path: Path
     async with an_odd_house(tmp_path, usual, text) as house:
         await house.track("1", "2", "3")
         await house.run(60.0)
-        (rule,) = house.daemon.judge.rules
-        assert house.daemon.judge.held_until(rule, PANEL) is not None
+        (rule,) = house.daemon.rule_engine.rules
+        assert house.daemon.rule_engine.held_until(rule, PANEL) is not None
         sent = set(house.panel.asked["refill"])
         assert len(sent) == 2
         house.panel.forget()

@@ -112,7 +112,9 @@ async def test_a_batch_that_can_not_be_matched_goes_one_by_one(tmp_path: Path):
         assert not alone, "each was told of, once it was asked about alone"
 
 
-@pytest.mark.parametrize("method", ["save_balance", "save_services", "record_refills", "record"])
+@pytest.mark.parametrize(
+    "method", ["balances.save", "services.save", "refills.save", "changes.record"]
+)
 async def test_a_database_that_can_not_write_does_not_make_it_ask_more(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -120,7 +122,8 @@ async def test_a_database_that_can_not_write_does_not_make_it_ask_more(
         raise StoreFull
 
     async with an_odd_house(tmp_path, usual, CONFIG) as house:
-        monkeypatch.setattr(house.daemon.store, method, full)
+        part, _, name = method.partition(".")
+        monkeypatch.setattr(getattr(house.daemon.store, part), name, full)
         for _ in range(3):
             await house.track("1", "2", "3", "4")
         await house.run(HOUR)

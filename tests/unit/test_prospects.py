@@ -28,7 +28,7 @@ def in_progress(**fields: object) -> Order:
 @pytest.mark.parametrize(
     ("order", "now", "words"),
     [
-        (in_progress(remains=None), 100.0, "the panel does not tell how much remains"),
+        (in_progress(remains=None), 100.0, "the panel does not report how much remains"),
         (in_progress(remains=239, quantity=None), 100.0, "its quantity is not known"),
         (in_progress(remains=1000), 100.0, "nothing delivered yet"),
         (in_progress(remains=500), 100.0, "is being delivered"),

@@ -103,7 +103,7 @@ async def test_a_task_whose_failure_can_not_be_told_runs_again(
         failures += 1
         raise StoreBusy
 
-    monkeypatch.setattr(schedule, "_tell", can_not_tell)
+    monkeypatch.setattr(schedule, "_log_failure", can_not_tell)
     schedule.add("broken", broken)
     await wait_until(lambda: failures >= 3)
 

@@ -1,4 +1,4 @@
-"""Reads one panel's balance and price list, each on its interval; probes a panel in doubt."""
+"""Reads one panel's balance and price list at intervals; probes the panel after refusals."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,17 +19,17 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
-# Seconds after a failure, or the interval where that is shorter: panels allow the balance 30 times
-# a minute and the price list 10 times an hour.
+# Seconds after a failure, or the interval if that is shorter: panels allow the balance 30 times a
+# minute and the price list 10 times an hour.
 _BALANCE_AGAIN, _SERVICES_AGAIN = 60.0, 600.0
-_LONGEST_AGAIN = 3600.0  # after many failures in a row; the interval where that is shorter
+_LONGEST_AGAIN = 3600.0  # after many failures in a row; the interval if that is shorter
 _REMEMBER_EVERY = 60.0
 _AFTER_CRASH = (5.0, 300.0)  # seconds: the first and the longest
 _ORDERS_TRIED = 10  # one by one, while the panel refuses everything
 
 
 class AccountSync:
-    """Reads what is asked for rarely. Each method returns when it wants to run next."""
+    """Reads balance and price list. Each task returns when it wants to run next."""
 
     def __init__(
         self,
@@ -52,24 +52,23 @@ class AccountSync:
         self.balance_at = 0.0
         self._remembered: RememberedRate | None = None
         self._to_review = False
-        self._is_wanted = False  # someone has asked to try the panel at once
+        self._is_wanted = False  # a person asked to try the panel at once
         self._probed = 0
         self._crashes: RetryDelay[None] = RetryDelay(_AFTER_CRASH)
 
     async def balance(self, now: float) -> float | None:
-        """Read the balance; rules that name it look at every order when it has changed."""
+        """Read the balance; if it changed, review every order if a rule uses it."""
         return await self._paced(now, self._read_balance, self._balance)
 
     async def services(self, now: float) -> float | None:
-        """Read the price list; rules that name services look at every order if it changed."""
+        """Read the price list; if it changed, review every order if a rule uses services."""
         return await self._paced(now, self._read_services, self._services)
 
     async def probe(self, now: float) -> float | None:
-        """Send the one request that shows how the panel is, where one is wanted.
+        """Send a request that shows whether the panel refuses everything, if one is needed.
 
-        It is a request of another kind, after a refusal that may be the panel's, or of any kind
-        while the panel refuses everything. What it tells is used, too, but for statuses: these
-        are the poller's.
+        After a refusal in doubt it is a request of another kind; while the panel refuses
+        everything, of any kind. Its answer is used, except statuses, which are the poller's.
         """
         until = self._crashes.until(None, now)
         if until > now:
@@ -86,9 +85,9 @@ class AccountSync:
             return again_at
         self._probed += 1
         try:
-            with suppress(PanelError):  # the line knows, and wakes this where another is wanted
+            with suppress(PanelError):  # the gateway calls `on_probe` if another is needed
                 await self._read(call, order, now)
-        except Exception:  # nobody foresaw it, and no health knows of it
+        except Exception:  # unexpected, so the panel's health does not show it
             self._crashes.learnt_nothing(None, now)
             raise
         self._crashes.forget(None)
@@ -114,7 +113,7 @@ class AccountSync:
             await self._gateway.ask(STATUS, asked, order=order, was_known=was_known)
 
     def _some_order(self, now: float) -> str | None:
-        """Return an order that is checked soon, another one each time."""
+        """Return an order that is checked soon, a different one each time."""
         soon = self._watchlist.panel(self._gateway.name).upcoming(_ORDERS_TRIED, now)
         return soon[self._probed % len(soon)][1] if soon else None
 
@@ -126,7 +125,7 @@ class AccountSync:
         return STATUS if has_orders else SERVICES if limit(SERVICES) else None
 
     async def rate(self, now: float) -> float | None:
-        """Save how fast the panel may be asked; returns when to come again."""
+        """Save the learnt request rate; return when to run next."""
         learnt = self._gateway.pace.rate.learnt
         if learnt != self._remembered:
             await self._store.schedule.save_rate(self._gateway.name, learnt, now=now)
@@ -145,7 +144,7 @@ class AccountSync:
             return max(interval.failed(now), now + interval.again, now + (error.retry_after or 0.0))
         except PanelError:
             return interval.failed(now)
-        except BaseException:  # what was read is not on record: no reason to ask sooner
+        except BaseException:  # the answer was not recorded: no reason to ask sooner
             interval.failed(now)
             raise
         return interval.succeeded(now)
@@ -160,18 +159,17 @@ class AccountSync:
         await self._review(now, changed and self._rule_engine.wants_balances())
 
     async def _know(self, name: str) -> None:
-        """Give the rules the price list on record: a changed flag forgets an earlier refusal."""
+        """Load the stored price list into the rules: a changed flag clears an earlier refusal."""
         services = await self._store.services.of_panel(name)
-        self._rule_engine.forget_services(
-            name
-        )  # without an await between: rules must not see a gap
+        # No await from here on: rules must not see half a list.
+        self._rule_engine.forget_services(name)
         for stored in services:
             self._rule_engine.know_service(name, stored.service, stored.refill_disabled_text)
 
     async def _read_services(self, now: float) -> None:
         name = self._gateway.name
         services, problems = await self._gateway.ask(SERVICES, self._gateway.client.services())
-        if not services:  # what panels answer to a bad key; nothing is gone because of it
+        if not services:  # panels answer a bad key so: don't remove the services
             log.warning("services.empty", panel=name)
             return
         is_first = not self._rule_engine.services.get(name)
@@ -184,11 +182,11 @@ class AccountSync:
         await self._review(now, (is_first or bool(changes)) and self._rule_engine.wants_services())
 
     async def _review(self, now: float, is_wanted: bool) -> None:
-        """Have every order reviewed; where that fails, with the next reading."""
+        """Review every order; if that fails, again after the next reading."""
         self._to_review |= is_wanted
         if not self._to_review:
             return
-        self._to_review = False  # by now: the other reading may want one while this goes on
+        self._to_review = False  # first: the other reading may set it during the review
         try:
             await self._reviews.review(self._watchlist.panel(self._gateway.name).orders(), now)
         except BaseException:
@@ -208,7 +206,7 @@ class _Interval:
         )
 
     def paused_until(self, now: float) -> float | None:
-        """Return until when not to ask again, because the last time told nothing."""
+        """Return until when not to ask again, after failures."""
         until = self._patience.until(None, now)
         return until if until > now else None
 

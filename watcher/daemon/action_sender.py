@@ -3,8 +3,8 @@
 1. Read planned actions of one kind, as many as one request may carry.
 2. Commit them as `sending`, before the first byte leaves.
 3. Send, once.
-4. Record what became of each. Without proof either way an action is `unresolved`, for a person
-   to settle; only proof that the panel did nothing makes it `planned` again.
+4. Record the outcome of each. Without proof either way an action is `unresolved`, for a person to
+   resolve; only proof that the panel did nothing makes it `planned` again.
 """
 
 from collections import Counter
@@ -34,16 +34,16 @@ from watcher.store import Store
 
 log = structlog.get_logger()
 
-_PAGE = 300  # planned actions that are looked at for the next request
-_AGAIN = (10.0, 600.0)  # seconds until what was not done is sent again: the first, the longest
+_PAGE = 300  # planned actions that are read for the next request
+_AGAIN = (10.0, 600.0)  # seconds until an action that was not done is sent again: first, longest
 _CALLS = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}
 _ONE_BY_ONE_FOR = 30 * 86400.0  # seconds, after a batch whose answer can't be matched
 
 
 class ActionSender:
-    """Sends one panel's actions. What is planned stands in the database alone.
+    """Sends one panel's actions. Planned actions are kept in the database only.
 
-    It is read when the mailbox says that it has changed, and as long as something is left.
+    They are read when the mailbox says that they have changed, and as long as some are left.
     """
 
     def __init__(
@@ -53,25 +53,25 @@ class ActionSender:
         self._store = store
         self._outcomes = outcomes
         self._mailboxes = mailboxes
-        self._pending: Counter[Kind] = Counter()  # how many are planned, as counted last
+        self._pending: Counter[Kind] = Counter()  # planned actions at the last count
         self._is_counted = False
         self._patience: RetryDelay[int] = RetryDelay(_AGAIN)
         self._one_by_one_until: dict[Kind, float] = {}
-        self._alone: set[int] = set()  # refused in a batch: sent alone, to learn which one it was
-        self._keyless: set[int] = set()  # told that the key is bad, which a read has to confirm
+        self._alone: set[int] = set()  # refused in a batch: sent alone to find the refused one
+        self._keyless: set[int] = set()  # refused for a bad key, which a read has to confirm
 
     def begin_anew(self) -> None:
-        """End the pauses of what waits to be sent again."""
+        """End the pauses of actions that wait to be sent again."""
         self._patience.forget_all()
 
     def pending(self, kind: Kind) -> int:
-        """Return how many actions of the kind wait to be sent, as counted last."""
+        """Return how many actions of the kind waited to be sent at the last count."""
         return self._pending[kind]
 
     async def run_once(self, now: float) -> float | None:
-        """Send what is planned, as fast as the pace allows; returns when to come again."""
+        """Send planned actions as fast as the pace allows; return when to run next."""
         while await self._is_something_planned():
-            await self._outcomes.settle()  # nothing more is sent while that does not succeed
+            await self._outcomes.settle()  # if this fails, nothing more is sent
             batch, next_at = await self._next_batch(now)
             if not batch:
                 return next_at
@@ -83,21 +83,21 @@ class ActionSender:
         return None
 
     async def _is_something_planned(self) -> bool:
-        """Return whether actions are planned; ask the database only where that has changed."""
+        """Return whether actions are planned; read the database only if they have changed."""
         if self._mailboxes.take_planned(self._gateway.name):
             self._is_counted = False
         if not self._is_counted:
             self._pending = Counter(await self._store.actions.count_planned(self._gateway.name))
             self._is_counted = True
-            if not self._pending and self._outcomes.is_settled:  # also of what was withdrawn
+            if not self._pending and self._outcomes.is_settled:  # also of withdrawn actions
                 self._forget(*self._alone, *self._keyless)
                 self._patience.forget_all()
         return self._pending.total() > 0
 
     async def _next_batch(self, now: float) -> tuple[list[int], float | None]:
-        """Return the first action that may be sent now, with those that can go with it.
+        """Return the first action that may be sent now, with those that fit in its request.
 
-        Where there is none: when the first of those that the panel has not taken may be sent.
+        If there is none, return when the first of the actions in a pause may be sent.
         """
         after, next_at = 0, None
         while page := await self._store.actions.planned(
@@ -110,11 +110,11 @@ class ActionSender:
             first = min(until.values())
             next_at = first if next_at is None else min(first, next_at)
             after = page[-1][0]
-        self._is_counted = next_at is not None  # else there is nothing: count anew
+        self._is_counted = next_at is not None  # else count again
         return [], next_at
 
     def _together(self, ready: Sequence[tuple[int, Kind]]) -> list[int]:
-        """Return the first of these, and those of its kind that one request can carry, too."""
+        """Return the first action, and those of its kind that fit in one request with it."""
         first, kind = ready[0]
         limit = 1 if first in self._alone else self._limit(kind)
         same = (n for n, its in ready[1:] if its is kind and n not in self._alone)
@@ -134,7 +134,7 @@ class ActionSender:
             await self._outcomes.settle(await self._outcomes_of(claimed))
 
     async def _outcomes_of(self, actions: Sequence[Action]) -> list[Outcome]:
-        """Send, and return how each ended. Only a cancelled task leaves them `sending`."""
+        """Send; return how each ended. Only a cancelled task leaves actions `sending`."""
         outcomes = await self._ask(actions)
         over = (o.action.id for o in outcomes if o.state is not ActionState.PLANNED)
         self._forget(*over)
@@ -149,7 +149,7 @@ class ActionSender:
             if isinstance(error, BadKey) and self._may_be_the_panel(actions):
                 return self._again(actions, error)
             return self._refused(actions, error)
-        except Exception as error:  # whatever it was, the panel may have acted
+        except Exception as error:  # after any other error the panel may have acted
             if not isinstance(error, PanelError):
                 log.exception("action.bug", panel=self._gateway.name)
             return [_outcome(action, ActionState.UNRESOLVED, str(error)) for action in actions]
@@ -159,14 +159,14 @@ class ActionSender:
         return [_read(action, row) for action, row in zip(actions, verdicts, strict=True)]
 
     def _forget(self, *numbers: int) -> None:
-        """Forget what was learnt of actions that are not sent again."""
+        """Forget the pauses of actions that are not sent again."""
         for number in numbers:
             self._patience.forget(number)
             self._alone.discard(number)
             self._keyless.discard(number)
 
     def _ask_one_by_one(self, kind: Kind) -> None:
-        """Send one by one: answers to batches of the kind don't tell what became of each."""
+        """Send one by one: answers to batches of this kind can't be matched to actions."""
         until = self._gateway.clock() + _ONE_BY_ONE_FOR
         if self._one_by_one_until.get(kind, 0.0) < until - _ONE_BY_ONE_FOR:
             log.warning("actions.one_by_one", panel=self._gateway.name, kind=kind.value)
@@ -184,15 +184,15 @@ class ActionSender:
         return {_key(action): await self._gateway.client.add(action.params or {})}
 
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
-        """Plan each again, after a pause: nothing was done."""
+        """Plan each again after a pause: the panel did nothing."""
         for action in actions:
             self._patience.learnt_nothing(action.id, self._gateway.clock())
         return [_planned_again(action, error) for action in actions]
 
     def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:
-        """Return whether a bad key is not yet known to be these actions' own fault.
+        """Return whether a refusal for a bad key may concern everything, not only these actions.
 
-        A read that follows tells; where it is answered, the actions are sent once more.
+        A following read decides; if that is answered, the actions are sent once more.
         """
         ids = {action.id for action in actions}
         if self._gateway.health.refuses or not ids <= self._keyless:
@@ -201,7 +201,7 @@ class ActionSender:
         return False
 
     def _refused(self, actions: Sequence[Action], error: Refused | Unsendable) -> list[Outcome]:
-        """Reject a single action; plan those of a batch again, each alone. Nothing was done."""
+        """Reject a single action; plan those of a batch again, each alone."""
         if len(actions) == 1:
             return [_outcome(actions[0], ActionState.REJECTED, str(error))]
         self._alone.update(action.id for action in actions)

@@ -1,7 +1,7 @@
-"""Decides what needs a person. Nothing else does: page, `top`, API, notifications and the gauge
+"""Decides what needs a person, as the only place: page, `top`, API, notifications and the gauge
 that alerts read all show these items. Pure.
 
-What only a history can tell (error budgets, restarts, no progress for hours) stays with Prometheus.
+What needs a history (error budgets, restarts, no progress for hours) is left to Prometheus.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleSt
 from watcher.model import Kind
 from watcher.panels.health import BALANCE, HealthState
 
-_MISSED_CHECKS = 3  # in a row, where a panel is asked less often than once a minute
+_MISSED_CHECKS = 3  # in a row, if a panel is asked less often than once a minute
 _MISSED_READINGS = 2  # of the balance
 _FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
 _BACKUP_LATE = 1.5  # times `backup_every`
@@ -25,7 +25,7 @@ _RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
 class _Moment(msgspec.Struct, frozen=True):
-    """What every decision goes by."""
+    """The inputs of every decision."""
 
     now: float
     started_at: float
@@ -33,9 +33,9 @@ class _Moment(msgspec.Struct, frozen=True):
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that needs a person. `subject` tells items of one kind at one panel apart.
+    """One thing that needs a person. `subject` distinguishes items of one kind at one panel.
 
-    `since` is 0 until `listed` has set it, where the daemon does not know when it began.
+    If the daemon does not know when it began, `since` is 0 until `listed` sets it.
     """
 
     kind: Issue
@@ -49,17 +49,17 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Name the thing; the key stays as long as it lasts."""
+        """The item's identity; it stays while the item lasts."""
         return f"{self.kind}/{self.panel or ''}/{self.subject}"
 
     @property
     def title(self) -> str:
-        """Return the kind in words: "Balance low"."""
+        """The kind in words: "Balance low"."""
         return self.kind.replace("_", " ").capitalize()
 
     @property
     def meaning(self) -> Meaning:
-        """Return what all items of the kind share."""
+        """What all items of the kind share."""
         return MEANINGS[self.kind]
 
 
@@ -68,7 +68,7 @@ def listed(
 ) -> list[Attention]:
     """Return everything that needs a person, the most urgent first.
 
-    `before` is since when each item (by key) has been listed so far.
+    `before` maps each item's key to since when it has been listed.
     """
     items = []
     for item in _all(state, _Moment(now, state.started_at, limits)):
@@ -173,7 +173,7 @@ def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
 
 
 def _is_silent(panel: PanelState, at: _Moment) -> bool:
-    """Whether it fails again and again, or no check has succeeded for long."""
+    """Return whether the panel keeps failing, or no check has succeeded for long."""
     if panel.health is HealthState.DOWN:
         return True
     longest = max(at.limits.panel_silent_for, _MISSED_CHECKS * panel.poll_interval)
@@ -207,7 +207,7 @@ def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
 
 
 def _is_unread(panel: PanelState, at: _Moment) -> bool:
-    """Whether the balance is old for no reason that is an item by itself."""
+    """Return whether the balance is old without a reason that is an item by itself."""
     if panel.balance_every is None or not panel.up:
         return False
     if any(fault.call == BALANCE for fault in panel.faults):
@@ -244,7 +244,7 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
 def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
     return _item(
         Issue.ACTION_UNRESOLVED,
-        f"{counted(count, kind.value)} whose outcome nobody knows",
+        f"{counted(count, kind.value)} with an unknown outcome",
         panel=panel,
         subject=kind.value,
         command=f"watcher actions --state unresolved --panel {panel}",
@@ -258,7 +258,7 @@ def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
 def _rule(rule: RuleState) -> Iterator[Attention]:
     name, link = rule.name, "/#rules"
     if rule.switched_off is not None:
-        sentence = f"rule {name!r} fails, and rests until a reload: {rule.switched_off}"
+        sentence = f"rule {name!r} fails, and is switched off until a reload: {rule.switched_off}"
         yield _item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
     wanted = f"it wanted more than {counted(rule.per_hour, 'order')} an hour"
     for panel, until in rule.held.items():

@@ -1,4 +1,4 @@
-"""The kinds of things that can need a person: how urgent each is, and what to do about it."""
+"""The kinds of things that can need a person: how urgent each is, and what to do."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -41,7 +41,7 @@ class Issue(StrEnum):
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What all items of a kind share. `doc` is a page below docs/."""
+    """What all items of a kind share. `doc` is a page in docs/."""
 
     severity: Severity
     todo: str

@@ -1,4 +1,4 @@
-"""Makes copies of the database when they are due, and checks each."""
+"""Makes copies of the database when they are due, and checks each of them."""
 
 import asyncio
 import re
@@ -44,11 +44,11 @@ class Backups:
 
     @property
     def every(self) -> float:
-        """How often a copy is to be made."""
+        """The interval between two copies, in seconds."""
         return self._config.current.daemon.backup_every
 
     async def run_once(self, now: float) -> float:
-        """Make a copy if one is due; returns when to come again."""
+        """Make a copy if one is due; return when to run next."""
         settings = self._config.current.daemon
         directory = beside(self._store.path, settings.backup_dir)
         try:
@@ -59,12 +59,12 @@ class Backups:
                     return last + settings.backup_every
             await self._make(directory, settings.backup_keep, now)
         except (WatcherError, OSError) as error:
-            self._tell(error)
+            self._log_failure(error)
             return now + min(RETRY_AFTER, settings.backup_every)
         return now + settings.backup_every
 
     def note_made(self, at: float) -> None:
-        """Note that a copy was made, by this or on request."""
+        """Note that a copy was made, by this task or on request."""
         self.made_at = max(self.made_at, at)
 
     async def _make(self, directory: Path, keep: int, now: float) -> None:
@@ -75,7 +75,7 @@ class Backups:
         self.note_made(now)
         log.info("backup.made", file=str(made))
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Log a failure when it changes."""
         cause = str(error)
         if cause != self.problem:
@@ -84,7 +84,7 @@ class Backups:
 
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Path]:
-        """Give a consistent copy beside the database; it is removed, and counts once sent."""
+        """Yield a consistent copy beside the database; remove it, and count it once sent."""
         await asyncio.to_thread(
             check_room, self._store.path.parent, sum(self._store.maintenance.sizes())
         )
@@ -96,7 +96,7 @@ class Backups:
 
 
 def check_room(directory: Path, size: int) -> None:
-    """Raise StoreFull where a copy of this size could fill the disk."""
+    """Raise StoreFull if a copy of this size could fill the disk."""
     if shutil.disk_usage(directory).free < size + SPARE_ROOM:
         raise StoreFull(f"too little room for a backup in {directory}: make room, or move it")
 
@@ -107,13 +107,13 @@ def scratch(database: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def clear_scratch(database: Path) -> None:
-    """Remove what a killed process left there; only who holds the database may."""
+    """Remove what a killed process left there; the caller must hold the database's lock."""
     for left in database.parent.glob(f"{_scratch_prefix(database)}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def newest_good(directory: Path) -> Path | None:
-    """Return the newest backup that is whole. Reads all of it."""
+    """Return the newest undamaged backup; reads all of each candidate."""
     for path in reversed(_found(directory)):
         try:
             check_database(path)
@@ -138,7 +138,7 @@ def _scratch_prefix(database: Path) -> str:
 
 
 def _found(directory: Path) -> list[Path]:
-    """Return the backups, oldest first, without other files."""
+    """Return the backups, oldest first; other files are ignored."""
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
@@ -148,18 +148,18 @@ def _made_at(backup: Path) -> datetime:
     found = _NAME.fullmatch(backup.name)
     try:
         return datetime.strptime(found[1] if found else "", _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # digits that are no date
+    except ValueError:  # digits that are not a date
         return datetime.fromtimestamp(backup.stat().st_mtime, UTC)
 
 
 def _last_made(directory: Path, now: float) -> float | None:
-    """Return when the last was made. One from the future (a wrong clock) does not count."""
+    """Return when the last backup was made; ignore one from the future (a wrong clock)."""
     times = (_made_at(backup).timestamp() for backup in _found(directory))
     return max((at for at in times if at <= now), default=None)
 
 
 def _make_ready(directory: Path, size: int) -> None:
-    """Remove what a killed process left, and see that the copy can't fill the disk."""
+    """Remove what a killed process left; raise StoreFull if the copy could fill the disk."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in (directory / _UNCHECKED, *directory.glob(f".{_UNCHECKED}.*")):
         left.unlink(missing_ok=True)
@@ -167,7 +167,7 @@ def _make_ready(directory: Path, size: int) -> None:
 
 
 def _take_in(unchecked: Path, keep: int, now: float) -> Path:
-    """Give a good copy its name, then remove the oldest beyond `keep`; never the new one."""
+    """Give a checked copy its name, then remove the oldest beyond `keep`, never the new one."""
     try:
         check_database(unchecked)
     except StoreError as error:

@@ -1,20 +1,20 @@
-"""Group testing: find the ids that spoil a batch, with few requests and never without proof.
+"""Group testing: finds the ids that spoil a batch, with few requests and never without proof.
 
-A *refused* batch certainly holds a bad id, as the panel answers:
-1. Ask its first half. If that is answered, the bad id is in the rest: halve on.
+A *refused* batch certainly holds a bad id, since the panel answers:
+1. Ask its first half. If that is answered, the bad id is in the rest: halve the rest.
 2. If it is refused, the bad id is in the half. Nothing is known of the rest: it goes back to the
-   queue, and costs no request of its own. Halve on.
-So one bad id of n costs log2(n) + 1 more requests, and one of them is full of others.
+   queue, and costs no request of its own. Halve the half.
+So one bad id of n costs log2(n) + 1 more requests, and one of them is full of other ids.
 Theory: F. K. Hwang, "A method for detecting all defective members in a population by group
 testing" (1972).
 
 A batch that *failed* (nonsense, or no answer in time) may hold such an id, or the panel is down:
-1. Ask it again, whole; then its halves.
-2. If a half fails, and the panel has told of others since the batch failed last, the bad id is in
-   the half: go on as above. If it has not, nothing is concluded: another, smaller part is next.
+1. Ask it again as a whole, then its halves.
+2. If a half fails, and the panel has answered about others since the batch failed last, the bad id
+   is in the half: continue as above. Otherwise conclude nothing: a smaller part is next.
 3. A single id is bad under the same condition. A panel that is down proves nothing.
 
-Where many ids are bad, batches get smaller: a batch should hold one bad id at most.
+If many ids are bad, batches get smaller: a batch should hold at most one bad id.
 """
 
 from collections import deque
@@ -22,13 +22,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-_MEMORY = 100  # batches' worth of answered ids, after which bad ones begin to be forgotten
+_MEMORY = 100  # batches of answered ids, after which bad ones begin to be forgotten
 
 
 class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request: its ids, and what is known of them.
 
-    `rest` is the other part of the batch, `part` how many ids to ask for at once (0: all),
+    `rest` is the other part of the batch, `part` how many ids to ask about at once (0: all),
     `answers` the number of answers when it failed.
     """
 
@@ -39,12 +39,12 @@ class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the ids have not spoiled a request yet."""
+        """Whether these ids have spoiled no request yet."""
         return self.answers is None
 
 
 class Bisection(msgspec.Struct, frozen=True):
-    """Result of a request without an answer: the `bad` id, and ids to ask about as usual."""
+    """The result of a request without an answer: the `bad` id, and ids to ask as usual."""
 
     bad: str | None = None
     free: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Bisection(msgspec.Struct, frozen=True):
 class BatchBisector:
     """Bisects the batches of one panel that hold, or may hold, bad ids.
 
-    `limit` is the most ids of a request. Report each Ask that was sent, also fresh ones, by
+    `limit` is the most ids of a request. Report each PollRequest that was sent, also fresh ones, by
     `answered`, `refused`, `failed` or `again`.
     """
 
@@ -76,7 +76,7 @@ class BatchBisector:
 
     @property
     def has_found_any(self) -> bool:
-        """Whether one bad id is known to spoil a whole batch here."""
+        """Whether one bad id is known to spoil a whole batch at this panel."""
         return self._bad > 0
 
     def take(self) -> PollRequest:
@@ -86,7 +86,7 @@ class BatchBisector:
         return msgspec.structs.replace(batch, ids=batch.ids[:part], rest=batch.ids[part:])
 
     def again(self, ask: PollRequest) -> None:
-        """Queue the request again: nothing was learnt."""
+        """Queue the request again, which had no result."""
         if not ask.is_fresh:
             self._wait([*ask.ids, *ask.rest], ask.part, ask.answers)
 

@@ -1,4 +1,4 @@
-"""Writes what the daemon has learnt in memory to the database now and then, and at its end."""
+"""Writes learnt values from memory to the database, at intervals and at the daemon's end."""
 
 import asyncio
 
@@ -10,20 +10,20 @@ from watcher.orders.columns.check_times import CheckTimes
 
 log = structlog.get_logger()
 
-LEARNT_EVERY = 600.0  # seconds between two times that what was learnt is written
-ASKED_EVERY = 60.0  # and between two times that it is written when orders were asked about
+LEARNT_EVERY = 600.0  # seconds between two writes of the hazard models
+ASKED_EVERY = 60.0  # seconds between two writes of the times of checks
 
 
 class Checkpoints:
-    """Saves what orders have taught, and when they were asked about. `loaded`: all are known."""
+    """Saves hazard models and the times of checks. `loaded` is set once all orders are read."""
 
     def __init__(self, shared: Shared, loaded: asyncio.Event) -> None:
         self._store, self._watchlist, self._clock = shared.store, shared.watchlist, shared.clock
         self._loaded = loaded
-        self._saved = 0  # the newest time at which an order was asked about that is on record
+        self._saved = 0  # the newest time of a check that is saved
 
     async def save_learnt(self, now: float) -> float:
-        """Let old lessons fade, and save what is new; returns when to come again."""
+        """Decay the hazard models and save what changed; return when to run next."""
         for name in self._watchlist.panels():
             learnt = self._watchlist.panel(name).learnt
             learnt.forget(now)
@@ -31,20 +31,20 @@ class Checkpoints:
         return now + LEARNT_EVERY
 
     async def save_asked(self, now: float) -> float:
-        """Save when orders were asked about last; returns when to come again."""
-        if not self._loaded.is_set():  # what is not in the book yet would be lost
+        """Save the times of the last checks; return when to run next."""
+        if not self._loaded.is_set():  # times of orders that are not read yet would be lost
             return now + ASKED_EVERY
         asked = CheckTimes()
         for keys, times in self._watchlist.asked():
             asked.note(keys, times)
             await asyncio.sleep(0)
-        if asked.newest != self._saved:  # it is less where the clock was set back
+        if asked.newest != self._saved:  # it is less if the clock was set back
             await self._store.schedule.save_asked(asked)
             self._saved = asked.newest
         return now + ASKED_EVERY
 
     async def save_last(self) -> None:
-        """Save all at the daemon's end; what can't be saved is learnt again."""
+        """Save everything at the daemon's end; what can't be saved is learnt again."""
         now = self._clock()
         try:
             await self.save_learnt(now)

@@ -1,6 +1,6 @@
 """Commands of people and programs: track, submit, refill, cancel, withdraw, resolve.
 
-Everything is checked here; what is refused raises a RequestError that says why.
+Everything is checked here; a refused command raises a RequestError that says why.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from watcher.panels.profiles import Profile
 from watcher.panels.protocol import check_add, check_parameters
 from watcher.store import archive_name
 
-_MOST_TOLD = 10  # problems of one order
+_MOST_LISTED = 10  # problems of one order in an error
 WITHDRAWN = "withdrawn by hand"
-_TOO_LATE = "action {} is {}: only what is planned can be withdrawn"
+_TOO_LATE = "action {} is {}: only a planned action can be withdrawn"
 
 
 class OrderCommands:
-    """Checks and carries out commands; what is refused raises a RequestError."""
+    """Checks and carries out commands; a refused one raises a RequestError."""
 
     def __init__(
         self, shared: Shared, recorder: ChangeRecorder, reviews: Reviews, outcomes: OutcomeWriter
@@ -51,7 +51,7 @@ class OrderCommands:
         self._outcomes = outcomes
 
     async def track(self, orders: Sequence[Order]) -> list[Order]:
-        """Watch orders that were submitted elsewhere; returns those not known before."""
+        """Track orders that were submitted elsewhere; return those not known before."""
         panels = {order.panel for order in orders}
         async with self._locks.hold(panels):
             for panel in panels:
@@ -64,9 +64,9 @@ class OrderCommands:
         return tracked
 
     async def name_services(self, orders: Sequence[Order]) -> int:
-        """Set the services of known orders that have none; return how many these are.
+        """Set the services of known orders that have none; return how many were set.
 
-        A service that is known does not change.
+        A known service does not change.
         """
         wanted = [order for order in orders if order.service is not None and self._lacks(order)]
         if not wanted:
@@ -79,7 +79,7 @@ class OrderCommands:
         return len(named)
 
     async def set_service(self, panel: str, order_id: str, service: str) -> Order:
-        """Set the order's service, where it is not known; return the order."""
+        """Set the order's service if it is not known; return the order."""
         order = await self.order(panel, order_id)
         if order.service is not None and order.service != service:
             raise Conflict(f"order {order_id} is of service {order.service}: that does not change")
@@ -92,32 +92,32 @@ class OrderCommands:
         return await self.order(panel, order_id)
 
     async def untrack(self, panel: str, order_id: str) -> Order:
-        """Forget the order; return it as it was. What was sent for it stays on record."""
+        """Forget the order; return its last state. Its sent actions stay on record."""
         order = await self.order(panel, order_id)
         async with self._locks.hold([panel]):
             if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
                 raise NotYet("orders are still being loaded: try again in some seconds")
             if not await self._store.archive.untrack(order.key):
-                cause = "an action or a refill of it is not settled, or a change is not told yet"
+                cause = "an action or a refill of it is not settled, or a change is not sent yet"
                 raise Conflict(f"order {order_id} can't be untracked now: {cause}")
             self._watchlist.remove(panel, order_id)
             self._rule_engine.forget(order)
         return order
 
     def check_panel(self, panel: str) -> Profile:
-        """Return the panel's profile; raise NotFound where no panel has that name."""
+        """Return the panel's profile; raise NotFound if no panel has that name."""
         found = self._config.panel(panel)
         if found is None:
             raise no_such("panel", panel, self._config.current.panels)
         return found.profile
 
     async def submit(self, panel: str, params: dict[str, str], idempotency_key: str) -> Action:
-        """Plan the placing of an order. The same key gives the same action, however often."""
+        """Plan to place an order; a repeated idempotency key returns the first action."""
         self.check_panel(panel)
         known = self._rule_engine.services.get(panel, {}).get(params["service"])
         problems = check_add(known.type if known else "", params)
         if problems:
-            raise RequestError("; ".join(problems[:_MOST_TOLD]))
+            raise RequestError("; ".join(problems[:_MOST_LISTED]))
         plan = ActionPlan(
             kind=Kind.SUBMIT,
             panel=panel,
@@ -128,15 +128,15 @@ class OrderCommands:
         return await self._plan_one(plan)
 
     async def submit_once(self, plan: ActionPlan, within: float) -> Action:
-        """Plan the placing of an order, unless its like was planned `within` seconds.
+        """Plan to place an order; return an equal one of the last `within` seconds instead.
 
-        Its like has the same idempotency key, and is given back, as is one that is not settled.
-        Which parameters there have to be, the panel says.
+        Orders are equal if they have the same idempotency key. One that is not settled is returned
+        however old it is. The panel checks which parameters are missing.
         """
         self.check_panel(plan.panel)
         problems = check_parameters(plan.params or {})
         if problems:
-            raise RequestError("; ".join(problems[:_MOST_TOLD]))
+            raise RequestError("; ".join(problems[:_MOST_LISTED]))
         async with self._locks.hold([plan.panel]):
             now = self._clock()
             past = self._rule_engine.hindsight.past
@@ -151,11 +151,11 @@ class OrderCommands:
         return action
 
     async def withdraw(self, action: Action, why: str) -> Action:
-        """Give up the action where it is not sent yet; return it as it is then."""
+        """Withdraw the action if it is not sent yet; return its state."""
         return await self._outcomes.withdraw(action, why)
 
     async def take_back(self, action_id: int) -> Action:
-        """Withdraw an action by hand; raise Conflict where it is not planned any more."""
+        """Withdraw an action for a person; raise Conflict if it is not planned any more."""
         planned = await self._store.actions.get(action_id)
         if planned is None:
             raise NotFound(f"there is no action {action_id}")
@@ -167,13 +167,13 @@ class OrderCommands:
         return action
 
     async def act(self, kind: Kind, panel: str, order_id: str) -> Action:
-        """Plan a refill or a cancel by hand."""
+        """Plan a refill or a cancel for a person."""
         return await self._plan_one(await self._act_plan(kind, panel, order_id, "by hand"))
 
     async def act_on(
         self, kind: Kind, orders: Sequence[Order], reason: str
     ) -> list[Action | RequestError]:
-        """Plan a refill or a cancel of each, to be sent together; return each or its refusal."""
+        """Plan a refill or cancel of each order, to be sent together; return actions or errors."""
         results: list[Action | RequestError] = []
         try:
             for order in orders:
@@ -196,15 +196,15 @@ class OrderCommands:
         return ActionPlan(kind=kind, panel=panel, order=order_id, reason=reason)
 
     async def order(self, panel: str, order_id: str) -> Order:
-        """Return the order as it is now; raise NotFound where it is not tracked."""
+        """Return the order's present state; raise NotFound if it is not tracked."""
         self.check_panel(panel)
-        order = await self._store.orders.get(panel, order_id)  # the book may not have its link
+        order = await self._store.orders.get(panel, order_id)  # the watchlist may not have its link
         if order is None:
             raise await self._unknown(panel, order_id)
         return order
 
     async def look(self, panel: str, ids: Collection[str], seconds: float) -> None:
-        """Have orders checked at once that never were; return then, or after `seconds`."""
+        """Check orders at once that were never checked; return then, or after `seconds`."""
         now, unseen = self._clock(), self._unseen(panel, ids)
         if not unseen:
             return
@@ -217,15 +217,15 @@ class OrderCommands:
                     await self._recorder.next_record()
 
     def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
-        """Return the ids of which the panel has never told anything."""
+        """Return the ids that the panel has never answered about."""
         entries = [(order_id, self._watchlist.entry(panel, order_id)) for order_id in ids]
         return [order_id for order_id, e in entries if e and e.is_new and e.order.problem is None]
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
-        """Record the link's current count, measured elsewhere; rules look at it at once."""
+        """Record the link's current count, measured elsewhere; rules evaluate it at once."""
         order = await self.order(panel, order_id)
         if order.phase is Phase.CLOSED:
-            raise Conflict(f"order {order_id} is closed: nothing watches its count")
+            raise Conflict(f"order {order_id} is closed: its count has no use")
         if self._watchlist.order(panel, order_id) is None:
             raise NotYet("orders are still being loaded: try again in some seconds")
         async with self._recorder.turn(panel):
@@ -239,7 +239,7 @@ class OrderCommands:
     async def resolve(
         self, action_id: int, state: ActionState, result: str | None
     ) -> tuple[Action, Order | None]:
-        """Record what a person found to have become of an unresolved action."""
+        """Record the outcome of an unresolved action, as found by a person."""
         unresolved = await self._store.actions.get(action_id)
         if unresolved is None:
             raise NotFound(f"there is no action {action_id}")
@@ -250,7 +250,7 @@ class OrderCommands:
         return action, await self._store.orders.get(action.panel, order.id)
 
     async def wait_for(self, action: Action, seconds: float) -> Action:
-        """Return the action once its outcome is on record, or as it is after so many seconds."""
+        """Return the action once its outcome is recorded, or its state after so many seconds."""
         return await self._outcomes.wait_for(action, seconds)
 
     async def _plan_one(self, plan: ActionPlan) -> Action:
@@ -259,7 +259,7 @@ class OrderCommands:
         return action
 
     async def _plan(self, plan: ActionPlan) -> Action:
-        """Plan under the panel's lock: nobody judges, sends or settles it before it is noted."""
+        """Plan under the panel's lock: memory knows the action before anyone handles it."""
         async with self._locks.hold([plan.panel]):
             now = self._clock()
             action = await self._store.actions.plan(plan, now=now)
@@ -275,7 +275,7 @@ class OrderCommands:
         return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
 
     def _lacks(self, order: Order) -> bool:
-        """Return whether the order may have no service; of closed ones the database knows."""
+        """Return whether the order may have no service; for closed ones the database decides."""
         known = self._watchlist.order(order.panel, order.id)
         return known is None or known.service is None
 

@@ -1,4 +1,4 @@
-"""Builds what watches the orders, from below: nothing gets hold of what is built after it."""
+"""Builds what watches the orders, bottom up: no part knows of parts built after it."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Core:
-    """All that changes orders, actions and refills."""
+    """Everything that changes orders, actions and refills."""
 
     def __init__(self, shared: Shared, panel_workers: dict[str, PanelWorkers], stop: Stop) -> None:
         self.shared = shared

@@ -16,14 +16,14 @@ from watcher.errors import StoreError
 log = structlog.get_logger()
 
 INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
-FILES_EVERY = 20.0  # seconds; every transaction looks as well
+FILES_EVERY = 20.0  # seconds; every transaction checks too
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
-_WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # as long as the file is big
+_WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # long for a large file
 _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's longest timeout
 
 
 class DaemonHealth:
-    """Holds what is known of it. The tasks return when to run next."""
+    """Measures the daemon's health. The tasks return when to run next."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class DaemonHealth:
         return sum(self._watchlist.counts.values())
 
     async def _measure_loop(self, now: float) -> float:
-        """Measure the delay of a timer: every other task waits as long."""
+        """Measure how late a timer is: every other task is delayed as much."""
         started = time.perf_counter()
         await asyncio.sleep(0.01)
         self._metrics.loop_lag.observe(max(0.0, time.perf_counter() - started - 0.01))
@@ -95,7 +95,7 @@ class DaemonHealth:
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
-        """Log where a file of the database was removed or replaced, or is back."""
+        """Log if a file of the database was removed or replaced, or is back."""
         problem = self._store.maintenance.check_files()
         if problem is not None and problem != self.files_problem:
             log.error("database.lost", cause=problem)
@@ -106,7 +106,7 @@ class DaemonHealth:
         return now + FILES_EVERY
 
     def _count_failures(self, now: float) -> None:
-        """Note whether an operation of the database has failed since the last look."""
+        """Note whether an operation of the database has failed since the last run."""
         samples = (
             sample for family in self._metrics.db_errors.collect() for sample in family.samples
         )
@@ -116,7 +116,7 @@ class DaemonHealth:
         self._db_failures = failures
 
     async def _feed_watchdog(self, now: float) -> float:
-        """Send a sign of life while panels are asked in time; else systemd restarts the daemon.
+        """Notify the watchdog while panels are asked in time; else systemd restarts the daemon.
 
         Other tasks don't count: a review of a million orders may take minutes.
         """

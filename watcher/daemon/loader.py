@@ -1,4 +1,4 @@
-"""Reads watched orders from the database into a book, in parts: other tasks run in between."""
+"""Reads watched orders from the database into a watchlist, in parts with pauses between them."""
 
 import asyncio
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from watcher.store import Store
 
 
 class OrderLoader:
-    """Reads every order of these panels that is not closed, the oldest first."""
+    """Reads every order of these panels that is not closed, oldest first."""
 
     def __init__(self, store: Store, panels: Collection[str], *, links: bool) -> None:
         self._store = store
@@ -17,11 +17,11 @@ class OrderLoader:
         self._links = links
         self._random = Random(0).random  # for spreading checks at a start
         self._after: int | None = 0 if panels else None
-        self._last: int | None = None  # orders that come meanwhile are put into the book at once
+        self._last: int | None = None  # later orders are added to the watchlist directly
 
     @property
     def is_done(self) -> bool:
-        """Return whether all of them are in the book."""
+        """Whether all of them are in the watchlist."""
         return self._after is None
 
     async def part(self, watchlist: Watchlist, now: float) -> None:

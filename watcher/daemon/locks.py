@@ -1,4 +1,4 @@
-"""One lock a panel, for all who change its orders, actions and refills."""
+"""One lock a panel, for everything that changes its orders, actions and refills."""
 
 import asyncio
 from collections import defaultdict
@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 
 class PanelLocks:
-    """Hold a panel's lock from the first read of what changes until memory has changed, too."""
+    """Locks by panel. Hold one from the first read until memory has the change too."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -16,6 +16,6 @@ class PanelLocks:
     async def hold(self, panels: Collection[str]) -> AsyncIterator[None]:
         """Hold the locks of these panels."""
         async with AsyncExitStack() as stack:
-            for panel in sorted(panels):  # always in the same order: two never wait for each other
+            for panel in sorted(panels):  # always in this order, to avoid deadlocks
                 await stack.enter_async_context(self._locks[panel])
             yield

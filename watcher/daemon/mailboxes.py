@@ -1,4 +1,4 @@
-"""What is committed and waits for a panel's workers. Leaving something here wakes its worker."""
+"""Committed changes that wait for a panel's workers. Adding something wakes the worker."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -33,10 +33,10 @@ class Mailboxes:
         return is_changed
 
     def add_refill(self, refill: Refill) -> None:
-        """Leave a refill that the panel accepted, to be followed."""
+        """Add a refill that the panel accepted, for the refill poller."""
         self._refills[refill.panel].append(refill)
         self._schedule.wake(f"refills:{refill.panel}")
 
     def take_refills(self, panel: str) -> list[Refill]:
-        """Return the refills left for the panel, and remove them from the mailbox."""
+        """Remove and return the refills in the panel's mailbox."""
         return self._refills.pop(panel, [])

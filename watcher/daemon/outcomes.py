@@ -1,7 +1,7 @@
-"""Records how actions end: after they were sent, by hand, or withdrawn.
+"""Records how actions end: sent, resolved by a person, or withdrawn.
 
-The outcome of a sent action is learnt once and can't be asked for again: it waits here while the
-database can't take it, whatever becomes of the worker that learnt it.
+The outcome of a sent action is known once and can't be asked for again: it waits here while the
+database can't store it, even if its worker ends.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class OutcomeWriter:
-    """Writes outcomes and what follows from them; wakes whoever waits for one."""
+    """Writes outcomes and their consequences; wakes tasks that wait for one."""
 
     def __init__(self, shared: Shared, reviews: Reviews) -> None:
         self._store, self._watchlist, self._rule_engine = (
@@ -43,9 +43,9 @@ class OutcomeWriter:
         """Whether no outcome waits to be recorded."""
         return not self._waiting
 
-    async def settle(self, learnt: Sequence[Outcome] = ()) -> None:
-        """Record these outcomes, and those that wait. Raises StoreError; then all wait."""
-        self._waiting.extend(learnt)
+    async def settle(self, outcomes: Sequence[Outcome] = ()) -> None:
+        """Record these outcomes and those that wait. On StoreError all of them wait."""
+        self._waiting.extend(outcomes)
         if not self._waiting:
             return
         outcomes, self._waiting = self._waiting, []
@@ -53,7 +53,7 @@ class OutcomeWriter:
             now = self._clock()
             try:
                 settled = await self._store.actions.settle(outcomes, now=now)
-            except LifecycleError:  # a bug; all that fits is on record, and no retry would mend it
+            except LifecycleError:  # a bug: the others are recorded, and a retry is useless
                 raise
             except BaseException:
                 self._waiting = outcomes + self._waiting
@@ -62,19 +62,19 @@ class OutcomeWriter:
         await self._remember_refusals(outcomes, now)
 
     async def run_once(self, now: float) -> float | None:
-        """Try again for what waits; a worker that still has something to send does so sooner."""
+        """Retry the outcomes that wait; a worker with actions to send retries sooner."""
         await self.settle()
         return None
 
     async def settle_last(self) -> None:
-        """Settle at the daemon's end; what is left out is unresolved at the next start."""
+        """Settle at the daemon's end; what can't be recorded is unresolved at the next start."""
         try:
             await self.settle()
         except StoreError as error:
             log.error("outcomes.lost", cause=str(error))
 
     async def withdraw(self, action: Action, why: str) -> Action:
-        """Reject the action if it is not sent yet; return it as it is then."""
+        """Reject the action if it is not sent yet; return its state."""
         async with self._locks.hold([action.panel]):
             now = self._clock()
             withdrawn = await self._store.actions.withdraw([action.id], why, now=now)
@@ -82,7 +82,7 @@ class OutcomeWriter:
         return await self._store.actions.get(action.id) or action
 
     async def resolve(self, action: Action, state: ActionState, result: str | None) -> Action:
-        """Record what a person found to have become of an unresolved action."""
+        """Record the outcome of an unresolved action, as found by a person."""
         async with self._locks.hold([action.panel]):
             now = self._clock()
             settled = await self._store.actions.resolve(action.id, state, result=result, now=now)
@@ -90,7 +90,7 @@ class OutcomeWriter:
         return settled.actions[0]
 
     async def wait_for(self, action: Action, seconds: float) -> Action:
-        """Return the action once its outcome is on record, or as it is after so many seconds."""
+        """Return the action once its outcome is recorded, or its state after so many seconds."""
         if not _is_open(action):
             return action
         future: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
@@ -106,15 +106,15 @@ class OutcomeWriter:
             self._forget(action.id, future)
 
     def _forget(self, action: int, future: asyncio.Future[Action]) -> None:
-        """Forget who stopped waiting: an action can stay planned for days."""
+        """Forget waiters that have stopped: an action can stay planned for days."""
         self._awaited[action].discard(future)
         if not self._awaited[action]:
             del self._awaited[action]
 
-    # --- what follows ---
+    # --- consequences ---
 
     def _enter(self, settled: Settled, now: float) -> None:
-        """Take over how actions ended, which is committed; under the panels' locks."""
+        """Update memory with committed outcomes. The caller holds the panels' locks."""
         for action in settled.actions:
             self._enter_action(action, now)
         for order in settled.orders:
@@ -150,9 +150,9 @@ class OutcomeWriter:
             self._watchlist.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
     def _follow(self, refill: Refill) -> None:
-        """Hand an accepted refill on; of a panel that is not configured it stays in the database.
+        """Pass an accepted refill to its poller; without a configured panel it stays stored.
 
-        The rules know that it runs from now on, before anyone asks the panel about it.
+        The rules know at once that it runs, before the panel is asked about it.
         """
         panel = self._config.panel(refill.panel)
         if panel is not None:
@@ -161,7 +161,7 @@ class OutcomeWriter:
             self._mailboxes.add_refill(refill)
 
     async def _remember_refusals(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Remember services that refuse refills as disabled: they are not asked again."""
+        """Remember services whose refills are refused as disabled: they get no more refills."""
         for outcome in outcomes:
             action, answer = outcome.action, outcome.answer or ""
             if action.kind is not Kind.REFILL or not is_refill_disabled(answer):

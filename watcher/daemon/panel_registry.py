@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class _Load(msgspec.Struct, frozen=True):
-    """What the database holds for some panels; their orders may not all be read yet."""
+    """The stored state of some panels; their orders may not all be read yet."""
 
     watchlist: Watchlist
     orders: OrderLoader
@@ -31,7 +31,7 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 class PanelRegistry:
-    """`stations` by their panels' names; the tasks of each are in the schedule."""
+    """The workers of all panels, by name; their tasks are in the schedule."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class PanelRegistry:
         self._mailboxes, self._metrics = shared.mailboxes, shared.metrics
         self._schedule, self._clock = shared.schedule, shared.clock
         self.panel_workers = panel_workers
-        self.loaded = asyncio.Event()  # the book has every order that it should have
+        self.loaded = asyncio.Event()  # the watchlist has every order
         self._reviews = reviews
         self._factory = factory
         self._stop = stop
@@ -58,10 +58,10 @@ class PanelRegistry:
         self._when_loaded: Mapping[str, Task] = {}
 
     async def begin(self, when_loaded: Mapping[str, Task]) -> None:
-        """Open the configured panels, whose workers begin while `load` reads their orders.
+        """Open the configured panels; their workers begin while a task reads the other orders.
 
-        The first orders are read when this returns: mostly all. `when_loaded` are the tasks that
-        begin when all are.
+        The first orders, usually all, are read when this returns. `when_loaded` are the tasks that
+        begin once all are read.
         """
         self._when_loaded = when_loaded
         panels = self._config.current.panels.values()
@@ -80,16 +80,15 @@ class PanelRegistry:
             self._schedule.add("load", self._load_more)
 
     async def take_over(self, config: Config, *, anew: bool = False) -> None:
-        """Put the configuration in force, with a station for each of its panels and no other.
+        """Put the configuration in force, with workers for its panels and no others.
 
-        Stations whose panel did not change stay, unless all are wanted `anew`. A StoreError leaves
-        all as it was.
+        The workers of unchanged panels stay, unless `anew` is true. A StoreError changes nothing.
         """
         async with self._exchanging:
             await self._take_over(config, anew=anew)
 
     async def start_over(self, now: float) -> float | None:
-        """The task when the clock was set back: plan anew what was planned by the old time."""
+        """Rebuild all workers, whose plans are by the old time: a task after a clock set back."""
         if not self.loaded.is_set():
             return now + 1.0
         async with self._exchanging:
@@ -98,7 +97,7 @@ class PanelRegistry:
         return None
 
     def retry_unwell(self) -> None:
-        """Ask every panel at once that is not well."""
+        """Ask every panel at once that is not up."""
         for workers in self.panel_workers.values():
             if workers.gateway.health.state is not HealthState.UP:
                 workers.retry()
@@ -116,7 +115,7 @@ class PanelRegistry:
         fresh = {workers.name: workers for workers in new}
         kept = config.panels.keys() - fresh.keys()
         old = [workers for name, workers in self.panel_workers.items() if name not in kept]
-        # Requests under way end first: they need the locks that are held below.
+        # Let requests under way end first: they need the locks that are taken below.
         await self._schedule.retire([task for workers in old for task in workers.tasks()])
         try:
             async with self._locks.hold(fresh.keys() | {workers.name for workers in old}):
@@ -140,13 +139,13 @@ class PanelRegistry:
         return workers is None or workers.config != panel
 
     def _put_in_force(self, config: Config) -> None:
-        """Replace the configuration at the moment when its stations stand in their place."""
+        """Replace the configuration, together with its workers."""
         if config is not self._config.current:
             self._config.current = config
             self._rule_engine.take_rules(config.rules)
 
     async def _load_more(self, now: float) -> float:
-        """The task that reads the next orders, under their locks; it ends with the last."""
+        """Read the next orders under their panels' locks: a task that ends with the last."""
         async with self._locks.hold(self.panel_workers.keys()):
             try:
                 await self._loading.part(self._watchlist, now)
@@ -161,7 +160,7 @@ class PanelRegistry:
         return now
 
     def _all_loaded(self) -> None:
-        """All orders are read: now the rules may look at them, and old ones may be moved away."""
+        """Begin what needs all orders: reviews by rules, and retention."""
         self._begin(self.panel_workers.values())
         self.loaded.set()
         self._schedule.wake("survey")
@@ -189,7 +188,7 @@ class PanelRegistry:
     def _exchange(
         self, old: Sequence[PanelWorkers], new: Sequence[PanelWorkers], load: _Load
     ) -> None:
-        """Exchange stations and orders without an await: nobody sees a panel half open."""
+        """Exchange workers and orders without an await: no task sees a panel half open."""
         now = self._clock()
         for workers in old:
             del self.panel_workers[workers.name]
@@ -200,7 +199,7 @@ class PanelRegistry:
             self.panel_workers[workers.name] = workers
         self._watchlist.take_over(load.watchlist)
         for name in {workers.name for workers in (*old, *new)}:
-            self._mailboxes.take_refills(name)  # the new ones were just read, with all others
+            self._mailboxes.take_refills(name)  # they were just read, with all others
         for refill in load.refills:
             self.panel_workers[refill.panel].refills.add([refill], now)
         self._resume(new)

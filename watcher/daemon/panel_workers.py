@@ -63,7 +63,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         tasks: dict[str, Task] = {
             f"poll:{self.name}": self.poller.run_once,
             f"actions:{self.name}": self.sender.run_once,
-            # Where the panel does not tell of refills, tasks are given up in time.
+            # Also if the panel can't report refills: their tasks are given up in time.
             f"refills:{self.name}": self.refills.run_once,
             f"rate:{self.name}": self.account_sync.rate,
             f"probe:{self.name}": self.account_sync.probe,
@@ -75,12 +75,12 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         return tasks
 
     def retry(self) -> None:
-        """Ask the panel at once, whatever it has failed at or refused; end every pause."""
+        """Ask the panel at once; end every pause that its failures or refusals caused."""
         self.account_sync.retry()
         self._ask_all()
 
     def recovered(self) -> None:
-        """Ask about every order that waits: the panel no longer refuses everything."""
+        """Ask at once about all orders in a pause: the panel no longer refuses everything."""
         self._ask_all()
 
     def _ask_all(self) -> None:
@@ -95,7 +95,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
-    """Builds stations, from what all of them share."""
+    """Builds the workers of panels from what all of them share."""
 
     shared: Shared
     recorder: ChangeRecorder
@@ -103,7 +103,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: OutcomeWriter
 
     async def build(self, panel: PanelConfig) -> PanelWorkers:
-        """Return a station that is ready to work; nothing is asked of the panel yet."""
+        """Return workers that are ready to run; no request is sent yet."""
         gateway = await self._gateway(panel)
         settings = panel.settings
         workers = PanelWorkers(
@@ -179,7 +179,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
         start = start_of(
             most, stated=panel.states_rate, remembered=remembered, now=self.shared.clock()
         )
-        breaker = Breaker(Random(name).random)  # panels differ, runs don't
+        breaker = Breaker(Random(name).random)  # differs between panels, not between runs
         gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.shared.clock)
         return gateway
 

@@ -1,7 +1,7 @@
-"""Records what one panel's answers say of its orders, and when to ask about each again.
+"""Records one panel's answers about orders, and schedules each order's next check.
 
 A row is an observation, or the panel's words for refusing the id. An order that the answer leaves
-out counts as refused. Ids that nobody tracks are tracked once the panel has told of them.
+out counts as refused. Untracked ids are tracked once the panel has reported them.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from watcher.panels.protocol import ErrorKind, StatusAnswer, error_kind
 
 log = structlog.get_logger()
 
-LEARNT_AT_ONCE = 100  # orders with news: some 10 ms, while everything else waits
+LEARNT_AT_ONCE = 100  # orders in one step: some 10 ms, while everything else waits
 LEFT_OUT = "the panel's answer left this order out"
-NOT_KEPT = "what the panel told of this order can't be recorded: "
-# Refusals that say nothing of the order: the panel could not tell.
-_COULD_NOT_TELL = frozenset({ErrorKind.BAD_KEY, ErrorKind.RATE_LIMIT, ErrorKind.BREAKDOWN})
+NOT_KEPT = "the panel's answer about this order can't be recorded: "
+# Refusals that say nothing of the order: the panel could not look it up.
+_SAYS_NOTHING = frozenset({ErrorKind.BAD_KEY, ErrorKind.RATE_LIMIT, ErrorKind.BREAKDOWN})
 
 Row = Observation | RowError
 Rows = Mapping[str, Row]
 
 
 class _Answer(msgspec.Struct, frozen=True, eq=False):
-    """What one answer told of these ids; it `spoils` where one id makes a whole batch fail."""
+    """One answer about these ids; `spoils`: one id makes a whole batch fail."""
 
     ids: Sequence[str]
-    news: StatusAnswer
+    statuses: StatusAnswer
     spoils: bool
 
 
 class PollAnswers:
-    """One panel's answers until they are on record. `strangers` are ids that nobody tracks."""
+    """One panel's answers until they are recorded."""
 
     def __init__(
         self, *, gateway: PanelGateway, watchlist: Watchlist, recorder: ChangeRecorder
@@ -53,8 +53,8 @@ class PollAnswers:
         self._gateway = gateway
         self._watchlist = watchlist
         self._recorder = recorder
-        self._lessons: list[_Answer] = []
-        self._met = asyncio.Event()  # something was learnt of a stranger
+        self._waiting: list[_Answer] = []
+        self._met = asyncio.Event()  # an untracked id was answered or refused
 
     @property
     def _orders(self) -> PanelOrders:
@@ -62,90 +62,92 @@ class PollAnswers:
 
     @property
     def waiting(self) -> int:
-        """How many answers wait to come on record."""
-        return len(self._lessons)
+        """How many answers wait to be recorded."""
+        return len(self._waiting)
 
-    async def learn(self, ids: Sequence[str], news: StatusAnswer, *, spoils: bool = False) -> None:
-        """Record what the panel told; `spoils` where one id makes a whole batch fail.
+    async def learn(
+        self, ids: Sequence[str], statuses: StatusAnswer, *, spoils: bool = False
+    ) -> None:
+        """Record an answer; `spoils`: one id makes a whole batch fail.
 
         Answers that wait for the panel's lock, as for a commit under way, are recorded together.
         """
-        lesson = _Answer(ids, news, spoils)
-        self._lessons.append(lesson)
-        while lesson in self._lessons:
+        answer = _Answer(ids, statuses, spoils)
+        self._waiting.append(answer)
+        while answer in self._waiting:
             async with self._recorder.turn(self._gateway.name):
-                if lesson in self._lessons:
-                    await self._record(self._next_lessons())
+                if answer in self._waiting:
+                    await self._record(self._next_answers())
 
     def put_back(self, ids: Collection[str]) -> None:
-        """Ask about these again at once: nothing was learnt of them."""
+        """Ask about these again at once, without a result so far."""
         self._orders.put_back(ids)
         self.untracked.put_back(ids)
 
     async def met(self, ids: Collection[str], seconds: float) -> None:
-        """Wait until the panel was asked about these strangers, or for so many seconds."""
+        """Wait until the panel was asked about these untracked ids, or for so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while any(order_id in self.untracked for order_id in ids):
                     await self._met.wait()
 
-    def _next_lessons(self) -> list[_Answer]:
-        """Take the first that wait: one at least, more while they are about few orders."""
-        orders = accumulate(len(lesson.ids) for lesson in self._lessons)
+    def _next_answers(self) -> list[_Answer]:
+        """Take the first waiting answers: at least one, more if they are about few orders."""
+        orders = accumulate(len(answer.ids) for answer in self._waiting)
         count = max(1, sum(so_far <= LEARNT_AT_ONCE for so_far in orders))
-        some, self._lessons = self._lessons[:count], self._lessons[count:]
+        some, self._waiting = self._waiting[:count], self._waiting[count:]
         return some
 
-    async def _record(self, lessons: Sequence[_Answer]) -> None:
+    async def _record(self, answers: Sequence[_Answer]) -> None:
         now, name = self._gateway.clock(), self._gateway.name
-        ids = [order_id for lesson in lessons for order_id in lesson.ids]
-        rows = {order: row for lesson in lessons for order, row in lesson.news.rows.items()}
-        strange = [i for i in ids if i in self.untracked] if self.untracked else []
-        told = [order_id for order_id in strange if isinstance(rows.get(order_id), Observation)]
+        ids = [order_id for answer in answers for order_id in answer.ids]
+        rows = {order: row for answer in answers for order, row in answer.statuses.rows.items()}
+        untracked = [i for i in ids if i in self.untracked] if self.untracked else []
+        found = [order_id for order_id in untracked if isinstance(rows.get(order_id), Observation)]
         try:
-            if told:
-                await self._recorder.take_up(name, told, now)
-            sights = self._orders.sights(ids)
+            if found:
+                await self._recorder.take_up(name, found, now)
+            glimpses = self._orders.sights(ids)
             changed, bad = await self._keep(ids, rows, now)
         except BaseException:
             self.put_back(ids)
             raise
-        self._plan_next(lessons, sights, changed, bad, now)
-        if strange:
-            self._meet(strange, rows, now)
+        self._plan_next(answers, glimpses, changed, bad, now)
+        if untracked:
+            self._meet(untracked, rows, now)
 
     def _plan_next(
         self,
-        lessons: Sequence[_Answer],
-        sights: Mapping[str, OrderGlimpse],
+        answers: Sequence[_Answer],
+        glimpses: Mapping[str, OrderGlimpse],
         changed: Mapping[str, Order],
         bad: Collection[str],
         now: float,
     ) -> None:
-        """Plan each order's next check: soon where it was refused, but ever later."""
-        told: list[tuple[OrderGlimpse, Order, int]] = []
-        for lesson in lessons:
-            for order_id in lesson.ids:
-                sight = sights.get(order_id)
-                if sight is None:
+        """Schedule each order's next check; after refusals of its id with growing pauses."""
+        checked: list[tuple[OrderGlimpse, Order, int]] = []
+        for answer in answers:
+            for order_id in answer.ids:
+                glimpse = glimpses.get(order_id)
+                if glimpse is None:
                     continue
-                is_told = isinstance(lesson.news.rows.get(order_id), Observation)
-                if is_told and order_id not in bad:
-                    after = changed.get(order_id, sight.order)
-                    told.append((sight, after, lesson.news.marks.get(order_id, 0)))
+                is_observed = isinstance(answer.statuses.rows.get(order_id), Observation)
+                if is_observed and order_id not in bad:
+                    after = changed.get(order_id, glimpse.order)
+                    checked.append((glimpse, after, answer.statuses.marks.get(order_id, 0)))
                 else:
-                    due = after_problem(sight.failures + 1, now)
-                    alone = lesson.spoils or (sight.alone and len(lesson.ids) == 1)
+                    due = after_problem(glimpse.failures + 1, now)
+                    alone = answer.spoils or (glimpse.alone and len(answer.ids) == 1)
                     self._orders.refused(order_id, due, alone=alone)
-        if told:
-            self._orders.checked(told, now)
+        if checked:
+            self._orders.checked(checked, now)
 
     def _meet(self, ids: Sequence[str], rows: Rows, now: float) -> None:
-        """Whoever waits for these strangers can go on."""
+        """Release untracked ids that were answered or refused; wake the requests that wait."""
         for order_id in ids:
             row = rows.get(order_id)
             text = row.text if isinstance(row, RowError) else LEFT_OUT
-            if isinstance(row, Observation) or error_kind(text) in _COULD_NOT_TELL:
+            if isinstance(row, Observation) or error_kind(text) in _SAYS_NOTHING:
                 self.untracked.leave([order_id])
             else:
                 self.untracked.refuse(order_id, text, now)
@@ -155,18 +157,18 @@ class PollAnswers:
     async def _keep(
         self, ids: Sequence[str], rows: Rows, now: float
     ) -> tuple[dict[str, Order], Collection[str]]:
-        """Record what changed; return those orders as they are then, and ids that can't be.
+        """Record what changed; return the changed orders, and the ids that can't be recorded.
 
-        An order whose news can't be recorded is set aside with the reason.
+        An order whose change can't be recorded gets the reason as its problem.
         """
         changed, bad = await self._keep_rows(ids, rows, now)
-        aside = {
+        problems = {
             order_id: RowError(f"{NOT_KEPT}{error}")
             for order_id, error in bad.items()
             if isinstance(rows.get(order_id), Observation)
         }
-        if aside:
-            await self._keep_rows([*aside], aside, now)
+        if problems:
+            await self._keep_rows([*problems], problems, now)
         return changed, bad
 
     async def _keep_rows(
@@ -189,7 +191,7 @@ class PollAnswers:
         return {i: t.after for i, t in transitions.items() if i not in bad}, bad
 
     def _transition(self, order_id: str, row: Row | None, now: float) -> Transition | None:
-        """Return the order's change; raise LifecycleError where the table has no such one."""
+        """Return the order's transition; raise LifecycleError if it is not allowed."""
         order = self._orders.order(order_id)
         if order is None:
             return None

@@ -1,9 +1,9 @@
-"""What follows where one panel's answer tells of no order: a refusal, a failure, or a doubt.
+"""Handles requests without statuses: a refusal, a failure, or a doubt.
 
-1. A refusal that may be the panel's says nothing of the ids: ask again once `line` knows.
-2. `suspects` finds the id that spoils a batch. One that is refused alone, while no other is
+1. A refusal that may concern everything says nothing of the ids: ask again once the gateway knows.
+2. The bisector finds the id that spoils a batch. An id that is refused alone, while no other is
    answered, is held until another was asked.
-3. Where nothing is answered, the pauses grow.
+3. While nothing is answered, the pauses grow.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ log = structlog.get_logger()
 
 _AFTER_CRASH = (5.0, 60.0)  # seconds: the first and the longest
 _FAILS_ALL_PAUSE = (5.0, 60.0)
-_MAY_FAIL = 4  # requests in a row, until there are pauses: halving a batch needs some
+_MAY_FAIL = 4  # failures in a row without a pause: halving a batch needs some
 _UNPROVEN_PAUSE = (5.0, 60.0)
-_OTHERS_TRIED = 5  # orders among which one is sought that may be answered
+_OTHERS_TRIED = 5  # next orders that are searched for one that may be answered
 
 
 class PollRefusals:
-    """One panel's refusals and failures, until it is clear whom they are about."""
+    """One panel's refusals and failures, until it is clear what they concern."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class PollRefusals:
         self._bisector = bisector
         self._crashes: RetryDelay[None] = RetryDelay(_AFTER_CRASH)
         self._failed_in_a_row = 0
-        self._unproven = 0  # requests in a row that the panel answered and told of no order
+        self._unproven = 0  # requests in a row that the panel answered without a status
         self._held: dict[str, RowError] = {}  # refused alone, while no other was answered
-        self._doubted: set[str] = set()  # refused, maybe for the pace
+        self._doubted: set[str] = set()  # refused, maybe by a rate limit
         self._doubt_text = ""
 
     @property
     def holds_any(self) -> bool:
-        """Whether an id is held until another was asked."""
+        """Whether an id is held until another was asked about."""
         return bool(self._held)
 
     def begin_anew(self) -> None:
-        """End the pauses after earlier refusals, and conclude nothing from them."""
+        """End the pauses after earlier refusals, and forget what they suggested."""
         self.quiet_until = 0.0
         self._unproven = self._failed_in_a_row = 0
         self._doubted.clear()
@@ -66,29 +66,29 @@ class PollRefusals:
         self._answers.put_back(held)
 
     def crashed(self, now: float) -> None:
-        """Nothing came on record: the pause grows, once for all that were under way together."""
+        """Note a crash: the pause grows, once for all concurrent requests."""
         if now >= self.quiet_until or not self._crashes.count(None):
             self.quiet_until = max(self.quiet_until, self._crashes.learnt_nothing(None, now))
 
     def went_well(self) -> None:
-        """A request has ended without a crash."""
+        """Note that a request ended without a crash."""
         self._crashes.forget(None)
 
     def not_asked(self, ask: PollRequest) -> None:
-        """Nothing was learnt of these ids: ask again."""
+        """Ask about these ids again: the request had no result."""
         if ask.is_fresh:
             self._answers.put_back(ask.ids)
         else:
             self._bisector.again(ask)
 
     def in_doubt(self, ask: PollRequest, error: Refused) -> None:
-        """The refusal may be about the panel: nothing is learnt of the ids."""
+        """Note a refusal that may concern everything, and conclude nothing about the ids."""
         if not self._gateway.health.refuses and not self._doubted:
             self._doubted, self._doubt_text = {*ask.ids}, str(error)
         self.not_asked(ask)
 
     def answered(self, ids: Sequence[str]) -> None:
-        """The panel told of these: once of all doubted ones, its refusal was about its pace."""
+        """Note answers about these ids; once all doubted ids have one, it was a rate limit."""
         self._unproven = self._failed_in_a_row = 0
         if self._doubted:
             self._doubted.difference_update(ids)
@@ -96,13 +96,13 @@ class PollRefusals:
                 self._gateway.was_pace(self._doubt_text)
 
     async def learn_held(self) -> None:
-        """Record the refusals that are held: they are about these orders, others are answered."""
+        """Record the held refusals: other orders are answered, so they concern these orders."""
         if self._held:
             held, self._held = self._held, {}
             await self._answers.learn([*held], StatusAnswer({**held}))
 
     async def refused(self, ask: PollRequest, error: Refused) -> None:
-        """The panel refused the request, and that is about the ids."""
+        """Note a refusal that concerns the ids; bisect the batch."""
         proven = self._bisector.is_proven(ask)
         is_odd = not is_about_an_id(str(error))
         finding = self._bisector.refused(ask)
@@ -124,7 +124,7 @@ class PollRefusals:
             await self.learn_held()
 
     async def failed(self, ask: PollRequest, error: PanelError) -> None:
-        """The panel answered with nonsense, or not at all."""
+        """Note an unreadable or missing answer; bisect the batch."""
         if isinstance(error, Unreadable):
             self._rest_unproven()
         else:
@@ -136,12 +136,12 @@ class PollRefusals:
         finding = self._bisector.failed(ask)
         self._answers.put_back(finding.free)
         if finding.bad is not None:
-            self._answers.untracked.leave([finding.bad])  # no answer is no refusal
-            news = StatusAnswer({finding.bad: RowError(str(error))})
-            await self._answers.learn(ask.ids, news, spoils=True)
+            self._answers.untracked.leave([finding.bad])  # a missing answer is not a refusal
+            rows = StatusAnswer({finding.bad: RowError(str(error))})
+            await self._answers.learn(ask.ids, rows, spoils=True)
 
     def _rest_unproven(self) -> None:
-        """Nothing that was asked is answered: it may be about the pace, so ask ever more seldom."""
+        """Pause ever longer while every request is refused: it may be a rate limit."""
         self._unproven += 1
         if self._unproven == 1:
             return
@@ -152,9 +152,9 @@ class PollRefusals:
             log.warning("poller.all_refused", panel=self._gateway.name)
 
     def _pause_after_failures(self) -> None:
-        """Pause where every answer is nonsense: asking the same again tells nothing new.
+        """Pause after several unreadable answers in a row.
 
-        A panel that is down is left alone by its breaker.
+        The breaker handles a panel that is down.
         """
         self._failed_in_a_row += 1
         if self._failed_in_a_row > _MAY_FAIL and self._gateway.breaker.state is BreakerState.CLOSED:
@@ -163,7 +163,7 @@ class PollRefusals:
             self.quiet_until = max(self.quiet_until, until)
 
     def _hasten_other(self) -> bool:
-        """Have an order asked next that is not known to be bad; return False if there is none."""
+        """Hasten an order that is not known to be bad; return False if there is none."""
         orders, now = self._watchlist.panel(self._gateway.name), self._gateway.clock()
         for _, order_id in orders.upcoming(_OTHERS_TRIED, now):
             order = orders.order(order_id)

@@ -1,10 +1,10 @@
 """Asks one panel about its orders.
 
-1. Take the due ids from the book, filled up to a whole batch with the next-due.
-2. Ask, several requests at once where answers take longer than the pace. Of a batch that is
-   refused or fails as a whole, `suspects` says what to ask next.
-3. `answers` records what the panel told of each id; `refusals` says what follows where it told of
-   none. Ids of which nothing was learnt are put back.
+1. Take the due ids from the watchlist, filled up to a whole batch with the next-due.
+2. Ask, with several requests at once if answers take longer than the pace. If a batch is refused or
+   fails as a whole, `BatchBisector` decides what to ask next.
+3. `PollAnswers` records the answer about each id; `PollRefusals` handles requests without one. Ids
+   without a result are put back.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,15 +25,15 @@ from watcher.panels.gateway import PanelGateway
 from watcher.panels.health import STATUS
 from watcher.panels.protocol import StatusAnswer, Unmatched
 
-POLL_EVERY = 60.0  # seconds: at the least so often a panel with nothing due is thought of
-MOST_AT_ONCE = 20  # requests under way; and answers that wait to come on record
+POLL_EVERY = 60.0  # seconds: the longest wait of the task
+MOST_AT_ONCE = 20  # requests under way; also answers that wait to be recorded
 _ONE_BY_ONE_FOR = 3600.0  # seconds, after an answer whose rows name no order
 
 
 class Poller:
     """Asks one panel. Requests run beside the poller's task, which is woken when one has ended.
 
-    No id is in two requests at once: the book and the suspects give out each only once.
+    No id is in two requests at once: watchlist and bisector give out each id only once.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Poller:
         self._under_way = 0  # requests that are not answered
         self._rests_until = 0.0
         self._suspects_next = False
-        self._strangers_last = False
+        self._untracked_last = False
         self._one_by_one_until = 0.0
 
     @property
     def untracked(self) -> UntrackedIds:
-        """Ids that a shop asks about and nobody tracks."""
+        """The untracked ids that shops ask about."""
         return self._answers.untracked
 
     async def run_once(self, now: float) -> float | None:
-        """Ask for what is due, as fast as the pace allows; returns when to come again."""
+        """Ask about due orders as fast as the pace allows; return when to run next."""
         while (again_at := self._wait(now)) is None:
             self._under_way += 1
             self._schedule.spawn(self._task, self._run(*self._next(now)))
@@ -78,13 +78,13 @@ class Poller:
         return again_at
 
     async def look_up(self, ids: Collection[str], seconds: float) -> None:
-        """Ask about orders that nobody tracks; return when that is done, or after `seconds`."""
+        """Ask about untracked ids; return when that is done, or after `seconds`."""
         self.untracked.want(ids, self._gateway.clock())
         self._schedule.wake(self._task)
         await self._answers.met(ids, seconds)
 
     def begin_anew(self) -> None:
-        """End the pauses after earlier refusals, and conclude nothing from them."""
+        """End the pauses after earlier refusals, and forget what they suggested."""
         self._refusals.begin_anew()
 
     async def _run(self, ask: PollRequest, batch: Batch | None) -> None:
@@ -96,11 +96,11 @@ class Poller:
         else:
             self._refusals.went_well()
         finally:
-            self._go_on()
+            self._wake_if_due()
 
-    def _go_on(self) -> None:
-        """Wake the task if something is due: a request has ended that it may have waited for."""
-        if not self._rests_until:  # the task looks by itself
+    def _wake_if_due(self) -> None:
+        """Wake the task if something is due, after a request has ended."""
+        if not self._rests_until:  # the task runs by itself
             return
         due = self._next_due(self._gateway.clock())
         if due is not None and due < self._rests_until:
@@ -110,13 +110,13 @@ class Poller:
     # --- what to ask ---
 
     def _wait(self, now: float) -> float | None:
-        """Return None where something is due and may be asked now, else when to come again."""
+        """Return None if something is due and may be asked now, else when to run next."""
         self._rests_until = 0.0
         due = self._next_due(now)
         if self._is_busy() or due is None or due > now:
             if not self._under_way and not self._answers.waiting:
                 self._nothing_due()
-            self._rests_until = now + POLL_EVERY  # or sooner: when a request has ended
+            self._rests_until = now + POLL_EVERY  # or sooner, when a request ends
             if due is not None and due > now:
                 self._rests_until = min(due, self._rests_until)
             return self._rests_until
@@ -132,7 +132,7 @@ class Poller:
         return self._under_way >= MOST_AT_ONCE or self._answers.waiting >= MOST_AT_ONCE
 
     def _nothing_due(self) -> None:
-        """A poll that has nothing to ask of a panel that answers is a success."""
+        """Count a poll with nothing to ask as a success if the panel is up."""
         if self._gateway.health.is_up:
             self._gateway.last_success = self._gateway.clock()
 
@@ -146,36 +146,36 @@ class Poller:
             return self._bisector.take(), None
         alone = now < self._one_by_one_until or self._refusals.holds_any
         limit = 1 if alone else self._bisector.size
-        if self._asks_strangers(now):
+        if self._asks_untracked(now):
             return PollRequest(ids=self.untracked.take(limit)), None
         self._orders.poll_queue.allow(limit * self._gateway.pace.rate.per_minute)
         batch = self._orders.take(limit, now)
         self._metrics.batch_orders.labels(self._gateway.name).observe(len(batch.ids))
-        # Once a batch, for the order that is latest: a million orders are too many.
+        # Once a batch, for its most overdue order: once an order would cost too much.
         self._metrics.lag.labels(self._gateway.name).observe(batch.late)
         return PollRequest(ids=batch.ids), batch
 
     def _asks_others(self, now: float) -> bool:
-        """While a panel fails, suspicious and other orders take turns: others may be answered."""
+        """Return whether other orders go before suspicious ones: they alternate while it fails."""
         due = self._orders.poll_queue.next_at(now)
         if not self._gateway.breaker.failures or due is None or due > now:
             return False
         self._suspects_next = not self._suspects_next
         return self._suspects_next
 
-    def _asks_strangers(self, now: float) -> bool:
-        """They and the book's orders take turns: no shop keeps those from being checked."""
+    def _asks_untracked(self, now: float) -> bool:
+        """Return whether untracked ids go now: they alternate with due orders."""
         due = self._orders.poll_queue.next_at(now)
         is_other_due = due is not None and due <= now
-        self._strangers_last = self.untracked.wait and not (self._strangers_last and is_other_due)
-        return self._strangers_last
+        self._untracked_last = self.untracked.wait and not (self._untracked_last and is_other_due)
+        return self._untracked_last
 
     # --- asking ---
 
     async def _round(self, ask: PollRequest, batch: Batch | None) -> None:
         marks = [0] * len(ask.ids) if batch is None else batch.marks
         try:
-            news = await self._ask(ask.ids, marks)
+            answer = await self._ask(ask.ids, marks)
         except Unmatched as error:
             await self._unmatched([*ask.ids, *ask.rest], error)
         except (RateLimited, NotSent):
@@ -191,7 +191,7 @@ class Poller:
             self._answers.put_back([*ask.ids, *ask.rest])
             raise
         else:
-            await self._answered(ask, news, batch)
+            await self._answered(ask, answer, batch)
 
     async def _ask(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         order = ids[0] if len(ids) == 1 else None
@@ -202,42 +202,42 @@ class Poller:
                 order=order,
                 was_known=order is not None and self._is_known(order),
             )
-        finally:  # what it told is put on record while the next one is under way
+        finally:  # recording overlaps with the next request
             self._under_way -= 1
-            self._go_on()
+            self._wake_if_due()
 
     def _is_known(self, order_id: str) -> bool:
-        """Whether the panel has told of the order before."""
+        """Return whether the panel has answered about the order before."""
         order = self._orders.order(order_id)
         return order is not None and order.status is not Status.UNKNOWN
 
     async def _unmatched(self, ids: Sequence[str], error: PanelError) -> None:
-        """Ask one by one; of an order that is alone already nothing was learnt."""
+        """Ask one by one; an order that was asked alone stays without a result."""
         self._one_by_one_until = self._gateway.clock() + _ONE_BY_ONE_FOR
         if len(ids) > 1:
             self._answers.put_back(ids)
         else:
-            self.untracked.leave(ids)  # no answer is no refusal
+            self.untracked.leave(ids)  # a missing answer is not a refusal
             await self._answers.learn(ids, StatusAnswer({ids[0]: RowError(str(error))}))
 
-    async def _answered(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
+    async def _answered(self, ask: PollRequest, answer: StatusAnswer, batch: Batch | None) -> None:
         self._gateway.last_success = self._gateway.clock()
         self._refusals.answered(ask.ids)
-        if len(ask.ids) == 1 and isinstance(news.rows.get(ask.ids[0]), RowError):
+        if len(ask.ids) == 1 and isinstance(answer.rows.get(ask.ids[0]), RowError):
             self._answers.put_back(self._bisector.refused(ask).free)
-            await self._answers.learn(ask.ids, news, spoils=self._bisector.has_found_any)
+            await self._answers.learn(ask.ids, answer, spoils=self._bisector.has_found_any)
         else:
-            await self._told_of(ask, news, batch)
+            await self._record(ask, answer, batch)
         await self._refusals.learn_held()
 
-    async def _told_of(self, ask: PollRequest, news: StatusAnswer, batch: Batch | None) -> None:
+    async def _record(self, ask: PollRequest, answer: StatusAnswer, batch: Batch | None) -> None:
         self._bisector.answered(ask)
         ids = ask.ids
         if batch is not None:
-            same = self._orders.same(batch, news.old, news.rows, news.marks)
+            same = self._orders.same(batch, answer.old, answer.rows, answer.marks)
             if same:
                 self._orders.unchanged(batch, same, self._gateway.clock())
             known = set(same)
             ids = [order_id for at, order_id in enumerate(ids) if at not in known]
         if ids:
-            await self._answers.learn(ids, news)
+            await self._answers.learn(ids, answer)

@@ -1,4 +1,4 @@
-"""Reads at a start what the rules must know of the past."""
+"""Reads what the rules must know of the past, at a start."""
 
 from watcher.model import Kind
 from watcher.rules.brake import BRAKE_WINDOW
@@ -7,7 +7,7 @@ from watcher.store import Store
 
 
 async def recall(store: Store, rule_engine: RuleEngine, now: float) -> None:
-    """Give the judge the firings, actions, balances and prices that are on record."""
+    """Load stored firings, actions, balances and prices into the rule engine."""
     rule_engine.remember_past(await store.firings.counts())
     rule_engine.remember(await store.firings.since(now - BRAKE_WINDOW), now)
     for action in await store.actions.unsettled():

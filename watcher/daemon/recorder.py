@@ -1,4 +1,4 @@
-"""Records changes of orders, and what the rules decide on them: the only way on record.
+"""Records changes of orders and the rules' decisions: the only place that writes them.
 
 1. The rules decide on the changed orders.
 2. One transaction writes the changes, their history, the firings and the planned actions.
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class ChangeRecorder:
-    """Keeps transitions and the rules' decisions on them."""
+    """Records transitions and the rules' decisions on them."""
 
     def __init__(self, shared: Shared) -> None:
         self._store, self._watchlist, self._rule_engine = (
@@ -37,7 +37,7 @@ class ChangeRecorder:
 
     @asynccontextmanager
     async def turn(self, panel: str) -> AsyncIterator[None]:
-        """Hold the panel's lock, for reading its orders and `keep`; begin in a turn of the loop."""
+        """Hold the panel's lock for reading its orders and `keep`; wait for a round-robin turn."""
         async with self._locks.hold([panel]):
             await self._round_robin.take()
             yield
@@ -45,10 +45,10 @@ class ChangeRecorder:
     async def keep(
         self, panel: str, changes: Sequence[Transition | Order], now: float
     ) -> dict[str, WatcherError]:
-        """Record the transitions, and what the rules decide on them and on unchanged orders.
+        """Record the transitions, and the rules' decisions on them and on unchanged orders.
 
         The caller has read them within one `turn`. Returns the errors of those that can't be
-        recorded, by order id: a bad row spoils no other. Raises StoreError if the database fails.
+        recorded, by order id: a bad row affects no other. Raises StoreError if the database fails.
         """
         if not changes:
             return {}
@@ -63,13 +63,13 @@ class ChangeRecorder:
         return {}
 
     async def take_up(self, panel: str, ids: Iterable[str], now: float) -> None:
-        """Track orders that the panel told of and nobody tracks. The caller has the `turn`."""
+        """Track untracked orders that the panel has reported. The caller has the `turn`."""
         found = [Order(panel=panel, id=i, submitted_at=now, progressed_at=now) for i in ids]
         for order in await self._store.orders.track(found, now=now):
             self._watchlist.add(order, now + MIN_GAP)
 
     def note_planned(self, actions: Sequence[Action]) -> None:
-        """Count planned actions that are committed; under their panel's lock."""
+        """Note committed planned actions. The caller holds their panel's lock."""
         for action in actions:
             self._rule_engine.note_action(action)
             self._metrics.actions.labels(action.panel, action.kind).inc()
@@ -79,7 +79,7 @@ class ChangeRecorder:
         await self._recorded.wait()
 
     def is_over(self, order: Order, now: float) -> bool:
-        """Return whether the order's guard has ended: no rule acts on it, a review closes it."""
+        """Return whether the order's guard has ended: rules ignore it, and a review closes it."""
         ends_at = self._guard_end(order, now)
         return ends_at is not None and ends_at <= now
 
@@ -98,8 +98,8 @@ class ChangeRecorder:
             self._recorded.set()
             self._recorded = asyncio.Event()
         self._plan_looks(rule_outcome, now)
-        self._tell(rule_outcome)
-        if is_news:  # one commit lets all go on at once whose changes it wrote
+        self._log_outcome(rule_outcome)
+        if is_news:  # a commit wakes many tasks at once: take turns
             await self._round_robin.take()
 
     async def _record(
@@ -117,7 +117,7 @@ class ChangeRecorder:
         self._mailboxes.note_planned(planned)
 
     def _release_unplanned(self, rule_outcome: RuleOutcome, planned: Sequence[Action]) -> None:
-        """Release firings that were not kept: an action of that kind was under way already."""
+        """Undo firings that were not recorded: an action of that kind was under way already."""
         kept = {(action.rule, action.panel, action.order) for action in planned}
         wanted = {(plan.rule, plan.panel, plan.order) for plan in rule_outcome.plans}
         for firing in rule_outcome.firings:
@@ -146,7 +146,7 @@ class ChangeRecorder:
         order = self._rule_engine.hindsight.order(order, now)
         return guard_ends_at(order, panel.settings.guard_for if panel else 0.0)
 
-    def _tell(self, rule_outcome: RuleOutcome) -> None:
+    def _log_outcome(self, rule_outcome: RuleOutcome) -> None:
         for rule, panel in rule_outcome.held:
             log.warning("rule.held", rule=rule, panel=panel, cause="more than per_hour wanted")
         for rule, cause in rule_outcome.switched_off:

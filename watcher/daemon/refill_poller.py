@@ -1,9 +1,8 @@
-"""Follows one panel's refills until they are final, in batches where the panel can.
+"""Follows one panel's refills until they are final, in batches if the panel can.
 
-1. Give up the tasks of which the panel has told nothing for too long.
-2. Ask for those that are due, and fill the request up with the next ones.
-3. What the panel tells goes on record. A task of which an answer told nothing is asked about
-   again after a pause that grows.
+1. Give up the tasks that the panel has not reported for too long.
+2. Ask about those that are due, and fill the request up with the next ones.
+3. Record the answer. A task that an answer leaves out is asked about again after a growing pause.
 """
 
 import heapq
@@ -29,17 +28,14 @@ log = structlog.get_logger()
 
 _AFTER_NO_ANSWER = (MIN_GAP, 60.0)  # seconds: the first and the longest
 _LOOK_AGAIN = 60.0  # seconds, for a task that is to be given up once the panel answers
-_ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or told of no task
-_ANSWERED_WITHIN = 3600.0  # seconds: a panel that told of an order in them is not down
+_ONE_BY_ONE_FOR = 3600.0  # seconds, after a batch that was refused or had no task in its answer
+_ANSWERED_WITHIN = 3600.0  # seconds: a panel that reported an order in them is not down
 
 Row = RefillObservation | RowError | None  # None: the answer says nothing of the task
 
 
 class RefillPoller:
-    """Follows the refill tasks of one panel that are not final.
-
-    Each is in the heap, with the time when something is to be done about it, or under way.
-    """
+    """Follows one panel's refill tasks that are not final: each is in the heap or under way."""
 
     def __init__(
         self,
@@ -63,16 +59,16 @@ class RefillPoller:
         self._patience: RetryDelay[str] = RetryDelay()
         self._unasked: RetryDelay[None] = RetryDelay(_AFTER_NO_ANSWER)
         self._asked: dict[str, float] = {}  # when each was last answered
-        self._missed: set[str] = set()  # whose last answer, in this run, did not say how far
+        self._missed: set[str] = set()  # left out by their last answer in this run
         self._heap: list[tuple[float, str]] = []  # when to ask about each
-        self._due: dict[str, float] = {}  # the entry of the heap that counts
-        self._ends: list[tuple[float, str]] = []  # when to look whether to give each up
+        self._due: dict[str, float] = {}  # the valid entry of the heap
+        self._ends: list[tuple[float, str]] = []  # when to check whether to give each up
         self._ending: set[str] = set()
-        self._one_by_one_until = 0.0  # the panel refuses batches that hold one unknown id
+        self._one_by_one_until = 0.0  # the panel refuses batches with an unknown id
 
     @property
     def _limit(self) -> int:
-        """How many tasks one request may ask about; 0 where the panel can't be asked."""
+        """How many tasks one request may ask about; 0 if the panel can't be asked."""
         return self._gateway.client.limit("refill_status")
 
     def add(self, refills: Iterable[Refill], now: float) -> None:
@@ -84,7 +80,7 @@ class RefillPoller:
             self._wait(refill, due, now)
 
     async def run_once(self, now: float) -> float | None:
-        """Ask for all tasks that are due; returns when to come again."""
+        """Ask about all tasks that are due; return when to run next."""
         self.add(self._mailboxes.take_refills(self._gateway.name), now)
         await self._give_up(now)
         limit = self._limit
@@ -102,7 +98,7 @@ class RefillPoller:
     # --- giving up ---
 
     async def _give_up(self, now: float) -> None:
-        """End the tasks that nothing was learnt of for too long."""
+        """Give up the tasks that had no status for too long."""
         due = list(self._pop_ends(now))
         try:
             over = [lose_refill(refill, now) for refill in due if self._is_lost(refill, now)]
@@ -124,7 +120,7 @@ class RefillPoller:
                 yield self._refills[refill_id]
 
     def _look_again(self, refill: Refill, now: float) -> None:
-        """Plan when to look whether to give the task up, if that may be at all."""
+        """Schedule when to check whether to give the task up, if it can be lost."""
         lost_at = self._lost_at(refill, now)
         if lost_at is None or refill.id in self._ending:
             return
@@ -135,7 +131,7 @@ class RefillPoller:
     def _is_lost(self, refill: Refill, now: float) -> bool:
         """Return whether to give it up: it was asked about in this run, and the panel answers.
 
-        After a panel has not answered, the task is asked about once more first.
+        If the panel did not answer, ask about the task once more first.
         """
         at = self._lost_at(refill, now)
         if at is None or at > now:
@@ -145,7 +141,7 @@ class RefillPoller:
         return refill.id in self._missed and self._is_answering(now)
 
     def _is_answering(self, now: float) -> bool:
-        """Return whether the panel answers other calls: then its silence is about the task."""
+        """Return whether the panel answers other calls, so that its silence concerns the task."""
         is_closed = self._gateway.breaker.state is BreakerState.CLOSED
         return is_closed or now - self._gateway.last_success < _ANSWERED_WITHIN
 
@@ -153,7 +149,7 @@ class RefillPoller:
         return lost_at(refill, self._gives_up_after, tells=self._limit > 0, now=now)
 
     def _lost(self, refill: Refill, now: float) -> None:
-        cause = refill.status_text if self._limit else "the panel does not tell of refills"
+        cause = refill.status_text if self._limit else "the panel does not report refills"
         where = {"panel": refill.panel, "order": refill.order, "refill": refill.id}
         (log.warning if self._limit else log.info)("refill.given_up", **where, cause=cause)
         self._enter(refill, now)
@@ -161,16 +157,16 @@ class RefillPoller:
     # --- asking ---
 
     def _take(self, limit: int, now: float) -> list[str]:
-        """Take the next tasks, due or not: a request costs the same however full it is.
+        """Take the next tasks, due or not: a full request costs as much as a small one.
 
-        Not those that were asked about just now, or that no answer told of.
+        Leave out those that were asked about just now, or that the last answer left out.
         """
         taken: list[str] = []
         left: list[tuple[float, str]] = []
         while self._heap and len(taken) < limit and len(left) < limit:
             at, refill_id = heapq.heappop(self._heap)
             if self._due.get(refill_id) != at:
-                continue  # it is over, or waits for another time
+                continue  # it is final, or has another time
             if at <= now or self._may_be_early(refill_id, now):
                 del self._due[refill_id]
                 taken.append(refill_id)
@@ -184,7 +180,7 @@ class RefillPoller:
         return not self._patience.count(refill_id) and self._asked[refill_id] + MIN_GAP <= now
 
     async def _round(self, ids: list[str], now: float) -> None:
-        waiting = dict.fromkeys(ids)  # whatever happens, none of them is forgotten
+        waiting = dict.fromkeys(ids)  # none of them may be forgotten
         try:
             rows = await self._ask(ids)
             changed = dict(self._changed(rows, now))
@@ -195,7 +191,7 @@ class RefillPoller:
                 del waiting[refill_id]
             if rows:
                 self._unasked.forget(None)
-        finally:  # what no answer speaks of is no fault of the tasks: they wait together
+        finally:  # without an answer the tasks wait together
             again_at = self._unasked.learnt_nothing(None, now) if waiting else now
             for refill_id in waiting:
                 self._missed.discard(refill_id)
@@ -203,7 +199,7 @@ class RefillPoller:
                     self._wait(self._refills[refill_id], again_at, now)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Row]:
-        """Return what the panel's answer says of each task; nothing where it gave none."""
+        """Return the answer's row for each task; {} if there was no answer."""
         try:
             found = await self._gateway.ask(
                 REFILL_STATUS, self._gateway.client.refill_statuses(ids)
@@ -211,7 +207,7 @@ class RefillPoller:
         except (BadKey, RateLimited, NotSent):
             return {}
         except PanelError as error:
-            if self._gateway.is_undecided:  # it may be about the panel
+            if self._gateway.is_undecided:  # it may concern everything
                 return {}
             return self._failed(ids, error)
         if len(ids) > 1 and not found:
@@ -237,7 +233,7 @@ class RefillPoller:
                 yield refill_id, after
 
     def _answered(self, refill: Refill, row: Row, now: float) -> None:
-        """Take over what is on record, and plan when to ask again."""
+        """Update the tasks from what was recorded, and schedule when to ask again."""
         before = self._refills[refill.id]
         if refill.status is not before.status:
             _tell(refill)
@@ -255,14 +251,14 @@ class RefillPoller:
         else:
             self._learnt_nothing(refill.id, now)
 
-    # --- what is known ---
+    # --- tasks ---
 
     def _learnt_nothing(self, refill_id: str, now: float) -> None:
         at = self._patience.learnt_nothing(refill_id, now)
         self._wait(self._refills[refill_id], at, now)
 
     def _wait(self, refill: Refill, at: float, now: float) -> None:
-        """Ask about the task at that time, not before its pause is over; or give it up."""
+        """Schedule the task at that time, but not before its pause ends, or its giving up."""
         if self._limit:
             at = max(at, self._patience.until(refill.id, now))
             self._due[refill.id] = at
@@ -270,7 +266,7 @@ class RefillPoller:
         self._look_again(refill, now)
 
     def _enter(self, refill: Refill, now: float) -> None:
-        """Take over the task as it is on record; forget one that is final."""
+        """Store the task as recorded; forget it if it is final."""
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):

@@ -1,10 +1,10 @@
 """Moves orders that closed long ago from the database to archive files.
 
 1. Orders are read whole, some hundred at a time, into one compressed file of JSON lines.
-2. The file is on the disk under its name before the first order is removed: a crash in between
-   leaves orders in the archive that are archived again, and loses none.
-3. They are removed in portions, each one transaction. A portion that held others up makes the
-   next one smaller.
+2. The file is on the disk under its name before the first order is removed: after a crash in
+   between, some orders are archived twice, and none is lost.
+3. They are removed in portions, each one transaction. A portion that took long makes the next one
+   smaller.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from watcher.store import Retired, Store, archive_name, beside, sync
 log = structlog.get_logger()
 
 EVERY = 86400.0  # seconds between runs
-PURGE_EVERY = 3600.0  # seconds; each time large parameters are cut down
-_PURGES_A_DAY = 24  # of which one looks through whole tables
+PURGE_EVERY = 3600.0  # seconds; each run cuts down large parameters
+_PURGES_A_DAY = 24  # one of them reads whole tables
 CUT_DOWN_AFTER = 3600.0  # seconds after an action was settled
 RETRY_AFTER = 1800.0  # seconds after a run that failed
-MORE_AFTER = 5.0  # seconds between runs while there is more: each has a file of its own
+MORE_AFTER = 5.0  # seconds between runs while there is more; each run has its own file
 MOST_AT_ONCE = 10_000  # orders a run, held in memory
 SMALLEST, LARGEST = 10, 1000  # orders a transaction
 READ_AT_ONCE = 200  # orders; other tasks run in between
-TOLD_WITHIN = 3600.0  # seconds in which people are told of what happened to an order
+TOLD_WITHIN = 3600.0  # seconds within which events of an order are notified
 AIM = 0.05  # seconds that a transaction should take, waiting for its turn included
 _encode = msgspec.json.Encoder().encode
 
@@ -53,18 +53,18 @@ class Retention:
         return {"retention": self.run_once, "purge": self.purge}
 
     async def run_once(self, now: float) -> float:
-        """Archive what is old enough; returns when to come again."""
+        """Archive orders that are old enough; return when to run next."""
         try:
             archived, is_more = await self._archive(now)
         except (WatcherError, OSError) as error:
-            self._tell(error)
+            self._log_failure(error)
             return now + RETRY_AFTER
         self._problem = None
-        # As long as nothing could be removed, another look finds the same.
+        # If nothing could be removed, another run would find the same orders.
         return now + (MORE_AFTER if is_more and archived else EVERY)
 
     async def purge(self, now: float) -> float:
-        """Remove rows that no order keeps and nobody needs; returns when to come again."""
+        """Remove rows without an order that are no longer needed; return when to run next."""
         settings = self._config.current.daemon
         try:
             await self._store.purge.cut_down(now - CUT_DOWN_AFTER)
@@ -96,7 +96,7 @@ class Retention:
         return removed, len(keys) == MOST_AT_ONCE
 
     async def _export(self, keys: Sequence[int], before: float, file: Path) -> list[Retired]:
-        """Write the orders; returns when they are on the disk."""
+        """Write the orders; return when they are on the disk."""
         partial = file.with_name(f".{file.name}.part")
         retired: list[Retired] = []
         await asyncio.to_thread(_begin, partial)
@@ -119,11 +119,11 @@ class Retention:
         return removed
 
     def _pace(self, orders: int, seconds: float) -> None:
-        """Make the next portion as large as what would have taken AIM seconds."""
+        """Set the size of the next portion so that it takes AIM seconds."""
         fitting = int(orders * AIM / max(seconds, 0.001))
         self._portion = max(SMALLEST, min(LARGEST, 2 * self._portion, fitting))
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Log a failure when it changes."""
         cause = str(error)
         if cause != self._problem:
@@ -140,7 +140,7 @@ def _begin(partial: Path) -> None:
 
 
 def _append(partial: Path, portion: Sequence[Retired]) -> None:
-    """Append one order a line. Gzip files can be put end to end."""
+    """Append one order a line. Concatenated gzip files are a valid gzip file."""
     with gzip.open(partial, "ab") as archive:
         for order in portion:
             archive.write(_encode(order.record) + b"\n")

@@ -1,4 +1,4 @@
-"""Has the rules look at orders again: when their time has come, and when all must be looked at."""
+"""Has rules review orders: each at its time, and all after a start or a reload."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,20 +12,20 @@ from watcher.orders.lifecycle import close
 
 log = structlog.get_logger()
 
-_LOOKS_AT_ONCE = 100  # some 10 ms, more with many rules
-_BAD_ROW_AFTER = 3600.0  # seconds until an order is looked at again that can't be recorded
-_RETRY_AFTER = 5.0  # seconds until orders are looked at again that could not be recorded
+_REVIEWS_AT_ONCE = 100  # some 10 ms, more with many rules
+_BAD_ROW_AFTER = 3600.0  # seconds until the next review of an order that can't be recorded
+_RETRY_AFTER = 5.0  # seconds until the next review of orders after a failure
 
 
 class Reviews:
-    """Reviews orders: rules decide on them anew, and guards that are over end."""
+    """Reviews orders: rules decide on them again, and guarded orders close."""
 
     def __init__(self, shared: Shared, recorder: ChangeRecorder) -> None:
         self._watchlist, self._schedule = shared.watchlist, shared.schedule
         self._recorder = recorder
 
     def look_soon(self, panel: str, order_id: str, now: float) -> None:
-        """Review the order soon: what the rules waited for at the order is over."""
+        """Review the order soon: an action or refill that held back rules has ended."""
         order = self._watchlist.order(panel, order_id)
         if order is not None:
             self._watchlist.look_at(order, now)
@@ -34,9 +34,9 @@ class Reviews:
     async def look(self, now: float) -> float | None:
         """Review the orders for which time alone may have changed a decision.
 
-        Returns when the next order is to be reviewed.
+        Return when the next order is to be reviewed.
         """
-        orders = self._watchlist.take_looks(now, _LOOKS_AT_ONCE)
+        orders = self._watchlist.take_looks(now, _REVIEWS_AT_ONCE)
         try:
             await self.review(orders, now)
         except Exception:
@@ -46,14 +46,14 @@ class Reviews:
         return self._watchlist.next_look()
 
     async def review_all(self, now: float) -> float | None:
-        """Review every order once, as a task: after a start or a reload."""
+        """Review every order once: a task after a start or a reload."""
         await self.review(self._watchlist.orders(), now)
         self._schedule.remove("review")
         return None
 
     async def review(self, orders: Iterable[Order], now: float) -> None:
-        """Review the orders now, a hundred in each turn."""
-        for some in _by_panel(orders, _LOOKS_AT_ONCE):
+        """Review the orders now, a hundred at a time."""
+        for some in _by_panel(orders, _REVIEWS_AT_ONCE):
             await self._review(some[0].panel, some, now)
 
     async def _review(self, panel: str, orders: Sequence[Order], now: float) -> None:
@@ -67,12 +67,12 @@ class Reviews:
                 self._watchlist.look_at(order, now + _BAD_ROW_AFTER)
 
     def _change(self, order: Order, now: float) -> Transition | Order:
-        """Return the end of the order's guard where that is over, else the order."""
+        """Return the closing transition if the order's guard has ended, else the order."""
         return close(order, now) if self._recorder.is_over(order, now) else order
 
 
 def _by_panel(orders: Iterable[Order], size: int) -> Iterator[list[Order]]:
-    """Yield up to `size` orders of one panel at a time; of a million, hold no more at once."""
+    """Group orders by panel; yield up to `size` at a time, without holding all in memory."""
     waiting: dict[str, list[Order]] = defaultdict(list)
     for order in orders:
         some = waiting[order.panel]

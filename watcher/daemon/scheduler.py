@@ -1,4 +1,4 @@
-"""Runs each task when it is due: the only place that knows APScheduler.
+"""Runs each task when it is due: the only module that uses APScheduler.
 
 A task is a coroutine function that does what is due and returns when it wants to run next: a
 Unix time, or None to wait until it is woken. It never runs twice at once.
@@ -28,10 +28,10 @@ log = structlog.get_logger()
 
 Task = Callable[[float], Awaitable[float | None]]
 
-_LONGEST_WAIT = 60.0  # a task that waits to be woken looks itself at least this often
+_LONGEST_WAIT = 60.0  # seconds: a task that waits to be woken runs at least this often
 _AFTER_CRASH = 5.0  # seconds until a task that raised runs again
 _SOON = 1.0  # seconds
-_JUMP = 2.0  # seconds by which a clock that was set differs from one that was slewed
+_JUMP = 2.0  # seconds: a larger difference means that the clock was set, not slewed
 
 
 def kind_of(task: str) -> str:
@@ -42,8 +42,7 @@ def kind_of(task: str) -> str:
 class Scheduler:
     """Runs tasks, each at the time that it asked for.
 
-    `on_jump` is called with the seconds by which somebody has set the clock; tasks are planned
-    anew by then.
+    `on_jump` is called with the seconds by which the clock was set, after tasks were rescheduled.
     """
 
     def __init__(
@@ -55,8 +54,8 @@ class Scheduler:
     ) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            # A task plans its next run before APScheduler counts this one as ended; that it
-            # does not run twice at once is seen to in _run.
+            # A task schedules its next run before APScheduler counts this one as ended; _run
+            # ensures that it does not run twice at once.
             job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._on_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
@@ -83,12 +82,12 @@ class Scheduler:
         self._watch_clock()
 
     def add(self, name: str, task: Task) -> None:
-        """Run the task now, and then whenever it asks for."""
+        """Run the task now, and then whenever it asks to."""
         self._tasks[name] = task
         self._plan(name, self._clock())
 
     def remove(self, name: str) -> None:
-        """Run the task no more; a run under way goes on to its end."""
+        """Stop running the task; a run under way continues to its end."""
         self._tasks.pop(name, None)
         self._due.pop(name, None)
         self._unplan(name)
@@ -102,7 +101,7 @@ class Scheduler:
             await self._ended.wait()
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work beside the task; retiring it and draining wait for that too."""
+        """Run the work beside the task; `retire` and `drain` wait for it too."""
         doing = asyncio.ensure_future(work)
         self._beside[doing] = name
         doing.add_done_callback(self._on_done)
@@ -112,7 +111,7 @@ class Scheduler:
         return [name for name, due in self._due.items() if now - due > limit]
 
     def wake(self, name: str, at: float | None = None) -> None:
-        """Run the task now, or by the time given; again at once where it is running."""
+        """Run the task now, or by the time given; if it is running, once more after that."""
         if name in self._running:
             self._woken.add(name)
             return
@@ -121,7 +120,7 @@ class Scheduler:
             self._plan(name, wanted)
 
     async def drain(self, within: float) -> bool:
-        """Start nothing more and wait for what runs; False if that took too long.
+        """Start no more runs and wait for those under way; return False if that takes too long.
 
         APScheduler's own shutdown would cancel coroutines in the middle of a request.
         """
@@ -144,7 +143,7 @@ class Scheduler:
         return True
 
     def _watch_clock(self) -> None:
-        """Check whether the clock was set; set back, tasks would wait for it to catch up."""
+        """Check whether the clock was set: if set back, tasks would wait for it to catch up."""
         self._timer = asyncio.get_running_loop().call_later(self._watch_every, self._watch_clock)
         offset = self._clock() - time.monotonic()
         jump, self._offset = offset - self._offset, offset
@@ -168,8 +167,8 @@ class Scheduler:
             self._failures.pop(name, None)
         except Exception as error:  # noqa: BLE001  one task must not end the others
             next_at = self._clock() + _AFTER_CRASH
-            self._tell(name, error)
-        finally:  # whatever happens, telling of it included: a task must never be forgotten
+            self._log_failure(name, error)
+        finally:  # also if logging fails: a task must never be forgotten
             self._running.discard(name)
             self._ended.set()
             if not self._draining and name in self._tasks:
@@ -184,17 +183,17 @@ class Scheduler:
         self._ended.set()
         error = None if doing.cancelled() else doing.exception()
         if isinstance(error, Exception):
-            self._tell(f"{name}, beside", error)
+            self._log_failure(f"{name}, beside", error)
         else:
             self._failures.pop(f"{name}, beside", None)
 
     def _on_skipped(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
-        """Plan again a run that APScheduler left out: a task must never be forgotten."""
+        """Reschedule a run that APScheduler skipped: a task must never be forgotten."""
         self._metrics.missed.labels(kind_of(event.job_id)).inc()
         if event.job_id in self._tasks and not self._draining:
             self._plan(event.job_id, self._clock() + _AFTER_CRASH)
 
-    def _tell(self, name: str, error: Exception) -> None:
+    def _log_failure(self, name: str, error: Exception) -> None:
         """Log a failure when it changes; a bug with its traceback."""
         if self._failures.get(name) == str(error):
             return
@@ -212,7 +211,7 @@ class Scheduler:
         return now + _LONGEST_WAIT if asked_for is None else asked_for
 
     def _plan(self, name: str, at: float) -> None:
-        """Plan a run. The loop times what is due soon: APScheduler takes ten times as long."""
+        """Schedule a run; by the event loop if it is due soon, at a tenth of APScheduler's cost."""
         self._unplan(name)
         self._due[name] = at
         wait = at - self._clock()

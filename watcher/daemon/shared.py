@@ -1,4 +1,4 @@
-"""What all that changes orders, actions and refills works with."""
+"""What everything that changes orders, actions and refills works with."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ from watcher.store import Store
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """One of each: none of them knows who uses it."""
+    """One object of each kind; none of them knows its users."""
 
     store: Store
     watchlist: Watchlist

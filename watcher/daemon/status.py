@@ -1,6 +1,6 @@
 """The daemon's state at a moment, for the metrics, the API and the page, and what needs a person.
 
-Counting takes a walk through all orders: it is done now and then, not at every scrape.
+Counting reads all orders: it is done at intervals, not at every scrape.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from watcher.store import Spent
 log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
-_SHARE = 50.0  # but never more than a fiftieth of the time is spent on it
-_SPENT_FOR = 300.0  # seconds for which what was spent is not counted anew
+_SHARE = 50.0  # at most a fiftieth of the time is spent on counting
+_SPENT_FOR = 300.0  # seconds between two readings of the spending
 
 Unresolved = Counter[tuple[str, Kind]]
 
@@ -43,7 +43,7 @@ class Receiver(Protocol):
 
 
 class DaemonStatus:
-    """Reads its figures from the owners of each fact. `couriers` and `feeds` are by target."""
+    """Collects figures from their owners. `notify_workers` and `feeds` are by target."""
 
     def __init__(
         self,
@@ -68,15 +68,15 @@ class DaemonStatus:
         self._started_at = shared.clock()
         self._panel_counts: dict[str, PanelCounts] = {}
         self._sizes = (0, 0)
-        self._short: set[str] = set()  # panels whose budget is too small for `check_within`
-        self._dead: Mapping[str, int] = {}  # events that were given up, by target
+        self._short: set[str] = set()  # panels with too small a budget for `check_within`
+        self._dead: Mapping[str, int] = {}  # target -> events that were given up
         self._spent: Mapping[str, Spent] = {}
         self._spent_at = 0.0
-        self._low: dict[str, float] = {}  # balances that were low when `_spent` was read
-        self._since: dict[str, float] = {}  # since when each item of attention has been listed
+        self._low: dict[str, float] = {}  # low balances when `_spent` was read
+        self._since: dict[str, float] = {}  # item's key -> since when it has been listed
 
     async def run_once(self, now: float) -> float:
-        """Count slice by slice and let others run in between; returns when to run next."""
+        """Count slice by slice, so that other tasks run in between; return when to run next."""
         began, spent = self._clock(), 0.0
         panel_counts: dict[str, PanelCounts] = {}
         for name, workers in list(self._panel_workers.items()):
@@ -91,11 +91,11 @@ class DaemonStatus:
         with suppress(StoreError):  # the old figures are better than none
             await self.read_spending(now)
             self._dead = await self._store.events.count_dead() if self._feeds else {}
-        self._tell_short()
+        self._log_short()
         return now + max(CENSUS_EVERY, _SHARE * spent)
 
     async def read_spending(self, now: float) -> None:
-        """Read what left each account: every 5 minutes, or when a low balance has changed."""
+        """Read each account's spending: every 5 minutes, or when a low balance has changed."""
         low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
         is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
         if is_fresh and low.items() <= self._low.items():
@@ -104,8 +104,8 @@ class DaemonStatus:
             self._spent = await self._store.balances.spendings(now)
         self._low, self._spent_at = low, now
 
-    def _tell_short(self) -> None:
-        """Log when the budget stops or begins to suffice for `check_within`."""
+    def _log_short(self) -> None:
+        """Log when the budget becomes, or is no longer, too small for `check_within`."""
         short = {item.panel for item in self.attention() if item.kind is Issue.BUDGET_SHORT}
         for panel in self.panels():
             name, is_short = panel.name, panel.name in short
@@ -149,7 +149,7 @@ class DaemonStatus:
         return [self._rule(rule, now) for rule in self._rule_engine.rules]
 
     def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
-        """Return the gauges that are defined here alone; a new one is one more entry."""
+        """Return the gauges that are defined only here; a new one is one more entry."""
         counts: dict[tuple[str, ...], float] = {
             (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
         }
@@ -210,20 +210,20 @@ class DaemonStatus:
         )
 
     def _panel(self, workers: PanelWorkers, unresolved: Unresolved) -> PanelState:
-        name, line, settings = workers.name, workers.gateway, workers.config.settings
+        name, gateway, settings = workers.name, workers.gateway, workers.config.settings
         panel_counts, poll_queue = self.panel_counts(name), self._watchlist.panel(name).poll_queue
         balance, spent = self._rule_engine.balances.get(name), self._spent.get(name)
         amount = None if balance is None else float(balance.amount)
         threshold = settings.low_balance
         return PanelState(
             name=name,
-            up=line.health.is_up and line.last_success > 0,
-            health=line.health.state,
-            faults=line.health.faults,
-            problem=line.problem,
-            last_success=line.last_success,
-            poll_interval=60.0 / line.pace.rate.per_minute,
-            backoff_until=line.paused_until(self._clock()) or 0.0,
+            up=gateway.health.is_up and gateway.last_success > 0,
+            health=gateway.health.state,
+            faults=gateway.health.faults,
+            problem=gateway.problem,
+            last_success=gateway.last_success,
+            poll_interval=60.0 / gateway.pace.rate.per_minute,
+            backoff_until=gateway.paused_until(self._clock()) or 0.0,
             due=panel_counts.due,
             oldest_due=panel_counts.oldest_due or 0.0,
             oldest_open=panel_counts.oldest_open or 0.0,

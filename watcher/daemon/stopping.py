@@ -1,4 +1,4 @@
-"""How the daemon is asked to end: by a signal, or by what can't go on."""
+"""Requests to end the daemon: by a signal, or by a part that can't continue."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ class Stop:
         self._error: Exception | None = None
 
     def request(self, error: Exception | None = None) -> None:
-        """Ask the daemon to end, with an error where it can't go on."""
+        """Ask the daemon to end, with an error if it can't continue."""
         if not self._requested.is_set():
             self._error = error
             self._requested.set()

@@ -1,7 +1,7 @@
-"""Tells systemd when the daemon is up, reloads and stops, and that it is alive.
+"""Notifies systemd when the daemon is up, reloads and stops, and that it is alive.
 
-The protocol is sd_notify(3): lines of NAME=VALUE in a datagram to the socket $NOTIFY_SOCKET. Where
-there is none, nothing is sent.
+The protocol is sd_notify(3): lines of NAME=VALUE in a datagram to the socket $NOTIFY_SOCKET.
+Without that variable nothing is sent.
 """
 
 import socket
@@ -24,23 +24,23 @@ class Systemd:
         """Seconds between two signs of life, None where nobody waits for them."""
 
     def ready(self, status: str) -> None:
-        """Tell that a start or a reload is over."""
+        """Report that a start or a reload is over."""
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Tell that a reload begins; `ready` has to follow, whatever comes of it."""
+        """Report that a reload begins; `ready` must follow, even if it fails."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Tell that the daemon ends."""
+        """Report that the daemon ends."""
         self._tell("STOPPING=1", "STATUS=Finishing what is under way")
 
     def alive(self, status: str) -> None:
-        """Give a sign of life, every `watchdog_every` seconds; else systemd restarts the daemon."""
+        """Notify the watchdog, every `watchdog_every` seconds; else systemd restarts the daemon."""
         self._tell("WATCHDOG=1", f"STATUS={status}")
 
     def troubled(self, status: str) -> None:
-        """Tell what is wrong, and give no sign of life."""
+        """Report what is wrong, without notifying the watchdog."""
         self._tell(f"STATUS={status}")
 
     def _tell(self, *lines: str) -> None:
@@ -63,7 +63,7 @@ def _address(name: str) -> str | None:
 
 
 def _watchdog_every(env: Mapping[str, str], pid: int) -> float | None:
-    """Return half of what systemd waits, as sd_watchdog_enabled(3) advises."""
+    """Return half of systemd's timeout, as sd_watchdog_enabled(3) advises."""
     limit, whom = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", str(pid))
     if not limit.isdecimal() or whom != str(pid):
         return None

@@ -1,7 +1,7 @@
 """Order ids that a shop asks about and that are not tracked yet.
 
 The poller asks about them as about tracked orders, and tracks those that the panel knows. Until
-then they are in memory only: an id that the panel does not know leaves nothing behind, and after a
+then they are in memory only: an id that the panel does not know leaves no trace, and after a
 restart the shop's next request asks again.
 """
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-ASK_AGAIN_AFTER = 60.0  # seconds for which a refusal answers further requests
+ASK_AGAIN_AFTER = 60.0  # seconds for which a refusal is cached
 _MOST_REFUSED = 10_000
 
 
@@ -17,7 +17,7 @@ class UntrackedIds:
     """Untracked ids of one panel: waiting or under way, until `leave` or `refuse`."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, None] = {}  # the first is asked about first
+        self._waiting: dict[str, None] = {}  # first in, first out
         self._under_way: set[str] = set()
         self._refused: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
@@ -33,7 +33,7 @@ class UntrackedIds:
         return bool(self._waiting)
 
     def want(self, ids: Iterable[str], now: float) -> None:
-        """Ask about these, unless that is under way or the panel has just refused them."""
+        """Queue these ids, unless they are under way or the panel has just refused them."""
         for order_id in ids:
             if order_id not in self and self.refusal(order_id, now) is None:
                 self._waiting[order_id] = None
@@ -47,14 +47,14 @@ class UntrackedIds:
         return taken
 
     def put_back(self, ids: Iterable[str]) -> None:
-        """Queue ids again of which nothing was learnt."""
+        """Queue ids again that had no result."""
         for order_id in ids if self._under_way else ():
             if order_id in self._under_way:
                 self._under_way.remove(order_id)
                 self._waiting[order_id] = None
 
     def leave(self, ids: Collection[str]) -> None:
-        """Remove ids: they are tracked, or a shop may ask anew."""
+        """Remove ids: they are tracked, or a shop may ask again."""
         self._under_way.difference_update(ids)
         for order_id in ids:
             self._waiting.pop(order_id, None)

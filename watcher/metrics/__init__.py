@@ -1,6 +1,6 @@
 """Definitions of all metrics.
 
-Counters and histograms are updated where things happen. Gauges are built from a snapshot at each
+Counters and histograms are updated where events happen. Gauges are built from a snapshot at each
 scrape, so a removed panel leaves no series behind.
 """
 
@@ -147,7 +147,7 @@ class Metrics:
         return body, form.CONTENT_TYPE_LATEST
 
     def snapshot(self) -> Collector:
-        """Return what a scrape shows: the counters, and the state at this moment."""
+        """Return the collector for a scrape: the counters, and the state at this moment."""
         return _Snapshot(self._registry, self._state and self._state())
 
     def prepare(self, panel: str, requests: Collection[str], actions: Iterable[Kind]) -> None:
@@ -231,7 +231,7 @@ class Metrics:
             self.spend.labels(after.panel, self._currency(after)).inc(float(more))
 
     def _currency(self, order: Order) -> str:
-        """Return the order's currency, or "other" once its panel has used too many for a label."""
+        """Return the order's currency, or "other" if its panel has used too many for a label."""
         known = self._currencies.setdefault(order.panel, set())
         currency = order.currency or ""
         if len(known) < _MOST_CURRENCIES:
@@ -252,7 +252,7 @@ class Metrics:
 
 
 class _Snapshot(Collector):
-    """Everything that one scrape shows."""
+    """A collector of all metrics for one scrape."""
 
     def __init__(self, registry: CollectorRegistry, state: DaemonState | None) -> None:
         self._registry, self._state = registry, state
@@ -264,7 +264,7 @@ class _Snapshot(Collector):
 
 
 def _was_spent_before(before: Order, after: Order) -> bool:
-    """Whether the order's first known charge may be from before it was tracked."""
+    """Return whether the order's first known charge may be from before it was tracked."""
     if before.charge is not None or after.origin is Origin.WHOLE:
         return False
     was_seen_open = before.status not in FINAL and before.status is not Status.UNKNOWN

@@ -11,7 +11,7 @@ from watcher import __version__
 from watcher.model import Kind, Status
 from watcher.panels.health import HealthState, PanelProblem
 
-Values = Mapping[tuple[str, ...], float]  # by the values of the labels
+Values = Mapping[tuple[str, ...], float]  # label values -> value
 
 _STATUSES = [(status, status.value) for status in Status]
 _KINDS = [(kind, kind.value) for kind in Kind]
@@ -39,9 +39,9 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     threshold: float | None
     balance_at: float
-    balance_every: float | None = None  # None: the panel tells no balance
+    balance_every: float | None = None  # None: the panel reports no balance
     spent: float | None = None  # in the last 24 hours
-    lasts: float | None = None  # seconds, at what was spent
+    lasts: float | None = None  # seconds that the balance lasts at the present spending
     check_within: float = inf
     longest_wait: float = 0.0  # between two checks of an order, as far as the budget allows
 
@@ -54,12 +54,12 @@ class RuleState(msgspec.Struct, frozen=True):
     firings: int
     failures: int
     per_hour: int = 0
-    held: Mapping[str, float] = {}  # panel -> until when the brake holds the rule there
-    switched_off: str | None = None  # why its condition fails
+    held: Mapping[str, float] = {}  # panel -> until when the brake pauses the rule there
+    switched_off: str | None = None  # the error of its condition
 
 
 class ReceiverState(msgspec.Struct, frozen=True, kw_only=True):
-    """A target of [[notify]] or [[events]]. `fails_since` is 0 where the last attempt arrived."""
+    """A target of [[notify]] or [[events]]. `fails_since` is 0 if the last attempt succeeded."""
 
     name: str
     waiting: int
@@ -69,7 +69,7 @@ class ReceiverState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gauge(msgspec.Struct, frozen=True):
-    """A gauge that is defined where its values are: nothing else has to know of it."""
+    """A gauge defined together with its values, so a new one needs no other change."""
 
     name: str
     text: str
@@ -78,7 +78,7 @@ class Gauge(msgspec.Struct, frozen=True):
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gauges show and attention is decided by. Copies only: a thread may read it."""
+    """The state behind the gauges and `attention`. Copies only: a thread may read it."""
 
     revision: str
     sqlite: str  # its version

@@ -1,6 +1,6 @@
 """State machines of orders, refills and actions: two tables of transitions.
 
-A transition that is not in a table is an error, never a guess.
+A transition that is not in its table is an error.
 """
 
 from typing import Any
@@ -25,8 +25,8 @@ from watcher.model import (
 )
 from watcher.orders.fields import FIELDS, PROGRESS, FieldSource, names_of
 
-# (phase before, kind of status observed) -> phase after. A closed order is not asked about,
-# so an observation of one is out of place. An unknown word is never taken for a final status.
+# (phase before, kind of status observed) -> phase after. A closed order is not asked about, so
+# there is no observation of one. An unknown word is never taken for a final status.
 PHASES: dict[tuple[Phase, str], Phase] = {
     (Phase.OPEN, "open"): Phase.OPEN,
     (Phase.OPEN, "unknown"): Phase.OPEN,
@@ -38,13 +38,13 @@ PHASES: dict[tuple[Phase, str], Phase] = {
     (Phase.GUARDED, "dead"): Phase.CLOSED,
 }
 
-# Every move that an action may make. `sending -> planned` needs proof that nothing was done;
-# nothing leads from `unresolved` back to `sending`.
+# Every transition of an action. `sending -> planned` needs proof that nothing was done; there is no
+# transition from `unresolved` back to `sending`.
 ACTION_MOVES: frozenset[tuple[ActionState, ActionState]] = frozenset(
     {
         (ActionState.PLANNED, ActionState.SENDING),
         (ActionState.PLANNED, ActionState.REJECTED),  # withdrawn before it was sent
-        # Only in a restored backup: the log is older than reality, it may have been sent since.
+        # Only in a restored backup: the action may have been sent after the backup was made.
         (ActionState.PLANNED, ActionState.UNRESOLVED),
         (ActionState.SENDING, ActionState.ACCEPTED),
         (ActionState.SENDING, ActionState.REJECTED),
@@ -70,7 +70,7 @@ def kind_of(status: Status) -> str:
 
 
 def observe(order: Order, seen: Observation, now: float) -> Transition | None:
-    """Return what the observation changes; None where it changes nothing.
+    """Return the transition by an observation; None if it changes nothing.
 
     A value that the panel left out stays as it was: a missing charge is not 0.
     """
@@ -98,7 +98,7 @@ def says_nothing_new(told: Observation, seen: Observation) -> bool:
 def set_aside(order: Order, problem: str, now: float) -> Transition | None:
     """Store why the panel gave no status: it refused the id, or left it out.
 
-    `checked_at` stays: rules do not act on an order that no panel has ever answered about.
+    `checked_at` stays unset: rules do not act on an order that its panel has never answered about.
     """
     return None if order.problem == problem else _transition(order, {"problem": problem}, now)
 
@@ -109,7 +109,7 @@ def count(order: Order, current: int, now: float) -> Transition | None:
 
 
 def guard_ends_at(order: Order, guard_for: float) -> float | None:
-    """Return when a guarded order closes; None where it is not guarded."""
+    """Return when a guarded order closes; None if it is not guarded."""
     if order.phase is not Phase.GUARDED:
         return None
     # It finished no earlier than it was submitted. An order of long ago must not be refilled.
@@ -125,7 +125,7 @@ def close(order: Order, now: float) -> Transition:
 
 
 def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) -> Refill | None:
-    """Return the refill task's next state; None where nothing changed."""
+    """Return the refill task's next state; None if nothing changed."""
     is_told = status is not RefillStatus.UNKNOWN
     return _change_refill(
         refill,
@@ -137,9 +137,9 @@ def observe_refill(refill: Refill, status: RefillStatus, text: str, now: float) 
 
 
 def miss_refill(refill: Refill, refusal: str | None, now: float) -> Refill | None:
-    """Return the task after an answer without its status; None where that changes nothing.
+    """Return the task after an answer without its status; None if nothing changed.
 
-    `refusal` are the panel's words, if any.
+    `refusal` is the panel's text, if any.
     """
     since = _silent_since(refill, now)
     if refusal is None:
@@ -150,14 +150,14 @@ def miss_refill(refill: Refill, refusal: str | None, now: float) -> Refill | Non
 
 
 def lose_refill(refill: Refill, now: float) -> Refill | None:
-    """Give the task up: the panel has not told its status for too long."""
+    """Return the task as lost: the panel has not reported its status for too long."""
     return _change_refill(refill, status=RefillStatus.LOST, finished_at=now)
 
 
 def lost_at(refill: Refill, after: float, *, tells: bool, now: float) -> float | None:
-    """Return when the task is given up; None while the panel tells its status.
+    """Return when the task is given up; None while the panel reports its status.
 
-    `tells`: whether the panel can be asked at all.
+    `tells`: whether the panel can report refill statuses at all.
     """
     since = refill.silent_since if tells else refill.requested_at
     return None if since is None else min(since, now) + after
@@ -179,7 +179,7 @@ def _change_refill(refill: Refill, **fields: Any) -> Refill | None:
 
 
 def _silent_since(refill: Refill, now: float) -> float:
-    """Return since when the panel is silent; a clock that was ahead does not prolong that."""
+    """Return since when the panel has not reported the task; never later than now."""
     return now if refill.silent_since is None else min(refill.silent_since, now)
 
 
@@ -193,15 +193,15 @@ def _status_fields(order: Order, status: Status, now: float) -> dict[str, Any]:
 
 
 def _finished_at(order: Order, phase: Phase, now: float) -> float | None:
-    """Return when the order finished; None where it is open, or was final when first seen.
+    """Return when the order finished; None if it is open, or was final when first seen.
 
     An order that was tracked late may have been final for years: only one that was seen open
-    finishes now. An unknown word proves nothing: it may stand for a final status. An order whose
-    first check comes soon after its submission was open between the two.
+    finishes now. An unknown word proves nothing: it may mean a final status. An order whose first
+    check comes soon after its submission was open between the two.
     """
     if phase is Phase.OPEN:
         return None
-    if order.finished_at is not None:  # seen, or told by the list that it came from
+    if order.finished_at is not None:  # observed, or given by an imported list
         return order.finished_at
     if kind_of(order.status) == "open":
         return now

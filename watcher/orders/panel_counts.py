@@ -12,11 +12,11 @@ from watcher.orders.schedule import PollQueue
 from watcher.orders.schedule.entries import Floats, Slots
 
 AT_ONCE = 2_000  # orders in one slice: some milliseconds
-MOST_STALLED = 10_000  # whose keys a census has
+MOST_STALLED = 10_000  # keys of stalled orders that are kept
 
 
 class PanelCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """One panel's orders at a moment."""
+    """Counts of one panel's orders at a moment."""
 
     due: int = 0
     oldest_due: float | None = None
@@ -24,13 +24,13 @@ class PanelCounts(msgspec.Struct, frozen=True, kw_only=True):
     stalled: int = 0
     open: int = 0
     guarded: int = 0
-    stalled_keys: "array[int]" = msgspec.field(  # of some of the stalled, in no order
+    stalled_keys: "array[int]" = msgspec.field(  # of some stalled orders, unsorted
         default_factory=lambda: array("q")
     )
 
 
 def count(poll_queue: PollQueue, now: float, stalled_after: float) -> Iterator[PanelCounts]:
-    """Count the orders slice by slice: yields the counts so far, the last one of all.
+    """Count the orders slice by slice; yield the counts so far, at last of all orders.
 
     Other tasks may run between two slices.
     """

@@ -30,15 +30,15 @@ _AT_ONCE = 2_000  # orders in one slice: less than a millisecond
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """The orders of one request.
 
-    `numbers` identify what was in the slots, which may be given to other orders meanwhile.
-    `marks` are the hashes of the orders' last rows.
+    `numbers` identify the orders in the slots, since slots may be reused meanwhile. `marks` are the
+    hashes of the orders' last rows.
     """
 
     ids: list[str]
     slots: NDArray[np.intp]
     numbers: NDArray[np.int64]
     marks: list[int]
-    late: float  # seconds by which the latest of them is late
+    late: float  # seconds by which the most overdue one is late
 
 
 NOTHING = Batch([], np.zeros(0, np.intp), np.zeros(0, np.int64), [], 0.0)
@@ -47,7 +47,7 @@ NOTHING = Batch([], np.zeros(0, np.intp), np.zeros(0, np.int64), [], 0.0)
 class PanelOrders:
     """One panel's orders. Methods ignore ids that are not watched."""
 
-    number = -1  # until the book gives it one
+    number = -1  # until the watchlist assigns one
 
     def __init__(self, poll_queue: PollQueue, learnt: HazardModel) -> None:
         self.poll_queue = poll_queue
@@ -55,16 +55,16 @@ class PanelOrders:
         self.records: OrderTable = poll_queue.records
 
     def is_watched(self, slot: int) -> bool:
-        """Whether the slot has an order."""
+        """Return whether the slot has an order."""
         return self.records.state[slot] != 0
 
     def entry(self, order_id: str) -> Entry | None:
-        """Return the order's place in the schedule; None where it is not watched."""
+        """Return the order's place in the schedule; None if it is not watched."""
         slot = self.records.find(order_id)
         return None if slot is None else Entry(self.records, slot)
 
     def order(self, order_id: str) -> Order | None:
-        """Return the order; None where it is not watched."""
+        """Return the order; None if it is not watched."""
         slot = self.records.find(order_id)
         return None if slot is None else self.records.order(slot)
 
@@ -73,20 +73,21 @@ class PanelOrders:
         return (self.records.order(slot) for slot in self.records.slots() if self.is_watched(slot))
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        """Add very many orders, none of which is known; `random` spreads their checks."""
+        """Add very many orders, none of which is watched yet; `random` spreads their checks."""
         records, poll_queue = self.records, self.poll_queue
         added = records.extend(rows)
         slots = np.arange(added.start, added.stop)
         told_at, checked_at = np.asarray(records.told_at)[slots], np.asarray(records.checked_at)
         asked_at = checked_at[slots]
         checked_at[slots] = np.where(asked_at <= now, np.maximum(told_at, asked_at), nan)
-        is_told = told_at <= now  # else never, or written before the clock was set back
-        checked_at[slots[~is_told]] = nan
-        for slot in slots[~is_told].tolist():
+        # Others were never answered about, or are from before the clock was set back.
+        is_answered = told_at <= now
+        checked_at[slots[~is_answered]] = nan
+        for slot in slots[~is_answered].tolist():
             poll_queue.appoint(slot, now)
-        told = slots[is_told]
-        shares = [random() for _ in range(len(told))]
-        poll_queue.join(told, waits(self.learnt, records, told, now), shares, now)
+        answered = slots[is_answered]
+        shares = [random() for _ in range(len(answered))]
+        poll_queue.join(answered, waits(self.learnt, records, answered, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
         """Take the orders of the next request: those due, filled with the next-due up to `limit`.
@@ -112,10 +113,10 @@ class PanelOrders:
         rows: Mapping[str, Observation | RowError],
         marks: Mapping[str, int],
     ) -> list[int]:
-        """Return the positions in the batch of the orders of which an answer says nothing new.
+        """Return the positions in the batch of orders for which an answer has nothing new.
 
-        They are the `old` ones, and those whose row says nothing that is not on record: stores
-        the `marks` of these.
+        These are the `old` ones, and those whose row equals what is recorded; stores the `marks`
+        of the latter.
         """
         records, known, found = self.records, set(old), list(old)
         slots, numbers = batch.slots.tolist(), batch.numbers.tolist()
@@ -123,40 +124,40 @@ class PanelOrders:
             seen = None if at in known else rows.get(order_id)
             if not isinstance(seen, Observation) or records.number[slots[at]] != numbers[at]:
                 continue
-            told = records.told(slots[at])
-            if told is not None and says_nothing_new(told, seen):
+            last = records.told(slots[at])
+            if last is not None and says_nothing_new(last, seen):
                 records.mark[slots[at]] = marks.get(order_id, 0)
                 found.append(at)
         return found
 
     def unchanged(self, batch: Batch, which: Sequence[int], now: float) -> None:
-        """Note an answer of `now` without news of these orders (positions in the batch)."""
+        """Note an answer of `now` with nothing new for these orders (positions in the batch)."""
         at = np.array(which, dtype=np.intp)
         slots = batch.slots[at]
-        # Where an order left, another may have come.
+        # Another order may have taken the slot of one that left.
         is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
         unchanged(self.poll_queue, self.learnt, slots[is_same], now)
 
     def sights(self, ids: Iterable[str]) -> dict[str, OrderGlimpse]:
-        """Return the orders as they are before an answer is put on record."""
+        """Return the orders as they are before an answer is recorded."""
         found = {order_id: self.records.find(order_id) for order_id in ids}
         known = {order_id: slot for order_id, slot in found.items() if slot is not None}
         slots = np.array([*known.values()], dtype=np.intp)
         return dict(zip(known, sights(self.learnt, self.records, slots), strict=True))
 
-    def checked(self, told: Iterable[tuple[OrderGlimpse, Order, int]], now: float) -> None:
+    def checked(self, answers: Iterable[tuple[OrderGlimpse, Order, int]], now: float) -> None:
         """Learn from answers of `now`, and reschedule the orders.
 
-        For each: the order before, the order as it is on record now, and the row's mark.
+        For each: the order before, the order as recorded now, and the row's mark.
         """
         records, slots = self.records, list[int]()
-        for sight, after, mark in told:
-            self.learnt.answered(sight, after, now)
+        for glimpse, after, mark in answers:
+            self.learnt.answered(glimpse, after, now)
             slot = records.find(after.id)
             if slot is None:
                 continue
-            if after is not sight.order:
-                started = _started(sight, after, now)
+            if after is not glimpse.order:
+                started = _started(glimpse, after, now)
                 records.started[slot] = nan if started is None else started
             records.failures[slot] = records.alone[slot] = 0
             records.mark[slot] = mark
@@ -165,7 +166,7 @@ class PanelOrders:
         self.poll_queue.answered(where, waits(self.learnt, records, where, now), now)
 
     def refused(self, order_id: str, due: float, *, alone: bool) -> None:
-        """The panel refused the id, or left it out; `alone` where that failed a whole batch."""
+        """Note that the panel refused the id or left it out; `alone`: it spoils a whole batch."""
         slot = self.records.find(order_id)
         if slot is not None:
             self.records.failures[slot] += 1
@@ -173,12 +174,12 @@ class PanelOrders:
             self.poll_queue.appoint(slot, due)
 
     def put_back(self, ids: Iterable[str]) -> None:
-        """Make orders that were taken and not answered the next again."""
+        """Put orders that were taken and not answered first in the queue again."""
         found = (self.records.find(order_id) for order_id in ids)
         self.poll_queue.put_back([slot for slot in found if slot is not None])
 
     def hasten(self, order_id: str, due: float, now: float) -> None:
-        """Check the order at `due`, unless that is under way or sooner anyway."""
+        """Check the order at `due`, unless a check is under way or due sooner."""
         slot = self.records.find(order_id)
         if slot is not None:
             self.poll_queue.hasten(slot, due, now)
@@ -189,7 +190,7 @@ class PanelOrders:
         return now + self.poll_queue.seconds(wait)
 
     def refill_checked(self, refill: Refill, asked: float, now: float) -> None:
-        """Learn from an answer about a refill task that was not final at `asked`."""
+        """Learn from an answer about a refill task that was open at `asked`."""
         is_final = refill.status in REFILL_FINAL
         service = self._service_of(refill)
         self.learnt.refill_answered(service, refill.requested_at, asked, now, changed=is_final)
@@ -200,12 +201,12 @@ class PanelOrders:
         return None if slot is None else self.poll_queue.expected_at(slot, now)
 
     def prospect(self, order_id: str, now: float) -> Forecast | None:
-        """Return when and why the order will be checked next; None where it is not watched."""
+        """Return when and why the order will be checked next; None if it is not watched."""
         entry = self.entry(order_id)
         return prospect(self.poll_queue, self.learnt, entry, now) if entry else None
 
     def upcoming(self, count: int, now: float) -> list[tuple[float, str]]:
-        """Return when the orders that are checked first are expected to be, and their ids."""
+        """Return the expected times and the ids of the orders that are checked first."""
         return [(at, self.records.id(slot)) for at, slot in self.poll_queue.upcoming(count, now)]
 
     def asked(self) -> Iterator[tuple[Sequence[int], Sequence[float]]]:
@@ -219,12 +220,12 @@ class PanelOrders:
         return order.service if order else None
 
 
-def _started(sight: OrderGlimpse, after: Order, now: float) -> float | None:
-    """Since when the order is seen in progress, as was learnt at `now`."""
+def _started(glimpse: OrderGlimpse, after: Order, now: float) -> float | None:
+    """Return since when the order is seen in progress, by an answer of `now`."""
     if status_class(after.status) != 1:
         return None
-    if status_class(sight.order.status) == 1:
-        return sight.started
-    if sight.asked is not None:
-        return (now + sight.asked) / 2
-    return now if sight.order.checked_at is not None else None
+    if status_class(glimpse.order.status) == 1:
+        return glimpse.started
+    if glimpse.asked is not None:
+        return (now + glimpse.asked) / 2
+    return now if glimpse.order.checked_at is not None else None

@@ -1,4 +1,4 @@
-"""Timer wheel of orders that rules review at a time.
+"""Timer wheel: when rules review orders.
 
 Compact, as there may be a timer for each of a million orders: one array of numbers a second. A
 timer that was cancelled stays in its array until its second comes.

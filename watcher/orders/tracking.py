@@ -1,11 +1,11 @@
-"""How an order begins that is tracked from now on, by what is known of it."""
+"""Makes an order to be tracked from what is known about it."""
 
 from typing import Any
 
 from watcher.errors import RequestError
 from watcher.model import Order, Origin
 
-CLOCK_SKEW = 300.0  # seconds by which another clock may differ from ours
+CLOCK_SKEW = 300.0  # seconds by which another clock may be ahead
 _DAY = 86400.0
 
 
@@ -18,14 +18,14 @@ def new_order(
     finished_at: float | None = None,
     **given: Any,
 ) -> Order:
-    """Return an order to be tracked from `now` on; raise RequestError where it can't be.
+    """Return an order to be tracked from `now` on; raise RequestError if it can't be.
 
     `finished_at` counts only if the panel says at the first check that the order is final. `given`
     are the other fields that a caller gives, by their names in `watcher.orders.fields`.
     """
     printable = order_id.isprintable() and " " not in order_id and "," not in order_id
     if not order_id or len(order_id) > 64 or not printable:
-        raise RequestError(f"{order_id[:64]!r} is no order id")
+        raise RequestError(f"{order_id[:64]!r} is not an order id")
     for name, at in (("submitted_at", submitted_at), ("finished_at", finished_at)):
         if at is not None and at > now + CLOCK_SKEW:
             raise RequestError(f"{name} lies in the future")
@@ -34,7 +34,7 @@ def new_order(
         panel=panel,
         id=order_id,
         submitted_at=submitted,
-        progressed_at=now,  # what it did before it was tracked is not known
+        progressed_at=now,  # earlier progress is not known
         finished_at=finished,
         origin=_origin(submitted_at, finished, now),
         **given,
@@ -53,7 +53,7 @@ def _times(
         return finished, finished
     if finished < submitted - _DAY:
         raise RequestError("finished_at lies before submitted_at")
-    return submitted, max(finished, submitted)  # a list may name the day alone
+    return submitted, max(finished, submitted)  # a list may give only the day
 
 
 def _origin(submitted_at: float | None, finished_at: float | None, now: float) -> Origin:

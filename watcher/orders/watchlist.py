@@ -1,6 +1,6 @@
 """The watched orders of all panels in memory.
 
-The database is the record, the book is the schedule: it is rebuilt at every start.
+The database holds the orders; the watchlist holds their schedule, and is rebuilt at every start.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ class Watchlist:
 
     def open(self, panel: str, poll_queue: PollQueue, learnt: HazardModel) -> None:
         """Add a panel without orders."""
-        self._shelve(panel, PanelOrders(poll_queue, learnt))
+        self._place(panel, PanelOrders(poll_queue, learnt))
 
     def __contains__(self, panel: str) -> bool:
         return panel in self._by_panel
@@ -48,11 +48,11 @@ class Watchlist:
         return self._by_panel.get(name, self._no_orders)
 
     def entry(self, panel: str, order_id: str) -> Entry | None:
-        """Return the order's place in the schedule; None where it is not watched."""
+        """Return the order's place in the schedule; None if it is not watched."""
         return self.panel(panel).entry(order_id)
 
     def order(self, panel: str, order_id: str) -> Order | None:
-        """Return the order; None where it is not watched."""
+        """Return the order; None if it is not watched."""
         return self.panel(panel).order(order_id)
 
     def orders(self) -> Iterator[Order]:
@@ -82,16 +82,16 @@ class Watchlist:
         self.counts[order.panel, order.status] += 1
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        """Add very many orders of an opened panel, none of which is known.
+        """Add very many orders of an opened panel, none of which is watched yet.
 
-        `random` (0 to 1) spreads their checks, so that a start is no rush.
+        `random` (0 to 1) spreads their checks, so that they are not all due at the start.
         """
         self._by_panel[rows.panel].fill(rows, now, random)
         for status, number in DictionaryColumn.of(rows.fields["status"]).counts():
             self.counts[rows.panel, status] += number
 
     def replace(self, order: Order) -> None:
-        """Store the order's new state; removes a closed one."""
+        """Store the order's new state; remove it if it is closed."""
         panel_orders = self.panel(order.panel)
         records, slot = panel_orders.records, panel_orders.records.find(order.id)
         if slot is None:
@@ -118,10 +118,10 @@ class Watchlist:
             panel_orders.records.remove(slot)
 
     def take_over(self, other: "Watchlist") -> None:
-        """Move the other book's panels here; each replaces what was known of it."""
+        """Move the other watchlist's panels here; each replaces the present one."""
         for panel, panel_orders in other._by_panel.items():
             self.drop_panel(panel)
-            self._shelve(panel, panel_orders)
+            self._place(panel, panel_orders)
         self.counts.update(other.counts)
 
     def drop_panel(self, panel: str) -> None:
@@ -133,7 +133,7 @@ class Watchlist:
             del self.counts[key]
 
     def look_at(self, order: Order, when: float | None) -> None:
-        """Set when rules review the order again; None: only when it changes."""
+        """Set when rules review the order again; None means only when it changes."""
         panel_orders = self.panel(order.panel)
         slot = panel_orders.records.find(order.id)
         second = NONE if when is None else ceil(when)
@@ -157,7 +157,7 @@ class Watchlist:
             orders.append(records.order(slot))
         return orders
 
-    def _shelve(self, panel: str, panel_orders: PanelOrders) -> None:
+    def _place(self, panel: str, panel_orders: PanelOrders) -> None:
         panel_orders.number = next(self._numbers)
         self._by_panel[panel] = self._by_number[panel_orders.number] = panel_orders
 

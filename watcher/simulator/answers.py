@@ -1,4 +1,4 @@
-"""Encode the world's values as a panel with certain traits does."""
+"""Encodes the world's values as a panel with certain traits does."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -43,7 +43,7 @@ def _order_column(shown: Shown) -> str:
 
 
 def status_row(row: object, order: int, quantity: int, money: str, shown: Shown) -> object:
-    """Encode an order's row; a value that a test put in its place stays as it is."""
+    """Encode an order's row; a value that a test set instead of it stays unchanged."""
     if not isinstance(row, dict):
         return row
     fields = {**row, "currency": money} if "charge" in row else dict(row)

@@ -1,4 +1,4 @@
-"""Send responses, with transport faults."""
+"""Sends responses, with transport faults."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ class Delivery:
         self._stopping.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait; returns False if the panel stops meanwhile."""
+        """Wait; return False if the panel stops meanwhile."""
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
@@ -74,7 +74,7 @@ class Delivery:
 def hang_up(
     request: web.Request, response: web.StreamResponse | None = None, *, abort: bool = False
 ) -> web.StreamResponse:
-    """Close the connection; returns a response, as aiohttp needs one even so."""
+    """Close the connection; return a response, since aiohttp needs one even then."""
     if request.transport is not None:
         if abort:
             _reset(request.transport)
@@ -83,13 +83,13 @@ def hang_up(
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Close with RST in place of FIN."""
+    """Close with RST instead of FIN."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _in_lists(body: bytes) -> bytes:
-    """Wrap each value of a JSON body in a list; keeps other bodies."""
+    """Wrap each value of a JSON body in a list; keep other bodies unchanged."""
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -127,7 +127,7 @@ def _stream(reply: Reply) -> web.StreamResponse:
 
 
 def _spoilt(reply: Reply, shown: Shown) -> Reply:
-    """Return the reply with its body, status or type replaced by traits."""
+    """Return the reply with its body, status or type replaced according to the traits."""
     if Trait.HTML_504_AFTER in shown:
         reply = GATEWAY_TIMEOUT
     if Trait.LIMIT_429_AFTER in shown:

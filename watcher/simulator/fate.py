@@ -19,7 +19,7 @@ _SIXTEEN = struct.Struct("<16H")
 
 
 class Ending(StrEnum):
-    """How an order ends, if it does."""
+    """How an order ends, if it ends."""
 
     COMPLETED = "completed"
     PARTIAL = "partial"
@@ -54,9 +54,9 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
 class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order's future: its own progress, and its reaction to a refill or a cancel.
 
-    `share` is what a partial or stalled order gets, `linger` the time between the last
-    movement and the final status, `drop` the share of the count that is lost `drop_after`
-    its completion and again after each refill.
+    `share` is the part that a partial or stalled order gets. `linger` is the time between the last
+    delivery and the final status. `drop` is the share of the count that is lost `drop_after` its
+    completion and again after each refill.
     """
 
     ending: Ending = Ending.COMPLETED
@@ -101,8 +101,8 @@ def fraction(seed: int, order: int) -> float:
 
 def _numbers(seed: int, order: int) -> tuple[int, ...]:
     """Return sixteen numbers from 0 to below MOST."""
-    # A hash, not random.Random: seeding a generator for each order costs ten times as much,
-    # and fates are drawn anew for every answer in place of being kept for a million orders.
+    # A hash, not random.Random: seeding a generator for each order costs ten times as much. Fates
+    # are drawn again for every answer instead of being kept for a million orders.
     digest = blake2b(b"%d:%d" % (seed, order), digest_size=32).digest()
     return _SIXTEEN.unpack(digest)
 

@@ -42,7 +42,7 @@ FORMS = {
 class Wanted(NamedTuple):
     """An accepted form: an order of `least` to `most` after each of `times`, in seconds.
 
-    `expiry` is None unless the form is a subscription's.
+    `expiry` is None except for a subscription.
     """
 
     link: str
@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
 
 
 def read_form(service: SimService, sent: Parameters) -> Wanted:
-    """Return what the parameters of an `add` order, or raise Refused."""
+    """Return what the parameters of an `add` request order, or raise Refused."""
     if service.type == "Subscriptions":
         return _subscription(service, sent)
     form = FORMS.get(service.type, FORMS["Default"])
@@ -122,7 +122,7 @@ def _subscription(service: SimService, sent: Parameters) -> Wanted:
 
 
 def _posts(service: SimService, sent: Parameters) -> Sequence[float]:
-    """Return when each post is ordered for: old ones at once, new ones as they appear."""
+    """Return when each post gets its order: old posts at once, new ones as they appear."""
     posts = _number(sent, "posts")
     old = _number(sent, "old_posts") if sent.get("old_posts", "").strip() else 0
     if not 1 <= posts + old <= MOST_PARTS:
@@ -135,7 +135,7 @@ def _posts(service: SimService, sent: Parameters) -> Sequence[float]:
 
 
 def _expires(expiry: str) -> float:
-    """Return the end of the day, which is written d/m/Y."""
+    """Return the end of the day that is written as d/m/Y."""
     if not expiry:
         return NEVER
     try:

@@ -18,7 +18,7 @@ Sent = dict[str, str]
 
 
 class Arrived(NamedTuple):
-    """An HTTP request; `sent` is None where its parameters can't be read."""
+    """An HTTP request; `sent` is None if its parameters can't be read."""
 
     path: str
     headers: Mapping[str, str]
@@ -40,7 +40,7 @@ def read(body: bytes, content_type: str, *, as_json: bool) -> Sent:
 
 
 def stopped(arrived: Arrived, shown: Shown) -> tuple[Trait, Reply] | None:
-    """Return the trait that stops the request, and its response; None where none does."""
+    """Return the trait that stops the request, and its response; None if none does."""
     for trait in shown:
         reply = _GATES[trait](arrived) if trait in _GATES else None
         if reply is not None:
@@ -84,4 +84,4 @@ _GATES: Mapping[Trait, Callable[[Arrived], Reply | None]] = {
     Trait.WANTS_HEADER: _header,
     Trait.WANTS_FIELD: _field,
 }
-WANTS = frozenset(_GATES)  # that a client must be configured for
+WANTS = frozenset(_GATES)  # requirements that a client must be configured for

@@ -57,7 +57,7 @@ PAGES = {
 
 
 class ApiHandlers:
-    """The handlers of one panel; no IO, the time comes with each request."""
+    """The handlers of one panel; no IO, each request brings its time."""
 
     def __init__(self, profile: Profile, key: str, world: World, limits: RequestLimits) -> None:
         self._profile = profile
@@ -77,7 +77,7 @@ class ApiHandlers:
     def reply(
         self, sent: Mapping[str, str], entry: JournalEntry, shown: Shown, now: float, wall: float
     ) -> Reply:
-        """Return the response; records the outcome in the journal entry."""
+        """Return the response; record the outcome in the journal entry."""
         between = self._between(entry, shown, wall)
         if between is not None:
             return between
@@ -96,7 +96,7 @@ class ApiHandlers:
         return _refusal(RefusedAnswer(refusal), ApiRequest({}, entry, shown, 0.0))
 
     def _between(self, entry: JournalEntry, shown: Shown, wall: float) -> Reply | None:
-        """Return the response where a rate limit or a fault comes first."""
+        """Return the response if a rate limit or a fault stops the request first."""
         wait = self._limits.ask(entry.action, wall)
         wait = wait or shown.get(Trait.RATE_LIMITED, 0.0)
         if wait or Trait.RATE_LIMITED in shown:
@@ -194,7 +194,7 @@ class ApiHandlers:
     def _batch(
         self, asked: ApiRequest, capability: str, name: str, unknown: Refusal
     ) -> list[str] | None:
-        """Return the ids of a batch; None where the request is about one."""
+        """Return the ids of a batch; None if the request has a single id."""
         many = f"{name}s" in asked.sent
         self._need(f"multi_{capability}" if many else capability)
         return self._several(asked, f"{name}s", unknown) if many else None
@@ -205,7 +205,7 @@ class ApiHandlers:
             texts = texts[:most]
         if not 1 <= len(texts) <= most:
             raise RefusedAnswer(Refusal.REQUEST)
-        # Nothing of a batch is carried out where a trait refuses it.
+        # If a trait refuses a batch, nothing of it is carried out.
         known = [self._knows(text, unknown, asked.now) for text in texts]
         if Trait.ALL_UNKNOWN_400 in shown and not any(known):
             raise RefusedAnswer(unknown, http=400)

@@ -1,4 +1,4 @@
-"""Log of requests to a simulated panel, for tests of at-most-once."""
+"""Log of requests to a simulated panel, for tests of at-most-once delivery."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -11,10 +11,9 @@ LISTS = ("orders", "refills", "order", "refill")
 class JournalEntry(msgspec.Struct, gc=False):
     """One request and its outcome.
 
-    `outcome` is "answered", the text of a refusal, or the trait that stopped the request;
-    `fault` is the trait that spoilt the request or its answer.
-    `carried_out` are the orders that it added, refilled or canceled.
-    `http` is 0 until a response is sent.
+    `outcome` is "answered", the text of a refusal, or the trait that stopped the request. `fault`
+    is the trait that garbled the request or its answer. `carried_out` are the orders that it added,
+    refilled or canceled. `http` is 0 until a response is sent.
     """
 
     time: float
@@ -28,7 +27,7 @@ class JournalEntry(msgspec.Struct, gc=False):
 
 
 class Journal:
-    """All requests in order of arrival; with a limit, the last ones."""
+    """All requests in order of arrival; with a limit, only the last ones."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._entries: deque[JournalEntry] = deque(maxlen=limit)
@@ -49,7 +48,7 @@ class Journal:
         return Counter(int(text) for text in ids if text.isascii() and text.isdecimal())
 
     def carried_out(self, action: str) -> Counter[int]:
-        """Count how often each order was really added, refilled or canceled."""
+        """Count how often each order was actually added, refilled or canceled."""
         return Counter(order for e in self.requests(action) for order in e.carried_out)
 
     def links(self, *, carried_out: bool = False) -> Counter[str]:

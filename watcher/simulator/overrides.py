@@ -6,7 +6,7 @@ import msgspec
 
 
 class Override(msgspec.Struct, frozen=True):
-    """Fields that replace those of a row, or an answer in the row's place."""
+    """Fields that replace those of a row, or an answer that replaces the row."""
 
     at: float
     fields: dict[str, object]
@@ -45,7 +45,7 @@ class Overrides:
         return {**row, **override.fields}
 
     def status(self, order: int) -> tuple[str, float] | None:
-        """Return the forced status and since when; None where there is none."""
+        """Return the forced status and since when; None if there is none."""
         override = self._of.get(order)
         if override is None or "status" not in override.fields:
             return None

@@ -28,7 +28,7 @@ class Limit(Protocol):
     """A rate limiter."""
 
     def ask(self, now: float) -> float:
-        """Count a request; returns 0 if it may pass, else the seconds to wait."""
+        """Count a request; return 0 if it may pass, otherwise the seconds to wait."""
         ...
 
 
@@ -110,7 +110,7 @@ _KINDS: Mapping[LimitKind, type[FixedWindow | SlidingWindow | TokenBucket | Puni
 
 
 class RequestLimits:
-    """A panel's limits: one for a key, and one for each action that has its own."""
+    """A panel's limits: one per key, and one for each action that has its own."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class RequestLimits:
         self._all = _KINDS[self._kind](rate) if rate else None
 
     def ask(self, action: str, now: float) -> float:
-        """Count a request; returns 0 if it may pass, else the seconds to wait."""
+        """Count a request; return 0 if it may pass, otherwise the seconds to wait."""
         for limit in (self._actions.get(action), self._all):
             wait = limit.ask(now) if limit else 0.0
             if wait:

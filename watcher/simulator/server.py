@@ -26,7 +26,7 @@ class SimulatedPanel:
     """One panel with its world, its journal and its traits.
 
     `clock` is the wall clock (Unix seconds) for rate limits. The simulated time starts with it and
-    runs `speed` times as fast. A panel that was stopped can start again on the same port.
+    runs `speed` times as fast. A stopped panel can start again on the same port.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ NOTHING = Decimal("0.00000")
 
 
 class SimOrder(msgspec.Struct, gc=False):
-    """A placed order. `fate` is set only by tests; others are drawn when needed."""
+    """A placed order. Only tests set `fate`; other fates are drawn when needed."""
 
     service: int
     link: str
@@ -67,9 +67,9 @@ def ends_at(order: SimOrder, fate: Fate, cancel_at: float = NEVER) -> float:
 
 
 def delivered_at(order: SimOrder, fate: Fate, now: float) -> int:
-    """Return how many were delivered until `now`."""
+    """Return how many units were delivered until `now`."""
     begin, finish, goal = _span(order, fate)
-    # Compared, not computed: a rounding error at the end would leave one undelivered for ever.
+    # Compared, not computed: a rounding error at the end would leave one undelivered forever.
     if now >= finish:
         return goal
     return min(goal, int((now - begin) * fate.per_minute / MINUTE)) if now > begin else 0
@@ -81,14 +81,14 @@ def refundable(order: SimOrder, fate: Fate) -> bool:
 
 
 def _span(order: SimOrder, fate: Fate) -> tuple[float, float, int]:
-    """Return when delivery begins, when it ends, and how many are delivered by then."""
+    """Return when delivery begins, when it ends, and how many units are delivered by then."""
     begin = order.placed + fate.pending + fate.processing
     goal = _goal(order, fate)
     return begin, begin + goal * MINUTE / fate.per_minute, goal
 
 
 def _goal(order: SimOrder, fate: Fate) -> int:
-    """Return how many this order will ever deliver."""
+    """Return how many units this order will ever deliver."""
     if fate.ending is Ending.COMPLETED:
         return order.quantity
     if fate.ending is Ending.CANCELED:

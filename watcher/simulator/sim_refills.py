@@ -33,7 +33,7 @@ class SimRefills:
         self._of_order: dict[int, list[SimRefill]] = {}
 
     def create(self, order: int, fate: Fate, now: float) -> int:
-        """Add a task; returns its id."""
+        """Add a task; return its id."""
         task = SimRefill(order, now, now + fate.refill_takes, fate.refill_granted)
         number = len(self._tasks) + 1
         self._tasks[number] = task

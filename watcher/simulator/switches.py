@@ -13,8 +13,8 @@ Shown = Mapping[Trait, float]
 class Switch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A trait that is on, for one action or all.
 
-    With `times` it goes off after so many requests; with `every` 3 it shows in each third.
-    `amount` is the trait's seconds or bytes, for those that have any.
+    With `times` it turns off after so many requests; with `every` 3 it applies to each third one.
+    `amount` is the trait's seconds or bytes, if it has any.
     """
 
     trait: Trait
@@ -25,7 +25,7 @@ class Switch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seen: int = 0
 
     def shows(self, action: str) -> bool:
-        """Count a request; returns whether the trait applies to it."""
+        """Count a request; return whether the trait applies to it."""
         if self.action not in (None, action) or self.times == 0:
             return False
         self.seen += 1
@@ -57,7 +57,7 @@ class Switchboard:
         self._switches.append(switch)
 
     def off(self, *traits: Trait) -> None:
-        """Switch these traits off, or all where none is named."""
+        """Switch these traits off, or all if none is given."""
         self._switches = [s for s in self._switches if traits and s.trait not in traits]
 
     def is_on(self, trait: Trait) -> bool:

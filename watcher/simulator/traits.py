@@ -5,7 +5,7 @@ from typing import Self
 
 
 class Trait(StrEnum):
-    """One deviation. Of two that collide, the one that was switched on last wins."""
+    """One deviation. If two conflict, the one that was switched on last applies."""
 
     description: str
 
@@ -116,7 +116,7 @@ class Trait(StrEnum):
     EMPTY_FOR_BAD_KEY = "empty_for_bad_key", "a wrong key gets an empty price list"
 
 
-# Traits of transport, which spoil the request or its answer as a whole.
+# Traits of transport, which garble the request or its answer as a whole.
 _ALL = tuple(Trait)
 FAULTS = frozenset(_ALL[_ALL.index(Trait.RATE_LIMITED) : _ALL.index(Trait.STALL) + 1])
 

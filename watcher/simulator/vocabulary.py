@@ -18,7 +18,7 @@ Words = Mapping[str, tuple[object, ...]]
 
 DOCUMENTED = (PENDING, PROCESSING, IN_PROGRESS, COMPLETED, PARTIAL, CANCELED)
 
-# Where a trait has several words for a status, the order's id chooses.
+# If a trait has several words for a status, the order's id selects one.
 ORDER_WORDS: Mapping[Trait, Words] = {
     Trait.STATUS_LOWER_CASE: {word: (word.lower(),) for word in DOCUMENTED},
     Trait.STATUS_SYNONYMS: {

@@ -1,8 +1,8 @@
 """State of a simulated panel: its orders, refills and balance over simulated time.
 
 1. An order's fate is drawn from the seed and its id.
-2. An order's row is computed from its fate when it is asked for; nothing runs in between.
-3. Refunds are in the ledger, each with its time.
+2. An order's row is computed from its fate when it is requested; no task runs in between.
+3. Refunds are in the account, each with its time.
 """
 
 from collections import deque
@@ -72,7 +72,7 @@ class World:
         fate: Fate | None = None,
         once_a_link: bool = False,
     ) -> int:
-        """Place an order as a customer does; returns its id."""
+        """Place an order as a customer does; return its id."""
         service = self._service(sent.get("service", ""))
         wanted = read_form(service, sent)
         if once_a_link and self._is_active(wanted.link, now):
@@ -100,7 +100,7 @@ class World:
         age: float = 0.0,
         fate: Fate | None = None,
     ) -> range:
-        """Add paid orders placed over the last `age` seconds; returns their ids."""
+        """Add paid orders placed over the last `age` seconds; return their ids."""
         chosen = [self.services[s] for s in services] if services else self._plain_services()
         # A million orders share a few hundred objects.
         prices: dict[tuple[int, int], Decimal] = {}
@@ -125,7 +125,7 @@ class World:
         self.services[service] = msgspec.structs.replace(self.services[service], rate=rate)
 
     def unlist(self, *services: int) -> None:
-        """Take services off the price list, in place of those before; none: list all again."""
+        """Take only these services off the price list; without any, list all again."""
         self._unlisted = set(services)
 
     def knows(self, order: int, now: float) -> bool:
@@ -161,7 +161,7 @@ class World:
         return self._overrides.over(order, self.status(order, now).fields())
 
     def count(self, order: int, now: float) -> int:
-        """Return the link's public count, which is no part of the panel's API."""
+        """Return the link's public count, which is not part of the panel's API."""
         found, fate, ended = self.order(order, now), self.fate(order), self._ended(order)
         delivered = delivered_at(found, fate, min(now, ended))
         since = self._refills.restored_at(order, now) or ended
@@ -169,7 +169,7 @@ class World:
         return fate.start_count + delivered - lost
 
     def refill(self, order: int, now: float) -> int:
-        """Accept a refill, which takes effect later; returns its id."""
+        """Accept a refill, which takes effect later; return its id."""
         service = self.services[self.order(order, now).service]
         if order in self._series:
             raise RefusedAnswer(Refusal.NOT_COMPLETED)
@@ -180,7 +180,7 @@ class World:
         return self._refills.status(refill, now)
 
     def cancel(self, order: int, now: float) -> int:
-        """Accept a cancel, which takes effect later or never; returns its id."""
+        """Accept a cancel, which takes effect later or never; return its id."""
         found = self.order(order, now)
         if not self.services[found.service].cancel:
             raise RefusedAnswer(Refusal.CANCEL_DISABLED)
@@ -201,20 +201,20 @@ class World:
         self._ledger.set(Decimal(balance), now)
 
     def spent(self, now: float) -> Decimal:
-        """Return what all orders cost at that time; with the balance it is a constant sum."""
+        """Return the cost of all orders at that time; its sum with the balance is constant."""
         charges = (self._row(order, found, now).charge for order, found in self._orders.items())
         return sum(charges, NOTHING)
 
     def force(self, orders: int | Iterable[int], now: float, **fields: object) -> None:
-        """Override fields of the orders' rows; the balance does not follow."""
+        """Override fields of the orders' rows; the balance doesn't change."""
         self._overrides.force(self._known(orders, now), now, fields)
 
     def garble(self, orders: int | Iterable[int], now: float, answer: object) -> None:
-        """Answer this value in place of the orders' rows."""
+        """Answer this value instead of the orders' rows."""
         self._overrides.garble(self._known(orders, now), now, answer)
 
     def release(self, orders: int | Iterable[int], now: float) -> None:
-        """Undo force and garble."""
+        """Undo `force` and `garble`."""
         self._overrides.release(self._known(orders, now))
 
     def _known(self, orders: int | Iterable[int], now: float) -> list[int]:
@@ -243,7 +243,7 @@ class World:
         return any(self._word(order, now) not in ended for order in self._links.get(link, ()))
 
     def _orders_of(self, service: SimService, wanted: Wanted, now: float) -> list[SimOrder]:
-        """Return the orders that a form comes to, without those after its expiry."""
+        """Return the orders that a form creates, except those after its expiry."""
         orders, choices = [], wanted.most - wanted.least + 1
         for number, after in enumerate(wanted.times, self._next + 1):
             quantity = wanted.least + int(fraction(self.seed, number) * choices)
@@ -257,7 +257,7 @@ class World:
     def _begin_series(
         self, service: SimService, wanted: Wanted, orders: Sequence[SimOrder], now: float
     ) -> None:
-        """Give the series an id before those of its orders; only these cost and end."""
+        """Give the series an id before those of its orders; only the orders cost and end."""
         number = self._register(SimOrder(service.service, wanted.link, 0, NOTHING, now, Fate()))
         times = {number + index: order.placed for index, order in enumerate(orders, 1)}
         self._series[number] = Series(times, len(wanted.times), wanted.expiry, wanted.expires)
@@ -273,7 +273,7 @@ class World:
         return number
 
     def _refund(self, order: int, at: float) -> Decimal:
-        # The order ended at another time, by a cancel.
+        # A cancel ended the order at another time.
         if order in self._overrides or self._ended(order) != at:
             return NOTHING
         found = self._orders[order]

@@ -20,9 +20,9 @@ UNSETTLED_STATE = actions.c.state.in_([state.value for state in UNSETTLED])
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded after outcomes were written.
+    """The records that outcomes led to.
 
-    `actions` as they are now; `orders` that were placed and not tracked before; `refills`, the
+    `actions` in their new state; `orders` that were placed and not tracked before; `refills`, the
     tasks that panels accepted.
     """
 
@@ -52,7 +52,7 @@ def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:
 
 
 def _time(value: float | None) -> float | None:
-    """RETURNING gives a whole number of seconds as an integer."""
+    """Return the time as a float, since RETURNING gives a whole number of seconds as an integer."""
     return None if value is None else float(value)
 
 
@@ -66,7 +66,7 @@ def fetch_actions(
 def actions_by_id(
     connection: Connection, panels: Mapping[int, str], ids: Sequence[int]
 ) -> dict[int, Action]:
-    """Return those of the actions that there are, by their ids."""
+    """Return the actions with these ids that exist, by id."""
     return {
         action.id: action
         for some in batched(ids)
@@ -77,7 +77,7 @@ def actions_by_id(
 def add_plans(
     connection: Connection, panels: PanelNames, plans: Sequence[ActionPlan], now: float
 ) -> list[Action]:
-    """Write the plans as actions, but for those that conflict with an unsettled one."""
+    """Write the plans as actions, except those that conflict with an unsettled action."""
     if not plans:
         return []
     rows = [_plan_row(plan, panels.ids[plan.panel], now) for plan in plans]
@@ -93,9 +93,9 @@ def move_actions(
     ids: Sequence[int] | None,
     **values: object,
 ) -> list[Action]:
-    """Move those of the actions (None: all) that are in the first state to the second.
+    """Move the given actions (None: all) from the first state to the second.
 
-    Returns them as they are then.
+    Returns the moved actions in their new state. Skips actions in another state.
     """
     check_move(*move)
     source, target = move
@@ -116,12 +116,12 @@ def move_actions(
 
 
 def params_hash(params: Mapping[str, str]) -> str:
-    """Return by what large parameters are known again."""
+    """Return the hash by which large parameters are recognised later."""
     return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()
 
 
 def action_with_key(connection: Connection, panels: PanelNames, plan: ActionPlan) -> Action | None:
-    """Return the action that the plan's idempotency key was used for before."""
+    """Return the action that already used the plan's idempotency key."""
     if plan.idempotency_key is None:
         return None
     statement = ACTION.where(actions.c.idempotency_key == plan.idempotency_key)
@@ -129,7 +129,7 @@ def action_with_key(connection: Connection, panels: PanelNames, plan: ActionPlan
     if row is None:
         return None
     action = to_action(row, panels.names)
-    # An accepted submission has an order, its plan had none.
+    # An accepted submission has an order; its plan had none.
     same_order = plan.kind is Kind.SUBMIT or action.order == plan.order
     same = (action.kind, action.panel) == (plan.kind, plan.panel)
     if same and same_order and _same_params(row, action, plan):
@@ -138,7 +138,7 @@ def action_with_key(connection: Connection, panels: PanelNames, plan: ActionPlan
 
 
 def last_like(connection: Connection, panels: PanelNames, plan: ActionPlan) -> Action | None:
-    """Return the newest action with the plan's key and a number."""
+    """Return the newest action whose key is the plan's key plus a number."""
     key = actions.c.idempotency_key
     like = key.between(f"{plan.idempotency_key}:", f"{plan.idempotency_key}:~")
     statement = ACTION.where(like).order_by(key.desc()).limit(1)
@@ -147,20 +147,20 @@ def last_like(connection: Connection, panels: PanelNames, plan: ActionPlan) -> A
 
 
 def stands(action: Action, since: float, planned_at: float) -> bool:
-    """Return whether an action that was planned then stands for its like."""
+    """Return whether an action planned at that time still blocks another one like it."""
     if action.state is ActionState.REJECTED:
         return False
     return action.state in UNSETTLED or planned_at > since
 
 
 def next_key(plan: ActionPlan, last: Action | None) -> str:
-    """Return the plan's key with the number after the last action's."""
+    """Return the plan's key with the next number after the last action's."""
     number = int((last.idempotency_key or "").rpartition(":")[2]) + 1 if last else 1
     return f"{plan.idempotency_key}:{number:08}"
 
 
 def hindrance(connection: Connection, panels: PanelNames, plan: ActionPlan) -> str:
-    """Return which unsettled action stands in the way of the plan."""
+    """Return a text that names the unsettled action which conflicts with the plan."""
     statement = ACTION.where(
         actions.c.panel == panels.ids[plan.panel],
         actions.c.order_id == plan.order,
@@ -174,7 +174,7 @@ def hindrance(connection: Connection, panels: PanelNames, plan: ActionPlan) -> s
 
 
 def _same_params(row: Mapping[Any, Any], action: Action, plan: ActionPlan) -> bool:
-    """Large ones are cut down once the action is settled; a hash stays."""
+    """Compare parameters; of large ones a settled action keeps only a hash."""
     if row["params_hash"] is None:
         return action.params == plan.params
     return plan.params is not None and row["params_hash"] == params_hash(plan.params)

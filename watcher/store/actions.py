@@ -1,7 +1,7 @@
 """The intent log: every submission, refill and cancel, from the plan to its outcome.
 
-An action is committed as `sending` before it is sent, and every change of its state is
-compare-and-set along the table of moves: so nothing is ever sent twice.
+An action is committed as `sending` before it is sent. Every change of state is a compare-and-set
+along the table of moves. So no action is sent twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,19 +33,19 @@ from watcher.store.schema import actions, order_states, orders
 from watcher.store.transitions import check_move, check_resolvable, moved, sorted_out
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
-Past = Callable[[float, float], float]  # of a time on record and now: when that was
+Past = Callable[[float, float], float]  # (recorded time, now) -> the time to assume
 
 
 class Actions(StorePart):
     """The table `actions`."""
 
     async def get(self, action_id: int) -> Action | None:
-        """Return the action, None where there is none."""
+        """Return the action, or None if there is none."""
         found = await self._fetch("action", ACTION.where(actions.c.id == action_id))
         return found[0] if found else None
 
     async def by_id(self, ids: Sequence[int]) -> list[Action]:
-        """Return those of the actions that there are; a thousand ids at the most."""
+        """Return the actions with these ids that exist; at most a thousand ids."""
         return await self._fetch("actions", ACTION.where(actions.c.id.in_(ids)))
 
     async def page(
@@ -58,7 +58,7 @@ class Actions(StorePart):
         limit: int = 100,
         after: int | None = None,
     ) -> tuple[list[Action], int | None]:
-        """Return a page of actions, newest first, and the `after` of the next, None on the last."""
+        """Return a page of actions, newest first, and the next page's `after` (None: last)."""
         statement = ACTION.order_by(actions.c.id.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(actions.c.state == state.value)
@@ -74,9 +74,9 @@ class Actions(StorePart):
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     async def placers(self, panel: str, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Return of those of the orders that were placed with an idempotency key: id and key.
+        """Return (order id, key) of those orders that were placed with an idempotency key.
 
-        A thousand ids at the most.
+        At most a thousand ids.
         """
         statement = select(actions.c.order_id, actions.c.idempotency_key).where(
             actions.c.panel == self._panel(panel),
@@ -89,7 +89,7 @@ class Actions(StorePart):
     async def planned(
         self, panel: str, *, after: int = 0, limit: int = 100
     ) -> list[tuple[int, Kind]]:
-        """Return what waits to be sent to the panel, oldest first: ids from `after` on, and kinds.
+        """Return (id, kind) of planned actions of the panel, oldest first, above `after`.
 
         `claim` returns the whole actions.
         """
@@ -105,7 +105,7 @@ class Actions(StorePart):
         )
 
     async def count_planned(self, panel: str) -> dict[Kind, int]:
-        """Return how many actions of each kind wait to be sent to the panel."""
+        """Return how many actions of each kind are planned for the panel."""
         statement = (
             select(actions.c.kind, func.count())
             .where(*self._are_planned(panel))
@@ -126,7 +126,7 @@ class Actions(StorePart):
     async def last_accepted(self) -> dict[tuple[Kind, str, str], float]:
         """Return when a refill or cancel was last accepted, for orders that are not closed.
 
-        By kind, panel and order.
+        The keys are (kind, panel, order id).
         """
         what = actions.c.kind, actions.c.panel, actions.c.order_id
         of_order = (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id)
@@ -151,9 +151,9 @@ class Actions(StorePart):
         )
 
     async def plan(self, plan: ActionPlan, *, now: float) -> Action:
-        """Write the plan; a Conflict names the unsettled action that stands in its way.
+        """Write the plan; raise a Conflict that names the unsettled action if there is one.
 
-        An idempotency key that was used for the same gives the action that it was used for.
+        If the idempotency key was already used for an equal request, return that earlier action.
         """
         await self._db.know_panels({plan.panel})
 
@@ -171,10 +171,10 @@ class Actions(StorePart):
     async def plan_once(
         self, plan: ActionPlan, *, since: float, now: float, past: Past = min
     ) -> tuple[Action, bool]:
-        """Write the plan, unless its like was planned `since` then or is not settled.
+        """Write the plan, unless a similar action was planned after `since` or is unsettled.
 
-        Its idempotency key is what it has in common with its like. Gives the action, and whether
-        it is new. One that was refused stands in nobody's way.
+        Similar actions share the plan's idempotency key. Returns the action and whether it is new.
+        A refused action never blocks a new one.
         """
         await self._db.know_panels({plan.panel})
 
@@ -191,7 +191,7 @@ class Actions(StorePart):
     async def claim(self, ids: Sequence[int], *, now: float) -> list[Action]:
         """Mark those of the actions that are planned as being sent.
 
-        That is committed before this returns: the returned ones, and no others, may be sent.
+        The mark is committed before this returns. Only the returned actions may be sent.
         """
         move = ActionState.PLANNED, ActionState.SENDING
 
@@ -205,16 +205,16 @@ class Actions(StorePart):
         return claimed
 
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
-        """Give up those of the actions that are still planned; `answer` says why."""
+        """Withdraw those of the actions that are still planned; `answer` says why."""
         move = ActionState.PLANNED, ActionState.REJECTED
         return await self._move("withdraw", move, ids, settled_at=now, answer=answer)
 
     async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
-        """Write how the sending ended, and what follows from it.
+        """Write the outcomes of sent actions and their consequences.
 
-        An outcome that was written before changes nothing. One that does not fit its action (not
-        being sent, an accepted submission without an order id) is a LifecycleError, raised when
-        all others are committed.
+        An outcome that is already on record changes nothing. If an outcome doesn't fit its action
+        (the action is not being sent, or an accepted submission has no order id), raise
+        LifecycleError after all others are committed.
         """
         ids = [outcome.action.id for outcome in outcomes]
 
@@ -231,7 +231,7 @@ class Actions(StorePart):
     async def resolve(
         self, action_id: int, state: ActionState, *, result: str | None, now: float
     ) -> Settled:
-        """Write what became of an unresolved action, as a person found out, and what follows."""
+        """Write the outcome of an unresolved action, as a person found it, and its consequences."""
 
         def work(connection: Connection) -> Settled:
             action = actions_by_id(connection, self._db.panels.names, [action_id]).get(action_id)
@@ -244,7 +244,7 @@ class Actions(StorePart):
         return await self._db.write("resolve", work)
 
     async def recover(self) -> int:
-        """Mark as unresolved what was being sent when the last run ended; return how many."""
+        """Mark actions left in sending by the last run as unresolved; return how many."""
         move = ActionState.SENDING, ActionState.UNRESOLVED
         answer = "the watcher ended before the panel's answer was on record"
         return len(await self._move("recover", move, None, answer=answer))
@@ -264,7 +264,7 @@ class Actions(StorePart):
     def _apply(
         self, connection: Connection, moves: Sequence[tuple[Action, Action]], now: float
     ) -> Settled:
-        """Compare-and-set each action from its old to its new form, with what follows."""
+        """Compare-and-set each action from its old to its new form; write the consequences."""
         changed = [(before, after) for before, after in moves if after != before]
         if changed:
             rows = [_row(before, after) for before, after in changed]

@@ -1,9 +1,8 @@
-"""Orders that closed long ago: read whole for an archive, then removed.
+"""Reads orders that closed long ago for the archive, then removes them.
 
-An order is removed only as it was read: what comes to it later (an action by hand) keeps it.
-Unsettled actions, running refills and events on their way keep their order, too. Actions with an
-idempotency key stay: a submission that is repeated must be known, however long ago its order was
-archived.
+An order is removed only if nothing was added since it was read (for example an action by hand).
+Unsettled actions, running refills and undelivered events also keep their order. Actions with an
+idempotency key stay: a repeated submission must be recognised even after its order was archived.
 """
 
 from collections import defaultdict
@@ -43,7 +42,7 @@ _DELETE_BY_KEY = [
     compiled(delete(table).where(table.c.key == bindparam("key")))
     for table in (dead_events, firings, order_states, orders)
 ]
-_DELETE_BY_ORDER = [  # refills name their actions: they go first
+_DELETE_BY_ORDER = [  # refills refer to actions, so they are deleted first
     compiled(
         delete(table).where(
             table.c.panel == bindparam("panel"), table.c.order_id == bindparam("order"), *more
@@ -54,12 +53,12 @@ _DELETE_BY_ORDER = [  # refills name their actions: they go first
 
 
 def archive_name(at: float) -> str:
-    """The file of what was archived at that time."""
+    """Return the name of the file for orders archived at that time."""
     return f"orders-{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.jsonl.gz"
 
 
 class Fingerprint(NamedTuple):
-    """What differs as soon as anything comes to a closed order: its rows are only added to."""
+    """Values of a closed order that differ as soon as anything is added: its rows only grow."""
 
     panel: int
     order: str
@@ -71,7 +70,7 @@ class Fingerprint(NamedTuple):
 
 
 class Retired(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed order as it was read; `record` is all of it, as JSON will have it."""
+    """A closed order as it was read; `record` is the whole order in values that JSON has."""
 
     key: int
     fingerprint: Fingerprint
@@ -80,14 +79,14 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive(StorePart):
-    """The table `archived_orders`, and what goes from the others."""
+    """The table `archived_orders`, and deletion from the tables of orders."""
 
     async def closed_before(
         self, at: float, *, after: int, limit: int, untold: float | None = None
     ) -> list[int]:
-        """The keys of orders that closed before then and that nothing keeps, `after` a key.
+        """Return keys above `after` of orders that closed before `at` and that nothing keeps.
 
-        What came on record since `untold` may have to be told to people yet; that keeps its order.
+        What was recorded after `untold` may still need a notification; that keeps its order.
         """
         statement = (
             _eligible(select(orders.c.key), at)
@@ -100,13 +99,13 @@ class Archive(StorePart):
         return await self._read("closed_before", statement, lambda rows: list(rows.scalars()))
 
     async def retired(self, keys: Sequence[int], at: float) -> list[Retired]:
-        """Those of the orders that closed before then, whole."""
+        """Return those of the orders that closed before `at`, complete."""
         return await self._db.read(
             "retired", lambda c: self._read_whole(c, _fingerprints(c, keys, at))
         )
 
     async def remove(self, retired: Sequence[Retired], at: float, *, now: float) -> int:
-        """Remove, in one transaction, those of the orders that are as they were read; how many."""
+        """Remove the orders unchanged since they were read, in one transaction; return how many."""
 
         def work(connection: Connection) -> int:
             found = _fingerprints(connection, [order.key for order in retired], at)
@@ -118,7 +117,7 @@ class Archive(StorePart):
         return await self._db.write("archive", work)
 
     async def untrack(self, key: int) -> bool:
-        """Remove an order whatever its phase, unless something of it is not settled or not told.
+        """Remove an order in any phase, unless part of it is unsettled or undelivered.
 
         Its actions and refills stay on record.
         """
@@ -137,14 +136,14 @@ class Archive(StorePart):
         return await self._db.write("untrack", work)
 
     async def archived(self, panel: str, ids: Sequence[str]) -> set[str]:
-        """Those of the orders that were archived; a thousand ids at the most."""
+        """Return those of the orders that were archived; at most a thousand ids."""
         statement = select(archived_orders.c.order_id).where(
             archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id.in_(ids)
         )
         return await self._read("archived_at", statement, lambda rows: set(rows.scalars()))
 
     async def archived_at(self, panel: str, order: str) -> float | None:
-        """When the order was last archived, None where it was not."""
+        """Return when the order was last archived, or None if it was not."""
         statement = select(archived_orders.c.at).where(
             archived_orders.c.panel == self._panel(panel), archived_orders.c.order_id == order
         )
@@ -153,7 +152,7 @@ class Archive(StorePart):
     def _read_whole(
         self, connection: Connection, found: Mapping[int, Fingerprint]
     ) -> list[Retired]:
-        """The fingerprints are older than what is read here: what comes between is noticed."""
+        """Return the complete orders; their fingerprints are older, to detect changes."""
         states = select(orders, *(c for c in order_states.c if c.name != "key")).join(
             order_states, order_states.c.key == orders.c.key
         )
@@ -194,7 +193,7 @@ class Archive(StorePart):
         ]
 
     def _plain(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        """The row with its panel's name, without what only the database needs."""
+        """Return the row with its panel's name and without the database's internal columns."""
         left_out = {"key", "of", "last_change"}
         values = {str(name): value for name, value in row.items() if name not in left_out}
         if "panel" in values:
@@ -213,9 +212,9 @@ def _eligible(statement: Select[*tuple[Any, ...]], at: float) -> Select[*tuple[A
 
 
 def _idle(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Only orders that nothing keeps."""
+    """Keep only orders that nothing holds back."""
     unsettled = select(actions.c.id).where(_OF_ORDER[actions], UNSETTLED_STATE).exists()
-    # Whoever has yet to be told of an order is told of it first.
+    # Undelivered notifications keep their order.
     waits = select(event_lanes.c.key).where(event_lanes.c.key == orders.c.key).exists()
     untold = (
         select(event_targets.c.name)
@@ -228,7 +227,7 @@ def _idle(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 
 def _may_be_untold(since: float) -> ColumnElement[bool]:
-    """Whether there is news of the order, and somebody to be told: see `watcher.store.recent`."""
+    """Match orders with news that a target may still need: see `watcher.store.recent`."""
     refused = actions.c.state == ActionState.REJECTED.value
     return select(notify_targets.c.name).exists() & or_(
         select(firings.c.id).where(firings.c.key == orders.c.key, firings.c.at >= since).exists(),
@@ -254,7 +253,7 @@ def _fingerprints(connection: Connection, keys: Sequence[int], at: float) -> dic
 
 
 def _histories(keys: Sequence[int]) -> Select[*tuple[Any, ...]]:
-    """The orders' histories, each from its last change back."""
+    """Return the statement that reads each order's history from its last change back."""
     last = select(order_states.c.last_change).where(order_states.c.key.in_(keys))
     chain = select(history).where(history.c.id.in_(last)).cte(recursive=True)
     chain = chain.union_all(select(history).where(history.c.id == chain.c.previous))
@@ -264,7 +263,7 @@ def _histories(keys: Sequence[int]) -> Select[*tuple[Any, ...]]:
 def _by_key(
     connection: Connection, statement: Any, keys: Iterable[int]
 ) -> defaultdict[int, list[Mapping[Any, Any]]]:
-    """The rows that the statement finds for the orders, by order."""
+    """Return the rows that the statement finds, grouped by order."""
     rows: defaultdict[int, list[Mapping[Any, Any]]] = defaultdict(list)
     for some in batched(list(keys)):
         for row in connection.execute(statement(some)).mappings():

@@ -1,4 +1,4 @@
-"""The panels' balances: a row when one changed."""
+"""The panels' balances: one row for each change."""
 
 import msgspec
 from sqlalchemy import Connection, Float, case, cast, func, insert, select
@@ -8,8 +8,8 @@ from watcher.store.base import StorePart
 from watcher.store.schema import balances
 
 _DAY = 86400.0
-_BEFORE = 7 * _DAY  # how far back the balance is looked for that the first spending was taken from
-_SPENT_LEAST = 3600.0  # seconds of spending, without which it tells nothing
+_BEFORE = 7 * _DAY  # how far back the opening balance is looked up
+_SPENT_LEAST = 3600.0  # seconds of spending below which there is no forecast
 _BALANCE = select(balances.c.panel, balances.c.at, balances.c.amount, balances.c.currency)
 _NEWEST = _BALANCE.where(
     balances.c.id.in_(select(func.max(balances.c.id)).group_by(balances.c.panel).scalar_subquery())
@@ -17,13 +17,13 @@ _NEWEST = _BALANCE.where(
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What left an account of late: `amount` in `seconds`."""
+    """Recent spending from an account: `amount` in `seconds`."""
 
     amount: float
     seconds: float
 
     def lasts(self, balance: float) -> float | None:
-        """How many seconds so much lasts at that; None where too little is known to tell."""
+        """Return how many seconds the balance lasts at this rate; None if too little is known."""
         if self.seconds < _SPENT_LEAST or self.amount <= 0.0:
             return None
         return balance / self.amount * self.seconds
@@ -49,7 +49,7 @@ class Balances(StorePart):
         return await self._db.write("save_balance", work)
 
     async def since(self, panel: str, since: float) -> list[tuple[float, Balance]]:
-        """Return the panel's balances since then, oldest first, each with when it came."""
+        """Return the panel's balances since then, oldest first, each with its time."""
         statement = _BALANCE.where(balances.c.panel == self._panel(panel), balances.c.at >= since)
         return await self._read(
             "balances",
@@ -58,7 +58,7 @@ class Balances(StorePart):
         )
 
     async def latest(self) -> dict[str, tuple[float, Balance]]:
-        """Return each panel's last balance, with when it was first seen."""
+        """Return each panel's last balance and when it was first seen."""
         names = self._db.panels.names
         return await self._read(
             "latest_balances",
@@ -70,7 +70,7 @@ class Balances(StorePart):
         )
 
     async def spendings(self, now: float) -> dict[str, Spent]:
-        """Return by panel what left the account in the last 24 hours, or since it is known."""
+        """Return each panel's spending in the last 24 hours, or since its first balance."""
         amount = cast(balances.c.amount, Float)
         before = func.lag(amount).over(partition_by=balances.c.panel, order_by=balances.c.id)
         first = func.min(balances.c.at).over(partition_by=balances.c.panel)

@@ -1,4 +1,4 @@
-"""Writes the changes of orders: their new states, and their history."""
+"""Writes changes of orders: their new states and their history."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -32,7 +32,7 @@ class Mismatch(LifecycleError):
 
 
 def last_history_id(connection: Connection) -> int:
-    """Return the id of the newest row, which may be archived since; the next ids follow it."""
+    """Return the newest row's id, even if that row is archived; the next ids follow it."""
     rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
     ids = [connection.execute(statement).scalar() or 0 for statement in (rows, read)]
     return max(ids)
@@ -41,7 +41,7 @@ def last_history_id(connection: Connection) -> int:
 def write_changes(connection: Connection, transitions: Sequence[Transition], last_id: int) -> None:
     """Write each order's changed fields, and a history row with the next id for each transition.
 
-    Compare-and-set on status and phase: raises Mismatch where an order is not in that state.
+    Compare-and-set on status and phase: raises Mismatch if an order is not in the expected state.
     """
     for wave in _waves(transitions):
         numbered = list(enumerate(wave, last_id + 1))
@@ -55,7 +55,7 @@ def write_changes(connection: Connection, transitions: Sequence[Transition], las
 
 
 def mismatch(connection: Connection, transitions: Sequence[Transition]) -> LifecycleError:
-    """Return an error that names the order which is not in the state its change starts from."""
+    """Return an error that names the order which is not in the expected state."""
     statement = select(order_states.c.status, order_states.c.phase)
     for transition in transitions:
         before = transition.before
@@ -70,7 +70,7 @@ def mismatch(connection: Connection, transitions: Sequence[Transition]) -> Lifec
 
 
 def _waves(transitions: Iterable[Transition]) -> Iterator[list[Transition]]:
-    """Split into parts with each order once: statements are grouped by fields, not by time."""
+    """Split so that a part has each order once: statements are grouped by fields, not time."""
     wave: dict[int, Transition] = {}
     for transition in transitions:
         if transition.before.key in wave:
@@ -89,7 +89,7 @@ def _history_row(number: int, transition: Transition) -> tuple[Any, ...]:
 def _rows_by_fields(
     numbered: Iterable[tuple[int, Transition]],
 ) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Return the parameters of `_update` for each set of fields that changed together."""
+    """Group the parameters of `_update` by the set of fields that changed together."""
     rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for number, transition in numbered:
         before, after, changes = transition.before, transition.after, transition.changes

@@ -1,4 +1,4 @@
-"""How often actions were claimed, to tell an older database by: see `watcher.store.seen`."""
+"""Counts claims of actions, to detect an older database: see `watcher.store.seen`."""
 
 from sqlalchemy import Connection, case, select
 
@@ -10,18 +10,18 @@ _MINE = counters.c.name == _CLAIMS
 
 
 def counted(connection: Connection) -> int:
-    """Return how many claims there were."""
+    """Return how many claims were counted."""
     return connection.execute(select(counters.c.value).where(_MINE)).scalar() or 0
 
 
 def count(connection: Connection) -> int:
-    """Count one more; return how many there are now."""
+    """Count one claim; return the new count."""
     one_more = upsert(counters, {"value": counters.c.value + 1}).values(name=_CLAIMS, value=1)
     return int(connection.execute(one_more.returning(counters.c.value)).scalar_one())
 
 
 def reach(connection: Connection, at_least: int) -> None:
-    """Go on counting from there, if the count is lower."""
+    """Raise the count to `at_least` if it is lower."""
     value = case((counters.c.value > at_least, counters.c.value), else_=at_least)
     statement = upsert(counters, {"value": value}).values(name=_CLAIMS, value=at_least)
     connection.execute(statement)

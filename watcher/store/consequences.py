@@ -1,4 +1,4 @@
-"""What follows for orders and refill tasks when a panel accepts an action."""
+"""Writes the consequences for orders and refill tasks when a panel accepts an action."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ _COUNT_REFILL = (
 def track_placed(
     connection: Connection, panels: PanelNames, accepted: Sequence[Action], now: float
 ) -> list[Order]:
-    """Track the orders that were placed; those that were not tracked before."""
+    """Track the orders that were placed; return those that were not tracked before."""
     placed = [_order(action, now) for action in accepted if action.kind is Kind.SUBMIT]
     return add_orders(connection, panels, placed, now) if placed else []
 
@@ -36,7 +36,7 @@ def track_placed(
 def note_refills(
     connection: Connection, panels: PanelNames, accepted: Sequence[Action], now: float
 ) -> list[Refill]:
-    """Count the accepted refills at their orders; the tasks to follow, where the panel named one.
+    """Count accepted refills at their orders; return the new tasks, where the panel gave an id.
 
     A panel that gives every refill the same id leaves one task to follow.
     """

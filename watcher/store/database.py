@@ -1,15 +1,9 @@
-"""The database's file, its lock and its connections: one that writes, others that read.
+"""The database's file, its lock and its connections, each used in threads.
 
-Work is a plain function of a connection. There are two ways to run it:
-
-- `write` runs it on the event loop, over aiosqlite. Each statement is done in the thread of the one
-  connection that writes, and the loop goes on meanwhile. Writes are whole transactions, one at a
-  time.
-- `read` runs it in one of a few threads, in one go however many statements it has. So the loop does
-  not turn a page's rows into objects, and a busy loop delays a read only once.
-
-Work that was begun is finished even if its caller is cancelled, so that no cancelled request can
-tear a transaction.
+One connection writes, in whole transactions, one at a time; others read. Work is a function of a
+connection: it runs in one go in a thread, however many statements it has, so that the event loop
+neither pauses for it nor slows it down. Work that was begun is finished even if its caller is
+cancelled, so that no cancelled request can tear a transaction.
 """
 
 import asyncio
@@ -17,12 +11,11 @@ import glob
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
@@ -43,19 +36,14 @@ _READERS = 6
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
-    """Observe nothing."""
+    """Ignore the observation."""
 
 
 class Database:
-    """An open database. `edge` is where its errors get their names and its times are taken."""
+    """An open database. `edge` translates errors and measures times."""
 
     def __init__(
-        self,
-        path: Path,
-        held: Held,
-        writer: AsyncConnection,
-        readers: Engine,
-        observe: Observer,
+        self, path: Path, held: Held, writer: Connection, readers: Engine, observe: Observer
     ) -> None:
         self.path = path
         self.seen = Seen(path)
@@ -63,12 +51,15 @@ class Database:
         self.panels = PanelNames()
         self._held = held
         self._claims = 0
-        self._lost: str | None = None  # what became of the files, as last looked
+        self._lost: str | None = None  # what the last check of the files found
         self._writer = writer
         self._readers = readers
         self._observe = observe
-        self._reading = ThreadPoolExecutor(_READERS, "watcher-read")
-        self._resources = AsyncExitStack()
+        self._threads = {
+            "write": ThreadPoolExecutor(1, "watcher-write"),
+            "read": ThreadPoolExecutor(_READERS, "watcher-read"),
+        }
+        self._resources = ExitStack()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
@@ -82,41 +73,43 @@ class Database:
         busy_timeout: float,
         disowning: bool = False,
     ) -> Self:
-        """Lock the file, make it if there is none, bring its tables up to date, look it over.
+        """Lock the file, create it if missing, migrate its tables and check it.
 
-        A database that is older than what was sent is refused, but for `disowning` it.
+        Refuses a database that is older than what was sent, except when `disowning`.
         """
         path = await asyncio.to_thread(path.resolve)
-        with translated(path):
-            async with AsyncExitStack() as resources:
-                connecting = _connect(resources, path, now, busy_timeout, disowning=disowning)
-                is_new, held, writer, readers = await _to_its_end(connecting)
-                database = cls(path, held, writer, readers, observe)
-                resources.callback(database.seen.close)
-                resources.callback(database._reading.shutdown)
-                await database.read("open", database._look_over)
-                if not disowning:
-                    await database._compare_with_seen(is_new)
-                database._resources = resources.pop_all()
+        with translated(path), ExitStack() as resources:
+            connecting = asyncio.to_thread(
+                _connect, resources, path, now, busy_timeout, disowning=disowning
+            )
+            is_new, held, writer, readers = await _to_its_end(connecting)
+            database = cls(path, held, writer, readers, observe)
+            resources.callback(database.seen.close)
+            for threads in database._threads.values():
+                resources.callback(threads.shutdown)
+            await database.read("open", database._look_over)
+            if not disowning:
+                await database._compare_with_seen(is_new)
+            database._resources = resources.pop_all()
         return database
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the file."""
+        """Finish running work, then close the connections and release the locks."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         with translated(self.path):
-            with suppress(OSError):  # the system does it within seconds anyway
+            with suppress(OSError):  # otherwise the system writes it within seconds
                 await asyncio.to_thread(self.seen.sync)
-            await _to_its_end(self._resources.aclose())
+            await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
-        """Return what became of the database's files behind its back; None where all are there."""
+        """Return what is wrong with the database's files; None if all are in place."""
         self._lost = self._held.problem() or self._unnoted()
         return self._lost
 
     def note_claims(self, count: int) -> None:
-        """So many claims are committed; `<database>.seen` is to know before anything is sent."""
+        """Note the committed claims; `<database>.seen` is written before anything is sent."""
         self._claims = max(self._claims, count)
         self.check_files()
 
@@ -124,19 +117,17 @@ class Database:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
             # Without a task of its own: each takes turns of a loop that may be busy.
-            loop = asyncio.get_running_loop()
-            return await self._awaited(loop.run_in_executor(self._reading, self._read, work))
+            return await self._in_thread("read", self._read, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
-        """Do the work in one transaction of its own; it is committed when this returns."""
+        """Do the work in its own transaction, which is committed when this returns."""
         with self.edge(operation):
             return await asyncio.shield(self.spawn(self._write(work)))
 
     async def transaction(self, work: Work[T]) -> T:
         """Do the work in a transaction. The caller must hold `writing`."""
         self._refuse_lost()
-        async with self._writer.begin():
-            return await self._writer.run_sync(work)
+        return await self._in_thread("write", self._transact, work)
 
     async def know_panels(self, names: set[str]) -> None:
         """Give each panel its number."""
@@ -146,14 +137,14 @@ class Database:
             await self.read("panels", self.panels.load)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run it as a task that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.create_task(coroutine)
         self._awaited(task)
         return task
 
     @contextmanager
     def edge(self, operation: str) -> Iterator[None]:
-        """Name the errors of what is done within, and observe how long it takes."""
+        """Translate errors of the block, and observe its duration."""
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         started = time.perf_counter()
@@ -169,6 +160,12 @@ class Database:
         finally:
             self._observe(operation, time.perf_counter() - started, failed)
 
+    def _in_thread(
+        self, threads: str, run: Callable[[Work[T]], T], work: Work[T]
+    ) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        return self._awaited(loop.run_in_executor(self._threads[threads], run, work))
+
     def _awaited(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
         self._tasks.add(future)
         future.add_done_callback(self._tasks.discard)
@@ -182,8 +179,12 @@ class Database:
         async with self.writing:
             return await self.transaction(work)
 
+    def _transact(self, work: Work[T]) -> T:
+        with self._writer.begin():
+            return work(self._writer)
+
     def _unnoted(self) -> str | None:
-        """Note the claims; return why that can't be done."""
+        """Write the claims to `<database>.seen`; return the error if that fails."""
         try:
             self.seen.note(self._claims)
         except OSError as error:
@@ -193,13 +194,13 @@ class Database:
         return None
 
     def _refuse_lost(self) -> None:
-        """Raise StoreError where the file is gone: what is written to it would be lost."""
+        """Raise StoreError if the file is gone: writes to it would be lost."""
         lost = self.check_files()
         if lost is not None:
             raise StoreError(lost)
 
     async def _compare_with_seen(self, is_new: bool) -> None:
-        """Refuse an older database; a new one goes on counting."""
+        """Refuse an older database; let a new one continue the count."""
         seen = await asyncio.to_thread(self.seen.read)
         if is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
@@ -215,32 +216,32 @@ class Database:
         await asyncio.to_thread(self.seen.sync)
 
     def _look_over(self, connection: Connection) -> None:
-        """Load the panels' names, and the last row of every table: a cheap look for damage."""
+        """Load the panels' names; read the last row of every table to detect damage."""
         self.panels.load(connection)
         for table in metadata.sorted_tables:
             last = select(table).order_by(*(column.desc() for column in table.primary_key)).limit(1)
             connection.execute(last)
 
 
-async def _connect(
-    resources: AsyncExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
-) -> tuple[bool, Held, AsyncConnection, Engine]:
+def _connect(
+    resources: ExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
+) -> tuple[bool, Held, Connection, Engine]:
     """Return whether the file is new, its locks, the connection that writes, those that read."""
-    held = await asyncio.to_thread(Held.take, path, now)
+    held = Held.take(path, now)
     resources.callback(held.close)
-    is_new = await asyncio.to_thread(_inspect, path, held, busy_timeout, disowning=disowning)
+    is_new = _inspect(path, held, busy_timeout, disowning=disowning)
     writing = writing_engine(path, busy_timeout)
-    resources.push_async_callback(writing.dispose)
+    resources.callback(writing.dispose)
     readers = reading_engine(path, busy_timeout, _READERS)
     resources.callback(readers.dispose)
-    writer = await resources.enter_async_context(writing.connect())
-    await writer.run_sync(migrate, path)
+    writer = resources.enter_context(writing.connect())
+    migrate(writer, path)
     held.know_sides()
     return is_new, held, writer, readers
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for the work even if the caller is cancelled: it uses what that would close."""
+    """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
@@ -250,7 +251,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
-    """Lock the file, made if there is none; whether it is new. Refuse one that is not ours."""
+    """Lock the file (created if missing); return whether it is new. Refuse foreign files."""
     _refuse_half_restored(path)
     held.lock_database(create=True)
     if held.application_id() == BACKUP_ID and not disowning:
@@ -264,7 +265,7 @@ def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) ->
 
 
 def _refuse_half_restored(path: Path) -> None:
-    """An empty database in the place of one that is put aside would forget all that was sent."""
+    """Refuse an empty database beside one that was put aside: it would forget all that was sent."""
     aside = sorted(path.parent.glob(f"{glob.escape(path.name)}{PUT_ASIDE}*"))
     if aside and not path.exists():
         raise StoreError(

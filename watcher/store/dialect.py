@@ -1,6 +1,6 @@
-"""What differs between SQL dialects: types, indexes and statements for SQLite and PostgreSQL.
+"""The differences between SQL dialects: types, indexes and statements for SQLite and PostgreSQL.
 
-With `sqlite` it is the only module that knows a dialect. The types and statements compile for both.
+Only this module and `sqlite` know a dialect. The types and statements compile for both.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,25 +29,25 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-# 64 bits. SQLite's INTEGER has them, and only a key of that very type numbers its rows itself.
+# 64 bits. SQLite's INTEGER is that wide, and only a key of exactly that type numbers rows itself.
 Whole: Final = BigInteger().with_variant(Integer, "sqlite")
-# Text that is compared by ranges: in the order of its bytes, as SQLite has it.
+# Text compared in ranges: in byte order, as SQLite does.
 Sorted: Final = Text().with_variant(Text(collation="C"), "postgresql")
-# Options of tables for SQLite: rows stored in the order of the key; ids that are never reused.
-# PostgreSQL's sequences reuse none.
+# Table options for SQLite: rows stored in key order; ids never reused. PostgreSQL's sequences never
+# reuse ids.
 BY_KEY: Final[Mapping[str, Any]] = {"sqlite_with_rowid": False}
 NEW_IDS: Final[Mapping[str, Any]] = {"sqlite_autoincrement": True}
 
 
 def money_text(value: Decimal) -> str:
-    """Return the text that gives an equal Decimal again."""
+    """Return the text that parses to an equal Decimal."""
     if not value.is_finite():
         raise InvalidOperation(f"{value} is not an amount of money")
     return str(value)
 
 
 class Money(TypeDecorator[Decimal]):
-    """Decimal as text, since SQLite has no exact number; NUMERIC where a database has one."""
+    """Decimal as text, since SQLite has no exact number; NUMERIC in other databases."""
 
     impl = Text
     cache_ok = True
@@ -65,17 +65,17 @@ class Money(TypeDecorator[Decimal]):
 def partial_index(
     name: str, *columns: ColumnElement[Any], where: TextClause, unique: bool = False
 ) -> Index:
-    """Index only the rows that fit `where`; a dialect not named here would index all."""
+    """Index only the rows that match `where`; an unlisted dialect would index all rows."""
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 def insert_or_ignore(table: Table) -> postgresql.Insert:
-    """Return an INSERT that leaves out rows that conflict with a unique index."""
+    """Return an INSERT that skips rows which conflict with a unique index."""
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def upsert(table: Table, update: Iterable[str] | Mapping[str, Any]) -> postgresql.Insert:
-    """Return an INSERT that updates the row with the primary key where there is one.
+    """Return an INSERT that updates the existing row with the same primary key.
 
     `update` names the columns that get the inserted values, or maps columns to other values.
     """
@@ -105,5 +105,5 @@ def given_keys(parameter: str) -> Select[int]:
 
 
 def compiled(statement: ClauseElement) -> str:
-    """Return the statement as text, for plain tuples of parameters: for what runs hot."""
+    """Return the statement as text, to run it with plain tuples of parameters on hot paths."""
     return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))

@@ -1,7 +1,7 @@
-"""Sets a copy of the database right: what was done since it was made is not in it.
+"""Marks as done what may have happened since a copy of the database was made.
 
-Planned actions may have been sent since, and rules may have fired: both count as having happened,
-since not acting can be made good by a person and acting twice can't.
+Planned actions may have been sent since, and rules may have fired. Both count as done: a person can
+repair a missing action, but not a repeated one.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ _ANSWER = "restored from a backup: what became of it since is not on record"
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that may have fired since the copy was made; `panels` None: at any of them."""
+    """A rule that may have fired since the copy was made; `panels` None means all panels."""
 
     rule: str
     action: RuleAction
@@ -30,9 +30,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disowned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was set right: how many actions are unresolved now, and how many orders are watched.
+    """The result: how many actions are unresolved now, and how many orders are watched.
 
-    `claims` is the count from which it goes on, above all that was counted before.
+    `claims` is the new start of the count, above all that was counted before.
     """
 
     unresolved: int
@@ -43,9 +43,9 @@ class Disowned(msgspec.Struct, frozen=True, kw_only=True):
 async def set_right(
     database: Database, holds: Sequence[Hold], *, seen: int, now: float
 ) -> Disowned:
-    """Make every action that is not settled unresolved, and every rule have fired just now.
+    """Make every unsettled action unresolved, and let every rule have fired just now.
 
-    In the same transaction the mark of a backup goes, and the count of claims passes `seen`.
+    One transaction also removes the backup mark and raises the count of claims above `seen`.
     """
 
     def work(connection: Connection) -> Disowned:

@@ -1,4 +1,4 @@
-"""What the database and the system report, in the words of the store's errors."""
+"""Translates errors of the database and the system into the store's errors."""
 
 import errno
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise what goes wrong with the database at `path` as a StoreError that says what to do."""
+    """Raise errors of the database at `path` as a StoreError that says what to do."""
     try:
         yield
     except (StatementError, Error) as error:

@@ -1,4 +1,4 @@
-"""What programs have yet to be told of changed orders: `history` is the queue."""
+"""State of the event webhooks: how far each target was notified. `history` is the queue."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -16,7 +16,7 @@ _BURY = upsert(dead_events, ("key", "at", "error"))
 
 
 class DeadEvent(msgspec.Struct, frozen=True):
-    """A change that was given up."""
+    """A change that was given up after failed deliveries."""
 
     change: int
     key: int
@@ -26,14 +26,14 @@ class DeadEvent(msgspec.Struct, frozen=True):
     order: str
 
 
-OpenLanes = tuple[int, list[RetryLane]]  # the cursor, and what waits
+OpenLanes = tuple[int, list[RetryLane]]  # the cursor, and the lanes that wait
 
 
 class Events(StorePart):
     """The tables `event_targets`, `event_lanes` and `dead_events`."""
 
     async def open_lanes(self, names: Collection[str]) -> dict[str, OpenLanes]:
-        """Return each target's cursor and its lanes; a new target is told from now on."""
+        """Return each target's cursor and retry lanes; a new target starts at the newest change."""
 
         def work(connection: Connection) -> dict[str, OpenLanes]:
             newest = last_history_id(connection)
@@ -52,7 +52,7 @@ class Events(StorePart):
         return await self._db.write("event_targets", work)
 
     async def forget_targets(self, but: Collection[str]) -> None:
-        """Remove all that concerns other targets than these: nothing waits for them."""
+        """Remove all state of other targets than these."""
         columns = (event_targets.c.name, event_lanes.c.target, dead_events.c.target)
 
         def work(connection: Connection) -> None:
@@ -68,7 +68,7 @@ class Events(StorePart):
         changed: Mapping[int, RetryLane | None],
         dead: Iterable[DeadEvent] = (),
     ) -> None:
-        """Write how far the target was told, all or nothing. `changed` has None for ended lanes."""
+        """Write the target's progress, all or nothing. `changed` has None for lanes that ended."""
         there = [
             {"target": target, **msgspec.structs.asdict(lane)} for lane in changed.values() if lane
         ]
@@ -92,7 +92,7 @@ class Events(StorePart):
         await self._db.write("save_lanes", work)
 
     async def dead(self, target: str, limit: int) -> list[DeadEvent]:
-        """The target's dead letters, the newest first."""
+        """Return the target's dead letters, newest first."""
         statement = (
             select(dead_events, orders.c.panel, orders.c.order_id)
             .join(orders, orders.c.key == dead_events.c.key)
@@ -110,14 +110,14 @@ class Events(StorePart):
         )
 
     async def count_dead(self) -> dict[str, int]:
-        """How many dead letters each target has."""
+        """Return how many dead letters each target has."""
         statement = select(dead_events.c.target, func.count()).group_by(dead_events.c.target)
         return await self._read(
             "count_dead_events", statement, lambda rows: {row[0]: row[1] for row in rows}
         )
 
     async def bury(self, target: str, changes: Iterable[int]) -> None:
-        """These are no dead letters any more."""
+        """Remove these changes from the dead letters."""
         which = [(target, change) for change in changes]
 
         def work(connection: Connection) -> None:

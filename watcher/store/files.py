@@ -1,5 +1,6 @@
-"""The database as a file: whole copies, their check, and what it takes to be on the disk."""
+"""The database as a file: whole copies, their check, and syncing to disk."""
 
+import asyncio
 import contextlib
 import os
 import tempfile
@@ -9,32 +10,34 @@ from pathlib import Path
 
 from watcher.errors import Conflict, StoreError
 from watcher.store.errors import translated
-from watcher.store.sqlite import BACKUP_ID, check_file, copy_file
+from watcher.store.sqlite import BACKUP_ID, check_file, copy_at_rest, copy_open
 
-PUT_ASIDE = ".before-restore-"  # in the name of a database that a restore has replaced
+PUT_ASIDE = ".before-restore-"  # part of the name of a database that a restore replaced
 
 
-def copy_database(
-    source: Path, target: Path, *, at_rest: bool = False, owner: int = BACKUP_ID
-) -> None:
-    """Make a consistent copy, whole or not there at all; an existing file is not replaced.
+async def back_up(source: Path, target: Path) -> None:
+    """Copy a database that is in use; whole or not there at all. Replaces no existing file.
 
-    It is marked as a backup, on which no daemon starts, unless it gets another `owner`.
-    `at_rest` is for a source that nothing has open.
+    The copy is marked as a backup, on which no daemon starts.
     """
-    target = target.absolute()
-    _refuse_existing(target)
+    target = _new(target)
     with _temporary(target) as partial:
         with translated(target):
-            copy_file(source, partial, at_rest=at_rest, owner=owner)
-        sync(partial)
-        _refuse_existing(target)
-        partial.rename(target)
-    sync(target.parent)
+            await copy_open(source, partial, owner=BACKUP_ID)
+        await asyncio.to_thread(_put_in_place, partial, target)
+
+
+def copy_database(source: Path, target: Path, *, owner: int) -> None:
+    """Copy a database that nothing has open, as `back_up` does, but marked as `owner`'s."""
+    target = _new(target)
+    with _temporary(target) as partial:
+        with translated(target):
+            copy_at_rest(source, partial, owner=owner)
+        _put_in_place(partial, target)
 
 
 def check_database(path: Path) -> None:
-    """Read all of a file that nothing writes: a StoreError says what is wrong with it."""
+    """Read all of a file that nothing writes; raise StoreError if it is damaged."""
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file")
     with translated(path):
@@ -42,12 +45,12 @@ def check_database(path: Path) -> None:
 
 
 def beside(database: Path, directory: str) -> Path:
-    """The directory that the configuration names, relative to the database's."""
+    """Resolve a configured directory relative to the database's."""
     return database.resolve().parent / Path(directory).expanduser()
 
 
 def sync(path: Path) -> None:
-    """Return when the file, or the directory's names, are on the disk."""
+    """Wait until the file, or the directory's entries, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -56,7 +59,7 @@ def sync(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """The file's bytes, 0 where there is none."""
+    """Return the file's size in bytes, 0 if it doesn't exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -65,7 +68,7 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A file beside the target, readable by its owner alone, gone if it is not renamed."""
+    """Yield a new file beside the target that only its owner can read; delete it if not renamed."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     try:
@@ -73,6 +76,19 @@ def _temporary(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    sync(partial)
+    _refuse_existing(target)
+    partial.rename(target)
+    sync(target.parent)
+
+
+def _new(target: Path) -> Path:
+    """Return the absolute path; Conflict if it exists."""
+    _refuse_existing(target)
+    return target.absolute()
 
 
 def _refuse_existing(path: Path) -> None:

@@ -36,13 +36,13 @@ _COUNTS = (
 
 
 class Firings(StorePart):
-    """The table `firings`; its rows are written by `Recorder`."""
+    """The table `firings`; `Recorder` writes its rows."""
 
     async def counts(self) -> dict[tuple[str, bool, str, str], tuple[int, float]]:
-        """How often, and when last, by rule, dry run or not, panel and order, if not closed.
+        """Return how often rules fired and when last, for orders that are not closed.
 
-        The last is the newest row: its time may be less than another's that a clock gave that
-        was ahead.
+        The keys are (rule, dry run, panel, order id). "Last" means the newest row: an older row may
+        have a later time if the clock was wrong.
         """
         names = self._db.panels.names
         return await self._read(
@@ -55,9 +55,9 @@ class Firings(StorePart):
         )
 
     async def since(self, at: float) -> list[Firing]:
-        """Return every firing since then, oldest first, but for those that a restore has noted.
+        """Return every firing since then, oldest first, except those that a restore wrote.
 
-        They stand for what may have been; as a rule's pace they would mean nothing.
+        Those stand for firings that may have happened, so they say nothing about a rule's pace.
         """
         statement = _SELECT.where(firings.c.at >= at, firings.c.detail != RESTORED)
         return await self._firings("firings_since", statement)

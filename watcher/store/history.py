@@ -1,6 +1,6 @@
-"""The history of all orders: what changed last, everything from some time on, an order's changes.
+"""The history of all orders: the last changes, changes since a time, one order's changes.
 
-Programs that are told of changed orders read it as their queue, by the numbers of its rows.
+Event webhooks read it as their queue, by row id.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,8 @@ from watcher.store.base import Rows, StorePart, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import history, order_states, orders
 
-# A row's time is when its order was observed, its id when it was written: these differ a little.
+# A row's time is when its order was observed; its id follows the order of writing. They differ a
+# little.
 _MARGIN = 3600.0
 _CURRENT = names_of(source=FieldSource.PANEL)
 _EVENTS = (
@@ -36,7 +37,7 @@ _EVENTS = (
 
 
 class OrderChange(NamedTuple):
-    """An order's change: of each field that differs the old and the new value, as JSON has them."""
+    """A change of an order: for each changed field its old and new value, as JSON has them."""
 
     id: int
     panel: str
@@ -46,7 +47,7 @@ class OrderChange(NamedTuple):
 
 
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of an order. `changes` is JSON; `current` is how the order is by now."""
+    """A change of an order. `changes` is JSON; `current` is the order's present state."""
 
     id: int
     key: int
@@ -60,7 +61,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(StorePart):
-    """The table `history`, over all orders. That of archived ones is in their files."""
+    """The table `history`, over all orders. Archived orders have theirs in their files."""
 
     async def changes(
         self,
@@ -71,9 +72,9 @@ class History(StorePart):
         limit: int = 100,
         after: int = 0,
     ) -> tuple[list[OrderChange], int | None]:
-        """Return a page of changes, and the `after` of the next page, None on the last.
+        """Return a page of changes, and `after` for the next page (None on the last).
 
-        The oldest come first, or the newest. `since` leaves out those before that time.
+        The oldest come first, or the newest if `newest`. `since` leaves out earlier changes.
         """
         ids = history.c.id
         statement = select(
@@ -101,15 +102,15 @@ class History(StorePart):
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     async def newest_change(self) -> int:
-        """Return the number of the last change on record."""
+        """Return the id of the last change on record."""
         return await self._db.read("newest_change", last_history_id)
 
     async def changes_after(self, cursor: int, limit: int) -> list[OrderEvent]:
-        """Return the next changes, whichever orders they are of."""
+        """Return the next changes, of any order."""
         return await self._events(_EVENTS.where(history.c.id > cursor).limit(limit))
 
     async def changes_of(self, key: int, first: int, last: int, limit: int) -> list[OrderEvent]:
-        """Return one order's changes from `first` to `last`, the oldest first."""
+        """Return one order's changes from `first` to `last`, oldest first."""
         chain = (
             select(history.c.id, history.c.previous)
             .join(order_states, order_states.c.last_change == history.c.id)
@@ -126,7 +127,7 @@ class History(StorePart):
         return await self._events(_EVENTS.where(history.c.id.in_(wanted)).limit(limit))
 
     async def first_change_since(self, at: float) -> int | None:
-        """Return the number of the first change since then. Reads what is older."""
+        """Return the id of the first change since then. Reads older rows to find it."""
         since = select(history.c.id).where(from_then_on(history.c.at, at))
         first = since.order_by(history.c.id).limit(1)
         return await self._read("first_change_since", first, lambda found: found.scalar())
@@ -152,7 +153,7 @@ class History(StorePart):
 
 
 def _first_since(connection: Connection, at: float) -> int:
-    """Return the id after which rows are not older: times grow with ids, but have no index."""
+    """Return the id after which no row is older: times grow with ids, but have no index."""
     last = select(history.c.id).order_by(history.c.id.desc()).limit(1)
     low, high = 0, connection.execute(last).scalar() or 0
     while low < high:

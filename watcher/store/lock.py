@@ -1,10 +1,10 @@
-"""Who has the database: its locks, and whether the files are still those that were opened.
+"""The database's locks, and the check that its files are still those that were opened.
 
-1. `<database>.lock` is locked, and names its holder in the message to a second daemon.
-2. The database file is locked as well, so that a lock file that was deleted lets nobody in. This is
-   flock(2), which does not meet SQLite's own locks (fcntl). Its handle is closed last: closing any
-   handle of the file drops the locks that SQLite holds on it in this process.
-3. A file that is removed or replaced is noticed by its device and inode.
+1. `<database>.lock` is locked; a second daemon's error message names its holder.
+2. The database file is locked as well, so deleting the lock file admits nobody. This is flock(2),
+   which is independent of SQLite's own locks (fcntl). Its handle is closed last: closing any handle
+   of the file drops the locks that SQLite holds on it in this process.
+3. A file that is removed or replaced is detected by its device and inode.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ class Held:
 
     @classmethod
     def take(cls, path: Path, now: float) -> "Held":
-        """Lock `<database>.lock`. Raises StoreBusy where another process has it."""
+        """Lock `<database>.lock`; raise StoreBusy if another process has it."""
         lock = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not _locked(lock):
@@ -48,7 +48,7 @@ class Held:
         return cls(path, lock)
 
     def lock_database(self, *, create: bool) -> None:
-        """Lock the database file, made where there is none; its owner alone can read it."""
+        """Lock the database file, created if missing; only its owner can read it."""
         handle = os.open(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
         self._handles.append(handle)
         if not _locked(handle):
@@ -57,20 +57,20 @@ class Held:
         self._database = handle
 
     def application_id(self) -> int:
-        """The id in the file itself, whatever a log beside it says; 0 in a new file."""
+        """Return the application id in the file, ignoring its log; 0 in a new file."""
         return application_id(
             b"" if self._database is None else os.pread(self._database, ID_ENDS, 0)
         )
 
     def know_sides(self) -> None:
-        """Remember the files that SQLite has opened beside the database."""
+        """Remember the files that SQLite opened beside the database."""
         for side in SIDES:
             path = Path(f"{self.path}{side}")
             with suppress(FileNotFoundError):
                 self._known[path] = _identity(path.stat())
 
     def problem(self) -> str | None:
-        """What became of a file behind the process's back; None where all are in place."""
+        """Return which file was removed or replaced; None if all are in place."""
         for path, known in self._known.items():
             try:
                 found = _identity(os.stat(path))
@@ -83,14 +83,14 @@ class Held:
         return None
 
     def close(self) -> None:
-        """Let go of all; only when SQLite has closed its connections."""
+        """Release all locks. The caller must have closed SQLite's connections."""
         if self._database is not None and not self._is_known(self.path):
             self._put_sides_aside()
         while self._handles:
             os.close(self._handles.pop())
 
     def _lost(self, path: Path, how: str) -> str:
-        """SQLite writes a removed log to the database when it closes that; the rest is lost."""
+        """Return the error text. SQLite saves a removed log on close; all else is lost."""
         anew = "stop the daemon, restore a backup and start it"
         way_out = anew if path == self.path else "restart the daemon"
         return (
@@ -105,7 +105,7 @@ class Held:
             return False
 
     def _put_sides_aside(self) -> None:
-        """Another database has the place: it would take this one's log for its own."""
+        """Rename the log files: a new database at this path would replay them as its own."""
         for side in SIDES:
             path = Path(f"{self.path}{side}")
             if self._is_known(path):
@@ -114,7 +114,7 @@ class Held:
 
 @contextmanager
 def locked(path: Path, now: float) -> Iterator[Held]:
-    """No daemon runs on the database meanwhile: raises StoreBusy where one does."""
+    """Hold the lock so that no daemon runs meanwhile; raise StoreBusy if one does."""
     held = Held.take(path, now)
     try:
         if path.exists():

@@ -6,12 +6,12 @@ from pathlib import Path
 from watcher.errors import StoreCorrupt
 from watcher.store.base import StorePart
 from watcher.store.database import Database
-from watcher.store.files import copy_database, size_of
+from watcher.store.files import back_up, size_of
 from watcher.store.sqlite import VERSION, is_sound, touch
 
 
 class Maintenance(StorePart):
-    """What is done with the file as a whole."""
+    """Operations on the file as a whole."""
 
     version = VERSION  # of the database's engine
 
@@ -20,29 +20,30 @@ class Maintenance(StorePart):
         self._copying = asyncio.Lock()
 
     async def backup(self, path: Path) -> None:
-        """Make a consistent copy, whole or not there at all; an existing file is not replaced."""
+        """Make a consistent copy, complete or not at all; never replace an existing file."""
         with self._db.edge("backup"):
             await asyncio.shield(self._db.spawn(self._copy(path)))
 
     def sizes(self) -> tuple[int, int]:
-        """Return the bytes of the file and of its write-ahead log."""
+        """Return the sizes in bytes of the file and of its write-ahead log."""
         return size_of(self._db.path), size_of(Path(f"{self._db.path}-wal"))
 
     def check_files(self) -> str | None:
-        """Return what became of the files behind the daemon's back; None where all are in place."""
+        """Return which file was removed or replaced; None if all are in place."""
         return self._db.check_files()
 
     async def check_writable(self) -> None:
-        """Commit a page with nothing new: raises what a change would."""
+        """Commit a page without changes; raise what a real change would."""
         await self._db.write("check_writable", touch)
 
     async def quick_check(self) -> bool:
-        """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
+        """Return whether the file's structure is sound. Reads all of it: seconds per gigabyte."""
         try:
-            return await self._db.read("quick_check", is_sound)
+            with self._db.edge("quick_check"):
+                return await is_sound(self._db.path)
         except StoreCorrupt:
             return False
 
     async def _copy(self, path: Path) -> None:
         async with self._copying:
-            await asyncio.to_thread(copy_database, self._db.path, path)
+            await back_up(self._db.path, path)

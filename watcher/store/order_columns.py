@@ -1,4 +1,4 @@
-"""Very many orders: read as rows, handed over as columns."""
+"""Reads very many orders as rows and hands them over as columns."""
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _NUMBERS: dict[str, Callable[[Sequence[Any]], "array[Any]"]] = {
     **dict.fromkeys(names_of(FieldKind.TIME), times),
 }
 _MONEY = names_of(FieldKind.MONEY)
-# What hardly differs between orders: it is one text for each, of which there are few.
+# Fields with few distinct values: each text is stored once.
 _KIND = names_of(FieldKind.CODE, FieldKind.WORD, FieldKind.SMALL)
 
 
@@ -40,7 +40,7 @@ def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
 
 
 class OrderColumns:
-    """Orders of all panels: one takes a quarter of the memory that its row takes."""
+    """Orders of all panels as columns; an order takes a quarter of its row's memory."""
 
     def __init__(self, *, links: bool) -> None:
         self._columns = {name: _empty(name) for name in _names(links=links)}
@@ -48,7 +48,7 @@ class OrderColumns:
 
     @property
     def keys(self) -> "array[int]":
-        """Return the orders' keys, in the order in which they were added."""
+        """Return the orders' keys in insertion order."""
         return cast("array[int]", self._columns["key"])
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -85,7 +85,7 @@ def _empty(name: str) -> Any:
 
 
 def _parted(kinds: DictionaryColumn[Any]) -> dict[str, Any]:
-    """Return a column for each field that the kinds consist of."""
+    """Split the dictionary-encoded kinds into one column for each of their fields."""
     parted = zip(_KIND, zip(*kinds.values, strict=True), strict=True)
     return {name: DictionaryColumn(values, kinds.codes) for name, values in parted}
 

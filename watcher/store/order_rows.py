@@ -1,4 +1,4 @@
-"""Orders and their rows in `orders` and `order_states`, by the table of fields."""
+"""Converts orders to and from rows of `orders` and `order_states`, by the table of fields."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -28,14 +28,14 @@ Convert = Callable[[Any], Any]
 
 
 def _column(field: Field) -> ColumnElement[Any]:
-    """Where the field is in the database; an amount is read as text."""
+    """Return the field's database column; an amount is read as text."""
     table = orders if field.source is FieldSource.CALLER else order_states
     column = table.c[field.name]
     return type_coerce(column, Text) if field.kind is FieldKind.MONEY else column
 
 
 def _writer(field: Field) -> Convert | None:
-    """Return what makes the database's value of an order's; None where they are alike."""
+    """Return the converter from an order's value to the database's; None if they are equal."""
     if field.kind is FieldKind.CODE:
         return {**{code: code.value for code in field.codes}, field.null: None}.__getitem__
     if field.kind is FieldKind.MONEY:
@@ -44,7 +44,7 @@ def _writer(field: Field) -> Convert | None:
 
 
 def _reader(field: Field) -> Convert | None:
-    """Return what makes an order's value of the database's; None where they are alike."""
+    """Return the converter from the database's value to an order's; None if they are equal."""
     if field.kind is FieldKind.CODE:
         codes: dict[str | None, Any] = {code.value: code for code in field.codes}
         return {**codes, None: field.null}.__getitem__
@@ -61,7 +61,7 @@ SQL_COLUMNS: dict[str, ColumnElement[Any]] = {
 }
 COLUMNS = tuple(SQL_COLUMNS.values())
 SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
-LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # of the newest order
+LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # key of the newest order
 WRITERS = {field.name: write for field in FIELDS if (write := _writer(field))}
 _READERS = [(field.name, read) for field in FIELDS if (read := _reader(field))]
 _GIVEN = tuple(field.name for field in FIELDS if field.source is FieldSource.CALLER)
@@ -92,7 +92,7 @@ def read_orders(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> lis
 
 
 def _values_of(names: Sequence[str]) -> Callable[[Order], list[Any]]:
-    """Return what makes a list of these fields' values, as the database has them, of an order."""
+    """Return a function that lists these fields' values of an order, converted for the database."""
     get = attrgetter(*names)
     writers = [(at, WRITERS[name]) for at, name in enumerate(names) if name in WRITERS]
 
@@ -111,7 +111,7 @@ _given, _state = _values_of(_GIVEN), _values_of(STATE)
 def add_orders(
     connection: Connection, panels: PanelNames, found: Sequence[Order], now: float
 ) -> list[Order]:
-    """Insert the orders that are not known; return those, with their keys."""
+    """Insert the orders that are not known yet; return them with their keys."""
     given: dict[tuple[int, str], Order] = {}
     for order in found:
         given.setdefault((panels.ids[order.panel], order.id), order)

@@ -15,12 +15,12 @@ from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_or
 from watcher.store.schedule import asked_between
 from watcher.store.schema import NOT_CLOSED, history, order_states, orders
 
-_PART = 16_000  # orders that are read at once
-_SLICE = 4_000  # of them at once in the loop: some milliseconds
+_PART = 16_000  # orders read at once
+_SLICE = 4_000  # of those, converted per turn of the event loop: some milliseconds
 _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
-_LOAD = {  # with links -> statement
+_LOAD = {  # links -> statement
     links: f"{compiled(statement.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
     for links in (True, False)
     for statement in [select_rows(links=links)]
@@ -38,10 +38,10 @@ _NAME_SERVICE = (
 
 
 class Orders(StorePart):
-    """The tables `orders`, `order_states` and `history`, but for the changes."""
+    """The tables `orders`, `order_states` and `history`, except for writing changes."""
 
     async def track(self, found: Sequence[Order], *, now: float) -> list[Order]:
-        """Add the orders that are not known yet; those are returned, with their keys."""
+        """Add the orders that are not tracked yet; return them with their keys."""
         if not found:
             return []
         await self._db.know_panels({order.panel for order in found})
@@ -49,7 +49,7 @@ class Orders(StorePart):
         return await self._db.write("track", lambda c: add_orders(c, panels, found, now))
 
     async def name_services(self, found: Sequence[Order]) -> list[Order]:
-        """Record the service of orders that have none yet; returns these."""
+        """Record the service of orders that have none yet; return these orders."""
         await self._db.know_panels({order.panel for order in found})
         panels = self._db.panels.ids
 
@@ -64,20 +64,20 @@ class Orders(StorePart):
         return await self._db.write("name_services", write) if found else []
 
     async def last_key(self) -> int:
-        """The key of the newest order; whatever is tracked later has a higher one."""
+        """Return the newest order's key; orders tracked later have higher ones."""
         return await self._read("last_key", LAST_KEY, lambda found: int(found.scalar_one()))
 
     async def load(
         self, after: int, last: int, *, links: bool = True
     ) -> tuple[Iterator[OrderRows], int | None]:
-        """A part of the orders that are not closed, oldest first, by their panels.
+        """Return a part of the orders that are not closed, oldest first, by panel.
 
-        They are those with keys from `after`, without it, to `last`. Returns the `after` of the
-        next part, too, None where this is the last. Without `links` no order has one.
+        The part has keys above `after`, up to `last`. Also returns `after` for the next part, None
+        if this is the last. Without `links`, no order has its link.
         """
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
-            driver: Any = connection.connection.driver_connection  # for rows as plain tuples
+            driver: Any = connection.connection.driver_connection  # to read rows as plain tuples
             columns = OrderColumns(links=links)
             cursor = driver.execute(_LOAD[links], (after, last, _PART))
             while rows := cursor.fetchmany(_SLICE):
@@ -92,7 +92,7 @@ class Orders(StorePart):
         return await self._db.read("load", fetch)
 
     async def get(self, panel: str, order_id: str) -> Order | None:
-        """The order, None where it is not tracked."""
+        """Return the order, or None if it is not tracked."""
         statement = SELECT_ORDER.where(
             orders.c.panel == self._panel(panel), orders.c.order_id == order_id
         )
@@ -100,7 +100,7 @@ class Orders(StorePart):
         return found[0] if found else None
 
     async def by_id(self, panel: str, ids: Sequence[str]) -> list[Order]:
-        """Those of the orders that are tracked; a thousand ids at the most."""
+        """Return those of the orders that are tracked; at most a thousand ids."""
         statement = SELECT_ORDER.where(
             orders.c.panel == self._panel(panel), orders.c.order_id.in_(ids)
         )
@@ -118,10 +118,10 @@ class Orders(StorePart):
         limit: int = 100,
         after: int = 0,
     ) -> tuple[list[Order], int | None]:
-        """A page of orders, oldest first, and the `after` of the next page, None on the last.
+        """Return a page of orders, oldest first, and `after` for the next page (None on the last).
 
-        `problem` asks for orders with one (or, if False, without). `progressed_before` asks for
-        stalled ones: open, at one of these panels, without progress since the time given for it.
+        `problem` selects orders with one (False: without). `progressed_before` selects stalled
+        orders: open, at one of these panels, without progress since the time given for the panel.
         """
         statement = SELECT_ORDER.where(order_states.c.key > after)
         if panel is not None:
@@ -143,7 +143,7 @@ class Orders(StorePart):
         return found[:limit], found[limit - 1].key if len(found) > limit else None
 
     async def history(self, panel: str, order_id: str) -> list[tuple[float, dict[str, list[Any]]]]:
-        """The order's changes, oldest first: when, and of each field the old and the new value.
+        """Return the order's changes, oldest first: the time, and each field's old and new value.
 
         The values are as JSON has them: money is text.
         """
@@ -161,7 +161,7 @@ class Orders(StorePart):
 
 
 def _chain(panel: int, order_id: str) -> CTE:
-    """Return the order's history, from its last change back."""
+    """Return the query of the order's history, from its last change back."""
     last = (
         select(order_states.c.last_change)
         .join(orders, orders.c.key == order_states.c.key)

@@ -1,4 +1,4 @@
-"""What people are to be told: troubles that last, and the messages on their way to each target."""
+"""The notification outbox: active alerts, and queued messages to each target."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _UPSERT = upsert(troubles, ("event", "panel", "subject", "text", "began_at", "to
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Notices on their way to one target."""
+    """A message of notices, queued for one target."""
 
     id: int
     target: str
@@ -39,7 +39,7 @@ class Outbox(StorePart):
     """The tables `notify_targets`, `troubles` and `outbox`."""
 
     async def know_targets(self, names: Collection[str], *, now: float) -> dict[str, float]:
-        """Since when each of the targets is there; a new one is from now on."""
+        """Return since when each target exists; a new one exists from now on."""
 
         def work(connection: Connection) -> dict[str, float]:
             if names:
@@ -51,7 +51,7 @@ class Outbox(StorePart):
         return await self._db.write("targets", work)
 
     async def forget_targets(self, but: Collection[str]) -> None:
-        """Remove all that concerns other targets than these."""
+        """Remove all state of other targets than these."""
 
         def work(connection: Connection) -> None:
             for column in (notify_targets.c.name, troubles.c.target, outbox.c.target):
@@ -60,7 +60,7 @@ class Outbox(StorePart):
         await self._db.write("targets", work)
 
     async def known_troubles(self) -> dict[str, list[KnownAlert]]:
-        """Those that there are, or were a moment ago, as each target knows them."""
+        """Return the active and recently ended alerts, as each target knows them."""
 
         def made(rows: Rows) -> dict[str, list[KnownAlert]]:
             known: dict[str, list[KnownAlert]] = {}
@@ -80,9 +80,9 @@ class Outbox(StorePart):
         *,
         now: float,
     ) -> None:
-        """Write what targets know of troubles and queue messages to them, all or nothing.
+        """Write what targets know of alerts and queue messages to them, all or nothing.
 
-        `gone` are (target, key of a trouble) that no target knows of any more.
+        `gone` lists (target, alert key) pairs to remove.
         """
         there = [_trouble_row(target, one) for target, one in known]
         queued = [_message_row(target, notices, now) for target, notices in messages]
@@ -99,19 +99,19 @@ class Outbox(StorePart):
         await self._db.write("keep_notices", work)
 
     async def waiting(self, target: str, limit: int, due: float | None = None) -> list[Message]:
-        """The target's oldest messages that are not told yet; only those that are `due` by then."""
+        """Return the target's oldest queued messages; with `due`, only those due by then."""
         statement = select(outbox).where(outbox.c.state == "queued", outbox.c.target == target)
         if due is not None:
             statement = statement.where(outbox.c.next_at <= due)
         return await self._messages(statement.order_by(outbox.c.id).limit(limit))
 
     async def dead_messages(self, limit: int) -> list[Message]:
-        """The last that were given up, newest first."""
+        """Return the newest messages that were given up, newest first."""
         statement = select(outbox).where(outbox.c.state == "dead")
         return await self._messages(statement.order_by(outbox.c.id.desc()).limit(limit))
 
     async def queued(self) -> dict[str, tuple[int, float]]:
-        """How many messages wait for each target, and when the next is due."""
+        """Return for each target how many messages are queued, and when the next is due."""
         statement = (
             select(
                 outbox.c.target,
@@ -128,7 +128,7 @@ class Outbox(StorePart):
         )
 
     async def given_up(self) -> dict[str, int]:
-        """How many messages to each target were given up."""
+        """Return how many messages to each target were given up."""
         statement = (
             select(outbox.c.target, func.count())
             .where(outbox.c.state == "dead")
@@ -139,26 +139,26 @@ class Outbox(StorePart):
         )
 
     async def told(self, ids: Collection[int]) -> None:
-        """These have arrived."""
+        """Mark the messages as delivered."""
         await self._set(ids, state="sent", error=None)
 
     async def put_off(self, ids: Collection[int], error: str, next_at: float) -> None:
-        """These were tried in vain, and are to be tried again."""
+        """Record a failed attempt and schedule the next one."""
         await self._set(ids, attempts=outbox.c.attempts + 1, error=error, next_at=next_at)
 
     async def hurry(self, target: str, now: float) -> None:
-        """Whatever waits for the target is due."""
+        """Make all queued messages of the target due now."""
         late = update(outbox).where(
             outbox.c.target == target, outbox.c.state == "queued", outbox.c.next_at > now
         )
         await self._db.write("outbox", lambda c: c.execute(late.values(next_at=now)))
 
     async def give_up(self, ids: Collection[int], error: str) -> None:
-        """These are not tried again."""
+        """Give up the messages: no further attempts."""
         await self._set(ids, state="dead", attempts=outbox.c.attempts + 1, error=error)
 
     async def forget_messages(self, before: float) -> None:
-        """Remove what was told, or given up, and queued before then."""
+        """Remove delivered or given-up messages that were queued before then."""
         old = delete(outbox).where(outbox.c.state != "queued", outbox.c.queued_at < before)
         await self._db.write("forget_messages", lambda c: c.execute(old))
 

@@ -1,4 +1,4 @@
-"""The panels' names, each kept once and called by its number."""
+"""The panels' names; other tables refer to a panel by its number."""
 
 from collections.abc import Iterable
 
@@ -9,19 +9,19 @@ from watcher.store.schema import panels
 
 
 class PanelNames:
-    """What is in the table, in memory."""
+    """The table's rows in memory."""
 
     def __init__(self) -> None:
         self.ids: dict[str, int] = {}
         self.names: dict[int, str] = {}
 
     def load(self, connection: Connection) -> None:
-        """Learn every panel."""
+        """Load every panel."""
         for key, name in connection.execute(select(panels.c.id, panels.c.name)):
             self.names[key] = name
             self.ids[name] = key
 
     def add(self, connection: Connection, names: Iterable[str]) -> None:
-        """Write panels that may be new; they are known once that is committed and loaded."""
+        """Write panels that may be new; they are known after the commit and the next `load`."""
         rows = [{"name": name} for name in sorted(names)]
         connection.execute(insert_or_ignore(panels), rows)

@@ -1,8 +1,8 @@
-"""Removes old rows, and says of every table what bounds it.
+"""Removes old rows, and states for every table what limits its size.
 
-Rows go in slices. Each is found by a reading connection and removed in a transaction of its own, so
-that no other write waits for long. Whoever has to be told of something reads rows of the last hours
-(see `watcher.notify.monitor`); nothing that is younger than LEAST goes.
+Rows are removed in slices. A reading connection finds a slice and a separate transaction removes
+it, so no other write waits for long. Notifications read rows of the last hours (see
+`watcher.notify.monitor`); nothing younger than LEAST is removed.
 """
 
 import asyncio
@@ -41,15 +41,15 @@ from watcher.store.schema import (
     services,
 )
 
-LEAST = 7 * 86400.0  # seconds that rows stay, however short the settings are
+LEAST = 7 * 86400.0  # seconds that rows stay, even if the settings are shorter
 LESSONS_FOR = 100 * 86400.0  # seconds: twenty half-lives, a millionth is left
-SLICE = 500  # rows a transaction
-_LARGE_AT_ONCE = 20  # actions a transaction
-_SHOWN = 100  # characters that stay of a large value
+SLICE = 500  # rows per transaction
+_LARGE_AT_ONCE = 20  # actions per transaction
+_SHOWN = 100  # characters kept of a large value
 _ARCHIVED = "goes with its order, `retain_for` after that closed"
 _TARGETS = "goes when its target is no longer configured"
 
-# Each table of the schema, and what keeps it from growing for ever.
+# Each table of the schema, and what limits its size.
 BOUNDS = {
     "panels": "stays: one row for each panel that was ever configured",
     "orders": "archived `retain_for` after it closed",
@@ -78,10 +78,10 @@ BOUNDS = {
 
 
 class Purge(StorePart):
-    """Old rows of all tables but those of orders that are not archived."""
+    """Old rows of all tables, except the rows of orders that are not archived."""
 
     async def run(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:
-        """Remove what is older; how many rows of which table."""
+        """Remove older rows; return how many rows of each table."""
         old = now - max(retain_for, LEAST)
         forgotten = min(old, now - remember_for)
         removed: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Purge(StorePart):
         return removed
 
     async def cut_down(self, before: float) -> int:
-        """Of actions settled before then, keep of large parameters a hash and their beginnings."""
+        """Replace large parameters of actions settled before then by a hash and their beginning."""
         found = (
             select(actions.c.id, actions.c.params)
             .where(
@@ -120,7 +120,7 @@ class Purge(StorePart):
         key: list[Column[Any]] = list(table.primary_key)
         row_of = tuple_(*key)
         found = select(*key).where(condition).order_by(*key).limit(SLICE)
-        # The condition once more: what came to a row since it was read keeps it.
+        # Check the condition again: a row that changed since it was read stays.
         one = delete(table).where(*(c == bindparam(f"_{c.name}") for c in key), condition)
         removed, after = 0, None
         while True:
@@ -136,7 +136,7 @@ class Purge(StorePart):
 def _conditions(
     now: float, old: float, forgotten: float
 ) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Which rows of which table go; refills name their actions, so they go first."""
+    """Yield the tables and which rows to remove; refills first, since they refer to actions."""
     yield (
         refills,
         refills.c.status.in_([status.value for status in REFILL_FINAL])

@@ -1,4 +1,4 @@
-"""What happened lately: read for messages to people and for the status page."""
+"""What happened recently: read for notifications and for the status page."""
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -25,7 +25,7 @@ from watcher.store.schema import (
 from watcher.store.services import ServiceChange, to_change
 
 _DAY = 86400.0
-_PAGE = 1000  # of a kind at once
+_PAGE = 1000  # rows of each kind per page
 _FIRED = (
     select(firings, orders.c.panel, orders.c.order_id)
     .join(orders, orders.c.key == firings.c.key)
@@ -65,14 +65,14 @@ _OPEN = (
 
 
 class NamedChange(msgspec.Struct, frozen=True):
-    """A change in a price list, with the service's name as it is now."""
+    """A change in a price list, with the service's present name."""
 
     change: ServiceChange
     name: str
 
 
 class FiringCounts(msgspec.Struct, frozen=True):
-    """How often a rule fired of late, and how often it would have, were it no dry run."""
+    """How often a rule fired recently, and how often it would have without dry run."""
 
     did: int = 0
     would: int = 0
@@ -80,7 +80,7 @@ class FiringCounts(msgspec.Struct, frozen=True):
 
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
-    """The last that happened."""
+    """The most recent records of each kind."""
 
     unresolved: list[Action]
     latest: list[Action]
@@ -89,10 +89,10 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recent(StorePart):
-    """Read from `firings`, `refills`, `actions` and `service_changes`."""
+    """Reads from `firings`, `refills`, `actions` and `service_changes`."""
 
     async def moments(self, since: float, wanted: AbstractSet[AlertKind]) -> list[Moment]:
-        """Return what of the wanted kinds came on record since then."""
+        """Return what was recorded since then, of the wanted kinds."""
         kinds: list[tuple[Select[Any], Any, Any, Callable[[Any], Moment | None]]] = []
         if AlertKind.RULE_FIRED in wanted:
             kinds.append((_FIRED, firings.c.at, firings.c.id, self._fired))
@@ -124,7 +124,7 @@ class Recent(StorePart):
         )
 
     async def latest(self, now: float, *, few: int = 10) -> Latest:
-        """Return the last `few` of everything; firings of the last 24 hours."""
+        """Return the last `few` records of each kind; firing counts cover 24 hours."""
         newest = ACTION.order_by(actions.c.id.desc()).limit(few)
         open_ones = newest.where(actions.c.state == ActionState.UNRESOLVED.value)
         changes = _SHOWN.order_by(service_changes.c.id.desc()).limit(few)
@@ -179,7 +179,7 @@ class Recent(StorePart):
 def _since(
     connection: Connection, statement: Select[Any], at: Any, key: Any, since: float
 ) -> Iterator[Any]:
-    """Yield the rows from then on, page by page: many may have come at one moment."""
+    """Yield the rows from then on, page by page: many may have the same time."""
     page = statement.where(at >= since)
     while True:
         found = connection.execute(page.order_by(at, key).limit(_PAGE))

@@ -1,11 +1,11 @@
-"""The hot path: what was learnt and what follows from it comes on record.
+"""The hot path: records observations and their consequences in group commits.
 
-1. Callers put their parts in a queue and wait.
-2. One task takes all that waits and writes it in one transaction, with few statements.
-3. Once that is committed every caller goes on; meanwhile the next group gathers. Where several
-   callers write at once it has a moment for that: a commit costs as much as the changes of many
+1. Callers queue their parts and wait.
+2. One task takes all queued parts and writes them in one transaction, with few statements.
+3. After the commit every caller continues; the next group gathers meanwhile. If several callers
+   write at once, the task waits a moment for more: a commit costs as much as the changes of many
    answers.
-4. If the group fails for one part's data, each part is written alone: only the bad one fails.
+4. If a group fails because of one part's data, each part is written alone: only the bad one fails.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from watcher.store.database import Database
 from watcher.store.schema import firings, orders
 from watcher.store.sqlite import is_about_data
 
-_GATHER = 0.05  # seconds that callers have to come together
+_GATHER = 0.05  # seconds to wait for more callers
 _FIRING = insert(firings).values(
     key=select(orders.c.key)
     .where(orders.c.panel == bindparam("panel"), orders.c.order_id == bindparam("order_id"))
@@ -33,7 +33,7 @@ _FIRING = insert(firings).values(
 
 
 class Piece(msgspec.Struct, eq=False):
-    """One caller's part, and where the caller waits for it."""
+    """One caller's part, and the future that the caller awaits."""
 
     transitions: Sequence[Transition]
     firings: Sequence[Firing]
@@ -67,12 +67,12 @@ class Recorder(StorePart):
         *,
         now: float,
     ) -> list[Action]:
-        """Write it all or nothing; the actions that were planned.
+        """Write all or nothing; return the actions that were planned.
 
-        A plan for an order that has an unsettled action of its kind is left out, together with
-        the firing of the same rule for the same order. An order that is not in the state that a
-        transition started from is a LifecycleError. Of an order just the changed fields are
-        written, so that two sources (a panel, a count feed) don't undo each other's.
+        A plan for an order that has an unsettled action of its kind is left out, together with the
+        firing of its rule for that order. An order that is not in the state that a transition
+        starts from raises LifecycleError. Only an order's changed fields are written, so two
+        sources (a panel, a count feed) don't overwrite each other.
         """
         transitions = [transition for transition in transitions if transition.changes]
         if not (transitions or firings or plans):
@@ -86,11 +86,11 @@ class Recorder(StorePart):
             return await written
 
     def may_have_changes_after(self, change: int) -> bool:
-        """Whether there may be changes with a higher number; costs nothing."""
+        """Return whether there may be changes with a higher id, without reading the database."""
         return self._last_history_id is None or self._last_history_id > change
 
     def count_changes_after(self, change: int) -> int:
-        """How many there are at most with a higher number, as far as is known."""
+        """Return an upper bound of the known changes with a higher id."""
         return max(0, (self._last_history_id or 0) - change)
 
     async def _write_groups(self) -> None:
@@ -102,10 +102,10 @@ class Recorder(StorePart):
                 group, self._waiting = self._waiting, []
                 try:
                     await self._write_together(group)
-                except Exception as error:  # noqa: BLE001  it belongs to the callers
+                except Exception as error:  # noqa: BLE001  passed on to the callers
                     await self._after_failure(group, error)
                 finally:
-                    for piece in group:  # nobody waits for ever, whatever happened
+                    for piece in group:  # so that no caller waits forever
                         piece.fail(StoreError())
 
     async def _write_together(self, group: Sequence[Piece]) -> None:
@@ -137,12 +137,12 @@ class Recorder(StorePart):
                     piece.fail(await self._explained(piece, its_own))
 
     async def _explained(self, piece: Piece, error: Exception) -> Exception:
-        """A mismatch is told with the order that is not where its change starts from."""
+        """Return a LifecycleError that names the order, if the error is a mismatch."""
         if not isinstance(error, Mismatch):
             return error
         try:
             return await self._db.transaction(lambda c: mismatch(c, piece.transitions))
-        except Exception:  # noqa: BLE001  the first error tells more
+        except Exception:  # noqa: BLE001  the first error says more
             return error
 
     def _write_rest(self, connection: Connection, piece: Piece) -> list[Action]:
@@ -171,5 +171,5 @@ class Recorder(StorePart):
 
 
 def _pair(item: Action | ActionPlan | Firing) -> tuple[str | None, str, str | None]:
-    """What a plan and its firing have in common."""
+    """Return the values by which a plan and its firing belong together."""
     return item.rule, item.panel, item.order

@@ -11,7 +11,7 @@ from watcher.store.base import StorePart, batched
 from watcher.store.schema import refills
 
 _SELECT = select(refills).order_by(refills.c.key)
-# Not `in_`: SQLAlchemy does not run that with many rows of parameters.
+# Not `in_`: SQLAlchemy doesn't run that with many rows of parameters.
 _RUNNING = or_(*(refills.c.status == s.value for s in RefillStatus if s not in REFILL_FINAL))
 _UPDATE = update(refills).where(
     refills.c.key == bindparam("_key"), refills.c.status == bindparam("_of")
@@ -22,25 +22,25 @@ class Refills(StorePart):
     """The table `refills`; its rows come from accepted actions."""
 
     async def running(self) -> list[Refill]:
-        """Every refill task that is not over."""
+        """Return every refill task that is not over."""
         return await self._tasks("open_refills", _SELECT.where(_RUNNING))
 
     async def of_order(self, panel: str, order: str) -> list[Refill]:
-        """The order's refill tasks, oldest first."""
+        """Return the order's refill tasks, oldest first."""
         statement = _SELECT.where(
             refills.c.panel == self._panel(panel), refills.c.order_id == order
         )
         return await self._tasks("refills", statement)
 
     async def by_id(self, panel: str, ids: Sequence[str]) -> list[Refill]:
-        """Those of the panel's refill tasks that are on record; a thousand ids at the most."""
+        """Return those of the panel's refill tasks that are on record; at most a thousand ids."""
         statement = _SELECT.where(
             refills.c.panel == self._panel(panel), refills.c.refill_id.in_(ids)
         )
         return await self._tasks("refills", statement)
 
     async def save(self, changed: Sequence[Refill]) -> None:
-        """Write the tasks' new states. For one that was over, a LifecycleError after the others."""
+        """Write the tasks' new states; one that was over raises LifecycleError at the end."""
 
         def work(connection: Connection) -> list[int]:
             running = _running(connection, [refill.key for refill in changed])
@@ -61,7 +61,7 @@ class Refills(StorePart):
 
 
 def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
-    """The task in a row of the table."""
+    """Return the task in a row of the table."""
     return Refill(
         key=row["key"],
         panel=panels[row["panel"]],
@@ -77,7 +77,7 @@ def to_refill(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Refill:
 
 
 def _running(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
-    """The states of those of the tasks that are not over."""
+    """Return the states of those of the tasks that are not over."""
     found: dict[int, str] = {}
     for some in batched(keys):
         statement = select(refills.c.key, refills.c.status).where(refills.c.key.in_(some), _RUNNING)

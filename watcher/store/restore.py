@@ -1,13 +1,13 @@
-"""Puts a copy in the database's place, when no daemon runs.
+"""Replaces the database by a copy while no daemon runs.
 
-1. The lock is taken: a running daemon would go on writing to the file that is put aside.
-2. FILE is copied beside the database and the copy checked whole; FILE itself is only read.
-3. In the copy, one transaction sets right what may have happened since it was made.
-4. The present database is renamed, with its side files; it is never deleted. Its log goes after
-   it: a new file would otherwise take the old one's log for its own.
+1. The lock is taken: a running daemon would keep writing to the file that is put aside.
+2. FILE is copied beside the database and the copy checked in full; FILE itself is only read.
+3. In the copy, one transaction marks as done what may have happened since it was made.
+4. The present database is renamed with its side files; it is never deleted. Its log is renamed
+   after it: a new file would otherwise replay the old one's log.
 5. The copy gets the database's name, and `<database>.seen` its count of claims. A crash between 4
-   and 5 leaves no database at all; a daemon does not start on that (see `database`), and the
-   restore can be run again.
+   and 5 leaves no database; a daemon does not start then (see `database`), and the restore can be
+   run again.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from watcher.store.lock import LOCK, locked
 from watcher.store.seen import SEEN, Seen
 from watcher.store.sqlite import APPLICATION_ID, BACKUP_ID, SIDES
 
-_COPY = ".restore-"  # a directory beside the database, for as long as a restore takes
+_COPY = ".restore-"  # a directory beside the database while a restore runs
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restore did. `kept` is where the former database is, None where there was none."""
+    """The result of a restore; `kept` is the former database, None if there was none."""
 
     database: Path
     kept: Path | None
@@ -52,11 +52,11 @@ def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) ->
                 " `watcher restore`, run `watcher disown`"
             )
         check_database(file)
-        for left in database.parent.glob(f"{_COPY}*"):  # by a restore that was killed
+        for left in database.parent.glob(f"{_COPY}*"):  # left by a restore that was killed
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_COPY, dir=database.parent) as directory:
             copy = Path(directory) / "watcher.db"
-            copy_database(file, copy, at_rest=True, owner=APPLICATION_ID)
+            copy_database(file, copy, owner=APPLICATION_ID)
             try:
                 disowned = asyncio.run(_set_right(copy, holds, _seen(database), now))
             except StoreError as error:
@@ -70,7 +70,7 @@ def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) ->
 
 
 def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
-    """Set a database right that was put in place by other means than `restore`."""
+    """Disown a database that was put in place by other means than `restore`."""
     database = database.resolve()
     if not database.exists():
         raise StoreError(f"{database}: there is no such file")
@@ -85,7 +85,7 @@ def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
 
 
 async def _set_right(copy: Path, holds: Sequence[Hold], seen: int, now: float) -> Disowned:
-    """By the store itself: it refuses what it can't read, and brings the tables up to date."""
+    """Open the copy as a store, which checks and migrates it, then disown it."""
     database = await Database.open(copy, now=now, observe=ignore, busy_timeout=5.0, disowning=True)
     try:
         return await set_right(database, holds, seen=seen, now=now)
@@ -94,7 +94,7 @@ async def _set_right(copy: Path, holds: Sequence[Hold], seen: int, now: float) -
 
 
 def _seen(database: Path) -> int:
-    """What was counted; a file that can't be read is written anew."""
+    """Return the recorded count of claims; 0 if unreadable, as the file is then rewritten."""
     try:
         return Seen(database).read()
     except StoreOlder:
@@ -102,7 +102,7 @@ def _seen(database: Path) -> int:
 
 
 def _go_on_counting(database: Path, disowned: Disowned) -> None:
-    """From now on an older copy is known by its count."""
+    """Write the new count, so that an older copy is detected from now on."""
     seen = Seen(database)
     seen.note(disowned.claims)
     seen.sync()
@@ -111,7 +111,7 @@ def _go_on_counting(database: Path, disowned: Disowned) -> None:
 
 
 def _give_to_owner(copy: Path, database: Path) -> None:
-    """Whoever restores as root must not lock the daemon out of its database."""
+    """Give the copy the database's owner: a restore by root must not lock the daemon out."""
     present = database if database.exists() else database.parent
     owner = present.stat()
     for path in (copy, *(database.with_name(database.name + end) for end in (LOCK, SEEN))):
@@ -120,7 +120,7 @@ def _give_to_owner(copy: Path, database: Path) -> None:
 
 
 def _put_aside(database: Path, now: float) -> Path | None:
-    """Rename the present database: first the file, so that none is ever without its log."""
+    """Rename the present database: first the file, so that it never lacks its log."""
     stamp = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
     kept = database.with_name(f"{database.name}{PUT_ASIDE}{stamp}")
     number = 1

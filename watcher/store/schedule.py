@@ -1,4 +1,4 @@
-"""What the daemon has learnt of when to ask: written now and then, read at a start."""
+"""The scheduler's learnt state: saved now and then, loaded at a start."""
 
 import asyncio
 from collections import defaultdict
@@ -21,7 +21,7 @@ class ScheduleState(StorePart):
     """The tables `rates`, `lessons` and `asked_pages`."""
 
     async def save_rate(self, panel: str, learnt: RememberedRate, *, now: float) -> None:
-        """Write how fast the panel may be asked in the place of what was learnt before."""
+        """Replace the panel's learnt request rate."""
         await self._db.know_panels({panel})
         values = {
             "at": now,
@@ -33,7 +33,7 @@ class ScheduleState(StorePart):
         await self._db.write("save_rate", lambda c: c.execute(statement))
 
     async def rate(self, panel: str) -> RememberedRate | None:
-        """Return how fast the panel may be asked; None where nothing was learnt of that."""
+        """Return the panel's learnt request rate; None if there is none."""
         statement = select(rates.c.rate, rates.c.ceiling, rates.c.punishes_until).where(
             rates.c.panel == self._panel(panel)
         )
@@ -43,7 +43,7 @@ class ScheduleState(StorePart):
         return RememberedRate(rate=row.rate, ceiling=row.ceiling, punishes_until=row.punishes_until)
 
     async def save_learnt(self, panel: str, rows: Sequence[ModelRow], *, now: float) -> None:
-        """Write statistics of services, as of now, in the place of older ones of the same name."""
+        """Write statistics of services as of now; replace older ones of the same name."""
         if not rows:
             return
         await self._db.know_panels({panel})
@@ -55,7 +55,7 @@ class ScheduleState(StorePart):
         await self._db.write("save_learnt", lambda c: c.execute(_UPSERT, values))
 
     async def learnt(self, *, now: float) -> dict[str, list[ModelRow]]:
-        """Return the statistics of each panel's services, weighing as much as they do now."""
+        """Return the statistics of each panel's services, with their weights decayed until now."""
         names = self._db.panels.names
 
         def made(rows: Rows) -> dict[str, list[ModelRow]]:
@@ -68,7 +68,7 @@ class ScheduleState(StorePart):
         return await self._read("learnt", select(lessons), made)
 
     async def save_asked(self, asked: CheckTimes) -> None:
-        """Write when orders were asked about last, in the place of all that was there."""
+        """Replace all saved check times of orders."""
         packed = await asyncio.to_thread(asked.packed)
         rows = [{"page": number, "seconds": seconds} for number, seconds in packed]
 
@@ -81,6 +81,6 @@ class ScheduleState(StorePart):
 
 
 def asked_between(connection: Connection, first: int, last: int) -> CheckTimes:
-    """Return what is known of the orders with keys from `first` to `last`, and of some others."""
+    """Return the check times of orders with keys from `first` to `last`, and of some others."""
     statement = select(asked_pages).where(asked_pages.c.page.between(*pages_of(first, last)))
     return CheckTimes.unpacked((page, seconds) for page, seconds in connection.execute(statement))

@@ -1,4 +1,4 @@
-"""The tables. A new database is made of them; migrations bring an older one to them."""
+"""The tables. A new database is created from them; migrations bring an older one to them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,8 +27,6 @@ _TYPES: dict[FieldKind, Any] = {
     FieldKind.SMALL: Whole,
     FieldKind.TIME: Float,
     FieldKind.MONEY: Money,
-    FieldKind.CODE: Text,
-    FieldKind.WORD: Text,
     FieldKind.TEXT: Sorted,
 }
 
@@ -36,7 +34,7 @@ _TYPES: dict[FieldKind, Any] = {
 def _fields(*sources: FieldSource) -> list[Column[Any]]:
     """Return a column for each of an order's fields from these sources."""
     return [
-        Column(field.name, _TYPES[field.kind], nullable=not field.required)
+        Column(field.name, _TYPES.get(field.kind, Text), nullable=not field.required)
         for field in FIELDS
         if field.source in sources
     ]
@@ -67,7 +65,7 @@ def _optional(kind: Any, *names: str) -> Iterator[Column[Any]]:
 
 panels = _table("panels", *_key(Whole, "id"), Column("name", Text, nullable=False, unique=True))
 
-# What never changes of an order. `key` is what all else refers to.
+# The fixed part of an order. All other tables refer to its `key`.
 orders = _table(
     "orders",
     Column("key", Whole, primary_key=True),
@@ -81,7 +79,7 @@ orders = _table(
     Index("orders_by_link", "link"),
 )
 
-# What changes, apart and narrow: a change rewrites its row's page.
+# The changing part of an order, in a narrow table: a change rewrites its row's page.
 order_states = _table(
     "order_states",
     Column("key", Whole, ForeignKey("orders.key"), primary_key=True),
@@ -92,16 +90,16 @@ order_states = _table(
 RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing
 NOT_CLOSED = text("phase <> 'closed'")
 partial_index("order_states_not_closed", order_states.c.key, where=NOT_CLOSED)
-# For finding orders. What nearly every order goes through is not in it: that would cost a write
-# at each of its steps, and the newest orders in such a status are found without an index.
+# Indexes to find orders. They leave out the statuses that nearly every order passes through: these
+# would cost a write at each step, and the newest orders in them are found without an index.
 USUAL = ("unknown", "pending", "processing", "in_progress", "completed")
 RARE = text(f"status NOT IN ({', '.join(repr(status) for status in USUAL)})")
 HAS_PROBLEM = text("problem IS NOT NULL")
 partial_index("order_states_rare", order_states.c.status, where=RARE)
 partial_index("order_states_problem", order_states.c.key, where=HAS_PROBLEM)
 
-# A chain: each row names the one before it of the same order, and the order names the last. An
-# index by order would double what a change costs, since it touches one more page at random.
+# A chain: each row names the previous one of its order, and the order names the last. An index by
+# order would double the cost of a change, since it touches one more page at random.
 history = _table(
     "history",
     Column("id", Whole, primary_key=True),
@@ -112,7 +110,7 @@ history = _table(
 )
 
 _STATES = "state IN ('planned', 'sending', 'accepted', 'rejected', 'unresolved')"
-# The intent log. Ids are never used twice: people and notes refer to them.
+# The intent log. Ids are never reused: people and notes refer to them.
 actions = _table(
     "actions",
     Column("id", Whole, primary_key=True),
@@ -127,7 +125,7 @@ actions = _table(
     Column("planned_at", Float, nullable=False),
     *_optional(Float, "sent_at", "settled_at"),
     *_optional(Text, "result", "answer"),
-    Column("params_hash", Text),  # of params that were large and are cut down
+    Column("params_hash", Text),  # of large params that were cut down
     CheckConstraint("kind IN ('submit', 'refill', 'cancel')", name="actions_kind"),
     CheckConstraint(_STATES, name="actions_state"),
     CheckConstraint("kind = 'submit' OR order_id IS NOT NULL", name="actions_order"),
@@ -139,7 +137,7 @@ UNSETTLED = text("state IN ('planned', 'sending', 'unresolved') AND order_id IS 
 _ONE = actions.c.panel, actions.c.order_id, actions.c.kind
 partial_index("actions_one_unsettled", *_ONE, where=UNSETTLED, unique=True)
 
-LARGE_PARAMS = 2000  # characters; of a settled action, more are cut down
+LARGE_PARAMS = 2000  # characters; longer params of a settled action are cut down
 HAS_LARGE_PARAMS = text(f"length(params) > {LARGE_PARAMS}")
 partial_index("actions_large", actions.c.settled_at, where=HAS_LARGE_PARAMS)
 
@@ -154,14 +152,14 @@ refills = _table(
     Column("status_text", Text),
     Column("requested_at", Float, nullable=False),
     Column("finished_at", Float),
-    Column("silent_since", Float),  # when the panel was asked and first did not tell of it
+    Column("silent_since", Float),  # when an answer of the panel first lacked it
     UniqueConstraint("panel", "refill_id"),
     Index("refills_by_order", "panel", "order_id"),
     Index("refills_by_status", "status"),
-    Index("refills_by_action", "action"),  # without it, each action removed reads all refills
+    Index("refills_by_action", "action"),  # without it, deleting an action reads all refills
 )
 
-# Which orders were moved to an archive file, and when: that names the file.
+# Which orders were moved to an archive file, and when: the time gives the file's name.
 archived_orders = _table(
     "archived_orders",
     _panel(primary_key=True),
@@ -223,11 +221,11 @@ rates = _table(
     *_optional(Float, "ceiling"),
 )
 
-# Sessions of the page that were ended before their time, which was `until`, by their digest.
+# Sessions of the page that were ended early, by digest; `until` is when they would expire.
 ended_sessions = _table("ended_sessions", *_key(Text, "digest"), *_needed(Float, "until"))
 
-# What a panel's orders have taught of a service: of a stage (changes, exposure, logarithms of
-# durations), of how long a quantity takes, of how orders end. It weighs as much as it did `at`.
+# Statistics of services, learnt from a panel's orders: of a stage (changes, exposure, logarithms of
+# durations), of the time for a quantity, of endings. Weights are as of `at`.
 lessons = _table(
     "lessons",
     _panel(primary_key=True),
@@ -236,13 +234,13 @@ lessons = _table(
     **BY_KEY,
 )
 
-# When orders were asked about last, by their keys: see `watcher.orders.columns.check_times`.
+# When orders were last checked, by key: see `watcher.orders.columns.check_times`.
 asked_pages = _table("asked_pages", *_key(Whole, "page"), *_needed(LargeBinary, "seconds"))
 
-# Who is told of what is wrong; what happened before a target was there is not told.
+# Notification targets; nothing from before a target existed is sent to it.
 notify_targets = _table("notify_targets", *_key(Text, "name"), *_needed(Float, "since"))
 
-# What is wrong, and which target knows of it: few rows, those that last.
+# Alerts, and which target knows of each: few rows, only alerts that last.
 troubles = _table(
     "troubles",
     *_key(Text, "target", "key"),
@@ -251,7 +249,7 @@ troubles = _table(
     *_optional(Float, "told_at", "gone_at"),
 )
 
-# Messages to people, on their way or told. Ids are never used twice: a receiver knows them.
+# Messages to people, queued or delivered. Ids are never reused: receivers know them.
 outbox = _table(
     "outbox",
     Column("id", Whole, primary_key=True),
@@ -265,8 +263,8 @@ outbox = _table(
 )
 partial_index("outbox_queued", outbox.c.target, outbox.c.id, where=text("state = 'queued'"))
 
-# Programs that are told of changed orders: rows of `history`, up to which they were read. What did
-# not arrive waits in its order's lane, from `first` on; what was given up is a dead letter.
+# Event targets, with the row of `history` up to which each was read. Undelivered changes wait in
+# their order's lane, from `first` on; those given up are dead letters.
 event_targets = _table("event_targets", *_key(Text, "name"), *_needed(Whole, "cursor"))
 
 event_lanes = _table(
@@ -291,7 +289,7 @@ dead_events = _table(
 
 counters = _table("counters", *_key(Text, "name"), *_needed(Whole, "value"), **BY_KEY)
 
-# To find what happened lately, for notifications.
+# To find recent records for notifications.
 Index("service_changes_at", service_changes.c.at)
 partial_index("refills_rejected", refills.c.finished_at, where=text("status = 'rejected'"))
 partial_index(

@@ -1,7 +1,7 @@
-"""Finding orders among very many, newest first: quick whatever is asked for.
+"""Finds orders among very many, newest first, in bounded time.
 
-A search walks one index (the narrowest that fits), looks at so many orders and no more, and says
-where it stopped: so no question can hold up the database, and all can be asked to the end.
+A search walks one index (the narrowest that fits), reads a limited number of orders, and returns
+where it stopped. So no query can block the database, and the caller can continue to the end.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from watcher.store.dialect import given_keys, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
-MOST_MATCHES = 2000  # of a text that are looked at
-_LOOKED_AT = 20_000  # orders, for a page
-_LAST = "\U0010ffff"  # sorts behind all that a text can go on with
+MOST_MATCHES = 2000  # orders read that match a text
+_LOOKED_AT = 20_000  # orders read for a page
+_LAST = "\U0010ffff"  # sorts after any text that continues a prefix
 _GIVEN = given_keys("keys")
 _BEGINNINGS = ("", "https://", "https://www.", "http://", "http://www.")
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What orders are looked for; None and "" ask for any.
+    """A query; None and "" mean any.
 
-    `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates,
-    where those are known. `progressed_before` asks for open orders without progress since that
-    time, by panel.
+    `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates, if
+    those are known. `progressed_before` selects open orders without progress since that time, by
+    panel.
     """
 
     text: str = ""
@@ -42,10 +42,10 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchResult(msgspec.Struct, frozen=True):
-    """Orders, newest first. `next` is where to go on, None at the end.
+    """Orders, newest first. `next` is where to continue, None at the end.
 
-    `stopped` says that there may be more between the last one and `next`; `cut` that the text fits
-    more orders than were looked at.
+    `stopped` means that there may be more between the last one and `next`; `cut` means that the
+    text matches more orders than were read.
     """
 
     orders: list[Order]
@@ -60,7 +60,7 @@ class Search(StorePart):
     async def find(
         self, sought: SearchQuery, *, limit: int = 50, before: int | None = None
     ) -> SearchResult:
-        """A page of the orders that fit, older than the one with the key `before`."""
+        """Return a page of matching orders older than the one with the key `before`."""
 
         def work(connection: Connection) -> SearchResult:
             keys, cut = sought.keys, False
@@ -102,7 +102,7 @@ class Search(StorePart):
         return SearchResult(found, end, stopped=end is not None)
 
     def _filtered(self, sought: SearchQuery, walk: Select[Any], limit: int) -> Select[Any]:
-        """Those on the walk that fit: SQLite takes the tables in this order, and stops early."""
+        """Filter the walk: SQLite joins the tables in this order, and stops early."""
         looked = walk.limit(_LOOKED_AT).subquery("looked")
         joined = (
             select(*COLUMNS)
@@ -134,7 +134,7 @@ class Search(StorePart):
         return wanted
 
     def _matches(self, sought: SearchQuery) -> Select[Any]:
-        """The keys of orders that the text fits."""
+        """Return the statement for the keys of orders that match the text."""
         wanted = sought.text
         if "/" in wanted or "." in wanted:
             beginnings = [""] if "://" in wanted else _BEGINNINGS
@@ -156,13 +156,13 @@ class Search(StorePart):
 
 
 def _keys(connection: Connection, found: Select[Any]) -> list[int]:
-    """Return the keys, read in one row: with each the thread waits for the daemon's loop."""
+    """Return the keys, read as one row: a thread waits for the event loop at each row."""
     text = connection.execute(select(json_rows(found.subquery().c.key))).scalar_one()
     return msgspec.json.decode(text, type=list[int])
 
 
 def _walk(sought: SearchQuery, panel: int) -> Select[Any]:
-    """The keys of all that can fit, newest first, by the index that leaves out the most."""
+    """Return the statement for all candidate keys, newest first, by the most selective index."""
     states = order_states.c
     if sought.problem:
         return _newest(select(states.key).where(HAS_PROBLEM))

@@ -1,10 +1,10 @@
 """`<database>.seen`: how often the database has claimed actions, kept outside of it.
 
-Every request that may act is claimed first, and each claim is counted, in the database and here. A
-database that has counted less than this file was put back from an older copy: what was sent since
-would be sent again.
+Every request that may act is claimed first, and each claim is counted in the database and here. A
+database with a lower count than this file is an older copy: it would repeat what was sent since.
 
-It is not synced at each claim: a killed process loses nothing, a power failure the last seconds.
+The file is not synced at each claim: a killed process loses nothing, a power failure the last
+seconds.
 """
 
 import os
@@ -14,7 +14,7 @@ from watcher.errors import StoreOlder
 from watcher.store.files import sync
 
 SEEN = ".seen"
-_DIGITS = 20  # as many each time: one write in place, within a sector
+_DIGITS = 20  # fixed width: one write in place, within a sector
 
 
 class Seen:
@@ -23,10 +23,10 @@ class Seen:
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + SEEN)
         self._noted = -1
-        self._handle: int | None = None  # kept open: there may be no further handle later
+        self._handle: int | None = None  # kept open: there may be no free handle later
 
     def read(self) -> int:
-        """How many claims were counted; 0 where there is no file."""
+        """Return how many claims were counted; 0 if there is no file."""
         try:
             text = self.path.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
@@ -41,26 +41,26 @@ class Seen:
         return int(text)
 
     def note(self, claims: int) -> None:
-        """Remember that so many were counted."""
+        """Write the count of claims."""
         if claims <= self._noted:
             return
         os.pwrite(self._opened(), f"{claims:0{_DIGITS}}\n".encode(), 0)
         self._noted = claims
 
     def sync(self) -> None:
-        """Return when what was noted is on the disk."""
+        """Wait until the written count is on disk."""
         if self._handle is not None:
             os.fsync(self._handle)
             sync(self.path.parent)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def _opened(self) -> int:
-        """The file that has the name now, made if there is none."""
+        """Return a handle of the file that has the name now, created if missing."""
         if self._handle is None or not self._is_in_place(self._handle):
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
             self.close()

@@ -1,4 +1,4 @@
-"""The panels' price lists, what changed in them, and what was learnt of their services."""
+"""The panels' price lists, their changes, and known refusals of refills."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -31,7 +31,7 @@ class ServiceChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredService(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a price list and what is known beyond it.
+    """An entry of a price list with the watcher's own data.
 
     `seen_at` is since when it is listed, `gone_at` since when it no longer is.
     `refill_disabled_text` is the panel's refusal of a refill for the whole service.
@@ -46,7 +46,7 @@ class StoredService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedService(msgspec.Struct, frozen=True):
-    """An entry of a price list; `gone_at` is since when it is not listed any more."""
+    """An entry of a price list; `gone_at` is since when it is no longer listed."""
 
     service: Service
     gone_at: float | None
@@ -59,10 +59,10 @@ class Services(StorePart):
     async def save(
         self, panel: str, listed: Sequence[Service], *, now: float
     ) -> list[ServiceChange]:
-        """Write what differs from the panel's list as it was; the changes worth telling.
+        """Write the differences from the panel's last list; return the changes to report.
 
-        What is not listed any more is gone. A panel's first list is no change. A changed refill
-        flag makes an earlier refusal of refills forgotten.
+        A service that is no longer listed is gone. A panel's first list is no change. A changed
+        refill flag clears an earlier refusal of refills.
         """
         await self._db.know_panels({panel})
         number = self._panel(panel)
@@ -82,17 +82,17 @@ class Services(StorePart):
         return await self._db.write("save_services", work)
 
     async def of_panel(self, panel: str) -> list[StoredService]:
-        """Return the panel's price list, with the entries that are gone from it."""
+        """Return the panel's price list, including entries that are gone."""
         return await self._list(select(services).where(services.c.panel == self._panel(panel)))
 
     async def all(self) -> list[StoredService]:
-        """Return every panel's price list, with the entries that are gone from it."""
+        """Return every panel's price list, including entries that are gone."""
         return await self._list(select(services))
 
     async def refill_disabled(
         self, panel: str, service: str, text: str | None, *, now: float
     ) -> None:
-        """Remember the panel's refusal of refills for the service; None forgets it."""
+        """Record the panel's refusal of refills for the service; None clears it."""
         await self._db.know_panels({panel})
         learnt = {
             "refill_disabled_at": None if text is None else now,
@@ -108,7 +108,7 @@ class Services(StorePart):
     async def changes(
         self, panel: str, service: str | None = None, limit: int = 100
     ) -> list[ServiceChange]:
-        """The last changes in the panel's price list, newest first."""
+        """Return the last changes in the panel's price list, newest first."""
         statement = (
             select(service_changes)
             .where(service_changes.c.panel == self._panel(panel))
@@ -127,9 +127,9 @@ class Services(StorePart):
     async def search(
         self, panel: str, words: str, *, limit: int, skip: int
     ) -> tuple[list[ListedService], int]:
-        """Return the entries that have every word in their id, name or category; and their number.
+        """Return the entries that have every word in their id, name or category, and the total.
 
-        Those that are still listed come first, by id.
+        Listed entries come first, by id.
         """
         told = func.lower(services.c.id + " " + services.c.name + " " + services.c.category)
         statement = select(services, func.count().over().label("of")).where(
@@ -152,7 +152,7 @@ class Services(StorePart):
         return await self._read("price_list", ordered.limit(limit).offset(skip), made)
 
     async def names(self, panel: str, ids: Sequence[str]) -> dict[str, str]:
-        """Return the names of those services that the panel lists or listed."""
+        """Return the names of those services that the panel lists or used to list."""
         statement = select(services.c.id, services.c.name).where(
             services.c.panel == self._panel(panel), services.c.id.in_(list(ids))
         )
@@ -192,7 +192,7 @@ def _service(row: Mapping[Any, Any]) -> Service:
 def _merged(
     panel: str, known: Mapping[str, StoredService], listed: Sequence[Service], now: float
 ) -> dict[str, StoredService]:
-    """Every known or listed service as it is from now on."""
+    """Return every known or listed service with its new state."""
     wanted = {key: _gone(stored, now) for key, stored in known.items()}
     for service in listed:
         stored = known.get(service.id)
@@ -220,7 +220,7 @@ def _listed(stored: StoredService, service: Service, now: float) -> StoredServic
 def _changes(
     before: StoredService | None, after: StoredService, now: float
 ) -> Iterator[ServiceChange]:
-    """What to tell of a service that differs from what it was."""
+    """Yield the changes between a service's former and its present entry."""
     whole = _whole_change(before, after)
     if whole:
         yield ServiceChange(panel=after.panel, service=after.service.id, field=whole, at=now)
@@ -248,7 +248,7 @@ def _whole_change(before: StoredService | None, after: StoredService) -> str | N
 
 
 def _text(value: Any) -> str | None:
-    """As JSON would have it, but money and text bare."""
+    """Return the value as JSON text, but money and text without quotes."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, Decimal):

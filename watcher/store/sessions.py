@@ -11,7 +11,7 @@ class Sessions(StorePart):
     """The table `ended_sessions`."""
 
     async def end(self, digest: str, until: float, *, now: float) -> None:
-        """Record that the session is ended; forget those that are over anyway."""
+        """Record that the session is ended; forget sessions that have expired."""
         ended = insert_or_ignore(ended_sessions).values(digest=digest, until=until)
 
         def work(connection: Connection) -> None:

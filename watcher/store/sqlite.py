@@ -1,9 +1,4 @@
-"""Everything that only SQLite has: its drivers, settings, file format, checks and error codes.
-
-The daemon's one connection that writes is aiosqlite's: the event loop hands it each statement and
-goes on until the answer is there. Those that read are sqlite3's, for use in threads. The two share
-one file, one way to open it and the errors, which are sqlite3's.
-"""
+"""Everything that only SQLite has: its driver, settings, file format, checks and error codes."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -11,15 +6,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
-APPLICATION_ID = 0x57415443  # "WATC": tells our files from other programs'
-BACKUP_ID = 0x57415442  # "WATB": a copy that was made as a backup; no daemon runs on it
+APPLICATION_ID = 0x57415443  # "WATC": distinguishes our files from other programs'
+BACKUP_ID = 0x57415442  # "WATB": a copy made as a backup; no daemon runs on it
 OUR_IDS = (APPLICATION_ID, BACKUP_ID)
 ID_ENDS = 72  # where in the file's header the application's id ends
 SIDES = ("-wal", "-shm")  # the files that SQLite keeps beside a database
@@ -27,7 +21,7 @@ VERSION = sqlite3.sqlite_version
 Error = sqlite3.Error
 
 WRITING = {
-    "page_size": 2048,  # of a new file. Changes are scattered: a smaller page, less to write
+    "page_size": 2048,  # of a new file. Changes are scattered: smaller pages mean less to write
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
@@ -75,60 +69,53 @@ _MESSAGES: dict[int, tuple[type[StoreError], str]] = {
 # --- connections ---
 
 
-def writing_engine(path: Path, busy_timeout: float) -> AsyncEngine:
+def writing_engine(path: Path, busy_timeout: float) -> Engine:
     """Return an engine of one connection whose every transaction takes the write lock first."""
-    engine = create_async_engine(
-        _url("sqlite+aiosqlite", path), **_options(busy_timeout, 1, check_same_thread=True)
-    )
-    _prepare(engine.sync_engine, path, WRITING)
-    event.listen(engine.sync_engine, "begin", _begin)
+    engine = _engine(path, busy_timeout, 1, WRITING)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
 def reading_engine(path: Path, busy_timeout: float, connections: int) -> Engine:
-    """Return an engine of connections that can't write, each for one thread at a time."""
+    """Return an engine of connections that can't write."""
+    return _engine(path, busy_timeout, connections, READING)
+
+
+def _engine(
+    path: Path, busy_timeout: float, connections: int, settings: Mapping[str, object]
+) -> Engine:
+    """Open a file that is there: none is made in the place of one that was removed.
+
+    The driver begins no transaction by itself, so that DDL is transactional too.
+    """
     engine = create_engine(
-        _url("sqlite", path), **_options(busy_timeout, connections, check_same_thread=False)
-    )
-    _prepare(engine, path, READING)
-    return engine
-
-
-def _url(driver: str, path: Path) -> URL:
-    """Name a file that is there: none is made in the place of one that was removed."""
-    return URL.create(driver, database=path.as_uri(), query={"mode": "rw", "uri": "true"})
-
-
-def _options(busy_timeout: float, connections: int, *, check_same_thread: bool) -> dict[str, Any]:
-    """The driver begins no transaction by itself, so that DDL is transactional too."""
-    return {
-        "connect_args": {
+        URL.create("sqlite", database=path.as_uri(), query={"mode": "rw", "uri": "true"}),
+        connect_args={
             "isolation_level": None,
             "timeout": busy_timeout,
-            "check_same_thread": check_same_thread,
+            "check_same_thread": False,
         },
-        "pool_size": connections,
-        "max_overflow": 0,
-        "pool_timeout": 60,
-    }
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=60,
+    )
 
-
-def _prepare(engine: Engine, path: Path, settings: Mapping[str, object]) -> None:
     @event.listens_for(engine, "connect")
-    def _prepared(connection: DBAPIConnection, record: object) -> None:
+    def _prepared(connection: sqlite3.Connection, record: object) -> None:
         try:
             _set_up(connection, path, settings)
         except BaseException:
             connection.close()
             raise
 
+    return engine
 
-def _set_up(connection: DBAPIConnection, path: Path, settings: Mapping[str, object]) -> None:
-    with closing(connection.cursor()) as cursor:
-        for name, value in settings.items():
-            cursor.execute(f"PRAGMA {name}={value}")
-            if name == "journal_mode" and cursor.fetchone() != ("wal",):
-                raise StoreError(f"{path}: its file system has no write-ahead log: move it")
+
+def _set_up(connection: sqlite3.Connection, path: Path, settings: Mapping[str, object]) -> None:
+    for name, value in settings.items():
+        found = connection.execute(f"PRAGMA {name}={value}").fetchone()
+        if name == "journal_mode" and found != ("wal",):
+            raise StoreError(f"{path}: its file system has no write-ahead log: move it")
 
 
 def _begin(connection: Connection) -> None:
@@ -160,17 +147,16 @@ def is_backup(path: Path) -> bool:
 
 
 def mark_as_ours(connection: Connection) -> None:
-    """Mark the database as a daemon's own, no backup."""
+    """Mark the database as a daemon's own, not a backup."""
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
-def copy_file(source: Path, target: Path, *, at_rest: bool, owner: int) -> None:
-    """Copy the database into the empty file `target`, in one consistent state, not synced.
+def copy_at_rest(source: Path, target: Path, *, owner: int) -> None:
+    """Copy a database that nothing has open into the empty file `target`, not synced.
 
-    `at_rest` is for a source that nothing has open. The copy gets `owner` as application's id.
+    The copy is one consistent state and gets `owner` as application's id.
     """
-    opened = _open_at_rest(source) if at_rest else sqlite3.connect(source)
-    with closing(opened) as original, closing(sqlite3.connect(target)) as copy:
+    with closing(_open_at_rest(source)) as original, closing(sqlite3.connect(target)) as copy:
         original.execute("PRAGMA query_only=ON")
         copy.execute("PRAGMA synchronous=OFF")
         original.backup(copy)
@@ -179,7 +165,7 @@ def copy_file(source: Path, target: Path, *, at_rest: bool, owner: int) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Read all of a file that nothing writes; raise what is wrong with it."""
+    """Read all of a file that nothing writes; raise an error if it is damaged."""
     with closing(_open_at_rest(path)) as connection:
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -190,9 +176,9 @@ def check_file(path: Path) -> None:
 
 
 def _open_at_rest(path: Path) -> sqlite3.Connection:
-    """Read it as it stands, with what a killed process left beside it, and make nothing there.
+    """Open the file with what a killed process left beside it, and create nothing there.
 
-    A backup has no log: one beside it is of the database whose place it took.
+    A backup has no log: one beside it belongs to the database that it replaced.
     """
     sides = ("-journal",) if is_backup(path) else ("-wal", "-journal")
     beside = [Path(f"{path}{side}") for side in sides]
@@ -204,19 +190,35 @@ def _open_at_rest(path: Path) -> sqlite3.Connection:
 # --- an open database ---
 
 
-def is_sound(connection: Connection) -> bool:
-    """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte."""
-    return bool(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() == "ok")
+async def is_sound(path: Path) -> bool:
+    """Return whether the file's structure is sound. Reads all of it: seconds a gigabyte.
+
+    On a connection of its own, so that no page waits for one of those that read.
+    """
+    async with aiosqlite.connect(path) as connection:
+        await connection.execute("PRAGMA query_only=ON")
+        async with connection.execute("PRAGMA quick_check(1)") as found:
+            return await found.fetchone() == ("ok",)
+
+
+async def copy_open(source: Path, target: Path, *, owner: int) -> None:
+    """Copy a database that is in use into the empty file `target`; see `copy_at_rest`."""
+    async with aiosqlite.connect(source) as original, aiosqlite.connect(target) as copy:
+        await original.execute("PRAGMA query_only=ON")
+        await copy.execute("PRAGMA synchronous=OFF")
+        await original.backup(copy)
+        await copy.execute(f"PRAGMA application_id={owner}")
+        await copy.execute("PRAGMA journal_mode=DELETE")
 
 
 def touch(connection: Connection) -> None:
-    """Write a page with nothing new."""
+    """Write a page without changes."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:
     """Run migrations: they may build a table anew that others refer to."""
-    driver: Any = connection.connection.dbapi_connection
+    driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA foreign_keys=OFF")  # this has no effect within a transaction
     try:
         work()
@@ -226,7 +228,7 @@ def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> No
 
 
 def check_references(connection: Connection) -> None:
-    """Refuse a row whose foreign key leads nowhere."""
+    """Refuse a row whose foreign key refers to nothing."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise StoreError(f"the migration broke a reference in {broken[0]}; it was undone")
@@ -245,7 +247,7 @@ def store_error(error: BaseException, path: Path) -> StoreError:
 
 
 def is_about_data(error: BaseException) -> bool:
-    """Return whether other data could be written: the disk and the locks are not at fault."""
+    """Return whether the data caused the error: the disk and the locks are not at fault."""
     cause = _cause(error)
     return isinstance(cause, _REFUSALS) or not isinstance(cause, sqlite3.Error | OSError)
 

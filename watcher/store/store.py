@@ -1,4 +1,4 @@
-"""The store: all that is on record, in one database, by its parts."""
+"""The store: all records in one database, split into parts."""
 
 from pathlib import Path
 from typing import Self
@@ -24,9 +24,9 @@ from watcher.store.sessions import Sessions
 
 
 class Store:
-    """An open database. What a method of its parts returns from is committed.
+    """An open database. When a method of its parts returns, its writes are committed.
 
-    Raises StoreError, or one of its kinds, where the database can't do it.
+    Raises StoreError, or a subclass, if the database fails.
     """
 
     def __init__(self, database: Database) -> None:
@@ -53,19 +53,18 @@ class Store:
     async def open(
         cls, path: Path, *, now: float, observe: Observer = ignore, busy_timeout: float = 5.0
     ) -> Self:
-        """Open the database, made anew or brought up to date where need be.
+        """Open the database; create or migrate it if needed.
 
-        `observe` hears of every operation: its name, its seconds (queueing included), and
-        whether the database failed it. A database that is older than what was sent raises
-        StoreOlder.
+        `observe` gets every operation: its name, its seconds (queueing included), and whether the
+        database failed. A database that is older than what was sent raises StoreOlder.
         """
         return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
 
     @property
     def path(self) -> Path:
-        """The database file, all links resolved."""
+        """Return the database file's path, with all links resolved."""
         return self._db.path
 
     async def close(self) -> None:
-        """Finish what was begun, then let go of the file."""
+        """Finish running work, then close the file."""
         await self._db.close()

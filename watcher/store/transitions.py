@@ -1,4 +1,4 @@
-"""Checks the moves of actions from one state to the next against the table of moves."""
+"""Checks the moves of actions between states against the table of moves."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _FINAL = frozenset({ActionState.ACCEPTED, ActionState.REJECTED})
 def sorted_out(
     found: dict[int, Action], outcomes: Sequence[Outcome], now: float
 ) -> tuple[list[tuple[Action, Action]], list[str]]:
-    """Return the moves to make, and the objections against the other outcomes."""
+    """Return the moves to make, and the objections to the other outcomes."""
     moves: dict[int, tuple[Action, Action]] = {}
     wrong: list[str] = []
     for outcome in outcomes:
@@ -48,7 +48,7 @@ def moved(
 
 
 def check_resolvable(action: Action, state: ActionState, result: str | None) -> None:
-    """Raises Conflict or RequestError, for the person, where the action can't be resolved so."""
+    """Raise Conflict or RequestError, for the user, if the action can't be resolved this way."""
     if action.state is not ActionState.UNRESOLVED:
         raise Conflict(f"action {action.id} is {action.state}, not unresolved")
     if (action.state, state) not in ACTION_MOVES:
@@ -58,7 +58,7 @@ def check_resolvable(action: Action, state: ActionState, result: str | None) -> 
 
 
 def check_move(source: ActionState, target: ActionState) -> None:
-    """Raises LifecycleError where the table has no such move."""
+    """Raise LifecycleError if the table has no such move."""
     if (source, target) not in ACTION_MOVES:
         raise LifecycleError(f"an action that is {source} can't become {target}")
 

@@ -61,7 +61,8 @@ def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
 
 
 def attention_view(item: Attention) -> AttentionView:
-    return _view(AttentionView, item, todo=item.meaning.todo, doc=item.meaning.doc)
+    since, meaning = moment(item.since), item.meaning
+    return _view(AttentionView, item, since=since, todo=meaning.todo, doc=meaning.doc)
 
 
 def order_view(

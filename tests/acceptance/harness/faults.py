@@ -195,8 +195,7 @@ class Faults:
         if self._stage.up:
             database: Any = self._stage.daemon.store._db
             async with database.writing:
-                raw = await database._writer.get_raw_connection()
-                await raw.driver_connection.execute_fetchall(f"PRAGMA {text}")
+                database._writer.connection.driver_connection.execute(f"PRAGMA {text}").fetchall()
 
     async def _backup(self, fault: Fault) -> None:
         copy = self._stage.path.with_name(f"copy-{self.injected['backup']}.db")

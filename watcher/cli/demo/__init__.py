@@ -1,6 +1,6 @@
-"""Demo on one machine: five simulated panels, the daemon, a shop with customers.
+"""Demo on one machine: five simulated panels, the daemon, and a shop with customers.
 
-A simulated minute takes a second. Nothing leaves the machine; all files are deleted at the end.
+A simulated minute takes a second. No data leaves the machine; all files are deleted at the end.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from watcher.cli.demo.environment import Environment
 from watcher.cli.demo.screen import Screen, show
 from watcher.cli.output import output, say
 
-USUAL_SPEED = 60.0  # simulated seconds a second; the scenario is written for it
+USUAL_SPEED = 60.0  # simulated seconds per second; the scenario is written for it
 
 
 def run(
     *, host: str = "127.0.0.1", port: int = 9466, speed: float = USUAL_SPEED, log: bool = False
 ) -> int:
-    """Run until Ctrl-C; returns the exit code. `speed` is simulated seconds a second.
+    """Run until Ctrl-C; return the exit code. `speed` is simulated seconds per second.
 
-    A terminal gets a screen, unless it is to show the `log`; a pipe gets the log.
+    On a terminal it draws the screen, unless `log` is set; into a pipe it writes the log.
     """
     with tempfile.TemporaryDirectory(prefix="watcher-demo-") as directory:
         if log or not output().is_terminal or os.environ.get("TERM") == "dumb":
@@ -40,15 +40,15 @@ def run(
             serving = _with_screen(Path(directory), host, port, speed)
         asyncio.run(_until_stopped(serving))
     say("Stopped. The demo's database is gone.")
-    gc.freeze()  # the interpreter ends sooner where it need not look through all objects
+    gc.freeze()  # the interpreter exits sooner if it doesn't visit all objects
     return 0
 
 
 async def _until_stopped(serving: Coroutine[Any, Any, None]) -> None:
-    """Cancel it at the first signal; the second one ends the process at once."""
+    """Cancel the coroutine at the first signal; the second signal ends the process at once."""
     task, loop = asyncio.ensure_future(serving), asyncio.get_running_loop()
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         numbers.append(signal.SIGHUP)
 
     def stop() -> None:
@@ -115,6 +115,6 @@ def _now() -> datetime:
 
 
 def _command() -> str:
-    """Return how the program was called, so that the examples can be copied."""
+    """Return how the program was called, so that users can copy the examples."""
     called = Path(sys.argv[0])
     return "python -m watcher" if called.name == "__main__.py" else os.path.relpath(called)

@@ -1,4 +1,4 @@
-"""Days of history, written before the demo's daemon starts, so that its charts show something."""
+"""Writes days of history before the demo's daemon starts, so that its charts have data."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -32,10 +32,10 @@ from watcher.store import Store
 
 DAY = 86400.0
 DAYS = 7
-ORDERS = 120  # a panel
-REFILLS = 4  # a panel
-QUANTITY = 500  # of each order: the last one has ended by now
-_SHARES = (0.05, 0.3, 0.5, 0.7, 0.9, 1.0)  # of an order's time, at which it was checked
+ORDERS = 120  # per panel
+REFILLS = 4  # per panel
+QUANTITY = 500  # of each order: small enough that the last one has ended by now
+_SHARES = (0.05, 0.3, 0.5, 0.7, 0.9, 1.0)  # of an order's duration: when it was checked
 _WAS_CHECKED_AFTER = 20.0  # seconds
 _REFILL_TOOK = 1500.0
 _READ_EVERY = 6 * 3600.0  # balances
@@ -58,7 +58,7 @@ async def backfill(database: Path, panels: Mapping[str, SimulatedPanel]) -> None
 
 
 def balances(left: Decimal, panel: str, now: float) -> Iterator[tuple[float, Decimal]]:
-    """Yield an account's balances until now, oldest first: it falls, and is topped up."""
+    """Yield an account's balances until now, oldest first, with spending and top-ups."""
     reads = int(DAYS * DAY / _READ_EVERY)
     spent, topped_up = (4, 30) if panel == SHORT_OF_MONEY else (60, 1500)
     for number in range(reads, 0, -1):
@@ -74,7 +74,7 @@ async def _listed(panel: SimulatedPanel) -> list[Service]:
 
 
 async def _prices(store: Store, panel: str, listed: list[Service], now: float) -> None:
-    """Write the list as it was, and a week's changes: one service cheaper, one not there yet."""
+    """Write an older list (one service cheaper, one missing), then the present list."""
     await store.services.save(panel, [_cheaper(s) for s in listed[:-1]], now=now - DAYS * DAY)
     await store.services.save(panel, listed, now=now - 3 * DAY)
 
@@ -86,7 +86,7 @@ def _cheaper(service: Service) -> Service:
 
 
 async def _orders(store: Store, name: str, panel: SimulatedPanel, now: float) -> list[Order]:
-    """Track orders of the last days, each with its course; returns them as they are now."""
+    """Track orders of the last days, each with its history; return them as they are now."""
     world = panel.world
     ids = world.seed_orders(ORDERS, now, services=list(SOLD), quantity=QUANTITY, age=DAYS * DAY)
     tracked = await store.orders.track([_tracked(name, panel, i, now) for i in ids], now=now - DAY)
@@ -138,7 +138,7 @@ def _refilled(orders: list[Order]) -> list[Order]:
 
 
 async def _refill(store: Store, panel: SimulatedPanel, order: Order, now: float) -> None:
-    """Write that the order dropped, that the rule had it refilled, and that it is whole again."""
+    """Write that the order dropped, that the rule refilled it, and that its count is restored."""
     at = min((order.finished_at or now) + 5 * 3600.0, now - 3600.0)
     quantity = order.quantity or 0
     whole = (order.start_count or 0) + quantity

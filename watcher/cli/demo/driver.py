@@ -1,4 +1,4 @@
-"""Makes the scenario happen at the panels and through the daemon's API."""
+"""Runs the scenario at the panels and through the daemon's API."""
 
 import asyncio
 from collections import deque
@@ -37,21 +37,21 @@ from watcher.cli.demo.scenario import (
 from watcher.panels.protocol.refusals import RefusedAnswer
 from watcher.simulator import Ending, Fate, Trait
 
-UNDER_WAY = 12  # orders of a panel at the start
+UNDER_WAY = 12  # orders per panel that are running at the start
 _UNDER_WAY = 1200.0  # simulated seconds over which they were placed
 MASS = 11  # orders that drop at once: more than the rule may refill
-_MOST_DROPPED = 60  # that are measured again
+_MOST_DROPPED = 60  # orders that are measured again
 _STUCK = Fate(ending=Ending.STALLED, pending=120.0, per_minute=20.0, share=0.4)
 _HALF = Fate(ending=Ending.PARTIAL, pending=240.0, per_minute=15.0, share=0.5)
 _LOOK_EVERY = 0.2  # seconds
 _FULL = Decimal("58.00")  # the account after a top-up
-_CALM_FULL = Decimal("3000.00")  # of the other panels
+_CALM_FULL = Decimal("3000.00")  # the other panels' account after a top-up
 
 Tell = Callable[[str], None]
 
 
 class Driver:
-    """Carries out steps; returns what to tell of each."""
+    """Carries out steps; returns a line about each."""
 
     def __init__(self, environment: Environment) -> None:
         self._panels = environment.panels
@@ -77,7 +77,7 @@ class Driver:
         }
 
     async def play(self, tell: Tell, pace: float) -> None:
-        """Carry out the scenario for ever, `pace` times as fast as it is written."""
+        """Carry out the scenario forever, `pace` times as fast as it is written."""
         clock, done = asyncio.get_running_loop().time, 0.0
         begun = clock()
         async with asyncio.TaskGroup() as tasks:
@@ -89,17 +89,17 @@ class Driver:
                 done = until
 
     async def perform(self, step: Step) -> str:
-        """Carry out one step; returns a line about it, empty where there is nothing to tell."""
+        """Carry out one step; return a line about it, empty if there is nothing to show."""
         return await self._deeds[step.incident](step)
 
     async def _perform(self, step: Step, tell: Tell) -> None:
-        # A panel that refuses or a daemon that is busy ends no demo: the next step comes.
+        # A refusing panel or a busy daemon doesn't end the demo: the next step follows.
         with suppress(aiohttp.ClientError, TimeoutError, RefusedAnswer):
             if line := await self.perform(step):
                 tell(line)
 
     async def begin(self) -> None:
-        """Track the orders that are under way at the start."""
+        """Track the orders that are running at the start."""
         for name, panel in self._panels.items():
             now = panel.now()
             placed = panel.world.seed_orders(UNDER_WAY, now, services=list(SOLD), age=_UNDER_WAY)
@@ -141,7 +141,7 @@ class Driver:
         return f"{panel}: order {number} will end half-way, as partial"
 
     async def _place(self, panel: str, service: int, fate: Fate | None = None) -> int:
-        """Place an order at the panel itself, and track it; returns its id."""
+        """Place an order at the panel itself, and track it; return its id."""
         world, now = self._panels[panel].world, self._panels[panel].now()
         link, quantity = "https://example.com/elsewhere", SOLD[service]
         sent = {"service": str(service), "link": link, "quantity": str(quantity)}
@@ -150,7 +150,7 @@ class Driver:
         return number
 
     def _tracked(self, panel: str, number: int) -> dict[str, Any]:
-        """Return an order as it is given to the watcher by those who placed it elsewhere."""
+        """Return an order in the form in which users track orders placed elsewhere."""
         placed = self._panels[panel].world.order(number, self._panels[panel].now())
         link = f"https://example.com/elsewhere/{number}"
         return {
@@ -165,7 +165,7 @@ class Driver:
     async def _shop(
         self, panel: str, service: int, quantity: int, link: str, **more: str
     ) -> dict[str, Any]:
-        """Order as a shop does, by the panel API that the daemon serves."""
+        """Order as a shop does, through the panel API that the daemon serves."""
         form = {
             "key": SHOP_KEY,
             "action": "add",
@@ -193,7 +193,7 @@ class Driver:
         return f"{DROPPING}: {len(orders)} orders dropped at once: the brake holds the rule"
 
     async def _unresolved(self, step: Step) -> str:
-        """Ask for a refill whose answer is lost; none while another one is unsettled."""
+        """Request a refill whose answer is lost, unless another one is unsettled."""
         if (await self._get("/v1/actions?state=unresolved"))["actions"]:
             return ""
         order = self._finished.take(FORGETFUL)
@@ -204,7 +204,7 @@ class Driver:
         return f"{FORGETFUL}: the answer to a refill was lost: you decide what became of it"
 
     async def _lose(self, panel: str, count: int) -> list[int]:
-        """Measure less than was delivered at so many finished orders; returns these."""
+        """Report a count below the delivered one for some finished orders; return these."""
         taken = [order for _ in range(count) if (order := self._finished.take(panel)) is not None]
         for order in taken:
             await self._measure(panel, order, 2 / 3)
@@ -212,7 +212,7 @@ class Driver:
         return taken
 
     async def _measure_again(self) -> None:
-        """Measure the whole count at orders whose refill has ended well."""
+        """Report the full count for orders whose refill has ended successfully."""
         for _ in range(len(self._dropped)):
             panel, order = self._dropped.popleft()
             tasks = (await self._get(f"/v1/orders/{panel}/{order}"))["refills"]

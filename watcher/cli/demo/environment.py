@@ -1,4 +1,4 @@
-"""All that the demo runs: five simulated panels and the daemon, on this machine."""
+"""Everything the demo runs: five simulated panels and the daemon, on this machine."""
 
 import os
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ from watcher.simulator import PRICE_LIST, SimService, SimulatedPanel, World
 
 KEY = "demo"
 SHOP_KEY = "demo-shop-0123456789"
-BRAKE_WINDOW = 120.0  # seconds in place of an hour, so that the end of a pause is seen
-OFFSET = 1000  # of a panel's services in the shop: its number times this
+BRAKE_WINDOW = 120.0  # seconds instead of an hour, so that the end of a pause is visible
+OFFSET = 1000  # a service's id in the shop is its panel's number times this, plus its id
 
 _RULES = f"""
 [[rules]]
@@ -55,7 +55,7 @@ dry_run = true
 
 @dataclass(frozen=True)
 class Environment:
-    """The running parts; `session` asks the daemon."""
+    """The running parts; `session` sends requests to the daemon."""
 
     panels: dict[str, SimulatedPanel]
     daemon: Daemon
@@ -98,7 +98,7 @@ async def _start_panel(stack: AsyncExitStack, name: str, speed: float) -> Simula
 def _services() -> tuple[SimService, ...]:
     """Return the usual price list, with orders that last some simulated minutes.
 
-    None gets stuck by itself: not every panel could cancel it.
+    No order gets stuck by itself, because not every panel could cancel it.
     """
     lively: dict[str, Any] = {
         "pending": (0.0, 15 * 60.0),

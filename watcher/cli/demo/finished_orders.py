@@ -1,4 +1,4 @@
-"""Finished orders of the demo's panels: those that can lose a part of their count."""
+"""Finished orders of the demo's panels, of which some later lose part of their count."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from watcher.cli.demo.scenario import REFILLABLE
 from watcher.simulator import SimulatedPanel
 
-_KEPT = 200  # of a panel
+_KEPT = 200  # per panel
 
 
 class FinishedOrders:
-    """Completed orders by panel, of services that refill; each is taken once."""
+    """Completed orders by panel, of services with refills; each is taken once."""
 
     def __init__(self, panels: Mapping[str, SimulatedPanel]) -> None:
         self._panels = panels
@@ -26,7 +26,7 @@ class FinishedOrders:
             self._placed.append((panel, order))
 
     def take(self, panel: str) -> int | None:
-        """Return an order that was not taken before, the last one that ended; None without any."""
+        """Return the most recently ended order that was not taken yet; None if there is none."""
         self._sort_out()
         return self._finished[panel].pop() if self._finished[panel] else None
 

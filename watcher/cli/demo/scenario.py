@@ -1,13 +1,13 @@
-"""What happens in the demo, and when: data, and a pure function of the seconds since its start.
+"""The demo's incidents and their times: data, and a pure function of the seconds since the start.
 
-Every incident returns, so that the demo is alive for as long as it runs.
+Every incident recurs, so the demo shows something for as long as it runs.
 """
 
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-# Each panel has a part, so that what happens can be told apart on the page.
+# Each panel has its own part, so that viewers can tell the incidents apart on the page.
 SHORT_OF_MONEY = "genzsmm"
 UNSTEADY = "smmgenie"
 DEARER = "cheapsmmbd"
@@ -17,7 +17,7 @@ PANELS = (SHORT_OF_MONEY, UNSTEADY, DEARER, DROPPING, FORGETFUL)
 
 SOLD = {1: 300, 2: 200, 3: 1000, 4: 5000}  # service → quantity of a usual order
 REFILLABLE = (1, 3)
-BULK_SERVICE, BULK_QUANTITY = 8, 30_000  # 36.00: it takes the account below its limit
+BULK_SERVICE, BULK_QUANTITY = 8, 30_000  # 36.00: this takes the account below its limit
 RISING_SERVICE = 1
 LEAVING_SERVICE = 12
 STALLING_SERVICE = 2
@@ -25,16 +25,16 @@ REFILL_RULE = "refill what has dropped"
 
 
 class Incident(StrEnum):
-    """One kind of thing that happens."""
+    """A kind of incident."""
 
     ORDER = "order"  # a customer orders through the shop
     TRACK = "track"  # an order that was placed elsewhere is tracked
-    STALL = "stall"  # such an order stops half-way: the rule cancels it
-    PARTIAL = "partial"  # such an order ends half-way
-    DROP = "drop"  # a finished order has lost a part of its count
-    MASS_DROP = "mass_drop"  # many at once, more than the rule may refill: its brake holds it
+    STALL = "stall"  # a tracked order stops half-way: the rule cancels it
+    PARTIAL = "partial"  # a tracked order ends half-way
+    DROP = "drop"  # a finished order loses part of its count
+    MASS_DROP = "mass_drop"  # many at once, more than the rule may refill: its brake stops it
     UNRESOLVED = "unresolved"  # the panel's answer to a refill is lost
-    PRICE = "price"  # a service gets dearer
+    PRICE = "price"  # a service becomes more expensive
     UNLIST = "unlist"  # a service leaves the price list
     RELIST = "relist"
     DOWN = "down"  # a panel does not answer
@@ -44,7 +44,7 @@ class Incident(StrEnum):
 
 
 class Recurrence(NamedTuple):
-    """An incident at `first` and each `every` seconds from then on."""
+    """An incident at `first` and then each `every` seconds."""
 
     incident: Incident
     first: float
@@ -52,7 +52,7 @@ class Recurrence(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One incident; `number` counts those of its kind from 0."""
+    """One incident; `number` counts the incidents of its kind from 0."""
 
     at: float
     incident: Incident
@@ -78,7 +78,7 @@ SCENARIO = (
 
 
 def steps(since: float, until: float) -> list[Step]:
-    """Return what happens after `since`, up to `until`, in its order."""
+    """Return the steps after `since`, up to `until`, in order."""
     found = [step for recurrence in SCENARIO for step in _of(recurrence, since, until)]
     return sorted(found)
 
@@ -97,26 +97,26 @@ def is_down(at: float) -> bool:
 
 
 def panel_of_order(step: Step) -> str:
-    """Return where the shop places this order: panels in turn, none that is down."""
+    """Return the panel where the shop places this order: each in turn, none that is down."""
     panel = PANELS[step.number % len(PANELS)]
     return DEARER if panel == UNSTEADY and is_down(step.at) else panel
 
 
 def service_of_order(step: Step) -> int:
-    """Return what is ordered: each service at each panel in turn."""
+    """Return the ordered service: each service at each panel in turn."""
     return tuple(SOLD)[step.number // len(PANELS) % len(SOLD)]
 
 
 def panel_of_stall(step: Step) -> str:
-    """Return whose order gets stuck: only these panels can cancel it."""
+    """Return the panel whose order gets stuck: only these panels can cancel it."""
     return (DROPPING, FORGETFUL)[step.number % 2]
 
 
 def dropping_panel(step: Step) -> str:
-    """Return whose order has dropped: panels where the rule's brake never holds it."""
+    """Return the panel whose order drops: one where the rule's brake never stops the refill."""
     return (SHORT_OF_MONEY, DEARER)[step.number % 2]
 
 
 def price_factor(number: int) -> Decimal:
-    """Return the price after so many changes, as a multiple of the first: three rises, a fall."""
+    """Return the price after `number` changes, as a multiple of the first: three rises, a fall."""
     return Decimal("1.0") + Decimal("0.1") * ((number + 1) % 4)

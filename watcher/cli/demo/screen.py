@@ -1,4 +1,4 @@
-"""The demo's screen: where to look, and what has just happened. It stays, and does not scroll."""
+"""The demo's screen: addresses and recent events, redrawn in place without scrolling."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # imported late, as in output.py
     from rich.text import Text
 
 REFRESH_EVERY = 1.0  # seconds
-_NEWS = 100  # the most that a tall window shows
+_NEWS = 100  # lines that a tall window shows at most
 
 _LOOK_AT = (
     ("/", "what needs attention, the panels and their money, the rules"),
@@ -24,18 +24,18 @@ _LOOK_AT = (
 
 
 class Screen:
-    """What is shown, and the lines of it."""
+    """The screen's contents."""
 
     def __init__(self, url: str, command: str, log: str, began: datetime) -> None:
         self._url, self._command, self._log, self._began = url, command, log, began
         self._news: deque[tuple[datetime, str]] = deque(maxlen=_NEWS)
 
     def tell(self, line: str, at: datetime) -> None:
-        """Note what has happened at that time."""
+        """Add an event of that time."""
         self._news.appendleft((at, line))
 
     def lines(self, width: int, height: int) -> list["Text"]:
-        """Return the screen's lines, as many as fit; the newest event comes first."""
+        """Return as many of the screen's lines as fit; the newest event comes first."""
         from rich.text import Text
 
         told = [
@@ -70,7 +70,7 @@ class Screen:
 
 
 async def show(screen: Screen, console: "Console | None" = None) -> None:
-    """Draw the screen when it changes, until cancelled; the terminal is then as it was."""
+    """Draw the screen when it changes, until cancelled; then restore the terminal."""
     from rich.console import Group
     from rich.live import Live
 

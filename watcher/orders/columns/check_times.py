@@ -1,4 +1,4 @@
-"""When orders were asked about last, stored compactly: a restart need not ask about all."""
+"""Times of the orders' last checks, stored compactly: a restart need not check all orders."""
 
 import zlib
 from array import array
@@ -17,12 +17,12 @@ class CheckTimes:
     """Seconds by order key, in pages of 4,096 keys; pages without orders are left out."""
 
     def __init__(self) -> None:
-        self._at: dict[int, int] = {}  # number of a page -> where it is
-        self._pages = np.zeros((1, _PAGE), np.uint32)  # the first is what is not known
+        self._at: dict[int, int] = {}  # number of a page -> its position
+        self._pages = np.zeros((1, _PAGE), np.uint32)  # the first page stands for unknown keys
         self.newest = 0  # Unix seconds
 
     def note(self, keys: ArrayLike, times: ArrayLike) -> None:
-        """Store when these orders were asked about, in Unix seconds; NaN: not known."""
+        """Store when these orders were asked about, in Unix seconds; NaN means not known."""
         noted, at = np.asarray(keys, np.int64), np.asarray(times, np.float64)
         is_known = at == at
         noted, seconds = noted[is_known], at[is_known].astype(np.uint32)
@@ -38,7 +38,7 @@ class CheckTimes:
         return array("d", np.where(seconds, seconds, nan).tobytes())
 
     def packed(self) -> list[tuple[int, bytes]]:
-        """Return the pages' numbers and compressed contents; readable on this kind of machine."""
+        """Return the pages' numbers and compressed contents, in the machine's byte order."""
         return [(number, zlib.compress(self._pages[at], 1)) for number, at in self._at.items()]
 
     @classmethod
@@ -63,9 +63,9 @@ class CheckTimes:
         return at
 
     def _where(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Return the position of each key's page (0 where there is none), and the place on it."""
+        """Return the position of each key's page (0 if there is none), and its place on it."""
         numbers = keys >> _BITS
-        starts = np.flatnonzero(np.diff(numbers, prepend=-1))  # mostly many in a row are on one
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))  # often many in a row are on one
         pages = [self._at.get(number, 0) for number in numbers[starts].tolist()]
         lengths = np.diff(starts, append=len(keys))
         return np.repeat(np.array(pages, np.intp), lengths), keys & (_PAGE - 1)

@@ -42,7 +42,7 @@ class DictionaryColumn(Sequence[T], Generic[T]):
         return map(self.values.__getitem__, self.codes.tolist())
 
     def taken(self, rows: NDArray[np.intp]) -> "DictionaryColumn[T]":
-        """Return a column of these rows, without values that they do not use."""
+        """Return a column of these rows, without unused values."""
         codes = self.codes[rows]
         used = np.flatnonzero(np.bincount(codes))
         numbers = np.zeros(len(self.values), np.uint32)
@@ -50,7 +50,7 @@ class DictionaryColumn(Sequence[T], Generic[T]):
         return DictionaryColumn([self.values[code] for code in used.tolist()], numbers[codes])
 
     def translated(self, code: Callable[[T], int], kind: str) -> bytes:
-        """Return the column's bytes with the values' codes in another dictionary."""
+        """Return the column's bytes, with the values' codes in another dictionary."""
         return np.array([*map(code, self.values)], kind)[self.codes].tobytes()
 
     def counts(self) -> list[tuple[T, int]]:

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 from math import nan
 
-NONE = -(2**63)  # in a column of whole numbers; NaN is it in one of times
+NONE = -(2**63)  # None in a column of whole numbers; in a column of times it is NaN
 NONES, NANS = array("q", [NONE]), array("d", [nan])
 
 

@@ -14,7 +14,7 @@ _NARROW = 2**32  # below it a number takes four bytes, else eight
 
 
 class IdIndex:
-    """Slots by id: sorted chunks of numbers, 8 bytes an order, 12 where numbers are large.
+    """Slots by id: sorted chunks of numbers; 8 bytes an order, 12 for large numbers.
 
     Nearly all ids are whole numbers. The few others are texts in a dict, and negative numbers in
     the column. An insertion moves one chunk at most.
@@ -22,7 +22,7 @@ class IdIndex:
 
     def __init__(self, numbers: "array[int]") -> None:
         self._numbers = numbers
-        self._firsts = [0]  # no number of a chunk is less; none of the chunk before as large
+        self._firsts = [0]  # the lower bound of each chunk's numbers
         self._sorted, self._slots = [array("I")], [array("I")]
         self._texts: dict[str, int] = {}
         self._of_slot: dict[int, str] = {}
@@ -65,7 +65,7 @@ class IdIndex:
         order = np.argsort(numbers, kind="stable")
         numbers, slots = numbers[order], (first + order).astype(np.uint32)
         starts = [*np.searchsorted(numbers, self._firsts).tolist(), len(numbers)]
-        for chunk in range(len(self._firsts) - 1, -1, -1):  # those after it stay where they are
+        for chunk in range(len(self._firsts) - 1, -1, -1):  # later chunks stay in place
             start, end = starts[chunk], starts[chunk + 1]
             if start < end:
                 self._merge(chunk, numbers[start:end], slots[start:end])
@@ -86,12 +86,12 @@ class IdIndex:
         self._of_slot[slot] = order_id
 
     def _place(self, number: int) -> tuple[int, int]:
-        """Return the number's chunk and its place there, present or not."""
+        """Return the number's chunk and its place in it, whether it is present or not."""
         chunk = bisect_right(self._firsts, number) - 1
         return chunk, bisect_left(self._sorted[chunk], number)
 
     def _merge(self, chunk: int, numbers: NDArray[np.int64], slots: NDArray[np.uint32]) -> None:
-        """Merge numbers into the chunk; splits it where it grows too large."""
+        """Merge numbers into the chunk; split it if it grows too large."""
         numbers = np.concatenate([np.array(self._sorted[chunk], np.int64), numbers])
         slots = np.concatenate([np.array(self._slots[chunk], np.uint32), slots])
         order = np.argsort(numbers, kind="stable")
@@ -107,9 +107,9 @@ def _column(numbers: NDArray[np.int64]) -> "array[int]":
 
 
 def _all_numbers(ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return the ids as whole numbers, -1 for those that are none."""
+    """Return the ids as whole numbers, -1 for others."""
     joined = ",".join(ids)
-    if "-" not in joined and joined.split() == [joined]:  # both are no part of a number here
+    if "-" not in joined and joined.split() == [joined]:  # int() would accept both
         try:
             numbers = msgspec.json.decode(f"[{joined}]", type=list[int])
         except msgspec.DecodeError:
@@ -121,7 +121,7 @@ def _all_numbers(ids: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _number(order_id: str) -> int | None:
-    """Return the id as a whole number; None where its text would differ."""
+    """Return the id as a whole number; None if that would change its text."""
     if order_id.isdecimal() and order_id.isascii() and len(order_id) <= _MOST_DIGITS:
         number = int(order_id)
         if order_id[0] != "0" or order_id == "0":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-_MOST_UNUSED = 50_000  # growth after which unused codes are looked for
+_MOST_UNUSED = 50_000  # new texts after which unused codes are searched
 
 
 class StringPool:
@@ -19,7 +19,7 @@ class StringPool:
         self.amount = _Codes(lambda text: self._keep(Decimal(text)))
 
     def tidy(self, columns: Iterable["array[int]"]) -> None:
-        """Free codes that no order uses, once there may be many."""
+        """Release unused codes, once there may be many."""
         if len(self.values) - len(self._unused) <= self._looked_at:
             return
         used = set().union(*map(set, columns))

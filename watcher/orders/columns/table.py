@@ -1,4 +1,4 @@
-"""Very many orders in little memory: a column for each field, a row's number is an order's slot.
+"""Column store of orders: one column for each field; a row's number is the order's slot.
 
 An `Order` takes some 350 bytes and what it refers to; its row in these columns about 150. `order`
 makes one when it is asked for; most answers say nothing new and need none.
@@ -31,7 +31,7 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders of one panel as the database holds them: a sequence for each field.
 
     In `fields` statuses and phases are their values, charges texts; texts of one order alone may be
-    left out. Where few values are many orders' the sequence is best a `Coded` one.
+    left out. Where many orders share few values, a `DictionaryColumn` is the best sequence.
     """
 
     panel: str
@@ -42,7 +42,7 @@ class OrderRows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OrderTable:
-    """Orders of one panel. A slot whose order was removed is given to another one later.
+    """Orders of one panel. The slot of a removed order is reused.
 
     `columns` has the fields of `watcher.orders.fields`; code that reads a column as an array has an
     attribute for it. The other columns belong to the schedule (`watcher.orders.schedule`): they

@@ -1,8 +1,9 @@
-"""When to check an order next: the most freshness for each request.
+"""Decides when to check an order next: the most freshness for each request.
 
 With a hazard rate h (chance a minute that the order changes now), the interval that gives the most
 freshness for a budget of requests is proportional to 1/sqrt(h). Hazard rates fall as orders age:
-h = r / T, so the wait is k * sqrt(T / r). `standing` computes T, `learnt` r and `virtual` k.
+h = r / T, so the wait is k * sqrt(T / r). `standing` computes T, `hazard_model` r
+and `virtual_time` k.
 Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies for crawling"
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
 """

@@ -1,6 +1,6 @@
 """Bucket queue of order slots (4 bytes each); avoids sorting.
 
-Deletion is lazy: a bucket may hold stale slots, which their state or their turn tell.
+Deletion is lazy: a bucket may hold stale slots, recognised by their state or virtual deadline.
 """
 
 import heapq
@@ -61,8 +61,8 @@ class BucketQueue:
     def clear(self, rested: float) -> bool:
         """Drop stale slots from the front; False where a limit left some.
 
-        Orders that were asked about before their turn stay here until then: after a start that may
-        be all. Those that were checked after `rested` go to `early`.
+        Orders that were asked about before their deadline stay here until then: after a start these
+        may be all. Those that were checked after `rested` go to `early`.
         """
         left = _STALE_AT_ONCE
         while self._numbers:
@@ -96,18 +96,19 @@ class BucketQueue:
         wanted, left = limit, _NOT_TAKEN_AT_ONCE
         while self._numbers and len(taken) < limit and left > 0:
             slots, numbers = self.take(wanted)
-            state, turn = np.asarray(self._state), np.asarray(self._turn)
-            is_meant = (state[slots] == _WAITING) & ((turn[slots] * FINE).astype(int) == numbers)
+            state, deadline = np.asarray(self._state), np.asarray(self._turn)
+            bucket = (deadline[slots] * FINE).astype(int)
+            is_meant = (state[slots] == _WAITING) & (bucket == numbers)
             is_early = is_meant & (np.asarray(self._checked_at)[slots] > rested)  # NaN: never
             self.early.extend(slots[is_early].tolist())
-            # A slot may be in a bucket twice, once of them stale.
+            # A slot may be in a bucket twice; one of the two is stale.
             in_turn = [*dict.fromkeys(slots[is_meant & ~is_early].tolist())]
             room = limit - len(taken)
             for slot in in_turn[:room]:
                 self._state[slot] = _ASKED
             taken += in_turn[:room]
             left_over = np.array(in_turn[room:], dtype=np.intp)
-            self.add(turn[left_over] * FINE, left_over)
+            self.add(deadline[left_over] * FINE, left_over)
             wanted, left = _STALE_AT_ONCE, left - len(slots) + len(in_turn[:room])
         return taken
 

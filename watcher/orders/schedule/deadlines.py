@@ -1,4 +1,4 @@
-"""Deadlines: how long an order waits for its check at most, also after a start."""
+"""Deadlines: the longest time that an order waits for its check, also after a start."""
 
 from collections import Counter
 from math import inf
@@ -12,12 +12,12 @@ from watcher.orders.schedule.bucket_queue import BucketQueue
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
 from watcher.orders.schedule.timed_queue import TimedQueue
 
-GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget allows it
-# Most of the budget that caps may take: caps that no budget can meet would use up all of it.
+GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget suffices
+# The largest share of the budget for deadlines: if they can't be met, they would use up all of it.
 SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
 LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
-_BLIND = 0.05  # of its cap: deadline of an open order whose last check is not known
-_FIRST = 0.25  # of its cap: least wait after the first check of an order that was late at a start
+_BLIND = 0.05  # of the cap: deadline of an open order whose last check is not known
+_FIRST = 0.25  # of the cap: least wait after the first check of an order that was late at a start
 _OVERDUE_AT_ONCE = 1000  # orders in `overdue` at which no more are added
 _LOOKED_AT_ONCE = 500  # deadlines checked in one step: a millisecond or two
 GO_ON_AFTER = 0.01  # seconds between two steps; other tasks run meanwhile
@@ -28,24 +28,24 @@ _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
 
 
 class DeadlineRules(msgspec.Struct, frozen=True, gc=False):
-    """Deadlines of one phase at one panel, in seconds; `began` and `calm_at` are Unix times."""
+    """The rules for deadlines of one phase, in seconds; `began` and `calm_at` are Unix times."""
 
     began: float  # the start
     cap: float
-    late_within: float  # the start's late orders are asked about in this time,
-    blind_within: float  # and those of which is not on record when they were asked about
-    calm_at: float  # checks before this time get next deadlines that are spread
-    least: float  # over `least` to `cap`
+    late_within: float  # for orders that are late at the start
+    blind_within: float  # for orders whose last check is not known
+    calm_at: float  # after checks before this time, deadlines are spread from `least` to `cap`
+    least: float
 
     def latest(self, slots: Slots, asked: Floats) -> Floats:
-        """Return the orders' deadlines, by when they were asked about last (NaN: not known)."""
+        """Return the orders' deadlines, by the times of their last checks (NaN: not known)."""
         spread = slots * 619 % 1024 / 1024
         before = np.maximum(asked + self.cap, self.began + self.late_within * spread)
         before = np.where(np.isnan(asked), self.began + self.blind_within * spread, before)
         return np.where(asked >= self.began, asked + self._after(asked), before)
 
     def _after(self, asked: Floats) -> Floats:
-        """Spread the next deadlines after a rush: equal caps would bring it again and again.
+        """Spread the next deadlines after a rush, which equal waits would repeat.
 
         Orders of one request stay together, so that the next request is full, too.
         """
@@ -56,7 +56,7 @@ class DeadlineRules(msgspec.Struct, frozen=True, gc=False):
 class Deadlines:
     """One panel's deadlines: a bucket queue of real times.
 
-    A check does not move its order: the deadline is computed anew when the old one has come.
+    A check does not move its order: when a deadline has come, the order's deadline is recomputed.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class Deadlines:
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
-        # Orders of the start, and those of them that were late or whose last check is not known.
+        # Orders at the start, and how many of them were late or of unknown last check.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self._buckets = BucketQueue(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
     def cap(self, phase: Phase) -> float:
-        """Return the seconds that such an order waits at most; longer in a small budget."""
+        """Return the longest wait in this phase, in seconds; a small budget prolongs it."""
         needed = self._seconds(self.watched[phase], SHARES[phase])
         return max(self.promise(PHASES.index(phase)), needed)
 
@@ -93,17 +93,17 @@ class Deadlines:
         )
 
     def promise(self, phase: int) -> float:
-        """Return the seconds that an order of this phase waits, if the budget allows it."""
+        """Return the longest wait of an order in this phase, in seconds, if the budget suffices."""
         return max(self._within, GUARDED_WITHIN) if phase == GUARDED else self._within
 
     def enter(self, slot: int, at: float) -> None:
-        """Add a new order that will be asked about `at` that time."""
+        """Add a new order that will be asked about at this time."""
         phase = self._records.phase_of(slot)
         self.watched[phase] += 1
         self._file(np.array([slot]), np.array([at + self.cap(phase)]))
 
     def join(self, slots: Slots, shares: Floats, now: float) -> None:
-        """Add orders of a start; `shares` (0 to 1) spread those whose last check is not known."""
+        """Add orders at the start; `shares` (0 to 1) spread those whose last check is not known."""
         phases = np.asarray(self._records.phase)[slots]
         asked = np.asarray(self._records.checked_at)[slots]
         for code, phase in _PHASES:
@@ -117,12 +117,12 @@ class Deadlines:
 
     def call_up(self, now: float) -> None:
         """Move orders past their deadline to `overdue`, some at a time."""
-        self.overdue.next_at()  # so that none counts that is stale, unless one is due before it
+        self.overdue.next_at()  # drops stale entries at the front, which must not count
         if len(self.overdue) < _OVERDUE_AT_ONCE and self._first_at() <= now:
-            self._look(now)
+            self._check_due(now)
 
     def next_at(self, now: float) -> float:
-        """Return when to call `call_up` again; infinity where there is no need."""
+        """Return when to call `call_up` again; infinity if there is no need."""
         if len(self.overdue) >= _OVERDUE_AT_ONCE:
             return inf
         first = self._first_at()
@@ -142,16 +142,16 @@ class Deadlines:
         self._buckets.add(numbers, slots)
 
     def _first_at(self) -> float:
-        """Return the time of the first bucket; infinity where there is none."""
+        """Return the time of the first bucket; infinity if there is none."""
         bucket = self._buckets.first()
         return inf if bucket is None else bucket * self._width
 
-    def _look(self, now: float) -> None:
-        """Check the deadlines of some orders whose bucket has come; skips stale entries."""
+    def _check_due(self, now: float) -> None:
+        """Check the deadlines of some orders whose bucket is due; skip stale entries."""
         slots, numbers = self._buckets.take(_LOOKED_AT_ONCE, now / self._width)
         filed = np.asarray(self._records.filed)
         is_meant = (np.asarray(self._records.state)[slots] != _OUT) & (filed[slots] == numbers)
-        meant = np.unique(slots[is_meant])  # what left and came back at once was filed there twice
+        meant = np.unique(slots[is_meant])  # an order that left and came back was filed twice
         filed[meant] = NONE
         phases = np.asarray(self._records.phase)[meant]
         for code, phase in _PHASES:
@@ -169,12 +169,12 @@ class Deadlines:
         if is_over.any():
             asked_now = np.full(np.count_nonzero(is_over), now)
             again[is_over] = limits.latest(slots[is_over], asked_now)
-        # Not later than an open order's: a guarded one may be open again by then.
+        # Not later than for an open order: a guarded one may have reopened by then.
         self._file(slots, np.minimum(again, now + self._within))
         for slot, since in zip(slots[is_over].tolist(), latest[is_over].tolist(), strict=True):
             if self._records.state[slot] == _WAITING:
                 self.overdue.add(slot, since)
 
     def _seconds(self, orders: int, share: float) -> float:
-        """Return how long asking about so many orders takes with a share of the budget."""
+        """Return the seconds that it takes to check so many orders with a share of the budget."""
         return 60.0 * orders / (share * max(self.ids_per_minute, 1e-9))

@@ -46,46 +46,46 @@ class Entry:
 
     @property
     def turn(self) -> float:
-        """Its virtual deadline; a real time while its state is APPOINTED."""
+        """The order's virtual deadline; a real time while its state is APPOINTED."""
         return self._records.turn[self.slot]
 
     @property
     def checked_at(self) -> float | None:
-        """When it was asked about last, as far as that is known."""
+        """When the order was asked about last, None if not known."""
         return _time(self._records.checked_at[self.slot])
 
     @property
     def started(self) -> float | None:
-        """Since when it was seen in progress."""
+        """Since when the order was seen in progress."""
         return _time(self._records.started[self.slot])
 
     @property
     def look(self) -> int | None:
-        """The second at which rules review it again."""
+        """The second at which rules review the order again."""
         second = self._records.look[self.slot]
         return None if second == NONE else second
 
     @property
     def failures(self) -> int:
-        """Refusals of this id in a row."""
+        """The number of refusals of this id in a row."""
         return self._records.failures[self.slot]
 
     @property
     def alone(self) -> bool:
-        """Whether it made a whole batch fail: it is asked about by itself."""
+        """Whether the order made a whole batch fail, so that it is asked about alone."""
         return bool(self._records.alone[self.slot])
 
     @property
     def is_new(self) -> bool:
-        """Whether its panel has never answered about it."""
+        """Whether the panel has never answered about the order."""
         return self._records.is_new(self.slot)
 
 
 class OrderGlimpse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An order as it was before an answer, and what its schedule said then."""
+    """An order before an answer, with its schedule at that time."""
 
     order: Order
-    asked: float | None  # when its panel told of it last, as far as that is known
+    asked: float | None  # when its panel answered about it last, None if not known
     started: float | None  # seen in progress since
     failures: int
     alone: bool

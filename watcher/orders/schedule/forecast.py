@@ -34,7 +34,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage | None = None
     hazard: float | None = None  # expected changes an hour, as of now
     within_hour: float | None = None  # chance (0 to 1) of a change within the hour
-    change_at: float | None = None  # by then it will have changed as likely as not
+    change_at: float | None = None  # by then it has changed with a probability of one half
     every: float | None = None  # seconds between two checks, as things stand
 
 
@@ -57,10 +57,10 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
     at, order = poll_queue.expected_at(entry.slot, now), entry.order
     if entry.failures:
         return Forecast(
-            at=at, reason=f"the panel did not tell of it, {times(entry.failures)} in a row"
+            at=at, reason=f"the panel did not report it, {times(entry.failures)} in a row"
         )
     if entry.is_new:
-        return Forecast(at=at, reason="the panel has not told of it yet")
+        return Forecast(at=at, reason="the panel has not reported it yet")
     found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
     stage, minutes = Stage(int(found.stages[0])), float(found.minutes[0])
     rate = learnt.rate(order.service, stage)
@@ -78,7 +78,7 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
 
 
 def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> ServiceStats | None:
-    """Return the service's statistics; None where there are none."""
+    """Return the service's statistics; None if there are none."""
     record = learnt.services.get(service)
     if record is None or not any(record.exposure):
         return None
@@ -99,11 +99,11 @@ def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> Se
 
 
 def _words(order: Order, stage: Stage, now: float) -> str:
-    """Describe the order's stage; never contradicts the values shown beside it."""
+    """Describe the order's stage without contradicting the values shown beside it."""
     if stage is Stage.PENDING and order.status is Status.UNKNOWN:
         return "its status is not understood: it is checked as if it waited to start"
     if stage is Stage.STARTING and order.remains is None:
-        return "in progress; the panel does not tell how much remains"
+        return "in progress; the panel does not report how much remains"
     if stage is Stage.STARTING and not order.quantity:
         return "in progress; its quantity is not known, so neither is how much is delivered"
     if stage is Stage.MOVING and now - order.progressed_at > STILL:
@@ -127,7 +127,7 @@ def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> floa
 
 
 def _median(stage: Stage, minutes: float, rate: float) -> float:
-    """Return the minutes until a change is as likely as not."""
+    """Return the median time until a change, in minutes."""
     if stage in IS_CONSTANT:
         return minutes * log(2) / rate
     return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

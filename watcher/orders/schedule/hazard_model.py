@@ -3,8 +3,8 @@
 Three numbers a service and stage: changes, exposure, and the sum of the logarithms of how long
 the stage lasted. The hazard rate is r / T with r = changes / exposure. An answer after g minutes
 adds the exposure ln((T+g)/T), or g/T in stages with a constant hazard. A change of status class
-counts as one event, in the middle between two checks. Old numbers decay with a half-life. Minutes
-within, seconds outside.
+counts as one event, in the middle between two checks. Old numbers decay with a half-life. Internal
+times are in minutes, those of parameters and results in seconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,9 +26,9 @@ from watcher.orders.schedule.service_stats import (
 from watcher.orders.schedule.stages import IS_CONSTANT, Stage, status_class
 
 HALF_LIFE = 5 * 1440.0  # minutes
-SMOOTHING = 3.0  # pseudo-events: what a service with no history borrows from its panel
+SMOOTHING = 3.0  # pseudo-events that a service without history borrows from its panel
 _PANEL_SMOOTHING = 2.0
-# Before anything is learnt. Expected changes (r), and minutes that a stage lasts (m).
+# Initial values: expected changes (r), and minutes that a stage lasts (m).
 RATE = (0.4, 0.5, 0.3, 0.3, 0.8, 7e-7, 0.4)
 LASTS = (30.0, 0.0, 0.0, 30.0, 2.0, 0.0, 30.0)
 MINUTES_A_ROOT = 3.0  # an order of quantity q is in progress for some 3 * sqrt(q) minutes
@@ -42,7 +42,7 @@ ENDS = {
     Status.FAILED: "canceled",
 }
 _STAGES = len(Stage)
-_SERVICES = 16  # for which there is room at first
+_SERVICES = 16  # initial capacity
 _HAS_LENGTH = np.array(LASTS) > 0.0
 _LOG_LASTS = np.array([log(minutes) if minutes else 0.0 for minutes in LASTS])
 _BEGIN_AT_START = frozenset({Stage.STARTING, Stage.MOVING})
@@ -89,20 +89,20 @@ class HazardModel:
         """Return r: the hazard rate is r / T."""
         return 1.0 / self.scale(self.of(service), stage, 1.0)
 
-    def answered(self, sight: OrderGlimpse, after: Order, now: float) -> None:
-        """Learn from an answer: the order was as in `sight` when it was asked about before."""
-        if sight.asked is None or now <= sight.asked:
+    def answered(self, glimpse: OrderGlimpse, after: Order, now: float) -> None:
+        """Learn from an answer; `glimpse` is the order at its last check before."""
+        if glimpse.asked is None or now <= glimpse.asked:
             return
-        before, stage, gap = sight.order, sight.stage, (now - sight.asked) / 60.0
+        before, stage, gap = glimpse.order, glimpse.stage, (now - glimpse.asked) / 60.0
         record = self.of(before.service)
         if status_class(before.status) == status_class(after.status):
-            self._expose(record, stage, sight.minutes, gap)
+            self._expose(record, stage, glimpse.minutes, gap)
             return
-        self._expose(record, stage, sight.minutes, gap / 2)
-        middle = (now + sight.asked) / 2
-        self._count(record, stage, (middle - _began(sight)) / 60.0)
+        self._expose(record, stage, glimpse.minutes, gap / 2)
+        middle = (now + glimpse.asked) / 2
+        self._count(record, stage, (middle - _began(glimpse)) / 60.0)
         if after.status in ENDS:
-            started = sight.started
+            started = glimpse.started
             self._finished(before, after, None if started is None else (middle - started) / 60.0)
 
     def refill_answered(
@@ -119,7 +119,7 @@ class HazardModel:
             self._count(record, Stage.REFILL, (now + asked - 2 * requested) / 120.0)
 
     def forget(self, now: float) -> None:
-        """Decay old numbers; call it now and then."""
+        """Decay old numbers; to be called from time to time."""
         keep = _kept(now - self._as_of)
         self._as_of = now
         tables = self.tables
@@ -169,7 +169,7 @@ class HazardModel:
     def expose(
         self, rows: NDArray[np.intp], stages: NDArray[np.intp], exposure: NDArray[np.float64]
     ) -> None:
-        """Add exposure: orders of these services (rows) were in these stages, unchanged."""
+        """Add exposure of unchanged orders, given by their services' rows and stages."""
         tables = self.tables
         np.add.at(tables.exposure, (rows, stages), exposure)
         tables.touched[rows[exposure > 0.0]] = True
@@ -230,7 +230,7 @@ class HazardModel:
         ]
 
     def _sum_up(self) -> None:
-        """Recompute the panel's sums: what was added up one by one drifts."""
+        """Recompute the panel's sums: running sums of floats drift."""
         tables = self.tables
         self._n, self.exposure = tables.changes.sum(0).tolist(), tables.exposure.sum(0).tolist()
         self._root = tables.finished[:, :A_ROOT].sum(0).tolist()
@@ -239,7 +239,7 @@ class HazardModel:
 
 
 def faded(row: ModelRow, seconds: float) -> ModelRow:
-    """Return the row as it has decayed after so many seconds."""
+    """Return the row after so many seconds of decay."""
     keep = _kept(seconds)
     return ModelRow(row.service, row.what, row.changes * keep, row.exposure * keep, row.logs * keep)
 
@@ -251,11 +251,11 @@ def refill_units(learnt: HazardModel, service: str | None, requested: float, now
     return sqrt(learnt.scale(record, Stage.REFILL, minutes))
 
 
-def _began(sight: OrderGlimpse) -> float:
+def _began(glimpse: OrderGlimpse) -> float:
     """Return when the order's stage began."""
-    if sight.stage is Stage.PENDING:
-        return sight.order.submitted_at
-    return sight.since if sight.stage in _BEGIN_AT_START else sight.order.progressed_at
+    if glimpse.stage is Stage.PENDING:
+        return glimpse.order.submitted_at
+    return glimpse.since if glimpse.stage in _BEGIN_AT_START else glimpse.order.progressed_at
 
 
 def _kept(seconds: float) -> float:

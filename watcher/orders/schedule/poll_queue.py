@@ -1,16 +1,15 @@
-"""One panel's poll queue in virtual time: which orders the next request carries (fair queueing).
+"""One panel's poll queue: which orders the next request carries (fair queueing, virtual time).
 
 1. An answered order gets the virtual deadline V + sqrt(T / r), where V is the virtual deadline of
-   the last order served. The next request takes the lowest ones, so it is full (except where a
-   thousand stale entries come first). The budget sets the pace: when requests are scarce, V moves
-   slowly.
+   the last order served. The next request takes the lowest ones, so it is full (unless a thousand
+   stale entries come first). The budget sets the pace: when requests are scarce, V moves slowly.
 2. No order is asked about twice within MIN_GAP, whatever its virtual deadline.
 3. Orders with a real time come first, oldest first: ids that the panel refuses, orders never asked
    about, and orders that have waited longer than their cap.
 4. V moves no faster than a unit in `idle` minutes: a panel with few orders gets few requests.
 
-Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual` moves V,
-`caps` finds orders that have waited too long.
+Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual_time` moves
+V, `deadlines` finds orders that have waited too long.
 """
 
 import heapq
@@ -29,14 +28,14 @@ from watcher.orders.schedule.timed_queue import TimedQueue
 from watcher.orders.schedule.virtual_time import VirtualTime
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
-PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # the first and the longest pause of an id set aside
+PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # first and longest pause of a refused id, in seconds
 
 _OUT, _ASKED, _RESTING = int(EntryState.OUT), int(EntryState.ASKED), int(EntryState.RESTING)
 _WAITING, _APPOINTED = int(EntryState.WAITING), int(EntryState.APPOINTED)
 
 
 def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
-    """Return when to ask again after `failures` answers in a row without news (backoff)."""
+    """Return when to ask again after `failures` refusals in a row (backoff)."""
     first, longest = pause
     return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
@@ -84,14 +83,14 @@ class PollQueue:
     def join(self, slots: ArrayLike, waits: ArrayLike, shares: ArrayLike, now: float) -> None:
         """Add orders, each due after a share (0 to 1) of its wait in units."""
         slots, waits, shares = np.asarray(slots), np.asarray(waits), np.asarray(shares)
-        self._await_turns(slots, self.time.v + waits * shares)
+        self._await_deadlines(slots, self.time.v + waits * shares)
         self._demand += float((1.0 / waits).sum())
         self._deadlines.join(slots, shares, now)
 
     def begin(self) -> None:
-        """Estimate how long a unit is: all orders of the start have joined.
+        """Estimate how long a unit is, once all orders of the start have joined.
 
-        Before, few orders had the budget of all.
+        Before that, few orders had the budget of all.
         """
         self.time.expect(self._demand / self._deadlines.ids_per_minute)
         self._is_whole = True
@@ -100,10 +99,10 @@ class PollQueue:
         """Schedule orders that were asked about at `now`, each after its wait in units."""
         slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
-        self._await_turns(slots, self.time.v + np.asarray(waits))
+        self._await_deadlines(slots, self.time.v + np.asarray(waits))
 
     def put_back(self, slots: Iterable[int]) -> None:
-        """Undo `take` after a failed request: the orders are first again, or due as before."""
+        """Undo `take` after a failed request: the orders come first again, or are due as before."""
         self.time.interrupt()
         records, first = self.records, list[int]()
         for slot in slots:
@@ -113,7 +112,7 @@ class PollQueue:
                 self.appoint(slot, records.turn[slot])
             else:
                 first.append(slot)
-        self._await_turns(np.array(first, dtype=np.intp), np.full(len(first), self.time.v))
+        self._await_deadlines(np.array(first, dtype=np.intp), np.full(len(first), self.time.v))
 
     def hasten(self, slot: int, at: float, now: float) -> None:
         """Ask about the order `at` that time, unless a check is under way or expected sooner."""
@@ -122,7 +121,7 @@ class PollQueue:
             self.appoint(slot, at)
 
     def recall(self, now: float) -> None:
-        """Ask at once about all orders that were set aside after failures."""
+        """Ask at once about all orders that wait after refusals."""
         records = self.records
         is_later = (np.asarray(records.state) == _APPOINTED) & (np.asarray(records.turn) > now)
         is_later &= np.asarray(records.failures) != 0
@@ -136,11 +135,11 @@ class PollQueue:
             self.note_phase(self.records.phase_of(slot), -1)
 
     def note_phase(self, phase: Phase, by: int) -> None:
-        """Count `by` more orders in this phase."""
+        """Add `by` to the number of orders in this phase."""
         self.watched[phase] += by
 
     def promised(self, slots: Slots) -> Floats:
-        """Return by when the orders should be asked about; NaN: not known."""
+        """Return the times by which the orders should be asked about; NaN: not known."""
         records = self.records
         checked_at, phase = np.asarray(records.checked_at)[slots], np.asarray(records.phase)[slots]
         promised: Floats = checked_at + self._promises[phase]
@@ -148,18 +147,18 @@ class PollQueue:
         is_apart = np.asarray(records.failures)[slots] != 0
         is_apart |= np.asarray(records.alone)[slots] != 0
         is_apart |= ~is_told & np.isnan(np.asarray(records.told_at)[slots])
-        if is_apart.any():  # these have an appointment, or had one
+        if is_apart.any():  # these have, or had, a real time
             waits = np.asarray(records.state)[slots] == _WAITING
-            turn = np.where(waits, np.nan, np.asarray(records.turn)[slots])
-            promised = np.where(is_apart, turn, promised)
+            due = np.where(waits, np.nan, np.asarray(records.turn)[slots])
+            promised = np.where(is_apart, due, promised)
         return promised
 
     def lag(self, slots: Slots, now: float) -> float:
-        """Return the seconds by which the latest of the orders is late."""
+        """Return the seconds by which the most overdue of the orders is late."""
         return float(np.fmax.reduce(now - self.promised(slots), initial=0.0))
 
     def next_at(self, now: float) -> float | None:
-        """Return when the next request is due; None where nothing is watched."""
+        """Return when the next request is due; None if nothing is watched."""
         self._settle(now)
         times = [self._soonest().next_at(), self._deadlines.next_at(now), self._turn_at(now)]
         if self._resting:
@@ -170,8 +169,8 @@ class PollQueue:
     def take(self, limit: int, now: float) -> list[int]:
         """Take the orders of the next request; none while nothing is due.
 
-        They stay under way until `answered`, `appoint` or `put_back`. Until `begin`, orders come by
-        virtual deadline once in a gap only, or loading would take thrice as long.
+        They stay under way until `answered`, `appoint` or `put_back`. Until `begin`, orders are
+        taken by virtual deadline only once in a gap, or loading would take three times as long.
         """
         self._settle(now)
         taken = self._take_appointed(limit, now)
@@ -198,14 +197,14 @@ class PollQueue:
     def expected_at(self, slot: int, now: float) -> float | None:
         """Return when the order is expected to be asked about."""
         records = self.records
-        state, turn = records.state[slot], records.turn[slot]
+        state, deadline = records.state[slot], records.turn[slot]
         if state == _ASKED:
             return now
         if state == _OUT:
             return None
         if state == _APPOINTED:
-            return turn
-        by_key = max(now, self.time.expected(turn))
+            return deadline
+        by_key = max(now, self.time.expected(deadline))
         checked_at = records.checked_at[slot]
         if checked_at != checked_at:
             return by_key
@@ -218,16 +217,16 @@ class PollQueue:
         return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), self.within)
 
     def cap(self, phase: Phase) -> float:
-        """Return the seconds that an order waits at most."""
+        """Return the longest wait of an order in this phase, in seconds."""
         return self._deadlines.cap(phase)
 
-    def _await_turns(self, slots: Slots, round_robin: Floats) -> None:
-        np.asarray(self.records.turn)[slots] = round_robin
+    def _await_deadlines(self, slots: Slots, deadlines: Floats) -> None:
+        np.asarray(self.records.turn)[slots] = deadlines
         np.asarray(self.records.state)[slots] = _WAITING
-        self._keys.add(round_robin * FINE, slots)
+        self._keys.add(deadlines * FINE, slots)
 
     def _rest(self, slots: list[int]) -> None:
-        """Hold the orders until MIN_GAP after their last check, together where that was one."""
+        """Hold the orders until MIN_GAP after their last check; a check's orders stay together."""
         records = self.records
         together: dict[float, list[int]] = {}
         for slot in dict.fromkeys(slots):
@@ -238,11 +237,11 @@ class PollQueue:
         slots.clear()
 
     def _settle(self, now: float) -> None:
-        """Move orders past MIN_GAP back to the queue; schedule those past their cap."""
+        """Move orders past MIN_GAP back to the queue; schedule those past their deadline."""
         while self._resting and self._resting[0][0] <= now:
             slots = np.array(heapq.heappop(self._resting)[1])
             slots = slots[np.asarray(self.records.state)[slots] == _RESTING]
-            self._await_turns(slots, np.asarray(self.records.turn)[slots])
+            self._await_deadlines(slots, np.asarray(self.records.turn)[slots])
         self._deadlines.call_up(now)
 
     def _soonest(self) -> TimedQueue:
@@ -268,7 +267,7 @@ class PollQueue:
         return taken
 
     def _turn_at(self, now: float) -> float:
-        """Return when V may reach the lowest virtual deadline; infinity where there is none."""
+        """Return when V may reach the lowest virtual deadline; infinity if there is none."""
         is_clear = self._keys.clear(now - self.gap)
         self._rest(self._keys.early)
         if not is_clear:

@@ -9,7 +9,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class RetryDelay(Generic[Key]):
-    """Exponential backoff: each answer in a row without news of a key makes its pause longer.
+    """Exponential backoff: each failure in a row of a key makes its pause longer.
 
     `pause` is the first and the longest one, in seconds.
     """
@@ -20,7 +20,7 @@ class RetryDelay(Generic[Key]):
         self._until: dict[Key, float] = {}
 
     def learnt_nothing(self, key: Key, now: float) -> float:
-        """Count an answer without news; returns when to ask again."""
+        """Count a failure; return when to ask again."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
         self._until[key] = after_problem(count, now, self._pause)
         return self._until[key]
@@ -36,7 +36,7 @@ class RetryDelay(Generic[Key]):
         self._until.clear()
 
     def count(self, key: Key) -> int:
-        """Return how many answers in a row had no news of the key."""
+        """Return the number of failures in a row of the key."""
         return self._counts.get(key, 0)
 
     def until(self, key: Key, now: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from watcher.orders.schedule.stages import Stage
 
-USUAL_QUANTITY = 1000  # where it is not known
+USUAL_QUANTITY = 1000  # if the quantity is not known
 COMPLETIONS, LOGS, A_ROOT = range(3)  # columns of `Tables.finished`
 
 
@@ -34,7 +34,7 @@ class ServiceRecord:
 
     @property
     def completions(self) -> float:
-        """Completed orders whose time in progress is known."""
+        """The number of completed orders whose time in progress is known."""
         return self.finished[COMPLETIONS]
 
     def minutes_in_progress(self, quantity: int | None) -> float:
@@ -43,10 +43,10 @@ class ServiceRecord:
 
 
 class ServiceTables:
-    """A row for each service, a column for each stage. `lasts`: minutes that it typically lasts.
+    """A row for each service, a column for each stage. `lasts`: typical minutes of the stage.
 
     `finished` has other columns: completed orders, the sum of their
-    ln(minutes in progress / sqrt(quantity)), and what that typically is, without the logarithm.
+    ln(minutes in progress / sqrt(quantity)), and its typical value, without the logarithm.
     """
 
     def __init__(self, rows: int) -> None:

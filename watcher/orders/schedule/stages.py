@@ -1,15 +1,16 @@
-"""Stages of an order: classes whose next change is expected in one way."""
+"""Stages of an order: classes of orders whose next change is predicted alike."""
 
 from enum import IntEnum
 
 from watcher.model import FINAL, Status
 
-STILL = 300.0  # seconds without movement, and
-STILL_GAPS = 4.0  # usual gaps between two units, after which an order counts as stopped
+# An order counts as stopped after so long without movement: seconds, and usual gaps of two units.
+STILL = 300.0
+STILL_GAPS = 4.0
 
 
 class Stage(IntEnum):
-    """How far an order is, by its panel's last answer."""
+    """The progress of an order, by its panel's last answer."""
 
     PENDING = 0
     STARTING = 1  # in progress, nothing delivered yet, or not known
@@ -25,7 +26,7 @@ IS_CONSTANT = frozenset({Stage.MOVING, Stage.GUARDED})  # the hazard does not fa
 
 
 def status_class(status: Status) -> int:
-    """Return 0 pending, 1 in progress or 2 final: moves between these are the changes counted."""
+    """Return 0 pending, 1 in progress or 2 final; the model counts changes between these."""
     if status in FINAL:
         return 2
     return 0 if status in IS_PENDING else 1

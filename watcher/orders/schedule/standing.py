@@ -1,6 +1,6 @@
 """How soon each order is expected to change: its stage and its T (hazard rate r / T).
 
-Vectorised over the slots of `Records`: a step over a hundred orders costs little more than one
+Vectorised over the slots of `OrderTable`: a step over a hundred orders costs little more than one
 over a single order.
 """
 
@@ -28,14 +28,14 @@ class Standing(NamedTuple):
     rows: Slots  # of their services in the model's tables
     stages: Slots
     minutes: Floats  # T: the time over which the order's change is expected
-    growth: Floats  # minutes that T grows in one
-    since: Floats  # in progress since; estimated where nobody saw the order start
+    growth: Floats  # minutes by which T grows in a minute
+    since: Floats  # in progress since; estimated if the start was not observed
 
 
 def standing(
     learnt: HazardModel, records: OrderTable, slots: Slots, now: float | Floats
 ) -> Standing:
-    """Classify the orders by their last answers, at `now` (Unix time, one or each its own)."""
+    """Classify the orders by their last answers, at `now` (Unix time, one for all or each)."""
     rows = _rows(learnt, records, slots)
     lasts, a_root = learnt.tables.lasts[rows], learnt.tables.finished[rows, A_ROOT]
     submitted = np.asarray(records.submitted_at)[slots]
@@ -57,15 +57,15 @@ def waits(learnt: HazardModel, records: OrderTable, slots: Slots, now: float) ->
 
 
 def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
-    """Note answers of `now` without news; skips orders that are not under way.
+    """Note answers of `now` with nothing new; skip orders that are not under way.
 
-    An order that has stopped moving since it was asked about counts as stopped all the time.
+    An order that has stopped moving since its last check counts as stopped for the whole time.
     """
     records = poll_queue.records
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
     found = standing(learnt, records, asked, now)
     gap = (now - np.asarray(records.checked_at)[asked]) / 60.0
-    gap[~(gap > 0.0)] = 0.0  # NaN where it is the first answer since the start
+    gap[~(gap > 0.0)] = 0.0  # NaN at the first answer since the start
     share = gap / np.maximum(found.minutes - found.growth * gap, LEAST)
     is_constant = _HAS_CONSTANT_HAZARD[found.stages]
     learnt.expose(found.rows, found.stages, np.where(is_constant, share, np.log1p(share)))
@@ -131,7 +131,7 @@ def _in_progress(
     has_begun = is_told & is_sized & (remains < quantity)
     is_ending = has_begun & (remains <= 0)
     is_moving = has_begun & ~is_ending
-    gap = (moved - since) / np.maximum(quantity - remains, 1)  # at least 1 where it has begun
+    gap = (moved - since) / np.maximum(quantity - remains, 1)  # at least 1 once it has begun
     has_stopped = is_moving & (still > STILL) & (still > STILL + STILL_GAPS * gap)
     is_moving &= ~has_stopped
     stages = np.full(len(slots), int(_STARTING))
@@ -141,7 +141,7 @@ def _in_progress(
     is_early = ~is_told & (age < usual)
     minutes = np.where(is_early, 2 * usual - age, age + usual * is_told)
     growth = np.where(is_early, -1.0, 1.0)
-    if is_moving.any():  # the undelivered share by speed, the speed smoothed by what is usual
+    if is_moving.any():  # the undelivered share by speed, smoothed by the usual speed
         left = remains[is_moving] / size[is_moving]
         growth[is_moving] = slowness = left / (1.1 - left)
         left_for = slowness * (age + 0.1 * usual)[is_moving]

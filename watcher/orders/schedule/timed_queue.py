@@ -12,7 +12,7 @@ _APPOINTED = int(EntryState.APPOINTED)
 class TimedQueue:
     """A heap with lazy deletion: stale entries stay until they are first.
 
-    The order's state and turn tell whether its entry is stale.
+    The order's state and deadline show whether its entry is stale.
     """
 
     def __init__(self, records: OrderTable) -> None:
@@ -24,14 +24,14 @@ class TimedQueue:
         return len(self._heap)
 
     def add(self, slot: int, at: float) -> None:
-        """Schedule the order; replaces how it was scheduled before."""
+        """Schedule the order; replaces its earlier time."""
         self._turn[slot] = at
         self._state[slot] = _APPOINTED
         self._serial += 1
         heapq.heappush(self._heap, (at, self._serial, slot))
 
     def next_at(self) -> float:
-        """Return when the first order is due; infinity where there is none."""
+        """Return when the first order is due; infinity if there is none."""
         heap = self._heap
         while heap:
             at, _, slot = heap[0]

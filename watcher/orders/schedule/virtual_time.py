@@ -1,31 +1,31 @@
 """Virtual time of fair queueing: it moves with the orders served."""
 
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
-_A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an order waits about which nothing is known
+_A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an unknown order waits
 
 
 class VirtualTime:
     """A panel's virtual time V, in units. Real times are Unix seconds.
 
-    V moves to the virtual deadline of the last order served. It is limited: an order of which
-    nothing is known is asked about every `idle_every` seconds at most.
+    V moves to the virtual deadline of the last order served. Its speed is limited: an unknown order
+    is asked about every `idle_every` seconds at most.
     """
 
     def __init__(self, now: float, *, idle_every: float) -> None:
         self.v = 0.0
         self._idle = max(idle_every, 0.001) / 60.0 / _A_NEW_ORDER  # minutes a unit, the least
-        self.minutes_a_unit = self._idle  # k, for people
+        self.minutes_a_unit = self._idle  # k, in minutes
         self._moved_at = now  # when V was last moved
-        self._interrupted = True  # since then, so that it says nothing of the budget
+        self._interrupted = True  # since V last moved: that time must not be measured
         self._measured = [0.0, 0.0]  # minutes, units
 
     def expect(self, minutes_a_unit: float) -> None:
-        """Set how long a unit is; drops what was measured before."""
+        """Set how long a unit is; drop earlier measurements."""
         self.minutes_a_unit = max(self._idle, minutes_a_unit)
         self._measured = [0.0, 0.0]
 
     def interrupt(self) -> None:
-        """Exclude the time until V moves again from the measurement: requests fail."""
+        """Exclude the time until V moves again from the measurement, since requests fail."""
         self._interrupted = True
 
     def earliest(self, v: float) -> float:

@@ -1,1 +1,1 @@
-"""The steps that build the tables, in order; run at start by `watcher.store.migrate`."""
+"""The migrations, in order; `watcher.store.migrate` runs them at start."""

@@ -1,4 +1,4 @@
-"""How Alembic runs here: on the connection it is given, each migration in its own transaction."""
+"""Configures Alembic: it uses the given connection, with one transaction for each migration."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
-"""The tables of the first release. A new database has them at once, from `schema`.
+"""The tables of the first release. A new database gets them directly from `schema`.
 
-Earlier revisions were those of development versions, which nobody was given.
+Earlier revisions belong to unreleased development versions.
 """
 
 revision = "0015"

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.decoders import decode_refill_status, decode_status
 from watcher.errors import BadKey, RateLimited, Refused, RemoteFault
@@ -262,16 +263,24 @@ class TestBatches:
             decode_status(answer({"7": row}), "7")
 
     def test_an_id_that_is_left_out_is_not_observed(self) -> None:
-        assert decode_statuses(answer({"8": ROW}), ["7", "8"]) == {"8": SEEN}
-        assert decode_statuses(b"{}", ["7", "8"]) == {}
+        assert decode_both(answer({"8": ROW}), ["7", "8"]) == {"8": SEEN}
+        assert decode_both(b"{}", ["7", "8"]) == {}
 
     def test_an_empty_list_is_an_empty_object(self) -> None:
         assert decode_statuses(b"[]", ["7", "8"]) == {}
 
     def test_ids_that_nobody_asked_for_are_ignored(self) -> None:
-        assert decode_statuses(answer({"8": ROW, "9": ROW}), ["7", "8"]) == {"8": SEEN}
-        assert decode_statuses(answer({"9": ROW}), ["7", "8"]) == {}
+        assert decode_both(answer({"8": ROW, "9": ROW}), ["7", "8"]) == {"8": SEEN}
+        assert decode_both(answer({"9": ROW}), ["7", "8"]) == {}
         assert decode_statuses(answer([{"order": 9, **ROW}]), ["7", "8"]) == {}
+
+    def test_a_row_is_of_the_id_that_it_stands_under_in_any_order(self) -> None:
+        fewer = ROW | {"remains": "5"}
+        body = answer({"8": fewer, "7": ROW})
+        assert decode_both(body, ["7", "8"]) == {"7": SEEN, "8": replace(SEEN, remains=5)}
+        marks = decode_news(body, ["7", "8"], [0, 0]).marks
+        again = decode_news(answer({"7": ROW, "8": fewer}), ["7", "8"], [marks["7"], marks["8"]])
+        assert (again.old, again.rows) == ([0, 1], {})
 
     @pytest.mark.parametrize("name", ["order", "order_id"])
     @pytest.mark.parametrize("seven", [7, "7", 7.0])

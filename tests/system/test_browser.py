@@ -233,7 +233,7 @@ async def test_an_unresolved_action_is_told_of_and_resolved(tmp_path: Path, crow
     async with watched(tmp_path, crowd, view) as (house, page):
         await unresolved(house)
         await page.goto("/")
-        await page.get_by_role("link", name=re.compile("Resolve: 1 action unresolved")).click()
+        await page.get_by_role("link", name=re.compile("Resolve: Action unresolved")).click()
         await page.get_by_role("button", name="Resolve …").click()
         await page.get_by_label("The panel's id of the refill").fill("7")
         await page.get_by_role("button", name="The panel accepted it").click()

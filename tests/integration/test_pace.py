@@ -31,8 +31,8 @@ async def test_the_limit_is_learnt_and_remembered(tmp_path: Path, trait: Trait |
         await house.run(HOUR)
         assert 30 < rate_of(house) < 46
         answers = [entry.outcome for entry in house.panel.journal.requests("status")]
-        assert poll_answers.count("answered") > 0.75 * 40 * 60
-        assert len(answers) - poll_answers.count("answered") <= 20
+        assert answers.count("answered") > 0.75 * 40 * 60
+        assert len(answers) - answers.count("answered") <= 20
         shown = (await house.call("GET", "/v1/panels"))["panels"][0]
         assert shown["requests_per_minute"] == pytest.approx(rate_of(house), abs=0.01)
         interval = house.daemon.daemon_status.state().panels[0].poll_interval

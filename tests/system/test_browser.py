@@ -260,9 +260,9 @@ async def test_filters_and_pages(tmp_path: Path, crowd: Path, view):
         await page.get_by_role("link", name="Clear").click()
         await page.wait_for_url("**/orders")
         await page.goto("/panels/standard")
-        await page.get_by_placeholder("Id, name or category").fill("followers real")
+        await page.get_by_placeholder("Id, name or category").fill("likes 12")
         await page.get_by_role("button", name="Search").click()
-        await page.wait_for_url("**q=followers+real")
+        await page.wait_for_url("**q=likes+12")
         assert await page.locator("#prices ~ table tbody tr").count() == 1
 
 

@@ -36,7 +36,7 @@ class DaemonHealth:
         self.integrity_ok = True
         self.files_problem: str | None = None  # a file of the database was removed or replaced
         self.db_failed_at = 0.0  # the last operation of the database that failed; 0: none
-        self._db_failures = 0.0
+        self._db_failures = 0
         self._store, self._metrics, self._schedule = shared.store, shared.metrics, shared.schedule
         self._watchlist, self._config, self._clock = shared.watchlist, shared.config, shared.clock
         self._panel_workers = panel_workers
@@ -107,13 +107,9 @@ class DaemonHealth:
 
     def _count_failures(self, now: float) -> None:
         """Note whether an operation of the database has failed since the last run."""
-        samples = (
-            sample for family in self._metrics.db_errors.collect() for sample in family.samples
-        )
-        failures = sum(sample.value for sample in samples if sample.name.endswith("_total"))
-        if failures > self._db_failures:
+        if self._metrics.db_failures > self._db_failures:
             self.db_failed_at = now
-        self._db_failures = failures
+        self._db_failures = self._metrics.db_failures
 
     async def _feed_watchdog(self, now: float) -> float:
         """Notify the watchdog while panels are asked in time; else systemd restarts the daemon.

@@ -5,14 +5,14 @@ Counting reads all orders: it is done at intervals, not at every scrape.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 import structlog
 
-from watcher.daemon.attention import Attention, is_low, listed
+from watcher.daemon.attention import Attention, listed
 from watcher.daemon.attention_kinds import MEANINGS, Issue
 from watcher.daemon.backups import Backups
 from watcher.daemon.health import DaemonHealth
@@ -96,7 +96,7 @@ class DaemonStatus:
 
     async def read_spending(self, now: float) -> None:
         """Read each account's spending: every 5 minutes, or when a low balance has changed."""
-        low = {p.name: p.balance or 0.0 for p in self.panels() if is_low(p)}
+        low = dict(self._low_balances())
         is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
         if is_fresh and low.items() <= self._low.items():
             return
@@ -104,10 +104,21 @@ class DaemonStatus:
             self._spent = await self._store.balances.spendings(now)
         self._low, self._spent_at = low, now
 
+    def _low_balances(self) -> Iterator[tuple[str, float]]:
+        """Yield the panels whose balance is below `low_balance`, with the balance."""
+        for name, workers in self._panel_workers.items():
+            balance, limit = (
+                self._rule_engine.balances.get(name),
+                workers.config.settings.low_balance,
+            )
+            if balance is not None and limit is not None and balance.amount < limit:
+                yield name, float(balance.amount)
+
     def _log_short(self) -> None:
         """Log when the budget becomes, or is no longer, too small for `check_within`."""
-        short = {item.panel for item in self.attention() if item.kind is Issue.BUDGET_SHORT}
-        for panel in self.panels():
+        state = self._state()
+        short = {item.panel for item in self._listed(state) if item.kind is Issue.BUDGET_SHORT}
+        for panel in state.panels:
             name, is_short = panel.name, panel.name in short
             if is_short and name not in self._short:
                 log.warning(

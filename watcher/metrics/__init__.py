@@ -122,6 +122,7 @@ class Metrics:
         self.db_seconds = histogram(
             "db_operation_duration_seconds", "SQLite operation time, queueing included.",
             _DB_SECONDS, "operation")
+        self.db_failures = 0  # the sum of the next one
         self.db_errors = counter("db_errors", "SQLite operations that failed.", "operation")
         # fmt: on
         for reason in ("broken", "crowded", "silent"):
@@ -196,6 +197,7 @@ class Metrics:
         """Count a completed database operation."""
         self.db_seconds.labels(operation).observe(seconds)
         self.db_errors.labels(operation).inc(int(failed))
+        self.db_failures += failed
 
     def count_start(self, task: str, late: float) -> None:
         """Count the start of a scheduled task, `late` seconds after its due time."""

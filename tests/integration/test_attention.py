@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -166,3 +167,19 @@ async def test_each_fact_comes_from_its_owner(tmp_path: Path, monkeypatch: pytes
         await house.daemon.reload()
         await house.run(600.0)
         assert await kinds() == ["database_damaged"]
+
+
+async def test_spending_is_read_every_few_minutes_also_where_nothing_is_spent(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        await house.run(3600.0)
+        reads = 0
+        spendings = house.daemon.store.balances.spendings
+
+        async def counting(now: float) -> Any:
+            nonlocal reads
+            reads += 1
+            return await spendings(now)
+
+        house.daemon.store.balances.spendings = counting  # type: ignore[method-assign]
+        await house.run(3600.0)
+        assert 0 < reads <= 13

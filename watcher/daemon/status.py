@@ -97,7 +97,7 @@ class DaemonStatus:
     async def read_spending(self, now: float) -> None:
         """Read each account's spending: every 5 minutes, or when a low balance has changed."""
         low = dict(self._low_balances())
-        is_fresh = self._spent and 0.0 <= now - self._spent_at < _SPENT_FOR
+        is_fresh = self._spent_at > 0.0 and 0.0 <= now - self._spent_at < _SPENT_FOR
         if is_fresh and low.items() <= self._low.items():
             return
         if self._rule_engine.balances:

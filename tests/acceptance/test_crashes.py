@@ -174,9 +174,9 @@ async def test_between_a_request_and_its_answer(tmp_path: Path, action: str):
         assert house.states()["unresolved"] >= 1, "nobody knows what became of it"
 
 
-async def test_in_the_migration_of_a_new_database(tmp_path: Path):
+async def test_while_the_tables_of_a_new_database_are_made(tmp_path: Path):
     daemon = DaemonProcess(tmp_path, {"smmxz": a_panel("smmxz", 6)})
-    await daemon.start(ready=False, program=(MORTAL, "migration", Moment.DURING, "0"))
+    await daemon.start(ready=False, program=(MORTAL, "tables", Moment.DURING, "0"))
     assert await daemon.wait() == -signal.SIGKILL
     await daemon.start()
     assert await daemon.stop() == 0

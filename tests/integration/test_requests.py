@@ -13,7 +13,6 @@ from aiohttp import web
 
 from tests.support.process import free_port
 from tests.support.tls import OTHER, SERVER, context
-from watcher.app import _secrets
 from watcher.config import Secrets, parse
 from watcher.errors import BadKey, NotSent, PanelError, Redirected, Refused, RemoteFault
 from watcher.model import RowError

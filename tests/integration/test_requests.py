@@ -274,7 +274,7 @@ def test_logs_know_what_requests_carry(tmp_path: Path) -> None:
         'headers = { X = { env = "TOKEN" } }\nproxy = { env = "PROXY" }\n'
     )
     env = {"A_KEY": KEY, "TOKEN": TOKEN, "PROXY": "http://somebody:p%40ssword@p.example:1"}
-    found = _secrets(parse(text, Secrets(env, tmp_path), tmp_path))
+    found = parse(text, Secrets(env, tmp_path), tmp_path).secrets()
     assert {KEY, TOKEN, QUERY, "p@ssword"} <= set(found)
 
 

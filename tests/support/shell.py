@@ -34,9 +34,9 @@ class Session:
         (bin_ / "watcher").write_text(f'#!/bin/sh\nexec {sys.executable} -m watcher "$@"\n')
         (bin_ / "watcher").chmod(0o755)
         self.env = {
-            "COLUMNS": "200",  # no table wraps what is looked for
             **{name: value for name, value in os.environ.items() if name != "STATE_DIRECTORY"},
             "PATH": f"{bin_}:{os.environ['PATH']}",
+            "COLUMNS": "200",  # no table wraps what is looked for
             "PYTHONPATH": str(ROOT),
             "WATCHER_URL": f"http://127.0.0.1:{self.ports['9466']}",
         }

@@ -185,6 +185,15 @@ class Stage(House):
         return panel
 
 
+async def _cleaned(runner: Any) -> None:
+    """Clean up; each request that the crash met raises it once more."""
+    while True:
+        try:
+            return await runner.cleanup()
+        except Crash:
+            continue
+
+
 async def _let_go(daemon: Any) -> None:
     """Close sockets, connections and the lock, as the system does for a process that is gone.
 
@@ -193,7 +202,7 @@ async def _let_go(daemon: Any) -> None:
     runner = daemon._runner
     if runner is not None:
         runner._shutdown_timeout = 0.01
-        await runner.cleanup()
+        await _cleaned(runner)
         daemon._runner = None
     for workers in daemon.panel_workers.values():
         await workers.gateway.client.close()

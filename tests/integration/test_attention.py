@@ -169,6 +169,16 @@ async def test_each_fact_comes_from_its_owner(tmp_path: Path, monkeypatch: pytes
         assert await kinds() == ["database_damaged"]
 
 
+async def test_spending_is_read_as_soon_as_a_balance_is_known(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        status = house.daemon.daemon_status
+        house.daemon.rule_engine.balances.clear()
+        await status.read_spending(house.clock())
+        assert status._spent_at == 0.0, "nothing was read"
+        await house.run(60.0)
+        assert status._spent_at > 0.0
+
+
 async def test_spending_is_read_every_few_minutes_also_where_nothing_is_spent(tmp_path: Path):
     async with a_house(tmp_path) as house:
         await house.run(3600.0)

@@ -180,17 +180,19 @@ def _is_silent(panel: PanelState, at: _Moment) -> bool:
     return at.now - (panel.last_success or at.started_at) > longest
 
 
-def is_low(panel: PanelState) -> bool:
+def is_low(balance: float | None, threshold: float | None) -> bool:
     """Return whether the balance is below the panel's `low_balance`."""
-    return panel.balance is not None and panel.balance < (panel.threshold or 0.0)
+    return balance is not None and balance < (threshold or 0.0)
 
 
 def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     lasts = inf if panel.lasts is None else panel.lasts
-    if panel.balance is not None and (is_low(panel) or lasts < at.limits.balance_lasts):
+    if panel.balance is not None and (
+        is_low(panel.balance, panel.threshold) or lasts < at.limits.balance_lasts
+    ):
         left = f"{panel.balance:g} {panel.currency}".strip()
         yield _item(
-            Issue.BALANCE_LOW if is_low(panel) else Issue.BALANCE_SHORT,
+            Issue.BALANCE_LOW if is_low(panel.balance, panel.threshold) else Issue.BALANCE_SHORT,
             f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
             panel=panel.name,
             severity=Severity.CRITICAL if lasts < at.limits.balance_lasts_critical else None,

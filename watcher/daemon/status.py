@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from watcher.daemon.attention import Attention, listed
+from watcher.daemon.attention import Attention, is_low, listed
 from watcher.daemon.attention_kinds import MEANINGS, Issue
 from watcher.daemon.backups import Backups
 from watcher.daemon.health import DaemonHealth
@@ -98,21 +98,18 @@ class DaemonStatus:
         """Read each account's spending: every 5 minutes, or when a low balance has changed."""
         low = dict(self._low_balances())
         is_fresh = self._spent_at > 0.0 and 0.0 <= now - self._spent_at < _SPENT_FOR
-        if is_fresh and low.items() <= self._low.items():
+        if not self._rule_engine.balances or (is_fresh and low.items() <= self._low.items()):
             return
-        if self._rule_engine.balances:
-            self._spent = await self._store.balances.spendings(now)
+        self._spent = await self._store.balances.spendings(now)
         self._low, self._spent_at = low, now
 
     def _low_balances(self) -> Iterator[tuple[str, float]]:
         """Yield the panels whose balance is below `low_balance`, with the balance."""
-        for name, workers in self._panel_workers.items():
-            balance, limit = (
-                self._rule_engine.balances.get(name),
-                workers.config.settings.low_balance,
-            )
-            if balance is not None and limit is not None and balance.amount < limit:
-                yield name, float(balance.amount)
+        for name, balance in self._rule_engine.balances.items():
+            workers, amount = self._panel_workers.get(name), float(balance.amount)
+            limit = workers.config.settings.low_balance if workers else None
+            if is_low(amount, None if limit is None else float(limit)):
+                yield name, amount
 
     def _log_short(self) -> None:
         """Log when the budget becomes, or is no longer, too small for `check_within`."""

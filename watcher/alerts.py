@@ -20,7 +20,7 @@ class AlertKind(StrEnum):
     RULE_FIRED = "rule_fired"
 
 
-# What happens and does not last: it is told of once.
+# Moments happen and do not last: each is notified once.
 MOMENTS = frozenset(
     {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE, AlertKind.REFILL_REJECTED, AlertKind.RULE_FIRED}
 )
@@ -63,7 +63,7 @@ class KnownAlert(msgspec.Struct, frozen=True):
 
     trouble: Alert
     began_at: float
-    told_at: float | None = None  # when it was told of last
+    told_at: float | None = None  # the last notification
     gone_at: float | None = None
 
 

@@ -204,7 +204,7 @@ class Daemon:
             self._opened.push_async_callback(close)
 
     async def _begin(self, now: float) -> None:
-        """Take up what is on record, and schedule the tasks."""
+        """Load the state from the database and schedule the tasks."""
         self._know_shops()
         await self.core.begin(now, when_loaded=self._retention.tasks())
         config = self.config.current

@@ -92,7 +92,7 @@ class OrderCommands:
         return await self.order(panel, order_id)
 
     async def untrack(self, panel: str, order_id: str) -> Order:
-        """Forget the order; return its last state. Its sent actions stay on record."""
+        """Forget the order; return its last state. Actions that were sent are kept."""
         order = await self.order(panel, order_id)
         async with self._locks.hold([panel]):
             if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:

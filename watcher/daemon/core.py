@@ -36,7 +36,7 @@ class Core:
         self.checkpoints = Checkpoints(shared, self.registry.loaded)
 
     async def begin(self, now: float, when_loaded: Mapping[str, Task]) -> None:
-        """Take up what is on record, and schedule the tasks; some only when all is loaded."""
+        """Load the state and schedule the tasks; those in `when_loaded` start after all orders."""
         shared = self.shared
         unresolved = await shared.store.actions.recover()
         if unresolved:

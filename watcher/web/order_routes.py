@@ -200,7 +200,7 @@ ROUTES = (
         method="DELETE",
         path="/v1/orders/{panel}/{order}",
         handler=untrack,
-        summary="Forget the order; return its last state. Its sent actions stay on record.",
+        summary="Forget the order; return its last state. Actions that were sent are kept.",
         gives={200: OrderView, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(

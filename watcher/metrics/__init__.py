@@ -30,7 +30,7 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
-from watcher.metrics.rendering import Form, Parts, slices
+from watcher.metrics.rendering import Parts, TextFormat, slices
 from watcher.metrics.state import DaemonState, families
 from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
 from watcher.orders.fields import FieldKind, FieldSource, names_of
@@ -145,7 +145,7 @@ class Metrics:
 
         Other tasks run every few milliseconds. The gauges are of one moment.
         """
-        form: Form = openmetrics if "application/openmetrics-text" in accept else exposition
+        form: TextFormat = openmetrics if "application/openmetrics-text" in accept else exposition
         async with self._rendering:
             text, began = [], perf_counter()
             for part in slices(self.collect(), form):
@@ -254,16 +254,14 @@ class Metrics:
         return currency if currency in known else "other"
 
     def _counter(self, name: str, text: str, *labels: str) -> Parts[Counter]:
-        name = f"watcher_{name}"
-        counter = Parts(lambda: Counter(name, text, labels, registry=None))
+        counter = Parts(Counter, name, text, labels)
         self._parted.setdefault(labels[0], []).append(counter)
         return counter
 
     def _histogram(
         self, name: str, text: str, bounds: Sequence[float], *labels: str
     ) -> Parts[Histogram]:
-        name = f"watcher_{name}"
-        histogram = Parts(lambda: Histogram(name, text, labels, buckets=bounds, registry=None))
+        histogram = Parts(Histogram, name, text, labels, buckets=bounds)
         self._parted.setdefault(labels[0], []).append(histogram)
         return histogram
 

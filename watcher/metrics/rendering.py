@@ -4,19 +4,19 @@ A thread is no way out. While it renders, each callback of a busy event loop wai
 interpreter's lock: with 200 panels the loop then paused for more than a second.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-M = TypeVar("M", bound=Counter | Histogram)
+M = TypeVar("M", Counter, Histogram)
 
 _SLICE = 200  # samples: two to three milliseconds
 
 
-class Form(Protocol):
+class TextFormat(Protocol):
     """A text format of Prometheus: a module of prometheus-client."""
 
     CONTENT_TYPE_LATEST: str
@@ -33,9 +33,13 @@ class Parts(Collector, Generic[M]):
     series of it; a part takes less than one.
     """
 
-    def __init__(self, make: Callable[[], M]) -> None:
-        self._make: Callable[[], M] = make
-        self._none: M = make()  # tells name and help where there is no part
+    def __init__(
+        self, kind: type[M], name: str, text: str, labels: Sequence[str], **options: Any
+    ) -> None:
+        self._kind: type[M] = kind
+        self._arguments = (f"watcher_{name}", text, labels)
+        self._options = {**options, "registry": None}
+        self._none: M = self._make()  # tells name and help where there is no part
         self._parts: dict[str, M] = {}
 
     def labels(self, first: str, *others: str) -> M:
@@ -51,11 +55,15 @@ class Parts(Collector, Generic[M]):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric without series, then its parts."""
-        for part in [self._none, *self._parts.values()]:
+        yield from self._none.collect()
+        for part in list(self._parts.values()):
             yield from part.collect()
 
+    def _make(self) -> M:
+        return self._kind(*self._arguments, **self._options)
 
-def slices(metrics: Iterable[Metric], form: Form) -> Iterator[bytes]:
+
+def slices(metrics: Iterable[Metric], form: TextFormat) -> Iterator[bytes]:
     """Yield the metrics' text. Neighbours of one name are told as one."""
     end = form.generate_latest(_Only())
     name = ""

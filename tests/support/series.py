@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import generate_latest
+from prometheus_client import exposition
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from watcher.metrics import Metrics
+from watcher.metrics.rendering import slices
 
 
 def text(metrics: Metrics) -> str:
     """All of it."""
-    return generate_latest(metrics.snapshot()).decode()
+    return b"".join(slices(metrics.collect(), exposition)).decode()
 
 
 def series(metrics: Metrics) -> Iterator[Sample]:

@@ -7,13 +7,16 @@ from decimal import Decimal
 import msgspec
 import pytest
 from prometheus_client import exposition
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from tests.support.series import series
 from tests.unit.factories import an_order
 from tests.unit.states import a_panel, a_state
 from watcher.metrics import REQUESTS, Metrics
+from watcher.metrics.rendering import slices
 from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState, families
 from watcher.model import Kind, Order, Origin, Status, Transition
 
@@ -203,7 +206,7 @@ async def test_others_get_their_turn_meanwhile():
 
 
 async def test_a_scrape_tells_the_state_of_its_moment():
-    """The thread reads a copy: what changes meanwhile belongs to the next scrape."""
+    """What changes meanwhile belongs to the next scrape."""
     metrics, panels = Metrics(), 200
     metrics.watch(lambda: measured_state(panels))
     first = asyncio.create_task(metrics.scrape(""))
@@ -222,11 +225,39 @@ async def test_series_that_come_and_go_do_not_break_a_scrape():
         metrics.forget("panel", f"p{number}")
         metrics.prepare(f"q{number}", REQUESTS, list(Kind))
         number += 1
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
     assert (await scrape)[0].endswith(b"\n")
     assert number > 1
     assert not list(a_panels_requests(metrics, "p0"))
     assert list(a_panels_requests(metrics, "q0"))
+
+
+@pytest.mark.parametrize("form", [exposition, openmetrics])
+def test_slices_make_what_the_library_makes_in_one_go(form):
+    """Each series once, in the library's own words, each name's help and type once."""
+    metrics = some_metrics(60)  # some families are of several slices
+    whole = form.generate_latest(Whole(metrics)).decode().splitlines()
+    ours = (metric for metric in metrics.collect() if metric.name.startswith("watcher_"))
+    sliced = b"".join(slices(ours, form)).decode().splitlines()
+    assert sorted(sliced) == sorted(whole)
+    heads = [line for line in sliced if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+
+
+class Whole(Collector):
+    """Each metric in one piece."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        merged: dict[str, Metric] = {}
+        for metric in self._metrics.collect():
+            if metric.name.startswith("watcher_"):  # others change while they are read
+                merged.setdefault(metric.name, metric)
+                if merged[metric.name] is not metric:
+                    merged[metric.name].samples += metric.samples
+        yield from merged.values()
 
 
 def a_panels_requests(metrics: Metrics, panel: str) -> Iterator[Sample]:

@@ -6,6 +6,7 @@ scrape, so a removed panel leaves no series behind.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from time import perf_counter
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +20,6 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from watcher.errors import (
     BadKey,
@@ -30,6 +30,7 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
+from watcher.metrics.rendering import Parts, TextFormat, slices
 from watcher.metrics.state import DaemonState, families
 from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
 from watcher.orders.fields import FieldKind, FieldSource, names_of
@@ -50,6 +51,7 @@ _NUMBERS = {  # fields of an answer that hold numbers
     "services": ("rate", "min", "max"),
 }
 _FAILURES = (NotSent, RateLimited, Refused, BadKey, RemoteFault, TimedOut, ServerFault)
+_UNBROKEN = 0.002  # seconds that a scrape keeps other tasks waiting
 _MOST_CURRENCIES = 8  # per panel; any further currency counts as "other"
 _OUTCOMES = ("accepted", "rejected", "unresolved", "not_sent")
 
@@ -63,8 +65,8 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        self._counted: list[tuple[Counter | Histogram, tuple[str, ...]]] = []  # with label names
-        self._rendering = asyncio.Lock()  # one thread at a time
+        self._parted: dict[str, list[Parts[Counter] | Parts[Histogram]]] = {}  # by first label
+        self._rendering = asyncio.Lock()  # one scrape at a time
         counter, histogram = self._counter, self._histogram
         # fmt: off
         self.requests = counter(
@@ -117,8 +119,9 @@ class Metrics:
             "scheduler_lateness_seconds", "Start of a scheduled task after its due time.",
             _TASK_SECONDS, "task")
         self.missed = counter("scheduler_runs_missed", "Scheduled runs skipped.", "task")
-        self.loop_lag = histogram(
-            "event_loop_lag_seconds", "Delay of a timer on the event loop.", _LOOP_SECONDS)
+        self.loop_lag = Histogram(
+            "watcher_event_loop_lag_seconds", "Delay of a timer on the event loop.",
+            buckets=_LOOP_SECONDS, registry=self._registry)
         self.db_seconds = histogram(
             "db_operation_duration_seconds", "SQLite operation time, queueing included.",
             _DB_SECONDS, "operation")
@@ -140,16 +143,27 @@ class Metrics:
     async def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics and their content type: OpenMetrics if `accept` names it.
 
-        The snapshot is taken on the event loop; a thread renders it.
+        Other tasks run every few milliseconds. The gauges are of one moment.
         """
-        form = openmetrics if "application/openmetrics-text" in accept else exposition
+        form: TextFormat = openmetrics if "application/openmetrics-text" in accept else exposition
         async with self._rendering:
-            body = await asyncio.to_thread(form.generate_latest, self.snapshot())
-        return body, form.CONTENT_TYPE_LATEST
+            text, began = [], perf_counter()
+            for part in slices(self.collect(), form):
+                text.append(part)
+                if perf_counter() - began > _UNBROKEN:
+                    await asyncio.sleep(0)
+                    began = perf_counter()
+        return b"".join(text), form.CONTENT_TYPE_LATEST
 
-    def snapshot(self) -> Collector:
-        """Return the collector for a scrape: the counters, and the state at this moment."""
-        return _Snapshot(self._registry, self._state and self._state())
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics: the gauges' values are those of the first step."""
+        state = self._state and self._state()
+        yield from self._registry.collect()
+        for parted in self._parted.values():
+            for metric in parted:
+                yield from metric.collect()
+        if state is not None:
+            yield from families(state)
 
     def prepare(self, panel: str, requests: Collection[str], actions: Iterable[Kind]) -> None:
         """Create the panel's series at zero; `requests` are the calls that its API supports."""
@@ -172,9 +186,8 @@ class Metrics:
         """Remove the series of a panel, shop, notifier or target that is no longer configured."""
         if label == "panel":
             self._currencies.pop(name, None)
-        for metric, labels in self._counted:
-            if label in labels:
-                metric.remove_by_labels({label: name})
+        for metric in self._parted[label]:
+            metric.forget(name)
 
     def prepare_shops(self, shops: Collection[str], actions: Collection[str]) -> None:
         """Create these shops' series at zero; remove those of all other shops."""
@@ -240,29 +253,17 @@ class Metrics:
             known.add(currency)
         return currency if currency in known else "other"
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        counter = Counter(f"watcher_{name}", text, labels, registry=self._registry)
-        self._counted.append((counter, labels))
+    def _counter(self, name: str, text: str, *labels: str) -> Parts[Counter]:
+        counter = Parts(Counter, name, text, labels)
+        self._parted.setdefault(labels[0], []).append(counter)
         return counter
 
-    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
-        histogram = Histogram(
-            f"watcher_{name}", text, labels, buckets=bounds, registry=self._registry
-        )
-        self._counted.append((histogram, labels))
+    def _histogram(
+        self, name: str, text: str, bounds: Sequence[float], *labels: str
+    ) -> Parts[Histogram]:
+        histogram = Parts(Histogram, name, text, labels, buckets=bounds)
+        self._parted.setdefault(labels[0], []).append(histogram)
         return histogram
-
-
-class _Snapshot(Collector):
-    """A collector of all metrics for one scrape."""
-
-    def __init__(self, registry: CollectorRegistry, state: DaemonState | None) -> None:
-        self._registry, self._state = registry, state
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._registry.collect()
-        if self._state is not None:
-            yield from families(self._state)
 
 
 def _was_spent_before(before: Order, after: Order) -> bool:

@@ -7,7 +7,7 @@ Exit codes: 0 done, 1 refused or partly done, 2 usage, 3 no daemon answers, 130 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any
@@ -65,23 +65,30 @@ _groups: dict[str, typer.Typer] = {}
 
 
 def command(
-    title: str, *, under: str | None = None, name: str | None = None, is_group: bool = False
+    title: str,
+    *,
+    under: str | None = None,
+    name: str | None = None,
+    is_group: bool = False,
+    examples: Sequence[str] = (),
 ) -> Decorator:
     """Register a command in the section `title` of --help, or under a group.
 
-    A group runs its own command if it is called without a subcommand.
+    A group runs its own command if it is called without a subcommand. Its --help ends with the
+    `examples`.
     """
+    epilog = "\n  ".join(["Examples:", *examples]) if examples else None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         run = _with_options(function, is_group=is_group)
         if is_group:
             group = _groups[function.__name__] = typer.Typer(invoke_without_command=True)
-            group.callback()(run)
+            group.callback(epilog=epilog)(run)
             app.add_typer(group, name=function.__name__, rich_help_panel=title)
         elif under is not None:
-            _groups[under].command(name)(run)
+            _groups[under].command(name, epilog=epilog)(run)
         else:
-            app.command(name, rich_help_panel=title)(run)
+            app.command(name, epilog=epilog, rich_help_panel=title)(run)
         return function
 
     return register

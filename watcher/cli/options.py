@@ -10,9 +10,10 @@ import typer
 
 from watcher.cli.api_client import PATIENCE, ApiClient
 from watcher.cli.order_import.dates import read_time
-from watcher.errors import WatcherError
+from watcher.errors import ConfigError, WatcherError
 from watcher.panels.profiles import Profile, shipped
 
+CONFIG_FILE = Path("watcher.toml")  # in the current directory
 COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names
 
 DEFAULT_URL = "http://127.0.0.1:9466"
@@ -26,6 +27,10 @@ TokenFile = Annotated[
     typer.Option("--token-file", help="A file with the API's token; or set WATCHER_TOKEN."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
+Utc = Annotated[
+    bool, typer.Option("--utc", help="Show times in UTC, not in local time; or set WATCHER_UTC.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if there is one.")]
 FileOrStdout = Annotated[Path, typer.Argument(metavar="FILE", allow_dash=True, help="- is stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
@@ -64,6 +69,14 @@ PanelArgument = Annotated[
 ]
 OrderArgument = Annotated[str, typer.Argument(metavar="ID", help="An order's id at the panel.")]
 OrdersArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Orders' ids.")]
+
+
+def existing_config(file: Path, option: str = "--config FILE") -> Path:
+    """Return the configuration's path; ConfigError if none was named and none is here."""
+    if file == CONFIG_FILE and not file.exists():
+        problem = f"there is no {file} in this directory: name another by {option}"
+        raise ConfigError([f"{problem}, or write one with `watcher init`"])
+    return file
 
 
 def known_profile(name: str) -> Profile:

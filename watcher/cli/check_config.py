@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from watcher.cli.command import command
+from watcher.cli.options import CONFIG_FILE, existing_config
 from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.common.wording import counted
@@ -41,9 +42,16 @@ class CheckFinding(msgspec.Struct, kw_only=True):
     remarks: list[str] = []
 
 
-@command("Start")
+@command(
+    "Start",
+    examples=(
+        "watcher check-config",
+        "watcher check-config --online",
+        "watcher check-config /etc/watcher/watcher.toml",
+    ),
+)
 def check_config(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")] = CONFIG_FILE,
     online: Annotated[
         bool, typer.Option("--online", help="Ask each panel for its balance and services, too.")
     ] = False,
@@ -53,7 +61,7 @@ def check_config(
     from watcher.config import load
 
     try:
-        config = load(file)
+        config = load(existing_config(file, "FILE"))
     except ConfigError as error:
         if not json:
             raise

@@ -30,7 +30,13 @@ def _print_traits(wanted: bool) -> None:
     raise typer.Exit
 
 
-@command("Start")
+@command(
+    "Start",
+    examples=(
+        "watcher panel --profile standard --port 8080 --orders 50",
+        "watcher panel --profile smmxz --port 8081 --trait errors_400",
+    ),
+)
 def panel(
     profile: Annotated[str, typer.Option(metavar="NAME", help="What its API can do.")],
     port: Port,

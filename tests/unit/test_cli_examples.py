@@ -51,7 +51,7 @@ def test_each_command_has_examples_that_parse(path: tuple[str, ...]) -> None:
 def test_help_shows_the_examples(path: tuple[str, ...]) -> None:
     from typer.testing import CliRunner
 
-    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "120"}).output
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).output
     for line in examples(COMMANDS[path]):
         assert any(shown_line.strip() == line for shown_line in shown.splitlines()), line
 

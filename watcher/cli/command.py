@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from watcher import __version__
 from watcher.cli.api_client import ApiClient, Unreachable
@@ -38,7 +38,22 @@ _CONTEXT = _KEYWORD("ctx", annotation=typer.Context)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class _Group(TyperGroup):
+class _QuietFlags:
+    """Shows no type beside an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class _Command(_QuietFlags, TyperCommand):
+    pass
+
+
+class _Group(_QuietFlags, TyperGroup):
     """Turns expected errors into one line per problem and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -82,13 +97,14 @@ def command(
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         run = _with_options(function, is_group=is_group)
         if is_group:
-            group = _groups[function.__name__] = typer.Typer(invoke_without_command=True)
+            group = typer.Typer(cls=_Group, invoke_without_command=True)
+            _groups[function.__name__] = group
             group.callback(epilog=epilog)(run)
             app.add_typer(group, name=function.__name__, rich_help_panel=title)
         elif under is not None:
-            _groups[under].command(name, epilog=epilog)(run)
+            _groups[under].command(name, cls=_Command, epilog=epilog)(run)
         else:
-            app.command(name, epilog=epilog, rich_help_panel=title)(run)
+            app.command(name, cls=_Command, epilog=epilog, rich_help_panel=title)(run)
         return function
 
     return register

@@ -38,18 +38,22 @@ _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that
     examples=(
         "watcher init",
         "watcher init --add --name second",
-        "watcher init --name mypanel --url https://panel.example/api/v2 --key-env PANEL_KEY",
+        "watcher init --url https://panel.example/api/v2 --key-env PANEL_KEY",
     ),
 )
 def init(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The configuration to write.")
     ] = CONFIG_FILE,
-    url: Annotated[str | None, typer.Option(help="The API URL from the panel's API page.")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The API URL from the panel's API page.")
+    ] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="A panel that watcher knows.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The panel's name in the configuration.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The panel's name in the configuration.")
+    ] = None,
     key_env: Annotated[
         str | None, typer.Option(metavar="VARIABLE", help="The variable that holds the key.")
     ] = None,

@@ -22,17 +22,17 @@ _PATIENCE = 90.0  # the daemon itself waits for the panel
     "Orders",
     examples=(
         "watcher submit mypanel --service 1 --link https://example.com/a --quantity 100",
-        "watcher submit mypanel --service 9 --link https://example.com/a --comments-file words.txt",
+        "watcher submit mypanel --service 9 --link https://example.com/a --param runs=5",
     ),
 )
 def submit(
     client: ApiClient,
     panel: PanelArgument,
-    service: Annotated[str, typer.Option(help="The service's id.")],
-    link: Annotated[str | None, typer.Option(help="What to deliver to.")] = None,
-    quantity: Annotated[int | None, typer.Option(min=0, help="How many.")] = None,
+    service: Annotated[str, typer.Option(metavar="ID", help="The service's id.")],
+    link: Annotated[str | None, typer.Option(metavar="LINK", help="What to deliver to.")] = None,
+    quantity: Annotated[int | None, typer.Option(metavar="N", min=0, help="How many.")] = None,
     comments_file: Annotated[
-        Path | None, typer.Option(help="A text file with one comment a line.")
+        Path | None, typer.Option(metavar="FILE", help="A text file with one comment a line.")
     ] = None,
     param: Annotated[
         list[str] | None,

@@ -32,7 +32,8 @@ class Column(NamedTuple):
     """A table's column; in a narrow window those with the highest `drop` are left out first.
 
     `value` is the attribute of a row to show, or a function of the row; None is the column's name.
-    `short` is the name for a window in which a column would be left out with the names as they are.
+    `short` is the name for a window in which a column that has one would be left out otherwise;
+    columns that are left out before it are left out there.
     """
 
     name: str
@@ -96,6 +97,8 @@ def table_lines(
     if any(columns[place].short for place in told.difference(kept)):
         for column, texts in zip(columns, cells, strict=True):
             texts[0] = Text(column.short or column.name, "bold")
+        last = max(column.drop for column in columns if column.short)
+        told = {place for place in told if columns[place].drop <= last}
         kept = _fitting(columns, cells, told, console.width)
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=header)
     for place in kept:

@@ -70,7 +70,8 @@ class Picture(msgspec.Struct, frozen=True):
 def top(
     client: ApiClient,
     every: Annotated[
-        float, typer.Option("--every", min=0.2, help="Seconds between two looks.")
+        float,
+        typer.Option("--every", metavar="SECONDS", min=0.2, help="Seconds between two looks."),
     ] = 2.0,
     utc: Utc = False,
     json: Json = False,

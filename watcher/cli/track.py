@@ -43,7 +43,7 @@ _FILE_HELP = (
     examples=(
         "watcher track mypanel 23501 23502 --service 1",
         "watcher track mypanel --file orders.csv --dry-run",
-        "watcher track mypanel --file orders.csv --column order=Number --rejected rejected.csv",
+        "watcher track mypanel --file orders.csv --column order=Number",
     ),
 )
 def track(

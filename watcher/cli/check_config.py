@@ -101,6 +101,7 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
         "rules": [rule.name for rule in config.rules],
         "notify": [{"name": one.name, "on": sorted(one.on)} for one in config.notify],
         "events": [{"name": one.name, "on": sorted(one.on)} for one in config.events],
+        "shops": [{"name": shop.name, "panels": list(shop.panels)} for shop in config.shops],
         "online": findings,
     }
 
@@ -126,6 +127,10 @@ def _show_config(config: "Config") -> None:
             ),
         )
         show_table(columns, config.rules)
+    if config.shops:
+        say("")
+        names = Column("shop", "name"), Column("panels", lambda shop: list(shop.panels), wraps=True)
+        show_table(names, config.shops)
 
 
 def _show_targets(config: "Config") -> None:

@@ -78,7 +78,7 @@ def _act(
         return action, f"{kind} is {action.state} as action {action.id}"
 
     done = send_all(orders, ask, look="watcher actions", is_quiet=wait or json)
-    if wait:
+    if wait and done:
         done = wait_for(client, done, json=json)
     if json:
         show_json({"actions": done})

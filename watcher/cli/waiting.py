@@ -1,7 +1,7 @@
 """Waits for the outcome of actions, and says what became of those that are not settled."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 from watcher.cli.api_client import ApiClient, Unreachable, path_of
@@ -16,30 +16,30 @@ _UNDER_WAY = (ActionState.PLANNED, ActionState.SENDING)
 
 def wait_for(client: ApiClient, actions: Iterable[ActionView], *, json: bool) -> list[ActionView]:
     """Return the actions as they are once settled, or after WAIT; print each unless `json`."""
-    console, ended = errors(), []
-    shown = console.status("waiting for the panel …") if console.is_terminal else nullcontext()
-    try:
+    console, until, ended = errors(), time.monotonic() + WAIT, []
+    for planned in actions:
+        # The line ends before the outcome is printed: they would share it.
+        shown = console.status("waiting for the panel …") if console.is_terminal else nullcontext()
         with shown:
-            for action in _settled(client, actions):
-                ended.append(action)
-                if not json:
-                    _tell(action)
-    except Unreachable as error:
-        hint = "what was asked for is on record: see `watcher actions`"
-        raise Unreachable(f"{error}; {hint}") from None
+            action = _settled(client, planned.id, until)
+        ended.append(action)
+        if not json:
+            _tell(action)
     return ended
 
 
-def _settled(client: ApiClient, actions: Iterable[ActionView]) -> Iterator[ActionView]:
-    until = time.monotonic() + WAIT
-    for planned in actions:
-        while True:
-            raw = client.get(path_of("actions", str(planned.id)))
-            action = client.shaped(raw, ActionAnswer).action
-            if action.state not in _UNDER_WAY or time.monotonic() >= until:
-                break
-            time.sleep(_POLL_EVERY)
-        yield action
+def _settled(client: ApiClient, number: int, until: float) -> ActionView:
+    """Return the action once its outcome is known, or as it is at `until`."""
+    while True:
+        try:
+            raw = client.get(path_of("actions", str(number)))
+        except Unreachable as error:
+            hint = "what was asked for is on record: see `watcher actions`"
+            raise Unreachable(f"{error}; {hint}") from None
+        action = client.shaped(raw, ActionAnswer).action
+        if action.state not in _UNDER_WAY or time.monotonic() >= until:
+            return action
+        time.sleep(_POLL_EVERY)
 
 
 def _tell(action: ActionView) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from watcher import logs
 from watcher.common.clock import Clock
-from watcher.config import ActiveConfig, Config, check_reloadable
+from watcher.config import ActiveConfig, Config, ReloadOutcome, check_reloadable, reloaded
 from watcher.daemon.backups import Backups, clear_scratch
 from watcher.daemon.core import Core
 from watcher.daemon.health import DaemonHealth
@@ -118,27 +118,29 @@ class Daemon:
             drained = False
         log.info("daemon.stopped", drained=drained)
 
-    async def reload(self) -> None:
-        """Put the configuration on disk in force, whole or not at all."""
+    async def reload(self) -> ReloadOutcome:
+        """Put the configuration on disk in force, whole or not at all; return what came of it."""
         async with self._reloading:
             self._supervisor.reloading()
             try:
-                await self._reload()
+                return await self._reload()
             finally:
                 self._supervisor.ready(self._health.status())
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> ReloadOutcome:
+        before = self.config.current
         try:
             config = self._reread()
-            check_reloadable(self.config.current, config)
+            check_reloadable(before, config)
             await self._take_over(config)
         except (ConfigError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
             self.config.refused(problems)
             log.error("config.refused", problems=problems)
-            return
+            return ReloadOutcome(problems=problems)
         self.config.accepted(self._clock())
         log.info("config.reloaded", panels=len(config.panels), rules=len(config.rules))
+        return reloaded(before, config)
 
     async def _take_over(self, config: Config) -> None:
         logs.redaction.know([*self.config.current.secrets(), *config.secrets()])
@@ -227,6 +229,7 @@ class Daemon:
             metrics=self.metrics,
             config=self.config,
             clock=self._clock,
+            reload=self.reload,
         )
         self._runner = await listen(context, self._address_setting)
         self._opened.push_async_callback(self._stop_listening)

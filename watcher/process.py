@@ -14,7 +14,7 @@ import uvloop
 
 from watcher import logs
 from watcher.app import Daemon
-from watcher.config import Config, load
+from watcher.config import Config, ReloadOutcome, load
 from watcher.daemon.backups import way_out
 from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
@@ -70,7 +70,7 @@ async def _run(config: Config, path: Path) -> int:
         gc.freeze()
     finally:
         gc.enable()
-    reloads: set[asyncio.Task[None]] = set()
+    reloads: set[asyncio.Task[ReloadOutcome]] = set()
 
     def reload() -> None:
         task = asyncio.ensure_future(daemon.reload())

@@ -65,7 +65,8 @@ class CannedDaemon:
 
     def watcher(self, *args: object, stdin: bytes | None = None, **env: str) -> Result:
         """Run a command against it."""
-        given = {"WATCHER_URL": self.url, "WATCHER_TOKEN": None, "COLUMNS": None, **env}
+        unset = dict.fromkeys(("WATCHER_TOKEN", "WATCHER_UTC", "COLUMNS"))
+        given = {"WATCHER_URL": self.url, **unset, **env}
         return CliRunner().invoke(app, [*map(str, args)], input=stdin, env=given)
 
     def __enter__(self) -> Self:

@@ -106,6 +106,30 @@ def test_a_web_firewall_is_named_with_what_helps(tmp_path: Path) -> None:
         assert watcher("check-config", written(tmp_path, text), "--online").exit_code == 0
 
 
+def test_the_file_of_this_directory_is_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (("check-config",), ("run",), ("restore", "a.db"), ("disown",)):
+        result = watcher(*command)
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("there is no watcher.toml in this directory: give ")
+    written(tmp_path, GOOD)
+    assert "watcher.toml is good" in watcher("check-config").stdout
+    assert "watcher.toml" not in watcher("restore", "a.db").stderr
+
+
+def test_shops_are_summed_up(tmp_path: Path) -> None:
+    text = GOOD + '[[shops]]\nname = "main"\nkey_env = "SHOP_KEY"\n'
+    file, key = written(tmp_path, text), "key-of-a-shop-of-16"
+    result = watcher("check-config", file, SHOP_KEY=key)
+    assert any(line.split() == ["main", "smmgenie"] for line in result.stdout.splitlines())
+    told = json.loads(watcher("check-config", file, "--json", SHOP_KEY=key).stdout)
+    assert told["shops"] == [{"name": "main", "panels": ["smmgenie"]}]
+    assert key not in result.stdout
+
+
 def test_every_problem_is_a_line(tmp_path: Path) -> None:
     text = GOOD.replace('low_balance = "25.00"', "low_balnce = 5").replace("order.status", "ordr")
     file = written(tmp_path, text + "[daemon]\nlisten = 5\n")

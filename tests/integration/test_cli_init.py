@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -15,6 +16,7 @@ from tests.support.process import free_port
 from tests.support.shell import Terminal
 from watcher.cli import app
 from watcher.cli.detect import INVENTED_ACTION
+from watcher.cli.init_file import Choice, panel_text
 from watcher.config import PanelConfig, load
 from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel, Trait
@@ -310,18 +312,19 @@ class Speaking:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                sent = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                form = {name: values[0] for name, values in sent.items()}
+                fields = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                form = {name: values[0] for name, values in fields.items()}
                 status, body = panel.answer(form)
-                raw = json.dumps(body, ensure_ascii=False).encode()
+                raw = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
                 panel.paths.append(self.path)
                 away = home is not None and self.path == "/"
                 self.send_response(302 if away else status)
                 if home is not None and away:
                     self.send_header("Location", home)
-                self.send_header("Content-Length", str(len(raw)))
+                sent = raw.encode()
+                self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
-                self.wfile.write(raw)
+                self.wfile.write(sent)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -359,6 +362,16 @@ class Speaking:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Picky(Speaking):
+    """It shows a page to whoever has not the key."""
+
+    def __init__(self) -> None:
+        super().__init__("Incorrect order ID", 200, "Incorrect request")
+
+    def answer(self, form: dict[str, str]) -> tuple[int, object]:
+        return super().answer(form) if form.get("key") == KEY else (404, "<html>no</html>")
 
 
 # --- one more panel ---
@@ -442,7 +455,7 @@ def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_known_url_tells_the_profile_and_the_name(tmp_path: Path) -> None:
-    from watcher.cli import init as module
+    from watcher.cli import init_questions as module
 
     options = module.Options(
         file=tmp_path / "a.toml",
@@ -453,9 +466,9 @@ def test_a_known_url_tells_the_profile_and_the_name(tmp_path: Path) -> None:
         user_agent=None,
         force=False,
     )
-    choice = module._choice("https://my.smmxz.com/api/v2", None, KEY, options)
+    choice = module.choose("https://my.smmxz.com/api/v2", None, options)
     assert (choice.name, choice.profile.name, choice.is_guess) == ("smmxz", "smmxz", False)
-    other = module._choice("https://www.best-panel.example/api/v2", None, KEY, options)
+    other = module.choose("https://www.best-panel.example/api/v2", None, options)
     assert (other.name, other.profile.name, other.is_guess) == ("best-panel", "standard", True)
 
 
@@ -485,14 +498,85 @@ def test_only_what_was_wrong_is_asked_again(tmp_path: Path) -> None:
         terminal = Terminal(tmp_path, "--name", "p")
         terminal.answer("API URL, or one of", "ftp://x")
         terminal.answer("API URL: ", f"http://127.0.0.1:{free_port()}/api/v2")
-        terminal.answer("API key", "a-wrong-key-of-nobody", hidden=True)
         terminal.answer("nothing listens on that port", panel.url)
-        terminal.answer("does not take this key", f'"{KEY}"', hidden=True)
-        terminal.answer("stands in quotes: take them off)", KEY, hidden=True)
+        terminal.answer("API key", "a-wrong-key-of-nobody", hidden=True)
+        terminal.answer("does not take this key", "two words", hidden=True)
+        terminal.answer("a key has no blanks in it", f"'{KEY}'\r", hidden=True)
         terminal.answer("can cancel", "")
         assert terminal.end() == 0, terminal.told
     assert "can: " in terminal.told
+    assert terminal.told.count("The API key") == 3
+    assert "the quotes around the key are left out" in terminal.told
     [configured] = load(tmp_path / "watcher.toml", {}).panels.values()
     assert (configured.url, configured.key.reveal()) == (panel.url, KEY)
     assert configured.profile.can("cancel")
     assert "cancel" not in {entry.action for entry in panel.journal.requests()}
+
+
+def test_the_panel_is_found_before_its_key_is_asked_for(tmp_path: Path) -> None:
+    panel = SimulatedPanel(shipped()["standard"], key=KEY)
+    with in_thread(panel):
+        base = panel.url.removesuffix("/api/v2").replace("http://", "https://")
+        terminal = Terminal(tmp_path, "--name", "p", "--no-try-cancel")
+        terminal.answer("API URL", base)
+        terminal.answer("API key", KEY, hidden=True)
+        before = terminal.told
+        assert terminal.end() == 0, terminal.told
+    assert f"the panel answers at {panel.url}" in before
+    assert [entry.action for entry in panel.journal.requests()].count("balance") == 2
+    assert written(tmp_path / "watcher.toml").url == panel.url
+
+
+def test_somebody_may_insist_on_a_url(tmp_path: Path) -> None:
+    """Some panels answer a wrong key with a page: only the right one tells."""
+    with Picky() as panel:
+        terminal = Terminal(tmp_path, "--name", "p", "--no-try-cancel")
+        terminal.answer("API URL", panel.url)
+        terminal.answer("is this its API's URL, with its path?", "")
+        terminal.answer("API key", KEY, hidden=True)
+        assert terminal.end() == 0, terminal.told
+
+
+def test_a_name_that_is_taken_is_asked_for_again(tmp_path: Path) -> None:
+    file = tmp_path / "watcher.toml"
+    file.write_text(MINE)
+    (tmp_path / "b.key").write_text("of another")
+    panel = SimulatedPanel(shipped()["standard"], key=KEY)
+    with in_thread(panel):
+        terminal = Terminal(tmp_path, "--add", "--name", "a", "--url", panel.url)
+        terminal.answer("has a panel 'a' already", "b")
+        terminal.answer("b.key is there already", "c d")
+        terminal.answer("a panel's name is letters", "c")
+        terminal.answer("API key", KEY, hidden=True)
+        terminal.answer("can cancel", "")
+        assert terminal.end() == 0, terminal.told
+    assert set(load(file, {"A_KEY": "k"}).panels) == {"a", "c"}
+    assert "next: watcher reload" in terminal.told
+
+
+def test_http_to_another_machine_is_taken_only_if_it_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watcher.cli import init_questions as module
+    from watcher.cli import init_search
+
+    options = module.Options(
+        file=tmp_path / "a.toml", before=None, profile=None, name="p", key_env=None,
+        user_agent=None, force=False,
+    )  # fmt: skip
+    typed = "http://panel.example/api/v2"
+    choice = module.choose(typed.replace("http:", "https:"), None, options)
+
+    async def answers(tried: Choice) -> Choice:
+        return tried
+
+    for wanted in (True, False):
+        monkeypatch.setattr(init_search, "reach", answers)
+        monkeypatch.setattr(module.typer, "confirm", lambda *question, **how: wanted)  # noqa: B023
+        plain = module._over_http(choice, typed)
+        assert (plain is not None) is wanted
+    plain = msgspec.structs.replace(choice, url=typed, allow_http=True)
+    assert "allow_http = true" in panel_text(plain, None)
+    assert module._over_http(choice, choice.url) is None
+    assert module._over_http(choice, "http://127.0.0.1/api/v2") is None
+    assert module._over_http(plain, typed) is None

@@ -18,10 +18,12 @@ from tests.integration.cli_daemon import (
     order_view,
     panel_view,
 )
+from watcher.cli import waiting
 from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import (
     ActionAnswer,
     ActionList,
+    ActionView,
     FiringView,
     HistoryView,
     NextCheckView,
@@ -221,7 +223,7 @@ def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
     for text in (
         "23501 at smmgenie",
         "https://example.com/a",
-        "UTC (1d ago)",
+        " (1d ago)",
         "status in_progress → completed, finished_at none → 20",
         "5       rejected  Rejected",
         "refill (dry run)",
@@ -229,6 +231,7 @@ def test_one_order_with_its_history(daemon: CannedDaemon) -> None:
         "17  refill  smmgenie  23501  accepted",
     ):
         assert text in result.stdout
+    assert result.stdout.count("UTC") == 1
     raw = json.loads(daemon.watcher("show", "smmgenie", "23501", "--json").stdout)
     assert raw["history"][0]["changes"]["status"] == ["in_progress", "completed"]
 
@@ -250,6 +253,59 @@ def test_refill_asks_for_each_and_tells_of_each(daemon: CannedDaemon) -> None:
         "1: refill is planned as action 17\n3: refill is planned as action 18\n"
     )
     assert result.stderr == "2: a refill is under way\n"
+
+
+def answers(*views: ActionView) -> Callable[[Request], tuple[int, ActionAnswer]]:
+    """Answer with one view after the other, then always with the last."""
+    left = list(views)
+    return lambda request: (200, ActionAnswer(left.pop(0) if len(left) > 1 else left[0]))
+
+
+def test_refill_waits_for_what_comes_of_it(
+    daemon: CannedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_POLL_EVERY", 0.0)
+    for order, number in (("1", 17), ("2", 18)):
+        daemon.put(f"POST /v1/orders/genie/{order}/refill", ActionAnswer(action_view(number)), 202)
+    good = action_view(17, order="1", state="accepted", outcome="accepted as refill 200")
+    other = action_view(18, order="2", state="accepted", outcome="accepted as refill 201")
+    daemon.answers["GET /v1/actions/17"] = answers(action_view(17), good)
+    daemon.put("GET /v1/actions/18", ActionAnswer(other))
+    result = daemon.watcher("refill", "genie", "1", "2", "--wait")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "1: refill accepted as refill 200\n2: refill accepted as refill 201\n"
+    raw = json.loads(daemon.watcher("refill", "genie", "1", "2", "--wait", "--json").stdout)
+    assert [action["state"] for action in raw["actions"]] == ["accepted", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "told"),
+    [
+        ("rejected", "refused: Too early", "1: cancel refused: Too early\n"),
+        ("unresolved", "unknown: timeout", "1: action 17 is unresolved: the panel may have taken"),
+        ("planned", "not sent yet", "1: action 17 is still planned: the cancel will be asked for"),
+        ("sending", "being sent", "1: action 17 is still sending: see `watcher actions`\n"),
+    ],
+)
+def test_waiting_for_what_is_not_accepted_fails(
+    daemon: CannedDaemon, monkeypatch: pytest.MonkeyPatch, state: str, outcome: str, told: str
+) -> None:
+    monkeypatch.setattr(waiting, "WAIT", 0.0)
+    daemon.put("POST /v1/orders/genie/1/cancel", ActionAnswer(action_view(17, kind="cancel")), 202)
+    ended = action_view(17, kind="cancel", order="1", state=state, outcome=outcome)
+    daemon.put("GET /v1/actions/17", ActionAnswer(ended))
+    result = daemon.watcher("cancel", "genie", "1", "--wait")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(told)
+    assert "--result" not in result.stderr
+
+
+def test_a_daemon_that_goes_away_while_one_waits(daemon: CannedDaemon) -> None:
+    daemon.put("POST /v1/orders/genie/1/refill", ActionAnswer(action_view(17)), 202)
+    daemon.put("GET /v1/actions/17", "cut")
+    result = daemon.watcher("refill", "genie", "1", "--wait")
+    assert result.exit_code == 3
+    assert "what was asked for is on record: see `watcher actions`" in result.stderr
 
 
 def test_cancel_is_done_when_all_are_taken(daemon: CannedDaemon) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -94,6 +96,71 @@ def test_services(daemon: CannedDaemon) -> None:
     raw = daemon.watcher("services", "genie", "--json").stdout
     assert json.loads(raw)["services"][0]["name"] == HOSTILE
     assert "\x9b" not in raw
+
+
+def taught(service: str, completed: float | None, **changed: Any) -> ServiceView:
+    lesson = LessonView(
+        start_delay=changed.pop("start", 310.0),
+        duration={"1000": changed.pop("takes", 5700.0)},
+        orders=812.4,
+        completed=completed,
+        partial=changed.pop("partial", 0.06),
+        canceled=changed.pop("canceled", 0.03),
+    )
+    return msgspec.structs.replace(SERVICE, service=service, learnt=lesson, **changed)
+
+
+SOME = [
+    SERVICE,
+    taught("2", 0.88, rate="1.50", start=60.0, partial=0.12, name="beta"),
+    taught("10", 0.97, rate="0.40", start=9000.0, partial=0.01, refill=False, name="Alpha"),
+    taught("9", None, rate=None, start=None, partial=None, refill=None, name="gamma"),
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("service", ["2", "9", "10", "12"]),
+        ("completed", ["10", "2", "12", "9"]),
+        ("partial", ["10", "2", "12", "9"]),
+        ("starts", ["2", "10", "12", "9"]),
+        ("price", ["10", "12", "2", "9"]),
+        ("refill", ["12", "2", "10", "9"]),
+        ("max", ["12", "2", "10", "9"]),
+    ],
+)
+def test_services_are_sorted_with_the_best_first(
+    daemon: CannedDaemon, column: str, order: list[str]
+) -> None:
+    daemon.put("GET /v1/panels/genie/services", ServiceList(SOME))
+    rows = daemon.watcher("services", "genie", "--sort", column).stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == order
+    raw = json.loads(daemon.watcher("services", "genie", "--sort", column, "--json").stdout)
+    assert [service["service"] for service in raw["services"]] == order
+
+
+def test_a_column_that_there_is_not(daemon: CannedDaemon) -> None:
+    result = daemon.watcher("services", "genie", "--sort", "speed", COLUMNS="400")
+    assert result.exit_code == 2
+    for name in ("'service'", "'completed'", "'starts'", "'price'"):
+        assert name in result.stderr
+    assert daemon.requests == []
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_the_columns_that_matter_fit_a_small_window(daemon: CannedDaemon, width: int) -> None:
+    many = [taught(f"1{n}", 0.88, start=750.0 * n, rate=f"{n}.27819") for n in range(100, 110)]
+    daemon.put("GET /v1/panels/genie/services", ServiceList(many))
+    head, row, *_ = daemon.watcher("services", "genie", COLUMNS=str(width)).stdout.splitlines()
+    assert max(len(head), len(row)) <= width
+    for told in ("1100", "20h 50m", "1h 35m", "88%", "6%", "3%", "yes", "100.27819"):
+        assert told in row
+    words = ("id", "name", "starts", "1k in", "compl.", "part.", "canc.", "refill", "price")
+    if width == 80:
+        assert re.split(r"  +", head.strip()) == [*words[:3], "1k in", *words[4:]]
+    if width >= 120:
+        assert "1,000 take" in head
 
 
 def test_rules(daemon: CannedDaemon) -> None:

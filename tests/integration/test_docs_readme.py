@@ -69,7 +69,7 @@ class Newcomer:
             return
         if line.startswith("watcher init"):
             self._connect(line)
-        elif line.startswith("kill "):
+        elif line == "watcher reload":
             self._drop_dry_run()
             self.session.do(line)
         elif line == "watcher rules":
@@ -142,3 +142,4 @@ async def test_the_rule_fires_on_the_orders_of_the_walkthrough(session: Session)
     assert "refill (dry run)" in said["watcher rules"]
     assert "it would have acted on this order" in said[EXPLAIN]
     assert "refill (dry run)" in said[SHOW]
+    assert said["watcher reload"] == ("reloaded\nrule 'refill daily for a month': dry_run\n")

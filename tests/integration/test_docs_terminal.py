@@ -46,7 +46,7 @@ def test_every_command_does_what_it_says(session: Session) -> None:
 
 def test_orders_are_brought_along_and_acted_on(session: Session) -> None:
     start = commands(TERMINAL)
-    start = start[: start.index("watcher run --config watcher.toml") + 1]
+    start = start[: start.index("watcher run") + 1]
     said = follow(session, ORDERS, [*start, *commands(ORDERS)])
     assert "refill" in said["watcher actions"]
     assert said["watcher untrack mypanel 23504"] == "23504: untracked\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.process import ROOT, free_port
 
-LASTING = ("watcher panel ", "watcher run ")
+LASTING = ("watcher panel ", "watcher run")
 
 
 def commands(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from watcher.cli.output import ago, clean, moment, show_json, show_json_pages, span, stamp
+from watcher.cli.output import (
+    ago,
+    clean,
+    moment,
+    show_json,
+    show_json_pages,
+    span,
+    stamp,
+    zone_words,
+)
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.common.wording import counted
 
@@ -60,8 +70,30 @@ def test_times() -> None:
     assert ago(NOW + timedelta(hours=3), NOW) == "in 3h"
     assert ago(NOW, NOW) == "now"
     assert ago(None) == moment(None) == stamp(None) == ""
-    assert stamp(NOW) == "2024-05-31 12:00:00"
-    assert moment(NOW).startswith("2024-05-31 12:00:00 UTC (")
+
+
+@pytest.mark.parametrize(
+    ("place", "utc", "shown", "words"),
+    [
+        ("Asia/Kolkata", "", "2024-05-31 17:30:00", "local, UTC+05:30 now"),
+        ("America/Phoenix", "", "2024-05-31 05:00:00", "local, UTC-07:00 now"),
+        ("Asia/Kolkata", "1", "2024-05-31 12:00:00", "UTC"),
+        ("UTC", "", "2024-05-31 12:00:00", "UTC"),
+    ],
+)
+def test_times_are_local_unless_utc_is_wanted(
+    place: str, utc: str, shown: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", place)
+    monkeypatch.setenv("WATCHER_UTC", utc)
+    time.tzset()
+    try:
+        assert stamp(NOW) == shown
+        assert moment(NOW).startswith(f"{shown} (")
+        assert zone_words() == words
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_counts() -> None:

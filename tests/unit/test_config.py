@@ -152,6 +152,22 @@ def test_any_text_is_a_configuration_or_is_refused(text: str):
         parse(text, Secrets({}, Path()), Path())
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("name = secret-word", '(at line 1, column 8): a text needs quotes, as name = "…"'),
+        ("name =", "name has no value"),
+        ('name = "secret-word', "the text has no quote at its end"),
+        ("name", "at line 1"),
+        ("[a]\n[a]", "twice"),
+    ],
+)
+def test_what_is_no_toml_is_told_without_the_value(line: str, told: str, tmp_path: Path):
+    (problem,) = problems(f"{line}\n", tmp_path)
+    assert told in problem
+    assert "secret" not in problem
+
+
 def test_a_rule_is_for_every_panel_that_can_unless_told_otherwise(tmp_path: Path):
     rule = "[[rules]]\nname='r'\naction='cancel'\nwhen='order.age > duration(\"1h\")'\n"
     text = GOOD + "[panels.g]\nprofile='genzsmm'\nkey_env='A_KEY'\n" + rule

@@ -17,14 +17,21 @@ from watcher.cli.options import (
     PanelArgument,
     PanelOption,
 )
-from watcher.cli.output import say
-from watcher.cli.requests import Request, send_each, show_listing
+from watcher.cli.output import say, show_json
+from watcher.cli.requests import Request, send_all, show_listing
 from watcher.cli.tables import Column, show_table
+from watcher.cli.waiting import WAIT, wait_for
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
 
 ActionArgument = Annotated[
     int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")
+]
+
+
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help=f"Wait up to {WAIT:.0f} seconds for the outcome, and print it."),
 ]
 
 
@@ -35,32 +42,55 @@ class Resolution(StrEnum):
     REJECTED = "rejected"
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=("watcher refill mypanel 23501 23502", "watcher refill mypanel 23501 --wait"),
+)
 def refill(
-    client: ApiClient, panel: PanelArgument, orders: OrdersArgument, json: Json = False
+    client: ApiClient,
+    panel: PanelArgument,
+    orders: OrdersArgument,
+    wait: Wait = False,
+    json: Json = False,
 ) -> None:
     """Request a refill of each order at its panel."""
-    _act(client, Kind.REFILL, panel, orders, json=json)
+    _act(client, Kind.REFILL, panel, orders, wait=wait, json=json)
 
 
-@command("Orders")
+@command("Orders", examples=("watcher cancel mypanel 23501 --wait",))
 def cancel(
-    client: ApiClient, panel: PanelArgument, orders: OrdersArgument, json: Json = False
+    client: ApiClient,
+    panel: PanelArgument,
+    orders: OrdersArgument,
+    wait: Wait = False,
+    json: Json = False,
 ) -> None:
     """Request the cancellation of each order at its panel."""
-    _act(client, Kind.CANCEL, panel, orders, json=json)
+    _act(client, Kind.CANCEL, panel, orders, wait=wait, json=json)
 
 
-def _act(client: ApiClient, kind: Kind, panel: str, orders: list[str], *, json: bool) -> None:
+def _act(
+    client: ApiClient, kind: Kind, panel: str, orders: list[str], *, wait: bool, json: bool
+) -> None:
     def ask(order: str) -> tuple[ActionView, str]:
         raw = client.post(path_of("orders", panel, order, kind.value))[1]
         action = client.shaped(raw, ActionAnswer).action
         return action, f"{kind} is {action.state} as action {action.id}"
 
-    send_each(orders, ask, name="actions", look="watcher actions", json=json)
+    done = send_all(orders, ask, look="watcher actions", is_quiet=wait or json)
+    if wait and done:
+        done = wait_for(client, done, json=json)
+    if json:
+        show_json({"actions": done})
+    good = [action for action in done if action.state == ActionState.ACCEPTED or not wait]
+    if len(good) < len(orders):
+        raise typer.Exit(1)
 
 
-@command("Decisions")
+@command(
+    "Decisions",
+    examples=("watcher actions", "watcher actions --state unresolved --panel mypanel"),
+)
 def actions(
     client: ApiClient,
     state: Annotated[ActionState | None, typer.Option(help="Only in this state.")] = None,
@@ -93,11 +123,14 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
     show_table(columns, views)
 
 
-@command("Decisions")
+@command(
+    "Decisions",
+    examples=("watcher resolve 17 accepted --result 23501", "watcher resolve 17 rejected"),
+)
 def resolve(
     action: ActionArgument,
     verdict: Annotated[
-        Resolution, typer.Argument(metavar="accepted|rejected", help="What it did.")
+        Resolution, typer.Argument(metavar="accepted|rejected", help="What became of it.")
     ],
     result: Annotated[
         str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
@@ -115,7 +148,7 @@ def _show_settled(settled: ActionAnswer) -> None:
         say(f"order {settled.order.order} at {settled.order.panel} is tracked")
 
 
-@command("Decisions")
+@command("Decisions", examples=("watcher withdraw 17",))
 def withdraw(action: ActionArgument) -> Request[ActionAnswer]:
     """Withdraw a planned action that is not sent yet."""
     path = path_of("actions", str(action), "withdraw")

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from watcher.cli.command import command
+from watcher.cli.options import CONFIG_FILE, existing_config
 from watcher.cli.output import errors, say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.common.wording import counted
@@ -41,9 +42,16 @@ class CheckFinding(msgspec.Struct, kw_only=True):
     remarks: list[str] = []
 
 
-@command("Start")
+@command(
+    "Start",
+    examples=(
+        "watcher check-config",
+        "watcher check-config --online",
+        "watcher check-config /etc/watcher/watcher.toml",
+    ),
+)
 def check_config(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")] = CONFIG_FILE,
     online: Annotated[
         bool, typer.Option("--online", help="Ask each panel for its balance and services, too.")
     ] = False,
@@ -53,7 +61,7 @@ def check_config(
     from watcher.config import load
 
     try:
-        config = load(file)
+        config = load(existing_config(file, "FILE"))
     except ConfigError as error:
         if not json:
             raise
@@ -93,6 +101,7 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
         "rules": [rule.name for rule in config.rules],
         "notify": [{"name": one.name, "on": sorted(one.on)} for one in config.notify],
         "events": [{"name": one.name, "on": sorted(one.on)} for one in config.events],
+        "shops": [{"name": shop.name, "panels": list(shop.panels)} for shop in config.shops],
         "online": findings,
     }
 
@@ -118,6 +127,10 @@ def _show_config(config: "Config") -> None:
             ),
         )
         show_table(columns, config.rules)
+    if config.shops:
+        say("")
+        names = Column("shop", "name"), Column("panels", lambda shop: list(shop.panels), wraps=True)
+        show_table(names, config.shops)
 
 
 def _show_targets(config: "Config") -> None:

@@ -7,14 +7,14 @@ Exit codes: 0 done, 1 refused or partly done, 2 usage, 3 no daemon answers, 130 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from watcher import __version__
 from watcher.cli.api_client import ApiClient, Unreachable
@@ -38,7 +38,22 @@ _CONTEXT = _KEYWORD("ctx", annotation=typer.Context)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class _Group(TyperGroup):
+class _QuietFlags:
+    """Shows no type beside an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class _Command(_QuietFlags, TyperCommand):
+    pass
+
+
+class _Group(_QuietFlags, TyperGroup):
     """Turns expected errors into one line per problem and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -65,23 +80,31 @@ _groups: dict[str, typer.Typer] = {}
 
 
 def command(
-    title: str, *, under: str | None = None, name: str | None = None, is_group: bool = False
+    title: str,
+    *,
+    under: str | None = None,
+    name: str | None = None,
+    is_group: bool = False,
+    examples: Sequence[str] = (),
 ) -> Decorator:
     """Register a command in the section `title` of --help, or under a group.
 
-    A group runs its own command if it is called without a subcommand.
+    A group runs its own command if it is called without a subcommand. Its --help ends with the
+    `examples`.
     """
+    epilog = "\n  ".join(["Examples:", *examples]) if examples else None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         run = _with_options(function, is_group=is_group)
         if is_group:
-            group = _groups[function.__name__] = typer.Typer(invoke_without_command=True)
-            group.callback()(run)
+            group = typer.Typer(cls=_Group, invoke_without_command=True)
+            _groups[function.__name__] = group
+            group.callback(epilog=epilog)(run)
             app.add_typer(group, name=function.__name__, rich_help_panel=title)
         elif under is not None:
-            _groups[under].command(name)(run)
+            _groups[under].command(name, cls=_Command, epilog=epilog)(run)
         else:
-            app.command(name, rich_help_panel=title)(run)
+            app.command(name, cls=_Command, epilog=epilog, rich_help_panel=title)(run)
         return function
 
     return register

@@ -16,7 +16,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-@command("Shell")
+@command("Shell", examples=("watcher completion bash", "watcher completion fish"))
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")],
 ) -> None:

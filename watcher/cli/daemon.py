@@ -1,26 +1,23 @@
 """`watcher run` and `watcher demo`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from watcher.cli.command import command
-from watcher.cli.options import Port, Speed
+from watcher.cli.options import CONFIG_FILE, ConfigOption, Port, Speed, existing_config
 
 
-@command("Start")
-def run(
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration.")],
-) -> None:
+@command("Start", examples=("watcher run", "watcher run --config /etc/watcher/watcher.toml"))
+def run(config: ConfigOption = CONFIG_FILE) -> None:
     """Run the daemon."""
     # Imported late, here and below: it takes a second that no other command should wait.
     from watcher import process
 
-    raise typer.Exit(process.run(config))
+    raise typer.Exit(process.run(existing_config(config)))
 
 
-@command("Start")
+@command("Start", examples=("watcher demo", "watcher demo --port 0 --log"))
 def demo(
     port: Port = 9466,
     speed: Speed = 60.0,

@@ -190,18 +190,25 @@ def is_wall(error: str) -> bool:
     return PAGE in error and _WALLS.search(error) is not None
 
 
+def no_panel(error: PanelError) -> str:
+    """Return why what answers is no panel's API, and what to do."""
+    if is_wall(str(error)):
+        return (
+            f"a web firewall answers in the panel's place ({error}): let the panel allow this"
+            " machine's address, or give the User-Agent that it lets through (--user-agent)"
+        )
+    if PAGE in str(error):
+        return (
+            f"it does not answer as a panel does ({error}): is this its API's URL, with its path?"
+        )
+    return f"it does not answer as a panel does: {error}"
+
+
 def _reason(failures: list[PanelError], status: Told, nonsense: Told) -> str:
+    page = next((error for error in failures if PAGE in str(error)), None)
+    if page is not None or (failures and all(isinstance(e, RemoteFault) for e in failures)):
+        return no_panel(page or failures[0])
     cause = str(failures[0]) if failures else status.shown[:_SHOWN]
-    page = next((str(error) for error in failures if PAGE in str(error)), None)
-    if page is not None:
-        if is_wall(page):
-            return (
-                f"a web firewall answers in the panel's place ({page}): let the panel allow this"
-                " machine's address, or give the User-Agent that it lets through (--user-agent)"
-            )
-        return f"it does not answer as a panel does ({page}): is this its API's URL, with its path?"
-    if failures and all(isinstance(error, RemoteFault) for error in failures):
-        return f"it does not answer as a panel does: {cause}"
     if {_plain(str(error)) for error in failures} <= {status.words} == {nonsense.words}:
         return (
             f"it refuses every request with {cause!r}: is the key right, and this machine allowed?"

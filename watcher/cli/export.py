@@ -55,7 +55,14 @@ _ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "n
 _CHANGE_FIELDS = ("at", "panel", "order", "field", "old", "new")
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=(
+        "watcher export orders orders.xlsx",
+        "watcher export orders --status completed --since 30d completed.csv",
+        "watcher export history - --format jsonl",
+    ),
+)
 def export(
     client: ApiClient,
     what: Annotated[What, typer.Argument(metavar="orders|history", help="What to write.")],

@@ -1,8 +1,7 @@
 """`watcher init`: writes a configuration for a panel, from a few questions and its answers."""
 
 import asyncio
-import os
-import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -18,51 +17,43 @@ from watcher.cli.init_file import (
     Choice,
     added_text,
     key_path,
-    name_of,
     panels_in,
-    profile_of,
     whole_text,
 )
-from watcher.cli.options import Force, known_profile
+from watcher.cli.init_questions import Options, learn
+from watcher.cli.options import CONFIG_FILE, Force
 from watcher.cli.output import say, warn
 from watcher.common.wording import counted
-from watcher.errors import BadKey, ConfigError, PanelError, WatcherError
-from watcher.panels.profiles import Profile, shipped
+from watcher.errors import ConfigError, PanelError
+from watcher.panels.profiles import shipped
 
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import DetectedPanel
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
-_URL = "The panel's API URL"
 
 
-class Unanswered(WatcherError):
-    """The panel could not be asked; nothing was written."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user gave, besides the URL and the key."""
-
-    file: Path
-    before: str | None  # the configuration to which one more panel is added
-    profile: str | None
-    name: str | None
-    key_env: str | None
-    user_agent: str | None
-    force: bool
-
-
-@command("Start")
+@command(
+    "Start",
+    examples=(
+        "watcher init",
+        "watcher init --add --name second",
+        "watcher init --url https://panel.example/api/v2 --key-env PANEL_KEY",
+    ),
+)
 def init(
     file: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The configuration to write.")
-    ] = Path("watcher.toml"),
-    url: Annotated[str | None, typer.Option(help="The API URL from the panel's API page.")] = None,
+        Path, typer.Argument(metavar="FILE", help="The configuration to write.")
+    ] = CONFIG_FILE,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The API URL from the panel's API page.")
+    ] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="A panel that watcher knows.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The panel's name in the configuration.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The panel's name in the configuration.")
+    ] = None,
     key_env: Annotated[
         str | None, typer.Option(metavar="VARIABLE", help="The variable that holds the key.")
     ] = None,
@@ -78,7 +69,7 @@ def init(
         str | None,
         typer.Option(metavar="TEXT", help="The User-Agent that its firewall accepts."),
     ] = None,
-    add: Annotated[bool, typer.Option("--add", help="Add a panel to PATH, which exists.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add a panel to FILE, which exists.")] = False,
     force: Force = False,
 ) -> None:
     """Ask a panel what it can do and write its configuration. Changes nothing at the panel."""
@@ -92,7 +83,7 @@ def init(
         force=force,
     )
     try:
-        choice, found = _learn(url, options)
+        choice, found = learn(url, options)
         _learn_cancel(choice, found, try_cancel)
         # The file may have been edited during the questions.
         before = _before(file, add=add, force=force)
@@ -125,101 +116,6 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
         cause = getattr(error, "strerror", None) or "is not text"
         raise NotWritten(f"{file}: {cause}: without --add a new one is written") from None
     return text
-
-
-def _learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
-    """Ask the user for what is missing, then the panel; a terminal asks again after a failure."""
-    from watcher.cli.init_search import find
-
-    url, named = _start(url, options.profile)
-    key: str | None = None
-    while True:
-        choice = _choice(_good_url(url, named), named, key or "", options)
-        if key is None:
-            key = _key(options.key_env)
-            choice = msgspec.structs.replace(choice, key=key)
-        try:
-            return asyncio.run(find(choice))
-        except BadKey as error:
-            told = f"the panel does not take this key: {error}"
-            if options.key_env is not None or not sys.stdin.isatty():
-                raise Unanswered(f"{told}; nothing was written") from None
-            warn(told)
-            key = None
-        except WatcherError as error:
-            if isinstance(error, ConfigError):
-                raise
-            if not sys.stdin.isatty():
-                raise Unanswered(f"{choice.url}: {error}; nothing was written") from None
-            warn(f"{choice.url}: {error}")
-            url = _asked(_URL, "--url", default=choice.url)
-
-
-def _start(url: str | None, profile: str | None) -> tuple[str | None, Profile | None]:
-    if url is None and profile is None:
-        answer = _asked(f"{_URL}, or one of " + ", ".join(shipped()), "--url or --profile")
-        url, profile = (None, answer) if answer in shipped() else (answer, None)
-    return url, None if profile is None else known_profile(profile)
-
-
-def _good_url(url: str | None, named: Profile | None) -> str:
-    """Return a URL that a request can be sent to; a terminal asks until there is one."""
-    from watcher.cli import addresses
-
-    while True:
-        url = addresses.typed(url or (named.url if named else None) or _asked(_URL, "--url"))
-        problem = addresses.problem(url)
-        if problem is None:
-            break
-        if not sys.stdin.isatty():
-            raise Unanswered(f"{url}: {problem}; nothing was written")
-        warn(f"{url}: {problem}")
-        url = _asked(_URL, "--url")
-    if addresses.safe(url) != url:
-        warn("http:// would show the key to the network: trying https://")
-    return addresses.safe(url)
-
-
-def _choice(url: str, named: Profile | None, key: str, options: Options) -> Choice:
-    profile = named or profile_of(url)
-    usual = name_of(url) if profile.name == FALLBACK else profile.name
-    choice = Choice(
-        name=options.name or usual,
-        url=url,
-        profile=profile,
-        key=key,
-        key_env=options.key_env,
-        is_guess=named is None and profile.name == FALLBACK,
-        request={"user_agent": options.user_agent} if options.user_agent else {},
-    )
-    if options.before is not None and choice.name in panels_in(options.before):
-        cause = f"has a panel {choice.name!r} already: give this one another name with --name"
-        raise NotWritten(f"{options.file} {cause}")
-    if not _NAME.fullmatch(choice.name):
-        cause = "a panel's name is letters, digits, - and _, 40 at most"
-        raise typer.BadParameter(cause, param_hint="--name")
-    path = key_path(options.file, choice)
-    if choice.key_env is None and path.exists() and not options.force:
-        raise NotWritten(f"{path} is there already: --name gives the panel another name")
-    return choice
-
-
-def _key(variable: str | None) -> str:
-    if variable is not None:
-        key = os.environ.get(variable, "").strip()
-        if key:
-            return key
-        if not sys.stdin.isatty():
-            cause = f"${variable} is not set: put the key into it"
-            raise typer.BadParameter(cause, param_hint="--key-env")
-    return _asked("The API key (it is not shown)", "--key-env", hidden=True)
-
-
-def _asked(question: str, option: str, *, hidden: bool = False, default: str | None = None) -> str:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"nobody is there to ask: give {option}")
-    answer = typer.prompt(question, default=default, hide_input=hidden, err=True)
-    return str(answer).strip()
 
 
 def _learn_cancel(choice: Choice, found: "DetectedPanel", wanted: bool | None) -> None:
@@ -289,6 +185,8 @@ def _tell(choice: Choice, found: "DetectedPanel", options: Options) -> None:
     if choice.key_env is None:
         say(f"the key is in {key_path(file, choice)}, which you alone can read")
     if options.before is None:
-        say(f"{file} is written; next: watcher run --config {file}")
+        option = "" if file == CONFIG_FILE else f" --config {shlex.quote(str(file))}"
+        say(f"{file} is written; next: watcher run{option}")
     else:
-        say(f"{file} has panel {choice.name} now; a running daemon takes it at a reload (SIGHUP)")
+        say(f"{file} has panel {choice.name} now; a running daemon takes it at a reload")
+        say("next: watcher reload")

@@ -47,6 +47,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     key_env: str | None
     is_guess: bool  # the profile was not named, nor found by its URL
     request: dict[str, str] = {}  # what differs in [panels.<name>.request]
+    allow_http: bool = False  # somebody wants it, although it shows the key
 
     @property
     def key_file(self) -> str:
@@ -89,6 +90,7 @@ def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
         f"profile = {quoted(choice.profile.name)}",
         f"url = {quoted(choice.url)}",
         f"{secret[0]} = {quoted(secret[1])}",
+        *(["allow_http = true   # everyone on the way can read the key"] * choice.allow_http),
         *([f"has = {_list(more)}   # beyond its profile"] if more else []),
         *([f"lacks = {_list(less)}   # of its profile"] if less else []),
         *remarks(choice, found),

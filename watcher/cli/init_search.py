@@ -7,7 +7,14 @@ from pathlib import Path
 import msgspec
 
 from watcher.cli import addresses
-from watcher.cli.detect import DetectedPanel, Unlike, detect, detect_cancel, panel_client
+from watcher.cli.detect import (
+    DetectedPanel,
+    Unlike,
+    detect,
+    detect_cancel,
+    no_panel,
+    panel_client,
+)
 from watcher.cli.init_file import Choice, whole_text, with_key
 from watcher.cli.output import warn
 from watcher.config import Config, Secrets, parse
@@ -17,13 +24,45 @@ from watcher.errors import (
     PanelError,
     RateLimited,
     Redirected,
+    RemoteFault,
     TimedOut,
+    Unreadable,
     WatcherError,
 )
 from watcher.panels.client import PanelClient
 from watcher.panels.profiles import shipped
 
+_NOBODYS = "watcher-init-test"  # a key
 _VARIABLE = "WATCHER_INIT_KEY"  # holds the key until its file is written
+
+
+async def reach(choice: Choice) -> Choice:
+    """Return the panel, at this URL or a likely other one; raises the first failure.
+
+    The key is not needed: one request with a key that nobody has is sent to each URL.
+    """
+    first = await _unlike(choice)
+    if first is None:
+        return choice
+    for other in _others(choice, first):
+        if other.request == choice.request and await _unlike(other) is None:
+            warn(f"{choice.url}: {first}", f"the panel answers at {other.url}")
+            return other
+    raise first
+
+
+async def _unlike(choice: Choice) -> WatcherError | None:
+    """Return why this can't be a panel's API; None if it answers as one, whatever it says."""
+    try:
+        async with _client(msgspec.structs.replace(choice, key=_NOBODYS)) as client:
+            await client.balance()
+    except (NotSent, Redirected, TimedOut) as error:
+        return error
+    except RemoteFault as error:
+        return None if isinstance(error, Unreadable) else Unlike(no_panel(error))
+    except PanelError:
+        return None
+    return None
 
 
 async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
@@ -59,7 +98,8 @@ def _others(choice: Choice, error: WatcherError) -> Iterator[Choice]:
         urls = [there] if there else []
         urls += addresses.other_paths(there or choice.url)
     elif isinstance(error, NotSent):
-        urls = [url for url in [addresses.other_scheme(choice.url)] if url]
+        other = addresses.other_scheme(choice.url)
+        urls = [other, *addresses.other_paths(other)] if other else []
     elif not isinstance(error, BadKey):
         urls = list(addresses.other_paths(choice.url))
     for url in urls:

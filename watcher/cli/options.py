@@ -10,9 +10,10 @@ import typer
 
 from watcher.cli.api_client import PATIENCE, ApiClient
 from watcher.cli.order_import.dates import read_time
-from watcher.errors import WatcherError
+from watcher.errors import ConfigError, WatcherError
 from watcher.panels.profiles import Profile, shipped
 
+CONFIG_FILE = Path("watcher.toml")  # in the current directory
 COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names
 
 DEFAULT_URL = "http://127.0.0.1:9466"
@@ -20,22 +21,34 @@ _PAST = re.compile(r"(\d{1,6})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 DEFAULT_LIMIT = 50
 
-Url = Annotated[str, typer.Option("--url", envvar="WATCHER_URL", help="Where the daemon is.")]
+Url = Annotated[
+    str, typer.Option("--url", metavar="URL", envvar="WATCHER_URL", help="Where the daemon is.")
+]
 TokenFile = Annotated[
     Path | None,
-    typer.Option("--token-file", help="A file with the API's token; or set WATCHER_TOKEN."),
+    typer.Option(
+        "--token-file", metavar="FILE", help="A file with the API's token; or set WATCHER_TOKEN."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
+Utc = Annotated[
+    bool, typer.Option("--utc", help="Show times in UTC, not in local time; or set WATCHER_UTC.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if there is one.")]
 FileOrStdout = Annotated[Path, typer.Argument(metavar="FILE", allow_dash=True, help="- is stdout.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many, at most.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 Cursor = Annotated[
-    str | None, typer.Option("--cursor", help="Continue at the `next` of an earlier --json.")
+    str | None,
+    typer.Option("--cursor", metavar="CURSOR", help="Continue at the `next` of an earlier --json."),
 ]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any free one.")]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 is any free one.")
+]
 Speed = Annotated[
-    float, typer.Option("--speed", min=0.001, help="How much faster the panels' time runs.")
+    float,
+    typer.Option("--speed", metavar="N", min=0.001, help="How much faster the panels' time runs."),
 ]
 
 
@@ -57,13 +70,21 @@ def panel_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 PanelOption = Annotated[
     str | None,
-    typer.Option("--panel", help="Only this panel's.", autocompletion=panel_names),
+    typer.Option("--panel", metavar="PANEL", help="Only this panel's.", autocompletion=panel_names),
 ]
 PanelArgument = Annotated[
     str, typer.Argument(metavar="PANEL", help="A panel's name.", autocompletion=panel_names)
 ]
 OrderArgument = Annotated[str, typer.Argument(metavar="ID", help="An order's id at the panel.")]
 OrdersArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Orders' ids.")]
+
+
+def existing_config(file: Path, option: str = "--config FILE") -> Path:
+    """Return the configuration's path; ConfigError if none was named and none is here."""
+    if file == CONFIG_FILE and not file.exists():
+        problem = f"there is no {file} in this directory: give {option}"
+        raise ConfigError([f"{problem}, or write one with `watcher init`"])
+    return file
 
 
 def known_profile(name: str) -> Profile:

@@ -29,7 +29,14 @@ _COLUMNS = (
 )
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=(
+        "watcher orders",
+        "watcher orders --panel mypanel --status pending --limit 5",
+        "watcher orders --stalled --all",
+    ),
+)
 def orders(
     client: ApiClient,
     panel: PanelOption = None,

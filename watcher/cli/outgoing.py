@@ -7,8 +7,8 @@ import typer
 
 from watcher.cli.api_client import ApiClient, Declined, path_of
 from watcher.cli.command import command
-from watcher.cli.options import read_since
-from watcher.cli.output import moment, say, warn
+from watcher.cli.options import Utc, read_since
+from watcher.cli.output import moment, say, use_utc, warn, zone_words
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.common.wording import counted
@@ -21,7 +21,7 @@ _NOBODY = "nobody is notified: the configuration has no [[notify]]"
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="A target's name.")]
 
 
-@command("Messages", is_group=True)
+@command("Messages", is_group=True, examples=("watcher notify", "watcher notify test phone"))
 def notify() -> Request[NotifyList]:
     """List the targets of notifications and their state; `test` sends a message."""
     return Request(path_of("notify"), NotifyList, _show_notify)
@@ -39,7 +39,12 @@ def _show_notify(listed: NotifyList) -> None:
     show_table(columns, listed.targets, empty=_NOBODY)
 
 
-@command("Messages", under="notify", name="test")
+@command(
+    "Messages",
+    under="notify",
+    name="test",
+    examples=("watcher notify test", "watcher notify test phone"),
+)
 def try_out(
     client: ApiClient,
     names: Annotated[
@@ -66,7 +71,11 @@ def _test(client: ApiClient, name: str) -> bool:
     return True
 
 
-@command("Messages", is_group=True)
+@command(
+    "Messages",
+    is_group=True,
+    examples=("watcher events", "watcher events replay shop --since 2d"),
+)
 def events() -> Request[EventsList]:
     """List the programs that receive order events, and their state."""
     return Request(path_of("events"), EventsList, _show_events)
@@ -87,9 +96,11 @@ def _show_events(listed: EventsList) -> None:
     show_table(columns, listed.targets, empty=_NO_PROGRAM)
 
 
-@command("Messages", under="events")
-def dead(target: TargetArgument) -> Request[DeadList]:
+@command("Messages", under="events", examples=("watcher events dead shop",))
+def dead(target: TargetArgument, utc: Utc = False) -> Request[DeadList]:
     """List a target's dead letters: events that were given up after many tries."""
+    if utc:
+        use_utc()
     return Request(path_of("events", target, "dead"), DeadList, _show_dead)
 
 
@@ -98,13 +109,20 @@ def _show_dead(listed: DeadList) -> None:
         Column("id", drop=2, right=True),
         Column("panel", drop=1),
         Column("order"),
-        Column("given up", lambda letter: moment(letter.at)),
+        Column(f"given up ({zone_words()})", lambda letter: moment(letter.at)),
         Column("error", wraps=True),
     )
     show_table(columns, listed.dead, empty="no dead letters")
 
 
-@command("Messages", under="events")
+@command(
+    "Messages",
+    under="events",
+    examples=(
+        "watcher events replay shop --since 2d",
+        "watcher events replay shop --order mypanel 23501",
+    ),
+)
 def replay(
     client: ApiClient,
     target: TargetArgument,

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -84,14 +84,31 @@ def money(amount: object, currency: str | None) -> str | None:
     return None if amount is None else f"{amount} {currency or ''}".strip()
 
 
+def use_utc() -> None:
+    """Show times in UTC from now on."""
+    os.environ["WATCHER_UTC"] = "1"
+
+
+def zone() -> tzinfo | None:
+    """Return the zone in which times are shown; None is this machine's."""
+    return UTC if os.environ.get("WATCHER_UTC") else None
+
+
+def zone_words() -> str:
+    """Return in words in which zone times are shown: "UTC", "local, UTC+02:00 now"."""
+    now = datetime.now(UTC).astimezone(zone())
+    offset = f"{now:%z}"
+    return "UTC" if now.tzname() == "UTC" else f"local, UTC{offset[:3]}:{offset[3:5]} now"
+
+
 def stamp(time: datetime | None) -> str:
-    """Return the time in UTC."""
-    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    """Return the time in the zone of `zone()`."""
+    return "" if time is None else f"{time.astimezone(zone()):%Y-%m-%d %H:%M:%S}"
 
 
 def moment(time: datetime | None) -> str:
-    """Return the time in UTC and how long ago it is."""
-    return "" if time is None else f"{stamp(time)} UTC ({ago(time)})"
+    """Return the time in the zone of `zone()`, and how long ago it is."""
+    return "" if time is None else f"{stamp(time)} ({ago(time)})"
 
 
 def span(seconds: float) -> str:
@@ -105,6 +122,11 @@ def span(seconds: float) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def optional_span(seconds: float | None) -> str | None:
+    """Return a duration as `span`, None if it is not known."""
+    return None if seconds is None else span(seconds)
 
 
 def _console(*, stderr: bool) -> "Console":

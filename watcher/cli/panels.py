@@ -1,23 +1,22 @@
-"""`watcher panels`, `watcher panels retry`, `watcher services`."""
+"""`watcher panels`, `watcher panels retry`."""
 
 import time
-from collections.abc import Callable
 
 import typer
 
 from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
 from watcher.cli.options import Json, PanelArgument
-from watcher.cli.output import ago, money, say, show_json, span
+from watcher.cli.output import ago, money, optional_span, say, show_json
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
 from watcher.panels.health import HealthState
-from watcher.web.panel_shapes import LessonView, PanelList, PanelView, ServiceList, ServiceView
+from watcher.web.panel_shapes import PanelList, PanelView
 
 _PATIENCE, _POLL_EVERY = 10.0, 0.5  # seconds
 
 
-@command("Surroundings", is_group=True)
+@command("Surroundings", is_group=True, examples=("watcher panels", "watcher panels retry mypanel"))
 def panels() -> Request[PanelList]:
     """List panels: health, balance, lag; `retry` asks one at once."""
     return Request(path_of("panels"), PanelList, _show_panels)
@@ -30,7 +29,7 @@ def _show_panels(listed: PanelList) -> None:
         Column("balance", lambda panel: money(panel.balance, panel.currency), drop=2, right=True),
         Column("open", "orders_open", drop=4, right=True),
         Column("stalled", "orders_stalled", drop=5, right=True),
-        Column("lag", lambda panel: _span(panel.lag), drop=3, right=True),
+        Column("lag", lambda panel: optional_span(panel.lag), drop=3, right=True),
         Column("guarded", "orders_guarded", drop=8, right=True),
         Column("unresolved", "actions_unresolved", drop=6, right=True),
         Column("answered", lambda p: p.last_success_at or "never", drop=7, right=True),
@@ -40,7 +39,7 @@ def _show_panels(listed: PanelList) -> None:
     show_table(columns, listed.panels)
 
 
-@command("Surroundings", under="panels")
+@command("Surroundings", under="panels", examples=("watcher panels retry mypanel",))
 def retry(client: ApiClient, panel: PanelArgument, json: Json = False) -> None:
     """Ask a panel at once, even during a backoff; exit 1 if it is still not up."""
     client.post(path_of("panels", panel, "retry"), {})
@@ -81,49 +80,3 @@ def _remark(panel: PanelView) -> str | None:
     resumes = ago(panel.paused_until)
     pause = f"paused, resumes {resumes}" if resumes.startswith("in ") else None
     return "; ".join(details(panel)) or pause
-
-
-@command("Surroundings")
-def services(panel: PanelArgument) -> Request[ServiceList]:
-    """Show a panel's price list, and what the daemon learned from each service's orders."""
-    return Request(path_of("panels", panel, "services"), ServiceList, _show_services)
-
-
-def _show_services(listed: ServiceList) -> None:
-    columns = (
-        Column("service", right=True),
-        Column("rate", drop=1, right=True),
-        Column("min", drop=5, right=True),
-        Column("max", drop=4, right=True),
-        Column("refill", _refill_word, drop=2),
-        Column("cancel", drop=3),
-        Column("starts in", _learnt(lambda of: _span(of.start_delay)), drop=8, right=True),
-        Column(
-            "1,000 take", _learnt(lambda of: _span(of.duration.get("1000"))), drop=9, right=True
-        ),
-        Column("completed", _learnt(lambda of: _share(of.completed)), drop=10, right=True),
-        Column("partial", _learnt(lambda of: _share(of.partial)), drop=11, right=True),
-        Column("canceled", _learnt(lambda of: _share(of.canceled)), drop=12, right=True),
-        Column("type", drop=7, flexible=True),
-        Column("category", drop=6, flexible=True),
-        Column("name", flexible=True),
-    )
-    show_table(columns, listed.services, empty="no services: the panel has not sent any yet")
-
-
-def _refill_word(service: ServiceView) -> str | bool | None:
-    if service.gone_at:
-        return "gone"
-    return "disabled" if service.refill_disabled else service.refill
-
-
-def _learnt(show: Callable[[LessonView], str | None]) -> Callable[[ServiceView], str | None]:
-    return lambda service: None if service.learnt is None else show(service.learnt)
-
-
-def _span(seconds: float | None) -> str | None:
-    return None if seconds is None else span(seconds)
-
-
-def _share(share: float | None) -> str | None:
-    return None if share is None else f"{share:.0%}"

@@ -10,6 +10,7 @@ from watcher.cli.output import say, show_json, show_json_pages, warn
 from watcher.common.wording import counted
 
 Shape = TypeVar("Shape")
+Ask = Callable[[str], tuple[Shape, str]]
 
 
 class Request(NamedTuple, Generic[Shape]):
@@ -60,20 +61,24 @@ def show_listing(
         warn(f"there are more than these {shown:,}: --all shows all of them")
 
 
-def send_each(
-    orders: Sequence[str],
-    ask: Callable[[str], tuple[object, str]],
-    *,
-    name: str,
-    look: str,
-    json: bool,
-) -> None:
-    """Send one request per order; a refusal of one does not stop the others.
+def send_each(orders: Sequence[str], ask: Ask[object], *, name: str, look: str, json: bool) -> None:
+    """Send one request per order, as `send_all`. Exit code 1 if any order was refused."""
+    done = send_all(orders, ask, look=look, is_quiet=json)
+    if json:
+        show_json({name: done})
+    if len(done) < len(orders):
+        raise typer.Exit(1)
 
-    `ask` returns what was done, as JSON and in words. If no answer arrives, `look` is the command
-    that shows whether it was done. Exit code 1 if any order was refused.
+
+def send_all(
+    orders: Sequence[str], ask: Ask[Shape], *, look: str, is_quiet: bool = False
+) -> list[Shape]:
+    """Send one request per order; return what was done. A refusal does not stop the others.
+
+    `ask` returns what was done, and in words, which are printed unless `is_quiet`. If no answer
+    arrives, `look` is the command that shows whether it was done.
     """
-    done: list[object] = []
+    done = []
     for place, order in enumerate(orders, 1):
         try:
             document, words = ask(order)
@@ -83,12 +88,9 @@ def send_each(
             raise _broken_off(error, order, len(orders) - place, look) from None
         else:
             done.append(document)
-            if not json:
+            if not is_quiet:
                 say(f"{order}: {words}")
-    if json:
-        show_json({name: done})
-    if len(done) < len(orders):
-        raise typer.Exit(1)
+    return done
 
 
 def _broken_off(error: Unreachable, order: str, left: int, look: str) -> Unreachable:

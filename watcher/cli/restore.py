@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watcher.cli.command import command
+from watcher.cli.options import CONFIG_FILE, ConfigOption, existing_config
 from watcher.cli.output import say
 from watcher.common.wording import counted
 
@@ -15,31 +16,34 @@ if TYPE_CHECKING:  # imported late: it takes a second that no other command shou
     from watcher.store import Disowned, Hold, Restored
 
 
-_Config = Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")]
-
-
-@command("Surroundings")
+@command(
+    "Surroundings",
+    examples=(
+        "watcher restore copy.db",
+        "watcher restore copy.db --config /etc/watcher/watcher.toml",
+    ),
+)
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup, which is only read.")],
-    config: _Config,
+    config: ConfigOption = CONFIG_FILE,
 ) -> None:
     """Replace the database by a backup; the old database is kept under another name."""
     from watcher.config import locate
     from watcher.store import restore as put_in_place
 
-    place = locate(config)
+    place = locate(existing_config(config))
     holds = _holds(place)
     restored = put_in_place(file, place.database, holds, now=time.time())
     _tell(file, restored, len(holds))
 
 
-@command("Surroundings")
-def disown(config: _Config) -> None:
+@command("Surroundings", examples=("watcher disown",))
+def disown(config: ConfigOption = CONFIG_FILE) -> None:
     """Correct a database that was restored without `restore`, as from a snapshot."""
     from watcher.config import locate
     from watcher.store import disown as set_right
 
-    place = locate(config)
+    place = locate(existing_config(config))
     holds = _holds(place)
     disowned = set_right(place.database, holds, now=time.time())
     say(f"{place.database} counts as a copy that is older than what was done since")

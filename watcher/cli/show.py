@@ -6,8 +6,8 @@ from typing import Any
 from watcher.cli.actions import show_actions
 from watcher.cli.api_client import path_of
 from watcher.cli.command import command
-from watcher.cli.options import OrderArgument, PanelArgument
-from watcher.cli.output import ago, moment, money, say, span, stamp
+from watcher.cli.options import OrderArgument, PanelArgument, Utc
+from watcher.cli.output import ago, moment, money, say, span, stamp, use_utc, zone_words
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_facts, show_table
 from watcher.orders.fields import FIELDS, FieldKind, names_of
@@ -21,9 +21,11 @@ from watcher.web.shapes import (
 )
 
 
-@command("Orders")
-def show(panel: PanelArgument, order: OrderArgument) -> Request[OrderDetail]:
+@command("Orders", examples=("watcher show mypanel 23501", "watcher show mypanel 23501 --utc"))
+def show(panel: PanelArgument, order: OrderArgument, utc: Utc = False) -> Request[OrderDetail]:
     """Show one order: its state, history, refills and actions."""
+    if utc:
+        use_utc()
     return Request(path_of("orders", panel, order), OrderDetail, _show_detail)
 
 
@@ -59,6 +61,7 @@ def show_order(order: OrderView, next_check: NextCheckView | None = None) -> Non
             ("stalled", order.stalled or None),
             ("next check", moment(order.next_check_at)),
             *_why(next_check),
+            ("times", zone_words()),
         ]
     )
 
@@ -92,7 +95,7 @@ def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
 def _show_history(history: list[HistoryView]) -> None:
     _title("history")
     columns = (
-        Column("at (UTC)", lambda entry: stamp(entry.at)),
+        Column("at", lambda entry: stamp(entry.at)),
         Column("ago", "at", drop=1, right=True),
         Column("change", lambda entry: changes_text(entry.changes), wraps=True),
     )
@@ -121,9 +124,9 @@ def _show_refills(refills: list[RefillView]) -> None:
         Column("refill"),
         Column("status", lambda r: f"{r.status}: {r.note}" if r.note else r.status, wraps=True),
         Column("panel's word", "status_text", drop=1, wraps=True),
-        Column("requested (UTC)", lambda refill: stamp(refill.requested_at)),
+        Column("requested", lambda refill: stamp(refill.requested_at)),
         Column("ago", "requested_at", drop=2, right=True),
-        Column("finished (UTC)", lambda refill: stamp(refill.finished_at), drop=3),
+        Column("finished", lambda refill: stamp(refill.finished_at), drop=3),
     )
     show_table(columns, refills)
 
@@ -131,7 +134,7 @@ def _show_refills(refills: list[RefillView]) -> None:
 def _show_firings(firings: list[FiringView]) -> None:
     _title("rules that fired")
     columns = (
-        Column("at (UTC)", lambda firing: stamp(firing.at), drop=3),
+        Column("at", lambda firing: stamp(firing.at), drop=3),
         Column("ago", "at", drop=2, right=True),
         Column("rule", wraps=True),
         Column("action", lambda f: f"{f.action} (dry run)" if f.dry_run else f.action),

@@ -30,20 +30,28 @@ def _print_traits(wanted: bool) -> None:
     raise typer.Exit
 
 
-@command("Start")
+@command(
+    "Start",
+    examples=(
+        "watcher panel --profile standard --port 8080 --orders 50",
+        "watcher panel --profile smmxz --port 8081 --trait errors_400",
+    ),
+)
 def panel(
     profile: Annotated[str, typer.Option(metavar="NAME", help="What its API can do.")],
     port: Port,
-    key: Annotated[str, typer.Option(help="The key that it accepts.")] = "demo",
-    host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
+    key: Annotated[str, typer.Option(metavar="KEY", help="The key that it accepts.")] = "demo",
+    host: Annotated[str, typer.Option(metavar="HOST", help="Where it listens.")] = "127.0.0.1",
     speed: Speed = 1.0,
     trait: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="How it deviates; repeatable.")
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=0, help="Refuse what comes faster.")
+        int | None, typer.Option(metavar="N", min=0, help="Refuse what comes faster.")
     ] = None,
-    orders: Annotated[int, typer.Option(min=0, help="How many orders it has at the start.")] = 0,
+    orders: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many orders it has at the start.")
+    ] = 0,
     control: Annotated[
         bool, typer.Option("--control", help="Serve /journal and /control, for tests.")
     ] = False,

@@ -11,21 +11,28 @@ from watcher.cli.command import command
 from watcher.cli.options import Json, PanelArgument
 from watcher.cli.output import say, show_json, warn
 from watcher.cli.show import show_order
+from watcher.cli.waiting import unsettled
 from watcher.panels.protocol import name_problem
 from watcher.web.shapes import ActionAnswer
 
 _PATIENCE = 90.0  # the daemon itself waits for the panel
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=(
+        "watcher submit mypanel --service 1 --link https://example.com/a --quantity 100",
+        "watcher submit mypanel --service 9 --link https://example.com/a --param runs=5",
+    ),
+)
 def submit(
     client: ApiClient,
     panel: PanelArgument,
-    service: Annotated[str, typer.Option(help="The service's id.")],
-    link: Annotated[str | None, typer.Option(help="What to deliver to.")] = None,
-    quantity: Annotated[int | None, typer.Option(min=0, help="How many.")] = None,
+    service: Annotated[str, typer.Option(metavar="ID", help="The service's id.")],
+    link: Annotated[str | None, typer.Option(metavar="LINK", help="What to deliver to.")] = None,
+    quantity: Annotated[int | None, typer.Option(metavar="N", min=0, help="How many.")] = None,
     comments_file: Annotated[
-        Path | None, typer.Option(help="A text file with one comment a line.")
+        Path | None, typer.Option(metavar="FILE", help="A text file with one comment a line.")
     ] = None,
     param: Annotated[
         list[str] | None,
@@ -57,7 +64,7 @@ def submit(
     elif answer.order is not None:
         show_order(answer.order)
     if status != 201:
-        _say_unsettled(answer)
+        warn(*unsettled(answer.action))
         raise typer.Exit(1)
     if answer.order is None and not json:
         say(f"action {answer.action.id} is {answer.action.state}")
@@ -72,26 +79,6 @@ def _send(client: ApiClient, body: object, key: str) -> tuple[int, object]:
             raise
         hint = f"to ask again without ordering twice, add --idempotency-key {key}"
         raise Unreachable(f"{error}; the order may have been taken: {hint}") from None
-
-
-def _say_unsettled(answer: ActionAnswer) -> None:
-    action = answer.action
-    if action.state == "unresolved":
-        warn(
-            f"action {action.id} is unresolved: the panel may have taken the order or not",
-            *([action.answer] if action.answer else []),
-            f"look at the panel, then `watcher resolve {action.id} accepted --result ID` or "
-            f"`watcher resolve {action.id} rejected`",
-        )
-    elif action.state == "planned":
-        warn(
-            f"action {action.id} is still planned: the order will be placed as soon as the panel"
-            " can be asked",
-            *([f"why it waits: {action.answer}"] if action.answer else []),
-            f"to take it back: `watcher withdraw {action.id}`",
-        )
-    else:
-        warn(f"action {action.id} is still {action.state}: see `watcher actions`")
 
 
 def _params(given: list[str]) -> dict[str, str]:

@@ -32,6 +32,8 @@ class Column(NamedTuple):
     """A table's column; in a narrow window those with the highest `drop` are left out first.
 
     `value` is the attribute of a row to show, or a function of the row; None is the column's name.
+    `short` is the name for a window in which a column that has one would be left out otherwise;
+    columns that are left out before it are left out there.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Column(NamedTuple):
     wraps: bool = False  # may take several lines
     right: bool = False
     style: str = ""
+    short: str = ""
 
     def of(self, row: object, place: int) -> object:
         """Return the column's value in a row. A tuple has its values by place."""
@@ -52,7 +55,7 @@ class Column(NamedTuple):
         """Return the least width that shows what must not be cut."""
         full = max(cell.cell_len for cell in cells)
         bends = self.flexible or self.wraps
-        return min(full, max(_FLEXIBLE, len(self.name))) if bends else full
+        return min(full, max(_FLEXIBLE, cells[0].cell_len)) if bends else full
 
 
 def show_table(columns: Sequence[Column], rows: Sequence[object], *, empty: str = "") -> None:
@@ -85,7 +88,18 @@ def table_lines(
         [Text(column.name, "bold"), *(_cell(column.of(row, place), column) for row in rows)]
         for place, column in enumerate(columns)
     ]
-    kept = _fitting(columns, cells, console.width)
+    told = {
+        place
+        for place, column in enumerate(columns)
+        if not column.drop or any(text.plain for text in cells[place][1:])
+    }
+    kept = _fitting(columns, cells, told, console.width)
+    if any(columns[place].short for place in told.difference(kept)):
+        for column, texts in zip(columns, cells, strict=True):
+            texts[0] = Text(column.short or column.name, "bold")
+        last = max(column.drop for column in columns if column.short)
+        told = {place for place in told if columns[place].drop <= last}
+        kept = _fitting(columns, cells, told, console.width)
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=header)
     for place in kept:
         column = columns[place]
@@ -130,14 +144,10 @@ def _cell(value: object, column: Column) -> "Text":
 
 
 def _fitting(
-    columns: Sequence[Column], cells: Sequence[Sequence["Text"]], window: int
+    columns: Sequence[Column], cells: Sequence[Sequence["Text"]], told: Iterable[int], window: int
 ) -> list[int]:
-    """Return the places of the columns that fit the window; `cells` are by column, name first."""
-    widths = {
-        place: column.least(cells[place])
-        for place, column in enumerate(columns)
-        if not column.drop or any(text.plain for text in cells[place][1:])
-    }
+    """Return those places of `told` that fit the window; `cells` are by column, name first."""
+    widths = {place: columns[place].least(cells[place]) for place in sorted(told)}
     while sum(widths.values()) + _GAP * (len(widths) - 1) > window:
         droppable = [place for place in widths if columns[place].drop]
         if not droppable:

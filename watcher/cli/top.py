@@ -16,8 +16,8 @@ import typer
 
 from watcher.cli.api_client import ApiClient, Query, Unreachable, path_of
 from watcher.cli.command import command
-from watcher.cli.options import Json
-from watcher.cli.output import ago, clean, output, show_json, span
+from watcher.cli.options import Json, Utc
+from watcher.cli.output import ago, clean, output, show_json, span, use_utc, zone
 from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
 from watcher.cli.tables import Column, table_lines
@@ -66,15 +66,19 @@ class Picture(msgspec.Struct, frozen=True):
     at: datetime
 
 
-@command("Surroundings")
+@command("Surroundings", examples=("watcher top", "watcher top --every 5 --utc"))
 def top(
     client: ApiClient,
     every: Annotated[
-        float, typer.Option("--every", min=0.2, help="Seconds between two looks.")
+        float,
+        typer.Option("--every", metavar="SECONDS", min=0.2, help="Seconds between two looks."),
     ] = 2.0,
+    utc: Utc = False,
     json: Json = False,
 ) -> None:
     """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
+    if utc:
+        use_utc()
     picture = _look(client)
     if json:
         lines = [attention_line(item) for item in picture.attention]
@@ -106,7 +110,8 @@ def frame(
 
     panels, room = picture.panels, 1_000_000 if height is None else height
     opened, due = sum(p.orders_open for p in panels), sum(p.orders_due for p in panels)
-    title = f"watcher  {counted(opened, 'open order')}, {due:,} due  {picture.at:%H:%M:%S} UTC"
+    clock = f"{picture.at.astimezone(zone()):%H:%M:%S}{' UTC' if zone() else ''}"
+    title = f"watcher  {counted(opened, 'open order')}, {due:,} due  {clock}"
     lines = [Text(title, style="bold")]
     if problem is not None:
         lines.append(Text(clean(problem), style="bold red"))

@@ -38,7 +38,14 @@ _FILE_HELP = (
 )
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=(
+        "watcher track mypanel 23501 23502 --service 1",
+        "watcher track mypanel --file orders.csv --dry-run",
+        "watcher track mypanel --file orders.csv --column order=Number",
+    ),
+)
 def track(
     client: ApiClient,
     panel: PanelArgument,

@@ -7,7 +7,7 @@ from watcher.cli.requests import send_each
 from watcher.web.shapes import OrderView
 
 
-@command("Orders")
+@command("Orders", examples=("watcher untrack mypanel 23501 23502",))
 def untrack(
     client: ApiClient, panel: PanelArgument, orders: OrdersArgument, json: Json = False
 ) -> None:

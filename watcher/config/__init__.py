@@ -1,6 +1,7 @@
 """The configuration: one TOML file into frozen objects, all problems found at once."""
 
 from watcher.config.active import ActiveConfig
+from watcher.config.difference import ReloadOutcome, reloaded
 from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
@@ -29,6 +30,7 @@ __all__ = [
     "PanelConfig",
     "PanelSection",
     "Place",
+    "ReloadOutcome",
     "Secret",
     "Secrets",
     "Shop",
@@ -38,4 +40,5 @@ __all__ = [
     "load",
     "locate",
     "parse",
+    "reloaded",
 ]

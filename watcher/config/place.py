@@ -1,7 +1,6 @@
 """Reads the database's path and the rules without secrets, for repairs."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import msgspec
 
 from watcher.config.secrets import Secrets
 from watcher.config.sections import DaemonSection, RuleSection
-from watcher.config.toml_tables import TomlTables, base_of, read_text
+from watcher.config.toml_tables import TomlTables, base_of, read_text, read_toml
 from watcher.errors import ConfigError
 
 
@@ -24,10 +23,11 @@ def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
     """Read only this part of the file; raises ConfigError with every problem in it."""
     env = os.environ if env is None else env
     tables = TomlTables(Secrets(env, path.parent))
+    text = read_text(path)
     try:
-        raw = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: {error}"]) from None
+        raw = read_toml(text)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
     rules = tuple(rule for _, rule in tables.sections(raw, "rules", RuleSection))
     if tables.problems or daemon is None:

@@ -5,7 +5,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from watcher.config.sections import (
 )
 from watcher.config.shop_sections import read_shops
 from watcher.config.targets import read_events, read_notify
-from watcher.config.toml_tables import TomlTables, base_of, read_text
+from watcher.config.toml_tables import TomlTables, base_of, read_text, read_toml
 from watcher.config.values import Secret
 from watcher.errors import ConfigError
 from watcher.model import RuleAction
@@ -51,10 +50,7 @@ def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
 
 def parse(text: str, secrets: Secrets, state_directory: Path) -> Config:
     """Read the text; raises ConfigError with every problem that was found."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([str(error)]) from None
+    raw = read_toml(text)
     reader = _Reader(secrets)
     config = reader.read(raw, state_directory)
     if config is None:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -144,6 +145,26 @@ def read_text(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: {getattr(error, 'strerror', None) or error}"]) from None
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Return the document; ConfigError with the place of its first fault and what may be meant."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{error}{_toml_hint(text, str(error))}"]) from None
+
+
+def _toml_hint(text: str, problem: str) -> str:
+    """Return what to write. The value itself may be a secret: it is not repeated."""
+    place = re.search(r"at line (\d+), column (\d+)", problem)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    name, _, value = line.partition("=")
+    if problem.startswith("Illegal character") and value.lstrip().startswith(('"', "'")):
+        return ": the text has no quote at its end"
+    if problem.startswith("Invalid value") and value.strip():
+        return f': a text needs quotes, as {name.strip()} = "…"'
+    return f": {name.strip()} has no value" if problem.startswith("Invalid value") else ""
 
 
 def base_of(path: Path, env: Mapping[str, str]) -> Path:

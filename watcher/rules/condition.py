@@ -195,6 +195,8 @@ class ConditionFailed(Exception):
 # --- checking a condition's text --------------------------------------------------------------
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
+_KINDS = "A number goes with a number, a time span with duration('24h'), a text with 'a text'."
 _DURATION = re.compile(r"\bduration\(\s*('[^']*'|\"[^\"]*\")\s*\)")
 _WORD = r"""['"]\w+['"]"""
 _FIRST_STATUS = re.compile(
@@ -218,7 +220,8 @@ def _compiled(text: str) -> "cel.Program":
         program: cel.Program = _cel.compile(text)
         return program
     except Exception as error:  # noqa: BLE001  see above
-        raise ValueError(_clear(error)) from None
+        hint = "write == to compare: " if _SINGLE_EQUALS.search(_LITERAL.sub("''", text)) else ""
+        raise ValueError(hint + _clear(error)) from None
 
 
 def _check_names(program: "cel.Program", text: str, bare: str) -> None:
@@ -273,8 +276,9 @@ def _durations(text: str) -> tuple[float, ...]:
 
 
 def _clear(error: Exception) -> str:
-    """Return the first line of the engine's message, without its advice."""
-    return str(error).strip().splitlines()[0].split(" CEL does not coerce")[0][:200]
+    """Return the first line of the engine's message, with advice for people."""
+    text = str(error).strip().splitlines()[0].split(" CEL does not coerce")[0][:200]
+    return f"{text} {_KINDS}" if text.startswith("No such overload") else text
 
 
 def _readable(value: object) -> str:

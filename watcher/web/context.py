@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from watcher.common.clock import Clock
-from watcher.config import ActiveConfig
+from watcher.config import ActiveConfig, ReloadOutcome
 from watcher.daemon.backups import Backups
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
@@ -43,6 +43,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     config: ActiveConfig
     clock: Clock
+    reload: Callable[[], Awaitable[ReloadOutcome]]
 
     def view(self, order: Order) -> OrderView:
         """Return an order for an answer."""

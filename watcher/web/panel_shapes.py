@@ -165,6 +165,13 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     again_at: Time | None
 
 
+class ReloadAnswer(msgspec.Struct, frozen=True):
+    """What a reload changed, as "panel a: url, key"; `restart` are keys that wait for a restart."""
+
+    changed: list[str]
+    restart: list[str]
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Every rule's decision on one order."""
 

@@ -42,7 +42,7 @@ from watcher.web.shapes import (
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
-_TEXTS, _TIMES = names_of(FieldKind.TEXT), names_of(FieldKind.TIME)
+_TIMES = names_of(FieldKind.TIME)
 _GIVEN = [n for n in TrackItem.__struct_fields__ if n not in ("panel", "order", *_TIMES)]
 
 
@@ -93,7 +93,7 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
         limit=limit,
         after=after,
     )
-    views = [context.view(_live(context, order)) for order in orders]
+    views = [context.view(context.live(order)) for order in orders]
     return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
 
 
@@ -155,12 +155,6 @@ def _seconds(name: str, at: datetime | None) -> float | None:
     if at is not None and at.tzinfo is None:
         raise RequestError(f"{name}: add the time zone, as 2026-01-31T12:00:00Z")
     return None if at is None else at.timestamp()
-
-
-def _live(context: WebContext, order: Order) -> Order:
-    """Return the book's state of an order, never behind the database's; it may lack texts."""
-    live = context.watchlist.order(order.panel, order.id) or order
-    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
 
 
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}

@@ -154,7 +154,7 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-const PLACES = { h: "/", o: "/orders", a: "/actions", p: "/panels" };
+const PLACES = { h: "/", o: "/orders", a: "/actions", p: "/panels", s: "/services" };
 let went = 0;
 
 function step(by) {

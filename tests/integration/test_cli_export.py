@@ -15,9 +15,9 @@ import pytest
 
 from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
 from watcher.cli import xlsx_writer
-from watcher.cli.order_import.order_list import ListRow, read
 from watcher.common.spreadsheet import cell
 from watcher.common.wording import clean
+from watcher.web.order_import.order_list import ListRow, read
 from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView
 

@@ -22,6 +22,7 @@ PAGES = frozenset(
     {"orders", "orders.csv", "actions", "panels", "services", "login", "logout", "events", "static"}
 )
 FORM = "application/x-www-form-urlencoded"
+UPLOAD, UPLOADED = "/orders/upload", "multipart/form-data"  # the one form with a file
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 200.0, 400.0
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -132,7 +133,8 @@ def _check_body(request: web.Request) -> None:
     if is_page(request) and request.method == "POST":
         if "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers:
             raise Unsaid
-        if request.content_type == FORM and "Content-Encoding" not in request.headers:
+        kinds = (FORM, UPLOADED) if request.path == UPLOAD else (FORM,)
+        if request.content_type in kinds and "Content-Encoding" not in request.headers:
             return
     if not request.can_read_body:
         return

@@ -19,14 +19,15 @@ A_PAGE = 50
 MOST_NAMED = 50  # services whose orders are found by the services' names
 _LONGEST = 2000  # characters of a search
 _NEWEST = "-order"
+_TIME: Any = {"rising": "oldest first", "falling": "newest first"}
 COLUMNS = (
-    SortColumn("Order", "order", falls=True),
+    SortColumn("Order", "order", falls=True, **_TIME),
     SortColumn("Status"),
     SortColumn("Service"),
     SortColumn("Link"),
     SortColumn("Delivered", "delivered"),
     SortColumn("Charge", "charge", falls=True, is_number=True),
-    SortColumn("Progressed", "progressed", falls=True),
+    SortColumn("Progressed", "progressed", falls=True, **_TIME),
     SortColumn("Next check"),
 )
 
@@ -38,7 +39,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     sorting = sorting_of(request, COLUMNS, _NEWEST)
     after = _cursor_of(request)
     services = await _services(context, wanted)
-    wanted, found = await _found(context, wanted, services, after, sorting)
+    asked, (wanted, found) = wanted, await _found(context, wanted, services, after, sorting)
     address = {**wanted, "sort": "" if str(sorting) == _NEWEST else str(sorting)}
     cursor = found.next and _written(found.next)
     return {
@@ -57,6 +58,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         if wanted["q"] and not wanted["in"]
         else None,
         "download": query("/orders.csv", wanted),
+        "begins_none": asked != wanted,
         "panels": sorted(context.panel_workers),
         "statuses": list(Status),
         "phases": list(Phase),
@@ -77,9 +79,7 @@ async def _found(
     found = await _find(context, _query(context, wanted, services), after, sorting)
     if wanted["q"] and not wanted["in"] and after is None and not (found.orders or found.next):
         within = {**wanted, "in": "links"}
-        looked = await _find(context, _query(context, within, []), after, sorting)
-        if looked.orders or looked.next:
-            return within, looked
+        return within, await _find(context, _query(context, within, []), after, sorting)
     return wanted, found
 
 

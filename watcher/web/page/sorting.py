@@ -10,12 +10,17 @@ from watcher.web.page.rendering import query
 
 
 class SortColumn(msgspec.Struct, frozen=True):
-    """A column of a list. `key` sorts by it, "" if nothing does; `falls`: first the largest."""
+    """A column of a list. `key` sorts by it, "" if nothing does; `falls`: first the largest.
+
+    `rising` and `falling` are the names of the two orders.
+    """
 
     name: str
     key: str = ""
     falls: bool = False
     is_number: bool = False
+    rising: str = "rising"
+    falling: str = "falling"
 
 
 class Sorting(msgspec.Struct, frozen=True):
@@ -67,7 +72,10 @@ def _heading(path: str, wanted: Mapping[str, str], sorting: Sorting, column: Sor
 def choices(columns: Sequence[SortColumn]) -> list[tuple[str, str]]:
     """Return each order and its name, for narrow screens, which have no heads of columns."""
     return [
-        (str(Sorting(column.key, falls)), f"{column.name}, {'falling' if falls else 'rising'}")
+        (
+            str(Sorting(column.key, falls)),
+            f"{column.name}, {column.falling if falls else column.rising}",
+        )
         for column in columns
         if column.key
         for falls in (column.falls, not column.falls)

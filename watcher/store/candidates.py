@@ -11,7 +11,7 @@ from watcher.store.dialect import given_keys
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
 LOOKED_AT = 20_000  # orders read for a page
-LINKS_LOOKED_AT = 200_000  # orders whose links are read for a page
+LINKS_LOOKED_AT = 100_000  # orders whose links are read for a page
 _GIVEN = given_keys("keys")
 
 
@@ -19,8 +19,8 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query; None and "" mean any.
 
     `text` is the beginning of an id or of a link, or a service's id; or, `within`, any part of a
-    link. `named` are services (panel, id) whose orders match the text as well. `keys` are the
-    candidates, if those are known. `progressed_before` selects open orders without progress since
+    link. `named` are the services (panel, id) of the orders. `keys` are the candidates, if those
+    are known. `progressed_before` selects open orders without progress since
     that time, by panel.
     """
 

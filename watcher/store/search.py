@@ -56,6 +56,7 @@ _VALUES: dict[OrderSort, ColumnElement[Any]] = {
     OrderSort.CHARGE: cast(order_states.c.charge, Float),
     OrderSort.PROGRESSED: order_states.c.progressed_at,
 }
+_SERVICE = func.coalesce(orders.c.service, "")  # an expression, by which no index is chosen
 _UNKNOWN = 1e18  # sorts orders without the value last
 
 
@@ -111,7 +112,7 @@ class Search(StorePart):
         elif sought.text:
             matches = _keys(connection, self._forms(sought))
             if len(matches) >= MOST_MATCHES:
-                return keys, [*conditions, self._has_text(sought)]
+                return keys, [*conditions, _has_text(sought.text)]
             keys = list(set(matches) if keys is None else set(matches) & set(keys))
         return keys, conditions
 
@@ -168,6 +169,8 @@ class Search(StorePart):
             wanted.append(states.phase == sought.phase.value)
         if sought.problem:
             wanted.append(HAS_PROBLEM)
+        if sought.named:
+            wanted.append(self._is_named(sought))
         if sought.progressed_before is not None:
             limits = {self._panel(name): at for name, at in sought.progressed_before.items()}
             wanted.append(states.phase == Phase.OPEN.value)
@@ -184,26 +187,26 @@ class Search(StorePart):
             is_panel = orders.c.panel.in_(list(self._db.panels.names))
             by_id = orders.c.order_id.between(wanted, wanted + _LAST)
             forms = [and_(is_panel, by_id), orders.c.service == wanted]
-        return forms + [
-            and_(orders.c.service == service, orders.c.panel == self._panel(panel))
-            for panel, service in sought.named
-        ]
+        return forms
 
-    def _has_text(self, sought: SearchQuery) -> ColumnElement[bool]:
-        """Return the condition of a match in a form that keeps SQLite from going by its index."""
-        wanted, service = sought.text, func.coalesce(orders.c.service, "")
-        forms: list[ColumnElement[bool]]
-        if _is_link(wanted):
-            forms = [_begins(orders.c.link, text) for text in _beginnings(wanted)]
-        else:
-            forms = [_begins(orders.c.order_id, wanted), service == wanted]
+    def _is_named(self, sought: SearchQuery) -> ColumnElement[bool]:
+        """Return the condition for orders of the named services."""
+        of_panel: dict[int, list[str]] = {}
+        for panel, service in sought.named:
+            of_panel.setdefault(self._panel(panel), []).append(service)
         return or_(
-            *forms,
             *(
-                and_(service == name, orders.c.panel == self._panel(panel))
-                for panel, name in sought.named
-            ),
+                and_(orders.c.panel == panel, _SERVICE.in_(services))
+                for panel, services in of_panel.items()
+            )
         )
+
+
+def _has_text(text: str) -> ColumnElement[bool]:
+    """Return the condition of a match in a form that keeps SQLite from going by its index."""
+    if _is_link(text):
+        return or_(*(_begins(orders.c.link, start) for start in _beginnings(text)))
+    return or_(_begins(orders.c.order_id, text), _SERVICE.in_([text]))
 
 
 def _is_link(text: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Select, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, false, func, or_, select
 
 from watcher.store.base import StorePart
 from watcher.store.schema import services
@@ -66,10 +66,14 @@ class ServiceSearch(StorePart):
         self, keys: Sequence[tuple[str, str]], words: str = ""
     ) -> dict[tuple[str, str], StoredService]:
         """Return those of up to 1,000 services that have every word, by panel and id."""
-        given = [(self._panel(panel), service) for panel, service in keys]
-        statement = select(services).where(
-            tuple_(services.c.panel, services.c.id).in_(given), *has_words(words)
-        )
+        of_panel: dict[str, list[str]] = {}
+        for panel, service in keys:
+            of_panel.setdefault(panel, []).append(service)
+        given = [
+            and_(services.c.panel == self._panel(panel), services.c.id.in_(ids))
+            for panel, ids in of_panel.items()
+        ]
+        statement = select(services).where(or_(false(), *given), *has_words(words))
         found = await self._services(statement)
         return {(stored.panel, stored.service.id): stored for stored in found}
 

@@ -37,7 +37,7 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     listed: list[str] = []  # services
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedLine(msgspec.Struct, frozen=True):
     """A line that is not taken; `line` 0 is the whole list."""
 
     line: int
@@ -55,7 +55,7 @@ class Preview(msgspec.Struct, kw_only=True):
     batches: list[bytes] = []
     count: int = 0
     bad: int = 0
-    refused: list[Refused] = []
+    refused: list[RefusedLine] = []
     notes: list[Note] = []
     warnings: list[str] = []
     dates: list[datetime] = []  # the first and the last submission
@@ -142,4 +142,4 @@ class _Reading:
     def _refuse(self, line: int, order: str | None, cause: str) -> None:
         self.found.bad += 1
         if len(self.found.refused) < _SHOWN:
-            self.found.refused.append(Refused(line, order, cause))
+            self.found.refused.append(RefusedLine(line, order, cause))

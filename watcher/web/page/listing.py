@@ -16,7 +16,8 @@ from watcher.web.page.rendering import query
 from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
 
 A_PAGE = 50
-MOST_NAMED = 50  # services whose orders are found by the services' names
+_PLACES = ("", "services", "links")  # where a text is looked for
+MOST_NAMED = 200  # services whose orders are found by the services' names
 _LONGEST = 2000  # characters of a search
 _NEWEST = "-order"
 _TIME: Any = {"rising": "oldest first", "falling": "newest first"}
@@ -54,9 +55,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "more_services": len(services) > 5,
         "older": query("/orders", {**address, "cursor": cursor}) if cursor else None,
         "first": query("/orders", address) if request.query.get("cursor") else None,
-        "within": query("/orders", {**address, "in": "links"})
-        if wanted["q"] and not wanted["in"]
-        else None,
+        "within": query("/orders", {**address, "in": "links"}),
         "download": query("/orders.csv", wanted),
         "begins_none": asked != wanted,
         "panels": sorted(context.panel_workers),
@@ -75,11 +74,19 @@ async def _found(
     after: Cursor | None,
     sorting: Sorting,
 ) -> tuple[dict[str, str], SearchResult]:
-    """Return the filters and what they find; a text that begins nothing is looked for in links."""
+    """Return the filters and what they find.
+
+    A text that begins no id or link is looked for in the services' names, then within links.
+    """
     found = await _find(context, _query(context, wanted, services), after, sorting)
-    if wanted["q"] and not wanted["in"] and after is None and not (found.orders or found.next):
-        within = {**wanted, "in": "links"}
-        return within, await _find(context, _query(context, within, []), after, sorting)
+    if not wanted["q"] or wanted["in"] or after is not None:
+        return wanted, found
+    for place in ("services", "links"):
+        if found.orders or found.next:
+            break
+        if place == "links" or 0 < len(services) <= MOST_NAMED:
+            wanted = {**wanted, "in": place}
+            found = await _find(context, _query(context, wanted, services), after, sorting)
     return wanted, found
 
 
@@ -98,7 +105,7 @@ async def _find(
 async def _services(context: WebContext, wanted: dict[str, str]) -> list[StoredService]:
     """Return the services with the words that are searched for, up to one too many."""
     text, panel = wanted["q"], wanted["panel"]
-    if wanted["in"] or "/" in text or not any(letter.isalpha() for letter in text):
+    if wanted["in"] == "links" or "/" in text or not any(letter.isalpha() for letter in text):
         return []
     panels = [panel] if panel else list(context.panel_workers)
     return await context.store.service_search.find(text, panels=panels, limit=MOST_NAMED + 1)
@@ -112,7 +119,7 @@ async def query_of(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
 def _query(
     context: WebContext, wanted: dict[str, str], services: list[StoredService]
 ) -> SearchQuery:
-    """Return the search query for the filters, and for the orders of these services if few."""
+    """Return the search query for the filters; `services` are those with the searched words."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
     panel_workers = {
@@ -121,10 +128,12 @@ def _query(
         if not wanted["panel"] or name == wanted["panel"]
     }
     named = [(stored.panel, stored.service.id) for stored in services]
+    if not named or len(named) > MOST_NAMED:
+        named = [("", "")]  # no order's
     return SearchQuery(
-        text=wanted["q"],
-        within=bool(wanted["in"]),
-        named=named if len(named) <= MOST_NAMED else [],
+        text="" if wanted["in"] == "services" else wanted["q"],
+        within=wanted["in"] == "links",
+        named=named if wanted["in"] == "services" else [],
         panel=wanted["panel"] or None,
         service=wanted["service"] or None,
         status=Status(wanted["status"]) if wanted["status"] else None,
@@ -151,8 +160,8 @@ def filters_of(request: web.Request) -> dict[str, str]:
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("the search is longer than any link")
-    if request.query.get("in", "") not in ("", "links"):
-        raise RequestError("in: links, or nothing")
+    if request.query.get("in", "") not in _PLACES:
+        raise RequestError("in: services, links, or nothing")
     return {
         "q": text,
         "in": request.query.get("in", "") if text else "",

@@ -165,6 +165,8 @@ def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path)
         "line 5: 'x y' is not an order's id",
         "a finished_at of an unfinished order is left out: line 3, 'In progress'",
         "not ordered at a panel, skipped: line 4",
+        "1 order without a time of completion: if one is final at its first check, its finish is "
+        "not known, and no rule on order.finished_ago acts",
         "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
         "list with a column of the panel's services",
     ]

@@ -24,8 +24,6 @@ from tests.integration.cli_daemon import (
 )
 from tests.support.house import a_house
 from watcher.cli import app
-from watcher.cli.order_import.lines import Problem
-from watcher.cli.order_import.order_list import read
 from watcher.config import Secrets, parse
 from watcher.errors import ConfigError, StoreBusy
 from watcher.model import Order, Phase, RuleAction, Status
@@ -35,6 +33,8 @@ from watcher.rules.rule import Rule, decide
 from watcher.rules.variables import FiringHistory, PanelVariables, RuleContext
 from watcher.simulator import PRICE_LIST, SimulatedPanel, Trait, World
 from watcher.store import Store
+from watcher.web.order_import.lines import Problem
+from watcher.web.order_import.order_list import read
 from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import ActionAnswer, OrderList
 

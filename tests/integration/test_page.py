@@ -19,7 +19,7 @@ from watcher.web.page.routes import LIVE
 
 TOKEN = "a-token-of-the-tests"
 SLOW = Fate(pending=30.0, per_minute=1.0)
-PAGES = ("/", "/orders", "/actions", "/panels", "/panels/standard")
+PAGES = ("/", "/orders", "/actions", "/panels", "/panels/standard", "/services")
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +106,12 @@ async def test_the_policy_lets_in_the_pages_own_files_alone(tmp_path: Path):
         ("/actions?state=done", 400),
         ("/actions?panel=nobody", 404),
         ("/panels/nobody", 404),
-        ("/panels/standard?skip=x", 400),
-        ("/panels/standard?q=%25_", 200),
+        ("/services?skip=x", 400),
+        ("/services?skip=999999999", 200),
+        ("/services?sort=colour", 400),
+        ("/services?panel=nobody", 404),
+        ("/services?panel=standard&q=%25_", 200),
+        ("/services?sort=-completed&q=likes", 200),
         ("/static/x/page.py", 404),
     ],
 )

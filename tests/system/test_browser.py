@@ -141,6 +141,8 @@ async def test_every_page_fits_and_is_accessible(tmp_path: Path, crowd: Path, vi
             "/actions?state=unresolved&resolve=1",
             "/panels",
             "/panels/standard",
+            "/services",
+            "/services?panel=standard&sort=-orders&q=likes",
         ):
             answer = await page.goto(path)
             assert answer.status == 200, path
@@ -160,7 +162,7 @@ async def test_what_panels_and_people_wrote_is_only_text(tmp_path: Path, crowd: 
         ]
         await house.call("POST", "/v1/orders", json={"orders": orders})
         await house.run(300.0)
-        for path in ("/", "/orders", "/panels/standard", *(f"/orders/standard/9{i}" for i in ids)):
+        for path in ("/", "/orders", "/services", *(f"/orders/standard/9{i}" for i in ids)):
             await page.goto(path)
             assert await page.evaluate("window.ran") is None, path
             assert await page.locator("main img").count() == 0, path
@@ -169,7 +171,7 @@ async def test_what_panels_and_people_wrote_is_only_text(tmp_path: Path, crowd: 
             assert await fits(page), path
         await page.goto(f"/orders/standard/9{ids[0]}")
         assert await page.get_by_text("javascript:window.ran=1").is_visible()
-        await page.goto("/panels/standard")
+        await page.goto("/services")
         assert await page.get_by_text("<script>alert('likes')</script>").first.is_visible()
 
 
@@ -260,10 +262,11 @@ async def test_filters_and_pages(tmp_path: Path, crowd: Path, view):
         await page.get_by_role("link", name="Clear").click()
         await page.wait_for_url("**/orders")
         await page.goto("/panels/standard")
+        await page.get_by_role("link", name="Its services").click()
         await page.get_by_placeholder("Id, name or category").fill("likes 12")
         await page.get_by_role("button", name="Search").click()
-        await page.wait_for_url("**q=likes+12")
-        assert await page.locator("#prices ~ table tbody tr").count() == 1
+        await page.wait_for_url("**q=likes+12**")
+        assert await page.locator("table.services tbody tr").count() == 1
 
 
 @pytest.mark.parametrize("view", WIDTHS)

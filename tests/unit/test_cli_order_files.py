@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.cli.order_import.dates import DateOrder, read_time
-from watcher.cli.order_import.lines import MOST_BYTES, Problem
-from watcher.cli.order_import.list_fields import order_id, track_item
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.order_list import Layout, ListRow, read
+from watcher.web.order_import.dates import DateOrder, read_time
+from watcher.web.order_import.lines import MOST_BYTES, Problem
+from watcher.web.order_import.list_fields import order_id, track_item
+from watcher.web.order_import.notes import Notes
+from watcher.web.order_import.order_list import Layout, ListRow, read
 from watcher.web.shapes import TrackItem, TrackRequest
 
 NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)

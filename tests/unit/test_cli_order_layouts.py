@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.workbook import package, workbook
-from watcher.cli.order_import.layouts import MAKERS, match
-from watcher.cli.order_import.lines import MOST_BYTES, Problem
-from watcher.cli.order_import.names import plain
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.order_list import Layout, ListRow, read
+from watcher.web.order_import.layouts import MAKERS, match
+from watcher.web.order_import.lines import MOST_BYTES, Problem
+from watcher.web.order_import.names import plain
+from watcher.web.order_import.notes import Notes
+from watcher.web.order_import.order_list import Layout, ListRow, read
 from watcher.web.shapes import TrackItem
 
 AT = datetime(2024, 5, 31, 18, tzinfo=UTC)

@@ -13,7 +13,6 @@ from rich.cells import cell_len
 
 from watcher.cli.output import (
     ago,
-    clean,
     moment,
     show_json,
     show_json_pages,
@@ -22,7 +21,7 @@ from watcher.cli.output import (
     zone_words,
 )
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.common.wording import counted
+from watcher.common.wording import clean, counted
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 COLUMNS = (

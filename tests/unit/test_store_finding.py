@@ -1,8 +1,10 @@
 """Orders are found by whatever is asked for, newest first, page by page, none left out."""
 
 import asyncio
+import re
 import threading
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 from tests.unit.store_kit import a_firing, an_order, moved, opened, sql
 from watcher.errors import StoreError
 from watcher.model import Balance, Order, Phase, Service, Status
-from watcher.store import Store, search
-from watcher.store.search import SearchQuery
+from watcher.store import Store, candidates, search
+from watcher.store.candidates import Cursor, SearchQuery
+from watcher.store.search import OrderSort, SearchResult
+from watcher.store.service_search import ServiceSort
 
 STATUSES = (Status.PENDING, Status.IN_PROGRESS, Status.PARTIAL, Status.CANCELED)
 
@@ -35,26 +39,24 @@ async def stocked(store: Store, count: int = 60) -> list[Order]:
     return (await store.orders.track(given, now=2.0))[::-1]
 
 
-async def find(
-    store: Store, *, limit: int = 50, before: int | None = None, **wanted: Any
-) -> search.SearchResult:
-    return await store.search.find(SearchQuery(**wanted), limit=limit, before=before)
+async def find(store: Store, **wanted: Any) -> SearchResult:
+    how = {name: wanted.pop(name) for name in HOW & wanted.keys()}
+    return await store.search.find(SearchQuery(**wanted), **how)
 
 
-async def ids(store: Store, limit: int = 7, **wanted: Any) -> list[str]:
-    """All that is found, page by page."""
-    found, before = [], None
+async def ids(store: Store, **wanted: Any) -> list[int]:
+    """The keys of all that is found, page by page."""
+    found: list[int] = []
+    page = await find(store, **{"limit": 7, **wanted})
     for _ in range(200):
-        page = await find(store, limit=limit, before=before, **wanted)
         found += [order.key for order in page.orders]
         if page.next is None:
             break
-        assert before is None or page.next < before
-        before = page.next
-    assert found == sorted(found, reverse=True)
+        page = await find(store, **{"limit": 7, **wanted}, after=page.next)
     return found
 
 
+HOW = {"limit", "after", "sort", "ascending"}
 CASES = {
     "all": ({}, lambda o: True),
     "panel": ({"panel": "a"}, lambda o: o.panel == "a"),
@@ -81,6 +83,13 @@ CASES = {
     "no such text": ({"text": "9999"}, lambda o: False),
     "no such panel": ({"panel": "c"}, lambda o: False),
     "like a pattern": ({"text": "10%"}, lambda o: False),
+    "within a link": ({"text": "example/P/00", "within": True}, lambda o: "p/00" in (o.link or "")),
+    "the end of a link": ({"text": "7", "within": True}, lambda o: "7" in (o.link or "")),
+    "within a link, like a pattern": ({"text": "p_0%", "within": True}, lambda o: False),
+    "orders of services by name": (
+        {"named": [("a", "2"), ("b", "0"), ("c", "1")]},
+        lambda o: (o.panel, o.service) in {("a", "2"), ("b", "0")},
+    ),
     "stalled": (
         {"keys": range(1, 61), "progressed_before": {"a": 20.0, "b": 0.0}},
         lambda o: o.panel == "a" and o.progressed_at < 20.0 and o.phase is Phase.OPEN,
@@ -88,29 +97,87 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("looked_at", [3, 20_000])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("most", [3, 20_000])
+@pytest.mark.parametrize("matches", [4, 2000])
 async def test_what_fits_is_found_however_little_is_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, looked_at: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matches: int, most: int
 ):
-    monkeypatch.setattr(search, "_LOOKED_AT", looked_at)
-    wanted, fits = CASES[case]
+    _look_at(monkeypatch, most)
+    monkeypatch.setattr(search, "MOST_MATCHES", matches)
     async with opened(tmp_path) as store:
         known = await stocked(store)
-        assert await ids(store, **wanted) == [o.key for o in known if fits(o)]
+        for case, (wanted, fits) in CASES.items():
+            fitting = [o.key for o in known if fits(o)]
+            assert await ids(store, **wanted) == fitting, case
+            assert await ids(store, **wanted, ascending=True) == fitting[::-1], case
+
+
+def _look_at(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(candidates, "LOOKED_AT", most)
+    monkeypatch.setattr(candidates, "LINKS_LOOKED_AT", most)
 
 
 async def test_what_is_looked_at_is_bounded_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(search, "_LOOKED_AT", 10)
+    _look_at(monkeypatch, 10)
     monkeypatch.setattr(search, "MOST_MATCHES", 5)
     async with opened(tmp_path) as store:
         await stocked(store)
         none = await find(store, status=Status.COMPLETED)
-        assert (none.orders, none.stopped, none.next) == ([], True, 51)
+        assert (none.orders, none.stopped, none.next) == ([], True, Cursor(51))
+        assert (await find(store, text="9999", within=True)).next == Cursor(51)
         many = await find(store, text="10")
-        assert (len(many.orders), many.cut) == (5, True)
+        assert (len(many.orders), many.stopped, many.next) == (10, True, Cursor(51))
         found = await find(store, panel="a", limit=4)
         assert (len(found.orders), found.stopped) == (4, False)
+
+
+def _delivered(order: Order) -> float | None:
+    whole = order.quantity
+    return None if not whole or order.remains is None else (whole - order.remains) / whole
+
+
+VALUES = {
+    OrderSort.CHARGE: lambda o: o.charge,
+    OrderSort.PROGRESSED: lambda o: o.progressed_at,
+    OrderSort.DELIVERED: _delivered,
+}
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("sort", VALUES)
+async def test_sorted_pages_leave_none_out_and_show_none_twice(
+    tmp_path: Path, sort: OrderSort, ascending: bool
+):
+    async with opened(tmp_path) as store:
+        given = [
+            an_order(
+                str(n),
+                quantity=100 if n % 7 else None,
+                remains=(n * 37) % 10 * 10 if n % 5 else None,
+                charge=Decimal((n * 13) % 11) / 8 if n % 3 else None,  # as text, 10 is before 9
+                progressed_at=float(n * 31 % 17),
+            )
+            for n in range(60)
+        ]
+        known = await store.orders.track(given, now=2.0)
+        found = await ids(store, sort=sort, ascending=ascending)
+        assert sorted(found) == [order.key for order in known]
+        of = {order.key: VALUES[sort](order) for order in known}
+        told = [of[key] for key in found if of[key] is not None]
+        assert told == sorted(told, reverse=not ascending)
+        assert all(of[key] is None for key in found[len(told) :])
+
+
+async def test_only_the_newest_are_sorted_where_there_are_very_many(tmp_path, monkeypatch):
+    _look_at(monkeypatch, 20)
+    async with opened(tmp_path) as store:
+        await stocked(store)
+        page = await find(store, sort=OrderSort.PROGRESSED, ascending=True, limit=5)
+        assert [order.key for order in page.orders] == [41, 42, 43, 44, 45]
+        assert page.partly == 20
+        few = await find(store, sort=OrderSort.PROGRESSED, ascending=True, panel="a", text="103")
+        assert [order.key for order in few.orders] == [31, 33, 35, 37, 39]
+        assert few.partly == 0
 
 
 async def test_reading_ends_with_the_store(tmp_path: Path):
@@ -158,7 +225,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
 async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
     async with opened(tmp_path) as store:
         await stocked(store)
-        walk = search._walk(SearchQuery(**wanted), store.search._panel("a"))
+        walk = candidates.walk_of(SearchQuery(**wanted), store.search._panel("a"))
         told = str(walk.compile(compile_kwargs={"literal_binds": True}))
         plan = await store._db.read(
             "test",
@@ -166,6 +233,30 @@ async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
         )
         assert index in plan
         assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("matches", [1, 2000])
+async def test_what_a_page_looks_at_is_the_outermost_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matches: int
+):
+    """Else a page would not begin with the newest, or would read all there are."""
+    monkeypatch.setattr(search, "MOST_MATCHES", matches)
+
+    def loops(connection: Any, sought: SearchQuery) -> list[str]:
+        keys, conditions = store.search._narrowed(connection, sought)
+        walk = candidates.Walk(sought, keys, store.search._panel(sought.panel or ""))
+        told = search._joined(walk.looked(), conditions).limit(51)
+        made: Any = told.compile(connection.engine, compile_kwargs={"render_postcompile": True})
+        values = tuple((made.params | {"keys": "[1]"})[name] for name in made.positiontup)
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", values)
+        return re.findall(r"(?:SCAN|SEARCH) (orders|order_states|looked)\b", str(rows.all()))
+
+    async with opened(tmp_path) as store:
+        await stocked(store)
+        for case, (wanted, _) in CASES.items():
+            plan = await store._db.read("test", partial(loops, sought=SearchQuery(**wanted)))
+            outer = plan[plan.index("looked") :]
+            assert sorted(outer) == ["looked", "order_states", "orders"], (case, plan)
 
 
 def _plan(connection: Any, statement: str) -> str:
@@ -195,6 +286,11 @@ async def test_what_was_spent_is_what_left_the_account(tmp_path: Path):
         assert spent["q"].lasts(5.0) is None
 
 
+async def services(store: Store, words: str = "", **wanted: Any) -> list[str]:
+    asked = {"panels": ["p"], "limit": 99, **wanted}
+    return [one.service.id for one in await store.service_search.find(words, **asked)]
+
+
 async def test_a_price_list_is_searched_by_words(tmp_path: Path):
     async with opened(tmp_path) as store:
         listed = [
@@ -205,16 +301,43 @@ async def test_a_price_list_is_searched_by_words(tmp_path: Path):
         ]
         await store.services.save("p", listed, now=1.0)
         await store.services.save("p", listed[1:], now=2.0)
-        found, count = await store.services.search("p", "REAL followers", limit=5, skip=0)
-        assert (count, [p.service.id for p in found]) == (15, ["3", "5", "7", "9", "11"])
-        rest, _ = await store.services.search("p", "real followers", limit=99, skip=5)
-        assert [p.service.id for p in rest][-1] == "1"
-        assert rest[-1].gone_at == 2.0
-        assert (await store.services.search("p", "0%", limit=9, skip=0))[1] == 3
-        assert await store.services.search("p", "nothing", limit=9, skip=0) == ([], 0)
-        assert await store.services.names("p", ["3", "77"]) == {"3": "Followers 3 real"}
-        glimpse = await store.recent.latest(5.0)
-        assert [(n.change.field, n.name) for n in glimpse.changes] == [("gone", "Followers 1 real")]
+        assert await services(store, "REAL followers", limit=5) == ["3", "5", "7", "9", "11"]
+        (*_, last) = await store.service_search.find("real insta", panels=["p"], limit=99, skip=5)
+        assert (last.service.id, last.gone_at) == ("1", 2.0)
+        assert len(await services(store, "0%")) == 3
+        assert await services(store, "nothing") == await services(store, panels=["q"]) == []
+        keys = [("p", "3"), ("p", "77"), ("q", "3"), ("p", "4")]
+        assert set(await store.service_search.among(keys, "real")) == {("p", "3")}
+        latest = await store.recent.latest(5.0)
+        assert [(n.change.field, n.name) for n in latest.changes] == [("gone", "Followers 1 real")]
+
+
+@pytest.mark.parametrize("words", ["ПОДПИСЧИКИ быстро", "подписчики", "Şişli", "şişli 1"])
+async def test_words_of_any_script_are_found_in_any_case(tmp_path: Path, words: str):
+    async with opened(tmp_path) as store:
+        names = ["Подписчики БЫСТРО Şişli 1", "Лайки"]
+        given = [Service(id=str(n), name=name) for n, name in enumerate(names, 1)]
+        await store.services.save("p", given, now=1.0)
+        assert await services(store, words) == ["1"]
+
+
+async def test_services_are_sorted_with_what_is_not_known_last(tmp_path: Path):
+    async with opened(tmp_path) as store:
+        given = [
+            Service(id="10", name="b", rate=Decimal("9.5"), refill=True),
+            Service(id="2", name="C", rate=Decimal("10"), refill=False),
+            Service(id="1", name="a"),
+            Service(id="3", name="gone", rate=Decimal("0.001"), refill=True),
+        ]
+        await store.services.save("p", given, now=1.0)
+        await store.services.save("p", given[:3], now=2.0)
+        sort = ServiceSort
+        assert await services(store) == ["1", "2", "10", "3"]
+        assert await services(store, sort=sort.SERVICE, descending=True) == ["10", "2", "1", "3"]
+        assert await services(store, sort=sort.NAME) == ["1", "10", "2", "3"]
+        assert await services(store, sort=sort.PRICE) == ["10", "2", "1", "3"]
+        assert await services(store, sort=sort.PRICE, descending=True) == ["2", "10", "1", "3"]
+        assert await services(store, sort=sort.REFILL, descending=True) == ["10", "2", "1", "3"]
 
 
 async def test_what_rules_did_and_would_have_done(tmp_path: Path):

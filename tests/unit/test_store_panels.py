@@ -76,12 +76,10 @@ async def test_tells_changed_prices_and_flags(tmp_path: Path) -> None:
         assert told(changes) == {("7", "rate", "0.9", "1.20"), ("7", "dripfeed", None, "false")}
         assert (await store.services.of_panel("p"))[0].service == now
         assert {change.at for change in changes} == {7.0}
-        assert len(await store.services.changes("p")) == 4
-        assert [c.field for c in await store.services.changes("p", "7", limit=2)] == [
-            "dripfeed",
-            "rate",
-        ]
-        assert await store.services.changes("p", "8") == []
+        newest = await store.recent.price_changes(["p", "q"], 3)
+        assert [named.change.field for named in newest][:2] == ["dripfeed", "rate"]
+        assert len(newest) == 3
+        assert await store.recent.price_changes(["q"], 3) == []
 
 
 async def test_an_unchanged_list_writes_nothing(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ async def test_prices_balances_and_what_was_learnt(tmp_path: Path) -> None:
         await sql(store, f"UPDATE services SET gone_at = {REMEMBERED - 1} WHERE gone_at NOTNULL")
         gone = await purged(store)
         assert gone == {"service_changes": 3, "balances": 2, "services": 1, "lessons": 1}
-        assert [one.at for one in await store.services.changes("p")] == [RETAINED]
+        assert [one.change.at for one in await store.recent.price_changes(["p"], 9)] == [RETAINED]
         assert [at for at, _ in await store.balances.since("p", 0.0)] == [RETAINED]
         assert (await store.balances.latest())["quiet"] == (1.0, Balance(Decimal(5), "USD"))
         assert {one.service.id for one in await store.services.of_panel("p")} == {"2", "3"}

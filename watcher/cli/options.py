@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from watcher.cli.api_client import PATIENCE, ApiClient
-from watcher.cli.order_import.dates import read_time
 from watcher.errors import ConfigError, WatcherError
 from watcher.panels.profiles import Profile, shipped
+from watcher.web.order_import.dates import read_time
 
 CONFIG_FILE = Path("watcher.toml")  # in the current directory
 COMPLETION_WAIT = 0.5  # seconds that a shell waits for the daemon's names

@@ -14,18 +14,18 @@ import typer
 
 from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
 from watcher.cli.command import command
+from watcher.cli.files import csv_file
 from watcher.cli.options import Json, PanelArgument
-from watcher.cli.order_import.dates import DateOrder
-from watcher.cli.order_import.ids import ListRow
-from watcher.cli.order_import.lines import Problem
-from watcher.cli.order_import.list_fields import track_item
-from watcher.cli.order_import.names import FIELDS
-from watcher.cli.order_import.order_list import Layout, read
-from watcher.cli.order_import.tracking import Report, Tracking
 from watcher.cli.output import errors, warn
 from watcher.cli.progress import progress
-from watcher.cli.spreadsheet import csv_file
+from watcher.cli.tracking import Report, Tracking
 from watcher.common.wording import counted
+from watcher.web.order_import.dates import DateOrder
+from watcher.web.order_import.ids import ListRow
+from watcher.web.order_import.lines import Problem
+from watcher.web.order_import.list_fields import track_item
+from watcher.web.order_import.names import FIELDS
+from watcher.web.order_import.order_list import Layout, read
 from watcher.web.panel_shapes import ServiceList
 
 if TYPE_CHECKING:  # imported late, as in output.py

@@ -1,6 +1,6 @@
 """What happened recently: read for notifications and for the status page."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, Select, cast, func, or_, select, tup
 from watcher.alerts import AlertKind, Moment
 from watcher.model import Action, ActionState, Kind, Phase, RefillStatus, RuleAction
 from watcher.store.action_rows import ACTION, fetch_actions
-from watcher.store.base import StorePart
+from watcher.store.base import Rows, StorePart
 from watcher.store.schema import (
     RESTORED,
     actions,
@@ -134,14 +134,25 @@ class Recent(StorePart):
             return Latest(
                 unresolved=fetch_actions(connection, names, open_ones),
                 latest=fetch_actions(connection, names, newest),
-                changes=[
-                    NamedChange(to_change(row, names[row["panel"]]), row["name"] or "")
-                    for row in connection.execute(changes).mappings()
-                ],
+                changes=self._named(connection.execute(changes)),
                 fired=_firing_counts(connection, now - _DAY),
             )
 
         return await self._db.read("glimpse", work)
+
+    async def price_changes(self, panels: Sequence[str], few: int) -> list[NamedChange]:
+        """Return the last changes in the panels' price lists, newest first."""
+        numbers = [self._panel(panel) for panel in panels]
+        changes = _CHANGED.where(service_changes.c.panel.in_(numbers))
+        newest = changes.order_by(service_changes.c.id.desc()).limit(few)
+        return await self._read("service_changes", newest, self._named)
+
+    def _named(self, rows: Rows) -> list[NamedChange]:
+        names = self._db.panels.names
+        return [
+            NamedChange(to_change(row, names[row["panel"]]), row["name"] or "")
+            for row in rows.mappings()
+        ]
 
     def _fired(self, row: Any) -> Moment:
         return self._moment(

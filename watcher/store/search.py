@@ -1,118 +1,160 @@
-"""Finds orders among very many, newest first, in bounded time.
+"""Finds orders among very many, page by page, in bounded time.
 
 A search walks one index (the narrowest that fits), reads a limited number of orders, and returns
 where it stopped. So no query can block the database, and the caller can continue to the end.
+
+The beginnings of ids and links are indexed. A text within links is looked for in one order after
+another: an index of all parts of links would be larger than the orders, cost a write for each part
+of a new one, and be a different one in each kind of database.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, case, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    union_all,
+)
 
-from watcher.model import Order, Phase, Status
+from watcher.model import Order, Phase
 from watcher.store.base import StorePart
-from watcher.store.dialect import given_keys, json_rows
+from watcher.store.candidates import Cursor, SearchQuery, Walk
+from watcher.store.dialect import json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
-from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
+from watcher.store.schema import HAS_PROBLEM, order_states, orders
 
-MOST_MATCHES = 2000  # orders read that match a text
-_LOOKED_AT = 20_000  # orders read for a page
+MOST_MATCHES = 2000  # orders found by a text; where more match, orders are looked through
 _LAST = "\U0010ffff"  # sorts after any text that continues a prefix
-_GIVEN = given_keys("keys")
 _BEGINNINGS = ("", "https://", "https://www.", "http://", "http://www.")
 
 
-class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A query; None and "" mean any.
+class OrderSort(StrEnum):
+    """What orders can be sorted by: when they were tracked, without limit; or a value."""
 
-    `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates, if
-    those are known. `progressed_before` selects open orders without progress since that time, by
-    panel.
-    """
+    ORDER = "order"
+    DELIVERED = "delivered"
+    CHARGE = "charge"
+    PROGRESSED = "progressed"
 
-    text: str = ""
-    panel: str | None = None
-    service: str | None = None
-    status: Status | None = None
-    phase: Phase | None = None
-    problem: bool = False
-    keys: Sequence[int] | None = None
-    progressed_before: dict[str, float] | None = None
+
+_TO_DELIVER = orders.c.quantity
+_VALUES: dict[OrderSort, ColumnElement[Any]] = {
+    OrderSort.DELIVERED: case(
+        (_TO_DELIVER > 0, cast(_TO_DELIVER - order_states.c.remains, Float) / _TO_DELIVER)
+    ),
+    OrderSort.CHARGE: cast(order_states.c.charge, Float),
+    OrderSort.PROGRESSED: order_states.c.progressed_at,
+}
+_SERVICE = func.coalesce(orders.c.service, "")  # an expression, by which no index is chosen
+_UNKNOWN = 1e18  # sorts orders without the value last
 
 
 class SearchResult(msgspec.Struct, frozen=True):
-    """Orders, newest first. `next` is where to continue, None at the end.
+    """Orders, the newest first unless sorted. `next` is where to continue, None at the end.
 
-    `stopped` means that there may be more between the last one and `next`; `cut` means that the
-    text matches more orders than were read.
+    `stopped` means that there may be more between the last one and `next`. If only the newest
+    orders were sorted, `partly` is how many were looked at.
     """
 
     orders: list[Order]
-    next: int | None = None
+    next: Cursor | None = None
     stopped: bool = False
-    cut: bool = False
+    partly: int = 0
 
 
 class Search(StorePart):
     """Searches of the tables `orders` and `order_states`."""
 
     async def find(
-        self, sought: SearchQuery, *, limit: int = 50, before: int | None = None
+        self,
+        sought: SearchQuery,
+        *,
+        limit: int = 50,
+        after: Cursor | None = None,
+        sort: OrderSort = OrderSort.ORDER,
+        ascending: bool = False,
     ) -> SearchResult:
-        """Return a page of matching orders older than the one with the key `before`."""
+        """Return the page of matching orders that follows `after`.
+
+        By default the newest come first. If they are sorted by a value, the newest matches are
+        sorted, as many as one page may look at.
+        """
 
         def work(connection: Connection) -> SearchResult:
-            keys, cut = sought.keys, False
-            if sought.text:
-                matches = _keys(connection, self._matches(sought))
-                given = None if keys is None else set(keys)
-                keys = [key for key in matches if given is None or key in given]
-                cut = len(matches) >= MOST_MATCHES
-            found = self._page(connection, sought, keys, limit, before)
-            return msgspec.structs.replace(found, cut=cut)
+            keys, conditions = self._narrowed(connection, sought)
+            if sort is OrderSort.ORDER:
+                walk = Walk(sought, keys, self._panel(sought.panel or ""), ascending=ascending)
+                return self._page(connection, walk, conditions, limit, after)
+            newest = Walk(sought, keys, self._panel(sought.panel or ""))
+            value = _sorted_by(sort, ascending=ascending)
+            return self._sorted(connection, newest, conditions, value, limit, after)
 
         return await self._db.read("find", work)
+
+    def _narrowed(
+        self, connection: Connection, sought: SearchQuery
+    ) -> tuple[Sequence[int] | None, list[ColumnElement[bool]]]:
+        """Return the candidates' keys if they are few, and what the orders have to fulfil."""
+        keys, conditions = sought.keys, self._conditions(sought)
+        if sought.text and sought.within:
+            conditions.append(orders.c.link.icontains(sought.text, autoescape=True))
+        elif sought.text:
+            matches = _keys(connection, self._forms(sought))
+            if len(matches) >= MOST_MATCHES:
+                return keys, [*conditions, _has_text(sought.text)]
+            keys = list(set(matches) if keys is None else set(matches) & set(keys))
+        return keys, conditions
 
     def _page(
         self,
         connection: Connection,
-        sought: SearchQuery,
-        keys: Sequence[int] | None,
+        walk: Walk,
+        conditions: Sequence[ColumnElement[bool]],
         limit: int,
-        before: int | None,
+        after: Cursor | None,
     ) -> SearchResult:
-        if keys is None:
-            walk, end = _walk(sought, self._panel(sought.panel or "")), None
-            if before is not None:
-                walk = walk.where(walk.selected_columns[0] < before)
-            values: dict[str, Any] = {}
-        else:
-            left = sorted((key for key in keys if before is None or key < before), reverse=True)
-            end = left[_LOOKED_AT - 1] if len(left) > _LOOKED_AT else None
-            walk = _GIVEN
-            values = {"keys": msgspec.json.encode(left[:_LOOKED_AT]).decode()}
-        rows = connection.execute(self._filtered(sought, walk, limit), values).all()
-        found = read_orders(rows, self._db.panels.names)
-        found.sort(key=lambda order: -order.key)
+        walk.start(after)
+        statement = _joined(walk.looked(), conditions).limit(limit + 1)
+        found = self._orders(connection.execute(statement, walk.values).all())
+        found.sort(key=lambda order: order.key, reverse=not walk.ascending)
         if len(found) > limit:
-            return SearchResult(found[:limit], found[limit - 1].key)
-        if keys is None:
-            end = connection.execute(walk.limit(1).offset(_LOOKED_AT - 1)).scalar()
-        return SearchResult(found, end, stopped=end is not None)
+            return SearchResult(found[:limit], Cursor(found[limit - 1].key))
+        end = walk.end(connection)
+        return SearchResult(found, None if end is None else Cursor(end), stopped=end is not None)
 
-    def _filtered(self, sought: SearchQuery, walk: Select[Any], limit: int) -> Select[Any]:
-        """Filter the walk: SQLite joins the tables in this order, and stops early."""
-        looked = walk.limit(_LOOKED_AT).subquery("looked")
-        joined = (
-            select(*COLUMNS)
-            .select_from(looked)
-            .join(order_states, order_states.c.key == looked.c.key)
-            .join(orders, orders.c.key == looked.c.key)
-        )
-        for condition in self._conditions(sought):
-            joined = joined.where(condition)
-        return joined.limit(limit + 1)
+    def _sorted(
+        self,
+        connection: Connection,
+        walk: Walk,
+        conditions: Sequence[ColumnElement[bool]],
+        value: ColumnElement[float],
+        limit: int,
+        after: Cursor | None,
+    ) -> SearchResult:
+        walk.start(None)
+        statement = _joined(walk.looked(), conditions, value)
+        if after is not None and after.value is not None:
+            is_equal = and_(value == after.value, orders.c.key < after.key)
+            statement = statement.where(or_(value > after.value, is_equal))
+        ordered = statement.order_by(value, orders.c.key.desc()).limit(limit + 1)
+        rows = connection.execute(ordered, walk.values).all()
+        found = self._orders([row[:-1] for row in rows[:limit]])
+        more = Cursor(found[-1].key, rows[limit - 1][-1]) if len(rows) > limit else None
+        return SearchResult(found, more, partly=0 if walk.end(connection) is None else walk.most)
+
+    def _orders(self, rows: Sequence[Any]) -> list[Order]:
+        return read_orders(rows, self._db.panels.names)
 
     def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
@@ -127,55 +169,85 @@ class Search(StorePart):
             wanted.append(states.phase == sought.phase.value)
         if sought.problem:
             wanted.append(HAS_PROBLEM)
+        if sought.named:
+            wanted.append(self._is_named(sought))
         if sought.progressed_before is not None:
             limits = {self._panel(name): at for name, at in sought.progressed_before.items()}
             wanted.append(states.phase == Phase.OPEN.value)
             wanted.append(states.progressed_at < case(limits or {-1: 0.0}, value=orders.c.panel))
         return wanted
 
-    def _matches(self, sought: SearchQuery) -> Select[Any]:
-        """Return the statement for the keys of orders that match the text."""
+    def _forms(self, sought: SearchQuery) -> list[ColumnElement[bool]]:
+        """Return the ways to match the text, each of which an index serves."""
         wanted = sought.text
-        if "/" in wanted or "." in wanted:
-            beginnings = [""] if "://" in wanted else _BEGINNINGS
-            fits = [
-                orders.c.link.between(start + wanted, start + wanted + _LAST)
-                for start in beginnings
-            ]
-            return select(orders.c.key).where(or_(*fits)).limit(MOST_MATCHES)
-        panels = list(self._db.panels.names)
-        by_id = select(orders.c.key).where(
-            orders.c.panel.in_(panels), orders.c.order_id.between(wanted, wanted + _LAST)
+        forms: list[ColumnElement[bool]]
+        if _is_link(wanted):
+            forms = [orders.c.link.between(text, text + _LAST) for text in _beginnings(wanted)]
+        else:
+            is_panel = orders.c.panel.in_(list(self._db.panels.names))
+            by_id = orders.c.order_id.between(wanted, wanted + _LAST)
+            forms = [and_(is_panel, by_id), orders.c.service == wanted]
+        return forms
+
+    def _is_named(self, sought: SearchQuery) -> ColumnElement[bool]:
+        """Return the condition for orders of the named services."""
+        of_panel: dict[int, list[str]] = {}
+        for panel, service in sought.named:
+            of_panel.setdefault(self._panel(panel), []).append(service)
+        return or_(
+            *(
+                and_(orders.c.panel == panel, _SERVICE.in_(services))
+                for panel, services in of_panel.items()
+            )
         )
-        by_service = (
-            select(orders.c.key).where(orders.c.service == wanted).order_by(orders.c.key.desc())
-        )
-        parts = [part.limit(MOST_MATCHES).subquery() for part in (by_id, by_service)]
-        both = select(parts[0].c.key).union(select(parts[1].c.key)).subquery()
-        return select(both.c.key)
 
 
-def _keys(connection: Connection, found: Select[Any]) -> list[int]:
-    """Return the keys, read as one row: a thread waits for the event loop at each row."""
-    text = connection.execute(select(json_rows(found.subquery().c.key))).scalar_one()
+def _has_text(text: str) -> ColumnElement[bool]:
+    """Return the condition of a match in a form that keeps SQLite from going by its index."""
+    if _is_link(text):
+        return or_(*(_begins(orders.c.link, start) for start in _beginnings(text)))
+    return or_(_begins(orders.c.order_id, text), _SERVICE.in_([text]))
+
+
+def _is_link(text: str) -> bool:
+    return "/" in text or "." in text
+
+
+def _beginnings(link: str) -> list[str]:
+    """Return how a link may begin that is given without its scheme."""
+    return [link] if "://" in link else [f"{start}{link}" for start in _BEGINNINGS]
+
+
+def _begins(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    return func.substr(column, 1, len(text)) == text
+
+
+def _keys(connection: Connection, forms: Sequence[ColumnElement[bool]]) -> list[int]:
+    """Return the keys, read as one row: a thread waits for the event loop at each row.
+
+    The key of an order that matches in several ways is there several times.
+    """
+    parts = [select(orders.c.key).where(form).limit(MOST_MATCHES).subquery() for form in forms]
+    every = union_all(*(select(part.c.key) for part in parts)).limit(MOST_MATCHES).subquery()
+    text = connection.execute(select(json_rows(every.c.key))).scalar_one()
     return msgspec.json.decode(text, type=list[int])
 
 
-def _walk(sought: SearchQuery, panel: int) -> Select[Any]:
-    """Return the statement for all candidate keys, newest first, by the most selective index."""
-    states = order_states.c
-    if sought.problem:
-        return _newest(select(states.key).where(HAS_PROBLEM))
-    if sought.status is not None and sought.status.value not in USUAL:
-        return _newest(select(states.key).where(states.status == sought.status.value, RARE))
-    if sought.service is not None:
-        return _newest(select(orders.c.key).where(orders.c.service == sought.service))
-    if sought.panel is not None:
-        return _newest(select(orders.c.key).where(orders.c.panel == panel))
-    if sought.phase in (Phase.OPEN, Phase.GUARDED):
-        return _newest(select(states.key).where(NOT_CLOSED))
-    return _newest(select(states.key))
+def _sorted_by(sort: OrderSort, *, ascending: bool) -> ColumnElement[float]:
+    """Return what rises in the order that is wanted."""
+    value = _VALUES[sort] if ascending else -_VALUES[sort]
+    return func.coalesce(value, _UNKNOWN)
 
 
-def _newest(walk: Select[Any]) -> Select[Any]:
-    return walk.order_by(walk.selected_columns[0].desc())
+def _joined(
+    looked: Select[Any], conditions: Sequence[ColumnElement[bool]], *more: ColumnElement[Any]
+) -> Select[Any]:
+    """Filter the walk: SQLite joins the tables in this order, and stops early."""
+    keys = looked.subquery("looked")
+    return (
+        select(*COLUMNS, *more)
+        .select_from(keys)
+        .join(orders, orders.c.key == keys.c.key)
+        .join(order_states, order_states.c.key == keys.c.key)
+        .where(*conditions)
+    )

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from watcher.model import Service
 from watcher.store.base import Rows, StorePart
@@ -45,14 +45,6 @@ class StoredService(msgspec.Struct, frozen=True, kw_only=True):
     refill_disabled_text: str | None = None
 
 
-class ListedService(msgspec.Struct, frozen=True):
-    """An entry of a price list; `gone_at` is since when it is no longer listed."""
-
-    service: Service
-    gone_at: float | None
-    refill_disabled: str | None
-
-
 class Services(StorePart):
     """The tables `services` and `service_changes`."""
 
@@ -69,7 +61,8 @@ class Services(StorePart):
 
         def work(connection: Connection) -> list[ServiceChange]:
             statement = select(services).where(services.c.panel == number)
-            known = {s.service.id: s for s in self._stored(connection.execute(statement))}
+            stored = stored_services(connection.execute(statement), self._db.panels.names)
+            known = {s.service.id: s for s in stored}
             wanted = _merged(panel, known, listed, now)
             changed = {key: s for key, s in wanted.items() if s != known.get(key)}
             _write(connection, number, known, changed)
@@ -105,78 +98,25 @@ class Services(StorePart):
         statement = upsert(services, learnt)
         await self._db.write("refill_disabled", lambda c: c.execute(statement, row))
 
-    async def changes(
-        self, panel: str, service: str | None = None, limit: int = 100
-    ) -> list[ServiceChange]:
-        """Return the last changes in the panel's price list, newest first."""
-        statement = (
-            select(service_changes)
-            .where(service_changes.c.panel == self._panel(panel))
-            .order_by(service_changes.c.id.desc())
-            .limit(limit)
-        )
-        if service is not None:
-            statement = statement.where(service_changes.c.service == service)
-
-        return await self._read(
-            "service_changes",
-            statement,
-            lambda rows: [to_change(row, panel) for row in rows.mappings()],
-        )
-
-    async def search(
-        self, panel: str, words: str, *, limit: int, skip: int
-    ) -> tuple[list[ListedService], int]:
-        """Return the entries that have every word in their id, name or category, and the total.
-
-        Listed entries come first, by id.
-        """
-        told = func.lower(services.c.id + " " + services.c.name + " " + services.c.category)
-        statement = select(services, func.count().over().label("of")).where(
-            services.c.panel == self._panel(panel)
-        )
-        for word in words.lower().split()[:8]:
-            statement = statement.where(told.contains(word, autoescape=True))
-        ordered = statement.order_by(
-            services.c.gone_at.is_not(None), func.length(services.c.id), services.c.id
-        )
-
-        def made(found: Rows) -> tuple[list[ListedService], int]:
-            rows = found.mappings().all()
-            listed = [
-                ListedService(_service(row), row["gone_at"], row["refill_disabled_text"])
-                for row in rows
-            ]
-            return listed, rows[0]["of"] if rows else 0
-
-        return await self._read("price_list", ordered.limit(limit).offset(skip), made)
-
-    async def names(self, panel: str, ids: Sequence[str]) -> dict[str, str]:
-        """Return the names of those services that the panel lists or used to list."""
-        statement = select(services.c.id, services.c.name).where(
-            services.c.panel == self._panel(panel), services.c.id.in_(list(ids))
-        )
-        return await self._read(
-            "service_names", statement, lambda rows: {row.id: row.name for row in rows}
-        )
-
     async def _list(self, statement: Select[*tuple[Any, ...]]) -> list[StoredService]:
         ordered = statement.order_by(services.c.panel, services.c.id)
-        return await self._read("services", ordered, self._stored)
-
-    def _stored(self, found: Rows) -> list[StoredService]:
         names = self._db.panels.names
-        return [
-            StoredService(
-                panel=names[row["panel"]],
-                service=_service(row),
-                seen_at=row["seen_at"],
-                gone_at=row["gone_at"],
-                refill_disabled_at=row["refill_disabled_at"],
-                refill_disabled_text=row["refill_disabled_text"],
-            )
-            for row in found.mappings()
-        ]
+        return await self._read("services", ordered, lambda rows: stored_services(rows, names))
+
+
+def stored_services(found: Rows, panels: Mapping[int, str]) -> list[StoredService]:
+    """Return the services in rows of `services`; `panels` are the panels' names."""
+    return [
+        StoredService(
+            panel=panels[row["panel"]],
+            service=_service(row),
+            seen_at=row["seen_at"],
+            gone_at=row["gone_at"],
+            refill_disabled_at=row["refill_disabled_at"],
+            refill_disabled_text=row["refill_disabled_text"],
+        )
+        for row in found.mappings()
+    ]
 
 
 def to_change(row: Mapping[Any, Any], panel: str) -> ServiceChange:

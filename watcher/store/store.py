@@ -19,6 +19,7 @@ from watcher.store.record import Recorder
 from watcher.store.refills import Refills
 from watcher.store.schedule import ScheduleState
 from watcher.store.search import Search
+from watcher.store.service_search import ServiceSearch
 from watcher.store.services import Services
 from watcher.store.sessions import Sessions
 
@@ -38,6 +39,7 @@ class Store:
         self.refills = Refills(database)
         self.firings = Firings(database)
         self.services = Services(database)
+        self.service_search = ServiceSearch(database)
         self.balances = Balances(database)
         self.schedule = ScheduleState(database)
         self.outbox = Outbox(database)

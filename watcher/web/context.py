@@ -20,12 +20,15 @@ from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.notify.receivers import Receivers
+from watcher.orders.fields import FieldKind, names_of
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
+
+_TEXTS = names_of(FieldKind.TEXT)
 
 
 class WebContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,14 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     config: ActiveConfig
     clock: Clock
     reload: Callable[[], Awaitable[ReloadOutcome]]
+
+    def live(self, order: Order) -> Order:
+        """Return the state in memory of an order, with the texts that only the database has.
+
+        Memory is never behind the database.
+        """
+        live = self.watchlist.order(order.panel, order.id) or order
+        return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
 
     def view(self, order: Order) -> OrderView:
         """Return an order for an answer."""

@@ -18,8 +18,11 @@ from watcher.web.rate_limit import TokenBuckets, client_of
 DROP_IN = "/api/v2"  # for shops, which send forms with a key
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
-PAGES = frozenset({"orders", "actions", "panels", "login", "logout", "events", "static"})
+PAGES = frozenset(
+    {"orders", "orders.csv", "actions", "panels", "services", "login", "logout", "events", "static"}
+)
 FORM = "application/x-www-form-urlencoded"
+UPLOAD, UPLOADED = "/orders/upload", "multipart/form-data"  # the one form with a file
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 200.0, 400.0
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -130,7 +133,8 @@ def _check_body(request: web.Request) -> None:
     if is_page(request) and request.method == "POST":
         if "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers:
             raise Unsaid
-        if request.content_type == FORM and "Content-Encoding" not in request.headers:
+        kinds = (FORM, UPLOADED) if request.path == UPLOAD else (FORM,)
+        if request.content_type in kinds and "Content-Encoding" not in request.headers:
             return
     if not request.can_read_body:
         return

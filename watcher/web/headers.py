@@ -24,5 +24,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 # A page may load only its own files and streams, and send forms only to itself.
 PAGE_POLICY = (
     "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
-    "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+    "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'"
 )

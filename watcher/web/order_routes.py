@@ -1,16 +1,13 @@
 """The API's calls about orders."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from watcher.errors import RequestError, WatcherError
-from watcher.model import Order, Origin, Status
-from watcher.orders.fields import FieldKind, names_of
-from watcher.orders.tracking import new_order
+from watcher.errors import WatcherError
+from watcher.model import Order, Status
 from watcher.web.context import (
     CURSOR,
     FLAG,
@@ -27,6 +24,7 @@ from watcher.web.context import (
     read_body,
     time_of,
 )
+from watcher.web.order_import.tracked import lacks, order_of
 from watcher.web.shapes import (
     CountRequest,
     FaultAnswer,
@@ -42,9 +40,6 @@ from watcher.web.shapes import (
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
-_TEXTS, _TIMES = names_of(FieldKind.TEXT), names_of(FieldKind.TIME)
-_GIVEN = [n for n in TrackItem.__struct_fields__ if n not in ("panel", "order", *_TIMES)]
-
 
 async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
     body = await read_body(request, TrackRequest, LARGEST_BODY)
@@ -59,19 +54,24 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
             continue
         known += (order.panel, order.id) in orders
         orders.setdefault((order.panel, order.id), order)
+    answer = await track_all(context, orders)
+    return 200, msgspec.structs.replace(answer, known=answer.known + known, rejected=rejected)
+
+
+async def track_all(context: WebContext, orders: dict[tuple[str, str], Order]) -> TrackAnswer:
+    """Track the orders, by panel and id; those that are known get the service that they lack."""
     tracked = await context.commands.track(list(orders.values())) if orders else []
-    known += len(orders) - len(tracked)
+    left = dict(orders)
     for order in tracked:
-        del orders[order.panel, order.id]
-    updated = await context.commands.name_services(list(orders.values()))
-    late = [order for order in tracked if order.origin is not Origin.WHOLE]
-    return 200, TrackAnswer(
+        del left[order.panel, order.id]
+    lacking = lacks(tracked)
+    return TrackAnswer(
         tracked=len(tracked),
-        known=known,
-        rejected=rejected,
-        undated=sum(order.origin is Origin.UNDATED for order in late),
-        finish_unknown=sum(order.finished_at is None for order in late),
-        updated=updated,
+        known=len(left),
+        rejected=[],
+        undated=lacking.undated,
+        finish_unknown=lacking.finish_unknown,
+        updated=await context.commands.name_services(list(left.values())),
     )
 
 
@@ -93,7 +93,7 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
         limit=limit,
         after=after,
     )
-    views = [context.view(_live(context, order)) for order in orders]
+    views = [context.view(context.live(order)) for order in orders]
     return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
 
 
@@ -139,28 +139,7 @@ async def untrack(context: WebContext, request: web.Request) -> tuple[int, Order
 def _order_of(context: WebContext, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
     context.commands.check_panel(item.panel)
-    given = {name: getattr(item, name) for name in _GIVEN}
-    given["service"] = None if item.service is None else str(item.service)
-    return new_order(
-        panel=item.panel,
-        order_id=str(item.order),
-        now=context.clock(),
-        submitted_at=_seconds("submitted_at", item.submitted_at),
-        finished_at=_seconds("finished_at", item.finished_at),
-        **given,
-    )
-
-
-def _seconds(name: str, at: datetime | None) -> float | None:
-    if at is not None and at.tzinfo is None:
-        raise RequestError(f"{name}: add the time zone, as 2026-01-31T12:00:00Z")
-    return None if at is None else at.timestamp()
-
-
-def _live(context: WebContext, order: Order) -> Order:
-    """Return the book's state of an order, never behind the database's; it may lack texts."""
-    live = context.watchlist.order(order.panel, order.id) or order
-    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
+    return order_of(item, context.clock())
 
 
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}

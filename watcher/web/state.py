@@ -5,9 +5,7 @@ from aiohttp import web
 from watcher.errors import NotFound
 from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
-from watcher.orders.schedule import lesson
 from watcher.rules.rule import Rule
-from watcher.store import StoredService
 from watcher.web.context import (
     CURSOR,
     LIMIT,
@@ -31,8 +29,8 @@ from watcher.web.panel_shapes import (
     RuleList,
     RuleView,
     ServiceList,
-    ServiceView,
 )
+from watcher.web.service_list import listed_service
 from watcher.web.shapes import ActionAnswer, ActionList, ActionView, FaultAnswer, ResolveRequest
 from watcher.web.views import (
     action_view,
@@ -42,11 +40,9 @@ from watcher.web.views import (
     moment,
     moment_or_none,
     money,
-    service_view,
 )
 
 _AT_ONCE = 100  # actions that are read at once
-QUANTITIES = (100, 1000, 10_000)  # for which the usual duration is given
 
 
 async def list_actions(context: WebContext, request: web.Request) -> tuple[int, ActionList]:
@@ -107,7 +103,7 @@ async def list_services(context: WebContext, request: web.Request) -> tuple[int,
     context.commands.check_panel(panel)
     stored = await context.store.services.of_panel(panel)
     stored.sort(key=lambda row: (len(row.service.id), row.service.id))  # 2 before 10
-    return 200, ServiceList([_service_view(context, row) for row in stored])
+    return 200, ServiceList([listed_service(context, row) for row in stored])
 
 
 async def list_rules(context: WebContext, request: web.Request) -> tuple[int, RuleList]:
@@ -119,12 +115,6 @@ async def explain(context: WebContext, request: web.Request) -> tuple[int, Expla
     order = await context.commands.order(panel, order_id)
     decisions = context.rule_engine.decisions(order, context.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
-
-
-def _service_view(context: WebContext, row: StoredService) -> ServiceView:
-    learnt = context.watchlist.panel(row.panel).learnt
-    taught = lesson(learnt, row.service.id, QUANTITIES)
-    return service_view(row.service, row.refill_disabled_text, row.gone_at, taught)
 
 
 def rule_views(context: WebContext) -> list[RuleView]:

@@ -1,47 +1,125 @@
-"""The page of orders: search, filters, and the matches, newest first."""
+"""The page of orders: search, filters, sorting, and the matches."""
 
+import math
 from typing import Any
 
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.model import Phase, Status
-from watcher.store.search import SearchQuery, SearchResult
-from watcher.web.context import BACKEND, WebContext, flag, number_of, one_of
+from watcher.model import Order, Phase, Status
+from watcher.store import StoredService
+from watcher.store.candidates import Cursor, SearchQuery
+from watcher.store.search import OrderSort, SearchResult
+from watcher.web.context import BACKEND, WebContext, flag, one_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
-from watcher.web.shapes import OrderView
+from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
 
 A_PAGE = 50
+_PLACES = ("", "services", "links")  # where a text is looked for
+MOST_NAMED = 200  # services whose orders are found by the services' names
 _LONGEST = 2000  # characters of a search
+_NEWEST = "-order"
+_TIME: Any = {"rising": "oldest first", "falling": "newest first"}
+COLUMNS = (
+    SortColumn("Order", "order", falls=True, **_TIME),
+    SortColumn("Status"),
+    SortColumn("Service"),
+    SortColumn("Link"),
+    SortColumn("Delivered", "delivered"),
+    SortColumn("Charge", "charge", falls=True, is_number=True),
+    SortColumn("Progressed", "progressed", falls=True, **_TIME),
+    SortColumn("Next check"),
+)
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
     context = request.app[BACKEND]
-    wanted = _wanted(request)
-    looked_for = sought(context, wanted)
-    before = number_of(request, "cursor", 0) or None
-    found = await context.store.search.find(looked_for, limit=A_PAGE, before=before)
-    orders = [context.view(context.watchlist.order(o.panel, o.id) or o) for o in found.orders]
-    links = {(order.panel, order.id): order.link for order in found.orders}
+    wanted = filters_of(request)
+    sorting = sorting_of(request, COLUMNS, _NEWEST)
+    after = _cursor_of(request)
+    services = await _services(context, wanted)
+    asked, (wanted, found) = wanted, await _found(context, wanted, services, after, sorting)
+    address = {**wanted, "sort": "" if str(sorting) == _NEWEST else str(sorting)}
+    cursor = found.next and _written(found.next)
     return {
         "here": "orders",
         "wanted": wanted,
         "found": found,
-        "rows": [(view, links[view.panel, view.order], _name(context, view)) for view in orders],
-        "older": query("/orders", {**wanted, "cursor": found.next}) if found.next else None,
-        "newest": query("/orders", wanted) if request.query.get("cursor") else None,
+        "sorting": sorting,
+        "choices": choices(COLUMNS),
+        "headings": headings("/orders", wanted, sorting, COLUMNS),
+        "rows": [_row(context, order) for order in found.orders],
+        "services": services[:5],
+        "more_services": len(services) > 5,
+        "older": query("/orders", {**address, "cursor": cursor}) if cursor else None,
+        "first": query("/orders", address) if request.query.get("cursor") else None,
+        "within": query("/orders", {**address, "in": "links"}),
+        "download": query("/orders.csv", wanted),
+        "begins_none": asked != wanted,
         "panels": sorted(context.panel_workers),
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
         "note": _note(found),
+        "is_cut": len(services) > MOST_NAMED,
     }
 
 
-def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
+async def _found(
+    context: WebContext,
+    wanted: dict[str, str],
+    services: list[StoredService],
+    after: Cursor | None,
+    sorting: Sorting,
+) -> tuple[dict[str, str], SearchResult]:
+    """Return the filters and what they find.
+
+    A text that begins no id or link is looked for in the services' names, then within links.
+    """
+    found = await _find(context, _query(context, wanted, services), after, sorting)
+    if not wanted["q"] or wanted["in"] or after is not None:
+        return wanted, found
+    for place in ("services", "links"):
+        if found.orders or found.next:
+            break
+        if place == "links" or 0 < len(services) <= MOST_NAMED:
+            wanted = {**wanted, "in": place}
+            found = await _find(context, _query(context, wanted, services), after, sorting)
+    return wanted, found
+
+
+async def _find(
+    context: WebContext, wanted: SearchQuery, after: Cursor | None, sorting: Sorting
+) -> SearchResult:
+    return await context.store.search.find(
+        wanted,
+        limit=A_PAGE,
+        after=after,
+        sort=OrderSort(sorting.key),
+        ascending=not sorting.descending,
+    )
+
+
+async def _services(context: WebContext, wanted: dict[str, str]) -> list[StoredService]:
+    """Return the services with the words that are searched for, up to one too many."""
+    text, panel = wanted["q"], wanted["panel"]
+    if wanted["in"] == "links" or "/" in text or not any(letter.isalpha() for letter in text):
+        return []
+    panels = [panel] if panel else list(context.panel_workers)
+    return await context.store.service_search.find(text, panels=panels, limit=MOST_NAMED + 1)
+
+
+async def query_of(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
     """Return the search query for the filters."""
+    return _query(context, wanted, await _services(context, wanted))
+
+
+def _query(
+    context: WebContext, wanted: dict[str, str], services: list[StoredService]
+) -> SearchQuery:
+    """Return the search query for the filters; `services` are those with the searched words."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
     panel_workers = {
@@ -49,8 +127,13 @@ def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
         for name, workers in context.panel_workers.items()
         if not wanted["panel"] or name == wanted["panel"]
     }
+    named = [(stored.panel, stored.service.id) for stored in services]
+    if not named or len(named) > MOST_NAMED:
+        named = [("", "")]  # no order's
     return SearchQuery(
-        text=wanted["q"],
+        text="" if wanted["in"] == "services" else wanted["q"],
+        within=wanted["in"] == "links",
+        named=named if wanted["in"] == "services" else [],
         panel=wanted["panel"] or None,
         service=wanted["service"] or None,
         status=Status(wanted["status"]) if wanted["status"] else None,
@@ -72,13 +155,16 @@ def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
     )
 
 
-def _wanted(request: web.Request) -> dict[str, str]:
+def filters_of(request: web.Request) -> dict[str, str]:
     """Return the checked filters; "" for one that is not set."""
     text = request.query.get("q", "").strip()
     if len(text) > _LONGEST:
         raise RequestError("the search is longer than any link")
+    if request.query.get("in", "") not in _PLACES:
+        raise RequestError("in: services, links, or nothing")
     return {
         "q": text,
+        "in": request.query.get("in", "") if text else "",
         "panel": request.query.get("panel", ""),
         "service": request.query.get("service", "").strip(),
         "status": one_of(request, "status", Status) or "",
@@ -88,15 +174,38 @@ def _wanted(request: web.Request) -> dict[str, str]:
     }
 
 
-def _name(context: WebContext, view: OrderView) -> str:
+def _cursor_of(request: web.Request) -> Cursor | None:
+    """Read where the page before ended: the key, or the key and the sorted value."""
+    text = request.query.get("cursor", "")
+    if not text:
+        return None
+    key, _, value = text.partition("_")
+    try:
+        if not (key.isascii() and key.isdecimal() and len(key) <= 18):
+            raise ValueError
+        number = float(value) if value else None
+        if number is not None and not math.isfinite(number):
+            raise ValueError
+    except ValueError:
+        raise RequestError(f"cursor: a number is wanted, not {text[:20]!r}") from None
+    return Cursor(int(key), number)
+
+
+def _written(cursor: Cursor) -> str:
+    return str(cursor.key) if cursor.value is None else f"{cursor.key}_{cursor.value!r}"
+
+
+def _row(context: WebContext, order: Order) -> tuple[Any, str]:
+    """Return the order's view, and its service's name."""
+    view = context.view(context.live(order))
     service = context.rule_engine.services.get(view.panel, {}).get(view.service or "")
-    return service.name if service else ""
+    return view, service.name if service else ""
 
 
 def _note(found: SearchResult) -> str:
     """Return what the page says about its completeness."""
-    if found.cut:
-        return "Many orders match that text; these are some of them. Search for a longer text."
+    if found.partly:
+        return f"Only the newest {found.partly:,} orders were sorted: a filter lets older ones in."
     if found.stopped:
         return (
             "No match up to here; there may be older ones."

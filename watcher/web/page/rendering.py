@@ -132,6 +132,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
 
 
+def share(part: float | None) -> str:
+    """Return a share from 0 to 1 as a percentage."""
+    return "–" if part is None else f"{100 * part:.0f} %"
+
+
 def words(state: str) -> str:
     """Return a status or state in words."""
     return str(state).replace("_", " ")
@@ -156,6 +161,11 @@ def order_url(panel: str, order: str) -> str:
 def panel_url(panel: str) -> str:
     """Return the path of a panel's page."""
     return f"/panels/{segment(panel)}"
+
+
+def services_url(panel: str, words: str = "") -> str:
+    """Return the path of a panel's price list, or of what has the words in it."""
+    return query("/services", {"panel": panel, "q": words})
 
 
 def query(path: str, given: Mapping[str, Any]) -> str:
@@ -187,6 +197,7 @@ def _environment() -> Environment:
     environment.filters.update(
         t=text,
         percent=percent,
+        share=share,
         link=link,
         when=when,
         lasts=lasts,
@@ -201,6 +212,7 @@ def _environment() -> Environment:
         asset=asset,
         order_url=order_url,
         panel_url=panel_url,
+        services_url=services_url,
         query=query,
         tones=TONES,
         version=__version__,

@@ -12,9 +12,18 @@ from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, cookie_name
 from watcher.web.context import BACKEND, SMALL_BODY, action_id, check_size, whole_body
-from watcher.web.guard import FORM, BadBody, is_page
-from watcher.web.page import actions_page, listing, order_page, panels_page, rendering
+from watcher.web.guard import FORM, UPLOAD, BadBody, is_page
+from watcher.web.page import (
+    actions_page,
+    listing,
+    order_page,
+    panels_page,
+    rendering,
+    services_page,
+    upload,
+)
 from watcher.web.page.answer import html_answer
+from watcher.web.page.download import Downloads
 from watcher.web.page.live_updates import LiveUpdates
 
 LIVE = web.AppKey("live", LiveUpdates)
@@ -30,10 +39,16 @@ def add_pages(app: web.Application) -> None:
     get, post = app.router.add_get, app.router.add_post
     get("/", _page("overview.html", _overview))
     get("/orders", _page("orders.html", listing.show))
+    get("/orders.csv", Downloads().send)
+    get(UPLOAD, _page("upload.html", upload.show))
+    uploads = upload.Uploads(app[BACKEND].clock)
+    post(UPLOAD, _preview(uploads))
+    post(UPLOAD + "/{token}", _track(uploads))
     get("/orders/{panel}/{order}", _page("order.html", order_page.show))
     get("/actions", _page("actions.html", actions_page.show))
     get("/panels", _page("panels.html", panels_page.show_all))
     get("/panels/{panel}", _page("panel.html", panels_page.show))
+    get("/services", _page("services.html", services_page.show))
     get("/events/page", _events)
     get("/static/{digest}/{name}", _static)
     get("/login", _ask)
@@ -84,6 +99,21 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
         action = await request.app[BACKEND].commands.act(kind, panel, order_id)
         url = rendering.query(rendering.order_url(panel, order_id), {"done": action.id})
         return _see(f"{url}#action-{action.id}")
+
+    return respond
+
+
+def _preview(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def respond(request: web.Request) -> web.Response:
+        return _filled(request, "preview.html", await uploads.preview(request))
+
+    return respond
+
+
+def _track(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def respond(request: web.Request) -> web.Response:
+        await _form(request)
+        return _see(await uploads.track(request))
 
     return respond
 

@@ -117,7 +117,11 @@ function hush() {
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
 window.addEventListener("pagehide", hush);
-window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  document.querySelectorAll("form").forEach((form) => { delete form.dataset.sent; });
+  listen();
+});
 
 // --- dialogs, filters, keys ---------------------------------------------------------------------
 
@@ -154,7 +158,7 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-const PLACES = { h: "/", o: "/orders", a: "/actions", p: "/panels" };
+const PLACES = { h: "/", o: "/orders", a: "/actions", p: "/panels", s: "/services" };
 let went = 0;
 
 function step(by) {

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from watcher.cli.order_import.lines import Problem
-from watcher.cli.order_import.notes import Notes
+from watcher.web.order_import.lines import Problem
+from watcher.web.order_import.notes import Notes
 from watcher.web.shapes import TrackItem
 
 _SHORTEST = 4  # letters

@@ -5,10 +5,10 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from watcher.cli.order_import.layouts import has_order, match
-from watcher.cli.order_import.lines import NoTable, Problem, TextLine
-from watcher.cli.order_import.list_fields import order_id
-from watcher.cli.order_import.table import MOST_ABOVE, ONE_COLUMN, Row, Table
+from watcher.web.order_import.layouts import has_order, match
+from watcher.web.order_import.lines import NoTable, Problem, TextLine
+from watcher.web.order_import.list_fields import order_id
+from watcher.web.order_import.table import MOST_ABOVE, ONE_COLUMN, Row, Table
 
 MOST_LINES = 50  # in a row, where a quoted cell continues on further lines
 _DELIMITERS = ",;\t|"

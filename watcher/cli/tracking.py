@@ -1,17 +1,19 @@
 """Sends orders to track in batches, and counts the results."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from watcher.cli.api_client import ApiClient, path_of
-from watcher.cli.order_import.ids import ListRow
-from watcher.cli.order_import.lines import Problem
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.order_list import Layout
 from watcher.cli.output import say, show_json, warn
 from watcher.common.wording import counted
+from watcher.errors import RequestError
+from watcher.web.order_import.ids import ListRow
+from watcher.web.order_import.lines import Problem
+from watcher.web.order_import.notes import Notes
+from watcher.web.order_import.order_list import Layout
+from watcher.web.order_import.tracked import Lacks, ListSummary, lacks, order_of
 from watcher.web.shapes import TrackAnswer
 
 if TYPE_CHECKING:  # imported late, as in output.py
@@ -41,11 +43,8 @@ class Tracking:
         self.bad = 0
         self._panel, self._client = panel, client
         self._report, self._console = report, console
-        self._listed = listed  # the services that the panel lists
+        self._summary = ListSummary(panel, listed)  # the services that the panel lists
         self._counts = Counter(dict.fromkeys(_COUNTS, 0))
-        self._without_service = 0
-        self._unlisted: Counter[str] = Counter()  # services
-        self._dates: list[datetime] = []  # the first and the last
 
     @property
     def done(self) -> int:
@@ -72,7 +71,9 @@ class Tracking:
 
     def sum_up(self, *, json: bool = False) -> None:
         """Print the counts, the notes on the list, and what the orders lack."""
-        warn(*self.notes.lines(self._unit), *self._warnings(), console=self._console)
+        lacking = Lacks(self._counts["undated"], self._counts["finish_unknown"])
+        told = self._summary.warnings(lacking)
+        warn(*self.notes.lines(self._unit), *told, console=self._console)
         if json:
             show_json(self._document())
             return
@@ -80,8 +81,8 @@ class Tracking:
         bad = f", {self.bad:,} not taken" if self.bad else ""
         if self._client is None:
             say(f"{counted(counts['tracked'], 'order')} to track{bad}; nothing was sent")
-            if self._dates:
-                say("submitted " + " to ".join(f"{at:%Y-%m-%d}" for at in self._dates))
+            if self._summary.dates:
+                say("submitted " + " to ".join(f"{at:%Y-%m-%d}" for at in self._summary.dates))
             return
         updated = (
             f" ({counts['updated']:,} of them with a service now)" if counts["updated"] else ""
@@ -94,18 +95,27 @@ class Tracking:
         return self.layout.unit if self.layout else "line"
 
     def _handle(self, batch: list[ListRow]) -> None:
-        for row in batch:
-            if row.item.service is None:
-                self._without_service += 1
-            elif self._listed and row.item.service not in self._listed:
-                self._unlisted[str(row.item.service)] += 1
         if self._client is None:
-            self._counts["tracked"] += len(batch)
-            times = [row.item.submitted_at for row in batch if row.item.submitted_at]
-            ends = sorted(times + self._dates)
-            self._dates = [ends[0], ends[-1]] if ends else []
-        else:
+            batch = self._tried(batch)
+        for row in batch:
+            self._summary.add(row.item)
+        if self._client is not None:
             self._post(self._client, batch)
+
+    def _tried(self, batch: list[ListRow]) -> list[ListRow]:
+        """Return the orders that the daemon would take."""
+        taken, orders = [], []
+        for row in batch:
+            try:
+                orders.append(order_of(row.item, time.time()))
+                taken.append(row)
+            except RequestError as error:
+                self._reject(row.line, str(row.item.order), str(error))
+        lacking = lacks(orders)
+        self._counts["tracked"] += len(taken)
+        self._counts["undated"] += lacking.undated
+        self._counts["finish_unknown"] += lacking.finish_unknown
+        return taken
 
     def _post(self, client: ApiClient, batch: list[ListRow]) -> None:
         body = {"orders": [row.item for row in batch]}
@@ -127,34 +137,8 @@ class Tracking:
             counts |= {"usable": self._counts["tracked"], "tracked": 0, "known": 0}
         return counts | {
             "rejected": self.bad,
-            "without_service": self._without_service,
-            "unlisted_services": dict(self._unlisted),
+            "without_service": self._summary.without_service,
+            "unlisted_services": dict(self._summary.unlisted),
             "layout": self.layout,
             "notes": self.notes.all(),
         }
-
-    def _warnings(self) -> Iterator[str]:
-        if undated := self._counts["undated"]:
-            yield (
-                f"{counted(undated, 'order')} without a date: rules count order.age from now, and"
-                " hold only if they would for an older order, too"
-            )
-        if unknown := self._counts["finish_unknown"]:
-            yield (
-                f"{counted(unknown, 'order')} without a time of completion: if one is final at its"
-                " first check, its finish is not known, and no rule on order.finished_ago acts"
-            )
-        if self._without_service:
-            verb, them = ("has", "it") if self._without_service == 1 else ("have", "them")
-            yield (
-                f"{counted(self._without_service, 'order')} {verb} no service: rules on service.* "
-                f"can't apply to {them}; give --service, or a list with a column of the panel's "
-                "services"
-            )
-        if self._unlisted:
-            most = ", ".join(f"{name} ({n:,})" for name, n in self._unlisted.most_common(5))
-            more = " and others" if len(self._unlisted) > 5 else ""
-            yield (
-                f"{self._panel} does not list these services: {most}{more}; are they the "
-                "panel's own numbers?"
-            )

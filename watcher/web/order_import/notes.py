@@ -11,6 +11,15 @@ class Note(msgspec.Struct, frozen=True):
     first_row: int
     example: str | None
 
+    def sentence(self, unit: str) -> str:
+        """Return the note in words; `unit` is "line" or "row"."""
+        example = f", {self.example}" if self.example else ""
+        if not self.first_row:
+            return self.kind + example
+        if self.rows == 1:
+            return f"{self.kind}: {unit} {self.first_row}{example}"
+        return f"{self.kind}: {self.rows:,} {unit}s, first {unit} {self.first_row}{example}"
+
 
 class Notes:
     """Counts rows by kind."""
@@ -29,13 +38,4 @@ class Notes:
 
     def lines(self, unit: str) -> list[str]:
         """Return a sentence for each kind; `unit` is "line" or "row"."""
-        return [_sentence(note, unit) for note in self.all()]
-
-
-def _sentence(note: Note, unit: str) -> str:
-    example = f", {note.example}" if note.example else ""
-    if not note.first_row:
-        return note.kind + example
-    if note.rows == 1:
-        return f"{note.kind}: {unit} {note.first_row}{example}"
-    return f"{note.kind}: {note.rows:,} {unit}s, first {unit} {note.first_row}{example}"
+        return [note.sentence(unit) for note in self.all()]

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from watcher.cli.order_import.layouts import has_order, likeness
-from watcher.cli.order_import.lines import NoTable, Problem, TextLine
-from watcher.cli.order_import.list_fields import order_id, shown
-from watcher.cli.order_import.names import OUTER_ORDER, plain
-from watcher.cli.order_import.table import ABSENT, ONE_COLUMN, Row, Table
+from watcher.web.order_import.layouts import has_order, likeness
+from watcher.web.order_import.lines import NoTable, Problem, TextLine
+from watcher.web.order_import.list_fields import order_id, shown
+from watcher.web.order_import.names import OUTER_ORDER, plain
+from watcher.web.order_import.table import ABSENT, ONE_COLUMN, Row, Table
 
 Object = tuple[int, dict[str, Any], bool]  # its number, itself, whether letters are guessed
 

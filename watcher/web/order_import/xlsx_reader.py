@@ -14,9 +14,9 @@ from posixpath import join, normpath
 from typing import Any
 from xml.parsers import expat
 
-from watcher.cli.order_import.dates import sheet_time
-from watcher.cli.order_import.lines import NoTable
-from watcher.cli.order_import.table import Table, table_of_rows
+from watcher.web.order_import.dates import sheet_time
+from watcher.web.order_import.lines import NoTable
+from watcher.web.order_import.table import Table, table_of_rows
 
 _MOST_XML = 128 << 20  # unpacked bytes of one part
 _MOST_ROWS = 1_048_576  # the limit of Excel

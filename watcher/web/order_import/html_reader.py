@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 
-from watcher.cli.order_import.lines import NoTable
-from watcher.cli.order_import.table import Table, table_of_rows
+from watcher.web.order_import.lines import NoTable
+from watcher.web.order_import.table import Table, table_of_rows
 
 _MOST_COLUMNS = 200
 _CELLS = ("td", "th")

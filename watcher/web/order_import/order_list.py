@@ -10,24 +10,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from watcher.cli.order_import.csv_reader import csv_table
-from watcher.cli.order_import.dates import DateOrder
-from watcher.cli.order_import.html_reader import html_table
-from watcher.cli.order_import.ids import ListRow
-from watcher.cli.order_import.json_reader import (
+from watcher.web.order_import.csv_reader import csv_table
+from watcher.web.order_import.dates import DateOrder
+from watcher.web.order_import.html_reader import html_table
+from watcher.web.order_import.ids import ListRow
+from watcher.web.order_import.json_reader import (
     NotJson,
     decoded,
     document_table,
     is_row,
     lines_table,
 )
-from watcher.cli.order_import.layouts import Match, has_order, match, score
-from watcher.cli.order_import.lines import ARCHIVE, ListSource, NoTable, Problem
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.providers import Providers
-from watcher.cli.order_import.rows import Layout, RowReader
-from watcher.cli.order_import.table import ONE_COLUMN, Table
-from watcher.cli.order_import.xlsx_reader import xlsx_table
+from watcher.web.order_import.layouts import Match, has_order, match, score
+from watcher.web.order_import.lines import ARCHIVE, ListSource, NoTable, Problem
+from watcher.web.order_import.notes import Notes
+from watcher.web.order_import.providers import Providers
+from watcher.web.order_import.rows import Layout, RowReader
+from watcher.web.order_import.table import ONE_COLUMN, Table
+from watcher.web.order_import.xlsx_reader import xlsx_table
 
 __all__ = ["Layout", "ListRow", "read"]
 

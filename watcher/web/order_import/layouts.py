@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from watcher.cli.order_import.lines import NoTable
-from watcher.cli.order_import.names import (
+from watcher.web.order_import.lines import NoTable
+from watcher.web.order_import.names import (
     DOTTED_QUANTITY,
     OF_A_SHOP,
     ORDER,

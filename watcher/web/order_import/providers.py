@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from watcher.cli.order_import.names import plain
+from watcher.web.order_import.names import plain
 
 MOST_WAITING = 500_000  # rows that wait
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from watcher.cli.order_import.dates import DateOrder, read_time
 from watcher.model import Status
 from watcher.panels.protocol import status_of
+from watcher.web.order_import.dates import DateOrder, read_time
 from watcher.web.shapes import TrackItem
 
 # Every id that a panel was seen to give: letters and digits, maybe joined by a mark.

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from watcher.cli.order_import.dates import DateOrder
-from watcher.cli.order_import.ids import ListRow, WordFilter
-from watcher.cli.order_import.layouts import Match, other_order
-from watcher.cli.order_import.lines import Problem
-from watcher.cli.order_import.list_fields import is_no_order, shown, text_of, track_item
-from watcher.cli.order_import.notes import Notes
-from watcher.cli.order_import.providers import Providers
-from watcher.cli.order_import.table import ABSENT, ONE_COLUMN, Table
+from watcher.web.order_import.dates import DateOrder
+from watcher.web.order_import.ids import ListRow, WordFilter
+from watcher.web.order_import.layouts import Match, other_order
+from watcher.web.order_import.lines import Problem
+from watcher.web.order_import.list_fields import is_no_order, shown, text_of, track_item
+from watcher.web.order_import.notes import Notes
+from watcher.web.order_import.providers import Providers
+from watcher.web.order_import.table import ABSENT, ONE_COLUMN, Table
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):

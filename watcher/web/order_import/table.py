@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
-from watcher.cli.order_import.layouts import has_order
-from watcher.cli.order_import.lines import Problem
+from watcher.web.order_import.layouts import has_order
+from watcher.web.order_import.lines import Problem
 
 MOST_ABOVE = 10  # rows that may stand above the names of the columns
 ONE_COLUMN: tuple[str, ...] = ("order",)

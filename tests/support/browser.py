@@ -128,8 +128,14 @@ _OVERLAPS = """() => {
       if (wide(box)) texts.push([box, node, node.data.trim().slice(0, 40)]);
     }
   }
+  const inside = (cell) => {
+    const box = cell.getBoundingClientRect(), style = getComputedStyle(cell);
+    const padding = (side) => parseFloat(style[`padding${side}`]);
+    return {left: box.left + padding("Left"), right: box.right - padding("Right"),
+            top: box.top + padding("Top"), bottom: box.bottom - padding("Bottom")};
+  };
   const cellOf = (cell) =>
-    [clipped(cell, cell.getBoundingClientRect()), cell, cell.textContent.trim().slice(0, 40)];
+    [clipped(cell, inside(cell)), cell, cell.textContent.trim().slice(0, 40)];
   const rows = [...document.querySelectorAll("tr")];
   const found = [];
   for (const group of [texts, ...rows.map((row) => [...row.cells].filter(shown).map(cellOf))]) {

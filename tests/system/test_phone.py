@@ -81,6 +81,7 @@ async def unresolved(house: House) -> None:
 async def long_texts(house: House) -> None:
     placed = {"quantity": 1_234_567, "submitted_at": "2026-01-01T00:00:00Z"}
     await house.track(["9" * 40, "23501"], link=LINK, service="1", **placed)
+    await house.track(["not-an-id-of-this-panel-at-all"], link=LINK, **placed)  # it has a problem
     await house.track(["a" * 64], NAMES[0], link=LINK, service="s" * 60, **placed)
     await house.run(1200.0)
 

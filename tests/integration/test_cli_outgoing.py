@@ -68,7 +68,7 @@ def test_all_targets_are_tested_or_those_that_are_named(daemon: CannedDaemon):
     daemon.put("POST /v1/notify/phone/test", Delivered("phone"))
     daemon.refuse("POST /v1/notify/mail/test", 502, "undelivered", "mail: HTTP 500")
     result = daemon.watcher("notify", "test")
-    assert (result.exit_code, result.stdout) == (1, "phone: the message has arrived\n")
+    assert (result.exit_code, result.stdout) == (1, "phone: delivered\n")
     assert result.stderr == "mail: HTTP 500\n"
     assert daemon.watcher("notify", "test", "phone").exit_code == 0
     daemon.put("GET /v1/notify", NotifyList([]))

@@ -11,13 +11,14 @@ import aiohttp
 import pytest
 
 from tests.support.house import House, a_house
-from watcher.simulator import Fate
+from watcher.simulator import Fate, Trait
 from watcher.web.auth import SESSION, SessionAuth
 from watcher.web.page import live_updates, rendering
 from watcher.web.page.live_updates import MOST_VIEWERS
 from watcher.web.page.routes import LIVE
 
 TOKEN = "a-token-of-the-tests"
+DONE = Fate(pending=30.0, per_minute=1000.0)
 SLOW = Fate(pending=30.0, per_minute=1.0)
 PAGES = ("/", "/orders", "/actions", "/panels", "/panels/standard", "/services")
 
@@ -191,6 +192,46 @@ async def test_what_is_planned_can_be_withdrawn_once(tmp_path: Path):
         assert "only a planned action can be withdrawn" in html
         assert (await send(session, "/actions/9/withdraw", form))[0] == 404
         assert (await send(session, "/actions/x/withdraw", form))[0] == 404
+
+
+async def test_a_refused_form_comes_back_with_what_was_typed(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        await house.run(600.0)  # the price list is read
+        await house.track(["77"])
+        for typed, problem in (("none-such", "lists no service"), ("a b", "give the service")):
+            status, html, _ = await send(session, "/orders/standard/77/service", {"service": typed})
+            assert status == 400
+            assert problem in html
+            assert 'name="service" required maxlength="64" size="8"' in html
+            assert f'value="{typed}"' in html
+        house.panel.switches.on(Trait.CLOSE_AFTER, action="refill", times=1)
+        (order,) = await house.place(1, quantity=100, services=[1], fate=DONE)
+        await house.run(600.0)
+        await house.call("POST", f"/v1/orders/standard/{order}/refill", status=202)
+        await house.run(60.0)
+        form = {"state": "accepted", "result": "7 8"}
+        status, html, _ = await send(session, "/actions/1/resolve", form)
+        assert status == 400
+        assert 'value="7 8"' in html
+        assert "can&#39;t be an id" in html
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/services.php", "/orders/a/b/c/d"])
+async def test_an_unknown_address_is_a_page_for_browsers_alone(tmp_path: Path, path: str):
+    async with a_house(tmp_path) as house, a_browser(house) as session:
+        html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        status, text = await get(session, path, headers=html)
+        assert status == 404
+        assert "There is no such page." in text
+        assert 'href="/"' in text
+        if path.startswith("/orders"):
+            return
+        for headers in ({}, {"Accept": "application/json"}):
+            async with session.get(path, headers=headers) as answer:
+                assert answer.status == 404
+                assert (await answer.json())["error"]["code"] == "http"
+        async with session.get("/v1/nothing", headers=html) as answer:
+            assert (await answer.json())["error"]["code"] == "http"
 
 
 async def test_odd_resolutions_are_refused(tmp_path: Path):

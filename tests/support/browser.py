@@ -98,3 +98,52 @@ async def fits(page: Any) -> bool:
     return await page.evaluate(
         "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     )
+
+
+async def overlaps(page: Any) -> list[str]:
+    """Which texts are printed over others, or cells over cells: each pair, as it is seen."""
+    return await page.evaluate(_OVERLAPS)
+
+
+_OVERLAPS = """() => {
+  const cut = (a, b) => ({left: Math.max(a.left, b.left), right: Math.min(a.right, b.right),
+                          top: Math.max(a.top, b.top), bottom: Math.min(a.bottom, b.bottom)});
+  const wide = (box) => box.right - box.left > 2 && box.bottom - box.top > 3;
+  const shown = (element) => element.checkVisibility({visibilityProperty: true});
+  const clipped = (element, box) => {
+    for (let up = element; up && up !== document.body; up = up.parentElement) {
+      if (getComputedStyle(up).overflow !== "visible") box = cut(box, up.getBoundingClientRect());
+    }
+    return box;
+  };
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, element = node.parentElement;
+    if (!node.data.trim() || !shown(element)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const rect of range.getClientRects()) {
+      const box = clipped(element, rect);
+      if (wide(box)) texts.push([box, node, node.data.trim().slice(0, 40)]);
+    }
+  }
+  const inside = (cell) => {
+    const box = cell.getBoundingClientRect(), style = getComputedStyle(cell);
+    const padding = (side) => parseFloat(style[`padding${side}`]);
+    return {left: box.left + padding("Left"), right: box.right - padding("Right"),
+            top: box.top + padding("Top"), bottom: box.bottom - padding("Bottom")};
+  };
+  const cellOf = (cell) =>
+    [clipped(cell, inside(cell)), cell, cell.textContent.trim().slice(0, 40)];
+  const rows = [...document.querySelectorAll("tr")];
+  const found = [];
+  for (const group of [texts, ...rows.map((row) => [...row.cells].filter(shown).map(cellOf))]) {
+    group.forEach(([box, node, text], place) => {
+      for (const [other, its, said] of group.slice(place + 1)) {
+        if (node !== its && wide(cut(box, other))) found.push(`${text} | ${said}`);
+      }
+    });
+  }
+  return [...new Set(found)];
+}"""

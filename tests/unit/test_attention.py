@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.states import NOW, a_panel, a_state
+from watcher.common.wording import clock
 from watcher.config import Duration, Thresholds
 from watcher.daemon.attention import Attention, listed
 from watcher.daemon.attention_kinds import MEANINGS, Issue, Severity
@@ -142,7 +143,9 @@ def test_the_database():
     assert kinds(found(integrity_ok=False)) == ["database_damaged"]
     lost = found(files_problem="watcher.db was removed", db_failed_at=NOW)
     assert lost == [("database_lost", "watcher.db was removed")]
-    assert kinds(found(db_failed_at=NOW - 599)) == ["database_failing"]
+    (failing,) = items(a_state(db_failed_at=NOW - 599))
+    assert (failing.kind, failing.at) == ("database_failing", NOW - 599)
+    assert failing.sentence == f"an operation failed at {clock(NOW - 599)}"
     assert found(db_failed_at=NOW - 601) == []
 
 
@@ -168,7 +171,9 @@ def test_rules():
     paused = RuleState("r", 1, 1, 0, per_hour=3, held={"p": NOW + 60})
     (item,) = items(a_state(rules=[paused]))
     assert item.key == "rule_paused/p/r"
-    assert item.sentence.endswith("UTC: it wanted more than 3 orders an hour")
+    assert item.text == "rule 'r' wanted more than 3 orders an hour; resumes at"
+    assert item.at == NOW + 60
+    assert item.sentence == f"{item.text} {clock(NOW + 60)}"
     (item,) = items(a_state(rules=[RuleState("r", 1, 0, 20, switched_off="no such key")]))
     assert (item.key, item.severity) == ("rule_switched_off//r", Severity.CRITICAL)
 

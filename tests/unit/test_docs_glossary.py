@@ -9,6 +9,8 @@ from docs.source import __main__ as reference
 from watcher.model import ActionState, Phase, Status
 from watcher.orders.schedule.stages import Stage
 from watcher.panels.health import HealthState
+from watcher.web.page import terms
+from watcher.web.page.terms import TERMS, word_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "glossary.md").read_text()
@@ -39,6 +41,32 @@ def test_it_is_printed_in_these_words(row: list[str]) -> None:
         assert re.search(rf'(?:Column\(|\()"{re.escape(terminal)}"', TERMINAL), terminal
     if field:
         assert f"| `{field}` |" in reference.text(), field
+
+
+def _plain(text: str) -> str:
+    return re.sub(r" \(\[[^)]*\)\)|[`*]", "", text)
+
+
+MEANINGS = {
+    word: _plain(meaning)
+    for word, meaning in re.findall(r"^\| \*\*([^*]+)\*\* \| (.*) \|$", EXPLANATIONS, re.MULTILINE)
+}
+
+
+@pytest.mark.parametrize("word", TERMS)
+def test_the_page_explains_it_in_the_same_words(word: str) -> None:
+    assert MEANINGS[word] == TERMS[word]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row[1]], ids=lambda row: row[0])
+def test_every_heading_of_the_glossary_has_a_hint(row: list[str]) -> None:
+    assert word_of(row[1]) == row[0]
+
+
+def test_every_heading_with_another_word_leads_to_one_that_is_explained() -> None:
+    words = re.findall(r"\"#?[A-Z][\w ]*\|([a-z' ]+)\"", TEMPLATES)
+    assert words
+    assert set(words) | set(terms._LABELS.values()) <= set(TERMS)
 
 
 @pytest.mark.parametrize("values", [Phase, Status, ActionState, HealthState])

@@ -1,17 +1,21 @@
 """The status page's parts: whatever texts panels, rules and orders have, they stay texts."""
 
+import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher.common.wording import chance
 from watcher.daemon.attention import Attention
 from watcher.daemon.attention_kinds import Issue, Severity
-from watcher.model import Action, ActionState, Kind
+from watcher.model import Action, ActionState, Kind, Status
 from watcher.orders.schedule import Forecast
 from watcher.panels.breaker import BreakerState
+from watcher.panels.health import HealthState
 from watcher.store import ServiceChange
 from watcher.store.recent import FiringCounts, Latest, NamedChange
 from watcher.web.page import rendering
@@ -28,7 +32,8 @@ TAGS = set(
 )
 ATTRIBUTES = {
     *("class", "href", "role", "scope", "id", "datetime", "data-tell", "data-name"),
-    *("aria-label", "aria-labelledby"),
+    *("aria-label", "aria-labelledby", "aria-describedby"),
+    *("popovertarget", "popovertargetaction"),
     *("method", "action", "type", "name", "value"),  # of the button that tries a panel at once
 }
 HOSTILE = st.sampled_from(
@@ -55,6 +60,9 @@ TEXTS = (
 )
 MONEY = st.decimals(0, 1000, places=2).map(str)
 AT = 1_800_000_000.0
+TEMPLATES = "".join(
+    path.read_text() for path in Path(rendering.__file__).with_name("templates").rglob("*.html")
+)
 
 
 class Reader(HTMLParser):
@@ -106,7 +114,7 @@ def accounts(draw: st.DrawFn) -> Account:
         actions_unresolved=0,
     )
     left = draw(st.none() | st.floats(0, 1e6))
-    kinds = draw(st.frozensets(st.sampled_from(Issue)))
+    kinds = draw(st.dictionaries(st.sampled_from(Issue), st.sampled_from(Severity)))
     return Account(view, draw(st.none() | st.floats(0, 1e6)), left, kinds)
 
 
@@ -171,7 +179,8 @@ ITEMS = st.builds(
     since=st.just(AT),
     panel=st.none() | TEXTS,
     subject=TEXTS,
-    sentence=TEXTS,
+    text=TEXTS,
+    at=st.none() | st.just(AT),
     command=st.none() | TEXTS,
     link=st.none() | st.just("/orders"),
 )
@@ -226,10 +235,10 @@ def test_no_text_becomes_anything_else(overview: Overview):
     expected = [account.view.panel for account in overview.accounts]
     expected += [rule.view.name for rule in overview.rules]
     expected += [rule.view.when for rule in overview.rules]
-    expected += [item.sentence for item, _ in overview.rows]
+    expected += [item.text for item, _ in overview.rows]
     expected += [check.order for check in overview.checks]
     expected += [outcome(action) for action in overview.last.latest]
-    expected += [action.reason for action in overview.last.latest]
+    expected += [action.rule or action.reason for action in overview.last.latest]
     expected += [named.name for named in overview.last.changes]
     for text in expected:
         assert plain(text) in page.text
@@ -276,7 +285,9 @@ def test_words():
     assert rendering.money("100") == "100.00"
     assert rendering.cash("257.32017", None) == "257.32"
     assert rendering.money(None) == rendering.cash(None) == "–"
-    assert (rendering.percent(0.004), rendering.percent(0.5)) == ("under 1 %", "50 %")
+    assert [chance(share) for share in (0.0, 0.004, 0.5, 0.9999, 1.0)] == [
+        *("<1 %", "<1 %", "50 %", ">99 %", ">99 %")
+    ]
     assert rendering.order_url("p", "a/b?c") == "/orders/p/a%2Fb%3Fc"
     assert rendering.query("/orders", {"q": "a b", "panel": "", "x": None}) == "/orders?q=a+b"
 
@@ -335,3 +346,43 @@ def test_steps_stay_inside_the_drawing(points, times):
     assert all(0.0 <= number <= 1000.0 for number in numbers)
     assert len(numbers) <= 2 * 410
     assert drawn.last == (points[-1][1] if points else None)
+
+
+@pytest.mark.parametrize(
+    ("span", "ends"),
+    [
+        (90.0, ("2027-01-15 08:00:00 UTC", "second")),
+        (3600.0, ("2027-01-15 08:00:00 UTC", "minute")),
+        (14 * 86400.0, ("2027-01-15 UTC", "day")),
+    ],
+)
+def test_the_ends_of_a_chart_are_as_exact_as_its_span(span: float, ends: tuple[str, str]):
+    first, last = seen(rendering.end(AT, span)), seen(rendering.end(AT + span, span))
+    assert (first.text, dict(first.attributes)["data-tell"]) == ends
+    assert first.text != last.text
+
+
+# --- colours -------------------------------------------------------------------------------------
+
+CSS = (rendering.STATIC / "page.css").read_text()
+SCHEMES = [dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in CSS.split("@media", 2)[:2]]
+
+
+@pytest.mark.parametrize("colours", SCHEMES, ids=["light", "dark"])
+def test_a_colour_of_a_status_means_nothing_else(colours: dict[str, str]):
+    statuses = {name: colour for name, colour in colours.items() if name.startswith("s-")}
+    assert statuses.keys() == {f"s-{status}" for status in Status}
+    assert len(set(statuses.values())) == len(statuses)
+    others = {colour for name, colour in colours.items() if name not in statuses}
+    assert not others & set(statuses.values())
+    assert len({colours[name] for name in ("good", "warn", "bad", "busy")}) == 4
+
+
+def test_every_status_and_state_has_its_colour():
+    for status in Status:
+        assert f".s-{status} {{ --c: var(--s-{status}) }}" in CSS
+        assert f'class="pill s-{status}"' in rendering.pill(status)
+    used = set(re.findall(r'"([\w ]+)"(?: if [^|]* else "[\w ]+"\))?\|pill', TEMPLATES))
+    assert used - {"not asked yet", "dry run"} <= rendering.TONES.keys()
+    for state in (*ActionState, *HealthState, *Severity):
+        assert state in rendering.TONES

@@ -67,7 +67,7 @@ def _test(client: ApiClient, name: str) -> bool:
     except Declined as error:
         warn(str(error))
         return False
-    say(f"{name}: the message has arrived")
+    say(f"{name}: delivered")
     return True
 
 

@@ -7,9 +7,10 @@ from watcher.cli.actions import show_actions
 from watcher.cli.api_client import path_of
 from watcher.cli.command import command
 from watcher.cli.options import OrderArgument, PanelArgument, Utc
-from watcher.cli.output import ago, moment, money, say, span, stamp, use_utc, zone_words
+from watcher.cli.output import moment, money, say, span, stamp, use_utc, zone_words
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_facts, show_table
+from watcher.common.wording import chance
 from watcher.orders.fields import FIELDS, FieldKind, names_of
 from watcher.web.shapes import (
     FiringView,
@@ -85,10 +86,7 @@ def _why(check: NextCheckView | None) -> list[tuple[str, str]]:
     if check.every is not None:
         facts.append(("usually every", span(check.every)))
     if check.change_within_hour is not None:
-        change = f"{check.change_within_hour:.1%} within the hour"
-        if check.change_expected_at is not None:
-            change += f", as likely as not {ago(check.change_expected_at)}"
-        facts.append(("will change", change))
+        facts.append(("change within 1h", f"chance {chance(check.change_within_hour)}"))
     return facts
 
 

@@ -19,8 +19,15 @@ def counted(number: int, thing: str) -> str:
 
 
 def times(number: int) -> str:
-    """Return "once", "2 times"."""
-    return "once" if number == 1 else f"{number:,} times"
+    """Return "once", "twice", "3 times"."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def chance(share: float) -> str:
+    """Return a chance from 0 to 1 as a percentage that never promises: "<1 %", "38 %", ">99 %"."""
+    if share < 0.01:
+        return "<1 %"
+    return ">99 %" if share > 0.99 else f"{100 * share:.0f} %"
 
 
 def utc(at: float) -> str:

@@ -6,6 +6,7 @@ What needs a history (error budgets, restarts, no progress for hours) is left to
 
 from collections.abc import Iterator, Mapping
 from math import inf
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -35,17 +36,24 @@ class _Moment(msgspec.Struct, frozen=True):
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that needs a person. `subject` distinguishes items of one kind at one panel.
 
-    If the daemon does not know when it began, `since` is 0 until `listed` sets it.
+    If it is not known when it began, `since` is 0 until `listed` sets it. The sentence is `text`
+    and the time `at`, if there is one, which the page shows in the reader's time zone.
     """
 
     kind: Issue
     severity: Severity
-    since: float
+    since: float = 0.0
     panel: str | None
-    subject: str
-    sentence: str
-    command: str | None
+    subject: str = ""
+    text: str
+    at: float | None = None
+    command: str | None = None
     link: str | None
+
+    @property
+    def sentence(self) -> str:
+        """The whole sentence, with its time in UTC."""
+        return self.text if self.at is None else f"{self.text} {clock(self.at)}"
 
     @property
     def key(self) -> str:
@@ -94,27 +102,17 @@ def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
 
 def _item(
     kind: Issue,
-    sentence: str,
+    text: str,
     *,
     panel: str | None = None,
-    subject: str = "",
-    since: float = 0.0,
     severity: Severity | None = None,
-    command: str | None = None,
     link: str | None = None,
+    **fields: Any,
 ) -> Attention:
     if panel is not None and link is None:
         link = f"/panels/{quote(panel, safe='')}"
-    return Attention(
-        kind=kind,
-        severity=severity or MEANINGS[kind].severity,
-        since=since,
-        panel=panel,
-        subject=subject,
-        sentence=sentence,
-        command=command,
-        link=link,
-    )
+    severity = severity or MEANINGS[kind].severity
+    return Attention(kind=kind, severity=severity, panel=panel, text=text, link=link, **fields)
 
 
 # --- the daemon ---
@@ -127,8 +125,8 @@ def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if state.files_problem is not None:
         yield _item(Issue.DATABASE_LOST, state.files_problem, link="/readyz")
     elif state.db_failed_at and at.now - state.db_failed_at < at.limits.database_error_within:
-        sentence = f"an operation failed at {clock(state.db_failed_at)}"
-        yield _item(Issue.DATABASE_FAILING, sentence, link="/readyz")
+        failed_at = state.db_failed_at
+        yield _item(Issue.DATABASE_FAILING, "an operation failed at", at=failed_at, link="/readyz")
 
 
 def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
@@ -151,8 +149,8 @@ def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
 
 
 def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
-    until = panel.backoff_until
-    pause = f"; next try at {clock(until)}" if until > at.now else ""
+    until = panel.backoff_until if panel.backoff_until > at.now else None
+    pause = "" if until is None else "; next try at"
     since = min((fault.since for fault in panel.faults), default=0.0)
     if panel.health is HealthState.REFUSING:
         kind, sentence = (Issue.PANEL_REFUSING, f"it refuses everything: {panel.problem}{pause}")
@@ -163,13 +161,13 @@ def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
         kind = Issue.PANEL_DOWN
     elif panel.health is HealthState.DEGRADED:
         faults = "; ".join(f"{fault.call}: {fault.text}" for fault in panel.faults)
-        kind, sentence = Issue.PANEL_DEGRADED, f"it works, but for {faults}"
+        kind, sentence, until = Issue.PANEL_DEGRADED, f"it works, but for {faults}", None
     elif panel.health is HealthState.LIMITED:
         kind, sentence = (Issue.PANEL_LIMITED, f"it is asked too fast: {panel.problem}{pause}")
     else:
         return
     retry = f"watcher panels retry {panel.name}"
-    yield _item(kind, sentence, panel=panel.name, since=since, command=retry)
+    yield _item(kind, sentence, at=until, panel=panel.name, since=since, command=retry)
 
 
 def _is_silent(panel: PanelState, at: _Moment) -> bool:
@@ -187,12 +185,11 @@ def is_low(balance: float | None, threshold: float | None) -> bool:
 
 def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     lasts = inf if panel.lasts is None else panel.lasts
-    if panel.balance is not None and (
-        is_low(panel.balance, panel.threshold) or lasts < at.limits.balance_lasts
-    ):
+    is_below = is_low(panel.balance, panel.threshold)
+    if panel.balance is not None and (is_below or lasts < at.limits.balance_lasts):
         left = f"{panel.balance:g} {panel.currency}".strip()
         yield _item(
-            Issue.BALANCE_LOW if is_low(panel.balance, panel.threshold) else Issue.BALANCE_SHORT,
+            Issue.BALANCE_LOW if is_below else Issue.BALANCE_SHORT,
             f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
             panel=panel.name,
             severity=Severity.CRITICAL if lasts < at.limits.balance_lasts_critical else None,
@@ -262,10 +259,9 @@ def _rule(rule: RuleState) -> Iterator[Attention]:
     if rule.switched_off is not None:
         sentence = f"rule {name!r} fails, and is switched off until a reload: {rule.switched_off}"
         yield _item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
-    wanted = f"it wanted more than {counted(rule.per_hour, 'order')} an hour"
+    wanted = f"rule {name!r} wanted more than {counted(rule.per_hour, 'order')} an hour; resumes at"
     for panel, until in rule.held.items():
-        sentence = f"rule {name!r} pauses until {clock(until)}: {wanted}"
-        yield _item(Issue.RULE_PAUSED, sentence, panel=panel, subject=name, link=link)
+        yield _item(Issue.RULE_PAUSED, wanted, at=until, panel=panel, subject=name, link=link)
 
 
 def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:

@@ -70,7 +70,7 @@ FIELDS = (
         title="panel's word",
     ),
     Field(
-        "problem", WORD, WATCHER, "Why the panel does not tell of the order, in its words.", None,
+        "problem", WORD, WATCHER, "Why the panel does not report the order, in its words.", None,
         in_rules=False,
     ),
     Field(

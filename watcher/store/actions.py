@@ -30,7 +30,7 @@ from watcher.store.action_rows import (
 from watcher.store.base import StorePart
 from watcher.store.consequences import note_refills, track_placed
 from watcher.store.schema import actions, order_states, orders
-from watcher.store.transitions import check_move, check_resolvable, moved, sorted_out
+from watcher.store.transitions import check_move, check_resolvable, resolved, sorted_out
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
 Past = Callable[[float, float], float]  # (recorded time, now) -> the time to assume
@@ -238,7 +238,7 @@ class Actions(StorePart):
             if action is None:
                 raise NotFound(f"there is no action {action_id}")
             check_resolvable(action, state, result)
-            after = moved(action, state, result, action.answer, now)
+            after = resolved(action, state, result, now)
             return self._apply(connection, [(action, after)], now)
 
         return await self._db.write("resolve", work)

@@ -47,6 +47,12 @@ def moved(
     )
 
 
+def resolved(action: Action, state: ActionState, result: str | None, now: float) -> Action:
+    """Return the action as it is once a person has settled it; its answer keeps the cause."""
+    before = f"; before: {action.answer}" if action.answer else ""
+    return moved(action, state, result, f"settled by hand{before}", now)
+
+
 def check_resolvable(action: Action, state: ActionState, result: str | None) -> None:
     """Raise Conflict or RequestError, for the user, if the action can't be resolved this way."""
     if action.state is not ActionState.UNRESOLVED:

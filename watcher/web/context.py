@@ -62,6 +62,8 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         limit = None if workers is None else workers.config.settings.stalled_after
         entry = self.watchlist.entry(order.panel, order.id)
         next_check_at = self.watchlist.panel(order.panel).next_check(order.id, now)
+        if next_check_at is not None:
+            next_check_at = max(next_check_at, self._asks_from(order.panel, now))
         return order_view(order, entry, next_check_at, now, limit)
 
     def tells_of_refills(self, panel: str) -> bool:
@@ -69,9 +71,22 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         workers = self.panel_workers.get(panel)
         return workers is not None and workers.config.profile.can("refill_status")
 
-    def prospect(self, order: Order) -> Forecast | None:
+    def prospect(self, panel: str, order_id: str) -> Forecast | None:
         """Return the forecast of the order's next check, None if it is closed."""
-        return self.watchlist.panel(order.panel).prospect(order.id, self.clock())
+        now = self.clock()
+        found, asks_from = (
+            self.watchlist.panel(panel).prospect(order_id, now),
+            self._asks_from(panel, now),
+        )
+        if found is None or found.at is None or found.at >= asks_from:
+            return found
+        reason = f"{found.reason}: the panel is not asked before"
+        return msgspec.structs.replace(found, at=asks_from, reason=reason)
+
+    def _asks_from(self, panel: str, now: float) -> float:
+        """Return when the panel's pause ends; 0 if nothing keeps the daemon from asking it."""
+        workers = self.panel_workers.get(panel)
+        return (workers.gateway.paused_until(now) if workers else None) or 0.0
 
 
 BACKEND = web.AppKey("backend", WebContext)

@@ -12,13 +12,15 @@ from watcher.errors import RequestError, StoreError
 from watcher.web.auth import Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
 from watcher.web.context import BACKEND
-from watcher.web.guard import Respond, is_drop_in, is_page
+from watcher.web.guard import OPEN_PATHS, Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.rate_limit import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
 
 log = structlog.get_logger()
 
+_API = ("/v1/", "/api/")
+_TITLES = {404: "Not found", 500: "An error of watcher's own", 503: "Not available now"}
 _ABOUT_THE_BODY = frozenset({400, 405, 413, 415, 422})
 
 
@@ -31,9 +33,11 @@ async def catch_errors(request: web.Request, handler: Respond) -> web.StreamResp
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _refusal(request, error.status, "http", error.reason, _allowed(error))
+        is_no_page = error.status == 404 and _is_for_people(request)
+        message = "There is no such page." if is_no_page else error.reason
+        return _refusal(request, error.status, "http", message, _allowed(error))
     except RequestError as error:
-        if is_page(request) and isinstance(error, Unauthorized):
+        if _is_for_people(request) and isinstance(error, Unauthorized):
             return _login(request, error)
         return _refusal(request, error.status, error.code, str(error), _headers(error))
     except Exception as error:  # noqa: BLE001  unexpected ones, too
@@ -64,11 +68,23 @@ def _refusal(
     if is_drop_in(request):  # many shops read a body only with status 200
         shown = 200 if status in _ABOUT_THE_BODY else status
         return json_answer(shown, {"error": message}, headers)
-    if not is_page(request):
+    if not _is_for_people(request):
         return json_answer(status, FaultAnswer(Fault(code, message)), headers)
-    answer = html_answer("fault.html", status, message=message, back=_back(request))
+    title = _TITLES.get(status, "That did not work")
+    answer = html_answer("fault.html", status, title=title, message=message, back=_back(request))
     answer.headers.update(headers or {})
     return answer
+
+
+def _is_for_people(request: web.Request) -> bool:
+    """Return whether an error is shown as a page: on the page's paths and on unknown ones.
+
+    A browser asks for HTML. The API's paths, and probes, answer alike to all.
+    """
+    if is_page(request):
+        return True
+    known = request.path in OPEN_PATHS or request.path.startswith(_API)
+    return not known and "text/html" in request.headers.get("Accept", "")
 
 
 def _back(request: web.Request) -> str:

@@ -102,7 +102,7 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
     order = await context.commands.order(panel, order_id)
     history = await context.store.orders.history(panel, order_id)
     actions, _ = await context.store.actions.page(panel=panel, order=order_id, limit=1000)
-    prospect = context.prospect(order)
+    prospect = context.prospect(order.panel, order.id)
     return 200, OrderDetail(
         state=context.view(order),
         history=[HistoryView(moment(at), changes) for at, changes in history],

@@ -12,7 +12,8 @@ class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that needs a person. `key` names it for as long as it lasts.
 
     `panel` is null where it concerns the daemon; `subject` is a rule, a target, or a kind of
-    action. `todo` says what to do, `command` and `link` where; `doc` is a page of the docs.
+    action. If `at` is set, the `sentence` ends with that time in UTC. `todo` says what to do,
+    `command` and `link` where; `doc` is a page of the docs.
     """
 
     key: str
@@ -23,6 +24,7 @@ class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     title: str
     sentence: str
+    at: Time | None = None
     todo: str
     command: str | None
     link: str | None  # a path of the status page

@@ -22,6 +22,7 @@ from watcher.model import (
     Service,
 )
 from watcher.orders.schedule import Entry, Forecast, ServiceStats
+from watcher.panels.protocol.words import SUCCESS_WORDS
 from watcher.rules.rule import Decision
 from watcher.web.panel_shapes import AttentionView, DecisionView, LessonView, ServiceView
 from watcher.web.shapes import ActionView, FiringView, NextCheckView, OrderView, RefillView
@@ -183,12 +184,23 @@ def outcome(action: Action) -> str:
 
 
 def _accepted(action: Action) -> str:
-    result, answer = action.result, action.answer
-    if action.kind is Kind.CANCEL or result is None:
-        words = None if answer in (None, "1", "true", result) else answer
-        return f"accepted: {words}" if words else "accepted"
-    what = "order" if action.kind is Kind.SUBMIT else "refill"
-    return f"accepted as {what} {result}"
+    """Return what an accepted action has started, with the panel's words if it had any."""
+    by_number = f" {action.result}" if action.result else ""
+    match action.kind:
+        case Kind.SUBMIT:
+            told = f"placed as order{by_number}" if by_number else "placed"
+        case Kind.REFILL:
+            told = f"refill{by_number} started"
+        case Kind.CANCEL:
+            told = "the panel accepted the cancel"
+    answer = action.answer or ""
+    return f"{told}: {answer}" if _is_telling(answer, action.result) else told
+
+
+def _is_telling(answer: str, result: str | None) -> bool:
+    """Return whether an answer says more than "yes" and the number of what was accepted."""
+    word = answer.strip().casefold()
+    return word not in ("", "yes", "1", *SUCCESS_WORDS) and answer != result and not word.isdigit()
 
 
 def firing_view(firing: Firing) -> FiringView:

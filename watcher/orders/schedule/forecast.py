@@ -16,15 +16,6 @@ from watcher.orders.schedule.standing import standing
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
 
-WORDS = {
-    Stage.PENDING: "waits to start",
-    Stage.STARTING: "in progress, with nothing delivered yet",
-    Stage.MOVING: "is being delivered",
-    Stage.STOPPED: "in progress, but does not move",
-    Stage.ENDING: "delivered; the final status is still to come",
-    Stage.GUARDED: "finished, and inside the time in which rules may refill it",
-}
-
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """Forecast of an order. `stage` is None where the panel does not answer about the order."""
@@ -56,9 +47,7 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
     """Return the forecast as of now."""
     at, order = poll_queue.expected_at(entry.slot, now), entry.order
     if entry.failures:
-        return Forecast(
-            at=at, reason=f"the panel did not report it, {times(entry.failures)} in a row"
-        )
+        return Forecast(at=at, reason=f"not found at the panel, {times(entry.failures)} in a row")
     if entry.is_new:
         return Forecast(at=at, reason="the panel has not reported it yet")
     found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
@@ -99,16 +88,39 @@ def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> Se
 
 
 def _words(order: Order, stage: Stage, now: float) -> str:
-    """Describe the order's stage without contradicting the values shown beside it."""
-    if stage is Stage.PENDING and order.status is Status.UNKNOWN:
-        return "its status is not understood: it is checked as if it waited to start"
-    if stage is Stage.STARTING and order.remains is None:
-        return "in progress; the panel does not report how much remains"
-    if stage is Stage.STARTING and not order.quantity:
-        return "in progress; its quantity is not known, so neither is how much is delivered"
-    if stage is Stage.MOVING and now - order.progressed_at > STILL:
-        return "is being delivered, in steps that lie far apart"
-    return WORDS[stage]
+    """Describe the order by the values that are shown beside it, not by what its stage assumes."""
+    is_guarded = stage is Stage.GUARDED
+    if order.status is Status.UNKNOWN:
+        as_if = "finished, as it was before" if is_guarded else "waiting to start"
+        return f"its status is not understood, so it counts as {as_if}"
+    if is_guarded:
+        return "finished, and inside the time in which rules may refill it"
+    if order.status is Status.PENDING and not _may_have_begun(order):
+        return "waits to start"
+    return f"{order.status.replace('_', ' ')}; {_delivery(order, stage, now)}"
+
+
+def _delivery(order: Order, stage: Stage, now: float) -> str:
+    left, quantity = order.remains, order.quantity
+    if left is None:
+        return "the panel does not report how much remains"
+    if left <= 0:
+        return "nothing remains, the final status is still to come"
+    if stage is Stage.STOPPED:
+        return "it has stopped moving"
+    if not quantity:
+        return f"{left:,} remain of a quantity that is not known"
+    if left >= quantity:
+        return "all of it still remains"
+    if stage is not Stage.MOVING:
+        return "a part of it is delivered"
+    is_slow = now - order.progressed_at > STILL
+    return "it moves in steps that lie far apart" if is_slow else "it is being delivered"
+
+
+def _may_have_begun(order: Order) -> bool:
+    """Return whether the panel may have delivered a part: for all that is shown, it may."""
+    return order.remains is not None and order.remains < (order.quantity or inf)
 
 
 def _reason(entry: Entry, words: str) -> str:

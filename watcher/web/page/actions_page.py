@@ -34,10 +34,11 @@ async def listed(
     after: int = 0,
     asked: str = "",
     problem: str = "",
+    typed: str = "",
 ) -> dict[str, Any]:
     """Return the template's variables for the actions of a state and a panel.
 
-    The form of the action `asked` is open and shows the `problem` with what was entered.
+    The form of the action `asked` is open and shows the `problem` with what was typed.
     """
     panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None
@@ -54,4 +55,5 @@ async def listed(
         "back": query("/actions", wanted),
         "asked": asked,
         "problem": problem,
+        "typed": typed,
     }

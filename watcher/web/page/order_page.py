@@ -12,7 +12,7 @@ from watcher.web.page.charts import course
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.shapes import RefillView
-from watcher.web.views import refill_view
+from watcher.web.views import outcome, refill_view
 
 _CHANGES = 200  # in the list; the chart has all
 
@@ -57,11 +57,13 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "actions": actions,
         "refills": views[::-1],
         "firings": firings[::-1][:50],
-        "prospect": context.prospect(order),
+        "prospect": context.prospect(panel, order_id),
         "decisions": context.rule_engine.decisions(order, now),
         "may": {kind: _may(context, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
         "asked": request.query.get("do", ""),
         "done": request.query.get("done", ""),
+        "problem": "",
+        "typed": "",
         "events": query("/events/page", {"panel": panel, "order": order_id}),
     }
 
@@ -81,7 +83,7 @@ def _marks(
     actions: Sequence[Action], refills: Sequence[RefillView], firings: Sequence[Firing]
 ) -> Iterator[tuple[float, str, str]]:
     for action in actions:
-        yield action.planned_at, action.kind, f"{action.kind} {action.state}"
+        yield action.planned_at, action.kind, f"{action.kind}: {outcome(action)}"
     for refill in refills:
         if refill.finished_at is not None:
             ended = refill.finished_at.timestamp()

@@ -1,7 +1,7 @@
 """The first page's content: what needs attention, and the state of everything."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
 import msgspec
@@ -22,7 +22,7 @@ PARTS = ("summary", "attention", "panels", "next", "rules", "actions", "prices")
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A panel with its money, and the kinds of attention that it needs.
+    """A panel with its money, and what of it needs attention, by urgency.
 
     `spent` is of the last 24 hours; `lasts` is how many seconds the balance lasts at that rate.
     """
@@ -30,15 +30,17 @@ class Account(msgspec.Struct, frozen=True):
     view: PanelView
     spent: float | None
     lasts: float | None
-    kinds: frozenset[Issue]
+    kinds: Mapping[Issue, Severity]
 
     @property
     def is_low(self) -> bool:
         return Issue.BALANCE_LOW in self.kinds
 
     @property
-    def is_short(self) -> bool:
-        return Issue.BALANCE_SHORT in self.kinds
+    def money_tone(self) -> str:
+        """The colour of the balance and of how long it lasts: how urgent the money is."""
+        severity = self.kinds.get(Issue.BALANCE_LOW, self.kinds.get(Issue.BALANCE_SHORT))
+        return rendering.TONES[severity] if severity else ""
 
     @property
     def is_late(self) -> bool:
@@ -110,15 +112,15 @@ def parts(overview: Overview) -> dict[str, str]:
 
 def accounts(context: WebContext, items: Iterable[Attention]) -> list[Account]:
     """Return every panel with its money, in the configuration's order."""
-    kinds: dict[str | None, set[Issue]] = {}
+    kinds: dict[str | None, dict[Issue, Severity]] = {}
     for item in items:
-        kinds.setdefault(item.panel, set()).add(item.kind)
+        kinds.setdefault(item.panel, {})[item.kind] = item.severity
     return [
         Account(
             panel_view(context, state),
             state.spent,
             state.lasts,
-            frozenset(kinds.get(state.name, ())),
+            kinds.get(state.name, {}),
         )
         for state in context.daemon_status.panels()
     ]
@@ -146,5 +148,5 @@ def _checks(context: WebContext, now: float) -> list[Check]:
     return [
         Check(panel, order, prospect)
         for _, panel, order in heapq.nsmallest(CHECKS, soon, key=itemgetter(0))
-        if (prospect := context.watchlist.panel(panel).prospect(order, now)) is not None
+        if (prospect := context.prospect(panel, order)) is not None
     ]

@@ -18,29 +18,34 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from watcher import __version__
+from watcher.common.wording import chance, lasting
+from watcher.model import Status
+from watcher.web.page.terms import TERMS, hint_id, word_of
 from watcher.web.views import outcome
 
 STATIC = Path(__file__).parents[1] / "static"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_STATUSES = frozenset(Status)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
+# Colours by what they mean, as the CSS names them. A state of a panel or a rule has the tone of the
+# item of attention that it makes; order statuses have colours of their own.
 TONES = {
-    "completed": "good",
     "accepted": "good",
     "up": "good",
-    "in_progress": "busy",
-    "processing": "busy",
-    "sending": "busy",
+    "on": "good",
+    "would fire": "good",
     "planned": "busy",
-    "partial": "warn",
-    "unresolved": "bad",
+    "sending": "busy",
     "rejected": "warn",
-    "canceled": "dead",
-    "refunded": "dead",
-    "failed": "bad",
+    "unresolved": "bad",
+    "down": "bad",
     "refusing": "bad",
     "degraded": "warn",
-    "limited": "warn",
+    "limited": "calm",
+    "paused": "warn",
+    "switched off": "bad",
+    "stalled": "warn",
     "critical": "bad",
     "warning": "warn",
     "info": "calm",
@@ -87,13 +92,23 @@ def is_web(value: str) -> bool:
 
 
 def when(at: float | datetime | None, how: str = "ago") -> Markup:
-    """Return a time; `how` tells the page's script how to show it: ago, in, or at."""
+    """Return a time; `how` tells the page's script how to show it.
+
+    That is "ago", "in", "at", or to the "day", the "minute" or the "second".
+    """
     if at is None:
         return Markup('<span class="quiet">–</span>')
     moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return Markup('<time datetime="{}" data-tell="{}">{}</time>').format(
-        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), how, moment.strftime("%d %b %H:%M:%S UTC")
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        how,
+        moment.strftime("%Y-%m-%d" if how == "day" else "%Y-%m-%d %H:%M:%S") + " UTC",
     )
+
+
+def end(at: float, span: float) -> Markup:
+    """Return an end of a chart over `span` seconds, as exact as makes the two ends differ."""
+    return when(at, "day" if span >= 3 * _DAY else "minute" if span >= 3 * _MINUTE else "second")
 
 
 def lasts(seconds: float | None) -> str:
@@ -127,11 +142,6 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def percent(share: float) -> str:
-    """Return a chance from 0 to 1 as a percentage."""
-    return f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
-
-
 def share(part: float | None) -> str:
     """Return a share from 0 to 1 as a percentage."""
     return "–" if part is None else f"{100 * part:.0f} %"
@@ -142,10 +152,11 @@ def words(state: str) -> str:
     return str(state).replace("_", " ")
 
 
-def pill(state: str, shown: str | None = None) -> Markup:
-    """Return a coloured label for a state; colour adds nothing to its word."""
-    tone = TONES.get(str(state), "calm")
-    return Markup('<span class="pill {}">{}</span>').format(tone, shown or words(state))
+def pill(state: str) -> Markup:
+    """Return a label with the colour of a state; it adds nothing to the word."""
+    is_status = state in _STATUSES
+    tone = f"s-{state}" if is_status else TONES.get(str(state), "calm")
+    return Markup('<span class="pill {}">{}</span>').format(tone, words(state))
 
 
 def segment(value: str) -> str:
@@ -196,10 +207,12 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         t=text,
-        percent=percent,
         share=share,
         link=link,
         when=when,
+        end=end,
+        lasting=lasting,
+        chance=chance,
         lasts=lasts,
         cash=cash,
         money=money,
@@ -214,7 +227,10 @@ def _environment() -> Environment:
         panel_url=panel_url,
         services_url=services_url,
         query=query,
+        hint_id=hint_id,
+        terms=TERMS,
         tones=TONES,
         version=__version__,
+        word_of=word_of,
     )
     return environment

@@ -122,9 +122,16 @@ async def _set_service(request: web.Request) -> web.Response:
     form = await _form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = form.get("service", "").strip()
-    if not _may_be_id(service):
-        raise RequestError("give the service's id at the panel")
-    await request.app[BACKEND].commands.set_service(panel, order_id, service)
+    try:
+        if not _may_be_id(service):
+            raise RequestError("give the service's id at the panel")
+        await request.app[BACKEND].commands.set_service(panel, order_id, service)
+    except NotFound:
+        raise
+    except RequestError as error:
+        context = await order_page.show(request, request.app[LIVE])
+        told = {**context, "problem": str(error), "typed": service}
+        return _filled(request, "order.html", told, error.status)
     return _see(rendering.order_url(panel, order_id))
 
 
@@ -143,7 +150,7 @@ async def _resolve(request: web.Request) -> web.Response:
     except NotFound:
         raise
     except RequestError as error:
-        return await _resolve_again(request, number, error)
+        return await _resolve_again(request, number, error, form.get("result", ""))
     return _back(form, number)
 
 
@@ -172,14 +179,17 @@ def _may_be_id(text: str) -> bool:
     return 0 < len(text) <= 64 and not any(c.isspace() or c == "," for c in text)
 
 
-async def _resolve_again(request: web.Request, action: int, error: RequestError) -> web.Response:
-    """Show the form once more, with the problem."""
+async def _resolve_again(
+    request: web.Request, action: int, error: RequestError, typed: str
+) -> web.Response:
+    """Show the form once more, with the problem and what was typed."""
     context = await actions_page.listed(
         request.app[BACKEND],
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
         after=action + 1,
         asked=str(action),
         problem=str(error),
+        typed=typed,
     )
     return _filled(request, "actions.html", context, error.status)
 

@@ -17,16 +17,34 @@ const span = (seconds) => {
 };
 
 const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const brief = new Intl.DateTimeFormat(undefined, {
-  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
-});
+const DAY = { day: "numeric", month: "short" };
+const MINUTE = { hour: "2-digit", minute: "2-digit" };
+const SECOND = { ...MINUTE, second: "2-digit" };
+const THIS_YEAR = new Date().getFullYear();
+const formats = new Map();
+
+// A format is made once: that is slow, and a page may have hundreds of times.
+function written(at, options) {
+  if (new Date(at).getFullYear() !== THIS_YEAR) options = { ...options, year: "numeric" };
+  const key = Object.keys(options).join();
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(undefined, options));
+  return formats.get(key).format(at);
+}
+
+const isToday = (at) => new Date(at).toDateString() === new Date().toDateString();
+
+const TELL = {
+  ago: (at, from) => (from < 5 ? "just now" : `${span(from)} ago`),
+  in: (at, from) => (from > -1 ? "now" : `in ${span(-from)}`),
+  at: (at) => written(at, isToday(at) ? MINUTE : { ...DAY, ...MINUTE }),
+  day: (at) => written(at, { ...DAY, year: "numeric" }),
+  minute: (at) => written(at, { ...DAY, ...MINUTE }),
+  second: (at) => written(at, isToday(at) ? SECOND : { ...DAY, ...SECOND }),
+};
 
 function tellTime(element) {
   const at = Date.parse(element.dateTime);
-  const from = (Date.now() - at) / 1000;
-  let text = brief.format(at);
-  if (element.dataset.tell === "ago") text = from < 5 ? "just now" : `${span(from)} ago`;
-  if (element.dataset.tell === "in") text = from > -1 ? "now" : `in ${span(-from)}`;
+  const text = TELL[element.dataset.tell](at, (Date.now() - at) / 1000);
   if (element.textContent !== text) element.textContent = text;
   if (!element.title) element.title = clock.format(at);
 }
@@ -39,6 +57,7 @@ const live = document.getElementById("live");
 let stream = null;
 let retry = 0;
 let shownState = null;
+let explained = null; // the heading whose meaning is shown
 
 function tellLive(state, text) {
   if (!live) return;
@@ -57,20 +76,32 @@ function tellCount(id, text) {
   }
 }
 
-// Where the focus was in a part, it is again in the new one; what was unfolded stays so.
+// An element is the same one in new HTML if it leads to the same, as often as before it.
+const keyOf = (one) => one.getAttribute("href") || one.id || one.getAttribute("popovertarget");
+const like = (root, key) => [...root.querySelectorAll("a, button, summary")].filter((one) => keyOf(one) === key);
+
+function placeOf(root, element) {
+  const key = element && root.contains(element) && keyOf(element);
+  return key ? { key, nth: like(root, key).indexOf(element) } : null;
+}
+
+const again = (root, place) => place && like(root, place.key)[place.nth];
+
+// Where the focus was in a part, it is again in the new one; what was unfolded or explained stays so.
 function exchange(old, html) {
   const fresh = document.createElement("template");
   fresh.innerHTML = html;
-  const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  const mark = focused && (focused.getAttribute("href") || focused.id);
+  const hint = document.querySelector(".hint:popover-open");
+  const focused = placeOf(old, document.activeElement);
+  const told = hint && placeOf(old, explained);
   const unfolded = [...old.querySelectorAll("details")].map((one) => one.open);
   old.replaceChildren(fresh.content);
-  old.querySelectorAll("details").forEach((one, at) => { one.open = Boolean(unfolded[at]); });
+  old.querySelectorAll("details").forEach((one, nth) => { one.open = Boolean(unfolded[nth]); });
   tellTimes(old);
-  if (mark) {
-    const same = [...old.querySelectorAll("a, button, summary")].find(
-      (one) => one.getAttribute("href") === mark || one.id === mark);
-    if (same) same.focus({ preventScroll: true });
+  again(old, focused)?.focus({ preventScroll: true });
+  if (told) {
+    hint.hidePopover();
+    explain({ target: again(old, told) ?? old });
   }
 }
 
@@ -157,6 +188,24 @@ document.addEventListener("submit", (event) => {
     setTimeout(() => form.querySelectorAll("input, select").forEach((field) => { field.disabled = false; }));
   }
 });
+
+// The meaning of a heading: without this file, a click, a tap or Enter shows it.
+function explain(event) {
+  const term = event.target.closest?.(".term");
+  if (!term || event.pointerType === "touch") return;
+  explained = term;
+  const hint = document.getElementById(term.getAttribute("popovertarget"));
+  if (!hint.matches(":popover-open")) hint.showPopover({ source: term });
+}
+
+function hide(event) {
+  const term = event.target.closest?.(".term");
+  if (!term || event.pointerType === "touch" || document.activeElement === term) return;
+  document.getElementById(term.getAttribute("popovertarget")).hidePopover();
+}
+
+for (const type of ["pointerover", "focusin"]) document.addEventListener(type, explain);
+for (const type of ["pointerout", "focusout"]) document.addEventListener(type, hide);
 
 const PLACES = { h: "/", o: "/orders", a: "/actions", p: "/panels", s: "/services" };
 let went = 0;

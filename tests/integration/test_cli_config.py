@@ -227,7 +227,7 @@ def test_a_panel_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("run", "--no"), ("run", "--config"), ("demo", "--port", "70000")]
+    "args", [("run", "--nonsense"), ("run", "--config"), ("demo", "--port", "70000")]
 )
 def test_used_wrongly(args: tuple[str, ...]) -> None:
     assert watcher(*args).exit_code == 2

@@ -226,7 +226,9 @@ def test_a_panel_that_is_not_there(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 4
 
 
-@pytest.mark.parametrize("args", [("run",), ("run", "--config"), ("demo", "--port", "70000")])
+@pytest.mark.parametrize(
+    "args", [("run", "--nonsense"), ("run", "--config"), ("demo", "--port", "70000")]
+)
 def test_used_wrongly(args: tuple[str, ...]) -> None:
     assert watcher(*args).exit_code == 2
 

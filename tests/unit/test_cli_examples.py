@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from watcher.cli import app
 
@@ -30,7 +31,8 @@ def examples(command: Any) -> list[str]:
 def parse(command: Any, name: str, words: list[str], parent: Any = None) -> list[str]:
     """Parse the words as the program does, without running it; return the commands' names."""
     context = command.make_context(name, list(words), parent=parent)
-    rest = [*getattr(context, "_protected_args", ()), *context.args]
+    name_of_it = "_protected_args" if hasattr(context, "_protected_args") else "protected_args"
+    rest = [*getattr(context, name_of_it, ()), *context.args]
     if not (hasattr(command, "commands") and rest):
         return [name]
     found, sub, more = command.resolve_command(context, rest)
@@ -49,11 +51,10 @@ def test_each_command_has_examples_that_parse(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_help_shows_the_examples(path: tuple[str, ...]) -> None:
-    from typer.testing import CliRunner
-
     shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).output
     for line in examples(COMMANDS[path]):
-        assert any(shown_line.strip() == line for shown_line in shown.splitlines()), line
+        assert len(line) < 80
+        assert line in " ".join(shown.split()), line  # an old typer joins the lines
 
 
 def test_an_example_that_does_not_parse_is_found() -> None:

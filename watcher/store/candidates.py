@@ -11,7 +11,8 @@ from watcher.store.dialect import given_keys
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
 LOOKED_AT = 20_000  # orders read for a page
-LINKS_LOOKED_AT = 100_000  # orders whose links are read for a page
+# Orders whose links are read for a page: an eighth of a second of a core.
+LINKS_LOOKED_AT = 100_000
 _GIVEN = given_keys("keys")
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from watcher.model import Order, Phase
 from watcher.store.base import StorePart
 from watcher.store.candidates import Cursor, SearchQuery, Walk
-from watcher.store.dialect import json_rows
+from watcher.store.dialect import has_part, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, order_states, orders
 
@@ -108,7 +108,7 @@ class Search(StorePart):
         """Return the candidates' keys if they are few, and what the orders have to fulfil."""
         keys, conditions = sought.keys, self._conditions(sought)
         if sought.text and sought.within:
-            conditions.append(orders.c.link.icontains(sought.text, autoescape=True))
+            conditions.append(has_part(orders.c.link, sought.text))
         elif sought.text:
             matches = _keys(connection, self._forms(sought))
             if len(matches) >= MOST_MATCHES:

@@ -41,14 +41,14 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     after = _cursor_of(request)
     services = await _services(context, wanted)
     asked, (wanted, found) = wanted, await _found(context, wanted, services, after, sorting)
-    address = {**wanted, "sort": "" if str(sorting) == _NEWEST else str(sorting)}
+    address = {**wanted, "sort": sorting.address}
     cursor = found.next and _written(found.next)
     return {
         "here": "orders",
         "wanted": wanted,
         "found": found,
         "sorting": sorting,
-        "choices": choices(COLUMNS),
+        "choices": choices(COLUMNS, _NEWEST),
         "headings": headings("/orders", wanted, sorting, COLUMNS),
         "rows": [_row(context, order) for order in found.orders],
         "services": services[:5],

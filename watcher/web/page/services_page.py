@@ -17,6 +17,7 @@ from watcher.web.service_list import FIGURES, by_figure, listed_service
 A_PAGE = 50
 _CHANGES = 20
 _MOST_SKIPPED = 1_000_000
+_USUAL = "service"
 COLUMNS = (
     SortColumn("Service", "service"),
     SortColumn("Name", "name"),
@@ -43,17 +44,17 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     if wanted["panel"]:
         context.commands.check_panel(wanted["panel"])
     panels = [wanted["panel"]] if wanted["panel"] else sorted(context.panel_workers)
-    sorting, skip = sorting_of(request, COLUMNS, "service"), _skip(request)
+    sorting, skip = sorting_of(request, COLUMNS, _USUAL), _skip(request)
     stored, changes = await asyncio.gather(
         _found(context, panels, wanted["q"], sorting, skip),
         context.store.recent.price_changes(panels, _CHANGES),
     )
-    sorted_as = {**wanted, "sort": str(sorting)}
+    sorted_as = {**wanted, "sort": sorting.address}
     return {
         "here": "services",
         "wanted": wanted,
         "sorting": sorting,
-        "choices": choices(COLUMNS),
+        "choices": choices(COLUMNS, _USUAL),
         "headings": headings("/services", wanted, sorting, COLUMNS),
         "rows": [(row.panel, listed_service(context, row)) for row in stored[:A_PAGE]],
         "panels": sorted(context.panel_workers),

@@ -232,4 +232,5 @@ async def test_what_rules_did_and_would_have_done(tmp_path: Path):
         fired = (await store.recent.latest(100_003.0)).fired
         assert (fired["r"].did, fired["r"].would, fired["r"].last_at) == (1, 2, 100_002.0)
         assert (fired["other"].did, fired["other"].would) == (1, 0)
+        assert (fired["r"].refused, fired["other"].refused) == (0, 0)
         assert await sql(store, "SELECT count(*) FROM firings") == 5

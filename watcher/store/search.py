@@ -4,7 +4,7 @@ A search walks one index (the narrowest that fits), reads a limited number of or
 where it stopped. So no query can block the database, and the caller can continue to the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -28,11 +28,12 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates, if
     those are known. `progressed_before` selects open orders without progress since that time, by
-    panel.
+    panel. `panels` are those that the caller may see.
     """
 
     text: str = ""
     panel: str | None = None
+    panels: Collection[str] | None = None
     service: str | None = None
     status: Status | None = None
     phase: Phase | None = None
@@ -116,7 +117,7 @@ class Search(StorePart):
 
     def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
-        wanted: list[Any] = []
+        wanted: list[Any] = [*self._within(orders.c.panel, sought.panels)]
         if sought.panel is not None:
             wanted.append(orders.c.panel == self._panel(sought.panel))
         if sought.service is not None:
@@ -135,21 +136,20 @@ class Search(StorePart):
 
     def _matches(self, sought: SearchQuery) -> Select[Any]:
         """Return the statement for the keys of orders that match the text."""
-        wanted = sought.text
+        wanted, within = sought.text, self._within(orders.c.panel, sought.panels)
         if "/" in wanted or "." in wanted:
             beginnings = [""] if "://" in wanted else _BEGINNINGS
             fits = [
                 orders.c.link.between(start + wanted, start + wanted + _LAST)
                 for start in beginnings
             ]
-            return select(orders.c.key).where(or_(*fits)).limit(MOST_MATCHES)
+            return select(orders.c.key).where(or_(*fits), *within).limit(MOST_MATCHES)
         panels = list(self._db.panels.names)
         by_id = select(orders.c.key).where(
-            orders.c.panel.in_(panels), orders.c.order_id.between(wanted, wanted + _LAST)
+            orders.c.panel.in_(panels), orders.c.order_id.between(wanted, wanted + _LAST), *within
         )
-        by_service = (
-            select(orders.c.key).where(orders.c.service == wanted).order_by(orders.c.key.desc())
-        )
+        of_service = select(orders.c.key).where(orders.c.service == wanted, *within)
+        by_service = of_service.order_by(orders.c.key.desc())
         parts = [part.limit(MOST_MATCHES).subquery() for part in (by_id, by_service)]
         both = select(parts[0].c.key).union(select(parts[1].c.key)).subquery()
         return select(both.c.key)

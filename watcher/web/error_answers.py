@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
-from watcher.web.auth import Unauthorized
+from watcher.web.auth import KEEPER, Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
 from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
+from watcher.web.principal import Forbidden
 from watcher.web.rate_limit import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
 
@@ -66,7 +67,10 @@ def _refusal(
         return json_answer(shown, {"error": message}, headers)
     if not is_page(request):
         return json_answer(status, FaultAnswer(Fault(code, message)), headers)
-    answer = html_answer("fault.html", status, message=message, back=_back(request))
+    # Whoever is signed in with a key that may not even read needs a way out.
+    session = code == Forbidden.code and request.app[KEEPER].has_session(request)
+    back = _back(request)
+    answer = html_answer("fault.html", status, message=message, back=back, session=session)
     answer.headers.update(headers or {})
     return answer
 

@@ -10,6 +10,7 @@ from watcher.store.search import SearchQuery, SearchResult
 from watcher.web.context import BACKEND, WebContext, flag, number_of, one_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
+from watcher.web.principal import Principal, principal_of
 from watcher.web.shapes import OrderView
 
 A_PAGE = 50
@@ -20,7 +21,8 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
     context = request.app[BACKEND]
     wanted = _wanted(request)
-    looked_for = sought(context, wanted)
+    principal = principal_of(request)
+    looked_for = sought(context, principal, wanted)
     before = number_of(request, "cursor", 0) or None
     found = await context.store.search.find(looked_for, limit=A_PAGE, before=before)
     orders = [context.view(context.watchlist.order(o.panel, o.id) or o) for o in found.orders]
@@ -32,7 +34,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "rows": [(view, links[view.panel, view.order], _name(context, view)) for view in orders],
         "older": query("/orders", {**wanted, "cursor": found.next}) if found.next else None,
         "newest": query("/orders", wanted) if request.query.get("cursor") else None,
-        "panels": sorted(context.panel_workers),
+        "panels": sorted(principal.among(context.panel_workers)),
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
@@ -40,18 +42,19 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     }
 
 
-def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
-    """Return the search query for the filters."""
+def sought(context: WebContext, principal: Principal, wanted: dict[str, str]) -> SearchQuery:
+    """Return the search query for the filters, at the panels that the principal reaches."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
     panel_workers = {
         name: workers
         for name, workers in context.panel_workers.items()
-        if not wanted["panel"] or name == wanted["panel"]
+        if principal.reaches(name) and (not wanted["panel"] or name == wanted["panel"])
     }
     return SearchQuery(
         text=wanted["q"],
         panel=wanted["panel"] or None,
+        panels=principal.panels,
         service=wanted["service"] or None,
         status=Status(wanted["status"]) if wanted["status"] else None,
         phase=Phase(wanted["phase"]) if wanted["phase"] else None,

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.integration.cli_daemon import CannedDaemon
 from tests.support.house import House, a_house
 from watcher.config import Right
 from watcher.simulator import Fate
@@ -298,6 +299,14 @@ async def test_another_key_or_rate_leaves_a_session_as_it_is(tmp_path: Path):
         assert (await ask(session, "GET", "/"))[0] == 200
 
 
+def test_a_command_says_what_is_missing_and_fails() -> None:
+    said = "this key may read; it lacks `act`"
+    with CannedDaemon() as daemon:
+        daemon.refuse("POST /v1/orders/p/1/refill", 403, "forbidden", said)
+        result = daemon.watcher("refill", "p", "1")
+    assert (result.exit_code, result.stderr) == (1, f"1: {said}\n")
+
+
 # --- the page ------------------------------------------------------------------------------------
 
 
@@ -315,7 +324,7 @@ async def test_the_page_shows_what_a_key_may_do(tmp_path: Path):
                 assert ('method="post"' in html.replace('method="post" action="/logout"', "")) is (
                     buttons
                 )
-                assert f'Key <bdi class="t">{name}</bdi>' in html
+                assert f'Logged in as <bdi class="t">{name}</bdi>' in html
                 status, html = await ask(session, "POST", f"{page}/refill")
                 assert status == (303 if buttons else 403)
 

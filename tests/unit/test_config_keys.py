@@ -92,6 +92,10 @@ def test_what_is_there_twice_is_told(tmp_path: Path) -> None:
     assert problems(two + other, tmp_path) == [
         "keys[2]: has the secret of key 'bot': each needs its own"
     ]
+    of_panel = '[[keys]]\nname = "x"\nrights = ["act"]\nkey_env = "LONG"\n'
+    assert problems(of_panel, tmp_path, A_KEY="k" * 16, LONG="k" * 16) == [
+        "keys[1]: has the secret of panel 'a': each needs its own"
+    ]
     shop = '[[shops]]\nname = "main"\nkey_env = "API_BOT_KEY"\n'
     assert problems(shop + two, tmp_path) == [
         "keys[1]: has the secret of shop 'main': each needs its own"

@@ -1,10 +1,10 @@
 """[[keys]]: who may use the API and the status page, and what each key may do."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from watcher.config.sections import AccessKey, KeySection, Shop
+from watcher.config.sections import AccessKey, KeySection, PanelConfig, Shop
 from watcher.config.toml_tables import TomlTables
 from watcher.config.values import Right, Secret
 
@@ -16,12 +16,13 @@ RESERVED = ("token", "local")  # the names of who has the token, and of who need
 def read_keys(
     tables: TomlTables,
     raw: dict[str, Any],
-    panels: Collection[str],
+    panels: Mapping[str, PanelConfig | None],
     token: Secret | None,
     shops: Iterable[Shop],
 ) -> tuple[AccessKey, ...]:
     """Return every valid key; note what is wrong. No message contains a secret."""
     owners = [(shop.key, f"shop {shop.name!r}") for shop in shops]
+    owners += [(one.key, f"panel {one.name!r}") for one in panels.values() if one is not None]
     if token is not None:
         owners.append((token, "the token_file"))
     names: set[str] = set()

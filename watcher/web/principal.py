@@ -26,6 +26,11 @@ class Principal(msgspec.Struct, frozen=True):
     rights: frozenset[Right]
     panels: frozenset[str] | None = None
 
+    @property
+    def listed(self) -> list[str]:
+        """Its rights, as the configuration's documentation orders them."""
+        return [word.value for word in Right if word in self.rights]
+
     def may(self, right: Right) -> bool:
         """Return whether it has the right."""
         return right in self.rights or Right.ADMIN in self.rights
@@ -37,7 +42,7 @@ class Principal(msgspec.Struct, frozen=True):
     def check_right(self, right: Right) -> None:
         """Raise Forbidden, which names the missing right."""
         if not self.may(right):
-            *others, last = (word for word in Right if word in self.rights)
+            *others, last = self.listed
             may = f"{', '.join(others)} and {last}" if others else last
             raise Forbidden(f"this key may {may}; it lacks `{right}`")
 

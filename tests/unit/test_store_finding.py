@@ -241,4 +241,6 @@ async def test_what_rules_did_and_would_have_done(tmp_path: Path):
         assert (fired["r"].did, fired["r"].would, fired["r"].last_at) == (1, 2, 100_002.0)
         assert (fired["other"].did, fired["other"].would) == (1, 0)
         assert (fired["r"].refused, fired["other"].refused) == (0, 0)
+        assert (await store.recent.latest(100_003.0, panels=["p"])).fired == fired
+        assert (await store.recent.latest(100_003.0, panels=["q"])).fired == {}
         assert await sql(store, "SELECT count(*) FROM firings") == 5

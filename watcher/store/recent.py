@@ -168,8 +168,11 @@ class Recent(StorePart):
             .group_by(firings.c.rule)
         )
         if panels is not None:
+            # An expression has no index: else every order of the panels would be read, not only
+            # those of the last firings.
+            panel = func.coalesce(orders.c.panel, -1)
             statement = statement.join(orders, orders.c.key == firings.c.key)
-            statement = statement.where(*self._within(orders.c.panel, panels))
+            statement = statement.where(*self._within(panel, panels))
         rows = connection.execute(statement)
         counts = {rule: FiringCounts(int(did), int(dry), at) for rule, did, dry, at in rows}
         for rule, refused in self._refusal_counts(connection, since, panels).items():

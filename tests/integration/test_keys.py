@@ -137,6 +137,24 @@ async def test_a_route_without_a_line_needs_admin(tmp_path: Path, monkeypatch: p
                 assert status == (200 if right is Right.ADMIN else 403)
 
 
+async def test_a_key_that_only_reads_may_stand_in_the_query_of_some_routes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    more = key_table("reader", "read", "check")
+    async with with_keys(tmp_path, ONE_EACH + more) as house, a_client(house) as session:
+        reads = f"/v1/orders?key={secret_of('one-read')}"
+        assert (await ask(session, "GET", reads))[0] == 401, "only where the table says so"
+        access = RouteAccess(Right.READ, takes_query=True)
+        monkeypatch.setattr("watcher.web.rights.ACCESS", {("GET", "/v1/orders"): access})
+        assert (await ask(session, "GET", reads))[0] == 200
+        for key in (TOKEN, secret_of("reader"), secret_of("one-admin"), secret_of("one-act")):
+            status, text = await ask(session, "GET", f"/v1/orders?key={key}")
+            assert status == 403
+            assert "may read and nothing else" in text
+        for wrong in ("", "?key=", "?key=nobody's"):
+            assert (await ask(session, "GET", f"/v1/orders{wrong}"))[0] == 401
+
+
 async def test_who_am_i(tmp_path: Path):
     async with with_keys(tmp_path, key_table("reader", "check", "read") + PARTNER) as house:
         expected = {

@@ -17,11 +17,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from watcher.common.clock import Clock
-from watcher.config import AccessKey, Config
+from watcher.config import AccessKey, Config, Right
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_page
-from watcher.web.principal import LOCAL, PRINCIPAL, TOKEN, Principal
+from watcher.web.principal import LOCAL, PRINCIPAL, TOKEN, Forbidden, Principal
 from watcher.web.rate_limit import TokenBuckets, client_of
 from watcher.web.rights import RouteAccess, access_of, check
 
@@ -62,10 +62,11 @@ class SessionAuth:
         """Read which sessions were ended before this start."""
         self._ended = await app[BACKEND].store.sessions.ended()
 
-    def credential(self, request: web.Request) -> Credential | None:
+    def credential(self, request: web.Request, *, in_query: bool = False) -> Credential | None:
         """Return whose key or session the request has; None if none is wanted.
 
-        Raises Unauthorized if it has none, Wrong for a wrong one, TooMany after many of those.
+        With `in_query`, the key may stand in the query if it may only read. Raises Unauthorized if
+        there is none, Wrong for a wrong one, TooMany after many of those, else Forbidden.
         """
         if not asks_for_key(request):
             return None
@@ -73,6 +74,8 @@ class SessionAuth:
         if signed_in is not None:
             return signed_in
         given = request.headers.get("Authorization")
+        if given is None and in_query and "key" in request.query:
+            return _reading(self._compare(request, request.query["key"]))
         if given is None:
             raise Unauthorized
         return self._compare(request, _given(given, may_be_basic=is_page(request)))
@@ -161,7 +164,7 @@ def authorize() -> Middleware:
 
 def _let_in(request: web.Request, access: RouteAccess) -> None:
     keeper = request.app[KEEPER]
-    credential = keeper.credential(request)
+    credential = keeper.credential(request, in_query=access.takes_query)
     if credential is not None:
         keeper.count(credential)
     principal = _principal(credential)
@@ -199,6 +202,13 @@ def _of_key(key: AccessKey) -> Credential:
     return Credential(
         Principal(key.name, key.rights, key.panels), secret, seal, key.requests_per_minute
     )
+
+
+def _reading(credential: Credential) -> Credential:
+    """Return the key if it may only read: browsers and proxies keep what stands in a URL."""
+    if credential.principal.rights != {Right.READ}:
+        raise Forbidden("a key in a URL is one that may read and nothing else")
+    return credential
 
 
 def _principal(credential: Credential | None) -> Principal:

@@ -80,7 +80,8 @@ def _need(route: Route) -> str:
     if access.right is None:
         return "Any key may."
     whole = ", for every panel" if access.is_whole else ""
-    return f"Needs the right `{access.right}`{whole}."
+    query = " A key that may only read may stand in the query, as `key`." * access.takes_query
+    return f"Needs the right `{access.right}`{whole}.{query}"
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

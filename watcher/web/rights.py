@@ -13,7 +13,8 @@ from watcher.config import Right
 from watcher.web.principal import Principal
 
 # Method, path, and the right. `open` needs no key at all, `any` a key with whatever right;
-# `whole` stands for a call that concerns all panels: it needs a key that reaches all.
+# `whole` stands for a call that concerns all panels: it needs a key that reaches all. `query`: a
+# key that may only read may stand in the query, as `key`, for programs that send no headers.
 _TABLE = """
 GET /healthz open
 GET /readyz open
@@ -81,12 +82,14 @@ class RouteAccess(msgspec.Struct, frozen=True):
     right: Right | None = None
     is_open: bool = False
     is_whole: bool = False
+    takes_query: bool = False
 
 
 def _read(line: str) -> tuple[tuple[str, str], RouteAccess]:
     method, path, word, *more = line.split()
     right = None if word in ("open", "any") else Right(word)
-    return (method, path), RouteAccess(right, word == "open", "whole" in more)
+    access = RouteAccess(right, word == "open", "whole" in more, "query" in more)
+    return (method, path), access
 
 
 ACCESS: Mapping[tuple[str, str], RouteAccess] = dict(map(_read, filter(None, _TABLE.splitlines())))

@@ -19,7 +19,7 @@ from watcher.common.wording import counted
 from watcher.errors import ConfigError, PanelError
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
-    from watcher.config import Config, PanelConfig
+    from watcher.config import AccessKey, Config, PanelConfig
     from watcher.model import Service
     from watcher.panels.health import PanelHealth
 
@@ -73,6 +73,7 @@ def check_config(
         raise typer.Exit(1 if any(found.problems for found in findings or ()) else 0)
     say(f"{file} is good")
     _show_config(config)
+    _show_keys(config)
     _show_targets(config)
     if online and not _check_online(config):
         raise typer.Exit(1)
@@ -87,6 +88,15 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
         "database": str(config.database),
         "listen": f"{config.host}:{config.port}",
         "token": config.token is not None,
+        "keys": [
+            {
+                "name": key.name,
+                "rights": _rights(key),
+                "panels": None if key.panels is None else sorted(key.panels),
+                "requests_per_minute": key.requests_per_minute,
+            }
+            for key in config.keys
+        ],
         "panels": [
             {
                 "panel": panel.name,
@@ -107,7 +117,7 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
 
 
 def _show_config(config: "Config") -> None:
-    token = "with a token" if config.token else "no token"
+    token = "with a token" if config.token else "with keys" if config.keys else "no token"
     say("")
     show_facts([("database", config.database), ("listen", f"{config.host}:{config.port}, {token}")])
     say("")
@@ -131,6 +141,29 @@ def _show_config(config: "Config") -> None:
         say("")
         names = Column("shop", "name"), Column("panels", lambda shop: list(shop.panels), wraps=True)
         show_table(names, config.shops)
+
+
+def _show_keys(config: "Config") -> None:
+    if not config.keys:
+        return
+    columns = (
+        Column("key", "name"),
+        Column("rights", _rights, wraps=True),
+        Column(
+            "panels", lambda key: "all" if key.panels is None else sorted(key.panels), wraps=True
+        ),
+        Column("a minute", lambda key: f"{key.requests_per_minute:g}", drop=1, right=True),
+    )
+    say("")
+    show_table(columns, config.keys)
+    if config.token is None and not any("admin" in key.rights for key in config.keys):
+        warn("warning: there is no token_file, and no key has 'admin': nobody can make a backup")
+
+
+def _rights(key: "AccessKey") -> list[str]:
+    from watcher.config import Right
+
+    return [right.value for right in Right if right in key.rights]
 
 
 def _show_targets(config: "Config") -> None:

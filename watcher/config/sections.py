@@ -8,14 +8,14 @@ from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
 from watcher.config.hosts import Hosts
-from watcher.config.values import Duration, Pause, PositiveAmount, Secret
+from watcher.config.values import Duration, Pause, PositiveAmount, Right, Secret
 from watcher.errors import ConfigError
 from watcher.panels.dialect import PLAIN, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules.rule import Rule
 
-Right = Literal["read", "order"]
+ShopRight = Literal["read", "order"]
 Target = tuple[str, str]  # a panel, and a service there
 
 
@@ -146,7 +146,7 @@ class NotifyTarget(HttpTarget, frozen=True, kw_only=True):
     """A target of notifications for people."""
 
     on: frozenset[AlertKind]
-    on_rules_refusals: bool = True  # also of refills that a rule asked for
+    on_rules_refusals: bool = True  # also of refills that a rule or a shop asked for
     repeat_every: float  # seconds
     format: Literal["json", "text"]
 
@@ -164,7 +164,7 @@ class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     key_env: str | None = None
     key_file: str | None = None
-    rights: tuple[Right, ...] = ("read", "order")
+    rights: tuple[ShopRight, ...] = ("read", "order")
     panels: tuple[str, ...] = ()
     services: dict[str, str] = {}
     offsets: dict[str, Annotated[int, Meta(ge=0, le=10**12)]] = {}
@@ -213,6 +213,27 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return named + [usual] * (usual not in named and self.service(usual) == (panel, service))
 
 
+class KeySection(msgspec.Struct, frozen=True, kw_only=True):
+    """[[keys]]"""
+
+    name: str
+    rights: tuple[Right, ...]
+    key_env: str | None = None
+    key_file: str | None = None
+    panels: tuple[str, ...] | None = None
+    requests_per_minute: Annotated[float, Meta(ge=1, le=60_000)] = 300
+
+
+class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of the API and the status page; `panels` None means every panel."""
+
+    name: str
+    secret: Secret
+    rights: frozenset[Right]
+    panels: frozenset[str] | None
+    requests_per_minute: float
+
+
 class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One account at one panel, resolved."""
 
@@ -232,6 +253,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     token: Secret | None
+    keys: tuple[AccessKey, ...]
     hosts: Hosts
     daemon: DaemonSection
     attention: Thresholds
@@ -251,6 +273,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         panels = self.panels.values()
         sent = [one for panel in panels for one in panel.request.secrets(panel.url)]
         keys = [panel.key for panel in panels] + [shop.key for shop in self.shops]
+        keys += [key.secret for key in self.keys]
         targets = [secret for one in self.notify for secret in (one.url, one.secret)]
         targets += [secret for one in self.events for secret in (one.url, one.secret)]
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]

@@ -4,7 +4,7 @@ An action is committed as `sending` before it is sent. Every change of state is 
 along the table of moves. So no action is sent twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -53,13 +53,15 @@ class Actions(StorePart):
         *,
         state: ActionState | None = None,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         order: str | None = None,
         kind: Kind | None = None,
         limit: int = 100,
         after: int | None = None,
     ) -> tuple[list[Action], int | None]:
         """Return a page of actions, newest first, and the next page's `after` (None: last)."""
-        statement = ACTION.order_by(actions.c.id.desc()).limit(limit + 1)
+        within = ACTION.where(*self._within(actions.c.panel, panels))
+        statement = within.order_by(actions.c.id.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(actions.c.state == state.value)
         if panel is not None:

@@ -1,6 +1,6 @@
 """The candidates of a search for orders: which index it walks, and how far for one page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -22,13 +22,14 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     `text` is the beginning of an id or of a link, or a service's id; or, `within`, any part of a
     link. `named` are the services (panel, id) of the orders. `keys` are the candidates, if those
     are known. `progressed_before` selects open orders without progress since
-    that time, by panel.
+    that time, by panel. `panels` are those that the caller may see.
     """
 
     text: str = ""
     within: bool = False
     named: Sequence[tuple[str, str]] = ()
     panel: str | None = None
+    panels: Collection[str] | None = None
     service: str | None = None
     status: Status | None = None
     phase: Phase | None = None

@@ -3,6 +3,7 @@
 Event webhooks read it as their queue, by row id.
 """
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
@@ -67,6 +68,7 @@ class History(StorePart):
         self,
         *,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         since: float | None = None,
         newest: bool = False,
         limit: int = 100,
@@ -74,7 +76,8 @@ class History(StorePart):
     ) -> tuple[list[OrderChange], int | None]:
         """Return a page of changes, and `after` for the next page (None on the last).
 
-        The oldest come first, or the newest if `newest`. `since` leaves out earlier changes.
+        The oldest come first, or the newest if `newest`. `since` leaves out earlier changes;
+        `panels` are those that the caller may see, None for all of them.
         """
         ids = history.c.id
         statement = select(
@@ -82,6 +85,7 @@ class History(StorePart):
         ).join(orders, orders.c.key == history.c.key)
         if after:
             statement = statement.where(ids < after if newest else ids > after)
+        statement = statement.where(*self._within(orders.c.panel, panels))
         if panel is not None:
             statement = statement.where(orders.c.panel == self._panel(panel))
         if since is not None:

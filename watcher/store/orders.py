@@ -1,6 +1,6 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -110,6 +110,7 @@ class Orders(StorePart):
         self,
         *,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         status: Status | None = None,
         phase: Phase | None = None,
         problem: bool | None = None,
@@ -120,10 +121,13 @@ class Orders(StorePart):
     ) -> tuple[list[Order], int | None]:
         """Return a page of orders, oldest first, and `after` for the next page (None on the last).
 
-        `problem` selects orders with one (False: without). `progressed_before` selects stalled
+        `panels` are those that the caller may see, None for all of them. `problem` selects orders
+        with one (False: without). `progressed_before` selects stalled
         orders: open, at one of these panels, without progress since the time given for the panel.
         """
-        statement = SELECT_ORDER.where(order_states.c.key > after)
+        statement = SELECT_ORDER.where(
+            order_states.c.key > after, *self._within(orders.c.panel, panels)
+        )
         if panel is not None:
             statement = statement.where(orders.c.panel == self._panel(panel))
         if status is not None:

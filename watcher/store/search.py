@@ -158,7 +158,7 @@ class Search(StorePart):
 
     def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
-        wanted: list[Any] = []
+        wanted: list[Any] = [*self._within(orders.c.panel, sought.panels)]
         if sought.panel is not None:
             wanted.append(orders.c.panel == self._panel(sought.panel))
         if sought.service is not None:
@@ -187,7 +187,8 @@ class Search(StorePart):
             is_panel = orders.c.panel.in_(list(self._db.panels.names))
             by_id = orders.c.order_id.between(wanted, wanted + _LAST)
             forms = [and_(is_panel, by_id), orders.c.service == wanted]
-        return forms
+        within = self._within(orders.c.panel, sought.panels)
+        return [and_(form, *within) for form in forms]
 
     def _is_named(self, sought: SearchQuery) -> ColumnElement[bool]:
         """Return the condition for orders of the named services."""

@@ -25,6 +25,7 @@ from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
+from watcher.web.principal import principal_of
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
 
@@ -209,11 +210,15 @@ def flag(request: web.Request, name: str) -> bool:
     return text in ("true", "1")
 
 
-def action_id(request: web.Request) -> int:
-    """Read the action's number in the path."""
-    text = request.match_info["id"]
+async def action_id(request: web.Request) -> int:
+    """Read the action's number in the path; NotFound if its panel is out of the key's reach."""
+    text, principal = request.match_info["id"], principal_of(request)
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise NotFound(f"there is no action {text[:20]!r}")
+    if principal.panels is not None:
+        action = await request.app[BACKEND].store.actions.get(int(text))
+        if action is None or not principal.reaches(action.panel):
+            raise NotFound(f"there is no action {text}")
     return int(text)
 
 

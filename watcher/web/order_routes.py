@@ -25,6 +25,7 @@ from watcher.web.context import (
     time_of,
 )
 from watcher.web.order_import.tracked import lacks, order_of
+from watcher.web.principal import Principal, principal_of
 from watcher.web.shapes import (
     CountRequest,
     FaultAnswer,
@@ -46,9 +47,10 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
     orders: dict[tuple[str, str], Order] = {}
     rejected = []
     known = 0
+    principal = principal_of(request)
     for index, raw in enumerate(body.orders):
         try:
-            order = _order_of(context, raw)
+            order = _order_of(context, principal, raw)
         except (msgspec.ValidationError, WatcherError) as error:
             rejected.append(Rejected(index, str(error)))
             continue
@@ -86,6 +88,7 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
         }
     orders, next_key = await context.store.orders.page(
         panel=request.query.get("panel") or None,
+        panels=principal_of(request).panels,
         status=one_of(request, "status", Status),
         problem=flag(request, "problem") or None,
         progressed_before=stalled_before,
@@ -136,8 +139,9 @@ async def untrack(context: WebContext, request: web.Request) -> tuple[int, Order
     return 200, context.view(await context.commands.untrack(panel, order_id))
 
 
-def _order_of(context: WebContext, raw: Any) -> Order:
+def _order_of(context: WebContext, principal: Principal, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
+    principal.check_panel(item.panel)
     context.commands.check_panel(item.panel)
     return order_of(item, context.clock())
 

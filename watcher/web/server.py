@@ -8,7 +8,15 @@ from aiohttp import web
 
 from watcher.errors import RequestError, cant_listen
 from watcher.shop_api import ShopHandlers
-from watcher.web import config_routes, deliveries, history, order_actions, order_routes, state
+from watcher.web import (
+    config_routes,
+    deliveries,
+    history,
+    order_actions,
+    order_routes,
+    state,
+    whoami,
+)
 from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
@@ -27,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *state.ROUTES,
     *deliveries.ROUTES,
     *config_routes.ROUTES,
+    *whoami.ROUTES,
 )
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk

@@ -12,6 +12,7 @@ from watcher.store.search import SearchResult
 from watcher.web.context import BACKEND, WebContext
 from watcher.web.order_csv import HEAD, order_lines
 from watcher.web.page.listing import filters_of, query_of
+from watcher.web.principal import principal_of
 from watcher.web.rate_limit import ConcurrencyLimit
 
 log = structlog.get_logger()
@@ -35,7 +36,7 @@ class Downloads:
         """Send every order that the filters let through, the newest first."""
         context = request.app[BACKEND]
         with self._limit:
-            wanted = await query_of(context, filters_of(request))
+            wanted = await query_of(context, principal_of(request), filters_of(request))
             found = await _find(context, wanted, None)
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)

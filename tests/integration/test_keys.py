@@ -19,7 +19,14 @@ from watcher.web.rights import ACCESS, RouteAccess
 
 TOKEN = "a-token-of-the-tests"
 SLOW = Fate(pending=30.0, per_minute=1.0)
-ODD = {"panel": "standard", "order": "999999", "id": "999999", "name": "nobody", "digest": "x"}
+ODD = {
+    "panel": "standard",
+    "order": "999999",
+    "id": "999999",
+    "name": "nobody",
+    "digest": "x",
+    "token": "x",
+}
 BOTH = ("standard", "smmgenie")
 
 

@@ -88,8 +88,9 @@ class RetryLane(msgspec.Struct, frozen=True):
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened. `number` is that of its row, `text` what the panel or rule said.
 
-    `rule` is the one that fired, or that asked for a refill which was refused. `service` (panel,
-    id) names the one whose entry in the price list has changed, `name` is what it is called.
+    `reference` is the caller's own number of the order. `rule` is the one that fired, or that asked
+    for a refill which was refused. `service` (panel, id) names the one whose entry in the price
+    list has changed, `name` is what it is called.
     """
 
     event: AlertKind
@@ -98,6 +99,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     text: str | None = None
     order: str | None = None
+    reference: str | None = None
     refill: str | None = None
     rule: str | None = None
     service: tuple[str, str] | None = None

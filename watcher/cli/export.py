@@ -14,7 +14,7 @@ import typer
 from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
 from watcher.cli.files import whole_file
-from watcher.cli.options import FileOrStdout, Force, PanelOption, read_since
+from watcher.cli.options import FileOrStdout, Force, PanelOption, TagFilter, read_since
 from watcher.cli.output import clean, errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.spreadsheet import csv_lines
@@ -66,6 +66,7 @@ def export(
     ] = None,
     panel: PanelOption = None,
     status: Annotated[Status | None, typer.Option(help="Only orders with this status.")] = None,
+    tag: TagFilter = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Submitted or changed since: 2024-05-31, 7d, 12h."),
@@ -75,8 +76,11 @@ def export(
     """Write orders or their history to a file, which appears once it is complete."""
     if what is What.HISTORY and status is not None:
         raise typer.BadParameter("history has no status: it lists changes", param_hint="--status")
+    if what is What.HISTORY and tag is not None:
+        raise typer.BadParameter("history has no tags: it lists changes", param_hint="--tag")
     query = {
         "panel": panel,
+        "tag": tag,
         "status": None if status is None else status.value,
         "since": None if since is None else read_since(since, datetime.now(UTC)).isoformat(),
     }
@@ -162,7 +166,11 @@ def _write_csv(stream: BinaryIO, rows: list[list[Any]]) -> None:
 
 
 def _order_rows(items: list[Any]) -> list[list[Any]]:
-    return [[item.get(name) for name in _ORDER_FIELDS] for item in items]
+    return [[_cell(item.get(name)) for name in _ORDER_FIELDS] for item in items]
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _change_rows(items: list[Any]) -> list[list[Any]]:

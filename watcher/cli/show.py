@@ -47,6 +47,7 @@ def show_order(order: OrderView, next_check: NextCheckView | None = None) -> Non
     values |= {
         "charge": money(order.charge, order.currency),
         "currency": None,
+        "tags": ", ".join(order.tags) or None,
         "refills": order.refills or None,
         "submitted_at": _submitted(order),
         "finished_at": _finished(order),
@@ -110,6 +111,8 @@ def changes_text(changes: dict[str, list[Any]]) -> str:
 def _value(name: str, value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     if name.endswith("_at") and isinstance(value, float):
         return stamp(datetime.fromtimestamp(value, UTC))
     return str(value)

@@ -233,6 +233,7 @@ def _body(event: OrderEvent) -> bytes:
             "order": event.order,
             "service": event.service,
             "quantity": event.quantity,
+            **msgspec.structs.asdict(event.labels),
             "changes": msgspec.Raw(event.changes.encode()),
             "current": current,
         },

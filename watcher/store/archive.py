@@ -27,6 +27,7 @@ from watcher.store.schema import (
     history,
     notify_targets,
     order_states,
+    order_tags,
     orders,
     refills,
 )
@@ -40,7 +41,7 @@ _NOTE = upsert(archived_orders, ["at"])
 _DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
 _DELETE_BY_KEY = [
     compiled(delete(table).where(table.c.key == bindparam("key")))
-    for table in (dead_events, firings, order_states, orders)
+    for table in (dead_events, firings, order_tags, order_states, orders)
 ]
 _DELETE_BY_ORDER = [  # refills refer to actions, so they are deleted first
     compiled(
@@ -198,8 +199,11 @@ class Archive(StorePart):
         values = {str(name): value for name, value in row.items() if name not in left_out}
         if "panel" in values:
             values["panel"] = self._db.panels.names[values["panel"]]
-        if values.get("params_hash", "") is None:
-            del values["params_hash"]
+        for name in ("params_hash", "labels"):
+            if values.get(name, "") is None:
+                del values[name]
+        if values.get("tags") is not None:
+            values["tags"] = msgspec.Raw(values["tags"].encode())
         if values.get("params") is not None:
             values["params"] = msgspec.Raw(values["params"].encode())
         return values

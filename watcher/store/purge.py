@@ -54,6 +54,7 @@ BOUNDS = {
     "panels": "stays: one row for each panel that was ever configured",
     "orders": "archived `retain_for` after it closed",
     "order_states": _ARCHIVED,
+    "order_tags": _ARCHIVED,
     "history": _ARCHIVED,
     "firings": _ARCHIVED,
     "actions": "goes with its order, or `retain_for` after it was settled; an accepted one with"

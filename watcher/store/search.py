@@ -8,13 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, case, or_, select
+from sqlalchemy import Connection, Select, case, or_, select, union
 
 from watcher.model import Order, Phase, Status
 from watcher.store.base import StorePart
 from watcher.store.dialect import given_keys, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
-from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
+from watcher.store.schema import (
+    HAS_PROBLEM,
+    NOT_CLOSED,
+    RARE,
+    USUAL,
+    order_states,
+    order_tags,
+    orders,
+)
 
 MOST_MATCHES = 2000  # orders read that match a text
 _LOOKED_AT = 20_000  # orders read for a page
@@ -26,14 +34,15 @@ _BEGINNINGS = ("", "https://", "https://www.", "http://", "http://www.")
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query; None and "" mean any.
 
-    `text` is the beginning of an id or of a link, or a service's id. `keys` are the candidates, if
-    those are known. `progressed_before` selects open orders without progress since that time, by
-    panel.
+    `text` is the beginning of an id, a link, a reference or a customer, or it is a service's id or
+    a tag. `keys` are the candidates, if those are known. `progressed_before` selects open orders
+    without progress since that time, by panel.
     """
 
     text: str = ""
     panel: str | None = None
     service: str | None = None
+    tag: str | None = None
     status: Status | None = None
     phase: Phase | None = None
     problem: bool = False
@@ -121,6 +130,9 @@ class Search(StorePart):
             wanted.append(orders.c.panel == self._panel(sought.panel))
         if sought.service is not None:
             wanted.append(orders.c.service == sought.service)
+        if sought.tag is not None:
+            tagged = order_tags.c.key == states.key, order_tags.c.tag == sought.tag
+            wanted.append(select(order_tags.c.key).where(*tagged).exists())
         if sought.status is not None:
             wanted.append(states.status == sought.status.value)
         if sought.phase is not None:
@@ -147,12 +159,19 @@ class Search(StorePart):
         by_id = select(orders.c.key).where(
             orders.c.panel.in_(panels), orders.c.order_id.between(wanted, wanted + _LAST)
         )
-        by_service = (
-            select(orders.c.key).where(orders.c.service == wanted).order_by(orders.c.key.desc())
+        by_label = (
+            select(orders.c.key).where(column.between(wanted, wanted + _LAST))
+            for column in (orders.c.reference, orders.c.customer)
         )
-        parts = [part.limit(MOST_MATCHES).subquery() for part in (by_id, by_service)]
-        both = select(parts[0].c.key).union(select(parts[1].c.key)).subquery()
-        return select(both.c.key)
+        by_word = (
+            select(key).where(column == wanted).order_by(key.desc())
+            for key, column in (
+                (orders.c.key, orders.c.service),
+                (order_tags.c.key, order_tags.c.tag),
+            )
+        )
+        parts = [part.limit(MOST_MATCHES).subquery() for part in (by_id, *by_label, *by_word)]
+        return select(union(*(select(part.c.key) for part in parts)).subquery().c.key)
 
 
 def _keys(connection: Connection, found: Select[Any]) -> list[int]:
@@ -168,6 +187,8 @@ def _walk(sought: SearchQuery, panel: int) -> Select[Any]:
         return _newest(select(states.key).where(HAS_PROBLEM))
     if sought.status is not None and sought.status.value not in USUAL:
         return _newest(select(states.key).where(states.status == sought.status.value, RARE))
+    if sought.tag is not None:
+        return _newest(select(order_tags.c.key).where(order_tags.c.tag == sought.tag))
     if sought.service is not None:
         return _newest(select(orders.c.key).where(orders.c.service == sought.service))
     if sought.panel is not None:

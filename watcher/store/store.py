@@ -13,6 +13,7 @@ from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
+from watcher.store.personal import Personal
 from watcher.store.purge import Purge
 from watcher.store.recent import Recent
 from watcher.store.record import Recorder
@@ -47,6 +48,7 @@ class Store:
         self.sessions = Sessions(database)
         self.archive = Archive(database)
         self.purge = Purge(database)
+        self.personal = Personal(database)
         self.maintenance = Maintenance(database)
 
     @classmethod

@@ -127,6 +127,7 @@ LIMIT = Param(
     "How many at the most.",
 )
 CURSOR = Param("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "`next` of the last page.")
+TAG = Param("tag", TEXT, "With this tag only.")
 PANEL = Param("panel", TEXT, "Of this panel only.")
 SINCE = Param(
     "since", {"type": "string", "format": "date-time"}, "From this time on, with its time zone."

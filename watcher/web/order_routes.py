@@ -9,7 +9,8 @@ from aiohttp import web
 
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Origin, Status
-from watcher.orders.fields import FieldKind, names_of
+from watcher.orders.fields import OWN, FieldKind, names_of
+from watcher.orders.labels import changed_labels
 from watcher.orders.tracking import new_order
 from watcher.web.context import (
     CURSOR,
@@ -18,6 +19,8 @@ from watcher.web.context import (
     LIMIT,
     PANEL,
     SINCE,
+    TAG,
+    TEXT,
     Param,
     Route,
     WebContext,
@@ -31,6 +34,7 @@ from watcher.web.shapes import (
     CountRequest,
     FaultAnswer,
     HistoryView,
+    LabelRequest,
     OrderDetail,
     OrderList,
     OrderView,
@@ -42,7 +46,7 @@ from watcher.web.shapes import (
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
-_TEXTS, _TIMES = names_of(FieldKind.TEXT), names_of(FieldKind.TIME)
+_TIMES = names_of(FieldKind.TIME)
 _GIVEN = [n for n in TrackItem.__struct_fields__ if n not in ("panel", "order", *_TIMES)]
 
 
@@ -63,7 +67,7 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
     known += len(orders) - len(tracked)
     for order in tracked:
         del orders[order.panel, order.id]
-    updated = await context.commands.name_services(list(orders.values()))
+    updated = await context.commands.details.fill_in(list(orders.values()))
     late = [order for order in tracked if order.origin is not Origin.WHOLE]
     return 200, TrackAnswer(
         tracked=len(tracked),
@@ -90,6 +94,9 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
         problem=flag(request, "problem") or None,
         progressed_before=stalled_before,
         submitted_since=time_of(request, "since"),
+        tag=request.query.get("tag"),
+        reference=request.query.get("reference"),
+        customer=request.query.get("customer"),
         limit=limit,
         after=after,
     )
@@ -131,6 +138,16 @@ async def set_service(context: WebContext, request: web.Request) -> tuple[int, O
     return 200, context.view(await context.commands.set_service(panel, order_id, service))
 
 
+async def label(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
+    body = await read_body(request, LabelRequest)
+    given = {n: v for n in body.__struct_fields__ if (v := getattr(body, n)) is not msgspec.UNSET}
+    if not given:
+        raise RequestError(f"the body: give at least one of {', '.join(body.__struct_fields__)}")
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    changed = changed_labels(given)
+    return 200, context.view(await context.commands.label(panel, order_id, changed))
+
+
 async def untrack(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, context.view(await context.commands.untrack(panel, order_id))
@@ -160,7 +177,7 @@ def _seconds(name: str, at: datetime | None) -> float | None:
 def _live(context: WebContext, order: Order) -> Order:
     """Return the book's state of an order, never behind the database's; it may lack texts."""
     live = context.watchlist.order(order.panel, order.id) or order
-    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
+    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in OWN})
 
 
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}
@@ -183,6 +200,9 @@ ROUTES = (
             Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
             Param("stalled", FLAG, "Only open orders without progress for too long."),
             Param("problem", FLAG, "Only orders whose status their panel does not report."),
+            TAG,
+            Param("reference", TEXT, "With this reference only."),
+            Param("customer", TEXT, "Of this customer only."),
             SINCE,
             LIMIT,
             CURSOR,
@@ -195,6 +215,14 @@ ROUTES = (
         handler=show,
         summary="Return one order: state, history, refills, actions.",
         gives={200: OrderDetail, **_FAULTS},
+    ),
+    Route(
+        method="PATCH",
+        path="/v1/orders/{panel}/{order}",
+        handler=label,
+        summary="Change the order's reference, customer, tags or note.",
+        takes=LabelRequest,
+        gives={200: OrderView, 404: FaultAnswer},
     ),
     Route(
         method="DELETE",

@@ -24,12 +24,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     before = number_of(request, "cursor", 0) or None
     found = await context.store.search.find(looked_for, limit=A_PAGE, before=before)
     orders = [context.view(context.watchlist.order(o.panel, o.id) or o) for o in found.orders]
-    links = {(order.panel, order.id): order.link for order in found.orders}
+    stored = {(order.panel, order.id): order for order in found.orders}  # memory lacks texts
     return {
         "here": "orders",
         "wanted": wanted,
         "found": found,
-        "rows": [(view, links[view.panel, view.order], _name(context, view)) for view in orders],
+        "rows": [(view, stored[view.panel, view.order], _name(context, view)) for view in orders],
         "older": query("/orders", {**wanted, "cursor": found.next}) if found.next else None,
         "newest": query("/orders", wanted) if request.query.get("cursor") else None,
         "panels": sorted(context.panel_workers),
@@ -53,6 +53,7 @@ def sought(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
         text=wanted["q"],
         panel=wanted["panel"] or None,
         service=wanted["service"] or None,
+        tag=wanted["tag"] or None,
         status=Status(wanted["status"]) if wanted["status"] else None,
         phase=Phase(wanted["phase"]) if wanted["phase"] else None,
         problem=bool(wanted["problem"]),
@@ -81,6 +82,7 @@ def _wanted(request: web.Request) -> dict[str, str]:
         "q": text,
         "panel": request.query.get("panel", ""),
         "service": request.query.get("service", "").strip(),
+        "tag": request.query.get("tag", "").strip(),
         "status": one_of(request, "status", Status) or "",
         "phase": one_of(request, "phase", Phase) or "",
         "stalled": "true" if flag(request, "stalled") else "",

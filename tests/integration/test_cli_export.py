@@ -16,7 +16,8 @@ import pytest
 from tests.integration.cli_daemon import CannedDaemon, Request, order_view, panel_view
 from watcher.cli import xlsx_writer
 from watcher.cli.order_import.order_list import ListRow, read
-from watcher.cli.spreadsheet import cell
+from watcher.common.spreadsheet import cell
+from watcher.common.wording import clean
 from watcher.web.panel_shapes import PanelList
 from watcher.web.shapes import ChangeView, HistoryList, OrderList, OrderView
 
@@ -218,7 +219,7 @@ def test_used_wrongly(daemon: CannedDaemon, args: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", " =1", "=1"])
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert cell(text) == f"'{text}"
+    assert cell(text) == f"'{clean(text)}"
 
 
 @pytest.mark.parametrize("value", ["-5", "+5.25", -5, "a=1", "https://example.com"])

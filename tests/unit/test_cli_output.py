@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from watcher.cli.output import ago, clean, moment, show_json, show_json_pages, span, stamp
+from watcher.cli.output import ago, moment, show_json, show_json_pages, span, stamp
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.common.wording import counted
+from watcher.common.wording import clean, counted
 
 NOW = datetime(2024, 5, 31, 12, tzinfo=UTC)
 COLUMNS = (

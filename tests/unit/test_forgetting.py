@@ -37,7 +37,7 @@ def forgetting(store: Store, after: float | None = AFTER) -> Forgetting:
 
 async def labelled(store: Store, ages: dict[str, float]) -> list[Order]:
     """Orders of these ages in days, with every label."""
-    own = {"reference": "1042", "tags": ("vip",), "note": f"{WORDS} " * 150}
+    own: dict[str, Any] = {"reference": "1042", "tags": ("vip",), "note": f"{WORDS} " * 150}
     orders = [
         an_order(name, submitted_at=NOW - age * DAY, customer=f"{WORDS}-{name}", **own)
         for name, age in ages.items()

@@ -1,6 +1,7 @@
 """The caller's own words on an order: what is taken, and one sentence for what is not."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ def test_what_is_given_is_taken_without_blanks_around_it() -> None:
         ({"reference": "\ud800"}, "or is not Unicode text"),
     ],
 )
-def test_what_is_not_taken_is_told_in_a_sentence(given: dict[str, object], sentence: str) -> None:
+def test_what_is_not_taken_is_told_in_a_sentence(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=re.escape(sentence)) as error:
         labels_from(given)
     assert "\n" not in str(error.value)

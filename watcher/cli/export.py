@@ -15,12 +15,13 @@ from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
 from watcher.cli.files import whole_file
 from watcher.cli.options import FileOrStdout, Force, PanelOption, TagFilter, read_since
-from watcher.cli.output import clean, errors, safe_json, warn
+from watcher.cli.output import errors, safe_json, warn
 from watcher.cli.progress import progress
-from watcher.cli.spreadsheet import csv_lines
 from watcher.cli.xlsx_writer import xlsx_writer
+from watcher.common.spreadsheet import cell, csv_lines
 from watcher.common.wording import counted
 from watcher.model import Status
+from watcher.web.order_csv import ORDER_FIELDS, order_rows
 from watcher.web.shapes import ChangeView, OrderView
 
 Write = Callable[[list[Any]], object]
@@ -50,8 +51,6 @@ _ENDINGS = {
 _BINARY = frozenset((ExportFormat.PARQUET, ExportFormat.XLSX))
 _TIMES = frozenset(name for name in OrderView.__struct_fields__ if name.endswith("_at")) | {"at"}
 
-# next_check_at changes all the time, and costs the daemon most to find.
-_ORDER_FIELDS = tuple(name for name in OrderView.__struct_fields__ if name != "next_check_at")
 _CHANGE_FIELDS = ("at", "panel", "order", "field", "old", "new")
 
 
@@ -138,20 +137,24 @@ def _writer(stream: BinaryIO, what: What, form: ExportFormat) -> Iterator[Write]
         yield lambda items: _write_lines(stream, items)
     else:
         is_orders = what is What.ORDERS
-        names = _ORDER_FIELDS if is_orders else _CHANGE_FIELDS
-        rows = _order_rows if is_orders else _change_rows
+        names = ORDER_FIELDS if is_orders else _CHANGE_FIELDS
+        rows = order_rows if is_orders else _change_rows
         if form is ExportFormat.XLSX:
             with xlsx_writer(stream, names) as write:
                 yield lambda items: write([_typed(names, row) for row in rows(items)])
             return
         stream.write(csv_lines([names]))
-        yield lambda items: _write_csv(stream, rows(items))
+        yield lambda items: stream.write(csv_lines(rows(items)))
 
 
 def _typed(names: tuple[str, ...], row: list[Any]) -> list[Any]:
-    """Return the row with its times as datetimes."""
+    """Return the row with its times as datetimes, and lists as text."""
     return [
-        datetime.fromisoformat(value) if value and name in _TIMES else value
+        datetime.fromisoformat(value)
+        if value and name in _TIMES
+        else cell(value)
+        if isinstance(value, list)
+        else value
         for name, value in zip(names, row, strict=True)
     ]
 
@@ -159,18 +162,6 @@ def _typed(names: tuple[str, ...], row: list[Any]) -> list[Any]:
 def _write_lines(stream: BinaryIO, items: list[Any]) -> None:
     lines = (safe_json(msgspec.json.encode(item)) for item in items)
     stream.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def _write_csv(stream: BinaryIO, rows: list[list[Any]]) -> None:
-    stream.write(csv_lines([[clean(v) if isinstance(v, str) else v for v in row] for row in rows]))
-
-
-def _order_rows(items: list[Any]) -> list[list[Any]]:
-    return [[_cell(item.get(name)) for name in _ORDER_FIELDS] for item in items]
-
-
-def _cell(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _change_rows(items: list[Any]) -> list[list[Any]]:

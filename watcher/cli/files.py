@@ -2,11 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from watcher.common.spreadsheet import csv_lines
 from watcher.errors import WatcherError
 
 
@@ -29,6 +30,14 @@ def whole_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterat
         yield from _written(file, file.stat() if keep else None)
     except OSError as error:
         raise NotWritten(f"{file}: {error.strerror or error}") from None
+
+
+@contextmanager
+def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], object]]:
+    """Give a function that writes a row. The file replaces an older one once it is complete."""
+    with whole_file(file, force=True) as stream:
+        stream.write(csv_lines([names]))
+        yield lambda row: stream.write(csv_lines([row]))
 
 
 def _written(file: Path, like: os.stat_result | None) -> Iterator[BinaryIO]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from watcher.common.wording import UNSAFE, clean
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE = 10_000  # where nobody looks: no line is cut, so that grep and awk find all
-# Controls, their C1 kin, line separators, surrogates and what turns the writing direction.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def say(*lines: str, style: str = "") -> None:
@@ -47,6 +47,12 @@ def show_json(document: Any) -> None:
     _write(b"\n")
 
 
+def show_json_line(document: Any) -> None:
+    """Print one JSON document on one line."""
+    _write(msgspec.json.encode(document) + b"\n")
+    sys.stdout.flush()  # whoever follows reads it now
+
+
 def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) -> None:
     """Print a listing as one document, page by page, with the last page's `next`."""
     after, before = None, b'{"%s":[\n' % name.encode()
@@ -60,13 +66,7 @@ def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) ->
 
 def safe_json(raw: bytes) -> str:
     """Return the JSON with DEL, C1 controls and direction marks escaped."""
-    return _UNSAFE.sub(_escaped, raw.decode())
-
-
-def clean(value: object) -> str:
-    """Return text that can't move the cursor, set colours or change the direction."""
-    text = re.sub(r"[\t\r\n]+", " ", str(value))
-    return _UNSAFE.sub("\ufffd", text)
+    return UNSAFE.sub(_escaped, raw.decode())
 
 
 def ago(time: datetime | None, now: datetime | None = None) -> str:

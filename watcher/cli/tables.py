@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from watcher.cli.output import ago, clean, output, say
+from watcher.cli.output import ago, output, say
+from watcher.common.wording import clean
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

@@ -17,11 +17,11 @@ import typer
 from watcher.cli.api_client import ApiClient, Query, Unreachable, path_of
 from watcher.cli.command import command
 from watcher.cli.options import Json
-from watcher.cli.output import ago, clean, output, show_json, span
+from watcher.cli.output import ago, output, show_json, span
 from watcher.cli.panels import details, state_word
 from watcher.cli.show import changes_text
 from watcher.cli.tables import Column, table_lines
-from watcher.common.wording import counted
+from watcher.common.wording import clean, counted
 from watcher.daemon.attention_kinds import Severity
 from watcher.web.panel_shapes import AttentionList, AttentionView, PanelView
 from watcher.web.shapes import ChangeView, HistoryList

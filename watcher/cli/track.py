@@ -15,6 +15,7 @@ import typer
 
 from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
 from watcher.cli.command import command
+from watcher.cli.files import csv_file
 from watcher.cli.options import (
     CustomerOption,
     Json,
@@ -33,7 +34,6 @@ from watcher.cli.order_import.order_list import Layout, read
 from watcher.cli.order_import.tracking import Report, Tracking
 from watcher.cli.output import errors, warn
 from watcher.cli.progress import progress
-from watcher.cli.spreadsheet import csv_file
 from watcher.common.wording import counted
 from watcher.web.panel_shapes import ServiceList
 

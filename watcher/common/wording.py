@@ -1,6 +1,16 @@
-"""Numbers and times in sentences for people: pure."""
+"""Numbers, times and texts from outside in what people read: pure."""
 
+import re
 from datetime import UTC, datetime
+
+# Controls, their C1 kin, line separators, surrogates and what turns the writing direction.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean(value: object) -> str:
+    """Return text that can't move the cursor, set colours or change the direction."""
+    text = re.sub(r"[\t\r\n]+", " ", str(value))
+    return UNSAFE.sub("\ufffd", text)
 
 
 def counted(number: int, thing: str) -> str:

@@ -213,6 +213,16 @@ class OrderCommands:
                 while self._unseen(panel, unseen):
                     await self._recorder.next_record()
 
+    async def next_change(self, after: int, seconds: float) -> bool:
+        """Wait for a change with an id above `after`; return whether one came within `seconds`."""
+        if self._store.changes.count_changes_after(after):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._recorder.next_record()
+                return True
+        return False
+
     def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
         """Return the ids that the panel has never answered about."""
         entries = [(order_id, self._watchlist.entry(panel, order_id)) for order_id in ids]

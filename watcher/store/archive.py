@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, or_, select
 
 from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
+from watcher.store import counting
 from watcher.store.action_rows import UNSETTLED_STATE
 from watcher.store.base import StorePart, batched
 from watcher.store.dialect import compiled, upsert
@@ -130,6 +131,7 @@ class Archive(StorePart):
             changes = connection.execute(_histories([key])).mappings()
             if numbers := [(row["id"],) for row in changes]:
                 connection.exec_driver_sql(_DELETE_HISTORY, numbers)
+                counting.reach(connection, counting.REMOVED, max(numbers)[0])
             for statement in _DELETE_BY_KEY:
                 connection.exec_driver_sql(statement, (key,))
             return True
@@ -279,6 +281,8 @@ def _remove(connection: Connection, same: Sequence[Retired], now: float) -> None
     changes = [(number,) for order in same for number in order.history]
     if changes:
         connection.exec_driver_sql(_DELETE_HISTORY, changes)
+        for counter in (counting.REMOVED, counting.ARCHIVED):
+            counting.reach(connection, counter, max(changes)[0])
     names = [(order.fingerprint.panel, order.fingerprint.order) for order in same]
     for statement in _DELETE_BY_ORDER:
         connection.exec_driver_sql(statement, names)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from watcher.errors import LifecycleError
 from watcher.model import Transition
 from watcher.orders.fields import LABELS
+from watcher.store import counting
 from watcher.store.dialect import compiled
 from watcher.store.order_rows import STATE, WRITERS, retag_orders
 from watcher.store.schema import event_targets, history, order_states, orders
@@ -33,10 +34,10 @@ class Mismatch(LifecycleError):
 
 
 def last_history_id(connection: Connection) -> int:
-    """Return the newest row's id, even if that row is archived; the next ids follow it."""
+    """Return the newest row's id, even if that row was removed; the next ids follow it."""
     rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
     ids = [connection.execute(statement).scalar() or 0 for statement in (rows, read)]
-    return max(ids)
+    return max(*ids, counting.value(connection, counting.REMOVED))
 
 
 def write_changes(connection: Connection, transitions: Sequence[Transition], last_id: int) -> None:

@@ -83,6 +83,9 @@ history = _table(
     Column("changes", Text, nullable=False),  # {field: [old, new]}, money as text
 )
 
+# Each start of a daemon, with the last id of `history` before it: see `watcher.store.cursors`.
+epochs = _table("epochs", *_key(Whole, "id"), *_needed(Whole, "first", "mark"))
+
 _STATES = "state IN ('planned', 'sending', 'accepted', 'rejected', 'unresolved')"
 # The intent log. Ids are never reused: people and notes refer to them.
 actions = _table(

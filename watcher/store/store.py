@@ -8,6 +8,7 @@ from watcher.store.archive import Archive
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
+from watcher.store.feed import Feed
 from watcher.store.firings import Firings
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
@@ -35,6 +36,7 @@ class Store:
         self.orders = Orders(database)
         self.changes = Recorder(database)  # of orders, with firings and plans
         self.history = History(database)
+        self.feed = Feed(database)
         self.actions = Actions(database)
         self.refills = Refills(database)
         self.firings = Firings(database)

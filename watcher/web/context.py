@@ -20,6 +20,7 @@ from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.notify.receivers import Receivers
+from watcher.orders.fields import OWN
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
@@ -51,6 +52,11 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         entry = self.watchlist.entry(order.panel, order.id)
         next_check_at = self.watchlist.panel(order.panel).next_check(order.id, now)
         return order_view(order, entry, next_check_at, now, limit)
+
+    def live(self, order: Order) -> Order:
+        """Return the order as memory has it, which is newer, with its texts, which memory lacks."""
+        live = self.watchlist.order(order.panel, order.id) or order
+        return msgspec.structs.replace(live, **{name: getattr(order, name) for name in OWN})
 
     def tells_of_refills(self, panel: str) -> bool:
         """Return whether the panel's API can report the statuses of refills."""
@@ -167,12 +173,17 @@ async def whole_body(request: web.Request) -> bytes:
         raise TooSlow from None
 
 
-def page_of(request: web.Request) -> tuple[int, int]:
-    """Return `limit` and `cursor` of the query."""
+def limit_of(request: web.Request) -> int:
+    """Return `limit` of the query."""
     limit = number_of(request, "limit", 100)
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
-    return limit, number_of(request, "cursor", 0)
+    return limit
+
+
+def page_of(request: web.Request) -> tuple[int, int]:
+    """Return `limit` and `cursor` of the query."""
+    return limit_of(request), number_of(request, "cursor", 0)
 
 
 def flag(request: web.Request, name: str) -> bool:

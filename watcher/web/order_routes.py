@@ -9,7 +9,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Origin, Status
-from watcher.orders.fields import OWN, FieldKind, names_of
+from watcher.orders.fields import FieldKind, names_of
 from watcher.orders.labels import changed_labels
 from watcher.orders.tracking import new_order
 from watcher.web.context import (
@@ -81,27 +81,29 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
 
 async def list_orders(context: WebContext, request: web.Request) -> tuple[int, OrderList]:
     limit, after = page_of(request)
-    now = context.clock()
+    filters = filters_of(context, request)
+    orders, next_key = await context.store.orders.page(**filters, limit=limit, after=after)
+    views = [context.view(context.live(order)) for order in orders]
+    return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
+
+
+def filters_of(context: WebContext, request: web.Request) -> dict[str, Any]:
+    """Return what FILTERS in the query ask for, as `store.orders.page` takes it."""
     stalled_before: Mapping[str, float] | None = None
     if flag(request, "stalled"):
+        now = context.clock()
         stalled_before = {
             name: now - workers.config.settings.stalled_after
             for name, workers in context.panel_workers.items()
         }
-    orders, next_key = await context.store.orders.page(
-        panel=request.query.get("panel") or None,
-        status=one_of(request, "status", Status),
-        problem=flag(request, "problem") or None,
-        progressed_before=stalled_before,
-        submitted_since=time_of(request, "since"),
-        tag=request.query.get("tag"),
-        reference=request.query.get("reference"),
-        customer=request.query.get("customer"),
-        limit=limit,
-        after=after,
-    )
-    views = [context.view(_live(context, order)) for order in orders]
-    return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
+    texts = {name: request.query.get(name) or None for name in _TEXTS}
+    return {
+        **texts,
+        "status": one_of(request, "status", Status),
+        "problem": flag(request, "problem") or None,
+        "progressed_before": stalled_before,
+        "submitted_since": time_of(request, "since"),
+    }
 
 
 async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
@@ -174,12 +176,17 @@ def _seconds(name: str, at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
-def _live(context: WebContext, order: Order) -> Order:
-    """Return the book's state of an order, never behind the database's; it may lack texts."""
-    live = context.watchlist.order(order.panel, order.id) or order
-    return msgspec.structs.replace(live, **{name: getattr(order, name) for name in OWN})
-
-
+_TEXTS = ("panel", "tag", "reference", "customer")
+FILTERS = (
+    PANEL,
+    Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
+    Param("stalled", FLAG, "Only open orders without progress for too long."),
+    Param("problem", FLAG, "Only orders whose status their panel does not report."),
+    TAG,
+    Param("reference", TEXT, "With this reference only."),
+    Param("customer", TEXT, "Of this customer only."),
+    SINCE,
+)
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}
 ROUTES = (
     Route(
@@ -196,14 +203,7 @@ ROUTES = (
         handler=list_orders,
         summary="List orders, oldest tracked first.",
         params=(
-            PANEL,
-            Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
-            Param("stalled", FLAG, "Only open orders without progress for too long."),
-            Param("problem", FLAG, "Only orders whose status their panel does not report."),
-            TAG,
-            Param("reference", TEXT, "With this reference only."),
-            Param("customer", TEXT, "Of this customer only."),
-            SINCE,
+            *FILTERS,
             LIMIT,
             CURSOR,
         ),

@@ -8,8 +8,17 @@ from aiohttp import web
 
 from watcher.errors import RequestError, cant_listen
 from watcher.shop_api import ShopHandlers
-from watcher.web import deliveries, history, order_actions, order_routes, state
+from watcher.web import (
+    change_routes,
+    deliveries,
+    history,
+    order_actions,
+    order_file,
+    order_routes,
+    state,
+)
 from watcher.web.auth import KEEPER, SessionAuth, authorize
+from watcher.web.change_routes import ENDING
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
 from watcher.web.dropin import DESCRIPTION, drop_in
@@ -24,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
     *order_actions.ROUTES,
     *history.ROUTES,
+    *change_routes.ROUTES,
     *state.ROUTES,
     *deliveries.ROUTES,
 )
@@ -40,6 +50,8 @@ def make_server(context: WebContext) -> web.Application:
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
     app[ARRIVALS] = RecentConnections()
+    app[ENDING] = asyncio.Event()
+    app.on_shutdown.append(_end)
     app[KEEPER] = keeper = SessionAuth()
     app.on_startup.append(keeper.load)
     app.on_response_prepare.append(add_headers)
@@ -49,6 +61,7 @@ def make_server(context: WebContext) -> web.Application:
         "/v1/openapi.json",
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
+    app.router.add_get(order_file.PATH, order_file.order_file())
     app.router.add_get("/v1/backup", _backup(ConcurrencyLimit(_BACKUPS_AT_ONCE)))
     shops = drop_in(_handlers(context))
     for path in DROP_INS:
@@ -57,6 +70,11 @@ def make_server(context: WebContext) -> web.Application:
         app.router.add_get(path, respond)
     add_pages(app)
     return app
+
+
+async def _end(app: web.Application) -> None:
+    """Let requests that wait for changes answer."""
+    app[ENDING].set()
 
 
 def _handlers(context: WebContext) -> ShopHandlers:
@@ -89,7 +107,7 @@ async def listen(context: WebContext, address_setting: str) -> web.AppRunner:
 
 def description() -> dict[str, Any]:
     """Return the API as an OpenAPI document."""
-    return describe(ROUTES, {DROP_IN: DESCRIPTION})
+    return describe(ROUTES, {DROP_IN: DESCRIPTION, order_file.PATH: order_file.DESCRIPTION})
 
 
 def _serve(route: Route) -> Respond:

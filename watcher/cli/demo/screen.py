@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from watcher.cli.output import clean, output
+from watcher.cli.output import output
+from watcher.common.wording import clean
 
 if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console

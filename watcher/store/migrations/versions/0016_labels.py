@@ -1,4 +1,4 @@
-"""The caller's own words on orders: reference, customer, tags and note."""
+"""The caller's own words on orders: reference, customer, tags and note. Epochs of changes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,3 +32,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("order_tags_key", "order_tags", ["key"])
+    op.create_table(
+        "epochs",
+        sa.Column("id", _WHOLE, primary_key=True),
+        sa.Column("first", _WHOLE, nullable=False),
+        sa.Column("mark", _WHOLE, nullable=False),
+    )

@@ -3,11 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-from watcher.cli.files import whole_file
+from watcher.common.wording import clean
 
 # How a formula begins, which may run programs. A number is no formula.
 _FORMULA = re.compile(r"\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
@@ -20,7 +18,9 @@ def cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value).replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    text = clean(value)
     is_risky = isinstance(value, str) and _FORMULA.match(text) and not _NUMBER.fullmatch(text)
     return f"'{text}" if is_risky else text
 
@@ -30,11 +30,3 @@ def csv_lines(rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([list(map(cell, row)) for row in rows])
     return text.getvalue().encode("utf-8", "replace")
-
-
-@contextmanager
-def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], object]]:
-    """Give a function that writes a row. The file replaces an older one once it is complete."""
-    with whole_file(file, force=True) as stream:
-        stream.write(csv_lines([names]))
-        yield lambda row: stream.write(csv_lines([row]))

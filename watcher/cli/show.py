@@ -101,9 +101,11 @@ def _show_history(history: list[HistoryView]) -> None:
 
 
 def changes_text(changes: dict[str, list[Any]]) -> str:
-    """Return a change in words: the old and the new value of each field."""
+    """Return a change in words: the old and the new value of each field, where they are told."""
     return ", ".join(
-        f"{name} {' → '.join(_value(name, value) for value in values)}"
+        f"{name} changed"
+        if values == [None, None]
+        else f"{name} {' → '.join(_value(name, value) for value in values)}"
         for name, values in changes.items()
     )
 

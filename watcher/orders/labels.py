@@ -14,6 +14,7 @@ LONGEST = {"reference": 100, "customer": 200, "note": 2000}  # characters
 LONGEST_TAG = 50
 # What breaks a line or is no text; a note may have line breaks and tabs.
 LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+TAG_LINE = r"^[^,\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 _ODD, _ODD_IN_NOTE = (
     re.compile(pattern.replace("^[^", "[").replace("]*$", "\ud800-\udfff]"))

@@ -6,18 +6,27 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from watcher.orders.labels import LINE, LINES, LONGEST, LONGEST_TAG, MOST_TAGS
+from watcher.orders.labels import LINE, LINES, LONGEST, LONGEST_TAG, MOST_TAGS, TAG_LINE
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
 ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
-Reference = Annotated[str, Meta(max_length=LONGEST["reference"], pattern=LINE)] | Count
-Customer = Annotated[str, Meta(max_length=LONGEST["customer"], pattern=LINE)] | Count
-Tag = Annotated[str, Meta(min_length=1, max_length=LONGEST_TAG, pattern=LINE)]
-Tags = Annotated[list[Tag], Meta(max_length=MOST_TAGS)]
-Note = Annotated[str, Meta(max_length=LONGEST["note"], pattern=LINES)]
+# What is wrong with one is told by `watcher.orders.labels`, in better words.
+Reference = (
+    Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["reference"], "pattern": LINE})]
+    | Count
+)
+Customer = (
+    Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["customer"], "pattern": LINE})]
+    | Count
+)
+Tag = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": LONGEST_TAG, "pattern": TAG_LINE})
+]
+Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MOST_TAGS})]
+Note = Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["note"], "pattern": LINES})]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 

@@ -153,6 +153,7 @@ async def test_ids_are_not_given_again_when_the_newest_changes_were_archived(
         again = await store.feed.page(await store.feed.resume(page.cursor.text()))
         assert again is not None
         assert again.changes == []
+        assert again.cursor.id == last  # else a request that waits would look again and again
 
 
 async def test_the_file_for_spreadsheets_is_what_export_writes(tmp_path: Path) -> None:

@@ -85,7 +85,10 @@ class Feed(StorePart):
 
         def fetch(connection: Connection) -> FeedPage | None:
             archived = counting.value(connection, counting.ARCHIVED)
+            removed = counting.value(connection, counting.REMOVED)
             found, last, more = _read(connection, cursor.id, filters, limit)
+            if not more:  # there is nothing of older ids any more
+                last = max(last, removed)
             orders_of = _orders(connection, {change.key for change in found}, self._db.panels.names)
             found = [change for change in found if change.key in orders_of]
             if archived != (now := counting.value(connection, counting.ARCHIVED)):

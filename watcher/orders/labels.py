@@ -59,9 +59,9 @@ def _text(name: str, value: object, most: int) -> str | None:
 
 
 def _tags(given: Sequence[str]) -> tuple[str, ...]:
+    if len(given) > MOST_TAGS:
+        raise RequestError(f"tags: {len(given):,} of them; {MOST_TAGS} are the most")
     tags = tuple(dict.fromkeys(tag.strip() for tag in given))
-    if len(tags) > MOST_TAGS:
-        raise RequestError(f"tags: {len(tags):,} of them; {MOST_TAGS} are the most")
     for tag in tags:
         if not tag:
             raise RequestError("tags: one of them is empty")

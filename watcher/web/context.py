@@ -1,7 +1,7 @@
 """What the web needs of the daemon; routes as data; readers of requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
@@ -138,6 +138,13 @@ PANEL = Param("panel", TEXT, "Of this panel only.")
 SINCE = Param(
     "since", {"type": "string", "format": "date-time"}, "From this time on, with its time zone."
 )
+
+
+def check_given(request: web.Request, params: Iterable[Param]) -> None:
+    """Raise RequestError if one of the parameters is given without a value."""
+    for param in params:
+        if request.query.get(param.name) == "":
+            raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
 
 
 async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import StoreError
-from watcher.web.context import BACKEND, WebContext
+from watcher.web.context import BACKEND, WebContext, check_given
 from watcher.web.order_csv import HEAD, order_lines
 from watcher.web.order_routes import FILTERS, filters_of
 from watcher.web.rate_limit import ConcurrencyLimit
@@ -65,6 +65,7 @@ def order_file() -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def respond(request: web.Request) -> web.StreamResponse:
         context = request.app[BACKEND]
         with limit:
+            check_given(request, FILTERS)
             filters = filters_of(context, request)
             page = await context.store.orders.page(**filters, limit=_PART)
             response = web.StreamResponse(headers=_HEADERS)

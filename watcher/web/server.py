@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.errors import RequestError, cant_listen
+from watcher.errors import cant_listen
 from watcher.shop_api import ShopHandlers
 from watcher.web import (
     change_routes,
@@ -20,7 +20,15 @@ from watcher.web import (
 from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.change_routes import ENDING
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
-from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
+from watcher.web.context import (
+    BACKEND,
+    LARGE_BODIES,
+    LARGEST_BODY,
+    Route,
+    WebContext,
+    check_given,
+    large_bodies,
+)
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.error_answers import catch_errors, json_answer
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
@@ -114,9 +122,7 @@ def _serve(route: Route) -> Respond:
     limit = ConcurrencyLimit(route.at_once)
 
     async def respond(request: web.Request) -> web.Response:
-        for param in route.params:
-            if request.query.get(param.name) == "":
-                raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
+        check_given(request, route.params)
         with limit:
             status, answer = await route.handler(request.app[BACKEND], request)
         return json_answer(status, answer)

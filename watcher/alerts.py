@@ -96,6 +96,7 @@ class RetryLane(msgspec.Struct, frozen=True):
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened. `number` is that of its row, `text` what the panel or rule said.
 
+    `reference` is the caller's own number of the order.
     `rule` is the one that fired. `is_routine` marks a refusal of a refill that a rule or a shop
     asked for, not a person. `service` (panel, id) names the one whose entry in the price list has
     changed, `name` is what it is called.
@@ -107,6 +108,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     text: str | None = None
     order: str | None = None
+    reference: str | None = None
     refill: str | None = None
     rule: str | None = None
     is_routine: bool = False

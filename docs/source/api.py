@@ -53,7 +53,8 @@ def _call(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]
     answers = {
         status: schema
         for status, answer in operation["responses"].items()
-        if (schema := answer["content"]["application/json"]["schema"])
+        for content in answer["content"].values()
+        if (schema := content["schema"])
     }
     good = [f"{code} {_type(schema)}" for code, schema in answers.items() if int(code) < 400]
     bad = ", ".join(code for code in answers if int(code) >= 400)

@@ -10,7 +10,7 @@ from watcher.alerts import AlertKind, ChangeKind
 from watcher.config.hosts import Hosts
 from watcher.config.values import Duration, Pause, PositiveAmount, Right, Secret
 from watcher.errors import ConfigError
-from watcher.panels.dialect import PLAIN, Dialect
+from watcher.panels.dialect import PLAIN, SHORTEST_SECRET, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules.rule import Rule
@@ -32,6 +32,7 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     retain_for: Duration = Duration(90 * 86400)
     archive_dir: str = "archive"
     remember_for: Duration = Duration(365 * 86400)
+    forget_customers_after: Duration | None = None
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -132,6 +133,7 @@ class EventsSection(TargetSection, frozen=True, kw_only=True):
 
     on: tuple[str, ...] = ("status", "progress")
     panels: tuple[str, ...] | None = None
+    headers: dict[str, Any] | None = None  # texts or KeySources
 
 
 class HttpTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +158,12 @@ class EventsTarget(HttpTarget, frozen=True, kw_only=True):
 
     on: frozenset[ChangeKind]
     panels: frozenset[str] | None
+    headers: dict[str, Secret] = {}  # sent with every event
+
+    def header_secrets(self) -> list[str]:
+        """Return what no message may contain: the headers' values, and their words."""
+        values = [secret.reveal() for secret in self.headers.values()]
+        return [word for v in values for word in {v, *v.split()} if len(word) >= SHORTEST_SECRET]
 
 
 class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +284,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         keys += [key.secret for key in self.keys]
         targets = [secret for one in self.notify for secret in (one.url, one.secret)]
         targets += [secret for one in self.events for secret in (one.url, one.secret)]
+        sent += [one for target in self.events for one in target.header_secrets()]
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]
 
 

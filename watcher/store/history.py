@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Select, select
 
-from watcher.orders.fields import FieldSource, names_of
+from watcher.model import Labels
+from watcher.orders.fields import LABELS, FieldSource, names_of, tags_of
 from watcher.store.base import Rows, StorePart, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import history, order_states, orders
@@ -28,6 +29,7 @@ _EVENTS = (
         orders.c.order_id,
         orders.c.service,
         orders.c.quantity,
+        *(orders.c[name] for name in sorted(LABELS)),
         *(order_states.c[name] for name in _CURRENT),
     )
     .select_from(history)
@@ -48,7 +50,7 @@ class OrderChange(NamedTuple):
 
 
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of an order. `changes` is JSON; `current` is the order's present state."""
+    """A change of an order. `changes` is JSON; `labels` and `current` are those of now."""
 
     id: int
     key: int
@@ -58,6 +60,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     service: str | None
     quantity: int | None
+    labels: Labels
     current: dict[str, Any]
 
 
@@ -150,6 +153,12 @@ class History(StorePart):
                 order=row.order_id,
                 service=row.service,
                 quantity=row.quantity,
+                labels=Labels(
+                    reference=row.reference,
+                    customer=row.customer,
+                    tags=tags_of(row.tags),
+                    note=row.note,
+                ),
                 current={name: getattr(row, name) for name in _CURRENT},
             )
             for row in rows

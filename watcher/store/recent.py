@@ -28,7 +28,7 @@ from watcher.store.services import ServiceChange, to_change
 _DAY = 86400.0
 _PAGE = 1000  # rows of each kind per page
 _FIRED = (
-    select(firings, orders.c.panel, orders.c.order_id)
+    select(firings, orders.c.panel, orders.c.order_id, orders.c.reference)
     .join(orders, orders.c.key == firings.c.key)
     .where(
         firings.c.action == RuleAction.NOTIFY.value,
@@ -37,14 +37,23 @@ _FIRED = (
     )
 )
 _REJECTED = (
-    select(refills, actions.c.rule, actions.c.reason)
+    select(refills, actions.c.rule, actions.c.reason, orders.c.reference)
     .outerjoin(actions, actions.c.id == refills.c.action)
+    .outerjoin(
+        orders, (orders.c.panel == refills.c.panel) & (orders.c.order_id == refills.c.order_id)
+    )
     .where(refills.c.status == RefillStatus.REJECTED.value)
 )
-_REFUSED = select(actions).where(
-    actions.c.kind == Kind.REFILL.value,
-    actions.c.state == ActionState.REJECTED.value,
-    actions.c.sent_at.is_not(None),  # what was withdrawn, or could not be sent, no panel refused
+_REFUSED = (
+    select(actions, orders.c.reference)
+    .outerjoin(
+        orders, (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id)
+    )
+    .where(
+        actions.c.kind == Kind.REFILL.value,
+        actions.c.state == ActionState.REJECTED.value,
+        actions.c.sent_at.is_not(None),  # what was withdrawn, or not sent, no panel refused
+    )
 )
 _CHANGED = select(service_changes, services.c.name).outerjoin(
     services,
@@ -238,7 +247,8 @@ class Recent(StorePart):
 
     def _moment(self, row: Any, event: AlertKind, number: int, at: float, **told: Any) -> Moment:
         panel = self._db.panels.names[row["panel"]]
-        return Moment(event=event, panel=panel, at=at, number=number, order=row["order_id"], **told)
+        of_order = {"order": row["order_id"], "reference": row["reference"]}
+        return Moment(event=event, panel=panel, at=at, number=number, **of_order, **told)
 
 
 def _since(

@@ -32,7 +32,7 @@ from watcher.store.base import StorePart
 from watcher.store.candidates import Cursor, SearchQuery, Walk
 from watcher.store.dialect import has_part, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
-from watcher.store.schema import HAS_PROBLEM, order_states, orders
+from watcher.store.schema import HAS_PROBLEM, order_states, order_tags, orders
 
 MOST_MATCHES = 2000  # orders found by a text; where more match, orders are looked through
 _LAST = "\U0010ffff"  # sorts after any text that continues a prefix
@@ -163,6 +163,9 @@ class Search(StorePart):
             wanted.append(orders.c.panel == self._panel(sought.panel))
         if sought.service is not None:
             wanted.append(orders.c.service == sought.service)
+        if sought.tag is not None:
+            tagged = order_tags.c.key == states.key, order_tags.c.tag == sought.tag
+            wanted.append(select(order_tags.c.key).where(*tagged).exists())
         if sought.status is not None:
             wanted.append(states.status == sought.status.value)
         if sought.phase is not None:
@@ -186,7 +189,13 @@ class Search(StorePart):
         else:
             is_panel = orders.c.panel.in_(list(self._db.panels.names))
             by_id = orders.c.order_id.between(wanted, wanted + _LAST)
-            forms = [and_(is_panel, by_id), orders.c.service == wanted]
+            labelled = (orders.c.reference, orders.c.customer)
+            forms = [
+                and_(is_panel, by_id),
+                *(column.between(wanted, wanted + _LAST) for column in labelled),
+                orders.c.service == wanted,
+                orders.c.key.in_(_tagged(wanted)),
+            ]
         within = self._within(orders.c.panel, sought.panels)
         return [and_(form, *within) for form in forms]
 
@@ -207,7 +216,16 @@ def _has_text(text: str) -> ColumnElement[bool]:
     """Return the condition of a match in a form that keeps SQLite from going by its index."""
     if _is_link(text):
         return or_(*(_begins(orders.c.link, start) for start in _beginnings(text)))
-    return or_(_begins(orders.c.order_id, text), _SERVICE.in_([text]))
+    return or_(
+        *(_begins(column, text) for column in (orders.c.order_id, orders.c.reference)),
+        _begins(orders.c.customer, text),
+        _SERVICE.in_([text]),
+        orders.c.key.in_(_tagged(text)),
+    )
+
+
+def _tagged(tag: str) -> Select[Any]:
+    return select(order_tags.c.key).where(order_tags.c.tag == tag)
 
 
 def _is_link(text: str) -> bool:

@@ -5,6 +5,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import Action, ActionState, Kind
+from watcher.orders.labels import labels_from
 from watcher.web.context import TEXT, Param, Route, WebContext, read_body
 from watcher.web.principal import principal_of
 from watcher.web.shapes import ActionAnswer, FaultAnswer, SubmitRequest
@@ -37,7 +38,8 @@ async def submit(context: WebContext, request: web.Request) -> tuple[int, Action
         params["link"] = body.link
     if body.quantity is not None:
         params["quantity"] = str(body.quantity)
-    action = await context.commands.submit(body.panel, params, key)
+    labels = labels_from(msgspec.structs.asdict(body))
+    action = await context.commands.submit(body.panel, params, key, labels)
     action = await context.commands.wait_for(action, SUBMIT_WAIT)
     if action.state is ActionState.REJECTED:
         raise SubmissionRejected(action.answer or "the panel refused the order")

@@ -31,7 +31,9 @@ POST /logout any
 
 GET /v1/orders read
 GET /v1/orders/{panel}/{order} read
+GET /v1/orders.csv read query
 GET /v1/history read
+GET /v1/changes read
 GET /v1/actions read
 GET /v1/actions/{id} read
 GET /v1/attention read
@@ -59,6 +61,7 @@ POST /v1/orders/{panel}/{order}/refill act
 POST /v1/orders/{panel}/{order}/cancel act
 PUT /v1/orders/{panel}/{order}/count act
 PUT /v1/orders/{panel}/{order}/service act
+PATCH /v1/orders/{panel}/{order} act
 DELETE /v1/orders/{panel}/{order} act
 POST /v1/actions/{id}/resolve act
 POST /v1/actions/{id}/withdraw act

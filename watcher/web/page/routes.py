@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,8 +14,10 @@ from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, asks_for_key, cookie_name
 from watcher.web.context import BACKEND, SMALL_BODY, action_id, check_size, whole_body
 from watcher.web.guard import FORM, UPLOAD, BadBody, is_page
+from watcher.web.order_file import OrderFiles
 from watcher.web.page import (
     actions_page,
+    download,
     listing,
     order_page,
     panels_page,
@@ -23,7 +26,6 @@ from watcher.web.page import (
     upload,
 )
 from watcher.web.page.answer import html_answer
-from watcher.web.page.download import Downloads
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.principal import principal_of
 
@@ -33,14 +35,14 @@ _FOREVER = "public, max-age=31536000, immutable"
 Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 
-def add_pages(app: web.Application) -> None:
+def add_pages(app: web.Application, files: OrderFiles) -> None:
     """Add the pages' routes; their streams end when the daemon stops."""
     app[LIVE] = LiveUpdates(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
     get("/", _page("overview.html", _overview))
     get("/orders", _page("orders.html", listing.show))
-    get("/orders.csv", Downloads().send)
+    get("/orders.csv", partial(download.send, files=files))
     get(UPLOAD, _page("upload.html", upload.show))
     uploads = upload.Uploads(app[BACKEND].clock)
     post(UPLOAD, _preview(uploads))

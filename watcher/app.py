@@ -13,6 +13,7 @@ from watcher import logs
 from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, Config, check_reloadable
 from watcher.daemon.backups import Backups, clear_scratch
+from watcher.daemon.checks import Checks
 from watcher.daemon.core import Core
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.mailboxes import Mailboxes
@@ -168,6 +169,7 @@ class Daemon:
         )
         self.core = core = Core(shared, self.panel_workers, self._stop)
         self.commands = core.commands
+        self._checks = Checks(shared, core.commands, core.recorder, self.panel_workers)
         self._backups = Backups(store=store, config=self.config, clock=clock)
         self._retention = Retention(store=store, config=self.config)
         self._health = DaemonHealth(
@@ -219,6 +221,7 @@ class Daemon:
             watchlist=self.watchlist,
             rule_engine=self.rule_engine,
             commands=self.commands,
+            checks=self._checks,
             daemon_status=self.daemon_status,
             health=self._health,
             backups=self._backups,

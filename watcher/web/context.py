@@ -12,6 +12,7 @@ from aiohttp import web
 from watcher.common.clock import Clock
 from watcher.config import ActiveConfig
 from watcher.daemon.backups import Backups
+from watcher.daemon.checks import Checks
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
@@ -35,6 +36,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     watchlist: Watchlist
     rule_engine: RuleEngine
     commands: OrderCommands
+    checks: Checks
     daemon_status: DaemonStatus
     health: DaemonHealth
     backups: Backups

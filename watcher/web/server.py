@@ -8,7 +8,7 @@ from aiohttp import web
 
 from watcher.errors import RequestError, cant_listen
 from watcher.shop_api import ShopHandlers
-from watcher.web import deliveries, history, order_actions, order_routes, state
+from watcher.web import check_routes, deliveries, history, order_actions, order_routes, state
 from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
@@ -18,11 +18,13 @@ from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
 from watcher.web.page.routes import add_pages
+from watcher.web.page.selection import add_selection
 from watcher.web.rate_limit import ConcurrencyLimit
 
 ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
     *order_actions.ROUTES,
+    *check_routes.ROUTES,
     *history.ROUTES,
     *state.ROUTES,
     *deliveries.ROUTES,
@@ -56,6 +58,7 @@ def make_server(context: WebContext) -> web.Application:
     for path, respond in (("/metrics", _metrics), ("/healthz", _healthz), ("/readyz", _readyz)):
         app.router.add_get(path, respond)
     add_pages(app)
+    add_selection(app)
     return app
 
 

@@ -1,0 +1,29 @@
+"""Who has sent a request, and by which way: for limits and for the audit log."""
+
+import msgspec
+from aiohttp import web
+
+from watcher.web.context import BACKEND
+from watcher.web.guard import is_page
+
+COMMAND_LINE = "watcher-cli"  # the product in the User-Agent of the command line
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """`name` is `token`, or `local` where the daemon asks for none; `via` is page, cli or api."""
+
+    name: str
+    via: str
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who has sent the request."""
+    has_token = request.app[BACKEND].config.current.token is not None
+    return Caller("token" if has_token else "local", _via(request))
+
+
+def _via(request: web.Request) -> str:
+    if is_page(request):
+        return "page"
+    agent = request.headers.get("User-Agent", "")
+    return "cli" if agent.startswith(f"{COMMAND_LINE}/") else "api"

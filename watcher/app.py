@@ -222,6 +222,7 @@ class Daemon:
             rule_engine=self.rule_engine,
             commands=self.commands,
             checks=self._checks,
+            pauses=self.core.pauses,
             daemon_status=self.daemon_status,
             health=self._health,
             backups=self._backups,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.unit.states import NOW, a_panel, a_state
 from watcher.config import Duration, Thresholds
-from watcher.daemon.attention import Attention, listed
+from watcher.daemon.attention import listed
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import MEANINGS, Issue, Severity
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind

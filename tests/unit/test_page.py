@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.daemon.attention import Attention
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.model import Action, ActionState, Kind
 from watcher.orders.schedule import Forecast

@@ -39,7 +39,7 @@ def rows(directory: Path, table: str) -> int:
 
 
 async def purged(store: Store, now: float = NOW, **settings: float) -> dict[str, int]:
-    usual = {"retain_for": 90 * DAY, "remember_for": 365 * DAY}
+    usual = {"retain_for": 90 * DAY, "remember_for": 365 * DAY, "audit_for": 365 * DAY}
     return await store.purge.run(now, **{**usual, **settings})
 
 

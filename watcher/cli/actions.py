@@ -17,11 +17,12 @@ from watcher.cli.options import (
     PanelArgument,
     PanelOption,
 )
-from watcher.cli.output import say
-from watcher.cli.requests import Request, send_each, show_listing
+from watcher.cli.output import say, show_json, warn
+from watcher.cli.requests import Request, send, send_each, show_listing
 from watcher.cli.tables import Column, show_table
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
+from watcher.web.wheel_shapes import ResolveManyAnswer
 
 ActionArgument = Annotated[
     int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")
@@ -54,8 +55,9 @@ def cancel(
 def _act(client: ApiClient, kind: Kind, panel: str, orders: list[str], *, json: bool) -> None:
     def ask(order: str) -> tuple[ActionView, str]:
         raw = client.post(path_of("orders", panel, order, kind.value))[1]
-        action = client.shaped(raw, ActionAnswer).action
-        return action, f"{kind} is {action.state} as action {action.id}"
+        answer = client.shaped(raw, ActionAnswer)
+        action, waits = answer.action, f": {answer.message}" if answer.message else ""
+        return action, f"{kind} is {action.state} as action {action.id}{waits}"
 
     send_each(orders, ask, name="actions", look="watcher actions", json=json)
 
@@ -95,18 +97,42 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
 
 @command("Decisions")
 def resolve(
-    action: ActionArgument,
+    client: ApiClient,
+    actions: Annotated[
+        list[int], typer.Argument(metavar="ACTION", min=1, help="The actions' numbers.")
+    ],
     verdict: Annotated[
-        Resolution, typer.Argument(metavar="accepted|rejected", help="What it did.")
+        Resolution, typer.Argument(metavar="accepted|rejected", help="What the panel did.")
     ],
     result: Annotated[
         str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
     ] = None,
-) -> Request[ActionAnswer]:
-    """Settle an unresolved action after a look at the panel."""
+    json: Json = False,
+) -> None:
+    """Settle unresolved actions after a look at the panel."""
+    if len(actions) > 1:
+        _resolve_several(client, actions, verdict, result, json=json)
+        return
     body = {"state": verdict.value, "result": result}
-    path = path_of("actions", str(action), "resolve")
-    return Request(path, ActionAnswer, _show_settled, body=body)
+    path = path_of("actions", str(actions[0]), "resolve")
+    send(client, Request(path, ActionAnswer, _show_settled, body=body), json=json)
+
+
+def _resolve_several(
+    client: ApiClient, actions: list[int], verdict: Resolution, result: str | None, *, json: bool
+) -> None:
+    if result is not None:
+        raise typer.BadParameter("an id is of one action: give one ACTION", param_hint="--result")
+    listed = [{"id": action, "state": verdict.value} for action in dict.fromkeys(actions)]
+    raw = client.post(path_of("actions", "resolve"), {"actions": listed})[1]
+    settled = client.shaped(raw, ResolveManyAnswer)
+    if json:
+        show_json(raw)
+    else:
+        say(*(f"action {action.id} is {action.state}" for action in settled.resolved))
+    warn(*(f"action {refused.item}: {refused.error}" for refused in settled.refused))
+    if settled.refused:
+        raise typer.Exit(1)
 
 
 def _show_settled(settled: ActionAnswer) -> None:

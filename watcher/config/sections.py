@@ -32,6 +32,7 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     retain_for: Duration = Duration(90 * 86400)
     archive_dir: str = "archive"
     remember_for: Duration = Duration(365 * 86400)
+    audit_for: Duration = Duration(365 * 86400)
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -20,6 +20,7 @@ class CheckOutcome(StrEnum):
 class WaitReason(StrEnum):
     """Why a check has no answer yet."""
 
+    PAUSED = "paused"  # somebody has paused the panel's reads
     REFUSING = "refusing"  # the panel refuses everything
     DOWN = "down"
     LIMITED = "limited"  # the panel wants fewer requests

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
+from watcher.common.pauses import Paused
 from watcher.common.wording import clock
 from watcher.daemon.check_outcomes import CheckOutcome, OrderCheck, WaitReason
 from watcher.daemon.commands import OrderCommands
@@ -167,6 +168,9 @@ class Checks:
     def _obstacle(self, panel: str, now: float) -> tuple[WaitReason, str, float | None]:
         """Return why the panel is not asked at once, and when it is asked next."""
         gateway = self._panel_workers[panel].gateway
+        paused = gateway.paused(Paused.READS)
+        if paused is not None:
+            return WaitReason.PAUSED, paused.sentence, paused.until
         until, problem = gateway.paused_until(now), gateway.problem or "no answer"
         if gateway.health.refuses:
             return WaitReason.REFUSING, f"{panel} refuses everything ({problem})", until

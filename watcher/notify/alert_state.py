@@ -4,7 +4,7 @@ An `AlertState` remembers when each alert began and when it was notified. People
 an alert has lasted for some time, again in long intervals, and when it is over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -36,11 +36,19 @@ class AlertState:
         self._past = (hindsight or Hindsight()).past
         self.known = {one.trouble.key: one for one in known}
 
-    def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
-        """Compare with the present alerts; return the notices to send."""
+    def look(
+        self, troubles: Iterable[Alert], now: float, snoozed: Collection[str] = ()
+    ) -> list[AlertNotice]:
+        """Compare with the present alerts; return the notices to send.
+
+        Those with the keys `snoozed` neither begin nor are repeated while they last.
+        """
         there = {trouble.key: trouble for trouble in troubles}
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:
+            if key in snoozed and key in there:
+                self._stay(key)
+                continue
             notice = self._step(key, there.get(key), now)
             if notice is not None:
                 notices.append(notice)
@@ -58,6 +66,11 @@ class AlertState:
             known = msgspec.structs.replace(known, told_at=now)
         self.known[key] = known
         return None if stage is None else AlertNotice(trouble, stage, now, known.began_at)
+
+    def _stay(self, key: str) -> None:
+        """Keep an alert that was notified, so that it is not over."""
+        if key in self.known:
+            self.known[key] = msgspec.structs.replace(self.known[key], gone_at=None)
 
     def _due(self, known: KnownAlert, now: float) -> AlertStage | None:
         if known.trouble.event in MOMENTS:

@@ -5,12 +5,14 @@ from typing import Self
 
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
+from watcher.store.audit import AuditLog
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
 from watcher.store.firings import Firings
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
+from watcher.store.manual_pauses import ManualPauses
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.purge import Purge
@@ -45,6 +47,8 @@ class Store:
         self.recent = Recent(database)
         self.search = Search(database)
         self.sessions = Sessions(database)
+        self.pauses = ManualPauses(database)
+        self.audit = AuditLog(database)
         self.archive = Archive(database)
         self.purge = Purge(database)
         self.maintenance = Maintenance(database)

@@ -6,6 +6,8 @@ from aiohttp import web
 from watcher.web.context import BACKEND
 from watcher.web.guard import is_page
 
+_Notes = dict[str, str | None]
+_NOTES = web.RequestKey("audit_notes", dict)
 COMMAND_LINE = "watcher-cli"  # the product in the User-Agent of the command line
 
 
@@ -27,3 +29,14 @@ def _via(request: web.Request) -> str:
         return "page"
     agent = request.headers.get("User-Agent", "")
     return "cli" if agent.startswith(f"{COMMAND_LINE}/") else "api"
+
+
+def note(request: web.Request, **more: str | None) -> None:
+    """Note what the audit log says of the request: `did`, `panel`, `subject` or `detail`."""
+    request[_NOTES] = {**notes_of(request), **more}
+
+
+def notes_of(request: web.Request) -> _Notes:
+    """Return what was noted for the audit log."""
+    found: _Notes = request.get(_NOTES, {})
+    return found

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from watcher.daemon.check_outcomes import CheckOutcome, OrderCheck
 from watcher.errors import RequestError
-from watcher.web.caller import caller_of
+from watcher.web.caller import caller_of, note
 from watcher.web.check_shapes import CheckAnswer, CheckList, ChecksRequest, CheckView
 from watcher.web.context import Param, Route, WebContext, read_body
 from watcher.web.shapes import FaultAnswer
@@ -27,6 +27,8 @@ async def check(context: WebContext, request: web.Request) -> tuple[int, CheckAn
 async def check_all(context: WebContext, request: web.Request) -> tuple[int, CheckList]:
     body = await read_body(request, ChecksRequest)
     places = [(item.panel, str(item.order)) for item in body.orders]
+    panels = {panel for panel, _ in places}
+    note(request, panel=panels.pop() if len(panels) == 1 else None, detail=f"{len(places)} orders")
     found = await context.checks.check(places, caller_of(request).name, body.wait)
     return _status(found), CheckList([check_view(context, one) for one in found])
 

@@ -28,9 +28,10 @@ class CheckView(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome` is `changed`; `unchanged`; `refused`: the panel does not report it; `waiting`: it is
     asked about as soon as that is possible; `not_watched`: it is unknown here, or closed. `why` is
-    set while it waits: the panel is `refusing` everything, `down`, or has `limited` its requests;
-    the order is `resting` after a check some seconds ago, being `asked`, or `queued`. `until` is
-    the next try, where it is known. `changes` has the old and the new value of each field.
+    set while it waits: the panel is `paused` by somebody, `refusing` everything, `down`, or has
+    `limited` its requests; the order is `resting` after a check some seconds ago, being `asked`, or
+    `queued`. `until` is the next try, where it is known. `changes` has the old and the new value of
+    each field.
     """
 
     panel: str

@@ -16,6 +16,7 @@ from watcher.daemon.checks import Checks
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.pauses import Pauses
 from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
@@ -37,6 +38,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     rule_engine: RuleEngine
     commands: OrderCommands
     checks: Checks
+    pauses: Pauses
     daemon_status: DaemonStatus
     health: DaemonHealth
     backups: Backups

@@ -11,6 +11,7 @@ from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Origin, Status
 from watcher.orders.fields import FieldKind, names_of
 from watcher.orders.tracking import new_order
+from watcher.web.caller import note
 from watcher.web.context import (
     CURSOR,
     FLAG,
@@ -64,6 +65,12 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
     for order in tracked:
         del orders[order.panel, order.id]
     updated = await context.commands.name_services(list(orders.values()))
+    panels = sorted({order.panel for order in tracked})
+    note(
+        request,
+        panel=panels[0] if len(panels) == 1 else None,
+        detail=f"{len(tracked)} tracked, {known} known, {len(rejected)} rejected",
+    )
     late = [order for order in tracked if order.origin is not Origin.WHOLE]
     return 200, TrackAnswer(
         tracked=len(tracked),
@@ -120,6 +127,7 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
 
 async def set_count(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, CountRequest)
+    note(request, detail=str(body.count))
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, context.view(await context.commands.set_count(panel, order_id, body.count))
 
@@ -128,6 +136,7 @@ async def set_service(context: WebContext, request: web.Request) -> tuple[int, O
     body = await read_body(request, ServiceRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = str(body.service)
+    note(request, detail=service)
     return 200, context.view(await context.commands.set_service(panel, order_id, service))
 
 

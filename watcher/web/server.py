@@ -8,7 +8,17 @@ from aiohttp import web
 
 from watcher.errors import RequestError, cant_listen
 from watcher.shop_api import ShopHandlers
-from watcher.web import check_routes, deliveries, history, order_actions, order_routes, state
+from watcher.web import (
+    audit_trail,
+    bulk_routes,
+    check_routes,
+    deliveries,
+    history,
+    order_actions,
+    order_routes,
+    pause_routes,
+    state,
+)
 from watcher.web.auth import KEEPER, SessionAuth, authorize
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
@@ -25,6 +35,9 @@ ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
     *order_actions.ROUTES,
     *check_routes.ROUTES,
+    *pause_routes.ROUTES,
+    *bulk_routes.ROUTES,
+    *audit_trail.ROUTES,
     *history.ROUTES,
     *state.ROUTES,
     *deliveries.ROUTES,
@@ -37,7 +50,8 @@ _CHUNK_WITHIN = 60.0  # seconds: no copy is kept for a client that stops reading
 def make_server(context: WebContext) -> web.Application:
     """Return the application for an AppRunner."""
     app = web.Application(
-        middlewares=[catch_errors, guard(), authorize()], client_max_size=LARGEST_BODY
+        middlewares=[catch_errors, guard(), authorize(), audit_trail.audited()],
+        client_max_size=LARGEST_BODY,
     )
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()

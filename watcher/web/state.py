@@ -2,12 +2,14 @@
 
 from aiohttp import web
 
-from watcher.errors import NotFound
+from watcher.common.pauses import ManualPause, Paused
+from watcher.errors import Conflict, NotFound
 from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
 from watcher.orders.schedule import lesson
 from watcher.rules.rule import Rule
 from watcher.store import StoredService
+from watcher.web.caller import note
 from watcher.web.context import (
     CURSOR,
     LIMIT,
@@ -42,6 +44,7 @@ from watcher.web.views import (
     moment,
     moment_or_none,
     money,
+    pause_view,
     service_view,
 )
 
@@ -77,12 +80,14 @@ async def resolve(context: WebContext, request: web.Request) -> tuple[int, Actio
     body = await read_body(request, ResolveRequest)
     result = None if body.result is None else str(body.result)
     settled = await context.commands.resolve(action_id(request), ActionState(body.state), result)
+    note(request, panel=settled[0].panel, detail=f"{body.state} {result or ''}".rstrip())
     action, order = settled
     return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
 async def withdraw(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     action = await context.commands.take_back(action_id(request))
+    note(request, panel=action.panel)
     return 200, ActionAnswer(action_view(action))
 
 
@@ -98,8 +103,16 @@ async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAn
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
     workers = context.panel_workers[panel]
+    refuse_paused(context, panel)
     workers.retry()
     return 202, PanelAnswer(panel_view(context, context.daemon_status.panel(workers)))
+
+
+def refuse_paused(context: WebContext, panel: str) -> None:
+    """Raise Conflict if the panel can't be asked, because somebody has paused its reads."""
+    paused = context.pauses.get(Paused.READS, panel)
+    if paused is not None:
+        raise Conflict(f"{paused.sentence}; resume them to ask it")
 
 
 async def list_services(context: WebContext, request: web.Request) -> tuple[int, ServiceList]:
@@ -161,10 +174,17 @@ def panel_view(context: WebContext, state: PanelState) -> PanelView:
         else max(0.0, context.clock() - panel_counts.oldest_due),
         actions_pending=sum(state.pending.values()),
         actions_unresolved=sum(state.unresolved.values()),
+        pauses=[pause_view(one) for one in _pauses(context, workers.name)],
     )
 
 
+def _pauses(context: WebContext, panel: str) -> list[ManualPause]:
+    found = (context.pauses.get(what, panel) for what in (Paused.READS, Paused.ACTIONS))
+    return [one for one in found if one is not None]
+
+
 def _rule_view(context: WebContext, rule: Rule, state: RuleState) -> RuleView:
+    paused = context.pauses.get(Paused.RULE, rule.name)
     panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
     return RuleView(
         name=rule.name,
@@ -179,6 +199,7 @@ def _rule_view(context: WebContext, rule: Rule, state: RuleState) -> RuleView:
         firings=state.firings,
         failures=state.failures,
         held={panel: moment(until) for panel, until in state.held.items()},
+        paused=None if paused is None else pause_view(paused),
         switched_off=state.switched_off,
     )
 
@@ -238,7 +259,7 @@ ROUTES = (
         path="/v1/panels/{panel}/retry",
         handler=retry,
         summary="Ask the panel at once; end every pause that its failures or refusals caused.",
-        gives={202: PanelAnswer, 404: FaultAnswer},
+        gives={202: PanelAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="GET",

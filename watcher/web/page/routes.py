@@ -10,12 +10,14 @@ from aiohttp import web
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, cookie_name
+from watcher.web.caller import note
 from watcher.web.context import BACKEND, action_id
 from watcher.web.page import actions_page, listing, order_page, panels_page, rendering
 from watcher.web.page.answer import html_answer
 from watcher.web.page.filled import LIVE, filled
 from watcher.web.page.forms import own_path, read_form, see
 from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.state import refuse_paused
 
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -76,6 +78,7 @@ async def _set_service(request: web.Request) -> web.Response:
     service = form.get("service", "").strip()
     if not _may_be_id(service):
         raise RequestError("give the service's id at the panel")
+    note(request, detail=service)
     await request.app[BACKEND].commands.set_service(panel, order_id, service)
     return see(rendering.order_url(panel, order_id))
 
@@ -117,6 +120,7 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     result = form.get("result", "").strip() or None
     if result is not None and not _may_be_id(result):
         raise RequestError("that can't be an id of a panel")
+    note(request, detail=f"{state} {result or ''}".rstrip())
     await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
 
 
@@ -140,6 +144,7 @@ async def _retry(request: web.Request) -> web.Response:
     form, context = await read_form(request), request.app[BACKEND]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
+    refuse_paused(context, panel)
     context.panel_workers[panel].retry()
     return see(own_path(form.get("back", ""), rendering.panel_url(panel)))
 

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.web.caller import caller_of
+from watcher.web.caller import caller_of, note
 from watcher.web.context import BACKEND
 from watcher.web.page.filled import filled
 from watcher.web.page.forms import own_path, read_form, read_lists, see
@@ -40,13 +40,16 @@ async def _selected(request: web.Request) -> web.Response:
     back = own_path(form.get("back", [""])[-1], "/orders")
     if not 1 <= len(places) <= MOST_SELECTED:
         raise RequestError(f"tick the boxes of 1 to {MOST_SELECTED} orders first")
+    note(request, did=does, detail=", ".join(f"{panel}/{order}" for panel, order in places))
     if does == "check":
         checks, caller = request.app[BACKEND].checks, caller_of(request).name
         found = await checks.check(places, caller, _WAIT)
         return _told(request, does, back, [((c.panel, c.order_id), c.sentence) for c in found])
     if does == "untrack":
+        note(request, did=None)  # it is asked for only
         return _told(request, does, back, [(place, "") for place in places])
     if does == "untrack-surely":
+        note(request, did="untrack")
         return _told(request, does, back, await _untrack(request, places))
     raise RequestError("choose what to do with the orders: check or untrack")
 

@@ -1,8 +1,9 @@
 """Writes down what people and keys did, and lists it.
 
 A middleware sees every request that changes something, of the API and of the page, once it was
-carried out. So no route can be forgotten. Requests that were refused changed nothing, and are not
-in it; nor are shops, whose orders are actions with the shop's name.
+carried out. So no route can be forgotten; only measured counts are left out. Requests that were
+refused changed nothing, and are not in it; nor are shops, whose orders are actions with the shop's
+name.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ _WORDS: Mapping[tuple[str, str], str] = {
     ("PATCH", "/v1/orders/{panel}/{order}"): "change",
     ("GET", "/v1/backup"): "backup",
 }
+# Scripts send these all the time, and the order's history has them.
+_UNTOLD = frozenset({"/v1/orders/{panel}/{order}/count"})
 _SUBJECTS = ("order", "id", "rule", "name")  # of a path
 
 
@@ -62,6 +65,8 @@ def _did(request: web.Request) -> str | None:
     """Return what the request does, in a word; None for one that only reads."""
     resource = request.match_info.route.resource
     path = "" if resource is None else resource.canonical
+    if path in _UNTOLD:
+        return None
     word = _WORDS.get((request.method, path))
     if word is not None or request.method in ("GET", "HEAD", "OPTIONS") or is_drop_in(request):
         return word

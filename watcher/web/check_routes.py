@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from aiohttp import web
 
+from watcher.common.wording import counted
 from watcher.daemon.check_outcomes import CheckOutcome, OrderCheck
 from watcher.errors import RequestError
 from watcher.web.caller import caller_of, note
@@ -28,7 +29,11 @@ async def check_all(context: WebContext, request: web.Request) -> tuple[int, Che
     body = await read_body(request, ChecksRequest)
     places = [(item.panel, str(item.order)) for item in body.orders]
     panels = {panel for panel, _ in places}
-    note(request, panel=panels.pop() if len(panels) == 1 else None, detail=f"{len(places)} orders")
+    note(
+        request,
+        panel=panels.pop() if len(panels) == 1 else None,
+        detail=counted(len(places), "order"),
+    )
     found = await context.checks.check(places, caller_of(request).name, body.wait)
     return _status(found), CheckList([check_view(context, one) for one in found])
 

@@ -18,7 +18,10 @@ from watcher.web.rate_limit import TokenBuckets, client_of
 DROP_IN = "/api/v2"  # for shops, which send forms with a key
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
-PAGES = frozenset({"orders", "actions", "panels", "login", "logout", "events", "static"})
+PAGES = frozenset(
+    {"orders", "actions", "panels", "rules", "attention", "audit"}
+    | {"login", "logout", "events", "static"}
+)
 FORM = "application/x-www-form-urlencoded"
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 200.0, 400.0
 

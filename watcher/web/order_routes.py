@@ -127,7 +127,6 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
 
 async def set_count(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     body = await read_body(request, CountRequest)
-    note(request, detail=str(body.count))
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, context.view(await context.commands.set_count(panel, order_id, body.count))
 

@@ -29,6 +29,7 @@ from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
 from watcher.web.page.routes import add_pages
 from watcher.web.page.selection import add_selection
+from watcher.web.page.wheel_page import add_wheel
 from watcher.web.rate_limit import ConcurrencyLimit
 
 ROUTES: tuple[Route, ...] = (
@@ -73,6 +74,7 @@ def make_server(context: WebContext) -> web.Application:
         app.router.add_get(path, respond)
     add_pages(app)
     add_selection(app)
+    add_wheel(app)
     return app
 
 

@@ -158,6 +158,11 @@ def panel_url(panel: str) -> str:
     return f"/panels/{segment(panel)}"
 
 
+def rule_url(rule: str) -> str:
+    """Return the path of a rule's buttons."""
+    return f"/rules/{segment(rule)}"
+
+
 def query(path: str, given: Mapping[str, Any]) -> str:
     """Return the path with the parameters that are not empty."""
     said = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
@@ -201,6 +206,7 @@ def _environment() -> Environment:
         asset=asset,
         order_url=order_url,
         panel_url=panel_url,
+        rule_url=rule_url,
         query=query,
         tones=TONES,
         version=__version__,

@@ -108,7 +108,7 @@ def test_audit(daemon: CannedDaemon) -> None:
 def test_several_actions_are_resolved(daemon: CannedDaemon) -> None:
     settled = [action_view(17, state="rejected"), action_view(18, state="rejected")]
     refused = [RefusedItem("19", "there is no action 19")]
-    daemon.put("POST /v1/actions/resolve", ResolveManyAnswer(settled, refused))
+    daemon.put("POST /v1/resolve", ResolveManyAnswer(settled, refused))
     result = daemon.watcher("resolve", 17, 18, 19, "rejected")
     assert (result.exit_code, result.stderr) == (1, "action 19: there is no action 19\n")
     assert result.stdout == "action 17 is rejected\naction 18 is rejected\n"

@@ -283,9 +283,52 @@ async def test_several_actions_are_settled_and_several_orders_untracked(tmp_path
         orders = await house.place(2, quantity=1000, services=[1], fate=SLOW)
         await house.run(60.0)
         body = {"orders": [{"panel": "standard", "order": o} for o in (*orders, "5")]}
-        told = await house.call("POST", "/v1/orders/untrack", json=body)
+        told = await house.call("POST", "/v1/untrack", json=body)
         assert told["untracked"] == 2
         assert [one["item"] for one in told["refused"]] == ["standard/5"]
         body = {"actions": [{"id": 1, "state": "rejected"}]}
-        told = await house.call("POST", "/v1/actions/resolve", json=body)
+        told = await house.call("POST", "/v1/resolve", json=body)
         assert told["refused"] == [{"item": "1", "error": "there is no action 1"}]
+
+
+async def test_the_page_has_a_button_for_each(tmp_path: Path):
+    async with a_house(tmp_path, rules=RULE, defaults="stalled_after = '1h'\n") as house:
+        await house.place(1, quantity=1000, services=[1], fate=Fate(pending=10 * DAY))
+        await house.run(3 * HOUR)
+        (item,) = await items(house, "order_stalled")
+        url = f"http://127.0.0.1:{house.daemon.port}"
+        async with aiohttp.ClientSession(url, headers={"Sec-Fetch-Site": "same-origin"}) as session:
+
+            async def post(path: str, **fields: str) -> int:
+                data = {"back": "/panels", **fields}
+                async with session.post(path, data=data, allow_redirects=False) as answer:
+                    return answer.status
+
+            async def get(path: str) -> str:
+                async with session.get(path) as answer:
+                    assert answer.status == 200
+                    return await answer.text()
+
+            fields = {"what": "actions", "hours": "4", "reason": "they move"}
+            assert await post("/panels/standard/pause", **fields) == 303
+            assert ": they move" in await get("/panels/standard")
+            assert await post("/rules/refill done/pause", hours="", reason="") == 303
+            assert "paused by hand" in await get("/")
+            assert await post("/attention/snooze", key=item["key"], hours="1") == 303
+            pauses = (await house.call("GET", "/v1/pauses"))["pauses"]
+            assert [p["what"] for p in pauses] == ["actions", "rule", "attention"]
+            assert pauses[0]["via"] == "page"
+            assert await post("/panels/standard/resume", what="actions") == 303
+            assert await post("/rules/refill done/resume") == 303
+            assert await post("/attention/wake", key=item["key"]) == 303
+            assert (await house.call("GET", "/v1/pauses"))["pauses"] == []
+            assert await post("/panels/standard/pause", what="x") == 400
+            assert await post("/panels/standard/pause", hours="soon") == 400
+            assert await post("/panels/standard/pause", reason="x" * 201) == 400
+            assert await post("/panels/nowhere/pause") == 404
+            assert await post("/actions/resolve", **{"state-1": "rejected"}) == 200
+            assert await post("/actions/resolve", **{"state-1": ""}) == 400
+            assert await post("/actions/resolve", **{"state-1": "perhaps"}) == 400
+            assert (await house.call("GET", "/v1/pauses"))["pauses"] == []
+            assert "they move" in await get("/audit")
+            assert "Nothing fits." in await get("/audit?by=nobody")

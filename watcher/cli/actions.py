@@ -124,7 +124,7 @@ def _resolve_several(
     if result is not None:
         raise typer.BadParameter("an id is of one action: give one ACTION", param_hint="--result")
     listed = [{"id": action, "state": verdict.value} for action in dict.fromkeys(actions)]
-    raw = client.post(path_of("actions", "resolve"), {"actions": listed})[1]
+    raw = client.post(path_of("resolve"), {"actions": listed})[1]
     settled = client.shaped(raw, ResolveManyAnswer)
     if json:
         show_json(raw)

@@ -48,7 +48,7 @@ async def untrack_all(context: WebContext, request: web.Request) -> tuple[int, U
 ROUTES = (
     Route(
         method="POST",
-        path="/v1/actions/resolve",
+        path="/v1/resolve",
         handler=resolve_all,
         summary="Record the outcomes of several unresolved actions, as seen at the panels.",
         takes=ResolveManyRequest,
@@ -56,7 +56,7 @@ ROUTES = (
     ),
     Route(
         method="POST",
-        path="/v1/orders/untrack",
+        path="/v1/untrack",
         handler=untrack_all,
         summary="Forget several orders. Actions that were sent are kept.",
         takes=UntrackRequest,

@@ -78,13 +78,13 @@ async def test_a_request_is_tried_again_when_the_pause_ends():
 async def test_a_request_that_was_granted_before_the_pause_is_not_sent():
     pauses: Pauses = {}
     gateway, client = a_gateway(pauses, [NOW])
+    client.may_end.set()
     assert gateway.take(NOW, RequestLane.ACT) is None
     pauses[Paused.ACTIONS, "p"] = a_pause(Paused.ACTIONS)
     with pytest.raises(NotSent, match="actions at p are paused by token"):
         await gateway.ask("refill", client.ask())
     assert client.sent == 0
     assert gateway.breaker.failures == 0
-    client.may_end.set()
     assert await gateway.ask(STATUS, client.ask()) == "answer", "reads go on"
 
 

@@ -24,6 +24,7 @@ ODD = {
     "order": "999999",
     "id": "999999",
     "name": "nobody",
+    "rule": "nobody",
     "digest": "x",
     "token": "x",
 }

@@ -14,7 +14,7 @@ from tests.unit.store_kit import a_firing, an_order, moved, opened, sql
 from watcher.errors import StoreError
 from watcher.model import Balance, Order, Phase, Service, Status
 from watcher.store import Store, candidates, search
-from watcher.store.candidates import Cursor, SearchQuery
+from watcher.store.candidates import SearchCursor, SearchQuery
 from watcher.store.search import OrderSort, SearchResult
 from watcher.store.service_search import ServiceSort
 
@@ -131,10 +131,10 @@ async def test_what_is_looked_at_is_bounded_and_told(tmp_path, monkeypatch):
     async with opened(tmp_path) as store:
         await stocked(store)
         none = await find(store, status=Status.COMPLETED)
-        assert (none.orders, none.stopped, none.next) == ([], True, Cursor(51))
-        assert (await find(store, text="9999", within=True)).next == Cursor(51)
+        assert (none.orders, none.stopped, none.next) == ([], True, SearchCursor(51))
+        assert (await find(store, text="9999", within=True)).next == SearchCursor(51)
         many = await find(store, text="10")
-        assert (len(many.orders), many.stopped, many.next) == (10, True, Cursor(51))
+        assert (len(many.orders), many.stopped, many.next) == (10, True, SearchCursor(51))
         found = await find(store, panel="a", limit=4)
         assert (len(found.orders), found.stopped) == (4, False)
 
@@ -253,9 +253,9 @@ async def test_what_a_page_looks_at_is_the_outermost_loop(
     def loops(connection: Any, sought: SearchQuery) -> list[str]:
         keys, conditions = store.search._narrowed(connection, sought)
         walk = candidates.Walk(sought, keys, store.search._panel(sought.panel or ""))
-        told = search._joined(walk.looked(), conditions).limit(51)
+        told = search._joined(walk.looked(), conditions).limit(51).params(keys="[1]")
         made: Any = told.compile(connection.engine, compile_kwargs={"render_postcompile": True})
-        values = tuple((made.params | {"keys": "[1]"})[name] for name in made.positiontup)
+        values = tuple(made.params[name] for name in made.positiontup)
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", values)
         return re.findall(r"(?:SCAN|SEARCH) (orders|order_states|looked)\b", str(rows.all()))
 

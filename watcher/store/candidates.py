@@ -48,7 +48,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     progressed_before: dict[str, float] | None = None
 
 
-class Cursor(msgspec.Struct, frozen=True):
+class SearchCursor(msgspec.Struct, frozen=True):
     """Where a page ends: the last order's key, and its value if the orders are sorted by one."""
 
     key: int
@@ -72,7 +72,7 @@ class Walk:
         self._keys = keys
         self._statement = walk_of(sought, panel, ascending=ascending) if keys is None else _GIVEN
 
-    def start(self, after: Cursor | None) -> None:
+    def start(self, after: SearchCursor | None) -> None:
         """Begin after this order; None begins with the first."""
         if self._keys is None:
             if after is not None:

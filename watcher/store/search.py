@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from watcher.model import Order, Phase
 from watcher.store.base import StorePart
-from watcher.store.candidates import Cursor, SearchQuery, Walk
+from watcher.store.candidates import SearchCursor, SearchQuery, Walk
 from watcher.store.dialect import has_part, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, order_states, order_tags, orders
@@ -68,7 +68,7 @@ class SearchResult(msgspec.Struct, frozen=True):
     """
 
     orders: list[Order]
-    next: Cursor | None = None
+    next: SearchCursor | None = None
     stopped: bool = False
     partly: int = 0
 
@@ -81,7 +81,7 @@ class Search(StorePart):
         sought: SearchQuery,
         *,
         limit: int = 50,
-        after: Cursor | None = None,
+        after: SearchCursor | None = None,
         sort: OrderSort = OrderSort.ORDER,
         ascending: bool = False,
     ) -> SearchResult:
@@ -122,16 +122,17 @@ class Search(StorePart):
         walk: Walk,
         conditions: Sequence[ColumnElement[bool]],
         limit: int,
-        after: Cursor | None,
+        after: SearchCursor | None,
     ) -> SearchResult:
         walk.start(after)
         statement = _joined(walk.looked(), conditions).limit(limit + 1)
         found = self._orders(connection.execute(statement, walk.values).all())
         found.sort(key=lambda order: order.key, reverse=not walk.ascending)
         if len(found) > limit:
-            return SearchResult(found[:limit], Cursor(found[limit - 1].key))
+            return SearchResult(found[:limit], SearchCursor(found[limit - 1].key))
         end = walk.end(connection)
-        return SearchResult(found, None if end is None else Cursor(end), stopped=end is not None)
+        at = None if end is None else SearchCursor(end)
+        return SearchResult(found, at, stopped=at is not None)
 
     def _sorted(
         self,
@@ -140,7 +141,7 @@ class Search(StorePart):
         conditions: Sequence[ColumnElement[bool]],
         value: ColumnElement[float],
         limit: int,
-        after: Cursor | None,
+        after: SearchCursor | None,
     ) -> SearchResult:
         walk.start(None)
         statement = _joined(walk.looked(), conditions, value)
@@ -150,7 +151,7 @@ class Search(StorePart):
         ordered = statement.order_by(value, orders.c.key.desc()).limit(limit + 1)
         rows = connection.execute(ordered, walk.values).all()
         found = self._orders([row[:-1] for row in rows[:limit]])
-        more = Cursor(found[-1].key, rows[limit - 1][-1]) if len(rows) > limit else None
+        more = SearchCursor(found[-1].key, rows[limit - 1][-1]) if len(rows) > limit else None
         return SearchResult(found, more, partly=0 if walk.end(connection) is None else walk.most)
 
     def _orders(self, rows: Sequence[Any]) -> list[Order]:

@@ -28,7 +28,6 @@ GET /static/{digest}/{name} open
 GET /v1/whoami any
 GET /v1/openapi.json any
 POST /logout any
-POST /orders/selection any
 
 GET /v1/orders read
 GET /v1/orders/{panel}/{order} read
@@ -59,6 +58,7 @@ GET /events/page read
 POST /v1/panels/{panel}/retry check
 POST /v1/orders/{panel}/{order}/check check
 POST /v1/checks check
+POST /orders/selection check
 POST /orders/{panel}/{order}/check check
 POST /panels/{panel}/retry check
 

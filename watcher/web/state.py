@@ -99,14 +99,9 @@ async def list_attention(context: WebContext, request: web.Request) -> tuple[int
 
 
 async def list_panels(context: WebContext, request: web.Request) -> tuple[int, PanelList]:
-    principal = principal_of(request)
-    return 200, PanelList(
-        [
-            panel_view(context, state)
-            for state in context.daemon_status.panels()
-            if principal.reaches(state.name)
-        ]
-    )
+    principal, states = principal_of(request), context.daemon_status.panels()
+    reached = (state for state in states if principal.reaches(state.name))
+    return 200, PanelList([panel_view(context, state) for state in reached])
 
 
 async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:

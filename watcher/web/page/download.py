@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from watcher.store.candidates import Cursor
+from watcher.store.candidates import SearchCursor
 from watcher.web.context import BACKEND
 from watcher.web.order_file import PART, OrderFiles, Page
 from watcher.web.page.listing import filters_of, query_of
@@ -14,7 +14,7 @@ async def send(request: web.Request, files: OrderFiles) -> web.StreamResponse:
     context = request.app[BACKEND]
     wanted = await query_of(context, principal_of(request), filters_of(request))
 
-    async def read(after: Cursor | None) -> Page:
+    async def read(after: SearchCursor | None) -> Page:
         found = await context.store.search.find(wanted, limit=PART, after=after)
         return list(found.orders), found.next
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from watcher.errors import RequestError
 from watcher.model import Order, Phase, Status
 from watcher.store import StoredService
-from watcher.store.candidates import Cursor, SearchQuery
+from watcher.store.candidates import SearchCursor, SearchQuery
 from watcher.store.search import OrderSort, SearchResult
 from watcher.web.context import BACKEND, WebContext, flag, one_of
 from watcher.web.page.live_updates import LiveUpdates
@@ -77,7 +77,7 @@ async def _found(
     principal: Principal,
     wanted: dict[str, str],
     services: list[StoredService],
-    after: Cursor | None,
+    after: SearchCursor | None,
     sorting: Sorting,
 ) -> tuple[dict[str, str], SearchResult]:
     """Return the filters and what they find.
@@ -99,7 +99,7 @@ async def _found(
 
 
 async def _find(
-    context: WebContext, wanted: SearchQuery, after: Cursor | None, sorting: Sorting
+    context: WebContext, wanted: SearchQuery, after: SearchCursor | None, sorting: Sorting
 ) -> SearchResult:
     return await context.store.search.find(
         wanted,
@@ -192,7 +192,7 @@ def filters_of(request: web.Request) -> dict[str, str]:
     }
 
 
-def _cursor_of(request: web.Request) -> Cursor | None:
+def _cursor_of(request: web.Request) -> SearchCursor | None:
     """Read where the page before ended: the key, or the key and the sorted value."""
     text = request.query.get("cursor", "")
     if not text:
@@ -206,10 +206,10 @@ def _cursor_of(request: web.Request) -> Cursor | None:
             raise ValueError
     except ValueError:
         raise RequestError(f"cursor: a number is wanted, not {text[:20]!r}") from None
-    return Cursor(int(key), number)
+    return SearchCursor(int(key), number)
 
 
-def _written(cursor: Cursor) -> str:
+def _written(cursor: SearchCursor) -> str:
     return str(cursor.key) if cursor.value is None else f"{cursor.key}_{cursor.value!r}"
 
 

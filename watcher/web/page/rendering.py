@@ -44,6 +44,7 @@ TONES = {
     "degraded": "warn",
     "limited": "calm",
     "paused": "warn",
+    "paused by hand": "warn",
     "switched off": "bad",
     "stalled": "warn",
     "critical": "bad",

@@ -253,9 +253,10 @@ async def test_what_a_page_looks_at_is_the_outermost_loop(
     def loops(connection: Any, sought: SearchQuery) -> list[str]:
         keys, conditions = store.search._narrowed(connection, sought)
         walk = candidates.Walk(sought, keys, store.search._panel(sought.panel or ""))
-        told = search._joined(walk.looked(), conditions).limit(51).params(keys="[1]")
-        made = told.compile(connection.engine, compile_kwargs={"literal_binds": True})
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}")
+        told = search._joined(walk.looked(), conditions).limit(51)
+        made = told.compile(connection.engine).construct_expanded_state({"keys": "[1]"})
+        values = tuple(made.positional_parameters)
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made.statement}", values)
         return re.findall(r"(?:SCAN|SEARCH) (orders|order_states|looked)\b", str(rows.all()))
 
     async with opened(tmp_path) as store:

@@ -70,7 +70,7 @@ ALERTS = (
         at.DOWN_FOR,
         "watcher is down",
         "Prometheus has not reached watcher for 5 minutes: no order is checked, refilled or "
-        "cancelled.",
+        "canceled.",
     ),
     Alert(
         "WatcherCrashLooping",

@@ -431,7 +431,7 @@ def test_a_file_whose_other_keys_are_out_of_reach_can_be_added_to(tmp_path: Path
     panel = SimulatedPanel(shipped()["smmxz"], key=KEY)
     result = asked(panel, file, "--add", "--name", "b")
     assert result.exit_code == 0
-    assert "has a problem of before: panels.a.key_env: no key: set $A_KEY" in result.stderr
+    assert "had this problem before: panels.a.key_env: no key: set $A_KEY" in result.stderr
     assert file.read_text().startswith(MINE)
 
 

@@ -267,13 +267,13 @@ def test_refill_waits_for_what_comes_of_it(
     monkeypatch.setattr(waiting, "_POLL_EVERY", 0.0)
     for order, number in (("1", 17), ("2", 18)):
         daemon.put(f"POST /v1/orders/genie/{order}/refill", ActionAnswer(action_view(number)), 202)
-    good = action_view(17, order="1", state="accepted", outcome="accepted as refill 200")
-    other = action_view(18, order="2", state="accepted", outcome="accepted as refill 201")
+    good = action_view(17, order="1", state="accepted", outcome="refill 200 started")
+    other = action_view(18, order="2", state="accepted", outcome="refill 201 started")
     daemon.answers["GET /v1/actions/17"] = answers(action_view(17), good)
     daemon.put("GET /v1/actions/18", ActionAnswer(other))
     result = daemon.watcher("refill", "genie", "1", "2", "--wait")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "1: refill accepted as refill 200\n2: refill accepted as refill 201\n"
+    assert result.stdout == "1: refill 200 started\n2: refill 201 started\n"
     raw = json.loads(daemon.watcher("refill", "genie", "1", "2", "--wait", "--json").stdout)
     assert [action["state"] for action in raw["actions"]] == ["accepted", "accepted"]
 

@@ -255,7 +255,7 @@ def test_no_daemon(daemon: CannedDaemon) -> None:
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
         "no daemon answers at http://127.0.0.1:1: "
-        "start it with `watcher run --config FILE`, or name another with --url\n"
+        "start it with `watcher run`, or name another with --url\n"
     )
     assert daemon.watcher("panels", "--url", "http://watcher.invalid").exit_code == 3
 

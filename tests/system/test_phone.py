@@ -24,6 +24,7 @@ HOUR = 3600.0
 DONE = Fate(pending=30.0, per_minute=1000.0, refill_takes=2 * HOUR)
 SLOW = Fate(pending=30.0, per_minute=1.0)
 CAUSE = "Your account has been suspended by the administrator until the invoice is paid, see " * 3
+ALL_LINKS_SHOW = "(nav => nav.scrollWidth <= nav.clientWidth)(document.querySelector('.top nav'))"
 LONG = "Instagram Followers | Real & Active | [30 Days Refill] | Max 500K | Speed 50K per day " * 2
 LINK = "https://www.example.com/some/very/long/path/" + "x" * 900
 NAMES = [f"panel-{n:02}-with-a-name-as-long-as-it-goes"[:40] for n in range(19)]
@@ -151,6 +152,7 @@ async def test_nothing_is_printed_over_anything_else(tmp_path: Path, name: str, 
             await page.goto(path, wait_until="domcontentloaded")
             assert await overlaps(page) == [], path
             assert await fits(page), path
+            assert await page.evaluate(ALL_LINKS_SHOW), path
 
 
 async def test_what_is_printed_over_something_is_found(tmp_path: Path):

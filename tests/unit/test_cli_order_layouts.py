@@ -412,7 +412,7 @@ def test_cells_of_a_workbook() -> None:
     rounded = workbook([["Order ID"], [1234567890123456789], [7]])
     [problem, row] = reading(rounded)[0]
     assert isinstance(problem, Problem)
-    assert "a spreadsheet has made a number of" in problem.cause
+    assert "a spreadsheet has turned into a number" in problem.cause
     assert isinstance(row, ListRow)
 
 

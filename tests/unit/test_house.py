@@ -1,11 +1,23 @@
 """The structure of the product, as measured from its source."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PRODUCT = Path(__file__).parents[2] / "watcher"
 MOST_CALLABLES = 25
+TEXT = {".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".sql", ".toml", ".yaml", ".yml"}
+MARK = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+
+
+def test_no_file_has_the_marks_of_a_merge() -> None:
+    """Browsers skip a rule of a stylesheet that follows one, without a word."""
+    root = PRODUCT.parent
+    places = [root, *(root / name for name in ("watcher", "docs", "tests", "grafana", "systemd"))]
+    files = [path for place in places for path in place.glob("*" if place == root else "**/*")]
+    texts = [path for path in files if path.suffix in TEXT and path.is_file()]
+    assert [path for path in texts if MARK.search(path.read_bytes())] == []
 
 
 def test_constructors_take_few_callables() -> None:

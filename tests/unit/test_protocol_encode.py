@@ -164,7 +164,7 @@ def test_an_unknown_type_may_take_anything_but_not_the_watchers_own_parameters()
     assert check_add("Telepathy", {"service": "1", "thought": "x", "quantity": "?"}) == []
     assert check_add("Telepathy", {"thought": "x"}) == ["service is missing"]
     assert check_add("Telepathy", {"service": "1", "action": "cancel"}) == [
-        "action can't be given: the watcher sets it"
+        "action can't be given: watcher sets it"
     ]
     [problem] = check_add("Telepathy", {"service": "1", "Thought": "x"})
     assert problem.startswith("'Thought' can't be the name of a parameter")

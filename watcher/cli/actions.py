@@ -90,7 +90,7 @@ def _act(
 
 
 @command(
-    "Decisions",
+    "Actions and rules",
     examples=("watcher actions", "watcher actions --state unresolved --panel mypanel"),
 )
 def actions(
@@ -128,7 +128,7 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
 
 
 @command(
-    "Decisions",
+    "Actions and rules",
     examples=("watcher resolve 17 accepted --result 23501", "watcher resolve 17 rejected"),
 )
 def resolve(
@@ -176,7 +176,7 @@ def _show_settled(settled: ActionAnswer) -> None:
         say(f"order {settled.order.order} at {settled.order.panel} is tracked")
 
 
-@command("Decisions", examples=("watcher withdraw 17",))
+@command("Actions and rules", examples=("watcher withdraw 17",))
 def withdraw(action: ActionArgument) -> Request[ActionAnswer]:
     """Withdraw a planned action that is not sent yet."""
     path = path_of("actions", str(action), "withdraw")

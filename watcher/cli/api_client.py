@@ -185,7 +185,7 @@ class ApiClient:
     def _unreachable(self, error: Exception) -> Unreachable:
         cause = error.reason if isinstance(error, URLError) else error
         if isinstance(cause, ConnectionRefusedError):
-            hint = "start it with `watcher run --config FILE`, or name another with --url"
+            hint = "start it with `watcher run`, or name another with --url"
             return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
         if isinstance(cause, TimeoutError):
             return Unreachable(f"{self.url} does not answer in time")

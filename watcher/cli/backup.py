@@ -15,7 +15,7 @@ from watcher.cli.progress import progress
 _MAGIC = b"SQLite format 3\x00"
 
 
-@command("Surroundings", examples=("watcher backup copy.db",))
+@command("Panels and database", examples=("watcher backup copy.db",))
 def backup(
     client: ApiClient,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to write.")],

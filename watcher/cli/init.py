@@ -30,7 +30,7 @@ from watcher.panels.profiles import shipped
 if TYPE_CHECKING:  # imported late: CEL and aiohttp take a second that no other command should wait
     from watcher.cli.detect import DetectedPanel
 
-_TRY_CANCEL = "Find out whether it can cancel, by asking to cancel an order that it can't have?"
+_TRY_CANCEL = "Test whether it can cancel, with an order number that does not exist there?"
 
 
 @command(
@@ -153,7 +153,7 @@ def _final(choice: Choice, found: "DetectedPanel", options: Options) -> str:
     if choice.name not in panels_in(text):
         raise ConfigError([f"in {options.file} no [panels.<name>] can be added"])
     for problem in before:  # this shell may lack the keys of other panels
-        warn(f"{options.file} has a problem of before: {problem}")
+        warn(f"{options.file} had this problem before: {problem}")
     return text
 
 

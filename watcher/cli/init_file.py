@@ -95,7 +95,7 @@ def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
         *([f"lacks = {_list(less)}   # of its profile"] if less else []),
         *remarks(choice, found),
         '# low_balance = "25.00"            # in the panel\'s currency: be told below it',
-        "# requests_per_minute = 60         # a ceiling; below it the watcher adapts",
+        "# requests_per_minute = 60         # a ceiling; below it watcher adapts",
     ]
     if choice.request:
         lines += ["", f"[panels.{choice.name}.request]"]

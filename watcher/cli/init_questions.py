@@ -86,7 +86,10 @@ def learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
 
 def _start(url: str | None, profile: str | None) -> tuple[str | None, Profile | None]:
     if url is None and profile is None:
-        answer = asked(f"{_URL}, or one of " + ", ".join(shipped()), "--url or --profile")
+        option = "--url or --profile"
+        if sys.stdin.isatty():
+            warn("known by name: " + ", ".join(name for name, one in shipped().items() if one.url))
+        answer = asked(f"{_URL}, or one of these names", option)
         url, profile = (None, answer) if answer in shipped() else (answer, None)
     return url, None if profile is None else known_profile(profile)
 

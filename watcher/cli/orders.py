@@ -58,7 +58,7 @@ def orders(
     customer: CustomerFilter = None,
     stalled: Annotated[bool, typer.Option("--stalled", help="Only stalled orders.")] = False,
     problem: Annotated[
-        bool, typer.Option("--problem", help="Only those that the panel does not answer for.")
+        bool, typer.Option("--problem", help="Only orders that the panel doesn't know.")
     ] = False,
     limit: Limit = DEFAULT_LIMIT,
     every: All = False,

@@ -141,8 +141,8 @@ def _console(*, stderr: bool) -> "Console":
 def _lines(console: "Console", lines: Iterable[str], style: str) -> None:
     from rich.text import Text
 
-    for line in lines:
-        console.print(Text(clean(line), style=style), soft_wrap=True)
+    for line in lines:  # a terminal would cut words in two where its line ends
+        console.print(Text(clean(line), style=style), soft_wrap=not console.is_terminal)
 
 
 def _write(text: bytes) -> None:

@@ -16,7 +16,11 @@ from watcher.web.panel_shapes import PanelList, PanelView
 _PATIENCE, _POLL_EVERY = 10.0, 0.5  # seconds
 
 
-@command("Surroundings", is_group=True, examples=("watcher panels", "watcher panels retry mypanel"))
+@command(
+    "Panels and database",
+    is_group=True,
+    examples=("watcher panels", "watcher panels retry mypanel"),
+)
 def panels() -> Request[PanelList]:
     """List panels: health, balance, lag; `retry` asks one at once."""
     return Request(path_of("panels"), PanelList, _show_panels)
@@ -39,7 +43,7 @@ def _show_panels(listed: PanelList) -> None:
     show_table(columns, listed.panels)
 
 
-@command("Surroundings", under="panels", examples=("watcher panels retry mypanel",))
+@command("Panels and database", under="panels", examples=("watcher panels retry mypanel",))
 def retry(client: ApiClient, panel: PanelArgument, json: Json = False) -> None:
     """Ask a panel at once, even during a backoff; exit 1 if it is still not up."""
     client.post(path_of("panels", panel, "retry"), {})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported late: it takes a second that no other command shou
 
 
 @command(
-    "Surroundings",
+    "Panels and database",
     examples=(
         "watcher restore copy.db",
         "watcher restore copy.db --config /etc/watcher/watcher.toml",
@@ -37,7 +37,7 @@ def restore(
     _tell(file, restored, len(holds))
 
 
-@command("Surroundings", examples=("watcher disown",))
+@command("Panels and database", examples=("watcher disown",))
 def disown(config: ConfigOption = CONFIG_FILE) -> None:
     """Correct a database that was restored without `restore`, as from a snapshot."""
     from watcher.config import locate

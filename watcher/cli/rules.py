@@ -23,7 +23,7 @@ _DECISIONS = (
 )
 
 
-@command("Decisions", examples=("watcher rules", "watcher rules --explain mypanel 23501"))
+@command("Actions and rules", examples=("watcher rules", "watcher rules --explain mypanel 23501"))
 def rules(
     explain: Annotated[
         tuple[str, str] | None,

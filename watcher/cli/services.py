@@ -80,7 +80,7 @@ _COLUMNS = (
 
 
 @command(
-    "Surroundings",
+    "Panels and database",
     examples=("watcher services mypanel", "watcher services mypanel --sort completed"),
 )
 def services(

@@ -66,7 +66,7 @@ class Picture(msgspec.Struct, frozen=True):
     at: datetime
 
 
-@command("Surroundings", examples=("watcher top", "watcher top --every 5 --utc"))
+@command("Panels and database", examples=("watcher top", "watcher top --every 5 --utc"))
 def top(
     client: ApiClient,
     every: Annotated[
@@ -76,7 +76,7 @@ def top(
     utc: Utc = False,
     json: Json = False,
 ) -> None:
-    """Watch panels, lag, attention and what changed last; q ends it. Piped: one look."""
+    """Watch panels, lag, attention and what changed last; q ends it. In a pipe: once."""
     if utc:
         use_utc()
     picture = _look(client)

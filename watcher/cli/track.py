@@ -96,7 +96,7 @@ def track(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Track orders that were submitted elsewhere."""
+    """Track orders that were placed elsewhere."""
     if not orders and file is None:
         raise typer.BadParameter("give orders' ids, or --file")
     _check_alone(reference, file, orders or [])

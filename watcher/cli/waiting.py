@@ -43,11 +43,11 @@ def _settled(client: ApiClient, number: int, until: float) -> ActionView:
 
 
 def _tell(action: ActionView) -> None:
-    line = f"{action.order}: {action.kind} {action.outcome or action.state}"
+    outcome = action.outcome or f"{action.kind} {action.state}"
     if action.state == ActionState.ACCEPTED:
-        say(line)
+        say(f"{action.order}: {outcome}")
     elif action.state == ActionState.REJECTED:
-        warn(line)
+        warn(f"{action.order}: {action.kind} {outcome}")
     else:
         first, *more = unsettled(action)
         warn(f"{action.order}: {first}", *more)

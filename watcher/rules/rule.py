@@ -136,7 +136,7 @@ def _refill_hindrance(order: Order, rule_context: RuleContext) -> tuple[Reason, 
 
 def _cancel_hindrance(order: Order, rule_context: RuleContext) -> tuple[Reason, str] | None:
     if order.status in FINAL:
-        return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be cancelled"
+        return Reason.NOT_APPLICABLE, f"an order that is {order.status} can't be canceled"
     if Kind.CANCEL in rule_context.open_actions:
         return Reason.ACTION_OPEN, "a cancel is planned, under way or unresolved"
     if rule_context.cancel_accepted:

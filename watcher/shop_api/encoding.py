@@ -10,7 +10,7 @@ from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import identity
 
 LOOKED_UP = "This order is being looked up at the panel: ask again in a minute"
-ARCHIVED = "This order closed long ago: the watcher has moved it to its archive"
+ARCHIVED = "This order closed long ago: watcher has moved it to its archive"
 
 Fields = dict[str, object]
 

@@ -25,7 +25,7 @@ ANSWER_WITHIN = 25.0  # seconds that a shop waits for the panel; shops often tim
 NOT_SENT = "The panel can't be reached now: nothing was sent to it, try again later"
 NOT_KNOWN = (
     "The panel has not answered: whether it did this is not known, and it is not sent again."
-    " See action {} of the watcher"
+    " See action {} in watcher"
 )
 
 

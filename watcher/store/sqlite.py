@@ -44,7 +44,7 @@ _MESSAGES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_FULL: (StoreFull, "no room left for {path}: make room on its disk"),
     sqlite3.SQLITE_CORRUPT: (
         StoreCorrupt,
-        "{path} is damaged ({text}): stop the watcher and restore a backup",
+        "{path} is damaged ({text}): stop watcher and restore a backup",
     ),
     sqlite3.SQLITE_NOTADB: (
         StoreCorrupt,

@@ -80,7 +80,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         )
         if found is None or found.at is None or found.at >= asks_from:
             return found
-        reason = f"{found.reason}: the panel is not asked before"
+        reason = f"{found.reason}: the panel is paused until then"
         return msgspec.structs.replace(found, at=asks_from, reason=reason)
 
     def _asks_from(self, panel: str, now: float) -> float:

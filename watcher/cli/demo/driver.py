@@ -249,7 +249,7 @@ class Driver:
 
     async def _up(self, step: Step) -> str:
         self._panels[UNSTEADY].switches.off(Trait.HTML_503)
-        return f"{UNSTEADY}: the panel works again; the watcher finds out by itself"
+        return f"{UNSTEADY}: the panel works again; watcher finds out by itself"
 
     async def _top_up(self, step: Step) -> str:
         for name, panel in self._panels.items():

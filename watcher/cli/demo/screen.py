@@ -18,7 +18,7 @@ _NEWS = 100  # lines that a tall window shows at most
 
 _LOOK_AT = (
     ("/", "what needs attention, the panels and their money, the rules"),
-    ("/orders", "every order; each with its course and what comes next"),
+    ("/orders", "every order: its history, and what comes next"),
     ("/actions", "what was sent; an unresolved one waits for you to settle it"),
     ("/services", "what each service costs, how fast it is, how its orders end"),
 )

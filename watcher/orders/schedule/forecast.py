@@ -94,7 +94,7 @@ def _words(order: Order, stage: Stage, now: float) -> str:
         as_if = "finished, as it was before" if is_guarded else "waiting to start"
         return f"its status is not understood, so it counts as {as_if}"
     if is_guarded:
-        return "finished, and inside the time in which rules may refill it"
+        return "finished, and still guarded: rules may refill it"
     if order.status is Status.PENDING and not _may_have_begun(order):
         return "waits to start"
     return f"{order.status.replace('_', ' ')}; {_delivery(order, stage, now)}"

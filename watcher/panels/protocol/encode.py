@@ -96,7 +96,7 @@ def check_parameters(params: Mapping[str, str]) -> list[str]:
 def name_problem(name: str) -> str | None:
     """Return why an extra parameter of `add` can't have this name, None if it can."""
     if name.replace("_", "") in _RESERVED:
-        return f"{name[:40]} can't be given: the watcher sets it"
+        return f"{name[:40]} can't be given: watcher sets it"
     if not _NAME.fullmatch(name):
         return (
             f"{name[:40]!r} can't be the name of a parameter: "

@@ -67,7 +67,7 @@ def order_id(value: object) -> str:
         raise ValueError("the order's id is missing")
     bare = text[1:] if re.fullmatch(r"#[A-Za-z0-9]+", text) else text
     if _ROUNDED.fullmatch(bare):
-        raise ValueError(f"{shown(text)} is an id that a spreadsheet has made a number of")
+        raise ValueError(f"{shown(text)} is an id that a spreadsheet has turned into a number")
     if not _ORDER.fullmatch(bare) or _WRITTEN_DATE.fullmatch(bare):
         raise ValueError(f"{shown(text)} is not an order's id")
     return bare

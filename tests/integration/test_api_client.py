@@ -95,7 +95,7 @@ async def test_a_refusal_has_the_apis_words(tmp_path: Path, client: Callable[...
         with pytest.raises(NotFound, match=r"\(HTTP 404, not_found\)"):
             await ask("show", "standard", "a/b?c")
         with pytest.raises(ApiError) as caught:
-            await ask("submit", "k", panel="standard", service=1, quantity=1)
+            await ask("submit", "k", panel="standard", service=1, link=LINK.format(1), quantity=1)
         assert (caught.value.status, caught.value.code) == (422, "rejected")
 
 

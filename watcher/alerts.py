@@ -35,6 +35,9 @@ class AlertStage(StrEnum):
     ONCE = "once"
 
 
+REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answers so
+
+
 class Alert(msgspec.Struct, frozen=True):
     """One thing that is wrong. `subject` tells those of one event at one panel apart."""
 
@@ -47,6 +50,11 @@ class Alert(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """Return a key that stays as long as the trouble lasts."""
         return f"{self.event}/{self.panel}/{self.subject}"
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether a panel answers, and refuses everything."""
+        return self.event is AlertKind.PANEL_DOWN and self.subject == REFUSES
 
 
 class AlertNotice(msgspec.Struct, frozen=True):
@@ -88,8 +96,10 @@ class RetryLane(msgspec.Struct, frozen=True):
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened. `number` is that of its row, `text` what the panel or rule said.
 
-    `rule` is the one that fired, or that asked for a refill which was refused. `service` (panel,
-    id) names the one whose entry in the price list has changed, `name` is what it is called.
+    `reference` is the caller's own number of the order.
+    `rule` is the one that fired. `is_routine` marks a refusal of a refill that a rule or a shop
+    asked for, not a person. `service` (panel, id) names the one whose entry in the price list has
+    changed, `name` is what it is called.
     """
 
     event: AlertKind
@@ -98,8 +108,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     text: str | None = None
     order: str | None = None
+    reference: str | None = None
     refill: str | None = None
     rule: str | None = None
+    is_routine: bool = False
     service: tuple[str, str] | None = None
     name: str = ""
     old: str | None = None

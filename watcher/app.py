@@ -14,6 +14,7 @@ from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, Config, ReloadOutcome, check_reloadable, reloaded
 from watcher.daemon.backups import Backups, clear_scratch
 from watcher.daemon.core import Core
+from watcher.daemon.forgetting import Forgetting
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.panel_workers import PanelWorkers
@@ -61,7 +62,7 @@ class Daemon:
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
         self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
-        self.watchlist.keeps_links = self.rule_engine.wants_links()
+        self.watchlist.keeps = self.rule_engine.wanted()
         self.metrics = Metrics()
         self.port = 0
         self._reread = reread or (lambda: config)
@@ -144,16 +145,17 @@ class Daemon:
 
     async def _take_over(self, config: Config) -> None:
         logs.redaction.know([*self.config.current.secrets(), *config.secrets()])
-        wants_links = RuleEngine(config.rules).wants_links()
-        anew = wants_links and not self.watchlist.keeps_links
+        wanted = RuleEngine(config.rules).wanted()
+        anew = not wanted <= self.watchlist.keeps
         receivers = await self.receivers.prepare(config.notify, config.events)
-        self.watchlist.keeps_links |= wants_links  # until the next start: they are there anyway
+        self.watchlist.keeps |= wanted  # until the next start: they are there anyway
         await self.core.registry.take_over(config, anew=anew)
         self._know_shops()
         self.core.registry.retry_unwell()
         await self.receivers.exchange(receivers)
         self._schedule.wake("backup")
         self._schedule.wake("retention")
+        self._schedule.wake("forget")
 
     def _build(self) -> None:
         """Each object gets what was built before it."""
@@ -172,6 +174,7 @@ class Daemon:
         self.commands = core.commands
         self._backups = Backups(store=store, config=self.config, clock=clock)
         self._retention = Retention(store=store, config=self.config)
+        self._forgetting = Forgetting(store=store, config=self.config)
         self._health = DaemonHealth(
             shared=shared,
             panel_workers=self.panel_workers,
@@ -208,7 +211,8 @@ class Daemon:
     async def _begin(self, now: float) -> None:
         """Load the state from the database and schedule the tasks."""
         self._know_shops()
-        await self.core.begin(now, when_loaded=self._retention.tasks())
+        tasks = {**self._retention.tasks(), "forget": self._forgetting.run_once}
+        await self.core.begin(now, when_loaded=tasks)
         config = self.config.current
         await self.receivers.exchange(await self.receivers.prepare(config.notify, config.events))
         self._schedule.add("survey", self.daemon_status.run_once)

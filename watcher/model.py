@@ -47,17 +47,18 @@ class Origin(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An order submitted to a panel and tracked here.
-
-    `key` is its row in the database, 0 before it has one. `None` means "not reported by the panel".
-    """
+    """An order submitted to a panel and tracked here; None means "not known"."""
 
     panel: str
     id: str
-    key: int = 0
+    key: int = 0  # its row in the database, 0 before it has one
     service: str | None = None
     link: str | None = None
     quantity: int | None = None
+    reference: str | None = None
+    customer: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
     submitted_at: float
     status: Status = Status.UNKNOWN  # until the panel reports one
     status_text: str | None = None
@@ -92,6 +93,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return min(1.0, max(0.0, missing / self.delivered))
 
 
+class Labels(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The caller's own words on an order; each is a field of `Order`, too."""
+
+    reference: str | None = None
+    customer: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A panel's data on one order in one answer; `None` means "not reported"."""
 
@@ -110,20 +120,14 @@ class RowError(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """A panel's acceptance in words, without an id of what it accepted.
-
-    `whole`: one word for the whole request.
-    """
+    """A panel's acceptance in words, without an id; `whole`: one word for the whole request."""
 
     text: str
     whole: bool = False
 
 
 class Unclear(msgspec.Struct, frozen=True, gc=False):
-    """An answer to an action that shows neither acceptance nor refusal.
-
-    `contradicts`: it shows both.
-    """
+    """An answer to an action that shows neither acceptance nor refusal; `contradicts`: both."""
 
     text: str
     contradicts: bool = False
@@ -188,7 +192,7 @@ REFILL_FINAL = frozenset(RefillStatus) - _RUNNING - _NOT_TOLD
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
     """A refill task at a panel; `key` is its row, 0 before it has one.
 
-    `silent_since` is when the panel's answers stopped including the task; None if the last one did.
+    `silent_since` is when answers began to lack the task; None if the last one had it.
     """
 
     panel: str
@@ -227,9 +231,9 @@ UNSETTLED = frozenset({ActionState.PLANNED, ActionState.SENDING, ActionState.UNR
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One submission, refill or cancel that the watcher sends, with its record.
 
-    `order` is None for a submission that is not accepted yet; `params` are a submission's
-    parameters; `result` is the panel's id for what it accepted; `rule` is None for an action by a
-    person.
+    `order` is None for a submission that is not accepted yet; `params` and `labels` are those of
+    the order to place; `result` is the panel's id for what it accepted; `rule` is None for an
+    action by a person.
     """
 
     id: int
@@ -240,6 +244,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     reason: str = ""
     params: dict[str, str] | None = None
+    labels: Labels | None = None
     idempotency_key: str | None = None
     planned_at: float
     sent_at: float | None = None
@@ -257,7 +262,7 @@ class RuleAction(StrEnum):
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule's firing for an order, stored so that `every` and `attempts` survive a restart."""
+    """A rule's firing for an order; `every` and `attempts` go by it, also after a restart."""
 
     rule: str
     action: RuleAction
@@ -277,14 +282,14 @@ class ActionPlan(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     reason: str = ""
     params: dict[str, str] | None = None
+    labels: Labels | None = None
     idempotency_key: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of sending an action.
+    """The outcome of sending an action; it is planned again if nothing was done for certain.
 
-    `state` is accepted, rejected, unresolved, or planned again if it is proven that nothing was
-    done. `result` is the panel's id of the refill or of the placed order.
+    `result` is the panel's id of the refill or of the placed order.
     """
 
     action: Action

@@ -11,8 +11,8 @@ _INTRO = """\
 Made from the OpenAPI description that the daemon serves at `GET /v1/openapi.json` (`make api`).
 
 - The daemon listens at `http://127.0.0.1:9466`, unless `listen` says otherwise. Where a token is
-  configured, each call has the header `Authorization: Bearer TOKEN`
-  ([security.md](security.md)).
+  configured, each call has the header `Authorization: Bearer TOKEN`, with the token or a
+  [key](security.md#keys-with-rights) that has the right that the call needs.
 - Bodies are JSON, with the content type `application/json`. Times are ISO 8601 with their zone,
   money is text with its digits as the panel told it, ids are text.
 - Lists come in pages of `limit`; `next` is the `cursor` of the page after it, null on the last.
@@ -38,7 +38,8 @@ def text() -> str:
 
 
 def _call(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### `{method} {path}`\n\n{operation['summary']}\n"
+    need = operation.get("description", "")
+    yield f"### `{method} {path}`\n\n{operation['summary']} {need}".rstrip() + "\n"
     parameters = operation.get("parameters", ())
     yield from _table(
         ("parameter", "in", "type", ""),
@@ -52,7 +53,8 @@ def _call(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]
     answers = {
         status: schema
         for status, answer in operation["responses"].items()
-        if (schema := answer["content"]["application/json"]["schema"])
+        for content in answer["content"].values()
+        if (schema := content["schema"])
     }
     good = [f"{code} {_type(schema)}" for code, schema in answers.items() if int(code) < 400]
     bad = ", ".join(code for code in answers if int(code) >= 400)

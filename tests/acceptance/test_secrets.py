@@ -18,11 +18,16 @@ from watcher.simulator import SimulatedPanel, Trait
 
 FILE_KEY = 'fK7/echo+9d1e77a0c3b5"q'  # of the panel that repeats it; has what URLs and JSON escape
 TOKEN = "tk-4f0c9a7e5b1d2c3e8f6a"
+ACCESS_KEY = "ak-7b2d9e4c1f5a8036d7e1"  # of [[keys]]
 RULES = """
 [[rules]]
 name = "refill"
 action = "refill"
 when = "order.status == 'completed'"
+[[keys]]
+name = "reader"
+rights = ["read"]
+key_file = "reader.key"
 """
 
 
@@ -96,7 +101,8 @@ async def daemon(tmp_path: Path, panels: dict) -> AsyncIterator[DaemonProcess]:
     text = text.replace("[daemon]", '[daemon]\ntoken_file = "api.token"\nlog_level = "debug"')
     text = text.replace("[panels.echo]", '[panels.echo]\nkey_file = "echo.key"')
     daemon.config.write_text(text)
-    for name, secret in (("api.token", TOKEN), ("echo.key", FILE_KEY)):
+    secrets = {"api.token": TOKEN, "echo.key": FILE_KEY, "reader.key": ACCESS_KEY}
+    for name, secret in secrets.items():
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
     yield daemon
@@ -125,13 +131,14 @@ async def test_no_secret_is_anywhere(daemon: DaemonProcess, panels: dict, tmp_pa
     assert {"watcher.db", "watcher.db-wal", "copy.db"} <= held.keys()
     for name, content in found.items():
         assert content, name
-        for secret in (KEY, FILE_KEY, TOKEN):
+        for secret in (KEY, FILE_KEY, TOKEN, ACCESS_KEY):
             for part in pieces(secret):
                 assert part not in content, f"{part.decode()} is in {name}: {around(content, part)}"
     # What came by the environment stays there, for the same user and root to read.
     assert KEY.encode() in environment
     assert FILE_KEY.encode() not in environment
     assert TOKEN.encode() not in environment
+    assert ACCESS_KEY.encode() not in environment
 
 
 COMMANDS = (
@@ -163,6 +170,11 @@ async def use(daemon: DaemonProcess, placed: list[int]) -> None:
         body = {"panel": "echo", "service": 1, "link": "https://example.com", "quantity": 10}
         async with session.post("/v1/submit", json=body, headers={"Idempotency-Key": "1"}):
             pass
+        reader = {"Authorization": f"Bearer {ACCESS_KEY}"}
+        async with session.get("/v1/orders", headers=reader) as answer:
+            assert answer.status == 200
+        async with session.get("/v1/backup", headers=reader) as answer:
+            assert answer.status == 403
         wrong = {"Authorization": f"Bearer {TOKEN[:-1]}"}
         for headers in (wrong, {"Host": TOKEN}, {"Origin": f"https://{TOKEN}"}):
             async with session.get("/v1/orders", headers=headers) as answer:
@@ -216,7 +228,7 @@ async def by_command(daemon: DaemonProcess, command: str) -> bytes:
 
 def files(directory: Path) -> list[Path]:
     """What the daemon wrote; a file that is locked has nothing in it to be read."""
-    given = ("api.token", "echo.key", "config.toml")
+    given = ("api.token", "echo.key", "reader.key", "config.toml")
     found = [path for path in directory.rglob("*") if path.is_file() and path.name not in given]
     return [path for path in found if path.stat().st_size]
 

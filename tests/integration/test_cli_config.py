@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,36 @@ def written(tmp_path: Path, text: str) -> Path:
     file = tmp_path / "watcher.toml"
     file.write_text(text)
     return file
+
+
+KEYS = """
+[[keys]]
+name = "reports"
+rights = ["check", "read"]
+panels = ["smmgenie"]
+[[keys]]
+name = "bot"
+rights = ["submit"]
+requests_per_minute = 30
+"""
+
+
+def test_keys_are_listed_with_their_rights_and_without_their_secrets(tmp_path: Path) -> None:
+    secrets = {"API_REPORTS_KEY": "a-secret-of-reports", "API_BOT_KEY": "a-secret-of-the-bot"}
+    file = written(tmp_path, GOOD + KEYS)
+    result = watcher("check-config", file, **secrets)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"reports +read, check +smmgenie +300", result.stdout)
+    assert re.search(r"bot +submit +all +30", result.stdout)
+    assert "no key has 'admin'" in result.stderr
+    assert "a-secret" not in result.output
+    document = json.loads(watcher("check-config", file, "--json", **secrets).stdout)
+    assert document["keys"][0] == {
+        "name": "reports",
+        "rights": ["read", "check"],
+        "panels": ["smmgenie"],
+        "requests_per_minute": 300,
+    }
 
 
 def test_a_good_one_is_summed_up(tmp_path: Path) -> None:

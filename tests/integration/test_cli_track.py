@@ -161,7 +161,7 @@ def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path)
         "  submitted_at from 'Date', as '31.05.2024'",
         "  finished_at from 'Completed at', as '01.06.2024 10:00'",
         "  status from 'Status', as 'Completed'",
-        "not used, as numbers of the shop's own: ID",
+        "  reference from 'ID', as '1'",
         "line 5: 'x y' is not an order's id",
         "a finished_at of an unfinished order is left out: line 3, 'In progress'",
         "not ordered at a panel, skipped: line 4",
@@ -343,5 +343,5 @@ def test_the_orders_of_another_panel_are_left_to_it(daemon: CannedDaemon) -> Non
 def test_orders_that_get_a_service_are_counted(daemon: CannedDaemon) -> None:
     daemon.put(CALL, TrackAnswer(0, 2, [], updated=1))
     assert watcher(daemon, "1", "2", "--service", "7").stdout == (
-        "0 orders tracked, 2 known already (1 of them with a service now)\n"
+        "0 orders tracked, 2 known already (1 of them with more details now)\n"
     )

@@ -283,3 +283,16 @@ async def test_nothing_is_archived_that_is_yet_to_be_told(tmp_path: Path):
         (other,) = await house.place(1, fate=STEADY, quantity=100)
         await house.run(20 * MINUTE)
         assert by_order(receiver.arrived)[other] == await history(house, other)
+
+
+async def test_fixed_headers_are_sent_with_every_event(tmp_path: Path):
+    events = SHOP + 'headers = { Authorization = { env = "AUTH" } }\n'
+    async with a_receiver() as receiver:
+        env = {"SHOP_URL": receiver.url, "SECRET": SECRET, "AUTH": "Bearer of-the-tests"}
+        async with a_house(tmp_path, rules=events, env=env) as house:
+            await house.place(1, fate=STEADY, quantity=100)
+            await house.run(5 * MINUTE)
+    assert receiver.deliveries
+    for delivery in receiver.deliveries:
+        assert delivery.headers["authorization"] == "Bearer of-the-tests"
+        assert delivery.is_signed()

@@ -221,6 +221,20 @@ async def test_refills_that_a_rule_asks_for_are_told_of_only_where_that_is_wante
         assert events == ([] if granted else ["refill_rejected"]), "only the loud one is told"
 
 
+@pytest.mark.parametrize(("on", "most"), [("", 1), ('on = ["refill_rejected"]\n', 7)])
+async def test_300_refused_refills_make_few_messages_in_an_hour(tmp_path: Path, on: str, most: int):
+    fate = Fate(pending=30.0, per_minute=9999.0, refill_takes=300.0, refill_granted=False)
+    async with told(tmp_path, rules=ASKS, notify=f"{PHONE}{on}") as (house, receiver):
+        await house.place(300, services=[1], fate=fate)
+        await house.run(HOUR)
+        assert sum(house.panel.journal.sent("refill").values()) >= 200
+        assert len(receiver.arrived) <= most
+        events = {event for event, _ in notices(receiver)}
+        assert events == ({"refill_rejected"} if on else {"rule_paused"})
+        fired = (await house.daemon.store.recent.latest(house.clock())).fired["asks"]
+        assert fired.refused >= 200, "the page counts them"
+
+
 async def test_prices_and_services_that_matter_to_open_orders(tmp_path: Path):
     async with told(tmp_path, defaults='services_every = "10m"\n') as (house, receiver):
         (order,) = await house.place(1, services=[1], fate=Fate(per_minute=0.0001))

@@ -125,8 +125,11 @@ class House:
         return load(self.path, self.env)
 
 
-def config_text(panels: dict[str, SimulatedPanel], *, defaults: str = "", rules: str = "") -> str:
-    lines = ['[daemon]\nlisten = "127.0.0.1:0"\n[defaults]\nkey_env = "TEST_KEY"\n', defaults, "\n"]
+def config_text(
+    panels: dict[str, SimulatedPanel], *, defaults: str = "", rules: str = "", daemon: str = ""
+) -> str:
+    lines = ['[daemon]\nlisten = "127.0.0.1:0"\n', daemon]
+    lines += ['\n[defaults]\nkey_env = "TEST_KEY"\n', defaults, "\n"]
     lines += [
         f'[panels.{name}]\nprofile = "{panel.profile.name}"\nurl = "{panel.url}"\n'
         for name, panel in panels.items()
@@ -141,6 +144,7 @@ async def a_house(
     profiles: Iterable[str] = ("standard",),
     defaults: str = "",
     rules: str = "",
+    daemon: str = "",
     env: Mapping[str, str] | None = None,
     **panel: Any,
 ) -> AsyncIterator[House]:
@@ -153,7 +157,7 @@ async def a_house(
         await panels[name].start()
     put_empty(tmp_path / "watcher.db")
     path = tmp_path / "config.toml"
-    path.write_text(config_text(panels, defaults=defaults, rules=rules))
+    path.write_text(config_text(panels, defaults=defaults, rules=rules, daemon=daemon))
     house = House(path, panels, clock, env)
     try:
         await house.open()

@@ -143,6 +143,8 @@ async def test_every_page_fits_and_is_accessible(tmp_path: Path, crowd: Path, vi
             "/panels/standard",
             "/services",
             "/services?panel=standard&sort=-orders&q=likes",
+            "/orders?q=likes&sort=-charge",
+            "/orders/upload",
         ):
             answer = await page.goto(path)
             assert answer.status == 200, path
@@ -267,6 +269,46 @@ async def test_filters_and_pages(tmp_path: Path, crowd: Path, view):
         await page.get_by_role("button", name="Search").click()
         await page.wait_for_url("**q=likes+12**")
         assert await page.locator("table.services tbody tr").count() == 1
+
+
+@pytest.mark.parametrize("view", WIDTHS)
+async def test_a_list_is_sorted_by_its_head_or_by_a_choice(tmp_path: Path, crowd: Path, view):
+    async with watched(tmp_path, crowd, view) as (_, page):
+        await page.goto("/orders?panel=genzsmm")
+        if view["width"] > 1000:
+            await page.get_by_role("link", name="Charge").click()
+            assert await page.locator("select[name=sort]").is_hidden()
+        else:
+            await page.select_option("select[name=sort]", label="Charge, falling")
+        await page.wait_for_url("**/orders?panel=genzsmm&sort=-charge")
+        told = await page.locator("tbody td[data-name=Charge]").all_inner_texts()
+        charges = [float(text.split()[-2].replace(",", "")) for text in told]
+        assert charges == sorted(charges, reverse=True)
+        assert await page.get_by_text("Only the newest 20,000 orders were sorted").is_visible()
+        assert await page.locator("th[aria-sort=descending]").inner_text() in ("Charge", "")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_a_list_is_looked_at_before_it_is_tracked(tmp_path: Path, crowd: Path, view):
+    async with watched(tmp_path, crowd, view) as (house, page):
+        file = tmp_path / "list.csv"
+        hostile = "".join(f"{n};https://example.com/{text}\n" for n, text in enumerate(HOSTILE, 1))
+        file.write_text(f"order;link\n{hostile}a b;x\n")
+        await page.goto("/orders")
+        await page.get_by_role("link", name="Upload a list").click()
+        await page.select_option("select[name=panel] >> nth=0", "standard")
+        await page.set_input_files("input[type=file]", file)
+        await page.get_by_role("button", name="Preview").click()
+        await page.get_by_role("heading", name=f"{len(HOSTILE)} orders to track").wait_for()
+        assert await page.get_by_text("'a b' is not an order's id").is_visible()
+        assert await page.evaluate("window.ran") is None
+        assert await accessible(page) == []
+        assert await fits(page)
+        assert not (await house.call("GET", "/v1/orders?panel=standard&limit=1"))["orders"]
+        await page.get_by_role("button", name="Track them").click()
+        await page.get_by_text(f"{len(HOSTILE)} tracked, 0 known already").wait_for()
+        listed = (await house.call("GET", "/v1/orders?panel=standard"))["orders"]
+        assert len(listed) == len(HOSTILE)
 
 
 @pytest.mark.parametrize("view", WIDTHS)

@@ -133,15 +133,18 @@ async def paths(house: House) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", STATES)
-async def test_nothing_is_printed_over_anything_else(tmp_path: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "scripts"), [*((name, True) for name in STATES), ("down", False), ("brake", False)]
+)
+async def test_nothing_is_printed_over_anything_else(tmp_path: Path, name: str, scripts: bool):
+    """Without scripts the times are longer: in UTC, with their date."""
     state = STATES[name]
     services = SERVICES if name == "long texts" else PRICE_LIST
     async with (
         a_house(
             tmp_path, rules=state.more, env={"TEST_KEY": state.key}, world=World(services)
         ) as house,
-        a_phone(house) as page,
+        a_phone(house, java_script_enabled=scripts) as page,
     ):
         await state.make(house)
         for path in await paths(house):
@@ -196,3 +199,15 @@ async def test_a_heading_is_explained_by_keyboard_and_mouse(tmp_path: Path):
         assert await page.evaluate("document.activeElement.ariaDescribedByElements[0].id") == (
             "term-lag"
         )
+
+
+async def test_a_meaning_stays_shown_while_the_page_changes(tmp_path: Path):
+    async with a_house(tmp_path) as house, a_phone(house) as page:
+        await house.run(60.0)
+        await page.goto("/", wait_until="domcontentloaded")
+        await page.locator("#part-panels td .term", has_text="Guarded").tap()
+        await page.locator("#term-guarded").wait_for()
+        before = await page.locator("#term-guarded").bounding_box()
+        part = "document.getElementById('part-panels')"
+        await page.evaluate(f"exchange({part}, {part}.innerHTML)")
+        assert await page.locator("#term-guarded").bounding_box() == before

@@ -6,7 +6,7 @@ from typing import Any
 
 from watcher.model import Observation, Order, Phase, RuleAction, Service, Status
 from watcher.orders.columns.table import OrderRows
-from watcher.orders.fields import FIELDS
+from watcher.orders.fields import FIELDS, tags_text
 from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
 from watcher.rules.variables import PanelVariables, RuleContext
@@ -35,6 +35,7 @@ def rows_of(orders: Sequence[Order]) -> OrderRows:
     """Orders of one panel as the store hands them over."""
     fields: dict[str, Any] = {f.name: [getattr(o, f.name) for o in orders] for f in FIELDS}
     fields["charge"] = [None if o.charge is None else str(o.charge) for o in orders]
+    fields["tags"] = [tags_text(o.tags) for o in orders]
     return OrderRows(
         panel=orders[0].panel,
         key=[o.key for o in orders],

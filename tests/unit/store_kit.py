@@ -128,7 +128,7 @@ def child(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-async def loaded(store: Store, **options: bool) -> list[Order]:
+async def loaded(store: Store, **options: Any) -> list[Order]:
     """Every order that is not closed, as the book would have it."""
     orders: list[Order] = []
     after: int | None = 0

@@ -45,7 +45,8 @@ def cause(raw: str | bytes, **options: Any) -> str:
 
 
 # Lists of a shop of one's own: the shop's order is 9001 and its service 88, the panel's 23501 and
-# 12 where the list tells it. Each: the columns, a row, the service to find, and the maker.
+# 12 where the list tells it. Each: the columns, a row, the service to find, and the maker; the
+# customer is CUSTOMERS'.
 SHOPS: dict[str, tuple[str, str, str | None, str]] = {
     "SmartPanel, by phpMyAdmin": (
         "id,ids,type,cate_id,service_id,main_order_id,service_type,api_provider_id,api_service_id,"
@@ -93,6 +94,14 @@ SHOPS: dict[str, tuple[str, str, str | None, str]] = {
         "12",
         "a shop's list of orders",
     ),
+}
+
+
+CUSTOMERS = {
+    "SmartPanel, by phpMyAdmin": "5",
+    "a PHP script, by phpMyAdmin": "17",
+    "Perfect Panel": "bob",
+    "Perfect Panel's admin API": "bob",
 }
 
 
@@ -152,17 +161,22 @@ def test_a_shops_list_gives_the_panels_numbers(shop: str, form: str) -> None:
     raw = FORMS[form](columns.split(","), [row.split(",")])
     found, _, layout = reading(raw)
     assert [row.item for row in found if isinstance(row, ListRow)] == [
-        TrackItem("genie", "23501", service, LINK, 1000, AT)
+        TrackItem(
+            *("genie", "23501", service, LINK, 1000, AT),
+            reference="9001",
+            customer=CUSTOMERS.get(shop),
+        )
     ]
     assert layout is not None
     assert layout.maker == maker
-    assert layout.own
 
 
 @pytest.mark.parametrize("nothing", ["", "0", "-1", "NULL", "\\N", "-"])
 def test_what_was_ordered_nowhere_is_skipped_and_noted(nothing: str) -> None:
     found, notes, _ = reading(f"id,service,external_id\n1,88,{nothing}\n2,88,23501\n")
-    assert [row.item for row in found if isinstance(row, ListRow)] == [TrackItem("genie", "23501")]
+    assert [row.item for row in found if isinstance(row, ListRow)] == [
+        TrackItem("genie", "23501", reference="2")
+    ]
     assert notes == ["not ordered at a panel, skipped: row 2"]
 
 
@@ -175,9 +189,10 @@ def test_a_shops_own_number_is_never_taken_for_the_panels() -> None:
 
 
 def test_a_second_number_of_an_order_is_the_shops_own_as_is_its_service() -> None:
-    assert items("id,order_id,service_id\n9001,23501,88\n") == [TrackItem("genie", "23501")]
+    found = items("id,order_id,service_id\n9001,23501,88\n")
+    assert found == [TrackItem("genie", "23501", reference="9001")]
     given = items("id,order_id,service_id\n1,23501,88\n", columns={"service": "service_id"})
-    assert given == [TrackItem("genie", "23501", "88")]
+    assert given == [TrackItem("genie", "23501", "88", reference="1")]
     # One number alone, whatever its name, is the panel's.
     assert items("nr,service\n23501,12\n", columns={"order": "nr"})[0].service == "12"
 
@@ -192,7 +207,7 @@ def test_a_second_number_of_an_order_is_the_shops_own_as_is_its_service() -> Non
 )
 def test_names_of_the_panels_number(name: str) -> None:
     text = f"Order ID,Service ID,{name},Link\n9001,88,23501,{LINK}\n"
-    assert items(text) == [TrackItem("genie", "23501", None, LINK)]
+    assert items(text) == [TrackItem("genie", "23501", None, LINK, reference="9001")]
 
 
 def test_a_list_with_people_in_it_may_be_the_shops_own() -> None:
@@ -449,6 +464,37 @@ def test_a_table_in_html_as_scripts_write_it() -> None:
 def test_a_date_that_is_none_is_left_out(text: str) -> None:
     [item] = items(f"order;created;completed at\n1;{text};{text}\n")
     assert (item.submitted_at, item.finished_at) == (None, None)
+
+
+def test_labels_are_read_from_their_columns() -> None:
+    names = "Order ID;Reference;Customer;Tags;Note"
+    [item] = items(f"{names}\n1; 1042 ;Ann;vip, may ,vip;call first\n")
+    assert (item.reference, item.customer, item.note) == ("1042", "Ann", "call first")
+    assert item.tags == ["vip", "may"]
+    rows = [{"order": 1, "reference": 7, "tags": ["a", 5, None], "note": None}]
+    [item] = items(json.dumps(rows))
+    assert (item.reference, item.tags, item.note) == ("7", ["a", "5"], None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("reference", "r" * 101, "101 characters"),
+        ("reference", {"id": 1}, "is not text"),
+        ("note", "n" * 2001, "2,001 characters"),
+        ("customer", "a\x00b", "control character"),
+        ("tags", [f"t{n}" for n in range(11)], "11 of them"),
+        ("tags", ["t" * 51], "51 characters"),
+        ("tags", {"a": 1}, "is not text"),
+    ],
+)
+def test_a_label_that_can_not_be_used_is_left_out_and_noted(
+    column: str, value: object, why: str
+) -> None:
+    found, notes, _ = reading(json.dumps([{"order": 1, column: value}]))
+    assert [row.item for row in found if isinstance(row, ListRow)] == [TrackItem("genie", "1")]
+    assert f"a {column} that can't be used is left out: row 1, {column}: " in notes[0]
+    assert why in notes[0]
 
 
 def test_no_two_fields_of_a_maker_share_a_name() -> None:

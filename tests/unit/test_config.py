@@ -342,6 +342,48 @@ def test_what_is_wrong_with_a_target(text: str, problem: str, tmp_path: Path):
     assert "s3cret" not in str(caught.value)
 
 
+HEADERS = "[[events]]\nname='shop'\nurl_env='LAN_URL'\nallow_http=true\nheaders={ %s }\n"
+
+
+def test_events_have_headers_from_the_environment_or_a_file(tmp_path: Path):
+    (tmp_path / "auth").write_text("Bearer s3cret-of-a-file\n")
+    (tmp_path / "auth").chmod(0o600)
+    given = "X-A = { env = 'AUTH' }, Authorization = { file = 'auth' }, X-Source = 'watcher'"
+    config = read(GOOD + HEADERS % given, tmp_path, {**TOLD, "AUTH": "s3cret-of-a-variable"})
+    (target,) = config.events
+    assert {name: value.reveal() for name, value in target.headers.items()} == {
+        "X-A": "s3cret-of-a-variable",
+        "Authorization": "Bearer s3cret-of-a-file",
+        "X-Source": "watcher",
+    }
+    assert "s3cret" not in repr(target)
+    known = config.secrets()
+    assert {"s3cret-of-a-variable", "s3cret-of-a-file", "Bearer s3cret-of-a-file"} <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("'X A' = 'a'", "this is not a header's name"),
+        ("Content-Type = 'a'", "this header can't be set: watcher sets it"),
+        ("Webhook-Id = 'a'", "this header can't be set: watcher sets it"),
+        ("Host = 'a'", "this header can't be set: watcher sets it"),
+        ("X-A = { env = 'NOT_SET' }", "$NOT_SET is not set"),
+        ("X-A = { env = 'LINES' }", "one line of visible ASCII characters"),
+        ("X-A = 'a', x-a = 'b'", "is given twice"),
+        ("X-A = 5", "write a text in quotes"),
+    ],
+)
+def test_what_is_wrong_with_a_header_of_events(given: str, problem: str, tmp_path: Path):
+    env = {**TOLD, "LINES": "s3cret\r\nX-B: 1"}
+    with pytest.raises(ConfigError) as caught:
+        read(GOOD + HEADERS % given, tmp_path, env)
+    (line,) = caught.value.problems
+    assert line.startswith("events[1].headers")
+    assert problem in line
+    assert "s3cret" not in line
+
+
 def test_http_to_another_machine_can_be_allowed(tmp_path: Path):
     text = GOOD + "[[notify]]\nurl_env='LAN_URL'\nallow_http=true\n"
     assert read(text, tmp_path, TOLD).notify[0].url == Secret(TOLD["LAN_URL"])

@@ -73,16 +73,18 @@ def test_every_profile_is_told():
 
 @pytest.mark.parametrize("page", [NOTIFICATIONS, EVENTS], ids=["notify", "events"])
 def test_the_configuration_for_being_told_is_accepted(page: str, tmp_path: Path):
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    texts = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     env = {
         "P_KEY": "k",
         "PHONE_URL": "https://ntfy.example/topic",
         "SHOP_URL": "https://shop.example/hook",
         "SHOP_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "SHOP_AUTHORIZATION": "Bearer of-the-tests",
     }
     panel = '[panels.p]\nurl = "https://panel.example/api/v2"\n'
-    config = parse(panel + text, Secrets(env, tmp_path), tmp_path)
-    assert len(config.notify) + len(config.events) == 1
+    for text in texts:
+        config = parse(panel + text, Secrets(env, tmp_path), tmp_path)
+        assert len(config.notify) + len(config.events) == 1
 
 
 def test_every_kind_of_trouble_is_told_of_in_the_docs():

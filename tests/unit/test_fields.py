@@ -15,7 +15,7 @@ from watcher.web.views import order_view
 
 IDENTITY = {"panel", "id", "key"}
 NAMES = {field.name for field in FIELDS}
-TYPES = {"WHOLE": int, "SMALL": int, "TIME": float, "WORD": str, "TEXT": str}
+TYPES = {"WHOLE": int, "SMALL": int, "TIME": float, "WORD": str, "TEXT": str, "TAGS": str}
 EXAMPLES = an_order(**{field.name: field.example for field in FIELDS})
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from watcher.alerts import Alert, AlertKind, AlertNotice, AlertStage
+from watcher.alerts import REFUSES, Alert, AlertKind, AlertNotice, AlertStage
 from watcher.notify.messages import letter, trial
 
 LOW = Alert(AlertKind.BALANCE_LOW, "smm", "4.5 USD left")
@@ -37,9 +37,35 @@ def test_several_are_one_message_with_all_of_them_for_programs():
     assert [n["event"] for n in document["notices"]] == ["balance_low", "rule_paused"]
 
 
+def test_many_of_a_kind_are_one_line_with_their_number():
+    refused = [
+        Alert(AlertKind.REFILL_REJECTED, "smm", f"no refill for {n}", str(n)) for n in range(57)
+    ]
+    notices = [a_notice(one, AlertStage.ONCE) for one in refused]
+    message = letter(notices, 0.0)
+    assert message.title == "watcher: refill rejected at smm, 57 times"
+    assert message.text == ("refill rejected at smm, 57 times: no refill for 0; no refill for 1; …")
+    assert len(json.loads(message.body)["notices"]) == 57
+    mixed = letter([*notices[:30], a_notice(), *notices[30:]], 0.0)
+    assert mixed.title == "watcher: refill rejected at smm, 57 times, and 1 more"
+    assert mixed.text.splitlines()[1:] == ["balance low at smm: 4.5 USD left"]
+    few = letter(notices[:3], 0.0)
+    assert few.title == "watcher: refill rejected at smm, and 2 more"
+    assert len(few.text.splitlines()) == 3
+
+
+def test_a_panel_that_refuses_everything_is_not_called_down():
+    refuses = Alert(AlertKind.PANEL_DOWN, "smm", "it refuses everything: no", REFUSES)
+    assert (
+        letter([a_notice(refuses)], 0.0).text == "panel refusing at smm: it refuses everything: no"
+    )
+    over = letter([a_notice(refuses, AlertStage.OVER, 600.0)], 0.0)
+    assert over.text == "panel refusing at smm, over (10 min)"
+
+
 def test_very_many_are_cut_short_for_people_only():
-    long = Alert(AlertKind.REFILL_REJECTED, "smm", "x" * 5000, "7/1")
-    message = letter([a_notice(long, AlertStage.ONCE)] * 200, 0.0)
+    troubles = [Alert(AlertKind.RULE_PAUSED, "smm", "x" * 5000, str(n)) for n in range(200)]
+    message = letter([a_notice(trouble) for trouble in troubles], 0.0)
     assert len(message.text) < 1600
     assert message.text.splitlines()[-1] == "and 195 more"
     assert len(json.loads(message.body)["notices"]) == 200

@@ -402,7 +402,7 @@ class House(RuleBasedStateMachine):
             return
         on_record = {
             order.key: order
-            for order in await loaded(daemon.store, links=daemon.watchlist.keeps_links)
+            for order in await loaded(daemon.store, keeps=daemon.watchlist.keeps)
             if order.panel in daemon.panel_workers
         }
         if not daemon.core.registry.loaded.is_set():

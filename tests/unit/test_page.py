@@ -232,6 +232,8 @@ def test_no_text_becomes_anything_else(overview: Overview):
     )
     actions = [value or "" for name, value in page.attributes if name == "action"]
     assert all(value.startswith("/panels/") and value.endswith("/retry") for value in actions)
+    timed = [item for item, _ in overview.rows if item.at is not None]
+    assert seen(told["attention"]).tags.count("time") == len(timed), "the reader's, not UTC"
     expected = [account.view.panel for account in overview.accounts]
     expected += [rule.view.name for rule in overview.rules]
     expected += [rule.view.when for rule in overview.rules]

@@ -69,6 +69,27 @@ async def test_news_of_each_kind_at_its_very_moment(
             assert {one.event for one in moments} == MOMENTS
 
 
+async def test_refusals_of_what_a_rule_or_a_shop_asked_for_are_routine(tmp_path: Path) -> None:
+    asked = {"1": "by hand", "2": "shop main", "3": "does refill: true"}
+    async with opened(tmp_path) as store:
+        await tracked(store, 4)
+        for order, reason in asked.items():
+            plan = a_plan(order, reason=reason, rule="r" if order == "3" else None)
+            refused = outcome(await sent(store, plan), ActionState.REJECTED)
+            await store.actions.settle([refused], now=AT)
+        withdrawn = await store.actions.plan(a_plan("4"), now=AT)
+        await store.actions.withdraw([withdrawn.id], "withdrawn", now=AT)
+        moments = await store.recent.moments(AT, frozenset({AlertKind.REFILL_REJECTED}))
+        assert {(one.order, one.is_routine) for one in moments} == {
+            ("1", False),
+            ("2", True),
+            ("3", True),
+        }
+        fired = (await store.recent.latest(AT)).fired
+        assert {rule: counts.refused for rule, counts in fired.items()} == {"r": 1}
+        assert (await store.recent.latest(AT, panels=["q"])).fired == {}
+
+
 @pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
 async def test_of_many_at_one_moment_none_is_left_out(tmp_path: Path, count: int) -> None:
     async with opened(tmp_path) as store:

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 import watcher
 from watcher.store import dialect, events, outbox, schedule
-from watcher.store.schema import metadata, panels, services
+from watcher.store.schema import metadata, orders, panels, services
 
 HOME = Path(watcher.__file__).parent
 KNOW = {"store/sqlite.py", "store/dialect.py"}
@@ -91,3 +91,13 @@ def test_an_upsert_names_its_target(to: Dialect) -> None:
         assert re.search(r"ON CONFLICT \(\w+", str(statement.compile(dialect=to)))
     ignoring = str(dialect.insert_or_ignore(panels).compile(dialect=to))
     assert "ON CONFLICT DO NOTHING" in ignoring
+
+
+def test_a_part_of_a_text_is_found_in_any_case() -> None:
+    found = dialect.has_part(orders.c.link, "50%_/")
+    sqlite_text, other = (str(found.compile(dialect=to)) for to in DIALECTS)
+    assert " LIKE " in sqlite_text
+    assert " ILIKE " in other
+    assert "'%50/%/_//%'" in str(
+        found.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    )

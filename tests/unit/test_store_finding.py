@@ -80,6 +80,14 @@ CASES = {
         {"text": "site.example/", "panel": "a"},
         lambda o: o.link is not None and o.panel == "a",
     ),
+    "of a panel": ({"panels": ["a"]}, lambda o: o.panel == "a"),
+    "id of a panel": ({"text": "100", "panels": ["b"]}, lambda o: o.id[:3] + o.panel == "100b"),
+    "link of a panel": (
+        {"text": "site.example/", "panels": {"a"}},
+        lambda o: o.link is not None and o.panel == "a",
+    ),
+    "of a panel or none": ({"panels": ["a"], "panel": "b"}, lambda o: False),
+    "of no panel": ({"panels": []}, lambda o: False),
     "no such text": ({"text": "9999"}, lambda o: False),
     "no such panel": ({"panel": "c"}, lambda o: False),
     "like a pattern": ({"text": "10%"}, lambda o: False),
@@ -355,4 +363,7 @@ async def test_what_rules_did_and_would_have_done(tmp_path: Path):
         fired = (await store.recent.latest(100_003.0)).fired
         assert (fired["r"].did, fired["r"].would, fired["r"].last_at) == (1, 2, 100_002.0)
         assert (fired["other"].did, fired["other"].would) == (1, 0)
+        assert (fired["r"].refused, fired["other"].refused) == (0, 0)
+        assert (await store.recent.latest(100_003.0, panels=["p"])).fired == fired
+        assert (await store.recent.latest(100_003.0, panels=["q"])).fired == {}
         assert await sql(store, "SELECT count(*) FROM firings") == 5

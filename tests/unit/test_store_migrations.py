@@ -28,7 +28,7 @@ from alembic import op
 revision, down_revision = "{NEXT}", "{LAST}"
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
-    op.add_column("orders", sa.Column("note", sa.Text))
+    op.add_column("orders", sa.Column("remark", sa.Text))
     op.execute("UPDATE orders SET link = 'gone'")
 '''
 
@@ -117,7 +117,7 @@ async def test_steps_before_the_one_that_fails_stay(tmp_path: Path, steps: Path)
     third = (
         SECOND.replace(f'"{NEXT}", "{LAST}"', f'"{AFTER}", "{NEXT}"')
         .replace("extra", "more")
-        .replace("note", "more")
+        .replace("remark", "more")
     )
     (steps / f"{AFTER}_third.py").write_text(third + "    raise RuntimeError('half-way')\n")
     with pytest.raises(RuntimeError):

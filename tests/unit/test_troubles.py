@@ -75,6 +75,45 @@ class TestWatch:
         assert notice.began_at == 0.0
 
 
+def a_moment(number: int, kind: AlertKind = AlertKind.REFILL_REJECTED) -> Alert:
+    return Alert(kind, "p", f"no refill for {number}", str(number))
+
+
+class TestMoments:
+    def test_the_first_is_told_at_once_and_the_others_together(self):
+        watch, fired = AlertState(3600.0), AlertKind.RULE_FIRED
+        assert told(watch, a_moment(0), at=0.0) == [("refill_rejected", AlertStage.ONCE)]
+        assert told(watch, a_moment(0), a_moment(1), at=10.0) == []
+        assert told(watch, a_moment(9, fired), at=20.0) == [("rule_fired", AlertStage.ONCE)]
+        assert told(watch, a_moment(2), a_moment(1), at=500.0) == []
+        assert told(watch, at=599.0) == [], "they are read no longer, and wait nevertheless"
+        assert len(told(watch, at=600.0)) == 2
+        assert told(watch, a_moment(1), a_moment(2), at=1300.0) == []
+        assert told(watch, a_moment(3), at=1310.0) == [("refill_rejected", AlertStage.ONCE)]
+
+    def test_those_that_wait_outlive_a_restart(self):
+        watch = AlertState(3600.0)
+        watch.look([a_moment(0)], 0.0)
+        watch.look([a_moment(1)], 10.0)
+        again = AlertState(3600.0, watch.known.values())
+        assert told(again, at=20.0) == []
+        assert [notice.trouble for notice in again.look([], 600.0)] == [a_moment(1)]
+
+    @given(st.lists(st.tuples(st.integers(0, 3), st.floats(1.0, 900.0)), max_size=60))
+    def test_each_is_told_once_and_no_kind_too_often(self, steps: list[tuple[int, float]]):
+        watch, now, number = AlertState(3600.0), 0.0, 0
+        messages, heard = [], []
+        for many, seconds in steps:
+            found = watch.look([a_moment(number + n) for n in range(many)], now)
+            messages += [now] if found else []
+            heard += [notice.trouble.subject for notice in found]
+            number += many
+            now += seconds
+        heard += [notice.trouble.subject for notice in watch.look([], now + 600.0)]
+        assert sorted(heard, key=int) == [str(n) for n in range(number)]
+        assert all(after - before >= 600.0 for before, after in pairwise(messages))
+
+
 TROUBLES = [
     LOW,
     DOWN,

@@ -116,7 +116,9 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
         Column("state"),
         Column("planned", "planned_at", drop=4, right=True),
         Column("settled", "settled_at", drop=7, right=True),
-        Column("by", lambda action: action.rule or "hand", drop=6, flexible=True),
+        Column(
+            "by", lambda a: a.rule or a.reason.removeprefix("by ") or "hand", drop=6, flexible=True
+        ),
         # An older daemon does not send the outcome.
         Column("outcome", lambda a: a.outcome or a.answer, drop=3, flexible=not wraps, wraps=wraps),
     )

@@ -63,7 +63,7 @@ class ApiClient:
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """Return the answer's JSON."""
-        return self._ask("GET", path, query=query)[1]
+        return self.ask("GET", path, query=query)[1]
 
     def panels(self) -> list[PanelView]:
         """Return every panel that the daemon watches."""
@@ -85,11 +85,11 @@ class ApiClient:
         patience: float | None = None,
     ) -> tuple[int, Any]:
         """Return the answer's status and JSON."""
-        return self._ask("POST", path, body=body, headers=headers, patience=patience)
+        return self.ask("POST", path, body=body, headers=headers, patience=patience)
 
     def delete(self, path: str) -> Any:
         """Return the answer's JSON."""
-        return self._ask("DELETE", path)[1]
+        return self.ask("DELETE", path)[1]
 
     def pages(
         self, path: str, name: str, query: Query, most: int | None = None
@@ -119,7 +119,8 @@ class ApiClient:
         except msgspec.ValidationError as error:
             raise Unreachable(f"{self.url} does not answer as this version does: {error}") from None
 
-    def _ask(self, method: str, path: str, **request: Any) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, **request: Any) -> tuple[int, Any]:
+        """Return the answer's status and JSON; the request may have a query and a body."""
         with self._open(method, path, **request) as answer:
             raw = self._chunk(answer, -1)
             try:

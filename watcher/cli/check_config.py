@@ -1,45 +1,21 @@
 """`watcher check-config`: all problems of a configuration, or its summary."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import msgspec
 import typer
 
+from watcher.cli.check_online import CheckFinding, ask_panels
 from watcher.cli.command import command
 from watcher.cli.options import CONFIG_FILE, existing_config
-from watcher.cli.output import errors, say, show_json, span, warn
+from watcher.cli.output import say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.common.wording import counted
-from watcher.errors import ConfigError, PanelError
+from watcher.errors import ConfigError
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
-    from watcher.config import Config, PanelConfig
-    from watcher.model import Service
-    from watcher.panels.health import PanelHealth
-
-Answer = TypeVar("Answer")
-
-_SHOWN_ROWS = 3
-
-
-class CheckFinding(msgspec.Struct, kw_only=True):
-    """What a panel answered, and what is wrong with its answers."""
-
-    panel: str
-    state: str = "up"
-    state_detail: list[str] = []
-    balance: str | None = None
-    services: int | None = None
-    refill: int | None = None
-    cancel: int | None = None
-    problems: list[str] = []
-    remarks: list[str] = []
+    from watcher.config import AccessKey, Config, PanelConfig
 
 
 @command(
@@ -68,11 +44,12 @@ def check_config(
         show_json({"good": False, "problems": error.problems})
         raise typer.Exit(1) from None
     if json:
-        findings = _findings(config) if online else None
+        findings = ask_panels(config) if online else None
         show_json(_document(config, findings))
         raise typer.Exit(1 if any(found.problems for found in findings or ()) else 0)
     say(f"{file} is good")
     _show_config(config)
+    _show_keys(config)
     _show_targets(config)
     if online and not _check_online(config):
         raise typer.Exit(1)
@@ -87,6 +64,15 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
         "database": str(config.database),
         "listen": f"{config.host}:{config.port}",
         "token": config.token is not None,
+        "keys": [
+            {
+                "name": key.name,
+                "rights": _rights(key),
+                "panels": None if key.panels is None else sorted(key.panels),
+                "requests_per_minute": key.requests_per_minute,
+            }
+            for key in config.keys
+        ],
         "panels": [
             {
                 "panel": panel.name,
@@ -107,7 +93,7 @@ def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str
 
 
 def _show_config(config: "Config") -> None:
-    token = "with a token" if config.token else "no token"
+    token = "with a token" if config.token else "with keys" if config.keys else "no token"
     say("")
     show_facts([("database", config.database), ("listen", f"{config.host}:{config.port}, {token}")])
     say("")
@@ -131,6 +117,29 @@ def _show_config(config: "Config") -> None:
         say("")
         names = Column("shop", "name"), Column("panels", lambda shop: list(shop.panels), wraps=True)
         show_table(names, config.shops)
+
+
+def _show_keys(config: "Config") -> None:
+    if not config.keys:
+        return
+    columns = (
+        Column("key", "name"),
+        Column("rights", _rights, wraps=True),
+        Column(
+            "panels", lambda key: "all" if key.panels is None else sorted(key.panels), wraps=True
+        ),
+        Column("a minute", lambda key: f"{key.requests_per_minute:g}", drop=1, right=True),
+    )
+    say("")
+    show_table(columns, config.keys)
+    if config.token is None and not any("admin" in key.rights for key in config.keys):
+        warn("warning: there is no token_file, and no key has 'admin': nobody can make a backup")
+
+
+def _rights(key: "AccessKey") -> list[str]:
+    from watcher.config import Right
+
+    return [right.value for right in Right if right in key.rights]
 
 
 def _show_targets(config: "Config") -> None:
@@ -190,7 +199,7 @@ def _listed(value: object) -> str:
 
 def _check_online(config: "Config") -> bool:
     """Show the panels' answers; return whether no panel has a problem."""
-    findings = _findings(config)
+    findings = ask_panels(config)
     columns = (
         Column("panel"),
         Column("state"),
@@ -205,69 +214,3 @@ def _check_online(config: "Config") -> bool:
         warn(*(f"{finding.panel}: {problem}" for problem in finding.problems))
         warn(*(f"warning: {finding.panel}: {remark}" for remark in finding.remarks))
     return not any(finding.problems for finding in findings)
-
-
-def _findings(config: "Config") -> list[CheckFinding]:
-    """Ask every panel."""
-    console = errors()
-    waiting = f"asking {counted(len(config.panels), 'panel')} …"
-    with console.status(waiting) if console.is_terminal else nullcontext():
-        return asyncio.run(_ask_all(list(config.panels.values())))
-
-
-async def _ask_all(panels: Sequence["PanelConfig"]) -> list[CheckFinding]:
-    return await asyncio.gather(*(_ask(panel) for panel in panels))
-
-
-async def _ask(panel: "PanelConfig") -> CheckFinding:
-    from watcher.cli.detect import is_wall, panel_client
-    from watcher.panels.health import BALANCE, READS, SERVICES, PanelHealth
-
-    finding, health = CheckFinding(panel=panel.name), PanelHealth(filter(panel.profile.can, READS))
-
-    def note(action: str, field: str, value: str) -> None:
-        health.unread(action, field, value, time.time())
-
-    async with panel_client(panel, panel.profile, note) as client:
-        if panel.profile.can(BALANCE):
-            balance = await _heard(BALANCE, client.balance(), health, finding)
-            if balance is not None:
-                finding.balance = f"{balance.amount:f} {balance.currency}"
-        if panel.profile.can(SERVICES):
-            listed = await _heard(SERVICES, client.services(), health, finding)
-            if listed is not None:
-                _note_services(*listed, finding)
-    if any(map(is_wall, finding.problems)):
-        cause = "a web firewall seems to answer in the panel's place: let the panel allow this"
-        table = f"set user_agent in [panels.{panel.name}.request]"
-        finding.remarks.append(f"{cause} machine's address, or {table}")
-    finding.state = health.verdict()
-    finding.state_detail = [f"{fault.call}: {fault.text}" for fault in health.faults]
-    finding.remarks += [told for told in finding.state_detail if told not in finding.problems]
-    return finding
-
-
-async def _heard(
-    call: str, request: Awaitable[Answer], health: "PanelHealth", finding: CheckFinding
-) -> Answer | None:
-    """Return the answer, None where there is none; record the outcome in `health`."""
-    sent_at = time.time()
-    try:
-        answer = await request
-    except PanelError as error:
-        health.ended(call, error, time.time())
-        finding.problems.append(f"{call}: {error}")
-        return None
-    health.ended(call, None, time.time(), sent_at=sent_at)
-    return answer
-
-
-def _note_services(services: list["Service"], unread: list[str], finding: CheckFinding) -> None:
-    finding.services = len(services)
-    finding.refill = sum(service.refill is True for service in services)
-    finding.cancel = sum(service.cancel is True for service in services)
-    finding.remarks += [f"price list: {line}" for line in unread[:_SHOWN_ROWS]]
-    if rest := len(unread[_SHOWN_ROWS:]):
-        finding.remarks.append(f"price list: {counted(rest, 'further row')} can't be read")
-    if not services:
-        finding.remarks.append("the price list is empty: some panels answer so to a wrong key")

@@ -14,11 +14,11 @@ import typer
 from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
 from watcher.cli.files import whole_file
-from watcher.cli.options import FileOrStdout, Force, PanelOption, read_since
+from watcher.cli.options import FileOrStdout, Force, PanelOption, TagFilter, read_since
 from watcher.cli.output import errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.xlsx_writer import xlsx_writer
-from watcher.common.spreadsheet import csv_lines
+from watcher.common.spreadsheet import cell, csv_lines
 from watcher.common.wording import counted
 from watcher.model import Status
 from watcher.web.order_csv import ORDER_FIELDS, order_rows
@@ -72,6 +72,7 @@ def export(
     ] = None,
     panel: PanelOption = None,
     status: Annotated[Status | None, typer.Option(help="Only orders with this status.")] = None,
+    tag: TagFilter = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Submitted or changed since: 2024-05-31, 7d, 12h."),
@@ -81,8 +82,11 @@ def export(
     """Write orders or their history to a file, which appears once it is complete."""
     if what is What.HISTORY and status is not None:
         raise typer.BadParameter("history has no status: it lists changes", param_hint="--status")
+    if what is What.HISTORY and tag is not None:
+        raise typer.BadParameter("history has no tags: it lists changes", param_hint="--tag")
     query = {
         "panel": panel,
+        "tag": tag,
         "status": None if status is None else status.value,
         "since": None if since is None else read_since(since, datetime.now(UTC)).isoformat(),
     }
@@ -151,9 +155,13 @@ def _writer(stream: BinaryIO, what: What, form: ExportFormat) -> Iterator[Write]
 
 
 def _typed(names: tuple[str, ...], row: list[Any]) -> list[Any]:
-    """Return the row with its times as datetimes."""
+    """Return the row with its times as datetimes, and lists as text."""
     return [
-        datetime.fromisoformat(value) if value and name in _TIMES else value
+        datetime.fromisoformat(value)
+        if value and name in _TIMES
+        else cell(value)
+        if isinstance(value, list)
+        else value
         for name, value in zip(names, row, strict=True)
     ]
 

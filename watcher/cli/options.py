@@ -4,12 +4,13 @@ import os
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from watcher.cli.api_client import PATIENCE, ApiClient
-from watcher.errors import ConfigError, WatcherError
+from watcher.errors import ConfigError, RequestError, WatcherError
+from watcher.orders.labels import MOST_TAGS, labels_from
 from watcher.panels.profiles import Profile, shipped
 from watcher.web.order_import.dates import read_time
 
@@ -75,6 +76,27 @@ PanelOption = Annotated[
 PanelArgument = Annotated[
     str, typer.Argument(metavar="PANEL", help="A panel's name.", autocompletion=panel_names)
 ]
+ReferenceOption = Annotated[
+    str | None, typer.Option("--reference", metavar="TEXT", help="Your own number of the order.")
+]
+CustomerOption = Annotated[
+    str | None, typer.Option("--customer", metavar="TEXT", help="Whose order it is.")
+]
+TagsOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help=f"A word to find it by; up to {MOST_TAGS}."),
+]
+NoteOption = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note on it.")]
+TagFilter = Annotated[
+    str | None, typer.Option("--tag", metavar="TAG", help="Only orders with this tag.")
+]
+ReferenceFilter = Annotated[
+    str | None,
+    typer.Option("--reference", metavar="TEXT", help="Only orders with this number of yours."),
+]
+CustomerFilter = Annotated[
+    str | None, typer.Option("--customer", metavar="TEXT", help="Only this customer's orders.")
+]
 OrderArgument = Annotated[str, typer.Argument(metavar="ID", help="An order's id at the panel.")]
 OrdersArgument = Annotated[list[str], typer.Argument(metavar="ID", help="Orders' ids.")]
 
@@ -126,3 +148,14 @@ def _token(file: Path) -> str | None:
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not text") from None
     return token.reveal() if token else None
+
+
+def read_labels(**given: Any) -> dict[str, Any]:
+    """Return those of the labels that are given; BadParameter says what is wrong with one."""
+    for name, value in given.items():
+        try:
+            labels_from({name: value})
+        except RequestError as error:
+            hint = "--tag" if name == "tags" else f"--{name}"
+            raise typer.BadParameter(str(error), param_hint=hint) from None
+    return {name: value for name, value in given.items() if value is not None}

@@ -6,7 +6,17 @@ import typer
 
 from watcher.cli.api_client import ApiClient
 from watcher.cli.command import command
-from watcher.cli.options import DEFAULT_LIMIT, All, Cursor, Json, Limit, PanelOption
+from watcher.cli.options import (
+    DEFAULT_LIMIT,
+    All,
+    Cursor,
+    CustomerFilter,
+    Json,
+    Limit,
+    PanelOption,
+    ReferenceFilter,
+    TagFilter,
+)
 from watcher.cli.output import money
 from watcher.cli.requests import show_listing
 from watcher.cli.tables import Column, show_table
@@ -15,9 +25,11 @@ from watcher.web.shapes import OrderView
 
 _COLUMNS = (
     Column("order"),
+    Column("reference", drop=1),
     Column("panel", drop=3),
     Column("service", drop=6, right=True),
     Column("status"),
+    Column("tags", lambda order: ", ".join(order.tags) or None, drop=10, flexible=True),
     Column("remains", drop=4, right=True),
     Column("of", "quantity", drop=7, right=True),
     Column("charge", lambda order: money(order.charge, order.currency), drop=8, right=True),
@@ -41,6 +53,9 @@ def orders(
     client: ApiClient,
     panel: PanelOption = None,
     status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
+    tag: TagFilter = None,
+    reference: ReferenceFilter = None,
+    customer: CustomerFilter = None,
     stalled: Annotated[bool, typer.Option("--stalled", help="Only stalled orders.")] = False,
     problem: Annotated[
         bool, typer.Option("--problem", help="Only those that the panel does not answer for.")
@@ -54,6 +69,9 @@ def orders(
     query = {
         "panel": panel,
         "status": None if status is None else status.value,
+        "tag": tag,
+        "reference": reference,
+        "customer": customer,
         "stalled": "true" if stalled else None,
         "problem": "true" if problem else None,
         "cursor": cursor,

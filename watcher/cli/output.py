@@ -47,6 +47,12 @@ def show_json(document: Any) -> None:
     _write(b"\n")
 
 
+def show_json_line(document: Any) -> None:
+    """Print one JSON document on one line."""
+    _write(msgspec.json.encode(document) + b"\n")
+    sys.stdout.flush()  # whoever follows reads it now
+
+
 def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) -> None:
     """Print a listing as one document, page by page, with the last page's `next`."""
     after, before = None, b'{"%s":[\n' % name.encode()

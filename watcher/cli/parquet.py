@@ -13,7 +13,7 @@ from watcher.errors import WatcherError
 from watcher.web.shapes import Time
 
 _MONEY = frozenset({"charge"})
-_TYPES = {int: "BIGINT", bool: "BOOLEAN", Time: "TIMESTAMPTZ"}
+_TYPES = {int: "BIGINT", bool: "BOOLEAN", list[str]: "VARCHAR[]", Time: "TIMESTAMPTZ"}
 _MEMORY = "256MB"
 
 

@@ -20,13 +20,14 @@ class Request(NamedTuple, Generic[Shape]):
     shape: type[Shape]
     show: Callable[[Shape], None]
     query: Query | None = None
-    body: Mapping[str, object] | None = None  # sent by POST; None is GET
+    body: Mapping[str, object] | None = None
+    method: str = ""  # GET without a body, else POST
 
 
 def send(client: ApiClient, request: Request[Any], *, json: bool) -> None:
     """Send the request and print its answer."""
-    path, query, body = request.path, request.query, request.body
-    raw = client.get(path, query) if body is None else client.post(path, body)[1]
+    method = request.method or ("GET" if request.body is None else "POST")
+    raw = client.ask(method, request.path, query=request.query, body=request.body)[1]
     if json:
         show_json(raw)
     else:

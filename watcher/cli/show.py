@@ -50,6 +50,7 @@ def show_order(order: OrderView, next_check: NextCheckView | None = None) -> Non
     values |= {
         "charge": money(order.charge, order.currency),
         "currency": None,
+        "tags": ", ".join(order.tags) or None,
         "refills": order.refills or None,
         "submitted_at": _submitted(order),
         "finished_at": _finished(order),
@@ -101,9 +102,11 @@ def _show_history(history: list[HistoryView]) -> None:
 
 
 def changes_text(changes: dict[str, list[Any]]) -> str:
-    """Return a change in words: the old and the new value of each field."""
+    """Return a change in words: the old and the new value of each field, where they are told."""
     return ", ".join(
-        f"{name} {' → '.join(_value(name, value) for value in values)}"
+        f"{name} changed"
+        if values == [None, None]
+        else f"{name} {' → '.join(_value(name, value) for value in values)}"
         for name, values in changes.items()
     )
 
@@ -111,6 +114,8 @@ def changes_text(changes: dict[str, list[Any]]) -> str:
 def _value(name: str, value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     if name.endswith("_at") and isinstance(value, float):
         return stamp(datetime.fromtimestamp(value, UTC))
     return str(value)

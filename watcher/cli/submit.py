@@ -8,7 +8,15 @@ import typer
 
 from watcher.cli.api_client import ApiClient, Unreachable, path_of
 from watcher.cli.command import command
-from watcher.cli.options import Json, PanelArgument
+from watcher.cli.options import (
+    CustomerOption,
+    Json,
+    NoteOption,
+    PanelArgument,
+    ReferenceOption,
+    TagsOption,
+    read_labels,
+)
 from watcher.cli.output import say, show_json, warn
 from watcher.cli.show import show_order
 from watcher.cli.waiting import unsettled
@@ -38,6 +46,10 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A further parameter of the service's type."),
     ] = None,
+    reference: ReferenceOption = None,
+    customer: CustomerOption = None,
+    tag: TagsOption = None,
+    note: NoteOption = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key never orders twice.")
     ] = None,
@@ -47,6 +59,7 @@ def submit(
     params = _params(param or [])
     if comments_file is not None:
         params["comments"] = _comments(comments_file)
+    labels = read_labels(reference=reference, customer=customer, tags=tag, note=note)
     key = _checked_key(idempotency_key) or str(uuid.uuid4())
     # Shown before anything is sent, so that it is known however the sending ends.
     warn(f"idempotency key: {key}")
@@ -56,6 +69,7 @@ def submit(
         "link": link,
         "quantity": quantity,
         "params": params,
+        **labels,
     }
     status, raw = _send(client, body, key)
     answer = client.shaped(raw, ActionAnswer)

@@ -4,18 +4,27 @@ import codecs
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
+import msgspec
 import typer
 
 from watcher.cli.api_client import ApiClient, Declined, Unreachable, path_of
 from watcher.cli.command import command
 from watcher.cli.files import csv_file
-from watcher.cli.options import Json, PanelArgument
+from watcher.cli.options import (
+    CustomerOption,
+    Json,
+    NoteOption,
+    PanelArgument,
+    ReferenceOption,
+    TagsOption,
+    read_labels,
+)
 from watcher.cli.output import errors, warn
 from watcher.cli.progress import progress
 from watcher.cli.tracking import Report, Tracking
@@ -58,6 +67,10 @@ def track(
         str | None,
         typer.Option(metavar="ID", help="The panel's service of the orders without one."),
     ] = None,
+    reference: ReferenceOption = None,
+    customer: CustomerOption = None,
+    tag: TagsOption = None,
+    note: NoteOption = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,8 +99,10 @@ def track(
     """Track orders that were submitted elsewhere."""
     if not orders and file is None:
         raise typer.BadParameter("give orders' ids, or --file")
-    service, encoding = _service(service), _encoding(encoding)
-    by_hand, columns = _by_hand(panel, orders or [], service), _columns(column or [])
+    _check_alone(reference, file, orders or [])
+    labels = read_labels(reference=reference, customer=customer, tags=tag, note=note)
+    service, encoding, columns = _service(service), _encoding(encoding), _columns(column or [])
+    by_hand = _by_hand(panel, orders or [], service)
     console = errors()
     with _opened(file) as stream, _reporting(rejected, console) as report:
         panels: list[str] = []
@@ -116,7 +131,7 @@ def track(
                 notes=tracking.notes,
                 on_layout=understood,
             )
-        _run(tracking, chain(by_hand, rows), stream, console)
+        _run(tracking, _labelled(chain(by_hand, rows), labels), stream, console)
     tracking.sum_up(json=json)
     if tracking.bad:
         raise typer.Exit(1)
@@ -155,6 +170,26 @@ def _by_hand(panel: str, orders: list[str], service: str | None) -> list[ListRow
         return [ListRow(0, track_item(panel, {"order": id_, "service": service})) for id_ in orders]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _check_alone(reference: str | None, file: Path | None, orders: list[str]) -> None:
+    if reference is not None and (file is not None or len(orders) != 1):
+        cause = "it is one order's own: give one ID, or a list with a column of them"
+        raise typer.BadParameter(cause, param_hint="--reference")
+
+
+def _labelled(
+    found: Iterable[ListRow | Problem], labels: Mapping[str, Any]
+) -> Iterator[ListRow | Problem]:
+    """Yield the rows with these labels where they have none; with these tags besides their own."""
+    for row in found:
+        if isinstance(row, Problem) or not labels:
+            yield row
+            continue
+        own = {name: value for name in labels if (value := getattr(row.item, name))}
+        tags = [*own.get("tags", ()), *labels.get("tags", ())]
+        more = {**labels, **own, "tags": list(dict.fromkeys(tags))}
+        yield ListRow(row.line, msgspec.structs.replace(row.item, **more))
 
 
 def _service(text: str | None) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported late, as in output.py
     from rich.console import Console
 
 BATCH = 5000  # orders in one request
-MOST_BYTES = 4 << 20  # of links in one request, about
+MOST_BYTES = 4 << 20  # of links and notes in one request, about
 _PATIENCE = 120.0
 _COUNTS = ("tracked", "known", "updated", "undated", "finish_unknown")
 
@@ -60,7 +60,7 @@ class Tracking:
                 self._reject(row.line, None, row.cause)
                 continue
             batch.append(row)
-            size += len((row.item.link or "").encode())
+            size += len((row.item.link or "").encode()) + len((row.item.note or "").encode())
             if len(batch) == BATCH or size >= MOST_BYTES:
                 self._handle(batch)
                 yield
@@ -85,7 +85,7 @@ class Tracking:
                 say("submitted " + " to ".join(f"{at:%Y-%m-%d}" for at in self._summary.dates))
             return
         updated = (
-            f" ({counts['updated']:,} of them with a service now)" if counts["updated"] else ""
+            f" ({counts['updated']:,} of them with more details now)" if counts["updated"] else ""
         )
         known = f"{counts['known']:,} known already{updated}"
         say(f"{counted(counts['tracked'], 'order')} tracked, {known}{bad}")

@@ -18,6 +18,8 @@ def cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     text = clean(value)
     is_risky = isinstance(value, str) and _FORMULA.match(text) and not _NUMBER.fullmatch(text)
     return f"'{text}" if is_risky else text

@@ -7,6 +7,7 @@ from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
+    AccessKey,
     Config,
     DaemonSection,
     EventsTarget,
@@ -17,9 +18,10 @@ from watcher.config.sections import (
     Thresholds,
     check_reloadable,
 )
-from watcher.config.values import Duration, Secret
+from watcher.config.values import Duration, Right, Secret
 
 __all__ = [
+    "AccessKey",
     "ActiveConfig",
     "Config",
     "DaemonSection",
@@ -31,6 +33,7 @@ __all__ = [
     "PanelSection",
     "Place",
     "ReloadOutcome",
+    "Right",
     "Secret",
     "Secrets",
     "Shop",

@@ -4,13 +4,13 @@
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from watcher.config.access_keys import VISIBLE, read_keys
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.requests import merged, read_request
 from watcher.config.secrets import Secrets
@@ -33,7 +33,10 @@ from watcher.panels.profiles import CAPABILITIES, Profile, shipped
 from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
 
-_HEADER_TOKEN = re.compile(r"[!-~]+")
+_TABLES = (
+    *("daemon", "attention", "defaults", "panels", "rules"),
+    *("notify", "events", "shops", "keys"),
+)
 _BELOW = ("request",)  # tables in a panel's table
 SHORTEST_TOKEN = 16  # characters, if the API is not on loopback
 
@@ -62,8 +65,7 @@ class _Reader(TomlTables):
     """Turns a whole file into a Config."""
 
     def read(self, raw: dict[str, Any], state_directory: Path) -> Config | None:
-        known = ("daemon", "attention", "defaults", "panels", "rules", "notify", "events", "shops")
-        self.unknown(raw, known, "")
+        self.unknown(raw, _TABLES, "")
         daemon = self.section(DaemonSection, self.table(raw, "daemon"), "daemon") or DaemonSection()
         limits = self.section(Thresholds, self.table(raw, "attention"), "attention")
         host, port = self._listen(daemon.listen)
@@ -72,6 +74,7 @@ class _Reader(TomlTables):
         panels = self._panels(raw)
         rules = self._rules(raw, panels)
         shops = read_shops(self, raw, panels)
+        keys = read_keys(self, raw, panels, token, shops)
         notify = read_notify(self, raw)
         events = read_events(self, raw, panels, {one.name for one in notify})
         if self.problems:
@@ -81,6 +84,7 @@ class _Reader(TomlTables):
             host=host,
             port=port,
             token=token,
+            keys=keys,
             hosts=Hosts(host, allowed),
             daemon=daemon,
             attention=limits or Thresholds(),
@@ -104,7 +108,7 @@ class _Reader(TomlTables):
         except ValueError as error:
             self.note("daemon.token_file", str(error))
             return None
-        if token is not None and not _HEADER_TOKEN.fullmatch(token.reveal()):
+        if token is not None and not VISIBLE.fullmatch(token.reveal()):
             self.note("daemon.token_file", "a token is visible ASCII characters without blanks")
         if is_loopback(host):
             return token

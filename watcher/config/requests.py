@@ -51,8 +51,8 @@ def read_request(
     return Dialect(
         body=section.body,
         user_agent=_user_agent(tables, section, path),
-        headers=_texts(tables, section.headers, f"{path}.headers", header_problem),
-        fields=_texts(tables, section.fields, f"{path}.fields", field_problem),
+        headers=named_texts(tables, section.headers, f"{path}.headers", header_problem),
+        fields=named_texts(tables, section.fields, f"{path}.fields", field_problem),
         ca=_certificates(tables, section, path),
         proxy=_proxy(tables, section, path),
     )
@@ -65,9 +65,10 @@ def _user_agent(tables: TomlTables, section: RequestSection, path: str) -> str |
     return text
 
 
-def _texts(
+def named_texts(
     tables: TomlTables, given: dict[str, Any], path: str, problem_of: Problem
 ) -> dict[str, str]:
+    """Return texts by name, as of headers; note those that are wrong by `problem_of`."""
     texts: dict[str, str] = {}
     taken: set[str] = set()
     for name, value in given.items():

@@ -8,14 +8,14 @@ from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
 from watcher.config.hosts import Hosts
-from watcher.config.values import Duration, Pause, PositiveAmount, Secret
+from watcher.config.values import Duration, Pause, PositiveAmount, Right, Secret
 from watcher.errors import ConfigError
-from watcher.panels.dialect import PLAIN, Dialect
+from watcher.panels.dialect import PLAIN, SHORTEST_SECRET, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
 from watcher.rules.rule import Rule
 
-Right = Literal["read", "order"]
+ShopRight = Literal["read", "order"]
 Target = tuple[str, str]  # a panel, and a service there
 
 
@@ -32,6 +32,7 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     retain_for: Duration = Duration(90 * 86400)
     archive_dir: str = "archive"
     remember_for: Duration = Duration(365 * 86400)
+    forget_customers_after: Duration | None = None
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -132,6 +133,7 @@ class EventsSection(TargetSection, frozen=True, kw_only=True):
 
     on: tuple[str, ...] = ("status", "progress")
     panels: tuple[str, ...] | None = None
+    headers: dict[str, Any] | None = None  # texts or KeySources
 
 
 class HttpTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +148,7 @@ class NotifyTarget(HttpTarget, frozen=True, kw_only=True):
     """A target of notifications for people."""
 
     on: frozenset[AlertKind]
-    on_rules_refusals: bool = True  # also of refills that a rule asked for
+    on_rules_refusals: bool = True  # also of refills that a rule or a shop asked for
     repeat_every: float  # seconds
     format: Literal["json", "text"]
 
@@ -156,6 +158,12 @@ class EventsTarget(HttpTarget, frozen=True, kw_only=True):
 
     on: frozenset[ChangeKind]
     panels: frozenset[str] | None
+    headers: dict[str, Secret] = {}  # sent with every event
+
+    def header_secrets(self) -> list[str]:
+        """Return what no message may contain: the headers' values, and their words."""
+        values = [secret.reveal() for secret in self.headers.values()]
+        return [word for v in values for word in {v, *v.split()} if len(word) >= SHORTEST_SECRET]
 
 
 class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +172,7 @@ class ShopSection(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     key_env: str | None = None
     key_file: str | None = None
-    rights: tuple[Right, ...] = ("read", "order")
+    rights: tuple[ShopRight, ...] = ("read", "order")
     panels: tuple[str, ...] = ()
     services: dict[str, str] = {}
     offsets: dict[str, Annotated[int, Meta(ge=0, le=10**12)]] = {}
@@ -213,6 +221,27 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return named + [usual] * (usual not in named and self.service(usual) == (panel, service))
 
 
+class KeySection(msgspec.Struct, frozen=True, kw_only=True):
+    """[[keys]]"""
+
+    name: str
+    rights: tuple[Right, ...]
+    key_env: str | None = None
+    key_file: str | None = None
+    panels: tuple[str, ...] | None = None
+    requests_per_minute: Annotated[float, Meta(ge=1, le=60_000)] = 300
+
+
+class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of the API and the status page; `panels` None means every panel."""
+
+    name: str
+    secret: Secret
+    rights: frozenset[Right]
+    panels: frozenset[str] | None
+    requests_per_minute: float
+
+
 class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One account at one panel, resolved."""
 
@@ -232,6 +261,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     token: Secret | None
+    keys: tuple[AccessKey, ...]
     hosts: Hosts
     daemon: DaemonSection
     attention: Thresholds
@@ -251,8 +281,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         panels = self.panels.values()
         sent = [one for panel in panels for one in panel.request.secrets(panel.url)]
         keys = [panel.key for panel in panels] + [shop.key for shop in self.shops]
+        keys += [key.secret for key in self.keys]
         targets = [secret for one in self.notify for secret in (one.url, one.secret)]
         targets += [secret for one in self.events for secret in (one.url, one.secret)]
+        sent += [one for target in self.events for one in target.header_secrets()]
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]
 
 

@@ -9,6 +9,7 @@ from watcher.alerts import AlertKind, ChangeKind
 from watcher.common import apprise_urls
 from watcher.common.signatures import secret_of
 from watcher.config.hosts import is_loopback
+from watcher.config.requests import named_texts
 from watcher.config.sections import (
     EventsSection,
     EventsTarget,
@@ -18,7 +19,7 @@ from watcher.config.sections import (
 )
 from watcher.config.toml_tables import TomlTables
 from watcher.config.values import Secret
-from watcher.panels.dialect import split_http
+from watcher.panels.dialect import header_problem, split_http
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -62,13 +63,29 @@ def read_events(
         name = _name(tables, section, path, names)
         on = _words(tables, ChangeKind, section.on, path)
         tables.check_panels(section.panels or (), panels, f"{path}.panels")
+        given = section.headers or {}
+        headers = named_texts(tables, given, f"{path}.headers", _event_header_problem)
         url, secret = _where(tables, section, name, path)
         if url is not None and not _is_http(url):
             tables.note(f"{path}.url_env", "events go to an http(s) URL only")
         elif url is not None:
-            chosen = None if section.panels is None else frozenset(section.panels)
-            targets.append(EventsTarget(name=name, url=url, secret=secret, on=on, panels=chosen))
+            targets.append(
+                EventsTarget(
+                    name=name,
+                    url=url,
+                    secret=secret,
+                    on=on,
+                    panels=None if section.panels is None else frozenset(section.panels),
+                    headers={header: Secret(text) for header, text in headers.items()},
+                )
+            )
     return tuple(targets)
+
+
+def _event_header_problem(name: str, value: str) -> str | None:
+    """Return why a header can't be sent with events, without its value."""
+    own = name.lower().startswith("webhook-") or name.lower() in ("content-type", "user-agent")
+    return "this header can't be set: watcher sets it" if own else header_problem(name, value)
 
 
 def _name(tables: TomlTables, section: TargetSection, path: str, names: set[str]) -> str:

@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -189,7 +190,9 @@ def none_of(value: str, choices: Collection[str]) -> str:
 
 
 def _choices(kind: Any) -> list[str]:
-    """Return the words of a Literal, also of one nested in another type."""
+    """Return the words of a Literal or an enum, also of one nested in another type."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return [word.value for word in kind]
     if get_origin(kind) is Literal:
         return [str(word) for word in get_args(kind)]
     return [word for part in get_args(kind) for word in _choices(part)]

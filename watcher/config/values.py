@@ -1,7 +1,8 @@
-"""Values that a configuration file writes as text: durations, money, secrets."""
+"""Values that a configuration file writes as text: durations, money, rights, secrets."""
 
 import re
 from decimal import Decimal
+from enum import StrEnum
 
 
 class Duration(float):
@@ -14,6 +15,16 @@ class Pause(Duration):
 
 class PositiveAmount(Decimal):
     """Money, not negative; written as "25.00", so that it is exact."""
+
+
+class Right(StrEnum):
+    """What a key may do at the API and the status page; `admin` includes all others."""
+
+    READ = "read"
+    CHECK = "check"
+    ACT = "act"
+    SUBMIT = "submit"
+    ADMIN = "admin"
 
 
 class Secret:

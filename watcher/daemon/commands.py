@@ -4,11 +4,13 @@ Everything is checked here; a refused command raises a RequestError that says wh
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
+from watcher.daemon.order_details import OrderDetails
 from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.reviews import Reviews
@@ -20,6 +22,7 @@ from watcher.model import (
     ActionPlan,
     ActionState,
     Kind,
+    Labels,
     Order,
     Phase,
 )
@@ -47,8 +50,8 @@ class OrderCommands:
         self._config, self._locks = shared.config, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
         self._recorder = recorder
-        self._reviews = reviews
         self._outcomes = outcomes
+        self.details = OrderDetails(shared, recorder, reviews)
 
     async def track(self, orders: Sequence[Order]) -> list[Order]:
         """Track orders that were submitted elsewhere; return those not known before."""
@@ -63,20 +66,11 @@ class OrderCommands:
         self._mailboxes.wake_pollers({order.panel for order in tracked})
         return tracked
 
-    async def name_services(self, orders: Sequence[Order]) -> int:
-        """Set the services of known orders that have none; return how many were set.
-
-        A known service does not change.
-        """
-        wanted = [order for order in orders if order.service is not None and self._lacks(order)]
-        if not wanted:
-            return 0
-        async with self._locks.hold({order.panel for order in wanted}):
-            now = self._clock()
-            named = await self._store.orders.name_services(wanted)
-            for order in named:
-                self._name_service(order, now)
-        return len(named)
+    async def label(self, panel: str, order_id: str, values: Mapping[str, Any]) -> Order:
+        """Set labels of the order, by their fields' names; return the order."""
+        await self.order(panel, order_id)
+        await self.details.label(panel, order_id, values)
+        return await self.order(panel, order_id)
 
     async def set_service(self, panel: str, order_id: str, service: str) -> Order:
         """Set the order's service if it is not known; return the order."""
@@ -88,7 +82,7 @@ class OrderCommands:
             raise RequestError(f"{panel} lists no service {service!r}")
         if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
             raise NotYet("orders are still being loaded: try again in some seconds")
-        await self.name_services([msgspec.structs.replace(order, service=service)])
+        await self.details.name_services([msgspec.structs.replace(order, service=service)])
         return await self.order(panel, order_id)
 
     async def untrack(self, panel: str, order_id: str) -> Order:
@@ -111,7 +105,9 @@ class OrderCommands:
             raise no_such("panel", panel, self._config.current.panels)
         return found.profile
 
-    async def submit(self, panel: str, params: dict[str, str], idempotency_key: str) -> Action:
+    async def submit(
+        self, panel: str, params: dict[str, str], idempotency_key: str, labels: Labels | None = None
+    ) -> Action:
         """Plan to place an order; a repeated idempotency key returns the first action."""
         self.check_panel(panel)
         known = self._rule_engine.services.get(panel, {}).get(params["service"])
@@ -123,6 +119,7 @@ class OrderCommands:
             panel=panel,
             params=params,
             reason="by hand",
+            labels=labels,
             idempotency_key=idempotency_key,
         )
         return await self._plan_one(plan)
@@ -216,6 +213,16 @@ class OrderCommands:
                 while self._unseen(panel, unseen):
                     await self._recorder.next_record()
 
+    async def next_change(self, after: int, seconds: float) -> bool:
+        """Wait for a change with an id above `after`; return whether one came within `seconds`."""
+        if self._store.changes.count_changes_after(after):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._recorder.next_record()
+                return True
+        return False
+
     def _unseen(self, panel: str, ids: Collection[str]) -> list[str]:
         """Return the ids that the panel has never answered about."""
         entries = [(order_id, self._watchlist.entry(panel, order_id)) for order_id in ids]
@@ -273,14 +280,3 @@ class OrderCommands:
             return NotFound(f"order {order_id!r} of {panel} is not tracked: `watcher track` it")
         file = archive_name(archived_at)
         return NotFound(f"order {order_id!r} of {panel} closed long ago: it is archived in {file}")
-
-    def _lacks(self, order: Order) -> bool:
-        """Return whether the order may have no service; for closed ones the database decides."""
-        known = self._watchlist.order(order.panel, order.id)
-        return known is None or known.service is None
-
-    def _name_service(self, order: Order, now: float) -> None:
-        known = self._watchlist.order(order.panel, order.id)
-        if known is not None:
-            self._watchlist.replace(msgspec.structs.replace(known, service=order.service))
-            self._reviews.look_soon(order.panel, order.id, now)

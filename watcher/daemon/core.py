@@ -38,6 +38,7 @@ class Core:
     async def begin(self, now: float, when_loaded: Mapping[str, Task]) -> None:
         """Load the state and schedule the tasks; those in `when_loaded` start after all orders."""
         shared = self.shared
+        await shared.store.feed.begin()
         unresolved = await shared.store.actions.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")

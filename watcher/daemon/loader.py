@@ -9,12 +9,15 @@ from watcher.store import Store
 
 
 class OrderLoader:
-    """Reads every order of these panels that is not closed, oldest first."""
+    """Reads every order of these panels that is not closed, oldest first.
 
-    def __init__(self, store: Store, panels: Collection[str], *, links: bool) -> None:
+    `keeps` are the fields to read of those that are each order's own.
+    """
+
+    def __init__(self, store: Store, panels: Collection[str], keeps: frozenset[str]) -> None:
         self._store = store
         self._panels = frozenset(panels)
-        self._links = links
+        self._keeps = keeps
         self._random = Random(0).random  # for spreading checks at a start
         self._after: int | None = 0 if panels else None
         self._last: int | None = None  # later orders are added to the watchlist directly
@@ -30,7 +33,7 @@ class OrderLoader:
             return
         if self._last is None:
             self._last = await self._store.orders.last_key()
-        parts, after = await self._store.orders.load(self._after, self._last, links=self._links)
+        parts, after = await self._store.orders.load(self._after, self._last, keeps=self._keeps)
         for rows in parts:
             if rows.panel in self._panels:
                 watchlist.fill(rows, now, self._random)

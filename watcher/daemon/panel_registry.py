@@ -169,7 +169,7 @@ class PanelRegistry:
             self._schedule.add(name, task)
 
     async def _load(self, fresh: Mapping[str, PanelWorkers]) -> _Load:
-        orders = OrderLoader(self._store, fresh, links=self._watchlist.keeps_links)
+        orders = OrderLoader(self._store, fresh, self._watchlist.keeps)
         load = _Load(Watchlist(), orders, [])
         if not fresh:
             return load

@@ -51,7 +51,8 @@ class EventFeed:
         self._saved = lanes.cursor
         self._dead: list[DeadEvent] = []  # given up, and not yet recorded
         secret = None if target.secret is None else secret_of(target.secret.reveal())
-        self._webhook = Webhook(target.url.reveal(), secret)
+        fixed = {name: value.reveal() for name, value in target.headers.items()}
+        self._webhook = Webhook(target.url.reveal(), secret, fixed)
         self._attempts = metrics.events.labels(target.name)
         self._failures = metrics.event_failures.labels(target.name)
         lanes.hurry(clock())  # a restart or a reload may have repaired it
@@ -233,6 +234,7 @@ def _body(event: OrderEvent) -> bytes:
             "order": event.order,
             "service": event.service,
             "quantity": event.quantity,
+            **msgspec.structs.asdict(event.labels),
             "changes": msgspec.Raw(event.changes.encode()),
             "current": current,
         },

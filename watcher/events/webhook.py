@@ -16,11 +16,14 @@ _TOO_MANY, _SLOWER = 429, 1.0  # the status; the pause in seconds if Retry-After
 
 
 class Webhook:
-    """One receiver. Its URL may hold a secret, so no error contains it."""
+    """One receiver; `fixed` are headers of every message. Like the URL they may be secret."""
 
-    def __init__(self, url: str, secret: bytes | None) -> None:
+    def __init__(
+        self, url: str, secret: bytes | None, fixed: Mapping[str, str] | None = None
+    ) -> None:
         self._url = url
         self._secret = secret
+        self._fixed = fixed or {}
         self._session: aiohttp.ClientSession | None = None
 
     async def send(
@@ -29,7 +32,7 @@ class Webhook:
         """Send the message, with `more` headers; raise Undelivered if it may not have arrived."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
-        sent = {**headers(self._secret, message_id, now, body), **more}
+        sent = {**self._fixed, **headers(self._secret, message_id, now, body), **more}
         try:
             async with self._session.post(
                 self._url, data=body, headers=sent, allow_redirects=False

@@ -1,7 +1,9 @@
 """Alert states: what to notify people of, and when. Pure.
 
 An `AlertState` remembers when each alert began and when it was notified. People are notified once
-an alert has lasted for some time, again in long intervals, and when it is over.
+an alert has lasted for some time, again in long intervals, and when it is over. Moments are
+notified at once, but those that follow within GATHER come together: a rule can act on hundreds of
+orders, one after the other.
 """
 
 from collections.abc import Iterable
@@ -17,10 +19,10 @@ _LASTS_FOR = {
     AlertKind.PANEL_DEGRADED: 90.0,
     AlertKind.ORDER_STALLED: 60.0,
 }
-REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answers so
 _REFUSES_FOR = 90.0  # seconds: waiting separates a rate limit from a refusal
 _OVER_FOR = 60.0  # seconds that it has to be gone before its end is notified
 MOMENT_KEPT = 6 * 3600.0  # seconds for which a notified moment is remembered
+GATHER = 600.0  # seconds from moments of a kind to the next message with some of that kind
 
 
 class AlertState:
@@ -34,11 +36,14 @@ class AlertState:
     ) -> None:
         self._repeat_every = repeat_every
         self._past = (hindsight or Hindsight()).past
+        self._gathering: frozenset[AlertKind] = frozenset()
         self.known = {one.trouble.key: one for one in known}
 
     def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
         """Compare with the present alerts; return the notices to send."""
         there = {trouble.key: trouble for trouble in troubles}
+        there |= {key: one.trouble for key, one in self.known.items() if _waits(one)}
+        self._gathering = self._told_lately(now)
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:
             notice = self._step(key, there.get(key), now)
@@ -59,9 +64,20 @@ class AlertState:
         self.known[key] = known
         return None if stage is None else AlertNotice(trouble, stage, now, known.began_at)
 
+    def _told_lately(self, now: float) -> frozenset[AlertKind]:
+        """Return the kinds of moments that were notified within GATHER."""
+        return frozenset(
+            one.trouble.event
+            for one in self.known.values()
+            if one.trouble.event in MOMENTS
+            and one.told_at is not None
+            and now - self._past(one.told_at, now) < GATHER
+        )
+
     def _due(self, known: KnownAlert, now: float) -> AlertStage | None:
         if known.trouble.event in MOMENTS:
-            return AlertStage.ONCE if known.told_at is None else None
+            is_due = known.told_at is None and known.trouble.event not in self._gathering
+            return AlertStage.ONCE if is_due else None
         if known.told_at is None:
             lasts_for = _lasts_for(known.trouble)
             return AlertStage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
@@ -84,7 +100,12 @@ class AlertState:
         return AlertNotice(known.trouble, AlertStage.OVER, now, known.began_at)
 
 
+def _waits(known: KnownAlert) -> bool:
+    """Return whether it is a moment that has not been notified yet; it is never dropped."""
+    return known.trouble.event in MOMENTS and known.told_at is None
+
+
 def _lasts_for(trouble: Alert) -> float:
-    if trouble.event is AlertKind.PANEL_DOWN and trouble.subject == REFUSES:
+    if trouble.is_refusal:
         return _REFUSES_FOR
     return _LASTS_FOR.get(trouble.event, 0.0)

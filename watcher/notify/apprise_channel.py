@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 from watcher.common.apprise_urls import receiver
+from watcher.common.transport import failure
 from watcher.errors import Undelivered
 from watcher.notify.messages import NotifyMessage
 
@@ -35,7 +36,7 @@ class AppriseChannel:
         except Undelivered:
             raise
         except Exception as error:  # noqa: BLE001  whatever a plug-in of Apprise may raise
-            raise Undelivered(type(error).__name__) from None
+            raise Undelivered(f"Apprise failed: {failure(error)}") from None
         finally:
             self._waiting.discard(arriving)
         if not arrived:

@@ -1,6 +1,6 @@
 """The messages to people: title, text, and JSON for programs. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,8 @@ import msgspec
 from watcher.alerts import AlertNotice, AlertStage
 
 _MOST_LINES, _LONGEST_LINE, _LONGEST_TEXT = 20, 300, 1500  # what chats and push services accept
+_MOST_ALIKE = 3  # moments of one kind at one panel; more become one line
+_EXAMPLES = 2  # of those in that line
 
 
 class NotifyMessage(msgspec.Struct, frozen=True):
@@ -21,8 +23,9 @@ class NotifyMessage(msgspec.Struct, frozen=True):
 
 def letter(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
     """Return one message with all these notices."""
-    first, more = notices[0], len(notices) - 1
-    title = f"watcher: {_head(first)}" + (f", and {more} more" if more else "")
+    first, *others = _groups(notices)
+    more = sum(map(len, others))
+    title = f"watcher: {_heading(first)}" + (f", and {more} more" if more else "")
     return _letter("notification", title, _text(notices), notices, now)
 
 
@@ -48,25 +51,43 @@ def _letter(
 
 def _text(notices: Sequence[AlertNotice]) -> str:
     lines: list[str] = []
-    for notice in notices[:_MOST_LINES]:
-        line = _line(notice)
+    left = len(notices)
+    for group in _groups(notices)[:_MOST_LINES]:
+        line = " ".join(_line(group).split())[:_LONGEST_LINE]  # a panel's words can't forge a line
         if sum(map(len, lines)) + len(line) > _LONGEST_TEXT:
             break
         lines.append(line)
-    left = len(notices) - len(lines)
+        left -= len(group)
     return "\n".join([*lines, *([f"and {left} more"] if left else [])])
 
 
-def _line(notice: AlertNotice) -> str:
-    lasted = ""
+def _groups(notices: Iterable[AlertNotice]) -> list[list[AlertNotice]]:
+    """Return the notices by line: many moments of one kind at one panel share one."""
+    alike: dict[str, list[AlertNotice]] = {}
+    for notice in notices:
+        is_moment = notice.stage is AlertStage.ONCE
+        alike.setdefault(_head(notice) if is_moment else notice.trouble.key, []).append(notice)
+    groups: list[list[AlertNotice]] = []
+    for group in alike.values():
+        groups += [group] if len(group) > _MOST_ALIKE else [[notice] for notice in group]
+    return groups
+
+
+def _line(group: Sequence[AlertNotice]) -> str:
+    heading, notice = _heading(group), group[0]
+    if len(group) > 1:
+        some = "; ".join(notice.trouble.text for notice in group[:_EXAMPLES])
+        return f"{heading}: {some}; …"
     if notice.stage in (AlertStage.LASTS, AlertStage.OVER):
-        lasted = f" ({_hours(notice.at - notice.began_at)})"
-    line = f"{_head(notice)}{lasted}"
+        heading += f" ({_hours(notice.at - notice.began_at)})"
     if notice.stage is not AlertStage.OVER:
-        line += f": {notice.trouble.text}"
-    elif notice.trouble.subject:
-        line += f": {notice.trouble.subject}"
-    return " ".join(line.split())[:_LONGEST_LINE]  # a panel's words can't forge a line
+        return f"{heading}: {notice.trouble.text}"
+    subject = "" if notice.trouble.is_refusal else notice.trouble.subject
+    return f"{heading}: {subject}" if subject else heading
+
+
+def _heading(group: Sequence[AlertNotice]) -> str:
+    return _head(group[0]) + (f", {len(group)} times" if len(group) > 1 else "")
 
 
 def _head(notice: AlertNotice) -> str:
@@ -74,7 +95,8 @@ def _head(notice: AlertNotice) -> str:
     trouble = notice.trouble
     place = f" at {trouble.panel}" if trouble.panel else ""
     stage = {AlertStage.LASTS: ", still", AlertStage.OVER: ", over"}.get(notice.stage, "")
-    return f"{trouble.event.replace('_', ' ')}{place}{stage}"
+    what = "panel refusing" if trouble.is_refusal else trouble.event.replace("_", " ")
+    return f"{what}{place}{stage}"
 
 
 def _hours(seconds: float) -> str:

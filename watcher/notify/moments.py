@@ -11,17 +11,18 @@ def alert_of(moment: Moment) -> Alert:
 
 def _told(moment: Moment) -> tuple[str, str]:
     words = f": {moment.text}" if moment.text else ""
+    order = f"order {moment.order}" + (f" ({moment.reference})" if moment.reference else "")
     if moment.service is not None:
         service = moment.service[1]
         return f"{service}/{moment.number}", _price_list(moment, service)
     if moment.event is AlertKind.RULE_FIRED:
         subject = f"{moment.rule}/{moment.order}/{moment.number}"
-        return subject, f"rule {moment.rule!r} fires for order {moment.order}: {moment.text}"
+        return subject, f"rule {moment.rule!r} fires for {order}: {moment.text}"
     if moment.refill is not None:
         subject = f"{moment.order}/{moment.refill}"
-        return subject, f"refill {moment.refill} of order {moment.order} was rejected{words}"
+        return subject, f"refill {moment.refill} of {order} was rejected{words}"
     subject = f"{moment.order}/action {moment.number}"
-    return subject, f"the panel refused to refill order {moment.order}{words}"
+    return subject, f"the panel refused to refill {order}{words}"
 
 
 def _price_list(moment: Moment, service: str) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, KnownAlert, Moment
+from watcher.alerts import MOMENTS, REFUSES, Alert, AlertKind, AlertNotice, KnownAlert, Moment
 from watcher.config import NotifyTarget
 from watcher.daemon.attention import Attention
 from watcher.daemon.attention_kinds import Issue
 from watcher.daemon.status import DaemonStatus
-from watcher.notify.alert_state import REFUSES, AlertState
+from watcher.notify.alert_state import AlertState
 from watcher.notify.moments import alert_of
 from watcher.panels.health import HealthState
 from watcher.rules.engine import RuleEngine
@@ -121,7 +121,7 @@ class Monitor:
         for watch in self._watches.values():
             for known in watch.known.values():
                 trouble = known.trouble
-                is_silence = trouble.event is AlertKind.PANEL_DOWN and trouble.subject != REFUSES
+                is_silence = trouble.event is AlertKind.PANEL_DOWN and not trouble.is_refusal
                 if is_silence and known.told_at is not None and trouble.panel in silent:
                     yield trouble
 
@@ -158,11 +158,10 @@ def troubles(items: Iterable[Attention]) -> list[Alert]:
 def _tells(target: NotifyTarget, moment: Moment) -> bool:
     """Return whether the target wants this moment.
 
-    Panels refuse refills that they don't owe. Refusals of refills that a rule asked for go only
-    to targets that list the event.
+    Panels refuse refills that they don't owe. Refusals of refills that a rule or a shop asked for
+    go only to targets that list the event.
     """
-    is_refusal = moment.event is AlertKind.REFILL_REJECTED and moment.rule is not None
-    return target.on_rules_refusals or not is_refusal
+    return target.on_rules_refusals or not moment.is_routine
 
 
 def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:

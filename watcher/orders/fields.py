@@ -24,6 +24,7 @@ class FieldKind(Enum):
     CODE = auto()  # a member of `codes`
     WORD = auto()  # text or None; many orders have the same
     TEXT = auto()  # text or None, an order's own: in memory only where rules read it
+    TAGS = auto()  # texts, in memory only where rules read them; JSON in the database
 
 
 class FieldSource(Enum):
@@ -48,6 +49,7 @@ class Field(msgspec.Struct, frozen=True):
     required: bool = False  # NOT NULL in the database
     in_history: bool = True  # whether its changes are changes of the order
     is_progress: bool = False  # whether its changes are progress
+    is_personal: bool = False  # about a person: the history says that it changed, not to what
     in_api: bool = True
     in_rules: bool = True
 
@@ -56,7 +58,7 @@ class Field(msgspec.Struct, frozen=True):
         return self.title or self.name.removesuffix("_at").replace("_", " ")
 
 
-WHOLE, SMALL, TIME, MONEY, CODE, WORD, TEXT = FieldKind
+WHOLE, SMALL, TIME, MONEY, CODE, WORD, TEXT, TAGS = FieldKind
 CALLER, PANEL, WATCHER = FieldSource
 
 # `watcher show` and `current` in events have them in this order.
@@ -80,6 +82,16 @@ FIELDS = (
     Field("service", WORD, CALLER, "The panel's service.", "1"),
     Field("link", TEXT, CALLER, "What was ordered for.", "https://example.com/p"),
     Field("quantity", WHOLE, CALLER, "How many units were ordered.", 100),
+    Field("reference", TEXT, CALLER, "The caller's own number of the order.", "1042"),
+    Field(
+        "customer", TEXT, CALLER, "Whose order it is, in the caller's words.", None,
+        is_personal=True, in_rules=False,
+    ),
+    Field("tags", TAGS, CALLER, "The caller's words to find and group orders by.", ("vip",)),
+    Field(
+        "note", TEXT, CALLER, "What the caller notes on the order.", None,
+        is_personal=True, in_rules=False,
+    ),
     Field(
         "start_count", WHOLE, PANEL, "The link's count when the order began, as the panel says.", 5,
         is_progress=True,
@@ -110,6 +122,8 @@ FIELDS = (
 
 PROGRESS = tuple(field.name for field in FIELDS if field.is_progress)
 
+PERSONAL = frozenset(field.name for field in FIELDS if field.is_personal)
+
 
 def names_of(*kinds: FieldKind, source: FieldSource | None = None) -> tuple[str, ...]:
     """Return the names of the fields of these kinds, or of that source."""
@@ -118,3 +132,18 @@ def names_of(*kinds: FieldKind, source: FieldSource | None = None) -> tuple[str,
         for field in FIELDS
         if (not kinds or field.kind in kinds) and source in (None, field.source)
     )
+
+
+# Values of one order alone, with what stands for none: memory has those that rules read.
+OWN: dict[str, Any] = dict.fromkeys(names_of(TEXT)) | dict.fromkeys(names_of(TAGS), ())
+LABELS = frozenset(("reference", "customer", "tags", "note"))
+
+
+def tags_of(text: str | None) -> tuple[str, ...]:
+    """Return tags as an order has them, from the text that the database has."""
+    return () if text is None else msgspec.json.decode(text, type=tuple[str, ...])
+
+
+def tags_text(tags: tuple[str, ...]) -> str | None:
+    """Return tags as the database has them: a JSON list, None for no tags."""
+    return msgspec.json.encode(tags).decode() if tags else None

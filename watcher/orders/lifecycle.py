@@ -3,6 +3,7 @@
 A transition that is not in its table is an error.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from watcher.model import (
     Status,
     Transition,
 )
-from watcher.orders.fields import FIELDS, PROGRESS, FieldSource, names_of
+from watcher.orders.fields import FIELDS, PERSONAL, PROGRESS, FieldSource, names_of
 
 # (phase before, kind of status observed) -> phase after. A closed order is not asked about, so
 # there is no observation of one. An unknown word is never taken for a final status.
@@ -106,6 +107,12 @@ def set_aside(order: Order, problem: str, now: float) -> Transition | None:
 def count(order: Order, current: int, now: float) -> Transition | None:
     """Store the link's current count, measured elsewhere."""
     return None if order.count == current else _transition(order, {"count": current}, now)
+
+
+def label(order: Order, values: Mapping[str, Any], now: float) -> Transition | None:
+    """Store the caller's words on the order, by the fields' names; None if nothing changes."""
+    is_new = any(getattr(order, name) != value for name, value in values.items())
+    return _transition(order, dict(values), now) if is_new else None
 
 
 def guard_ends_at(order: Order, guard_for: float) -> float | None:
@@ -217,7 +224,7 @@ def _progressed(order: Order, fields: dict[str, Any]) -> bool:
 
 def _transition(order: Order, fields: dict[str, Any], now: float) -> Transition:
     changes = {
-        name: (old, new)
+        name: (None, None) if name in PERSONAL else (old, new)
         for name, new in fields.items()
         if (old := getattr(order, name)) != new and name not in _NOT_CHANGES
     }

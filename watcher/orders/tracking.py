@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from watcher.errors import RequestError
 from watcher.model import Order, Origin
+from watcher.orders.labels import labels_from
 
 CLOCK_SKEW = 300.0  # seconds by which another clock may be ahead
 _DAY = 86400.0
@@ -30,6 +33,7 @@ def new_order(
         if at is not None and at > now + CLOCK_SKEW:
             raise RequestError(f"{name} lies in the future")
     submitted, finished = _times(submitted_at, finished_at, now)
+    labels = msgspec.structs.asdict(labels_from(given))
     return Order(
         panel=panel,
         id=order_id,
@@ -37,7 +41,7 @@ def new_order(
         progressed_at=now,  # earlier progress is not known
         finished_at=finished,
         origin=_origin(submitted_at, finished, now),
-        **given,
+        **{**given, **labels},
     )
 
 

@@ -13,12 +13,11 @@ import msgspec
 from watcher.model import Order, Phase
 from watcher.orders.columns.dictionary_column import DictionaryColumn
 from watcher.orders.columns.table import NONE, STATUSES, OrderRows, OrderTable
-from watcher.orders.fields import FieldKind, names_of
+from watcher.orders.fields import OWN
 from watcher.orders.panel_orders import PanelOrders
 from watcher.orders.review_times import ReviewTimes
 from watcher.orders.schedule import Entry, HazardModel, PollQueue
 
-_NO_TEXTS = dict.fromkeys(names_of(FieldKind.TEXT))
 _SLOTS = 2**32  # of a shelf: its number and a slot identify an order
 
 
@@ -26,7 +25,7 @@ class Watchlist:
     """Open and guarded orders of all panels, and when rules review them."""
 
     def __init__(self) -> None:
-        self.keeps_links = True  # without them an order takes a fifth less memory
+        self.keeps = frozenset(OWN)  # without its link an order takes a fifth less memory
         self._by_panel: dict[str, PanelOrders] = {}
         self._by_number: dict[int, PanelOrders] = {}
         self._numbers = count()
@@ -74,11 +73,9 @@ class Watchlist:
 
     def add(self, order: Order, at: float) -> None:
         """Watch the order of an opened panel, first checked `at` that time."""
-        if not self.keeps_links:
-            order = msgspec.structs.replace(order, **_NO_TEXTS)
         panel_orders = self._by_panel[order.panel]
         self.remove(order.panel, order.id)
-        panel_orders.poll_queue.appoint(panel_orders.records.add(order), at)
+        panel_orders.poll_queue.appoint(panel_orders.records.add(self._bare(order)), at)
         self.counts[order.panel, order.status] += 1
 
     def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
@@ -106,7 +103,7 @@ class Watchlist:
         if order.phase is not (phase := records.phase_of(slot)):
             panel_orders.poll_queue.note_phase(phase, -1)
             panel_orders.poll_queue.note_phase(order.phase, 1)
-        records.write(slot, order)
+        records.write(slot, self._bare(order))
 
     def remove(self, panel: str, order_id: str) -> None:
         """Stop watching the order."""
@@ -156,6 +153,11 @@ class Watchlist:
             records.look[slot] = NONE
             orders.append(records.order(slot))
         return orders
+
+    def _bare(self, order: Order) -> Order:
+        """Return the order without the values of its own that are not kept."""
+        dropped = {name: nothing for name, nothing in OWN.items() if name not in self.keeps}
+        return msgspec.structs.replace(order, **dropped) if dropped else order
 
     def _place(self, panel: str, panel_orders: PanelOrders) -> None:
         panel_orders.number = next(self._numbers)

@@ -12,7 +12,7 @@ from watcher.panels.protocol import ADD_PARAMETERS, encode_form, encode_json
 
 _CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 # Characters. Shorter values, such as "v2" and "json", are hardly secret and occur in any text.
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 _HEADER_VALUE = re.compile(r"[\t -~]{0,4096}")
@@ -79,7 +79,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         proxy = urlsplit(self.proxy or "")
         words = [unquote(word) for word in (proxy.password, proxy.username) if word]
         values = [*self.headers.values(), *self.fields.values(), *query_of(url).values(), *words]
-        return [value for value in values if len(value) >= _SHORTEST_SECRET]
+        return [value for value in values if len(value) >= SHORTEST_SECRET]
 
     def trusted(self) -> ssl.SSLContext | bool:
         """Return the certificates to check the panel's with; True for the system's."""

@@ -21,7 +21,7 @@ from watcher.model import (
     RuleAction,
     Service,
 )
-from watcher.orders.fields import FieldKind, names_of
+from watcher.orders.fields import OWN
 from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
@@ -33,7 +33,6 @@ FAILURES_IN_A_ROW = 20  # failed evaluations of a rule, after which it is switch
 
 Key = tuple[str, str]  # panel, order id
 
-_TEXTS = frozenset(names_of(FieldKind.TEXT))
 _SAYS_NOTHING = frozenset(
     {Reason.OTHER_PANEL, Reason.CLOSED, Reason.NOT_CHECKED, Reason.VALUE_UNKNOWN}
 )
@@ -163,9 +162,10 @@ class RuleEngine:
         """Return whether a change of prices or flags can change a decision."""
         return any(rule.condition.depends_on("service") for rule in self.rules)
 
-    def wants_links(self) -> bool:
-        """Return whether an order's link, or another text of its own, can change a decision."""
-        return any(not _TEXTS.isdisjoint(rule.condition.fields["order"]) for rule in self.rules)
+    def wanted(self) -> frozenset[str]:
+        """Return which of an order's own values, as its link, can change a decision."""
+        read = {name for rule in self.rules for name in rule.condition.fields["order"]}
+        return frozenset(read.intersection(OWN))
 
     def wants_balances(self) -> bool:
         """Return whether a change of the balance can change a decision."""

@@ -60,6 +60,7 @@ _CONVERT: dict[FieldKind, Callable[[Any], Any]] = {
     FieldKind.TIME: moment,
     FieldKind.MONEY: plain,
     FieldKind.CODE: str,
+    FieldKind.TAGS: list,
 }
 
 

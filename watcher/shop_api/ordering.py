@@ -14,6 +14,8 @@ from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.errors import RequestError
 from watcher.model import FINAL, Action, ActionPlan, ActionState, Kind, Order
+from watcher.orders.fields import LABELS
+from watcher.orders.labels import labels_from, tags_in
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
 from watcher.shop_api.encoding import LOOKED_UP, ShopError, status_row
 from watcher.shop_api.lookup import OrderLookup, order_key
@@ -48,14 +50,16 @@ class Ordering:
         if place is None or not place[1]:
             raise RefusedAnswer(Refusal.SERVICE)
         panel, service = place
-        params = {name: value for name, value in sent.items() if name not in ("key", "action")}
-        params["service"] = service
+        given = {name: value for name, value in sent.items() if name not in ("key", "action")}
+        given["service"] = service
+        params = {name: value for name, value in given.items() if name not in LABELS}
         plan = ActionPlan(
             kind=Kind.SUBMIT,
             panel=panel,
             params=params,
+            labels=labels_from({**given, "tags": tags_in(given.get("tags", ""))}),
             reason=f"shop {shop.name}",
-            idempotency_key=order_key(shop, _likeness(shop, panel, params)),
+            idempotency_key=order_key(shop, _likeness(shop, panel, given)),
         )
         action = await self._commands.submit_once(plan, shop.duplicate_within)
         order_id = _id(shop, await self._result(action))
@@ -122,8 +126,8 @@ def _id(shop: Shop, result: Action | ShopError) -> str | ShopError:
     return (result.result or "1") if shop.panel else str(result.id)
 
 
-def _likeness(shop: Shop, panel: str, params: Mapping[str, str]) -> str:
+def _likeness(shop: Shop, panel: str, given: Mapping[str, str]) -> str:
     """Return a text that repeated orders share; a random one if the guard is off."""
     if not shop.duplicate_within:
         return uuid4().hex
-    return sha256(msgspec.json.encode([panel, sorted(params.items())])).hexdigest()
+    return sha256(msgspec.json.encode([panel, sorted(given.items())])).hexdigest()

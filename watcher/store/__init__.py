@@ -5,6 +5,7 @@ from watcher.store.archive import Retired, archive_name
 from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent
+from watcher.store.feed import FeedPage
 from watcher.store.files import beside, check_database, sync
 from watcher.store.history import OrderEvent
 from watcher.store.outbox import Message
@@ -15,6 +16,7 @@ from watcher.store.store import Store
 __all__ = [
     "DeadEvent",
     "Disowned",
+    "FeedPage",
     "Hold",
     "Message",
     "OrderEvent",

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Select, select, update
 
 from watcher.errors import Conflict
-from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Order, Refill
+from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Labels, Order, Refill
 from watcher.store.base import batched
 from watcher.store.dialect import insert_or_ignore
 from watcher.store.panels import PanelNames
@@ -42,6 +42,7 @@ def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:
         rule=row["rule"],
         reason=row["reason"],
         params=None if row["params"] is None else msgspec.json.decode(row["params"]),
+        labels=None if row["labels"] is None else labels_of(row["labels"]),
         idempotency_key=row["idempotency_key"],
         planned_at=float(row["planned_at"]),
         sent_at=_time(row["sent_at"]),
@@ -54,6 +55,16 @@ def to_action(row: Mapping[Any, Any], panels: Mapping[int, str]) -> Action:
 def _time(value: float | None) -> float | None:
     """Return the time as a float, since RETURNING gives a whole number of seconds as an integer."""
     return None if value is None else float(value)
+
+
+def labels_of(text: str) -> Labels:
+    """Return the labels that an action keeps for its order."""
+    return msgspec.json.decode(text, type=Labels)
+
+
+def labels_text(labels: Labels | None) -> str | None:
+    """Return the labels as the database has them."""
+    return msgspec.json.encode(labels).decode() if labels and labels != Labels() else None
 
 
 def fetch_actions(
@@ -113,6 +124,23 @@ def move_actions(
     return _by_age(
         to_action(row, panels) for part in parts for row in connection.execute(part).mappings()
     )
+
+
+def moved_row(before: Action, after: Action) -> dict[str, Any]:
+    """Return the values for the update of an action's row; LifecycleError if it can't move so."""
+    check_move(before.state, after.state)
+    return {
+        "_id": before.id,
+        "_of": before.state.value,
+        "state": after.state.value,
+        "order_id": after.order,
+        "sent_at": after.sent_at,
+        "settled_at": after.settled_at,
+        "result": after.result,
+        "answer": after.answer,
+        # A settled action needs none: its order has them.
+        "labels": labels_text(after.labels) if after.state in UNSETTLED else None,
+    }
 
 
 def params_hash(params: Mapping[str, str]) -> str:
@@ -193,6 +221,7 @@ def _plan_row(plan: ActionPlan, panel: int, now: float) -> dict[str, Any]:
         "rule": plan.rule,
         "reason": plan.reason,
         "params": None if plan.params is None else msgspec.json.encode(plan.params).decode(),
+        "labels": labels_text(plan.labels),
         "idempotency_key": plan.idempotency_key,
         "planned_at": now,
     }

@@ -4,7 +4,7 @@ An action is committed as `sending` before it is sent. Every change of state is 
 along the table of moves. So no action is sent twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -24,13 +24,14 @@ from watcher.store.action_rows import (
     hindrance,
     last_like,
     move_actions,
+    moved_row,
     next_key,
     stands,
 )
 from watcher.store.base import StorePart
 from watcher.store.consequences import note_refills, track_placed
 from watcher.store.schema import actions, order_states, orders
-from watcher.store.transitions import check_move, check_resolvable, resolved, sorted_out
+from watcher.store.transitions import check_resolvable, resolved, sorted_out
 
 _LEFT = update(actions).where(actions.c.id == bindparam("_id"), actions.c.state == bindparam("_of"))
 Past = Callable[[float, float], float]  # (recorded time, now) -> the time to assume
@@ -53,13 +54,15 @@ class Actions(StorePart):
         *,
         state: ActionState | None = None,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         order: str | None = None,
         kind: Kind | None = None,
         limit: int = 100,
         after: int | None = None,
     ) -> tuple[list[Action], int | None]:
         """Return a page of actions, newest first, and the next page's `after` (None: last)."""
-        statement = ACTION.order_by(actions.c.id.desc()).limit(limit + 1)
+        within = ACTION.where(*self._within(actions.c.panel, panels))
+        statement = within.order_by(actions.c.id.desc()).limit(limit + 1)
         if state is not None:
             statement = statement.where(actions.c.state == state.value)
         if panel is not None:
@@ -207,7 +210,8 @@ class Actions(StorePart):
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
         """Withdraw those of the actions that are still planned; `answer` says why."""
         move = ActionState.PLANNED, ActionState.REJECTED
-        return await self._move("withdraw", move, ids, settled_at=now, answer=answer)
+        settled = {"settled_at": now, "answer": answer, "labels": None}
+        return await self._move("withdraw", move, ids, **settled)
 
     async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
         """Write the outcomes of sent actions and their consequences.
@@ -267,7 +271,7 @@ class Actions(StorePart):
         """Compare-and-set each action from its old to its new form; write the consequences."""
         changed = [(before, after) for before, after in moves if after != before]
         if changed:
-            rows = [_row(before, after) for before, after in changed]
+            rows = [moved_row(before, after) for before, after in changed]
             if connection.execute(_LEFT, rows).rowcount != len(rows):
                 raise LifecycleError("an action changed while its outcome was written")
         accepted = [after for _, after in changed if after.state is ActionState.ACCEPTED]
@@ -280,17 +284,3 @@ class Actions(StorePart):
     async def _fetch(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Action]:
         names = self._db.panels.names
         return await self._db.read(operation, lambda c: fetch_actions(c, names, statement))
-
-
-def _row(before: Action, after: Action) -> dict[str, Any]:
-    check_move(before.state, after.state)
-    return {
-        "_id": before.id,
-        "_of": before.state.value,
-        "state": after.state.value,
-        "order_id": after.order,
-        "sent_at": after.sent_at,
-        "settled_at": after.settled_at,
-        "result": after.result,
-        "answer": after.answer,
-    }

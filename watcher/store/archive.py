@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, or_, select
 
 from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
+from watcher.store import counting
 from watcher.store.action_rows import UNSETTLED_STATE
 from watcher.store.base import StorePart, batched
 from watcher.store.dialect import compiled, upsert
@@ -27,6 +28,7 @@ from watcher.store.schema import (
     history,
     notify_targets,
     order_states,
+    order_tags,
     orders,
     refills,
 )
@@ -40,7 +42,7 @@ _NOTE = upsert(archived_orders, ["at"])
 _DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
 _DELETE_BY_KEY = [
     compiled(delete(table).where(table.c.key == bindparam("key")))
-    for table in (dead_events, firings, order_states, orders)
+    for table in (dead_events, firings, order_tags, order_states, orders)
 ]
 _DELETE_BY_ORDER = [  # refills refer to actions, so they are deleted first
     compiled(
@@ -129,6 +131,7 @@ class Archive(StorePart):
             changes = connection.execute(_histories([key])).mappings()
             if numbers := [(row["id"],) for row in changes]:
                 connection.exec_driver_sql(_DELETE_HISTORY, numbers)
+                counting.reach(connection, counting.REMOVED, max(numbers)[0])
             for statement in _DELETE_BY_KEY:
                 connection.exec_driver_sql(statement, (key,))
             return True
@@ -198,8 +201,11 @@ class Archive(StorePart):
         values = {str(name): value for name, value in row.items() if name not in left_out}
         if "panel" in values:
             values["panel"] = self._db.panels.names[values["panel"]]
-        if values.get("params_hash", "") is None:
-            del values["params_hash"]
+        for name in ("params_hash", "labels"):
+            if values.get(name, "") is None:
+                del values[name]
+        if values.get("tags") is not None:
+            values["tags"] = msgspec.Raw(values["tags"].encode())
         if values.get("params") is not None:
             values["params"] = msgspec.Raw(values["params"].encode())
         return values
@@ -275,6 +281,8 @@ def _remove(connection: Connection, same: Sequence[Retired], now: float) -> None
     changes = [(number,) for order in same for number in order.history]
     if changes:
         connection.exec_driver_sql(_DELETE_HISTORY, changes)
+        for counter in (counting.REMOVED, counting.ARCHIVED):
+            counting.reach(connection, counter, max(changes)[0])
     names = [(order.fingerprint.panel, order.fingerprint.order) for order in same]
     for statement in _DELETE_BY_ORDER:
         connection.exec_driver_sql(statement, names)

@@ -1,6 +1,6 @@
 """Base class and helpers for the parts of the store."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, CursorResult, Executable
@@ -20,6 +20,12 @@ class StorePart:
     def _panel(self, name: str) -> int:
         """Return the panel's number, or -1 (which no row has) if it is unknown."""
         return self._db.panels.ids.get(name, -1)
+
+    def _within(
+        self, column: ColumnElement[int], panels: Collection[str] | None
+    ) -> list[ColumnElement[bool]]:
+        """Return the conditions that a row is of one of the panels: none if `panels` is None."""
+        return [] if panels is None else [column.in_([self._panel(name) for name in panels])]
 
     async def _read(self, operation: str, statement: Executable, make: Callable[[Rows], T]) -> T:
         """Run the statement in a reading thread; return `make` applied to its rows there."""

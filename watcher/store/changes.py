@@ -9,9 +9,11 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from watcher.errors import LifecycleError
 from watcher.model import Transition
+from watcher.orders.fields import LABELS
+from watcher.store import counting
 from watcher.store.dialect import compiled
-from watcher.store.order_rows import STATE, WRITERS
-from watcher.store.schema import event_targets, history, order_states
+from watcher.store.order_rows import STATE, WRITERS, retag_orders
+from watcher.store.schema import event_targets, history, order_states, orders
 
 _HISTORY = compiled(
     insert(history).values(
@@ -32,10 +34,10 @@ class Mismatch(LifecycleError):
 
 
 def last_history_id(connection: Connection) -> int:
-    """Return the newest row's id, even if that row is archived; the next ids follow it."""
+    """Return the newest row's id, even if that row was removed; the next ids follow it."""
     rows, read = select(func.max(history.c.id)), select(func.max(event_targets.c.cursor))
     ids = [connection.execute(statement).scalar() or 0 for statement in (rows, read)]
-    return max(ids)
+    return max(*ids, counting.value(connection, counting.REMOVED))
 
 
 def write_changes(connection: Connection, transitions: Sequence[Transition], last_id: int) -> None:
@@ -52,6 +54,7 @@ def write_changes(connection: Connection, transitions: Sequence[Transition], las
             cursor = connection.exec_driver_sql(_update(names), values)
             if cursor.rowcount != len(values):
                 raise Mismatch
+        _write_labels(connection, wave)
 
 
 def mismatch(connection: Connection, transitions: Sequence[Transition]) -> LifecycleError:
@@ -93,9 +96,10 @@ def _rows_by_fields(
     rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for number, transition in numbered:
         before, after, changes = transition.before, transition.after, transition.changes
-        names = tuple(changes)
+        names = tuple(name for name in changes if name not in LABELS)
         values = [
-            WRITERS[name](new) if name in WRITERS else new for name, (_, new) in changes.items()
+            WRITERS[name](changes[name][1]) if name in WRITERS else changes[name][1]
+            for name in names
         ]
         if after.progressed_at != before.progressed_at:
             names = (*names, "progressed_at")
@@ -104,6 +108,20 @@ def _rows_by_fields(
         values += (transition.at, after.checked_at, number, before.key, *state)
         rows.setdefault(names, []).append(tuple(values))
     return rows
+
+
+def _write_labels(connection: Connection, transitions: Iterable[Transition]) -> None:
+    """Write what callers changed of their orders, to the fixed part."""
+    for transition in transitions:
+        names = sorted(LABELS.intersection(transition.changes))
+        if not names:
+            continue
+        after = transition.after
+        values = {name: getattr(after, name) for name in names}
+        rows = {name: WRITERS[name](v) if name in WRITERS else v for name, v in values.items()}
+        connection.execute(update(orders).where(orders.c.key == after.key).values(rows))
+        if "tags" in values:
+            retag_orders(connection, {after.key: after.tags})
 
 
 @cache

@@ -1,17 +1,17 @@
 """Counts claims of actions, to detect an older database: see `watcher.store.seen`."""
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection
 
+from watcher.store import counting
 from watcher.store.dialect import upsert
 from watcher.store.schema import counters
 
 _CLAIMS = "claims"
-_MINE = counters.c.name == _CLAIMS
 
 
 def counted(connection: Connection) -> int:
     """Return how many claims were counted."""
-    return connection.execute(select(counters.c.value).where(_MINE)).scalar() or 0
+    return counting.value(connection, _CLAIMS)
 
 
 def count(connection: Connection) -> int:
@@ -22,6 +22,4 @@ def count(connection: Connection) -> int:
 
 def reach(connection: Connection, at_least: int) -> None:
     """Raise the count to `at_least` if it is lower."""
-    value = case((counters.c.value > at_least, counters.c.value), else_=at_least)
-    statement = upsert(counters, {"value": value}).values(name=_CLAIMS, value=at_least)
-    connection.execute(statement)
+    counting.reach(connection, _CLAIMS, at_least)

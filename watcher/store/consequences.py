@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
-from watcher.model import Action, Kind, Order, Refill, RefillStatus
+from watcher.model import Action, Kind, Labels, Order, Refill, RefillStatus
 from watcher.panels.protocol.serve import whole
 from watcher.store.dialect import insert_or_ignore
 from watcher.store.order_rows import add_orders
@@ -75,4 +76,5 @@ def _order(action: Action, now: float) -> Order:
         quantity=whole(params.get("quantity", "")),
         submitted_at=at,
         progressed_at=at,
+        **msgspec.structs.asdict(action.labels or Labels()),
     )

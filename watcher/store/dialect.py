@@ -3,6 +3,7 @@
 Only this module and `sqlite` know a dialect. The types and statements compile for both.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    Boolean,
     ClauseElement,
     ColumnElement,
     Dialect,
@@ -24,9 +26,13 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 # 64 bits. SQLite's INTEGER is that wide, and only a key of exactly that type numbers rows itself.
@@ -102,6 +108,31 @@ def given_keys(parameter: str) -> Select[int]:
     return select(column("value", Integer).label("key")).select_from(
         func.json_each(keys).table_valued("value")
     )
+
+
+class _HasPart(FunctionElement[bool]):
+    """Whether a text fits a pattern, in any case of its letters."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+def has_part(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Match texts that contain the other, whatever the case of ASCII letters is."""
+    pattern = re.sub(r"([%_/])", r"/\1", text)
+    return _HasPart(column, literal(f"%{pattern}%"))
+
+
+@compiles(_HasPart)
+def _ilike(element: _HasPart, compiler: SQLCompiler, **options: Any) -> str:
+    text, part = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{text} ILIKE {part} ESCAPE '/'"
+
+
+@compiles(_HasPart, "sqlite")
+def _like(element: _HasPart, compiler: SQLCompiler, **options: Any) -> str:
+    """SQLite's LIKE knows no case; to make both texts lower first would double the time."""
+    return _ilike(element, compiler, **options).replace(" ILIKE ", " LIKE ", 1)
 
 
 def compiled(statement: ClauseElement) -> str:

@@ -3,12 +3,14 @@
 Event webhooks read it as their queue, by row id.
 """
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Select, select
 
-from watcher.orders.fields import FieldSource, names_of
+from watcher.model import Labels
+from watcher.orders.fields import LABELS, FieldSource, names_of, tags_of
 from watcher.store.base import Rows, StorePart, from_then_on
 from watcher.store.changes import last_history_id
 from watcher.store.schema import history, order_states, orders
@@ -27,6 +29,7 @@ _EVENTS = (
         orders.c.order_id,
         orders.c.service,
         orders.c.quantity,
+        *(orders.c[name] for name in sorted(LABELS)),
         *(order_states.c[name] for name in _CURRENT),
     )
     .select_from(history)
@@ -47,7 +50,7 @@ class OrderChange(NamedTuple):
 
 
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of an order. `changes` is JSON; `current` is the order's present state."""
+    """A change of an order. `changes` is JSON; `labels` and `current` are those of now."""
 
     id: int
     key: int
@@ -57,6 +60,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     service: str | None
     quantity: int | None
+    labels: Labels
     current: dict[str, Any]
 
 
@@ -67,6 +71,7 @@ class History(StorePart):
         self,
         *,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         since: float | None = None,
         newest: bool = False,
         limit: int = 100,
@@ -74,7 +79,8 @@ class History(StorePart):
     ) -> tuple[list[OrderChange], int | None]:
         """Return a page of changes, and `after` for the next page (None on the last).
 
-        The oldest come first, or the newest if `newest`. `since` leaves out earlier changes.
+        The oldest come first, or the newest if `newest`. `since` leaves out earlier changes;
+        `panels` are those that the caller may see, None for all of them.
         """
         ids = history.c.id
         statement = select(
@@ -82,6 +88,7 @@ class History(StorePart):
         ).join(orders, orders.c.key == history.c.key)
         if after:
             statement = statement.where(ids < after if newest else ids > after)
+        statement = statement.where(*self._within(orders.c.panel, panels))
         if panel is not None:
             statement = statement.where(orders.c.panel == self._panel(panel))
         if since is not None:
@@ -146,6 +153,12 @@ class History(StorePart):
                 order=row.order_id,
                 service=row.service,
                 quantity=row.quantity,
+                labels=Labels(
+                    reference=row.reference,
+                    customer=row.customer,
+                    tags=tags_of(row.tags),
+                    note=row.note,
+                ),
                 current={name: getattr(row, name) for name in _CURRENT},
             )
             for row in rows

@@ -27,14 +27,13 @@ _MONEY = names_of(FieldKind.MONEY)
 _KIND = names_of(FieldKind.CODE, FieldKind.WORD, FieldKind.SMALL)
 
 
-def _names(*, links: bool) -> tuple[str, ...]:
-    texts = names_of(FieldKind.TEXT) if links else ()
-    return (*_NUMBERS, "id", *texts, *_MONEY)
+def _names(keeps: frozenset[str]) -> tuple[str, ...]:
+    return (*_NUMBERS, "id", *sorted(keeps), *_MONEY)
 
 
-def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
-    """Return the statement whose rows `OrderColumns` takes, with or without `links`."""
-    own = [SQL_COLUMNS[name] for name in _names(links=links)]
+def select_rows(keeps: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    """Return the statement whose rows `OrderColumns` takes; `keeps` of what is an order's own."""
+    own = [SQL_COLUMNS[name] for name in _names(keeps)]
     kind = json_list(*(SQL_COLUMNS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
@@ -42,8 +41,8 @@ def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
 class OrderColumns:
     """Orders of all panels as columns; an order takes a quarter of its row's memory."""
 
-    def __init__(self, *, links: bool) -> None:
-        self._columns = {name: _empty(name) for name in _names(links=links)}
+    def __init__(self, keeps: frozenset[str]) -> None:
+        self._columns = {name: _empty(name) for name in _names(keeps)}
         self._kinds = ValueCoding[str]()
 
     @property

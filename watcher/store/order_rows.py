@@ -12,6 +12,7 @@ from sqlalchemy import (
     Insert,
     Text,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -19,10 +20,10 @@ from sqlalchemy import (
 )
 
 from watcher.model import Order
-from watcher.orders.fields import FIELDS, Field, FieldKind, FieldSource
+from watcher.orders.fields import FIELDS, Field, FieldKind, FieldSource, tags_of, tags_text
 from watcher.store.dialect import compiled, insert_or_ignore, money_text
 from watcher.store.panels import PanelNames
-from watcher.store.schema import order_states, orders
+from watcher.store.schema import order_states, order_tags, orders
 
 Convert = Callable[[Any], Any]
 
@@ -40,7 +41,7 @@ def _writer(field: Field) -> Convert | None:
         return {**{code: code.value for code in field.codes}, field.null: None}.__getitem__
     if field.kind is FieldKind.MONEY:
         return lambda amount: None if amount is None else money_text(amount)
-    return None
+    return tags_text if field.kind is FieldKind.TAGS else None
 
 
 def _reader(field: Field) -> Convert | None:
@@ -50,7 +51,7 @@ def _reader(field: Field) -> Convert | None:
         return {**codes, None: field.null}.__getitem__
     if field.kind is FieldKind.MONEY:
         return lambda text: None if text is None else Decimal(text)
-    return None
+    return tags_of if field.kind is FieldKind.TAGS else None
 
 
 SQL_COLUMNS: dict[str, ColumnElement[Any]] = {
@@ -63,7 +64,7 @@ COLUMNS = tuple(SQL_COLUMNS.values())
 SELECT_ORDER = select(*COLUMNS).join_from(order_states, orders)
 LAST_KEY = select(func.coalesce(func.max(orders.c.key), 0))  # key of the newest order
 WRITERS = {field.name: write for field in FIELDS if (write := _writer(field))}
-_READERS = [(field.name, read) for field in FIELDS if (read := _reader(field))]
+READERS = {field.name: read for field in FIELDS if (read := _reader(field))}
 _GIVEN = tuple(field.name for field in FIELDS if field.source is FieldSource.CALLER)
 STATE = tuple(field.name for field in FIELDS if field.source is not FieldSource.CALLER)
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
@@ -76,6 +77,8 @@ def _with_parameters(statement: Insert, but: str) -> str:
 
 
 _INSERT = _with_parameters(insert_or_ignore(orders), but="key")
+_INSERT_TAG = _with_parameters(insert(order_tags), but="")
+_DELETE_TAGS = compiled(delete(order_tags).where(order_tags.c.key == bindparam("key")))
 _INSERT_STATE = _with_parameters(insert(order_states), but="last_change")
 
 
@@ -85,7 +88,7 @@ def read_orders(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> lis
     for row in rows:
         fields = dict(zip(SQL_COLUMNS, row, strict=True))
         fields["panel"] = panels[fields["panel"]]
-        for name, read in _READERS:
+        for name, read in READERS.items():
             fields[name] = read(fields[name])
         found.append(Order(**fields))
     return found
@@ -125,4 +128,19 @@ def add_orders(
     if added:
         states = [(order.key, now, *_state(order)) for order in added]
         connection.exec_driver_sql(_INSERT_STATE, states)
+        tag_orders(connection, {order.key: order.tags for order in added if order.tags})
     return added
+
+
+def tag_orders(connection: Connection, tags: Mapping[int, Iterable[str]]) -> None:
+    """Index the tags of orders, by key, for searches."""
+    rows = [(tag, key) for key, of_order in tags.items() for tag in of_order]
+    if rows:
+        connection.exec_driver_sql(_INSERT_TAG, rows)
+
+
+def retag_orders(connection: Connection, tags: Mapping[int, Iterable[str]]) -> None:
+    """Replace the indexed tags of orders."""
+    if tags:
+        connection.exec_driver_sql(_DELETE_TAGS, [(key,) for key in tags])
+        tag_orders(connection, tags)

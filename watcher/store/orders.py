@@ -1,6 +1,7 @@
 """Orders: tracking them, loading those that are watched, looking them up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -8,24 +9,19 @@ from sqlalchemy import CTE, Connection, Select, and_, bindparam, case, select, u
 
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
+from watcher.orders.fields import OWN
 from watcher.store.base import StorePart, from_then_on
 from watcher.store.dialect import compiled
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
-from watcher.store.schema import NOT_CLOSED, history, order_states, orders
+from watcher.store.schema import NOT_CLOSED, history, order_states, order_tags, orders
 
 _PART = 16_000  # orders read at once
 _SLICE = 4_000  # of those, converted per turn of the event loop: some milliseconds
 _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
-_LOAD = {  # links -> statement
-    links: f"{compiled(statement.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
-    for links in (True, False)
-    for statement in [select_rows(links=links)]
-}
-
 _NAME_SERVICE = (
     update(orders)
     .where(
@@ -68,18 +64,18 @@ class Orders(StorePart):
         return await self._read("last_key", LAST_KEY, lambda found: int(found.scalar_one()))
 
     async def load(
-        self, after: int, last: int, *, links: bool = True
+        self, after: int, last: int, *, keeps: frozenset[str] = frozenset(OWN)
     ) -> tuple[Iterator[OrderRows], int | None]:
         """Return a part of the orders that are not closed, oldest first, by panel.
 
         The part has keys above `after`, up to `last`. Also returns `after` for the next part, None
-        if this is the last. Without `links`, no order has its link.
+        if this is the last. Of the values that are each order's own, it has those in `keeps`.
         """
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
             driver: Any = connection.connection.driver_connection  # to read rows as plain tuples
-            columns = OrderColumns(links=links)
-            cursor = driver.execute(_LOAD[links], (after, last, _PART))
+            columns = OrderColumns(keeps)
+            cursor = driver.execute(_load(keeps), (after, last, _PART))
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names
@@ -110,20 +106,33 @@ class Orders(StorePart):
         self,
         *,
         panel: str | None = None,
+        panels: Collection[str] | None = None,
         status: Status | None = None,
         phase: Phase | None = None,
         problem: bool | None = None,
         progressed_before: Mapping[str, float] | None = None,
         submitted_since: float | None = None,
+        tag: str | None = None,
+        reference: str | None = None,
+        customer: str | None = None,
         limit: int = 100,
         after: int = 0,
     ) -> tuple[list[Order], int | None]:
         """Return a page of orders, oldest first, and `after` for the next page (None on the last).
 
-        `problem` selects orders with one (False: without). `progressed_before` selects stalled
+        `panels` are those that the caller may see, None for all of them. `problem` selects orders
+        with one (False: without). `progressed_before` selects stalled
         orders: open, at one of these panels, without progress since the time given for the panel.
         """
-        statement = SELECT_ORDER.where(order_states.c.key > after)
+        statement, key = SELECT_ORDER, order_states.c.key
+        if tag is not None:  # their keys are in order in its index
+            statement = statement.join(order_tags, order_tags.c.key == order_states.c.key)
+            statement, key = statement.where(order_tags.c.tag == tag), order_tags.c.key
+        statement = statement.where(key > after, *self._within(orders.c.panel, panels))
+        if reference is not None:
+            statement = statement.where(orders.c.reference == reference)
+        if customer is not None:
+            statement = statement.where(orders.c.customer == customer)
         if panel is not None:
             statement = statement.where(orders.c.panel == self._panel(panel))
         if status is not None:
@@ -138,7 +147,7 @@ class Orders(StorePart):
         if progressed_before is not None:
             limits = {self._panel(name): at for name, at in progressed_before.items()}
             statement = _stalled(statement, limits)
-        ordered = statement.order_by(order_states.c.key).limit(limit + 1)
+        ordered = statement.order_by(key).limit(limit + 1)
         found = await self._found("orders", ordered)
         return found[:limit], found[limit - 1].key if len(found) > limit else None
 
@@ -158,6 +167,13 @@ class Orders(StorePart):
     async def _found(self, operation: str, statement: Select[*tuple[Any, ...]]) -> list[Order]:
         names = self._db.panels.names
         return await self._read(operation, statement, lambda rows: read_orders(rows, names))
+
+
+@cache
+def _load(keeps: frozenset[str]) -> str:
+    """Return the statement that reads a part of the watched orders."""
+    statement = select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key)
+    return f"{compiled(statement)} LIMIT ?"
 
 
 def _chain(panel: int, order_id: str) -> CTE:

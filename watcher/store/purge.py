@@ -54,7 +54,9 @@ BOUNDS = {
     "panels": "stays: one row for each panel that was ever configured",
     "orders": "archived `retain_for` after it closed",
     "order_states": _ARCHIVED,
+    "order_tags": _ARCHIVED,
     "history": _ARCHIVED,
+    "epochs": "the newest thousand stay",
     "firings": _ARCHIVED,
     "actions": "goes with its order, or `retain_for` after it was settled; an accepted one with"
     " an idempotency key after `remember_for`. Large parameters are cut down after an hour",

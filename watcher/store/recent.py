@@ -1,6 +1,7 @@
 """What happened recently: read for notifications and for the status page."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
@@ -27,7 +28,7 @@ from watcher.store.services import ServiceChange, to_change
 _DAY = 86400.0
 _PAGE = 1000  # rows of each kind per page
 _FIRED = (
-    select(firings, orders.c.panel, orders.c.order_id)
+    select(firings, orders.c.panel, orders.c.order_id, orders.c.reference)
     .join(orders, orders.c.key == firings.c.key)
     .where(
         firings.c.action == RuleAction.NOTIFY.value,
@@ -36,12 +37,23 @@ _FIRED = (
     )
 )
 _REJECTED = (
-    select(refills, actions.c.rule)
+    select(refills, actions.c.rule, actions.c.reason, orders.c.reference)
     .outerjoin(actions, actions.c.id == refills.c.action)
+    .outerjoin(
+        orders, (orders.c.panel == refills.c.panel) & (orders.c.order_id == refills.c.order_id)
+    )
     .where(refills.c.status == RefillStatus.REJECTED.value)
 )
-_REFUSED = select(actions).where(
-    actions.c.kind == Kind.REFILL.value, actions.c.state == ActionState.REJECTED.value
+_REFUSED = (
+    select(actions, orders.c.reference)
+    .outerjoin(
+        orders, (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id)
+    )
+    .where(
+        actions.c.kind == Kind.REFILL.value,
+        actions.c.state == ActionState.REJECTED.value,
+        actions.c.sent_at.is_not(None),  # what was withdrawn, or not sent, no panel refused
+    )
 )
 _CHANGED = select(service_changes, services.c.name).outerjoin(
     services,
@@ -72,11 +84,15 @@ class NamedChange(msgspec.Struct, frozen=True):
 
 
 class FiringCounts(msgspec.Struct, frozen=True):
-    """How often a rule fired recently, and how often it would have without dry run."""
+    """How often a rule fired recently, and how often it would have without dry run.
+
+    `refused` is how many of its refills the panels refused or rejected meanwhile.
+    """
 
     did: int = 0
     would: int = 0
     last_at: float | None = None
+    refused: int = 0
 
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,11 +139,19 @@ class Recent(StorePart):
             },
         )
 
-    async def latest(self, now: float, *, few: int = 10) -> Latest:
-        """Return the last `few` records of each kind; firing counts cover 24 hours."""
-        newest = ACTION.order_by(actions.c.id.desc()).limit(few)
+    async def latest(
+        self, now: float, *, few: int = 10, panels: Collection[str] | None = None
+    ) -> Latest:
+        """Return the last `few` records of each kind; firing counts cover 24 hours.
+
+        `panels` are those that the caller may see, None for all of them.
+        """
+        of_actions, of_prices = (
+            self._within(table.c.panel, panels) for table in (actions, service_changes)
+        )
+        newest = ACTION.where(*of_actions).order_by(actions.c.id.desc()).limit(few)
         open_ones = newest.where(actions.c.state == ActionState.UNRESOLVED.value)
-        changes = _SHOWN.order_by(service_changes.c.id.desc()).limit(few)
+        changes = _SHOWN.where(*of_prices).order_by(service_changes.c.id.desc()).limit(few)
         names = self._db.panels.names
 
         def work(connection: Connection) -> Latest:
@@ -135,10 +159,48 @@ class Recent(StorePart):
                 unresolved=fetch_actions(connection, names, open_ones),
                 latest=fetch_actions(connection, names, newest),
                 changes=self._named(connection.execute(changes)),
-                fired=_firing_counts(connection, now - _DAY),
+                fired=self._firing_counts(connection, now - _DAY, panels),
             )
 
         return await self._db.read("glimpse", work)
+
+    def _firing_counts(
+        self, connection: Connection, since: float, panels: Collection[str] | None
+    ) -> dict[str, FiringCounts]:
+        would = cast(firings.c.dry_run, Integer)
+        statement = (
+            select(firings.c.rule, func.sum(1 - would), func.sum(would), func.max(firings.c.at))
+            .where(firings.c.at >= since)
+            .group_by(firings.c.rule)
+        )
+        if panels is not None:
+            # An expression has no index: else every order of the panels would be read, not only
+            # those of the last firings.
+            panel = func.coalesce(orders.c.panel, -1)
+            statement = statement.join(orders, orders.c.key == firings.c.key)
+            statement = statement.where(*self._within(panel, panels))
+        rows = connection.execute(statement)
+        counts = {rule: FiringCounts(int(did), int(dry), at) for rule, did, dry, at in rows}
+        for rule, refused in self._refusal_counts(connection, since, panels).items():
+            known = counts.get(rule, FiringCounts())
+            counts[rule] = msgspec.structs.replace(known, refused=refused)
+        return counts
+
+    def _refusal_counts(
+        self, connection: Connection, since: float, panels: Collection[str] | None
+    ) -> Counter[str]:
+        """Return how many refills of each rule the panels refused or rejected since then."""
+        within = actions.c.rule.is_not(None), *self._within(actions.c.panel, panels)
+        counts: Counter[str] = Counter()
+        for refusals, at in ((_REFUSED, actions.c.settled_at), (_REJECTED, refills.c.finished_at)):
+            statement = (
+                refusals.where(at >= since, *within)
+                .with_only_columns(actions.c.rule, func.count(), maintain_column_froms=True)
+                .group_by(actions.c.rule)
+            )
+            for rule, number in connection.execute(statement):
+                counts[rule] += number
+        return counts
 
     async def price_changes(self, panels: Sequence[str], few: int) -> list[NamedChange]:
         """Return the last changes in the panels' price lists, newest first."""
@@ -160,11 +222,12 @@ class Recent(StorePart):
         )
 
     def _rejected(self, row: Any) -> Moment:
-        told = {"text": row["status_text"], "refill": row["refill_id"], "rule": row["rule"]}
+        told = {"text": row["status_text"], "is_routine": _is_routine(row)}
+        told["refill"] = row["refill_id"]
         return self._moment(row, AlertKind.REFILL_REJECTED, row["key"], row["finished_at"], **told)
 
     def _refused(self, row: Any) -> Moment:
-        told = {"text": row["answer"], "rule": row["rule"]}
+        told = {"text": row["answer"], "is_routine": _is_routine(row)}
         return self._moment(row, AlertKind.REFILL_REJECTED, row["id"], row["settled_at"], **told)
 
     def _changed(self, row: Any) -> Moment | None:
@@ -184,7 +247,8 @@ class Recent(StorePart):
 
     def _moment(self, row: Any, event: AlertKind, number: int, at: float, **told: Any) -> Moment:
         panel = self._db.panels.names[row["panel"]]
-        return Moment(event=event, panel=panel, at=at, number=number, order=row["order_id"], **told)
+        of_order = {"order": row["order_id"], "reference": row["reference"]}
+        return Moment(event=event, panel=panel, at=at, number=number, **of_order, **told)
 
 
 def _since(
@@ -201,16 +265,10 @@ def _since(
         page = statement.where(tuple_(at, key) > tuple_(rows[-1][at.name], rows[-1][key.name]))
 
 
+def _is_routine(row: Any) -> bool:
+    """Return whether a rule or a shop asked for the refill, and not a person."""
+    return row["rule"] is not None or (row["reason"] or "").startswith("shop ")
+
+
 def _has_risen(old: str | None, new: str | None) -> bool:
     return old is not None and new is not None and Decimal(new) > Decimal(old)
-
-
-def _firing_counts(connection: Connection, since: float) -> dict[str, FiringCounts]:
-    would = cast(firings.c.dry_run, Integer)
-    statement = (
-        select(firings.c.rule, func.sum(1 - would), func.sum(would), func.max(firings.c.at))
-        .where(firings.c.at >= since)
-        .group_by(firings.c.rule)
-    )
-    rows = connection.execute(statement)
-    return {rule: FiringCounts(int(did), int(dry), at) for rule, did, dry, at in rows}

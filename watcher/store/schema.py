@@ -1,67 +1,27 @@
 """The tables. A new database is created from them; migrations bring an older one to them."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Constraint,
     Float,
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
-    Table,
     Text,
     UniqueConstraint,
     text,
 )
 
-from watcher.orders.fields import FIELDS, FieldKind, FieldSource
+from watcher.orders.fields import FieldSource
 from watcher.store.dialect import BY_KEY, NEW_IDS, Money, Sorted, Whole, partial_index
-
-_TYPES: dict[FieldKind, Any] = {
-    FieldKind.WHOLE: Whole,
-    FieldKind.SMALL: Whole,
-    FieldKind.TIME: Float,
-    FieldKind.MONEY: Money,
-    FieldKind.TEXT: Sorted,
-}
-
-
-def _fields(*sources: FieldSource) -> list[Column[Any]]:
-    """Return a column for each of an order's fields from these sources."""
-    return [
-        Column(field.name, _TYPES.get(field.kind, Text), nullable=not field.required)
-        for field in FIELDS
-        if field.source in sources
-    ]
-
-
-metadata = MetaData()
-
-
-def _table(name: str, *parts: Column[Any] | Constraint | Index, **options: Any) -> Table:
-    return Table(name, metadata, *parts, **options)
-
-
-def _panel(**more: Any) -> Column[int]:
-    return Column("panel", Whole, ForeignKey("panels.id"), **{"nullable": False, **more})
-
-
-def _key(kind: Any, *names: str) -> Iterator[Column[Any]]:
-    return (Column(name, kind, primary_key=True) for name in names)
-
-
-def _needed(kind: Any, *names: str) -> Iterator[Column[Any]]:
-    return (Column(name, kind, nullable=False) for name in names)
-
-
-def _optional(kind: Any, *names: str) -> Iterator[Column[Any]]:
-    return (Column(name, kind) for name in names)
-
+from watcher.store.table_parts import columns_of as _fields
+from watcher.store.table_parts import key_columns as _key
+from watcher.store.table_parts import metadata as metadata
+from watcher.store.table_parts import needed as _needed
+from watcher.store.table_parts import optional as _optional
+from watcher.store.table_parts import panel_column as _panel
+from watcher.store.table_parts import table as _table
 
 panels = _table("panels", *_key(Whole, "id"), Column("name", Text, nullable=False, unique=True))
 
@@ -77,6 +37,20 @@ orders = _table(
     Index("orders_by_panel", "panel"),
     Index("orders_by_service", "service"),
     Index("orders_by_link", "link"),
+)
+HAS_REFERENCE, HAS_CUSTOMER = text("reference IS NOT NULL"), text("customer IS NOT NULL")
+IS_PERSONAL = text("(customer IS NOT NULL OR note IS NOT NULL)")
+partial_index("orders_by_reference", orders.c.reference, where=HAS_REFERENCE)
+partial_index("orders_by_customer", orders.c.customer, where=HAS_CUSTOMER)
+partial_index("orders_personal", orders.c.submitted_at, where=IS_PERSONAL)
+
+# The tags in `orders`, to find orders by them.
+order_tags = _table(
+    "order_tags",
+    *_key(Sorted, "tag"),
+    Column("key", Whole, ForeignKey("orders.key"), primary_key=True),
+    Index("order_tags_key", "key"),
+    **BY_KEY,
 )
 
 # The changing part of an order, in a narrow table: a change rewrites its row's page.
@@ -109,6 +83,9 @@ history = _table(
     Column("changes", Text, nullable=False),  # {field: [old, new]}, money as text
 )
 
+# Each start of a daemon, with the last id of `history` before it: see `watcher.store.cursors`.
+epochs = _table("epochs", *_key(Whole, "id"), *_needed(Whole, "first", "mark"))
+
 _STATES = "state IN ('planned', 'sending', 'accepted', 'rejected', 'unresolved')"
 # The intent log. Ids are never reused: people and notes refer to them.
 actions = _table(
@@ -126,6 +103,7 @@ actions = _table(
     *_optional(Float, "sent_at", "settled_at"),
     *_optional(Text, "result", "answer"),
     Column("params_hash", Text),  # of large params that were cut down
+    Column("labels", Text),  # of the order that it will place, until it is settled
     CheckConstraint("kind IN ('submit', 'refill', 'cancel')", name="actions_kind"),
     CheckConstraint(_STATES, name="actions_state"),
     CheckConstraint("kind = 'submit' OR order_id IS NOT NULL", name="actions_order"),

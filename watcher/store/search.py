@@ -30,9 +30,9 @@ from sqlalchemy import (
 from watcher.model import Order, Phase
 from watcher.store.base import StorePart
 from watcher.store.candidates import Cursor, SearchQuery, Walk
-from watcher.store.dialect import json_rows
+from watcher.store.dialect import has_part, json_rows
 from watcher.store.order_rows import COLUMNS, read_orders
-from watcher.store.schema import HAS_PROBLEM, order_states, orders
+from watcher.store.schema import HAS_PROBLEM, order_states, order_tags, orders
 
 MOST_MATCHES = 2000  # orders found by a text; where more match, orders are looked through
 _LAST = "\U0010ffff"  # sorts after any text that continues a prefix
@@ -108,7 +108,7 @@ class Search(StorePart):
         """Return the candidates' keys if they are few, and what the orders have to fulfil."""
         keys, conditions = sought.keys, self._conditions(sought)
         if sought.text and sought.within:
-            conditions.append(orders.c.link.icontains(sought.text, autoescape=True))
+            conditions.append(has_part(orders.c.link, sought.text))
         elif sought.text:
             matches = _keys(connection, self._forms(sought))
             if len(matches) >= MOST_MATCHES:
@@ -158,11 +158,14 @@ class Search(StorePart):
 
     def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
-        wanted: list[Any] = []
+        wanted: list[Any] = [*self._within(orders.c.panel, sought.panels)]
         if sought.panel is not None:
             wanted.append(orders.c.panel == self._panel(sought.panel))
         if sought.service is not None:
             wanted.append(orders.c.service == sought.service)
+        if sought.tag is not None:
+            tagged = order_tags.c.key == states.key, order_tags.c.tag == sought.tag
+            wanted.append(select(order_tags.c.key).where(*tagged).exists())
         if sought.status is not None:
             wanted.append(states.status == sought.status.value)
         if sought.phase is not None:
@@ -186,8 +189,15 @@ class Search(StorePart):
         else:
             is_panel = orders.c.panel.in_(list(self._db.panels.names))
             by_id = orders.c.order_id.between(wanted, wanted + _LAST)
-            forms = [and_(is_panel, by_id), orders.c.service == wanted]
-        return forms
+            labelled = (orders.c.reference, orders.c.customer)
+            forms = [
+                and_(is_panel, by_id),
+                *(column.between(wanted, wanted + _LAST) for column in labelled),
+                orders.c.service == wanted,
+                orders.c.key.in_(_tagged(wanted)),
+            ]
+        within = self._within(orders.c.panel, sought.panels)
+        return [and_(form, *within) for form in forms]
 
     def _is_named(self, sought: SearchQuery) -> ColumnElement[bool]:
         """Return the condition for orders of the named services."""
@@ -206,7 +216,16 @@ def _has_text(text: str) -> ColumnElement[bool]:
     """Return the condition of a match in a form that keeps SQLite from going by its index."""
     if _is_link(text):
         return or_(*(_begins(orders.c.link, start) for start in _beginnings(text)))
-    return or_(_begins(orders.c.order_id, text), _SERVICE.in_([text]))
+    return or_(
+        *(_begins(column, text) for column in (orders.c.order_id, orders.c.reference)),
+        _begins(orders.c.customer, text),
+        _SERVICE.in_([text]),
+        orders.c.key.in_(_tagged(text)),
+    )
+
+
+def _tagged(tag: str) -> Select[Any]:
+    return select(order_tags.c.key).where(order_tags.c.tag == tag)
 
 
 def _is_link(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Everything that only SQLite has: its driver, settings, file format, checks and error codes."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,16 @@ async def copy_open(source: Path, target: Path, *, owner: int) -> None:
 def touch(connection: Connection) -> None:
     """Write a page without changes."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
+
+
+@contextmanager
+def overwriting(connection: Connection) -> Iterator[None]:
+    """Overwrite what is deleted meanwhile with zeros in the file; it costs writes."""
+    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:

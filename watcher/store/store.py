@@ -8,11 +8,13 @@ from watcher.store.archive import Archive
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
+from watcher.store.feed import Feed
 from watcher.store.firings import Firings
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
+from watcher.store.personal import Personal
 from watcher.store.purge import Purge
 from watcher.store.recent import Recent
 from watcher.store.record import Recorder
@@ -35,6 +37,7 @@ class Store:
         self.orders = Orders(database)
         self.changes = Recorder(database)  # of orders, with firings and plans
         self.history = History(database)
+        self.feed = Feed(database)
         self.actions = Actions(database)
         self.refills = Refills(database)
         self.firings = Firings(database)
@@ -49,6 +52,7 @@ class Store:
         self.sessions = Sessions(database)
         self.archive = Archive(database)
         self.purge = Purge(database)
+        self.personal = Personal(database)
         self.maintenance = Maintenance(database)
 
     @classmethod

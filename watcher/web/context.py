@@ -1,7 +1,7 @@
 """What the web needs of the daemon; routes as data; readers of requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
@@ -20,15 +20,14 @@ from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
 from watcher.model import Order
 from watcher.notify.receivers import Receivers
-from watcher.orders.fields import FieldKind, names_of
+from watcher.orders.fields import OWN
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
 from watcher.store import Store
+from watcher.web.principal import principal_of
 from watcher.web.shapes import OrderView
 from watcher.web.views import order_view
-
-_TEXTS = names_of(FieldKind.TEXT)
 
 
 class WebContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +47,6 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     reload: Callable[[], Awaitable[ReloadOutcome]]
 
-    def live(self, order: Order) -> Order:
-        """Return the state in memory of an order, with the texts that only the database has.
-
-        Memory is never behind the database.
-        """
-        live = self.watchlist.order(order.panel, order.id) or order
-        return msgspec.structs.replace(live, **{name: getattr(order, name) for name in _TEXTS})
-
     def view(self, order: Order) -> OrderView:
         """Return an order for an answer."""
         workers, now = self.panel_workers.get(order.panel), self.clock()
@@ -65,6 +56,11 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         if next_check_at is not None:
             next_check_at = max(next_check_at, self._asks_from(order.panel, now))
         return order_view(order, entry, next_check_at, now, limit)
+
+    def live(self, order: Order) -> Order:
+        """Return the order as memory has it, which is newer, with its texts, which memory lacks."""
+        live = self.watchlist.order(order.panel, order.id) or order
+        return msgspec.structs.replace(live, **{name: getattr(order, name) for name in OWN})
 
     def tells_of_refills(self, panel: str) -> bool:
         """Return whether the panel's API can report the statuses of refills."""
@@ -154,10 +150,18 @@ LIMIT = Param(
     "How many at the most.",
 )
 CURSOR = Param("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "`next` of the last page.")
+TAG = Param("tag", TEXT, "With this tag only.")
 PANEL = Param("panel", TEXT, "Of this panel only.")
 SINCE = Param(
     "since", {"type": "string", "format": "date-time"}, "From this time on, with its time zone."
 )
+
+
+def check_given(request: web.Request, params: Iterable[Param]) -> None:
+    """Raise RequestError if one of the parameters is given without a value."""
+    for param in params:
+        if request.query.get(param.name) == "":
+            raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
 
 
 async def read_body(request: web.Request, kind: type[Any], most: int = SMALL_BODY) -> Any:
@@ -193,12 +197,17 @@ async def whole_body(request: web.Request) -> bytes:
         raise TooSlow from None
 
 
-def page_of(request: web.Request) -> tuple[int, int]:
-    """Return `limit` and `cursor` of the query."""
+def limit_of(request: web.Request) -> int:
+    """Return `limit` of the query."""
     limit = number_of(request, "limit", 100)
     if not 1 <= limit <= 1000:
         raise RequestError("limit: from 1 to 1000")
-    return limit, number_of(request, "cursor", 0)
+    return limit
+
+
+def page_of(request: web.Request) -> tuple[int, int]:
+    """Return `limit` and `cursor` of the query."""
+    return limit_of(request), number_of(request, "cursor", 0)
 
 
 def flag(request: web.Request, name: str) -> bool:
@@ -209,11 +218,15 @@ def flag(request: web.Request, name: str) -> bool:
     return text in ("true", "1")
 
 
-def action_id(request: web.Request) -> int:
-    """Read the action's number in the path."""
-    text = request.match_info["id"]
+async def action_id(request: web.Request) -> int:
+    """Read the action's number in the path; NotFound if its panel is out of the key's reach."""
+    text, principal = request.match_info["id"], principal_of(request)
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise NotFound(f"there is no action {text[:20]!r}")
+    if principal.panels is not None:
+        action = await request.app[BACKEND].store.actions.get(int(text))
+        if action is None or not principal.reaches(action.panel):
+            raise NotFound(f"there is no action {text}")
     return int(text)
 
 

@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import RequestError, StoreError
-from watcher.web.auth import Unauthorized
+from watcher.web.auth import KEEPER, Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
 from watcher.web.context import BACKEND
 from watcher.web.guard import OPEN_PATHS, Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
+from watcher.web.principal import Forbidden
 from watcher.web.rate_limit import TooMany
 from watcher.web.shapes import Fault, FaultAnswer
 
@@ -71,7 +72,12 @@ def _refusal(
     if not _is_for_people(request):
         return json_answer(status, FaultAnswer(Fault(code, message)), headers)
     title = _TITLES.get(status, "That did not work")
-    answer = html_answer("fault.html", status, title=title, message=message, back=_back(request))
+    # Whoever is signed in with a key that may not even read needs a way out.
+    session = code == Forbidden.code and request.app[KEEPER].has_session(request)
+    back = _back(request)
+    answer = html_answer(
+        "fault.html", status, title=title, message=message, back=back, session=session
+    )
     answer.headers.update(headers or {})
     return answer
 

@@ -15,6 +15,7 @@ from watcher.web.context import (
     page_of,
     time_of,
 )
+from watcher.web.principal import principal_of
 from watcher.web.shapes import ChangeView, HistoryList
 from watcher.web.views import moment
 
@@ -23,6 +24,7 @@ async def list_history(context: WebContext, request: web.Request) -> tuple[int, 
     limit, after = page_of(request)
     found, next_id = await context.store.history.changes(
         panel=request.query.get("panel") or None,
+        panels=principal_of(request).panels,
         since=time_of(request, "since"),
         newest=flag(request, "newest"),
         limit=limit,

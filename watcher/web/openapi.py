@@ -10,6 +10,7 @@ import msgspec
 from watcher import __version__
 from watcher.orders.fields import FIELDS
 from watcher.web.context import Route
+from watcher.web.rights import ACCESS, UNLISTED
 from watcher.web.shapes import FaultAnswer, TrackItem
 
 # What any call may answer besides what its route names.
@@ -55,6 +56,7 @@ def _operation(route: Route, refs: dict[type[msgspec.Struct], dict[str, Any]]) -
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
+        "description": _need(route),
         "parameters": _parameters(route),
         "responses": {
             str(status): {
@@ -70,6 +72,16 @@ def _operation(route: Route, refs: dict[type[msgspec.Struct], dict[str, Any]]) -
             "content": {"application/json": {"schema": refs[route.takes]}},
         }
     return operation
+
+
+def _need(route: Route) -> str:
+    """Return which right of a key the route needs."""
+    access = ACCESS.get((route.method, route.path), UNLISTED)
+    if access.right is None:
+        return "Any key may."
+    whole = ", for every panel" if access.is_whole else ""
+    query = " A key that may only read may stand in the query, as `key`." * access.takes_query
+    return f"Needs the right `{access.right}`{whole}.{query}"
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

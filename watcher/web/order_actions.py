@@ -5,7 +5,9 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import Action, ActionState, Kind
+from watcher.orders.labels import labels_from
 from watcher.web.context import TEXT, Param, Route, WebContext, read_body
+from watcher.web.principal import principal_of
 from watcher.web.shapes import ActionAnswer, FaultAnswer, SubmitRequest
 from watcher.web.views import action_view
 
@@ -29,13 +31,15 @@ async def submit(context: WebContext, request: web.Request) -> tuple[int, Action
     if not 1 <= len(key) <= 200 or not key.isprintable():
         raise RequestError("header Idempotency-Key: 1 to 200 printable characters are required")
     body = await read_body(request, SubmitRequest)
+    principal_of(request).check_panel(body.panel)
     params = {name: str(value) for name, value in body.params.items()}
     params["service"] = str(body.service)
     if body.link is not None:
         params["link"] = body.link
     if body.quantity is not None:
         params["quantity"] = str(body.quantity)
-    action = await context.commands.submit(body.panel, params, key)
+    labels = labels_from(msgspec.structs.asdict(body))
+    action = await context.commands.submit(body.panel, params, key, labels)
     action = await context.commands.wait_for(action, SUBMIT_WAIT)
     if action.state is ActionState.REJECTED:
         raise SubmissionRejected(action.answer or "the panel refused the order")

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.errors import WatcherError
+from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Status
+from watcher.orders.labels import changed_labels
 from watcher.web.context import (
     CURSOR,
     FLAG,
@@ -15,6 +16,8 @@ from watcher.web.context import (
     LIMIT,
     PANEL,
     SINCE,
+    TAG,
+    TEXT,
     Param,
     Route,
     WebContext,
@@ -25,10 +28,12 @@ from watcher.web.context import (
     time_of,
 )
 from watcher.web.order_import.tracked import lacks, order_of
+from watcher.web.principal import Principal, principal_of
 from watcher.web.shapes import (
     CountRequest,
     FaultAnswer,
     HistoryView,
+    LabelRequest,
     OrderDetail,
     OrderList,
     OrderView,
@@ -46,9 +51,10 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
     orders: dict[tuple[str, str], Order] = {}
     rejected = []
     known = 0
+    principal = principal_of(request)
     for index, raw in enumerate(body.orders):
         try:
-            order = _order_of(context, raw)
+            order = _order_of(context, principal, raw)
         except (msgspec.ValidationError, WatcherError) as error:
             rejected.append(Rejected(index, str(error)))
             continue
@@ -71,30 +77,36 @@ async def track_all(context: WebContext, orders: dict[tuple[str, str], Order]) -
         rejected=[],
         undated=lacking.undated,
         finish_unknown=lacking.finish_unknown,
-        updated=await context.commands.name_services(list(left.values())),
+        updated=await context.commands.details.fill_in(list(left.values())),
     )
 
 
 async def list_orders(context: WebContext, request: web.Request) -> tuple[int, OrderList]:
     limit, after = page_of(request)
-    now = context.clock()
+    filters = filters_of(context, request)
+    orders, next_key = await context.store.orders.page(**filters, limit=limit, after=after)
+    views = [context.view(context.live(order)) for order in orders]
+    return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
+
+
+def filters_of(context: WebContext, request: web.Request) -> dict[str, Any]:
+    """Return what FILTERS in the query ask for, as `store.orders.page` takes it."""
     stalled_before: Mapping[str, float] | None = None
     if flag(request, "stalled"):
+        now = context.clock()
         stalled_before = {
             name: now - workers.config.settings.stalled_after
             for name, workers in context.panel_workers.items()
         }
-    orders, next_key = await context.store.orders.page(
-        panel=request.query.get("panel") or None,
-        status=one_of(request, "status", Status),
-        problem=flag(request, "problem") or None,
-        progressed_before=stalled_before,
-        submitted_since=time_of(request, "since"),
-        limit=limit,
-        after=after,
-    )
-    views = [context.view(context.live(order)) for order in orders]
-    return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
+    texts = {name: request.query.get(name) or None for name in _TEXTS}
+    return {
+        **texts,
+        "panels": principal_of(request).panels,
+        "status": one_of(request, "status", Status),
+        "problem": flag(request, "problem") or None,
+        "progressed_before": stalled_before,
+        "submitted_since": time_of(request, "since"),
+    }
 
 
 async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
@@ -131,17 +143,39 @@ async def set_service(context: WebContext, request: web.Request) -> tuple[int, O
     return 200, context.view(await context.commands.set_service(panel, order_id, service))
 
 
+async def label(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
+    body = await read_body(request, LabelRequest)
+    given = {n: v for n in body.__struct_fields__ if (v := getattr(body, n)) is not msgspec.UNSET}
+    if not given:
+        raise RequestError(f"the body: give at least one of {', '.join(body.__struct_fields__)}")
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    changed = changed_labels(given)
+    return 200, context.view(await context.commands.label(panel, order_id, changed))
+
+
 async def untrack(context: WebContext, request: web.Request) -> tuple[int, OrderView]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     return 200, context.view(await context.commands.untrack(panel, order_id))
 
 
-def _order_of(context: WebContext, raw: Any) -> Order:
+def _order_of(context: WebContext, principal: Principal, raw: Any) -> Order:
     item = msgspec.convert(raw, TrackItem)
+    principal.check_panel(item.panel)
     context.commands.check_panel(item.panel)
     return order_of(item, context.clock())
 
 
+_TEXTS = ("panel", "tag", "reference", "customer")
+FILTERS = (
+    PANEL,
+    Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
+    Param("stalled", FLAG, "Only open orders without progress for too long."),
+    Param("problem", FLAG, "Only orders whose status their panel does not report."),
+    TAG,
+    Param("reference", TEXT, "With this reference only."),
+    Param("customer", TEXT, "Of this customer only."),
+    SINCE,
+)
 _FAULTS: dict[int, type[msgspec.Struct]] = {404: FaultAnswer}
 ROUTES = (
     Route(
@@ -158,11 +192,7 @@ ROUTES = (
         handler=list_orders,
         summary="List orders, oldest tracked first.",
         params=(
-            PANEL,
-            Param("status", {"enum": [str(s) for s in Status]}, "In this status only."),
-            Param("stalled", FLAG, "Only open orders without progress for too long."),
-            Param("problem", FLAG, "Only orders whose status their panel does not report."),
-            SINCE,
+            *FILTERS,
             LIMIT,
             CURSOR,
         ),
@@ -174,6 +204,14 @@ ROUTES = (
         handler=show,
         summary="Return one order: state, history, refills, actions.",
         gives={200: OrderDetail, **_FAULTS},
+    ),
+    Route(
+        method="PATCH",
+        path="/v1/orders/{panel}/{order}",
+        handler=label,
+        summary="Change the order's reference, customer, tags or note.",
+        takes=LabelRequest,
+        gives={200: OrderView, 404: FaultAnswer},
     ),
     Route(
         method="DELETE",

@@ -6,12 +6,31 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from watcher.errors import RequestError, cant_listen
+from watcher.errors import cant_listen
 from watcher.shop_api import ShopHandlers
-from watcher.web import config_routes, deliveries, history, order_actions, order_routes, state
+from watcher.web import (
+    change_routes,
+    config_routes,
+    deliveries,
+    history,
+    order_actions,
+    order_file,
+    order_routes,
+    state,
+    whoami,
+)
 from watcher.web.auth import KEEPER, SessionAuth, authorize
+from watcher.web.change_routes import ENDING
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
-from watcher.web.context import BACKEND, LARGE_BODIES, LARGEST_BODY, Route, WebContext, large_bodies
+from watcher.web.context import (
+    BACKEND,
+    LARGE_BODIES,
+    LARGEST_BODY,
+    Route,
+    WebContext,
+    check_given,
+    large_bodies,
+)
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.error_answers import catch_errors, json_answer
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
@@ -24,9 +43,11 @@ ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
     *order_actions.ROUTES,
     *history.ROUTES,
+    *change_routes.ROUTES,
     *state.ROUTES,
     *deliveries.ROUTES,
     *config_routes.ROUTES,
+    *whoami.ROUTES,
 )
 
 _BACKUPS_AT_ONCE = 2  # each is a whole copy on the disk
@@ -41,6 +62,8 @@ def make_server(context: WebContext) -> web.Application:
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
     app[ARRIVALS] = RecentConnections()
+    app[ENDING] = asyncio.Event()
+    app.on_shutdown.append(_end)
     app[KEEPER] = keeper = SessionAuth()
     app.on_startup.append(keeper.load)
     app.on_response_prepare.append(add_headers)
@@ -50,14 +73,21 @@ def make_server(context: WebContext) -> web.Application:
         "/v1/openapi.json",
         _description(msgspec.json.format(msgspec.json.encode(description()))),
     )
+    files = order_file.OrderFiles()
+    app.router.add_get(order_file.PATH, order_file.order_file(files))
     app.router.add_get("/v1/backup", _backup(ConcurrencyLimit(_BACKUPS_AT_ONCE)))
     shops = drop_in(_handlers(context))
     for path in DROP_INS:
         app.router.add_route("*", path, shops)
     for path, respond in (("/metrics", _metrics), ("/healthz", _healthz), ("/readyz", _readyz)):
         app.router.add_get(path, respond)
-    add_pages(app)
+    add_pages(app, files)
     return app
+
+
+async def _end(app: web.Application) -> None:
+    """Let requests that wait for changes answer."""
+    app[ENDING].set()
 
 
 def _handlers(context: WebContext) -> ShopHandlers:
@@ -90,16 +120,14 @@ async def listen(context: WebContext, address_setting: str) -> web.AppRunner:
 
 def description() -> dict[str, Any]:
     """Return the API as an OpenAPI document."""
-    return describe(ROUTES, {DROP_IN: DESCRIPTION})
+    return describe(ROUTES, {DROP_IN: DESCRIPTION, order_file.PATH: order_file.DESCRIPTION})
 
 
 def _serve(route: Route) -> Respond:
     limit = ConcurrencyLimit(route.at_once)
 
     async def respond(request: web.Request) -> web.Response:
-        for param in route.params:
-            if request.query.get(param.name) == "":
-                raise RequestError(f"{param.name}: it is empty: give a value, or leave it out")
+        check_given(request, route.params)
         with limit:
             status, answer = await route.handler(request.app[BACKEND], request)
         return json_answer(status, answer)

@@ -4,13 +4,29 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from watcher.orders.labels import LINE, LINES, LONGEST, LONGEST_TAG, MOST_TAGS, TAG_LINE
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
 ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+# What is wrong with one is told by `watcher.orders.labels`, in better words.
+Reference = (
+    Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["reference"], "pattern": LINE})]
+    | Count
+)
+Customer = (
+    Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["customer"], "pattern": LINE})]
+    | Count
+)
+Tag = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": LONGEST_TAG, "pattern": TAG_LINE})
+]
+Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MOST_TAGS})]
+Note = Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["note"], "pattern": LINES})]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -24,6 +40,10 @@ class TrackItem(msgspec.Struct, frozen=True):
     quantity: Count | None = None
     submitted_at: Time | None = None
     finished_at: Time | None = None  # counts if the order is final at its first check
+    reference: Reference | None = None
+    customer: Customer | None = None
+    tags: Tags = []
+    note: Note | None = None
 
 
 # Any other item of the list is rejected by itself.
@@ -49,7 +69,7 @@ class TrackAnswer(msgspec.Struct, frozen=True):
     Of those tracked, `undated` have no time of submission: their age is not known.
     `finish_unknown` have no time of completion: if they are final at their first check, it is not
     known when they finished, and rules that need it don't fire. `updated` counts the known orders
-    whose service was not known before.
+    that got a service, reference, customer, tags or note, where they had none.
     """
 
     tracked: int
@@ -68,6 +88,10 @@ class SubmitRequest(msgspec.Struct, frozen=True):
     link: Annotated[str, Meta(max_length=2000)] | None = None
     quantity: Count | None = None
     params: Annotated[dict[str, Param], Meta(max_length=50)] = {}
+    reference: Reference | None = None
+    customer: Customer | None = None
+    tags: Tags = []
+    note: Note | None = None
 
 
 class CountRequest(msgspec.Struct, frozen=True):
@@ -80,6 +104,18 @@ class ServiceRequest(msgspec.Struct, frozen=True):
     """The panel's service of an order that was tracked without one."""
 
     service: ServiceId | Count
+
+
+class LabelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of the caller's own words on an order. Null or an empty text removes one.
+
+    `tags` are all tags that the order has from then on. At least one field is required.
+    """
+
+    reference: Reference | UnsetType | None = UNSET
+    customer: Customer | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
+    note: Note | UnsetType | None = UNSET
 
 
 class ResolveRequest(msgspec.Struct, frozen=True):
@@ -101,6 +137,10 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     service: str | None
     link: str | None
     quantity: int | None
+    reference: str | None
+    customer: str | None
+    tags: list[str]
+    note: str | None
     status: str
     status_text: str | None
     remains: int | None

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from watcher.daemon.attention import Attention
 from watcher.errors import NotFound
 from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
@@ -30,6 +31,7 @@ from watcher.web.panel_shapes import (
     RuleView,
     ServiceList,
 )
+from watcher.web.principal import Principal, principal_of
 from watcher.web.service_list import listed_service
 from watcher.web.shapes import ActionAnswer, ActionList, ActionView, FaultAnswer, ResolveRequest
 from watcher.web.views import (
@@ -52,7 +54,11 @@ async def list_actions(context: WebContext, request: web.Request) -> tuple[int, 
     next_id = after or None
     while len(views) < limit:  # a few at a time: each may have 64 KB of parameters
         some, next_id = await context.store.actions.page(
-            state=state, panel=panel, limit=min(_AT_ONCE, limit - len(views)), after=next_id
+            state=state,
+            panel=panel,
+            panels=principal_of(request).panels,
+            limit=min(_AT_ONCE, limit - len(views)),
+            after=next_id,
         )
         views += [listed_action(action) for action in some]
         if next_id is None:
@@ -61,7 +67,7 @@ async def list_actions(context: WebContext, request: web.Request) -> tuple[int, 
 
 
 async def show_action(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    number = action_id(request)
+    number = await action_id(request)
     action = await context.store.actions.get(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
@@ -72,22 +78,30 @@ async def show_action(context: WebContext, request: web.Request) -> tuple[int, A
 async def resolve(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     body = await read_body(request, ResolveRequest)
     result = None if body.result is None else str(body.result)
-    settled = await context.commands.resolve(action_id(request), ActionState(body.state), result)
-    action, order = settled
+    number, state = await action_id(request), ActionState(body.state)
+    action, order = await context.commands.resolve(number, state, result)
     return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
 async def withdraw(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
-    action = await context.commands.take_back(action_id(request))
+    action = await context.commands.take_back(await action_id(request))
     return 200, ActionAnswer(action_view(action))
 
 
 async def list_attention(context: WebContext, request: web.Request) -> tuple[int, AttentionList]:
-    return 200, AttentionList([attention_view(item) for item in context.daemon_status.attention()])
+    items = attention_of(context, principal_of(request))
+    return 200, AttentionList([attention_view(item) for item in items])
 
 
 async def list_panels(context: WebContext, request: web.Request) -> tuple[int, PanelList]:
-    return 200, PanelList([panel_view(context, state) for state in context.daemon_status.panels()])
+    principal = principal_of(request)
+    return 200, PanelList(
+        [
+            panel_view(context, state)
+            for state in context.daemon_status.panels()
+            if principal.reaches(state.name)
+        ]
+    )
 
 
 async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
@@ -107,7 +121,7 @@ async def list_services(context: WebContext, request: web.Request) -> tuple[int,
 
 
 async def list_rules(context: WebContext, request: web.Request) -> tuple[int, RuleList]:
-    return 200, RuleList(rule_views(context))
+    return 200, RuleList(rule_views(context, principal_of(request)))
 
 
 async def explain(context: WebContext, request: web.Request) -> tuple[int, Explanation]:
@@ -117,9 +131,16 @@ async def explain(context: WebContext, request: web.Request) -> tuple[int, Expla
     return 200, Explanation([decision_view(decision) for decision in decisions])
 
 
-def rule_views(context: WebContext) -> list[RuleView]:
+def attention_of(context: WebContext, principal: Principal) -> list[Attention]:
+    """Return what needs a person, of the panels that the principal reaches."""
+    return [item for item in context.daemon_status.attention() if principal.reaches(item.panel)]
+
+
+def rule_views(context: WebContext, principal: Principal) -> list[RuleView]:
+    """Return the rules that apply to a panel that the principal reaches."""
     states = zip(context.rule_engine.rules, context.daemon_status.rules(), strict=True)
-    return [_rule_view(context, rule, state) for rule, state in states]
+    views = (_rule_view(context, rule, state, principal) for rule, state in states)
+    return [view for view in views if view.panels or principal.panels is None]
 
 
 def panel_view(context: WebContext, state: PanelState) -> PanelView:
@@ -154,12 +175,13 @@ def panel_view(context: WebContext, state: PanelState) -> PanelView:
     )
 
 
-def _rule_view(context: WebContext, rule: Rule, state: RuleState) -> RuleView:
+def _rule_view(context: WebContext, rule: Rule, state: RuleState, principal: Principal) -> RuleView:
     panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
+    held = {panel: moment(until) for panel, until in state.held.items() if principal.reaches(panel)}
     return RuleView(
         name=rule.name,
         action=rule.action,
-        panels=panels,
+        panels=principal.among(panels),
         when=rule.condition.text,
         every=rule.every,
         attempts=rule.attempts,
@@ -168,7 +190,7 @@ def _rule_view(context: WebContext, rule: Rule, state: RuleState) -> RuleView:
         evaluations=state.evaluations,
         firings=state.firings,
         failures=state.failures,
-        held={panel: moment(until) for panel, until in state.held.items()},
+        held=held,
         switched_off=state.switched_off,
     )
 

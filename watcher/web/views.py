@@ -83,6 +83,7 @@ def order_view(
         OrderView,
         order,
         order=order.id,
+        tags=list(order.tags),
         stalled=is_stalled,
         checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
         next_check_at=moment_or_none(next_check_at),

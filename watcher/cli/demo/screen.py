@@ -20,7 +20,7 @@ _LOOK_AT = (
     ("/", "what needs attention, the panels and their money, the rules"),
     ("/orders", "every order; each with its course and what comes next"),
     ("/actions", "what was sent; an unresolved one waits for you to settle it"),
-    ("/panels", "how each panel is: a week of its balance, its price list"),
+    ("/services", "what each service costs, how fast it is, how its orders end"),
 )
 
 

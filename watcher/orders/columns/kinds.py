@@ -8,7 +8,7 @@ from typing import Any
 from watcher.orders.columns.dictionary_column import DictionaryColumn
 from watcher.orders.columns.growth import NONE, times, whole
 from watcher.orders.columns.string_pool import StringPool
-from watcher.orders.fields import Field, FieldKind
+from watcher.orders.fields import Field, FieldKind, tags_of
 
 
 class FieldColumn:
@@ -94,7 +94,7 @@ class TextColumn(FieldColumn):
     """Nothing for a row without a text."""
 
     def __init__(self) -> None:
-        self.data: dict[int, str] = {}
+        self.data: dict[int, Any] = {}
 
     def lengthen(self) -> None:
         pass
@@ -116,6 +116,20 @@ class TextColumn(FieldColumn):
         self.data.pop(slot, None)
 
 
+class TagsColumn(TextColumn):
+    """Nothing for a row without tags."""
+
+    def extend(self, values: Sequence[Any], first: int) -> None:
+        rows = enumerate(values, first)
+        self.data.update((slot, tags_of(text)) for slot, text in rows if text is not None)
+
+    def put(self, slot: int, value: Any) -> None:
+        super().put(slot, value or None)
+
+    def get(self, slot: int) -> Any:
+        return self.data.get(slot, ())
+
+
 def column_of(field: Field, words: StringPool) -> FieldColumn:
     """Return an empty column for the field; `words` holds what orders share."""
     match field.kind:
@@ -127,6 +141,8 @@ def column_of(field: Field, words: StringPool) -> FieldColumn:
             return TimeColumn("d")
         case FieldKind.TEXT:
             return TextColumn()
+        case FieldKind.TAGS:
+            return TagsColumn()
         case FieldKind.WORD:
             return CodeColumn("I", words.code, words.values)
         case FieldKind.MONEY:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 MOST_FIELDS = 250  # a hundred ids, each in a field of its own, and an order's parameters
-LISTS = frozenset({"order", "orders", "refill", "refills"})  # may be given as an array
+LISTS = frozenset({"order", "orders", "refill", "refills", "tags"})  # may be given as an array
 _ITEM = re.compile(r"(\w+)\[[0-9]*\]")
 _JSON = msgspec.json.Decoder(float_hook=str)
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
@@ -33,7 +33,7 @@ def decode_form(body: bytes, content_type: str = "") -> dict[str, str]:
 def decode_request(query: str, body: bytes, content_type: str = "") -> dict[str, str]:
     """Decode a URL's query and a body, which may be URL-encoded, multipart or a JSON object.
 
-    The Content-Type may be wrong. Ids in an array are joined with commas. The body overrides the
+    The Content-Type may be wrong. Items of an array are joined with commas. The body overrides the
     query; the last of equal names counts. ValueError if it can't be read.
     """
     fields = _joined(_pairs(query))
@@ -50,7 +50,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the fields; an array of ids, as `orders[]=1&orders[]=2`, is joined."""
+    """Return the fields; an array, as `orders[]=1&orders[]=2`, is joined."""
     fields: dict[str, str] = {}
     arrays: set[str] = set()
     for name, value in pairs:

@@ -2,7 +2,8 @@
 
 1. The names of all columns together show which program wrote a list.
 2. In the list of a shop the external numbers are the panel's. The shop's own numbers, of orders
-   and services alike, mean nothing at the panel and are never used as the panel's.
+   and services alike, mean nothing at the panel and are never used as the panel's. Its own number
+   of an order becomes the order's reference.
 """
 
 import re
@@ -48,7 +49,7 @@ MAKERS = (
         _by("apiorderid apiserviceid apiproviderid"),
         _named(
             "order=apiorderid service=apiserviceid provider=apiproviderid link=link"
-            " quantity=quantity submitted_at=created status=status"
+            " quantity=quantity submitted_at=created status=status customer=uid"
         ),
     ),
     Maker(
@@ -57,6 +58,7 @@ MAKERS = (
         _named(  # order_finish is a count
             "order=apiorderid service=apiserviceid provider=orderapi link=orderurl"
             " quantity=orderquantity submitted_at=ordercreate status=orderstatus"
+            " customer=clientid"
         ),
     ),
     Maker(
@@ -137,6 +139,10 @@ def match(
         is_shop = True  # the other number of an order is the shop's own, and so is its service
         places = _places({**maker.columns, "service": OUTER_SERVICE}, words)
     places |= {"order": order} if order is not None else {}
+    if is_shop and "reference" not in places:
+        places |= _own_number(words, places.get("order"))
+    if places.get("reference") == places.get("order"):
+        places.pop("reference", None)
     places |= taken
     if "order" not in places:
         raise NoTable(_looked_for(maker, names))
@@ -160,6 +166,11 @@ def _places(columns: Mapping[str, Names], words: Sequence[str]) -> dict[str, int
         if found is not None:
             places[field] = words.index(found)
     return places
+
+
+def _own_number(words: Sequence[str], order: int | None) -> dict[str, int]:
+    """Return the place of the shop's own number of an order, as that of the reference."""
+    return _places({"reference": ORDER}, ["" if n == order else w for n, w in enumerate(words)])
 
 
 def _chosen_place(name: str, names: Sequence[str]) -> int:

@@ -4,8 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from watcher.errors import RequestError
 from watcher.model import Status
+from watcher.orders.fields import LABELS
+from watcher.orders.labels import labels_from, tags_in
 from watcher.panels.protocol import status_of
 from watcher.web.order_import.dates import DateOrder, read_time
 from watcher.web.shapes import TrackItem
@@ -52,6 +56,7 @@ def track_item(
         quantity=_quantity(values.get("quantity"), note, dotted=dotted),
         submitted_at=_time(values.get("submitted_at"), "submitted_at", dates),
         finished_at=_finished(values, dates, note),
+        **_labels(values, note),
     )
 
 
@@ -150,6 +155,33 @@ def _quantity(value: object, note: Note, *, dotted: bool) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
         raise ValueError(f"quantity: {shown(text)} is not a whole number")
     return int(text)
+
+
+def _labels(values: Mapping[str, object], note: Note) -> dict[str, Any]:
+    """Return the labels of a row; one that can't be used is only noted."""
+    found: dict[str, Any] = {}
+    for name in sorted(LABELS & values.keys()):
+        raw = values[name]
+        try:
+            given = _tags(raw) if name == "tags" else _label(raw, name)
+            label = getattr(labels_from({name: given}), name)
+        except (ValueError, RequestError) as error:
+            note(f"a {name} that can't be used is left out", str(error))
+            continue
+        if label:
+            found[name] = list(label) if name == "tags" else label
+    return found
+
+
+def _tags(raw: object) -> list[str]:
+    texts = raw if isinstance(raw, list) else [raw]
+    return [tag for text in texts for tag in tags_in(_label(text, "tags") or "")]
+
+
+def _label(raw: object, name: str) -> str | None:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    return text_of(raw, name, 10_000)
 
 
 def _finished(values: Mapping[str, object], dates: DateOrder | None, note: Note) -> datetime | None:

@@ -15,6 +15,7 @@ Names = tuple[str, ...]
 FIELDS = (
     *("order", "service", "link", "quantity", "submitted_at"),
     *("finished_at", "provider", "panel", "status"),
+    *("reference", "customer", "tags", "note"),
 )
 _OUTSIDE = (
     *("external", "provider", "api", "panel", "smm", "smmpanel", "supplier", "remote"),
@@ -120,11 +121,17 @@ OUTER_SERVICE = (
         "id del servicio externo, id del servicio del proveedor"
     ),
 )
-PEOPLE = frozenset(
-    (
-        *("user", "username", "userid", "useremail", "uid", "client", "clientid", "clientname"),
-        *("customer", "customerid", "customername", "customeremail", "email", "billingemail"),
-    )
+REFERENCE = _plain(
+    "reference, order reference, ref, my order id, shop order id, shop order number,"
+    "client order id, референс, referencia, referência, référence, referenz, referans"
+)
+CUSTOMER = ("customer", "customername", "customerid", "client", "clientname", "clientid")
+_USER = ("user", "username", "userid", "uid", "customeremail", "useremail", "email", "billingemail")
+PEOPLE = frozenset((*CUSTOMER, *_USER))
+_TAGS = _plain("tags, tag, labels, label, теги, метки, etiquetas, étiquettes, etiketler")
+_NOTE = _plain(
+    "note, notes, order note, order notes, customer note, remark, remarks, заметка, примечание,"
+    "nota, notas, notiz"
 )
 USUAL: dict[str, Names] = {
     "link": _LINK,
@@ -134,5 +141,15 @@ USUAL: dict[str, Names] = {
     "provider": _PROVIDER,
     "panel": ("panel",),
     "status": _STATUS,
+    "reference": REFERENCE,
+    "customer": CUSTOMER,
+    "tags": _TAGS,
+    "note": _NOTE,
 }
-OF_A_SHOP = {"order": OUTER_ORDER, "service": OUTER_SERVICE, **USUAL}
+# Its own number of an order is the reference: see `layouts`.
+OF_A_SHOP = {
+    "order": OUTER_ORDER,
+    "service": OUTER_SERVICE,
+    **USUAL,
+    "customer": (*CUSTOMER, *_USER),
+}

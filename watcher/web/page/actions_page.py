@@ -10,6 +10,7 @@ from watcher.model import ActionState
 from watcher.web.context import BACKEND, WebContext, one_of, page_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
+from watcher.web.principal import Principal, principal_of
 from watcher.web.views import clipped
 
 A_PAGE = 50
@@ -24,11 +25,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         raise NotFound(f"there is no panel {panel!r}")
     wanted = {"state": one_of(request, "state", ActionState) or "", "panel": panel}
     asked = request.query.get("resolve", "")
-    return await listed(context, wanted, after=after, asked=asked)
+    return await listed(context, principal_of(request), wanted, after=after, asked=asked)
 
 
 async def listed(
     context: WebContext,
+    principal: Principal,
     wanted: dict[str, str],
     *,
     after: int = 0,
@@ -36,21 +38,25 @@ async def listed(
     problem: str = "",
     typed: str = "",
 ) -> dict[str, Any]:
-    """Return the template's variables for the actions of a state and a panel.
+    """Return the template's variables for a state's and a panel's actions that the principal sees.
 
     The form of the action `asked` is open and shows the `problem` with what was typed.
     """
     panel = wanted["panel"]
     state = ActionState(wanted["state"]) if wanted["state"] else None
     found, cursor = await context.store.actions.page(
-        state=state, panel=panel or None, limit=A_PAGE, after=after or None
+        state=state,
+        panel=panel or None,
+        panels=principal.panels,
+        limit=A_PAGE,
+        after=after or None,
     )
     return {
         "here": "actions",
         "wanted": wanted,
         "actions": [msgspec.structs.replace(a, params=clipped(a.params)) for a in found],
         "states": list(ActionState),
-        "panels": sorted(context.panel_workers),
+        "panels": sorted(principal.among(context.panel_workers)),
         "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,
         "back": query("/actions", wanted),
         "asked": asked,

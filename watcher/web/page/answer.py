@@ -10,7 +10,8 @@ from watcher.web.page.rendering import render
 
 def html_answer(template: str, status: int = 200, **context: Any) -> web.Response:
     """Return the rendered template as an answer."""
-    frame = {"here": "", "needs": None, "unresolved": None, "events": None, "session": False}
+    frame: dict[str, Any] = {"here": "", "needs": None, "unresolved": None, "events": None}
+    frame |= {"session": False, "principal": None}
     return web.Response(
         status=status,
         body=render(template, **{**frame, **context}).encode(),

@@ -14,6 +14,7 @@ from watcher.web.context import BACKEND, WebContext, flag, one_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
+from watcher.web.principal import Principal, principal_of
 
 A_PAGE = 50
 _PLACES = ("", "services", "links")  # where a text is looked for
@@ -36,19 +37,23 @@ COLUMNS = (
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
     context = request.app[BACKEND]
+    principal = principal_of(request)
     wanted = filters_of(request)
     sorting = sorting_of(request, COLUMNS, _NEWEST)
     after = _cursor_of(request)
-    services = await _services(context, wanted)
-    asked, (wanted, found) = wanted, await _found(context, wanted, services, after, sorting)
-    address = {**wanted, "sort": "" if str(sorting) == _NEWEST else str(sorting)}
+    services = await _services(context, principal, wanted)
+    asked, (wanted, found) = (
+        wanted,
+        await _found(context, principal, wanted, services, after, sorting),
+    )
+    address = {**wanted, "sort": sorting.address}
     cursor = found.next and _written(found.next)
     return {
         "here": "orders",
         "wanted": wanted,
         "found": found,
         "sorting": sorting,
-        "choices": choices(COLUMNS),
+        "choices": choices(COLUMNS, _NEWEST),
         "headings": headings("/orders", wanted, sorting, COLUMNS),
         "rows": [_row(context, order) for order in found.orders],
         "services": services[:5],
@@ -58,7 +63,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "within": query("/orders", {**address, "in": "links"}),
         "download": query("/orders.csv", wanted),
         "begins_none": asked != wanted,
-        "panels": sorted(context.panel_workers),
+        "panels": sorted(principal.among(context.panel_workers)),
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
@@ -69,6 +74,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 async def _found(
     context: WebContext,
+    principal: Principal,
     wanted: dict[str, str],
     services: list[StoredService],
     after: Cursor | None,
@@ -78,7 +84,7 @@ async def _found(
 
     A text that begins no id or link is looked for in the services' names, then within links.
     """
-    found = await _find(context, _query(context, wanted, services), after, sorting)
+    found = await _find(context, _query(context, principal, wanted, services), after, sorting)
     if not wanted["q"] or wanted["in"] or after is not None:
         return wanted, found
     for place in ("services", "links"):
@@ -86,7 +92,9 @@ async def _found(
             break
         if place == "links" or 0 < len(services) <= MOST_NAMED:
             wanted = {**wanted, "in": place}
-            found = await _find(context, _query(context, wanted, services), after, sorting)
+            found = await _find(
+                context, _query(context, principal, wanted, services), after, sorting
+            )
     return wanted, found
 
 
@@ -102,22 +110,29 @@ async def _find(
     )
 
 
-async def _services(context: WebContext, wanted: dict[str, str]) -> list[StoredService]:
+async def _services(
+    context: WebContext, principal: Principal, wanted: dict[str, str]
+) -> list[StoredService]:
     """Return the services with the words that are searched for, up to one too many."""
     text, panel = wanted["q"], wanted["panel"]
     if wanted["in"] == "links" or "/" in text or not any(letter.isalpha() for letter in text):
         return []
-    panels = [panel] if panel else list(context.panel_workers)
+    panels = [panel] if panel else list(principal.among(context.panel_workers))
     return await context.store.service_search.find(text, panels=panels, limit=MOST_NAMED + 1)
 
 
-async def query_of(context: WebContext, wanted: dict[str, str]) -> SearchQuery:
-    """Return the search query for the filters."""
-    return _query(context, wanted, await _services(context, wanted))
+async def query_of(
+    context: WebContext, principal: Principal, wanted: dict[str, str]
+) -> SearchQuery:
+    """Return the search query for the filters, at the panels that the principal reaches."""
+    return _query(context, principal, wanted, await _services(context, principal, wanted))
 
 
 def _query(
-    context: WebContext, wanted: dict[str, str], services: list[StoredService]
+    context: WebContext,
+    principal: Principal,
+    wanted: dict[str, str],
+    services: list[StoredService],
 ) -> SearchQuery:
     """Return the search query for the filters; `services` are those with the searched words."""
     stalled = bool(wanted["stalled"])
@@ -125,7 +140,7 @@ def _query(
     panel_workers = {
         name: workers
         for name, workers in context.panel_workers.items()
-        if not wanted["panel"] or name == wanted["panel"]
+        if principal.reaches(name) and (not wanted["panel"] or name == wanted["panel"])
     }
     named = [(stored.panel, stored.service.id) for stored in services]
     if not named or len(named) > MOST_NAMED:
@@ -135,7 +150,9 @@ def _query(
         within=wanted["in"] == "links",
         named=named if wanted["in"] == "services" else [],
         panel=wanted["panel"] or None,
+        panels=principal.panels,
         service=wanted["service"] or None,
+        tag=wanted["tag"] or None,
         status=Status(wanted["status"]) if wanted["status"] else None,
         phase=Phase(wanted["phase"]) if wanted["phase"] else None,
         problem=bool(wanted["problem"]),
@@ -167,6 +184,7 @@ def filters_of(request: web.Request) -> dict[str, str]:
         "in": request.query.get("in", "") if text else "",
         "panel": request.query.get("panel", ""),
         "service": request.query.get("service", "").strip(),
+        "tag": request.query.get("tag", "").strip(),
         "status": one_of(request, "status", Status) or "",
         "phase": one_of(request, "phase", Phase) or "",
         "stalled": "true" if flag(request, "stalled") else "",

@@ -1,4 +1,4 @@
-"""Live updates of the page: rendered once, sent to every viewer.
+"""Live updates of the page: rendered once for each principal, sent to every viewer.
 
 Nothing is rendered without viewers. A stream ends when the daemon stops, when the viewer's session
 ends, and when the viewer stops reading.
@@ -16,6 +16,7 @@ from aiohttp import web
 from watcher.errors import StoreError
 from watcher.web.context import WebContext
 from watcher.web.page.overview import Overview, gather, parts
+from watcher.web.principal import LOCAL, Principal, principal_of
 from watcher.web.rate_limit import ConcurrencyLimit
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ FRESH_FOR = 2.0  # seconds
 _SHARE = 20.0  # at most a twentieth of the time is spent on rendering
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
+_KEPT = 3600.0  # seconds: what a principal who has gone was shown is forgotten then
 
 Key = tuple[str, str]  # panel, order id
 
@@ -32,11 +34,21 @@ Key = tuple[str, str]  # panel, order id
 class Viewer(msgspec.Struct, eq=False):
     """An open stream: the first page's parts or one order, and the counts."""
 
+    principal: Principal
     wants_parts: bool
     order: Key | None
     is_let_in: Callable[[], bool]
     changed: asyncio.Event
     sent: dict[str, str]
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The first page as a principal sees it: when it was rendered, and how long that took."""
+
+    overview: Overview
+    parts: dict[str, str]
+    made_at: float
+    took: float
 
 
 class LiveUpdates:
@@ -48,31 +60,23 @@ class LiveUpdates:
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
         self._making = asyncio.Lock()
-        self._made_at = -1e9
-        self._took = 0.0
-        self._overview: Overview | None = None
-        self._parts: dict[str, str] = {}
+        self._snapshots: dict[Principal, Snapshot] = {}
         self._states: dict[Key, str] = {}
         self._closed = False
 
-    async def overview(self) -> Overview:
-        """Return the first page's content, at most some seconds old."""
-        await self._freshen()
-        assert self._overview is not None  # noqa: S101  it has just been made
-        return self._overview
+    async def parts(self, principal: Principal = LOCAL) -> dict[str, str]:
+        """Return the first page's parts as HTML, by name; at most some seconds old."""
+        return (await self._freshen(principal)).parts
 
-    async def parts(self) -> dict[str, str]:
-        """Return the first page's parts as HTML, by name."""
-        await self._freshen()
-        return self._parts
-
-    def needs(self) -> int | None:
+    def needs(self, principal: Principal) -> int | None:
         """Return how many things needed a person at the last rendering; None before the first."""
-        return self._overview.needs if self._overview else None
+        made = self._snapshots.get(principal)
+        return made.overview.needs if made else None
 
-    def unresolved(self) -> int:
+    def unresolved(self, principal: Principal) -> int:
         """Return how many actions have an unknown outcome."""
-        return len(self._context.rule_engine.unresolved)
+        found = self._context.rule_engine.unresolved.values()
+        return sum(principal.reaches(panel) for panel, _ in found)
 
     async def show(
         self,
@@ -87,7 +91,8 @@ class LiveUpdates:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
             )
-            viewer = Viewer(wants_parts, order, is_let_in, asyncio.Event(), {})
+            principal = principal_of(request)
+            viewer = Viewer(principal, wants_parts, order, is_let_in, asyncio.Event(), {})
             self._enter(viewer)
             try:
                 await response.prepare(request)
@@ -116,8 +121,9 @@ class LiveUpdates:
         """Render and wake the viewers while there are any."""
         while self._viewers:
             try:
-                if any(viewer.wants_parts for viewer in self._viewers) and self._is_stale():
-                    await self._freshen()
+                for principal in {one.principal for one in self._viewers if one.wants_parts}:
+                    if self._is_stale(principal):
+                        await self._freshen(principal)
                 await self._look_at_orders()
             except StoreError as error:
                 log.warning("page.stale", cause=str(error))
@@ -125,21 +131,23 @@ class LiveUpdates:
                 viewer.changed.set()
             await asyncio.sleep(FRESH_FOR)
 
-    def _is_stale(self) -> bool:
+    def _is_stale(self, principal: Principal) -> bool:
         """Return whether to render again; the longer rendering takes, the less often."""
-        return time.monotonic() - self._made_at >= _SHARE * self._took
+        made = self._snapshots.get(principal)
+        return made is None or time.monotonic() - made.made_at >= _SHARE * made.took
 
-    async def _freshen(self) -> None:
+    async def _freshen(self, principal: Principal) -> Snapshot:
         async with self._making:
-            began = time.monotonic()
-            if began - self._made_at < FRESH_FOR:
-                return
-            now = self._context.clock()
-            last = await self._context.store.recent.latest(now)
-            self._overview = gather(self._context, last)
-            self._parts = parts(self._overview)
-            self._made_at = time.monotonic()
-            self._took = self._made_at - began
+            began, made = time.monotonic(), self._snapshots.get(principal)
+            if made is not None and began - made.made_at < FRESH_FOR:
+                return made
+            overview = await gather(self._context, principal)
+            shown, now = parts(overview), time.monotonic()
+            self._snapshots = {
+                whose: one for whose, one in self._snapshots.items() if now - one.made_at < _KEPT
+            }
+            made = self._snapshots[principal] = Snapshot(overview, shown, now, now - began)
+            return made
 
     async def _look_at_orders(self) -> None:
         wanted = {viewer.order for viewer in self._viewers if viewer.order}
@@ -171,10 +179,11 @@ class LiveUpdates:
 
     def _changes(self, viewer: Viewer) -> list[tuple[str, Any]]:
         """Return what the viewer has not been sent yet."""
-        current: dict[str, str] = {"unresolved": str(self.unresolved())}
-        if viewer.wants_parts:
-            current |= {"needs": str(self.needs() or 0)}
-            current |= {f"part-{name}": html for name, html in self._parts.items()}
+        current: dict[str, str] = {"unresolved": str(self.unresolved(viewer.principal))}
+        made = self._snapshots.get(viewer.principal)
+        if viewer.wants_parts and made is not None:
+            current |= {"needs": str(made.overview.needs)}
+            current |= {f"part-{name}": html for name, html in made.parts.items()}
         if viewer.order in self._states:
             current["order"] = self._states[viewer.order]
         changes = {name: value for name, value in current.items() if viewer.sent.get(name) != value}

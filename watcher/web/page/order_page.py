@@ -75,7 +75,7 @@ def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action
     if any(action.kind is kind and action.state in UNSETTLED for action in actions):
         return f"a {kind} is under way or unresolved"
     if kind is Kind.CANCEL and order.status in FINAL:
-        return "the order is finished: there is nothing to cancel"
+        return "the order is finished, so there is nothing to cancel"
     return ""
 
 

@@ -14,7 +14,8 @@ from watcher.store.recent import FiringCounts, Latest
 from watcher.web.context import WebContext
 from watcher.web.page import rendering
 from watcher.web.panel_shapes import PanelView, RuleView
-from watcher.web.state import panel_view, rule_views
+from watcher.web.principal import LOCAL, Principal
+from watcher.web.state import attention_of, panel_view, rule_views
 
 CHECKS, PANELS = 8, 24  # shown on the first page
 
@@ -63,7 +64,10 @@ class Acted(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The first page's content as of `now`. In `attention` the most urgent comes first."""
+    """The first page's content as of `now`, as far as the principal sees it.
+
+    In `attention` the most urgent comes first.
+    """
 
     now: float
     attention: list[Attention]
@@ -72,6 +76,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[Acted]
     last: Latest
     watched: int
+    principal: Principal = LOCAL
 
     @property
     def needs(self) -> int:
@@ -88,30 +93,42 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         return [(some[0], _place(some)) for some in rows.values()]
 
 
-def gather(context: WebContext, last: Latest) -> Overview:
-    """Return the first page's content."""
+async def gather(context: WebContext, principal: Principal) -> Overview:
+    """Return the first page's content, of the panels that the principal reaches."""
     now = context.clock()
-    items = context.daemon_status.attention()
-    found = accounts(context, items)
-    rules = [Acted(view, last.fired.get(view.name, FiringCounts())) for view in rule_views(context)]
+    last = await context.store.recent.latest(now, panels=principal.panels)
+    items = attention_of(context, principal)
+    found = accounts(context, principal, items)
+    rules = [
+        Acted(view, last.fired.get(view.name, FiringCounts()))
+        for view in rule_views(context, principal)
+    ]
     return Overview(
         now=now,
         attention=items,
         accounts=sorted(found, key=_urgency),
-        checks=_checks(context, now),
+        checks=_checks(context, principal, now),
         rules=rules,
         last=last,
-        watched=context.daemon_status.orders(),
+        watched=sum(
+            number
+            for (panel, _), number in context.watchlist.counts.items()
+            if principal.reaches(panel)
+        ),
+        principal=principal,
     )
 
 
 def parts(overview: Overview) -> dict[str, str]:
     """Return the page's parts as HTML, by name. Without changes the text stays the same."""
-    return {name: rendering.render(f"parts/{name}.html", o=overview, most=PANELS) for name in PARTS}
+    variables = {"o": overview, "most": PANELS, "principal": overview.principal}
+    return {name: rendering.render(f"parts/{name}.html", **variables) for name in PARTS}
 
 
-def accounts(context: WebContext, items: Iterable[Attention]) -> list[Account]:
-    """Return every panel with its money, in the configuration's order."""
+def accounts(
+    context: WebContext, principal: Principal, items: Iterable[Attention]
+) -> list[Account]:
+    """Return the panels that the principal reaches, in the configuration's order."""
     kinds: dict[str | None, dict[Issue, Severity]] = {}
     for item in items:
         kinds.setdefault(item.panel, {})[item.kind] = item.severity
@@ -123,6 +140,7 @@ def accounts(context: WebContext, items: Iterable[Attention]) -> list[Account]:
             kinds.get(state.name, {}),
         )
         for state in context.daemon_status.panels()
+        if principal.reaches(state.name)
     ]
 
 
@@ -137,12 +155,13 @@ def _urgency(account: Account) -> tuple[bool, bool, bool, str]:
     return (view.up, not (account.is_low or account.is_late), not view.orders_stalled, view.panel)
 
 
-def _checks(context: WebContext, now: float) -> list[Check]:
-    """Return the orders that are checked first, over all panels."""
-    each = CHECKS if len(context.panel_workers) < 20 else 2
+def _checks(context: WebContext, principal: Principal, now: float) -> list[Check]:
+    """Return the orders that are checked first, over all panels that the principal reaches."""
+    panels = principal.among(context.panel_workers)
+    each = CHECKS if len(panels) < 20 else 2
     soon = (
         (at, panel, order)
-        for panel in list(context.panel_workers)
+        for panel in panels
         for at, order in context.watchlist.panel(panel).upcoming(each, now)
     )
     return [

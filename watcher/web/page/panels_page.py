@@ -4,17 +4,19 @@ from typing import Any
 
 from aiohttp import web
 
-from watcher.web.context import BACKEND, WebContext
+from watcher.web.context import BACKEND
 from watcher.web.page.charts import steps
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.overview import Account, accounts
+from watcher.web.principal import principal_of
+from watcher.web.state import attention_of
 
 _DRAWN = 14 * 86400.0  # seconds of balance
 
 
 async def show_all(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the variables of the template of all panels."""
-    return {"here": "panels", "accounts": _accounts(request.app[BACKEND])}
+    return {"here": "panels", "accounts": _accounts(request)}
 
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
@@ -25,7 +27,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     now = context.clock()
     balances = await context.store.balances.since(panel, now - _DRAWN)
     points = [(at, float(balance.amount)) for at, balance in balances]
-    account = next(account for account in _accounts(context) if account.view.panel == panel)
+    account = next(account for account in _accounts(request) if account.view.panel == panel)
     return {
         "here": "panels",
         "account": account,
@@ -35,5 +37,6 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     }
 
 
-def _accounts(context: WebContext) -> list[Account]:
-    return accounts(context, context.daemon_status.attention())
+def _accounts(request: web.Request) -> list[Account]:
+    context, principal = request.app[BACKEND], principal_of(request)
+    return accounts(context, principal, attention_of(context, principal))

@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,11 +11,13 @@ from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
-from watcher.web.auth import KEEPER, SESSION, Wrong, cookie_name
+from watcher.web.auth import KEEPER, SESSION, Wrong, asks_for_key, cookie_name
 from watcher.web.context import BACKEND, SMALL_BODY, action_id, check_size, whole_body
 from watcher.web.guard import FORM, UPLOAD, BadBody, is_page
+from watcher.web.order_file import OrderFiles
 from watcher.web.page import (
     actions_page,
+    download,
     listing,
     order_page,
     panels_page,
@@ -23,8 +26,8 @@ from watcher.web.page import (
     upload,
 )
 from watcher.web.page.answer import html_answer
-from watcher.web.page.download import Downloads
 from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.principal import principal_of
 
 LIVE = web.AppKey("live", LiveUpdates)
 _FOREVER = "public, max-age=31536000, immutable"
@@ -32,14 +35,14 @@ _FOREVER = "public, max-age=31536000, immutable"
 Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 
-def add_pages(app: web.Application) -> None:
+def add_pages(app: web.Application, files: OrderFiles) -> None:
     """Add the pages' routes; their streams end when the daemon stops."""
     app[LIVE] = LiveUpdates(app[BACKEND])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
     get("/", _page("overview.html", _overview))
     get("/orders", _page("orders.html", listing.show))
-    get("/orders.csv", Downloads().send)
+    get("/orders.csv", partial(download.send, files=files))
     get(UPLOAD, _page("upload.html", upload.show))
     uploads = upload.Uploads(app[BACKEND].clock)
     post(UPLOAD, _preview(uploads))
@@ -64,7 +67,7 @@ def add_pages(app: web.Application) -> None:
 
 
 async def _overview(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
-    parts = await live.parts()
+    parts = await live.parts(principal_of(request))
     return {"parts": parts, "events": "/events/page?view=overview", "here": "overview"}
 
 
@@ -78,14 +81,15 @@ def _page(template: str, page: Page) -> Callable[[web.Request], Awaitable[web.Re
 def _filled(
     request: web.Request, template: str, context: dict[str, Any], status: int = 200
 ) -> web.Response:
-    live = request.app[LIVE]
+    live, principal = request.app[LIVE], principal_of(request)
     return html_answer(
         template,
         status,
         **{
             "events": "/events/page",
-            "needs": live.needs(),
-            "unresolved": live.unresolved(),
+            "needs": live.needs(principal),
+            "unresolved": live.unresolved(principal),
+            "principal": principal,
             "session": request.app[KEEPER].has_session(request),
             **context,
         },
@@ -144,7 +148,7 @@ async def _untrack(request: web.Request) -> web.Response:
 
 async def _resolve(request: web.Request) -> web.Response:
     form = await _form(request)
-    number = action_id(request)
+    number = await action_id(request)
     try:
         await _resolve_as(request, number, form)
     except NotFound:
@@ -156,7 +160,7 @@ async def _resolve(request: web.Request) -> web.Response:
 
 async def _withdraw(request: web.Request) -> web.Response:
     form = await _form(request)
-    number = action_id(request)
+    number = await action_id(request)
     await request.app[BACKEND].commands.take_back(number)
     return _back(form, number)
 
@@ -185,6 +189,7 @@ async def _resolve_again(
     """Show the form once more, with the problem and what was typed."""
     context = await actions_page.listed(
         request.app[BACKEND],
+        principal_of(request),
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
         after=action + 1,
         asked=str(action),
@@ -203,23 +208,20 @@ async def _retry(request: web.Request) -> web.Response:
 
 
 async def _ask(request: web.Request) -> web.Response:
-    if (
-        request.app[KEEPER].has_session(request)
-        or request.app[BACKEND].config.current.token is None
-    ):
+    if not asks_for_key(request) or request.app[KEEPER].has_session(request):
         raise web.HTTPSeeOther("/")
     return html_answer("login.html", problem="", wanted="/")
 
 
 async def _login(request: web.Request) -> web.Response:
     form = await _form(request)
-    if request.app[BACKEND].config.current.token is None:
+    if not asks_for_key(request):
         raise web.HTTPSeeOther("/")
     wanted = _own_path(form.get("wanted", ""), "/")
     try:
         session = request.app[KEEPER].begin(request, form.get("token", ""))
-    except Wrong:
-        return html_answer("login.html", 401, problem="That is not the token.", wanted=wanted)
+    except Wrong as error:
+        return html_answer("login.html", 401, problem=str(error), wanted=wanted)
     answer = _see(wanted)
     answer.set_cookie(
         cookie_name(request),
@@ -243,17 +245,13 @@ async def _logout(request: web.Request) -> web.Response:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    context, keeper = request.app[BACKEND], request.app[KEEPER]
+    keeper, principal = request.app[KEEPER], principal_of(request)
     panel, order_id = request.query.get("panel"), request.query.get("order")
-    token = context.config.current.token
     return await request.app[LIVE].show(
         request,
         wants_parts=request.query.get("view") == "overview",
         order=(panel, order_id) if panel and order_id else None,
-        is_let_in=lambda: (
-            context.config.current.token == token
-            and (token is None or keeper.has_session(request) or "Authorization" in request.headers)
-        ),
+        is_let_in=lambda: keeper.still_lets_in(request, principal),
     )
 
 

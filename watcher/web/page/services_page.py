@@ -12,11 +12,13 @@ from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
+from watcher.web.principal import principal_of
 from watcher.web.service_list import FIGURES, by_figure, listed_service
 
 A_PAGE = 50
 _CHANGES = 20
 _MOST_SKIPPED = 1_000_000
+_USUAL = "service"
 COLUMNS = (
     SortColumn("Service", "service"),
     SortColumn("Name", "name"),
@@ -35,28 +37,29 @@ COLUMNS = (
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
-    context = request.app[BACKEND]
+    context, principal = request.app[BACKEND], principal_of(request)
+    reached = sorted(principal.among(context.panel_workers))
     wanted = {
         "panel": request.query.get("panel", ""),
         "q": request.query.get("q", "").strip()[:200],
     }
     if wanted["panel"]:
         context.commands.check_panel(wanted["panel"])
-    panels = [wanted["panel"]] if wanted["panel"] else sorted(context.panel_workers)
-    sorting, skip = sorting_of(request, COLUMNS, "service"), _skip(request)
+    panels = [wanted["panel"]] if wanted["panel"] else reached
+    sorting, skip = sorting_of(request, COLUMNS, _USUAL), _skip(request)
     stored, changes = await asyncio.gather(
         _found(context, panels, wanted["q"], sorting, skip),
         context.store.recent.price_changes(panels, _CHANGES),
     )
-    sorted_as = {**wanted, "sort": str(sorting)}
+    sorted_as = {**wanted, "sort": sorting.address}
     return {
         "here": "services",
         "wanted": wanted,
         "sorting": sorting,
-        "choices": choices(COLUMNS),
+        "choices": choices(COLUMNS, _USUAL),
         "headings": headings("/services", wanted, sorting, COLUMNS),
         "rows": [(row.panel, listed_service(context, row)) for row in stored[:A_PAGE]],
-        "panels": sorted(context.panel_workers),
+        "panels": reached,
         "by_figure": sorting.key in FIGURES,
         "first": query("/services", sorted_as) if skip else None,
         "more": query("/services", {**sorted_as, "skip": skip + A_PAGE})

@@ -24,10 +24,11 @@ class SortColumn(msgspec.Struct, frozen=True):
 
 
 class Sorting(msgspec.Struct, frozen=True):
-    """By which column a list is sorted."""
+    """By which column a list is sorted; `address` is "" if that is as usual."""
 
     key: str
     descending: bool
+    address: str = ""
 
     def __str__(self) -> str:
         return f"-{self.key}" if self.descending else self.key
@@ -49,7 +50,7 @@ def sorting_of(request: web.Request, columns: Sequence[SortColumn], default: str
     known = [column.key for column in columns if column.key]
     if key not in known:
         raise RequestError(f"sort: one of {', '.join(known)}, with - before it for the reverse")
-    return Sorting(key, text.startswith("-"))
+    return Sorting(key, text.startswith("-"), "" if text == default else text)
 
 
 def headings(
@@ -69,11 +70,14 @@ def _heading(path: str, wanted: Mapping[str, str], sorting: Sorting, column: Sor
     return Heading(column.name, url, order, column.is_number)
 
 
-def choices(columns: Sequence[SortColumn]) -> list[tuple[str, str]]:
-    """Return each order and its name, for narrow screens, which have no heads of columns."""
+def choices(columns: Sequence[SortColumn], default: str) -> list[tuple[str, str]]:
+    """Return each order and its name, for narrow screens, which have no heads of columns.
+
+    The usual order is "".
+    """
     return [
         (
-            str(Sorting(column.key, falls)),
+            "" if (text := str(Sorting(column.key, falls))) == default else text,
             f"{column.name}, {column.falling if falls else column.rising}",
         )
         for column in columns

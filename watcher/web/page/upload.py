@@ -33,6 +33,7 @@ from watcher.web.order_import.tracked import order_of
 from watcher.web.order_routes import track_all
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
+from watcher.web.principal import Principal, principal_of
 from watcher.web.rate_limit import ConcurrencyLimit
 
 MOST_BYTES = 10 << 20  # of a file
@@ -64,7 +65,7 @@ class Uploads:
         context = request.app[BACKEND]
         with self._reading:
             form, raw = await _form_of(request)
-            options = _options(context, form)
+            options = _options(context, principal_of(request), form)
             if not raw:
                 raise RequestError("choose a file with a list of orders")
             found = await read_list(raw, options)
@@ -85,11 +86,13 @@ class Uploads:
     async def track(self, request: web.Request) -> str:
         """Track a list that was previewed; return the address of what came of it."""
         waiting = self._take(request.match_info["token"])
-        context = request.app[BACKEND]
+        context, principal = request.app[BACKEND], principal_of(request)
         counts = dict.fromkeys(_COUNTS, 0)
         for batch in waiting.batches:
             now = context.clock()
             orders = [order_of(item, now) for item in items(zlib.decompress(batch))]
+            for panel in {order.panel for order in orders}:
+                principal.check_panel(panel)  # another key may have made the preview
             answer = await track_all(context, {(order.panel, order.id): order for order in orders})
             counts = {name: counts[name] + getattr(answer, name) for name in _COUNTS}
         return query(UPLOAD, {**counts, "panel": waiting.panel, "done": "true"})
@@ -122,7 +125,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     context = request.app[BACKEND]
     return {
         "here": "orders",
-        "panels": sorted(context.panel_workers),
+        "panels": sorted(principal_of(request).among(context.panel_workers)),
         "panel": request.query.get("panel", ""),
         "done": bool(request.query.get("done")),
         "counts": {name: number_of(request, name, 0) for name in _COUNTS},
@@ -131,9 +134,10 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     }
 
 
-def _options(context: WebContext, form: dict[str, str]) -> ListOptions:
+def _options(context: WebContext, principal: Principal, form: dict[str, str]) -> ListOptions:
     panel = form.get("panel", "")
     context.commands.check_panel(panel)
+    principal.check_panel(panel)
     dates = form.get("dates", "")
     if dates not in ("", *DateOrder):
         raise RequestError(f"dates: one of {', '.join(DateOrder)}, or nothing")
@@ -146,7 +150,7 @@ def _options(context: WebContext, form: dict[str, str]) -> ListOptions:
         provider=form.get("provider") or None,
         encoding=_encoding(form.get("encoding", "")),
         service=_service(form.get("service", "")),
-        panels=sorted(context.panel_workers),
+        panels=sorted(principal.among(context.panel_workers)),
         listed=sorted(context.rule_engine.services.get(panel, {})),
     )
 

@@ -155,11 +155,11 @@ def test_the_rights_are_those_of_the_routes() -> None:
         "show_action": (1,),
         **dict.fromkeys(("show", "label", "untrack", "check", "refill", "cancel"), ("p", "1")),
     }
-    told = dict(
-        (name, right.strip("`"))
+    told = {
+        name: right.strip("`")
         for names, right in re.findall(r"(?m)^\| ((?:`\w+\(\)`,? ?)+) \| (`\w+`|any) \|$", PAGE)
         for name in re.findall(r"`(\w+)\(\)`", names)
-    )
+    }
     needed = {}
     for name in told:
         call = getattr(calls, name)(*sample.get(name, ()))

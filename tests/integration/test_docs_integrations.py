@@ -34,7 +34,8 @@ READ = re.compile(
     r"return \[\{json: \{after: \$getWorkflowStaticData\('global'\)\.(\w+) \|\| '(\w+)'\}\}\];"
 )
 KEEP = re.compile(
-    r"\$getWorkflowStaticData\('global'\)\.(\w+) = \$\('(\w+)'\)\.first\(\)\.json\.(\w+);\nreturn \[\];"
+    r"\$getWorkflowStaticData\('global'\)\.(\w+) = "
+    r"\$\('(\w+)'\)\.first\(\)\.json\.(\w+);\nreturn \[\];"
 )
 
 

@@ -94,7 +94,7 @@ def order_file(files: OrderFiles) -> Callable[[web.Request], Awaitable[web.Strea
         filters = filters_of(context, request)
 
         async def read(after: Any) -> Page:
-            return await context.store.orders.page(**filters, limit=PART, after=after)
+            return await context.store.orders.page(**filters, limit=PART, after=after or 0)
 
         return await files.send(request, read)
 

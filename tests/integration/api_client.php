@@ -8,7 +8,7 @@ require __DIR__ . '/../../clients/php/Watcher.php';
 $given = json_decode(stream_get_contents(STDIN), true, 64, JSON_THROW_ON_ERROR);
 $told = [];
 try {
-    $watcher = new Watcher($given['url'], $given['key'] ?? null, $given['timeout'] ?? 30);
+    $watcher = new Watcher($given['url'], $given['key'] ?? null);
     foreach ($given['calls'] as $call) {
         $method = array_shift($call);
         try {

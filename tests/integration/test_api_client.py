@@ -1,6 +1,7 @@
 """The Python client, blocking and for asyncio, with a real daemon."""
 
 import asyncio
+import ssl
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess, free_port
 from tests.support.shops import a_market, until
+from tests.support.tls import SERVER, context
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel
 from watcher_client import ApiError, Client, NotFound, Unauthorized, Unclear, Unreachable
@@ -222,3 +225,52 @@ async def test_the_key_is_in_no_error(tmp_path: Path, client: Callable[..., Ask]
         assert secret not in "".join("".join(traceback.format_exception(one)) for one in errors)
         assert secret not in repr(Client(url, secret)) + repr(AsyncClient(url, secret))
         assert (await client(market.base, "token-of-the-tests")("whoami"))["rights"]
+
+
+@asynccontextmanager
+async def behind_tls() -> AsyncIterator[tuple[str, list[str]]]:
+    """A server with a certificate that nobody knows; the requests that reached it."""
+    paths: list[str] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        paths.append(request.path_qs)
+        return web.json_response({"action": {"id": 7}})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", serve)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context(SERVER))
+        await site.start()
+        yield f"https://localhost:{runner.addresses[0][1]}/below", paths
+    finally:
+        await runner.cleanup()
+
+
+@both
+async def test_a_certificate_is_checked_before_anything_is_sent(client: Callable[..., Ask]) -> None:
+    async with behind_tls() as (url, paths):
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            await client(url, "secret-of-nobody", attempts=1)("refill", "p", "7/8")
+        assert paths == []
+        known = ssl.create_default_context(cafile=SERVER)
+        answer = await client(url, "secret-of-nobody", tls=known)("refill", "p", "7/8")
+        assert answer == {"action": {"id": 7}}
+        assert paths == ["/below/v1/orders/p/7%2F8/refill"]
+
+
+@both
+async def test_a_server_that_never_answers(client: Callable[..., Ask]) -> None:
+    reached: list[asyncio.StreamWriter] = []
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(writer)
+        await reader.read()
+
+    async with await asyncio.start_server(hold, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Unclear, match=r"(?i)time"):
+            await client(url, timeout=0.2)("cancel", "p", 7)
+        assert len(reached) == 1
+        reached[0].close()

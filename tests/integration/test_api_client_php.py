@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_api_client import FINISHED, LINK, cutting_off
+from tests.integration.test_api_client import FINISHED, LINK, behind_tls, cutting_off
 from tests.integration.test_shops_clients import php_with_curl
 from tests.support.process import free_port
 from tests.support.receiver import SECRET
 from tests.support.shops import a_market, until
+from tests.support.tls import SERVER
 from watcher.common.signatures import headers, secret_of
 
 FILE = Path(__file__).parents[2] / "clients" / "php" / "Watcher.php"
@@ -27,16 +28,19 @@ NEWER = (
 )
 
 
-async def php(url: Any, *calls: list[Any], key: str | None = None, **more: Any) -> list[Any]:
+async def php(
+    url: Any, *calls: list[Any], key: str | None = None, options: tuple[str, ...] = ()
+) -> list[Any]:
     """What the calls came to, as api_client.php prints it."""
     process = await asyncio.create_subprocess_exec(
         php_with_curl(),
         *("-d", "zend.exception_ignore_args=0", "-d", "error_reporting=-1"),
+        *options,
         str(Path(__file__).with_name("api_client.php")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    given = {"url": url, "key": key, "calls": calls, **more}
+    given = {"url": url, "key": key, "calls": calls}
     output, _ = await process.communicate(json.dumps(given).encode())
     assert process.returncode == 0, output
     told = json.loads(output)
@@ -143,6 +147,17 @@ async def test_the_key_is_in_no_error_and_no_dump(tmp_path: Path) -> None:
         (told,) = await php(url, ["whoami"], key=f"{KEY}\r\nX: y")
         assert "characters that no key has" in told["refused"]
         assert KEY not in json.dumps(told)
+
+
+async def test_a_certificate_is_checked_before_anything_is_sent() -> None:
+    async with behind_tls() as (url, paths):
+        (told,) = await php(url, ["refill", "p", "7/8"], key=KEY)
+        assert told["error"] == "WatcherUnreachable", told
+        assert paths == []
+        known = ("-d", f"curl.cainfo={SERVER}")
+        (told,) = await php(url, ["refill", "p", "7/8"], key=KEY, options=known)
+        assert told["answer"] == {"action": {"id": 7}}
+        assert paths == ["/below/v1/orders/p/7%2F8/refill"]
 
 
 async def test_an_event_is_verified() -> None:

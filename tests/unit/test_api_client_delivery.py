@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher_client import calls
+from watcher_client import Client, calls
 from watcher_client.calls import Call
 from watcher_client.delivery import Delivery, Failure, Reply
 from watcher_client.errors import (
@@ -206,6 +206,19 @@ def test_urls_that_can_be_used() -> None:
     many = ["http://127.0.0.1:9466/", "http://[::1]:1", "http://localhost", "https://w.example/x/"]
     assert settings(many).urls == (many[0][:-1], many[1], many[2], "https://w.example/x")
     assert settings("http://w.example", allow_http=True).urls == ("http://w.example",)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("http://[::1]", "::1", 80),
+        ("https://w.example", "w.example", 443),
+        ("http://127.0.0.1:9466", "127.0.0.1", 9466),
+    ],
+)
+def test_where_a_connection_leads(url: str, host: str, port: int) -> None:
+    connection = Client(url)._connection(url)
+    assert (connection.host, connection.port) == (host, port)
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\r\nX: y", f"{KEY}ü", "", f"{KEY}\0"])

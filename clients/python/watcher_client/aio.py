@@ -116,9 +116,7 @@ class AsyncClient:
         """Send the request once, over a connection of its own: see `Client`."""
         headers, body = self._settings.request(call)
         seconds = self._settings.timeout
-        patience = aiohttp.ClientTimeout(
-            total=None, sock_connect=seconds, sock_read=seconds + call.wait
-        )
+        patience = aiohttp.ClientTimeout(total=None, connect=seconds, sock_read=seconds + call.wait)
         target = URL(url + call.target, encoded=True)
         connector = aiohttp.TCPConnector(force_close=True, ssl=self._tls or True)
         try:

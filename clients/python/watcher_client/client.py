@@ -134,8 +134,11 @@ class Client:
     def _connection(self, url: str) -> http.client.HTTPConnection:
         parts = urlsplit(url)
         host, seconds = parts.hostname or "", self._settings.timeout
+        # The port is always given: else http.client looks for one in an IPv6 address.
         if parts.scheme == "http":
-            return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+            return http.client.HTTPConnection(host, parts.port or 80, timeout=seconds)
         if self._tls is None:
             self._tls = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=self._tls)
+        return http.client.HTTPSConnection(
+            host, parts.port or 443, timeout=seconds, context=self._tls
+        )

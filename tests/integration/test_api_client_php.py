@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from tests.support.receiver import SECRET
 from tests.support.shops import a_market, until
 from tests.support.tls import SERVER
 from watcher.common.signatures import headers, secret_of
+from watcher_client import WatcherError
+from watcher_client.aio import AsyncClient
 
 FILE = Path(__file__).parents[2] / "clients" / "php" / "Watcher.php"
 KEY = "secret-of-nobody-else"
@@ -202,3 +206,65 @@ def test_php_7_4_can_read_it() -> None:
     later = r"\b(str_(contains|starts_with|ends_with)|array_is_list|get_debug_type|mixed|never)\b"
     assert not re.search(later, code)
     assert not re.search(r"(?m)\w\|\w+ \$|\): \w+\||(public|private) \??\w+ \$\w+,$", code)
+
+
+FAULT = b'{"error": {"code": "c", "message": "m"}}'
+ANSWERS = [
+    *[(status, FAULT) for status in (302, 400, 404, 408, 409, 410, 422, 429, 500, 502, 503, 504)],
+    *[(status, b"<html>") for status in (200, 302, 404, 429, 500, 502, 503, 504)],
+    (200, b'[{"a": 1}]'),
+    (204, b""),
+]
+SUBMITTED = {"panel": "p", "service": 1}
+SAME = {
+    "Unreachable": "WatcherUnreachable",
+    "Unclear": "WatcherUnclear",
+    **dict.fromkeys(
+        ("ApiError", "NotFound", "Conflict", "StaleCursor", "Limited"), "WatcherRefused"
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["whoami", "submit", "refill"])
+async def test_both_clients_do_the_same_about_each_answer(method: str) -> None:
+    """The same error, after as many attempts."""
+    named = {"whoami": ([], {}), "submit": (["k"], SUBMITTED), "refill": (["p", "7"], {})}
+    given, fields = named[method]
+
+    async def by_php(url: str) -> str:
+        (told,) = await php(url, [method, *given, *([fields] if fields else [])])
+        return str(told["error"])
+
+    async def by_python(url: str) -> str:
+        try:
+            await getattr(AsyncClient(url), method)(*given, **fields)
+        except WatcherError as error:
+            return SAME[type(error).__name__]
+        raise AssertionError(url)
+
+    async def tried(ask: Callable[[str], Awaitable[str]], status: int, body: bytes) -> Any:
+        async with always(status, body) as (url, requests):
+            return status, body, await ask(url), len(requests)
+
+    ours, others = [
+        await asyncio.gather(*(tried(ask, status, body) for status, body in ANSWERS))
+        for ask in (by_python, by_php)
+    ]
+    assert ours == others
+
+
+@asynccontextmanager
+async def always(status: int, body: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that gives every request this answer."""
+    requests: list[bytes] = []
+    head = f"HTTP/1.1 {status} X\r\nRetry-After: 0\r\nConnection: close\r\nLocation: /elsewhere\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.read(65536))
+        length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
+        writer.write(f"{head}{length}\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests

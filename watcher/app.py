@@ -13,6 +13,7 @@ from watcher import logs
 from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, Config, ReloadOutcome, check_reloadable, reloaded
 from watcher.daemon.backups import Backups, clear_scratch
+from watcher.daemon.checks import Checks
 from watcher.daemon.core import Core
 from watcher.daemon.forgetting import Forgetting
 from watcher.daemon.health import DaemonHealth
@@ -172,6 +173,7 @@ class Daemon:
         )
         self.core = core = Core(shared, self.panel_workers, self._stop)
         self.commands = core.commands
+        self._checks = Checks(shared, core.commands, core.recorder, self.panel_workers)
         self._backups = Backups(store=store, config=self.config, clock=clock)
         self._retention = Retention(store=store, config=self.config)
         self._forgetting = Forgetting(store=store, config=self.config)
@@ -225,6 +227,8 @@ class Daemon:
             watchlist=self.watchlist,
             rule_engine=self.rule_engine,
             commands=self.commands,
+            checks=self._checks,
+            pauses=self.core.pauses,
             daemon_status=self.daemon_status,
             health=self._health,
             backups=self._backups,

@@ -264,5 +264,15 @@ a refused refill does not stop that service's: one refused request for each orde
   _remember_refusals < integration/test_rules.py::test_a_service_that_refuses_refills_is_remembered
 - self._rule_engine.refill_disabled[action.panel, service] = answer
 + pass
+
+a pause stops nothing that was granted: a refill leaves after somebody was told that it is paused
+  _refuse_paused < unit/test_manual_pauses.py
+- if paused is None:
++ if True:
+
+a pause ends before its time: a panel is asked that somebody wanted left alone
+  holds < unit/test_manual_pauses.py
+- return self.until is None or now < self.until
++ return self.until is not None and now < self.until
 """
 )

@@ -16,6 +16,7 @@ from tests.unit.states import NOW, a_panel, a_state
 from watcher.alerts import MOMENTS, AlertKind
 from watcher.cli.api_client import ApiClient
 from watcher.cli.top import _look, attention_line, frame
+from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_kinds import Issue
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
@@ -33,6 +34,7 @@ EVERYTHING = a_state(
         RuleState("held", 1, 1, 0, per_hour=3, held={"low": NOW + 9000}),
         RuleState("off", 1, 0, 20, switched_off="no such key"),
     ],
+    pauses=[ManualPause(what=Paused.ACTIONS, name="low", since=NOW, by="token", via="page")],
     panels=[
         a_panel(name="down", up=False, last_success=NOW - 400, problem="HTTP 503"),
         a_panel(name="refusing", up=False, health=HealthState.REFUSING, problem="no such key"),

@@ -109,7 +109,7 @@ async def test_a_sort_is_kept_with_the_filters_from_page_to_page(
 async def test_what_the_filters_let_through_is_downloaded_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(download, "_PART", 2)
+    monkeypatch.setattr(download, "PART", 2)
     async with a_house(tmp_path) as house, a_browser(house) as session:
         placed = await house.place(5, quantity=1000, services=[2], fate=SLOW)
         await house.track(["99"], link="=cmd|' /C calc'!A0")

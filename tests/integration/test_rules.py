@@ -10,7 +10,7 @@ import pytest
 from tests.support.house import House, a_house
 from watcher.errors import StoreError
 from watcher.model import Order, Phase, Status
-from watcher.rules.engine import FAILURES_IN_A_ROW
+from watcher.rules.switches import FAILURES_IN_A_ROW
 from watcher.simulator import Ending, Fate, Trait
 
 HOUR = 3600.0

@@ -503,3 +503,21 @@ async def test_hostile_values_are_answered(tmp_path: Path) -> None:
 async def test_no_log_line_shows_a_shops_key(tmp_path: Path) -> None:
     async with a_market(tmp_path):
         assert SHOP_KEY not in str(redaction({}, "info", {"event": f"key={SHOP_KEY}"}))
+
+
+async def test_a_shop_is_told_at_once_while_actions_are_paused(tmp_path: Path) -> None:
+    async with a_market(tmp_path) as market:
+        (panel,) = market.panels
+        async with aiohttp.ClientSession() as session:
+
+            async def turn(verb: str, **body: str) -> None:
+                path = f"{market.base}/v1/panels/{panel}/{verb}"
+                async with session.post(path, json=body) as answer:
+                    assert answer.status == 200
+
+            await turn("pause", what="actions", reason="they move")
+            assert await market.ask("add", **ORDER) == {"error": ordering.NOT_SENT}
+            assert placed(market) == 0
+            await turn("resume")
+            assert await market.ask("add", **ORDER) == {"order": 23501}
+            assert placed(market) == 1

@@ -90,7 +90,9 @@ class _Workshop(PanelWorkersFactory, frozen=True, kw_only=True):
         client.panel = self.panel
         most = panel.settings.requests_per_minute
         pace, breaker = Pace(Rate(most, RememberedRate(rate=most))), Breaker(Random(1).random)
-        return PanelGateway(panel.name, client, pace, breaker, self.shared.clock)
+        return PanelGateway(
+            panel.name, client, pace, breaker, self.shared.clock, self.shared.pauses
+        )
 
 
 class OddDaemon(Daemon):

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.states import NOW, a_panel, a_state
+from watcher.common.pauses import ManualPause, Paused
 from watcher.common.wording import clock
 from watcher.config import Duration, Thresholds
-from watcher.daemon.attention import Attention, listed
+from watcher.daemon.attention import listed
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import MEANINGS, Issue, Severity
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
@@ -295,3 +297,47 @@ def test_every_item_says_what_it_is_and_has_a_key_of_its_own(state: DaemonState)
         assert item.link is None or (item.link.startswith("/") and item.link.isascii())
     again = listed(state, LIMITS, NOW, {item.key: item.since for item in told})
     assert again == told
+
+
+def a_pause(what: Paused, name: str, **more: object) -> ManualPause:
+    fields: dict[str, object] = {"reason": "", "by": "token", "via": "api", **more}
+    return ManualPause(what=what, name=name, since=NOW, **fields)  # type: ignore[arg-type]
+
+
+def test_who_paused_what_until_when_and_why():
+    rule = RuleState("r", 1, 1, 0)
+    pauses = [
+        a_pause(Paused.READS, "p", until=NOW + 3600.0, reason="they move"),
+        a_pause(Paused.RULE, "r"),
+        a_pause(Paused.ACTIONS, "gone"),
+        a_pause(Paused.RULE, "gone"),
+    ]
+    state = a_state(panels=[a_panel(name="p")], rules=[rule], pauses=pauses)
+    reads, held = listed(state, Thresholds(), NOW, {})
+    assert (reads.kind, reads.panel, reads.subject) == (Issue.PAUSED_BY_HAND, "p", "reads")
+    assert reads.sentence == (
+        "reads of p are paused by token since 2025-06-15T15:06:40Z,"
+        " until 2025-06-15T16:06:40Z: they move"
+    )
+    assert held.sentence.endswith("until somebody resumes it")
+    assert held.command == "watcher resume --rule r"
+
+
+def test_a_panel_that_is_not_asked_is_not_called_silent():
+    silent = a_panel(
+        name="p", last_success=NOW - 9000, oldest_due=NOW - 9000, stalled=3, check_within=60.0
+    )
+    assert len(listed(a_state(panels=[silent]), Thresholds(), NOW, {})) == 3
+    state = a_state(panels=[silent], pauses=[a_pause(Paused.READS, "p")])
+    assert [one.kind for one in listed(state, Thresholds(), NOW, {})] == [Issue.PAUSED_BY_HAND]
+
+
+def test_what_is_snoozed_comes_last():
+    low = a_panel(name="low", balance=1.0)
+    down = a_panel(name="down", up=False, last_success=NOW - 9000)
+    state = a_state(panels=[low, down])
+    first, _ = listed(state, Thresholds(), NOW, {})
+    assert first.kind is Issue.PANEL_DOWN
+    snooze = a_pause(Paused.ATTENTION, first.key)
+    _, last = listed(a_state(panels=[low, down], pauses=[snooze]), Thresholds(), NOW, {})
+    assert (last.key, last.snooze) == (first.key, snooze)

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
 from watcher.model import Firing, Order, RuleAction
-from watcher.rules.engine import FAILURES_IN_A_ROW, RuleEngine
+from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Reason, Rule
+from watcher.rules.switches import FAILURES_IN_A_ROW
 
 # Divides by what happens to be zero in some orders, and in none of the samples.
 ODD = "100 / (order.quantity - 1000) > 1"

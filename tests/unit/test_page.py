@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.common.wording import chance
-from watcher.daemon.attention import Attention
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.model import Action, ActionState, Kind, Status
 from watcher.orders.schedule import Forecast
@@ -27,15 +27,17 @@ from watcher.web.views import outcome
 TAGS = set(
     (
         "div table thead tbody tr th td ul li p a span bdi time details summary code"
-        " form input button"
+        " form input button label select option"
     ).split(),
 )
 ATTRIBUTES = {
     *("class", "href", "role", "scope", "id", "datetime", "data-tell", "data-name"),
     *("aria-label", "aria-labelledby", "aria-describedby"),
     *("popovertarget", "popovertargetaction"),
-    *("method", "action", "type", "name", "value"),  # of the button that tries a panel at once
+    *("method", "action", "type", "name", "value"),  # of the buttons
+    *("selected", "maxlength", "autocomplete"),  # of what is chosen with them
 }
+BUTTONS = r"/panels/[^/]+/retry|/rules/[^/]*/(pause|resume)|/attention/(snooze|wake)"
 HOSTILE = st.sampled_from(
     [
         "<script>alert(1)</script>",
@@ -231,7 +233,7 @@ def test_no_text_becomes_anything_else(overview: Overview):
         (value or "").startswith(("/", "#")) for name, value in page.attributes if name == "href"
     )
     actions = [value or "" for name, value in page.attributes if name == "action"]
-    assert all(value.startswith("/panels/") and value.endswith("/retry") for value in actions)
+    assert all(re.fullmatch(BUTTONS, value) for value in actions)
     timed = [item for item, _ in overview.rows if item.at is not None]
     assert seen(told["attention"]).tags.count("time") == len(timed), "the reader's, not UTC"
     expected = [account.view.panel for account in overview.accounts]

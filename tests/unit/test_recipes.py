@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from tests.support.house import a_house
 from watcher.cli import app, panels
 from watcher.daemon import status
-from watcher.daemon.attention import Attention
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.status import DaemonStatus
 from watcher.metrics.state import Gauge
 from watcher.panels.profiles import Profile
 from watcher.rules import variables
 from watcher.rules.condition import Condition
-from watcher.web.panel_shapes import AttentionList
+from watcher.web.wheel_shapes import PauseList
 
 ROOT = Path(__file__).parents[2]
 (TEXT,) = re.findall(r"^## Recipes\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.S | re.M)
@@ -78,5 +78,5 @@ async def test_a_gauge_is_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_command_is_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "registered_commands", [*app.registered_commands])
     lines = block("A command on an existing call of the API")
-    exec(lines, {**vars(panels), "AttentionList": AttentionList})  # noqa: S102
-    assert re.search("attention +List what needs", CliRunner().invoke(app, ["--help"]).output)
+    exec(lines, {**vars(panels), "PauseList": PauseList})  # noqa: S102
+    assert re.search("pauses +List what people", CliRunner().invoke(app, ["--help"]).output)

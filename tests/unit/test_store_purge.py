@@ -25,7 +25,8 @@ from watcher.daemon.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, R
 from watcher.errors import Conflict, StoreError
 from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
 from watcher.orders.schedule import ModelRow
-from watcher.store import Store
+from watcher.store import Deed, Store
+from watcher.store.audit import LONGEST_DETAIL
 from watcher.store.purge import BOUNDS, LEAST, LESSONS_FOR, SLICE
 from watcher.store.schema import LARGE_PARAMS, metadata
 
@@ -39,7 +40,7 @@ def rows(directory: Path, table: str) -> int:
 
 
 async def purged(store: Store, now: float = NOW, **settings: float) -> dict[str, int]:
-    usual = {"retain_for": 90 * DAY, "remember_for": 365 * DAY}
+    usual = {"retain_for": 90 * DAY, "remember_for": 365 * DAY, "audit_for": 365 * DAY}
     return await store.purge.run(now, **{**usual, **settings})
 
 
@@ -231,3 +232,14 @@ async def test_refused_refills_of_watched_orders_stay(tmp_path: Path) -> None:
         await settled(store, action, ActionState.REJECTED, 5.0)
         assert await purged(store) == {}
         assert rows(tmp_path, "actions") == 1
+
+
+async def test_the_audit_log_goes_by_its_own_age(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for days in (400.0, 300.0, 1.0):
+            deed = Deed(at=NOW - days * DAY, by="token", via="cli", did="refill", detail="x" * 900)
+            await store.audit.add(deed)
+        assert await purged(store) == {"audit": 1}
+        assert await purged(store, audit_for=0.0) == {"audit": 1}  # a week at least
+        (left,), cursor = await store.audit.page(limit=10)
+        assert (left.at, len(left.detail or ""), cursor) == (NOW - DAY, LONGEST_DETAIL, None)

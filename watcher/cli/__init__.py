@@ -4,9 +4,9 @@ import sys
 
 # isort: off
 from watcher.cli import daemon, init, check_config, reload, simulated  # noqa: F401
-from watcher.cli import track, untrack, submit, orders, show, edit, changes, export  # noqa: F401
-from watcher.cli import actions, rules, top, panels, services, backup, restore  # noqa: F401
-from watcher.cli import completion, outgoing  # noqa: F401
+from watcher.cli import track, check, untrack, submit, orders, show, edit  # noqa: F401
+from watcher.cli import changes, export, actions, rules, pause, audit  # noqa: F401
+from watcher.cli import top, panels, services, backup, restore, completion, outgoing  # noqa: F401
 from watcher.cli.command import INTERRUPTED, app
 
 # isort: on

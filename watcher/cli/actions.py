@@ -17,12 +17,13 @@ from watcher.cli.options import (
     PanelArgument,
     PanelOption,
 )
-from watcher.cli.output import say, show_json
-from watcher.cli.requests import Request, send_all, show_listing
+from watcher.cli.output import say, show_json, warn
+from watcher.cli.requests import Request, send, send_all, show_listing
 from watcher.cli.tables import Column, show_table
 from watcher.cli.waiting import WAIT, wait_for
 from watcher.model import ActionState, Kind
 from watcher.web.shapes import ActionAnswer, ActionView
+from watcher.web.wheel_shapes import ResolveManyAnswer
 
 ActionArgument = Annotated[
     int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")
@@ -74,8 +75,9 @@ def _act(
 ) -> None:
     def ask(order: str) -> tuple[ActionView, str]:
         raw = client.post(path_of("orders", panel, order, kind.value))[1]
-        action = client.shaped(raw, ActionAnswer).action
-        return action, f"{kind} is {action.state} as action {action.id}"
+        answer = client.shaped(raw, ActionAnswer)
+        action, waits = answer.action, f": {answer.message}" if answer.message else ""
+        return action, f"{kind} is {action.state} as action {action.id}{waits}"
 
     done = send_all(orders, ask, look="watcher actions", is_quiet=wait or json)
     if wait and done:
@@ -130,18 +132,42 @@ def show_actions(views: list[ActionView], *, wraps: bool = False) -> None:
     examples=("watcher resolve 17 accepted --result 23501", "watcher resolve 17 rejected"),
 )
 def resolve(
-    action: ActionArgument,
+    client: ApiClient,
+    actions: Annotated[
+        list[int], typer.Argument(metavar="ACTION", min=1, help="The actions' numbers.")
+    ],
     verdict: Annotated[
         Resolution, typer.Argument(metavar="accepted|rejected", help="What became of it.")
     ],
     result: Annotated[
         str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
     ] = None,
-) -> Request[ActionAnswer]:
-    """Settle an unresolved action after a look at the panel."""
+    json: Json = False,
+) -> None:
+    """Settle unresolved actions after a look at the panel."""
+    if len(actions) > 1:
+        _resolve_several(client, actions, verdict, result, json=json)
+        return
     body = {"state": verdict.value, "result": result}
-    path = path_of("actions", str(action), "resolve")
-    return Request(path, ActionAnswer, _show_settled, body=body)
+    path = path_of("actions", str(actions[0]), "resolve")
+    send(client, Request(path, ActionAnswer, _show_settled, body=body), json=json)
+
+
+def _resolve_several(
+    client: ApiClient, actions: list[int], verdict: Resolution, result: str | None, *, json: bool
+) -> None:
+    if result is not None:
+        raise typer.BadParameter("an id is of one action: give one ACTION", param_hint="--result")
+    listed = [{"id": action, "state": verdict.value} for action in dict.fromkeys(actions)]
+    raw = client.post(path_of("resolve"), {"actions": listed})[1]
+    settled = client.shaped(raw, ResolveManyAnswer)
+    if json:
+        show_json(raw)
+    else:
+        say(*(f"action {action.id} is {action.state}" for action in settled.resolved))
+    warn(*(f"action {refused.item}: {refused.error}" for refused in settled.refused))
+    if settled.refused:
+        raise typer.Exit(1)
 
 
 def _show_settled(settled: ActionAnswer) -> None:

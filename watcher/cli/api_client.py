@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 import typer
 
+from watcher import __version__
 from watcher.errors import WatcherError, no_such
 from watcher.web.panel_shapes import PanelList, PanelView
 from watcher.web.shapes import FaultAnswer
@@ -50,7 +51,7 @@ class ApiClient:
     def __init__(self, url: str, token: str | None = None, patience: float = PATIENCE) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
-        self._headers = {"Accept": "application/json"}
+        self._headers = {"Accept": "application/json", "User-Agent": f"watcher-cli/{__version__}"}
         if token is not None:
             if not (token.isascii() and token.isprintable()):
                 raise ValueError("the token has characters that no token has")

@@ -25,7 +25,10 @@ _COLUMNS = (
 )
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=("watcher changes --follow", "watcher changes --follow --tag vip --json"),
+)
 def changes(
     client: ApiClient,
     follow: Annotated[

@@ -18,7 +18,13 @@ from watcher.cli.show import show_order
 from watcher.web.shapes import OrderView
 
 
-@command("Orders")
+@command(
+    "Orders",
+    examples=(
+        "watcher edit smmgenie 23501 --reference A-1001 --tag vip",
+        'watcher edit smmgenie 23501 --note ""',
+    ),
+)
 def edit(
     panel: PanelArgument,
     order: OrderArgument,

@@ -77,6 +77,8 @@ def details(panel: PanelView) -> list[str]:
 
 
 def _remark(panel: PanelView) -> str | None:
+    if panel.pauses:
+        return "; ".join(pause.sentence for pause in panel.pauses)
     resumes = ago(panel.paused_until)
     pause = f"paused, resumes {resumes}" if resumes.startswith("in ") else None
     return "; ".join(details(panel)) or pause

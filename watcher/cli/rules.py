@@ -64,6 +64,7 @@ def _show_rule(rule: RuleView) -> None:
             ),
             ("  held at", held),
             ("  switched off", rule.switched_off),
+            ("  paused", rule.paused and rule.paused.sentence),
         ]
     )
 

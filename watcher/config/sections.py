@@ -33,6 +33,7 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     archive_dir: str = "archive"
     remember_for: Duration = Duration(365 * 86400)
     forget_customers_after: Duration | None = None
+    audit_for: Duration = Duration(365 * 86400)
     stop_timeout: Duration = Duration(30)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -4,16 +4,18 @@ that alerts read all show these items. Pure.
 What needs a history (error budgets, restarts, no progress for hours) is left to Prometheus.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from math import inf
-from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
-from watcher.common.wording import clock, counted, lasting
+from watcher.common.pauses import ManualPause, Paused
+from watcher.common.wording import counted, lasting
 from watcher.config import Thresholds
-from watcher.daemon.attention_kinds import MEANINGS, Issue, Meaning, Severity
+from watcher.daemon.attention_items import Attention, item
+from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.panels.health import BALANCE, HealthState
@@ -22,6 +24,10 @@ _MISSED_CHECKS = 3  # in a row, if a panel is asked less often than once a minut
 _MISSED_READINGS = 2  # of the balance
 _FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
 _BACKUP_LATE = 1.5  # times `backup_every`
+_OF_A_PANEL = (Paused.READS, Paused.ACTIONS)
+_OF_SILENCE = frozenset(  # of a panel that is not asked, because somebody has paused its reads
+    {Issue.PANEL_DOWN, Issue.BALANCE_UNREAD, Issue.CHECKS_LATE, Issue.ORDER_STALLED}
+)
 _RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
@@ -33,86 +39,42 @@ class _Moment(msgspec.Struct, frozen=True):
     limits: Thresholds
 
 
-class Attention(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that needs a person. `subject` distinguishes items of one kind at one panel.
-
-    If it is not known when it began, `since` is 0 until `listed` sets it. The sentence is `text`
-    and the time `at`, if there is one, which the page shows in the reader's time zone.
-    """
-
-    kind: Issue
-    severity: Severity
-    since: float = 0.0
-    panel: str | None
-    subject: str = ""
-    text: str
-    at: float | None = None
-    command: str | None = None
-    link: str | None
-
-    @property
-    def sentence(self) -> str:
-        """The whole sentence, with its time in UTC."""
-        return self.text if self.at is None else f"{self.text} {clock(self.at)}"
-
-    @property
-    def key(self) -> str:
-        """The item's identity; it stays while the item lasts."""
-        return f"{self.kind}/{self.panel or ''}/{self.subject}"
-
-    @property
-    def title(self) -> str:
-        """The kind in words: "Balance low"."""
-        return self.kind.replace("_", " ").capitalize()
-
-    @property
-    def meaning(self) -> Meaning:
-        """What all items of the kind share."""
-        return MEANINGS[self.kind]
-
-
 def listed(
     state: DaemonState, limits: Thresholds, now: float, before: Mapping[str, float]
 ) -> list[Attention]:
-    """Return everything that needs a person, the most urgent first.
+    """Return everything that needs a person, the most urgent first, and last what is snoozed.
 
     `before` maps each item's key to since when it has been listed.
     """
+    snoozes = {pause.name: pause for pause in state.pauses if pause.what is Paused.ATTENTION}
     items = []
-    for item in _all(state, _Moment(now, state.started_at, limits)):
-        since = min(now, item.since or before.get(item.key, now))
-        items.append(msgspec.structs.replace(item, since=since))
-    return sorted(items, key=lambda item: (_RANKS[item.severity], _RANKS[item.kind]))
+    for one in _all(state, _Moment(now, state.started_at, limits)):
+        since = min(now, one.since or before.get(one.key, now))
+        snooze = snoozes.get(one.key)
+        items.append(msgspec.structs.replace(one, since=since, snooze=snooze))
+    return sorted(items, key=_urgency)
+
+
+def _urgency(one: Attention) -> tuple[bool, int, int]:
+    return one.snooze is not None, _RANKS[one.severity], _RANKS[one.kind]
 
 
 def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     yield from _database(state, at)
     yield from _account_sync(state, at)
+    unread = {pause.name for pause in state.pauses if pause.what is Paused.READS}
     for panel in state.panels:
-        yield from _health(panel, at)
-        yield from _money(panel, at)
-        yield from _orders(panel, at)
+        is_read = panel.name not in unread
+        found = [*_health(panel, at), *_money(panel, at), *_orders(panel, at)]
+        yield from (one for one in found if is_read or one.kind not in _OF_SILENCE)
     for rule in state.rules:
         yield from _rule(rule)
+    for pause in state.pauses:
+        yield from _paused(pause, state)
     for target in state.notifiers:
         yield from _messages(target, at)
     for target in state.receivers:
         yield from _events(target, at)
-
-
-def _item(
-    kind: Issue,
-    text: str,
-    *,
-    panel: str | None = None,
-    severity: Severity | None = None,
-    link: str | None = None,
-    **fields: Any,
-) -> Attention:
-    if panel is not None and link is None:
-        link = f"/panels/{quote(panel, safe='')}"
-    severity = severity or MEANINGS[kind].severity
-    return Attention(kind=kind, severity=severity, panel=panel, text=text, link=link, **fields)
 
 
 # --- the daemon ---
@@ -121,19 +83,19 @@ def _item(
 def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if not state.integrity_ok:
         restore = "watcher restore BACKUP --config FILE"
-        yield _item(Issue.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
+        yield item(Issue.DATABASE_DAMAGED, "its integrity check has failed", command=restore)
     if state.files_problem is not None:
-        yield _item(Issue.DATABASE_LOST, state.files_problem, link="/readyz")
+        yield item(Issue.DATABASE_LOST, state.files_problem, link="/readyz")
     elif state.db_failed_at and at.now - state.db_failed_at < at.limits.database_error_within:
         failed_at = state.db_failed_at
-        yield _item(Issue.DATABASE_FAILING, "an operation failed at", at=failed_at, link="/readyz")
+        yield item(Issue.DATABASE_FAILING, "an operation failed at", at=failed_at, link="/readyz")
 
 
 def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     if state.reload_problems:
         more = len(state.reload_problems) - 1
         sentence = state.reload_problems[0] + (f", and {more} more" if more else "")
-        yield _item(Issue.CONFIG_REFUSED, sentence, command="watcher reload")
+        yield item(Issue.CONFIG_REFUSED, sentence, command="watcher reload")
     cause = f": {state.backup_problem}" if state.backup_problem else ""
     allowed = at.limits.backup_age or _BACKUP_LATE * state.backup_every
     made_at, since, sentence = state.backup_at, state.backup_at + allowed, ""
@@ -142,7 +104,7 @@ def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     elif not made_at and at.now > (since := at.started_at + min(allowed, _FIRST_BACKUP_WITHIN)):
         sentence = f"there is no backup{cause}"
     if sentence:
-        yield _item(Issue.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
+        yield item(Issue.BACKUP_OLD, sentence, since=since, command="watcher backup FILE")
 
 
 # --- panels ---
@@ -167,7 +129,7 @@ def _health(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     else:
         return
     retry = f"watcher panels retry {panel.name}"
-    yield _item(kind, sentence, at=until, panel=panel.name, since=since, command=retry)
+    yield item(kind, sentence, at=until, panel=panel.name, since=since, command=retry)
 
 
 def _is_silent(panel: PanelState, at: _Moment) -> bool:
@@ -188,7 +150,7 @@ def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     is_below = is_low(panel.balance, panel.threshold)
     if panel.balance is not None and (is_below or lasts < at.limits.balance_lasts):
         left = f"{panel.balance:g} {panel.currency}".strip()
-        yield _item(
+        yield item(
             Issue.BALANCE_LOW if is_below else Issue.BALANCE_SHORT,
             f"{left} left" + ("" if lasts == inf else f", enough for {lasting(lasts)}"),
             panel=panel.name,
@@ -196,7 +158,7 @@ def _money(panel: PanelState, at: _Moment) -> Iterator[Attention]:
         )
     if _is_unread(panel, at):
         since = panel.balance_at or at.started_at
-        yield _item(
+        yield item(
             Issue.BALANCE_UNREAD,
             f"the balance has not been read for {lasting(at.now - since)}",
             panel=panel.name,
@@ -224,10 +186,10 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     allowed = at.limits.checks_late_by or panel.check_within
     if panel.up and late > allowed:
         sentence = f"an order has waited {lasting(late)} longer than it should"
-        yield _item(Issue.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
+        yield item(Issue.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
     if panel.stalled:
         make = "makes" if panel.stalled == 1 else "make"
-        yield _item(
+        yield item(
             Issue.ORDER_STALLED,
             f"{counted(panel.stalled, 'order')} {make} no progress",
             panel=name,
@@ -237,11 +199,11 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
     if panel.longest_wait > panel.check_within:
         waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
         sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
-        yield _item(Issue.BUDGET_SHORT, sentence, panel=name)
+        yield item(Issue.BUDGET_SHORT, sentence, panel=name)
 
 
 def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
-    return _item(
+    return item(
         Issue.ACTION_UNRESOLVED,
         f"{counted(count, kind.value)} with an unknown outcome",
         panel=panel,
@@ -258,17 +220,36 @@ def _rule(rule: RuleState) -> Iterator[Attention]:
     name, link = rule.name, "/#rules"
     if rule.switched_off is not None:
         sentence = f"rule {name!r} fails, and is switched off until a reload: {rule.switched_off}"
-        yield _item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
+        yield item(Issue.RULE_SWITCHED_OFF, sentence, subject=name, link=link)
     wanted = f"rule {name!r} wanted more than {counted(rule.per_hour, 'order')} an hour; resumes at"
     for panel, until in rule.held.items():
-        yield _item(Issue.RULE_PAUSED, wanted, at=until, panel=panel, subject=name, link=link)
+        yield item(Issue.RULE_PAUSED, wanted, at=until, panel=panel, subject=name, link=link)
+
+
+def _paused(pause: ManualPause, state: DaemonState) -> Iterator[Attention]:
+    """Yield what is configured and paused; the pause of something else waits for its return."""
+    name, since, sentence = pause.name, pause.since, pause.sentence
+    if pause.what is Paused.RULE and name in {rule.name for rule in state.rules}:
+        command, link = f"watcher resume --rule {shlex.quote(name)}", "/#rules"
+        yield item(
+            Issue.PAUSED_BY_HAND, sentence, subject=name, since=since, command=command, link=link
+        )
+    elif pause.what in _OF_A_PANEL and name in {panel.name for panel in state.panels}:
+        yield item(
+            Issue.PAUSED_BY_HAND,
+            sentence,
+            panel=name,
+            subject=pause.what,
+            since=since,
+            command=f"watcher resume {name}",
+        )
 
 
 def _messages(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
     if not _fails(target, at):
         return
     wait = "waits" if target.waiting == 1 else "wait"
-    yield _item(
+    yield item(
         Issue.MESSAGES_UNDELIVERED,
         f"{counted(target.waiting, 'message')} to {target.name!r} {wait}: {target.error}",
         subject=target.name,
@@ -281,11 +262,11 @@ def _events(target: ReceiverState, at: _Moment) -> Iterator[Attention]:
     name, since, command = target.name, target.fails_since, "watcher events"
     if _fails(target, at):
         sentence = f"{name!r} is {counted(target.waiting, 'change')} behind: {target.error}"
-        yield _item(Issue.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
+        yield item(Issue.EVENTS_UNDELIVERED, sentence, subject=name, since=since, command=command)
     if target.dead:
         sentence = f"{counted(target.dead, 'event')} to {name!r} did not arrive in three days"
         command = f"watcher events replay {name} --dead"
-        yield _item(Issue.EVENTS_DEAD, sentence, subject=name, command=command)
+        yield item(Issue.EVENTS_DEAD, sentence, subject=name, command=command)
 
 
 def _fails(target: ReceiverState, at: _Moment) -> bool:

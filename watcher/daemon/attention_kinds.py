@@ -38,6 +38,7 @@ class Issue(StrEnum):
     EVENTS_DEAD = "events_dead"
     PANEL_LIMITED = "panel_limited"
     BUDGET_SHORT = "budget_short"
+    PAUSED_BY_HAND = "paused_by_hand"
 
 
 class Meaning(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ events_undelivered warning EventsFailing Check the receiver; events wait until i
 events_dead warning EventsFailing Repair the receiver, then send them again.
 panel_limited info - Nothing, if it goes away; else lower requests_per_minute.
 budget_short info - Raise requests_per_minute or check_within, or lower guard_for.
+paused_by_hand info - Resume it once its reason is gone.
 """
 
 

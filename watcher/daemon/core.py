@@ -9,6 +9,7 @@ from watcher.daemon.commands import OrderCommands
 from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.panel_registry import PanelRegistry
 from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
+from watcher.daemon.pauses import Pauses
 from watcher.daemon.recall import recall
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.reviews import Reviews
@@ -29,6 +30,7 @@ class Core:
         self.reviews = Reviews(shared, self.recorder)
         self.outcomes = OutcomeWriter(shared, self.reviews)
         self.commands = OrderCommands(shared, self.recorder, self.reviews, self.outcomes)
+        self.pauses = Pauses(shared, self.reviews, panel_workers)
         factory = PanelWorkersFactory(
             shared=shared, recorder=self.recorder, reviews=self.reviews, outcomes=self.outcomes
         )
@@ -42,6 +44,7 @@ class Core:
         unresolved = await shared.store.actions.recover()
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+        await self.pauses.load(now)
         await recall(shared.store, shared.rule_engine, now)
         await self.registry.begin(when_loaded)
         shared.schedule.add("look", self.reviews.look)

@@ -83,6 +83,12 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
         """Ask at once about all orders in a pause: the panel no longer refuses everything."""
         self._ask_all()
 
+    def resumed(self) -> None:
+        """Send at once what waited while somebody had paused the panel."""
+        self.sender.begin_anew()
+        for task in ("poll", "actions", "refills", "probe"):
+            self.schedule.wake(f"{task}:{self.name}")
+
     def _ask_all(self) -> None:
         self.poller.begin_anew()
         self.sender.begin_anew()
@@ -180,7 +186,8 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
             most, stated=panel.states_rate, remembered=remembered, now=self.shared.clock()
         )
         breaker = Breaker(Random(name).random)  # differs between panels, not between runs
-        gateway = PanelGateway(name, client, Pace(Rate(most, start)), breaker, self.shared.clock)
+        pace, pauses = Pace(Rate(most, start)), self.shared.pauses
+        gateway = PanelGateway(name, client, pace, breaker, self.shared.clock, pauses)
         return gateway
 
 

@@ -49,6 +49,7 @@ class Poller:
         self._task = f"poll:{gateway.name}"
         self._gateway = gateway
         self._watchlist = watchlist
+        self._recorder = recorder
         self._metrics = metrics
         self._round_robin = round_robin
         self._schedule = schedule
@@ -96,6 +97,7 @@ class Poller:
         else:
             self._refusals.went_well()
         finally:
+            self._recorder.note_handled()
             self._wake_if_due()
 
     def _wake_if_due(self) -> None:

@@ -75,8 +75,13 @@ class ChangeRecorder:
             self._metrics.actions.labels(action.panel, action.kind).inc()
 
     async def next_record(self) -> None:
-        """Wait until an order changes."""
+        """Wait until an order changes, or an answer about some is handled."""
         await self._recorded.wait()
+
+    def note_handled(self) -> None:
+        """Wake those that wait for what an answer says of an order."""
+        self._recorded.set()
+        self._recorded = asyncio.Event()
 
     def is_over(self, order: Order, now: float) -> bool:
         """Return whether the order's guard has ended: rules ignore it, and a review closes it."""
@@ -95,8 +100,7 @@ class ChangeRecorder:
         for transition in transitions:
             self._enter(transition)
         if transitions:
-            self._recorded.set()
-            self._recorded = asyncio.Event()
+            self.note_handled()
         self._plan_looks(rule_outcome, now)
         self._log_outcome(rule_outcome)
         if is_news:  # a commit wakes many tasks at once: take turns

@@ -70,7 +70,10 @@ class Retention:
             await self._store.purge.cut_down(now - CUT_DOWN_AFTER)
             if self._purges % _PURGES_A_DAY == 0:
                 removed = await self._store.purge.run(
-                    now, retain_for=settings.retain_for, remember_for=settings.remember_for
+                    now,
+                    retain_for=settings.retain_for,
+                    remember_for=settings.remember_for,
+                    audit_for=settings.audit_for,
                 )
                 if removed:
                     log.info("rows.removed", **removed)

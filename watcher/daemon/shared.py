@@ -3,6 +3,7 @@
 import msgspec
 
 from watcher.common.clock import Clock
+from watcher.common.pauses import ManualPause, Paused
 from watcher.common.round_robin import RoundRobin
 from watcher.config import ActiveConfig
 from watcher.daemon.locks import PanelLocks
@@ -25,5 +26,6 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Scheduler
     mailboxes: Mailboxes
     clock: Clock
+    pauses: dict[tuple[Paused, str], ManualPause] = {}  # only `Pauses` changes it
     locks: PanelLocks = msgspec.field(default_factory=PanelLocks)
     round_robin: RoundRobin = msgspec.field(default_factory=RoundRobin)

@@ -12,7 +12,9 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from watcher.daemon.attention import Attention, is_low, listed
+from watcher.common.pauses import Paused
+from watcher.daemon.attention import is_low, listed
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import MEANINGS, Issue
 from watcher.daemon.backups import Backups
 from watcher.daemon.health import DaemonHealth
@@ -63,7 +65,7 @@ class DaemonStatus:
         self._health = health
         self._notify_workers = notify_workers
         self._feeds = feeds
-        self._clock = shared.clock
+        self._clock, self._pauses = shared.clock, shared.pauses
         self._revision = revision
         self._started_at = shared.clock()
         self._panel_counts: dict[str, PanelCounts] = {}
@@ -158,12 +160,26 @@ class DaemonStatus:
 
     def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
         """Return the gauges that are defined only here; a new one is one more entry."""
+        now = self._clock()
+        paused = {thing for thing, pause in [*self._pauses.items()] if pause.holds(now)}
         counts: dict[tuple[str, ...], float] = {
             (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
         }
+        snoozed: Counter[tuple[str, ...]] = Counter()
         for item in items:
             labels = (item.kind.value, item.severity.value, item.panel or "")
-            counts[labels] = counts.get(labels, 0) + 1
+            if item.snooze is not None:
+                snoozed[labels] += 1
+            else:
+                counts[labels] = counts.get(labels, 0) + 1
+        panels: dict[tuple[str, ...], float] = {
+            (name, what.value): float((what, name) in paused)
+            for name in self._panel_workers
+            for what in (Paused.READS, Paused.ACTIONS)
+        }
+        rules: dict[tuple[str, ...], float] = {
+            (r.name,): float((Paused.RULE, r.name) in paused) for r in self._rule_engine.rules
+        }
         return (
             Gauge(
                 "attention",
@@ -171,6 +187,19 @@ class DaemonStatus:
                 ("kind", "severity", "panel"),
                 counts,
             ),
+            Gauge(
+                "attention_snoozed",
+                "Things that need a person and that somebody has snoozed.",
+                ("kind", "severity", "panel"),
+                snoozed,
+            ),
+            Gauge(
+                "panel_paused",
+                "1 while somebody has paused the panel's reads, or its actions.",
+                ("panel", "what"),
+                panels,
+            ),
+            Gauge("rule_paused", "1 while somebody has paused the rule.", ("rule",), rules),
         )
 
     def _listed(self, state: DaemonState) -> list[Attention]:
@@ -199,6 +228,7 @@ class DaemonStatus:
             receivers=[self._receiver(feed.state()) for feed in self._feeds.values()],
             panels=self.panels(),
             rules=self.rules(),
+            pauses=[pause for pause in [*self._pauses.values()] if pause.holds(now)],
         )
 
     def _receiver(self, state: ReceiverState) -> ReceiverState:

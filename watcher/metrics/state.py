@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from watcher import __version__
+from watcher.common.pauses import ManualPause
 from watcher.model import Kind, Status
 from watcher.panels.health import HealthState, PanelProblem
 
@@ -97,6 +98,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     receivers: Sequence[ReceiverState]
     panels: Sequence[PanelState]
     rules: Sequence[RuleState]
+    pauses: Sequence[ManualPause] = ()  # what people have paused now
     gauges: Sequence[Gauge] = ()
 
 

@@ -6,7 +6,7 @@ notified at once, but those that follow within GATHER come together: a rule can 
 orders, one after the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -39,13 +39,21 @@ class AlertState:
         self._gathering: frozenset[AlertKind] = frozenset()
         self.known = {one.trouble.key: one for one in known}
 
-    def look(self, troubles: Iterable[Alert], now: float) -> list[AlertNotice]:
-        """Compare with the present alerts; return the notices to send."""
+    def look(
+        self, troubles: Iterable[Alert], now: float, snoozed: Collection[str] = ()
+    ) -> list[AlertNotice]:
+        """Compare with the present alerts; return the notices to send.
+
+        Those with the keys `snoozed` neither begin nor are repeated while they last.
+        """
         there = {trouble.key: trouble for trouble in troubles}
         there |= {key: one.trouble for key, one in self.known.items() if _waits(one)}
         self._gathering = self._told_lately(now)
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:
+            if key in snoozed and key in there:
+                self._stay(key)
+                continue
             notice = self._step(key, there.get(key), now)
             if notice is not None:
                 notices.append(notice)
@@ -73,6 +81,11 @@ class AlertState:
             and one.told_at is not None
             and now - self._past(one.told_at, now) < GATHER
         )
+
+    def _stay(self, key: str) -> None:
+        """Keep an alert that was notified, so that it is not over."""
+        if key in self.known:
+            self.known[key] = msgspec.structs.replace(self.known[key], gone_at=None)
 
     def _due(self, known: KnownAlert, now: float) -> AlertStage | None:
         if known.trouble.event in MOMENTS:

@@ -7,7 +7,7 @@ import msgspec
 
 from watcher.alerts import MOMENTS, REFUSES, Alert, AlertKind, AlertNotice, KnownAlert, Moment
 from watcher.config import NotifyTarget
-from watcher.daemon.attention import Attention
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import Issue
 from watcher.daemon.status import DaemonStatus
 from watcher.notify.alert_state import AlertState
@@ -74,7 +74,7 @@ class Monitor:
     async def run_once(self, now: float) -> float:
         """Queue what has not been notified yet; return when to run next."""
         wanted = frozenset[AlertKind]().union(*(target.on for target in self._targets))
-        troubles = await self._troubles(now)
+        troubles, snoozed = await self._troubles(now)
         moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
         hindsight = self._rule_engine.hindsight
@@ -86,7 +86,7 @@ class Monitor:
             since = hindsight.past(self._since[name], now)
             new = (moment for moment in moments if moment.at >= since)
             theirs = [*troubles, *(alert_of(moment) for moment in new if _tells(target, moment))]
-            notices = watch.look([t for t in theirs if t.event in target.on], now)
+            notices = watch.look([t for t in theirs if t.event in target.on], now, snoozed)
             known += [(name, one) for one in _changed(before, watch)]
             gone += [(name, key) for key in before.known.keys() - watch.known.keys()]
             if notices:
@@ -108,11 +108,14 @@ class Monitor:
         for name, _ in messages:
             self._on_queued(name)
 
-    async def _troubles(self, now: float) -> list[Alert]:
+    async def _troubles(self, now: float) -> tuple[list[Alert], set[str]]:
+        """Return the present alerts, and the keys of those that somebody has snoozed."""
         await self._daemon_status.read_spending(now)
-        found = troubles(self._daemon_status.attention())
+        items = self._daemon_status.attention()
+        found = troubles(items)
         listed = {trouble.key for trouble in found}
-        return found + [one for one in self._still_down() if one.key not in listed]
+        snoozed = {alert.key for alert in troubles(i for i in items if i.snooze is not None)}
+        return found + [one for one in self._still_down() if one.key not in listed], snoozed
 
     def _still_down(self) -> Iterator[Alert]:
         """Return panels that were notified as down (also before a restart) and are not up yet."""

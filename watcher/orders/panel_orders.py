@@ -171,6 +171,7 @@ class PanelOrders:
         if slot is not None:
             self.records.failures[slot] += 1
             self.records.alone[slot] = alone
+            self.poll_queue.urgent.leave([slot])
             self.poll_queue.appoint(slot, due)
 
     def put_back(self, ids: Iterable[str]) -> None:
@@ -183,6 +184,12 @@ class PanelOrders:
         slot = self.records.find(order_id)
         if slot is not None:
             self.poll_queue.hasten(slot, due, now)
+
+    def want(self, order_id: str, now: float) -> None:
+        """Check the order with the next request, ahead of all others, until it is answered."""
+        slot = self.records.find(order_id)
+        if slot is not None:
+            self.poll_queue.urgent.want(slot, now)
 
     def next_refill_check(self, refill: Refill, now: float) -> float:
         """Return when to ask about the refill task again."""

@@ -1,11 +1,15 @@
 """The gateway to a panel: every request passes here, so pace and health are known in one place."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from math import inf
 from typing import TypeVar
 
 import structlog
 
 from watcher.common.clock import Clock
+from watcher.common.pauses import ManualPause, Paused
 from watcher.common.wording import utc
 from watcher.errors import NotSent, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import Breaker, BreakerState
@@ -19,13 +23,14 @@ Answer = TypeVar("Answer")
 
 _NOT_SLOW = (*ANSWERS, NotSent)
 _LOOK_AGAIN = 1.0  # seconds until a request that waits for a probe is tried again
+_PAUSED_FOR = 60.0  # seconds until a request that waits for a person is tried again
 
 
 class PanelGateway:
     """One panel's client, pace, breaker and health.
 
-    `on_probe` is called when a probe of the panel is wanted, `on_recovered` when it no longer
-    refuses everything.
+    `pauses` is what people have paused, of all panels. `on_probe` is called when a probe of the
+    panel is wanted, `on_recovered` when it no longer refuses everything.
     """
 
     def __init__(
@@ -35,12 +40,16 @@ class PanelGateway:
         pace: Pace,
         breaker: Breaker,
         clock: Clock,
+        pauses: Mapping[tuple[Paused, str], ManualPause] | None = None,
     ) -> None:
         self.name = name
         self.client = client
         self.pace = pace
         self.breaker = breaker
         self.clock = clock
+        self._pauses = {} if pauses is None else pauses
+        self._under_way: Counter[Paused] = Counter()
+        self._request_ended = asyncio.Event()
         self.health = PanelHealth(call for call in READS if client.limit(call))
         self.last_success = 0.0  # of a status poll, also one with nothing to ask
         self.on_probe: Callable[[], None] = lambda: None
@@ -62,6 +71,9 @@ class PanelGateway:
 
     def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
         """Return None where one request may be sent now (and count it), else when to try again."""
+        paused = self.paused(Paused.ACTIONS if lane is RequestLane.ACT else Paused.READS)
+        if paused is not None:
+            return min(now + _PAUSED_FOR, paused.until or inf)
         again_at = self.breaker.wait(now, acts=lane is RequestLane.ACT)
         if again_at is None and lane is not RequestLane.PROBE and self.is_undecided:
             again_at = now + _LOOK_AGAIN  # the probe goes first
@@ -71,6 +83,17 @@ class PanelGateway:
             self.breaker.sent(now)
             self._log_breaker()
         return again_at
+
+    def paused(self, what: Paused) -> ManualPause | None:
+        """Return the pause of the panel's reads or actions that somebody wanted, or None."""
+        pause = self._pauses.get((what, self.name))
+        return pause if pause is not None and pause.holds(self.clock()) else None
+
+    async def quiet(self, what: Paused) -> None:
+        """Wait until no read, or no action, is under way."""
+        while self._under_way[what]:
+            self._request_ended.clear()
+            await self._request_ended.wait()
 
     def paused_until(self, now: float) -> float | None:
         """Return when the pause ends that the panel asked for or its failures caused, or None."""
@@ -101,18 +124,33 @@ class PanelGateway:
         """Await one request that `take` has granted. Raises its PanelError.
 
         `call` is its kind; `order` is set if it is about one order, and `was_known` tells whether
-        the panel has answered about that order before.
+        the panel has answered about that order before. NotSent, if the panel was paused meanwhile.
         """
+        kind = Paused.READS if call in READS else Paused.ACTIONS
+        self._refuse_paused(kind, request)
         sent_at = self.clock()
+        self._under_way[kind] += 1
         try:
             answer = await request
         except PanelError as error:
             failure = self._seen(call, error)
             self._failed(call, failure, sent_at, order, was_known=was_known)
             raise failure from None
+        finally:
+            self._under_way[kind] -= 1
+            self._request_ended.set()
         self.pace.succeeded(self.clock())
         self._ended(call, None, sent_at)
         return answer
+
+    def _refuse_paused(self, kind: Paused, request: Awaitable[Answer]) -> None:
+        """Raise NotSent if somebody has paused such requests since this one was granted."""
+        paused = self.paused(kind)
+        if paused is None:
+            return
+        if isinstance(request, Coroutine):
+            request.close()
+        raise NotSent(paused.sentence)
 
     def _seen(self, call: str, error: PanelError) -> PanelError:
         """Return the failure; as RateLimited if its words are known to mean a rate limit."""

@@ -27,9 +27,8 @@ from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
 from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Decision, Reason, Rule, decide
+from watcher.rules.switches import RuleSwitches
 from watcher.rules.variables import PanelVariables, RuleContext
-
-FAILURES_IN_A_ROW = 20  # failed evaluations of a rule, after which it is switched off
 
 Key = tuple[str, str]  # panel, order id
 
@@ -56,18 +55,17 @@ class RuleEngine:
         self.evaluations: Counter[str] = Counter()
         self.firings: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
-        self.switched_off: dict[str, str] = {}  # rule -> why its condition can't be evaluated
+        self.switches = RuleSwitches()
+        self.switched_off = self.switches.switched_off
         self.unresolved: dict[int, tuple[str, Kind]] = {}  # action id -> panel, kind
         self._open_actions: dict[Key, set[Kind]] = defaultdict(set)
         self._refills_running: dict[Key, set[str]] = defaultdict(set)
         self._cancels_accepted: set[Key] = set()
-        self._failing: Counter[str] = Counter()  # rule -> failures in a row
 
     def take_rules(self, rules: Sequence[Rule]) -> None:
         """Replace the rules; switch on again those that were switched off."""
         self.rules = tuple(rules)
-        self.switched_off.clear()
-        self._failing.clear()
+        self.switches.begin_anew()
 
     # --- events ---
 
@@ -176,13 +174,13 @@ class RuleEngine:
         rule_context: RuleContext | None = None
         again: list[float] = []
         for rule in self.rules:
-            if rule.name in self.switched_off:
+            if self.switches.is_off(rule.name, now):
                 continue
             if rule.panels is not None and order.panel not in rule.panels:
                 continue
             if rule.condition.excludes(order):  # true for most orders, at 2 % of the cost
                 self.evaluations[rule.name] += 1
-                self._failing.pop(rule.name, None)
+                self.switches.went_well(rule.name)
                 continue
             rule_context = rule_context or self._rule_context(order)
             decision = self._judge_one(rule, order, rule_context, now, rule_outcome)
@@ -212,26 +210,23 @@ class RuleEngine:
         elif decision.reason is Reason.FAILED:
             self._note_failure(rule, order, decision, rule_outcome)
         elif decision.reason not in _SAYS_NOTHING:
-            self._failing.pop(rule.name, None)
+            self.switches.went_well(rule.name)
         return decision
 
     def _note_failure(
         self, rule: Rule, order: Order, decision: Decision, rule_outcome: RuleOutcome
     ) -> None:
-        """Count a failure; switch off a rule that fails FAILURES_IN_A_ROW times."""
+        """Count a failure; note if the rule is switched off for it."""
         self.failures[rule.name] += 1
-        self._failing[rule.name] += 1
         rule_outcome.failures.append((order, decision))
-        if self._failing[rule.name] >= FAILURES_IN_A_ROW:
-            self.switched_off[rule.name] = decision.detail
+        if self.switches.failed(rule.name, decision.detail):
             rule_outcome.switched_off.append((rule.name, decision.detail))
 
     def _explain(self, rule: Rule, order: Order, rule_context: RuleContext, now: float) -> Decision:
         decision = self._decide(rule, order, rule_context, now)
-        cause = self.switched_off.get(rule.name)
-        if cause is not None:
-            detail = f"the rule fails and is switched off until a reload: {cause}"
-            return msgspec.structs.replace(decision, reason=Reason.SWITCHED_OFF, detail=detail)
+        off = self.switches.why_off(rule.name, now)
+        if off is not None:
+            return msgspec.structs.replace(decision, reason=off[0], detail=off[1])
         if decision.reason is not Reason.CONDITION_FALSE:
             return decision
         past = self.memory.past(rule, order, now)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     VALUE_UNKNOWN = "value_unknown"
     FAILED = "failed"
     SWITCHED_OFF = "switched_off"
+    PAUSED = "paused"
     EVERY = "every"
     ATTEMPTS = "attempts"
     BRAKE = "brake"

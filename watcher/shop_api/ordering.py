@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from watcher.common.clock import Clock
+from watcher.common.pauses import Paused
 from watcher.config import Shop
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
@@ -101,8 +102,13 @@ class Ordering:
     def _rests(self, action: Action, seconds: float) -> bool:
         """Return whether nothing will be sent to the panel for so many `seconds`."""
         workers = self._panel_workers.get(action.panel)
-        until = workers.gateway.paused_until(self._clock()) if workers else None
-        return workers is None or (until is not None and until > self._clock() + seconds)
+        if workers is None:
+            return True
+        until, by_hand = self._clock() + seconds, workers.gateway.paused(Paused.ACTIONS)
+        if by_hand is not None and by_hand.holds(until):
+            return True
+        paused_until = workers.gateway.paused_until(self._clock())
+        return paused_until is not None and paused_until > until
 
 
 def _checked(kind: Kind, order: Order | ShopError) -> Order | ShopError:

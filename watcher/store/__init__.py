@@ -2,6 +2,7 @@
 
 from watcher.store.action_rows import Settled
 from watcher.store.archive import Retired, archive_name
+from watcher.store.audit import Deed
 from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent
@@ -15,6 +16,7 @@ from watcher.store.store import Store
 
 __all__ = [
     "DeadEvent",
+    "Deed",
     "Disowned",
     "FeedPage",
     "Hold",

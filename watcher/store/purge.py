@@ -40,6 +40,7 @@ from watcher.store.schema import (
     service_changes,
     services,
 )
+from watcher.store.wheel_schema import audit
 
 LEAST = 7 * 86400.0  # seconds that rows stay, even if the settings are shorter
 LESSONS_FOR = 100 * 86400.0  # seconds: twenty half-lives, a millionth is left
@@ -75,6 +76,8 @@ BOUNDS = {
     "event_targets": _TARGETS,
     "event_lanes": "goes when its events have arrived, or with its target",
     "dead_events": "goes with its order, when it is told again, or with its target",
+    "pauses": "goes when the pause is over",
+    "audit": "goes after `audit_for`",
     "counters": "stays: one row for each thing that is counted",
 }
 
@@ -82,12 +85,15 @@ BOUNDS = {
 class Purge(StorePart):
     """Old rows of all tables, except the rows of orders that are not archived."""
 
-    async def run(self, now: float, *, retain_for: float, remember_for: float) -> dict[str, int]:
+    async def run(
+        self, now: float, *, retain_for: float, remember_for: float, audit_for: float
+    ) -> dict[str, int]:
         """Remove older rows; return how many rows of each table."""
         old = now - max(retain_for, LEAST)
         forgotten = min(old, now - remember_for)
         removed: dict[str, int] = {}
-        for table, condition in _conditions(now, old, forgotten):
+        unaudited = audit, audit.c.at < now - max(audit_for, LEAST)
+        for table, condition in (*_conditions(now, old, forgotten), unaudited):
             gone = await self._purge(table, condition)
             if gone:
                 removed[table.name] = gone

@@ -5,6 +5,7 @@ from typing import Self
 
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
+from watcher.store.audit import AuditLog
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
@@ -12,6 +13,7 @@ from watcher.store.feed import Feed
 from watcher.store.firings import Firings
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
+from watcher.store.manual_pauses import ManualPauses
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.personal import Personal
@@ -50,6 +52,8 @@ class Store:
         self.recent = Recent(database)
         self.search = Search(database)
         self.sessions = Sessions(database)
+        self.pauses = ManualPauses(database)
+        self.audit = AuditLog(database)
         self.archive = Archive(database)
         self.purge = Purge(database)
         self.personal = Personal(database)

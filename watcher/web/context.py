@@ -12,9 +12,11 @@ from aiohttp import web
 from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, ReloadOutcome
 from watcher.daemon.backups import Backups
+from watcher.daemon.checks import Checks
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
 from watcher.daemon.panel_workers import PanelWorkers
+from watcher.daemon.pauses import Pauses
 from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
@@ -37,6 +39,8 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     watchlist: Watchlist
     rule_engine: RuleEngine
     commands: OrderCommands
+    checks: Checks
+    pauses: Pauses
     daemon_status: DaemonStatus
     health: DaemonHealth
     backups: Backups
@@ -220,14 +224,20 @@ def flag(request: web.Request, name: str) -> bool:
 
 async def action_id(request: web.Request) -> int:
     """Read the action's number in the path; NotFound if its panel is out of the key's reach."""
-    text, principal = request.match_info["id"], principal_of(request)
+    text = request.match_info["id"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise NotFound(f"there is no action {text[:20]!r}")
-    if principal.panels is not None:
-        action = await request.app[BACKEND].store.actions.get(int(text))
-        if action is None or not principal.reaches(action.panel):
-            raise NotFound(f"there is no action {text}")
+    await check_reach(request, int(text))
     return int(text)
+
+
+async def check_reach(request: web.Request, action_number: int) -> None:
+    """Raise NotFound if the action's panel is out of the key's reach."""
+    principal = principal_of(request)
+    if principal.panels is not None:
+        action = await request.app[BACKEND].store.actions.get(action_number)
+        if action is None or not principal.reaches(action.panel):
+            raise NotFound(f"there is no action {action_number}")
 
 
 def one_of(request: web.Request, name: str, words: Any) -> Any:

@@ -19,7 +19,8 @@ DROP_IN = "/api/v2"  # for shops, which send forms with a key
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 PAGES = frozenset(
-    {"orders", "orders.csv", "actions", "panels", "services", "login", "logout", "events", "static"}
+    {"orders", "orders.csv", "actions", "panels", "services", "rules", "attention", "audit"}
+    | {"login", "logout", "events", "static"}
 )
 FORM = "application/x-www-form-urlencoded"
 UPLOAD, UPLOADED = "/orders/upload", "multipart/form-data"  # the one form with a file

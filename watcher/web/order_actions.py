@@ -3,9 +3,11 @@
 import msgspec
 from aiohttp import web
 
+from watcher.common.pauses import Paused
 from watcher.errors import NotFound, RequestError
 from watcher.model import Action, ActionState, Kind
 from watcher.orders.labels import labels_from
+from watcher.web.caller import note
 from watcher.web.context import TEXT, Param, Route, WebContext, read_body
 from watcher.web.principal import principal_of
 from watcher.web.shapes import ActionAnswer, FaultAnswer, SubmitRequest
@@ -14,6 +16,10 @@ from watcher.web.views import action_view
 SUBMIT_WAIT = 25.0  # seconds that the answer to a submission waits for the panel
 WILL_BE_SENT = (
     "the order will be placed as soon as the panel can be asked;"
+    " to take it back: POST /v1/actions/{id}/withdraw"
+)
+WAITS_FOR_RESUME = (
+    "it is planned and will be sent after the resume;"
     " to take it back: POST /v1/actions/{id}/withdraw"
 )
 SUBMISSIONS = 128  # that wait at once: the other connections are for reads
@@ -40,7 +46,9 @@ async def submit(context: WebContext, request: web.Request) -> tuple[int, Action
         params["quantity"] = str(body.quantity)
     labels = labels_from(msgspec.structs.asdict(body))
     action = await context.commands.submit(body.panel, params, key, labels)
-    action = await context.commands.wait_for(action, SUBMIT_WAIT)
+    note(request, panel=body.panel, subject=str(action.id), detail=f"service {body.service}")
+    seconds = 0.0 if _paused(context, action) else SUBMIT_WAIT
+    action = await context.commands.wait_for(action, seconds)
     if action.state is ActionState.REJECTED:
         raise SubmissionRejected(action.answer or "the panel refused the order")
     return await _submitted(context, action)
@@ -57,12 +65,22 @@ async def cancel(context: WebContext, request: web.Request) -> tuple[int, Action
 async def _act(context: WebContext, request: web.Request, kind: Kind) -> tuple[int, ActionAnswer]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     action = await context.commands.act(kind, panel, order_id)
-    return 202, ActionAnswer(action_view(action))
+    return 202, ActionAnswer(action_view(action), message=_paused(context, action))
+
+
+def _paused(context: WebContext, action: Action) -> str | None:
+    """Return what to say of an action that waits because somebody has paused the panel's."""
+    workers = context.panel_workers.get(action.panel)
+    paused = workers.gateway.paused(Paused.ACTIONS) if workers else None
+    if paused is None or action.state is not ActionState.PLANNED:
+        return None
+    return f"{paused.sentence}; {WAITS_FOR_RESUME.format(id=action.id)}"
 
 
 async def _submitted(context: WebContext, action: Action) -> tuple[int, ActionAnswer]:
     if action.state is ActionState.PLANNED:
-        return 202, ActionAnswer(action_view(action), message=WILL_BE_SENT.format(id=action.id))
+        message = _paused(context, action) or WILL_BE_SENT.format(id=action.id)
+        return 202, ActionAnswer(action_view(action), message=message)
     if action.state is not ActionState.ACCEPTED or action.order is None:
         return 202, ActionAnswer(action_view(action))
     try:

@@ -9,6 +9,7 @@ from aiohttp import web
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Status
 from watcher.orders.labels import changed_labels
+from watcher.web.caller import note
 from watcher.web.context import (
     CURSOR,
     FLAG,
@@ -61,7 +62,14 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
         known += (order.panel, order.id) in orders
         orders.setdefault((order.panel, order.id), order)
     answer = await track_all(context, orders)
-    return 200, msgspec.structs.replace(answer, known=answer.known + known, rejected=rejected)
+    answer = msgspec.structs.replace(answer, known=answer.known + known, rejected=rejected)
+    panels = sorted({panel for panel, _ in orders})
+    note(
+        request,
+        panel=panels[0] if len(panels) == 1 else None,
+        detail=f"{answer.tracked} tracked, {answer.known} known, {len(rejected)} rejected",
+    )
+    return 200, answer
 
 
 async def track_all(context: WebContext, orders: dict[tuple[str, str], Order]) -> TrackAnswer:
@@ -140,6 +148,7 @@ async def set_service(context: WebContext, request: web.Request) -> tuple[int, O
     body = await read_body(request, ServiceRequest)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = str(body.service)
+    note(request, detail=service)
     return 200, context.view(await context.commands.set_service(panel, order_id, service))
 
 

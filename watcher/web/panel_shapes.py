@@ -6,6 +6,7 @@ from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState
 from watcher.web.shapes import Time
+from watcher.web.wheel_shapes import PauseView
 
 
 class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None
     link: str | None  # a path of the status page
     doc: str
+    snoozed: PauseView | None = None
 
 
 class AttentionList(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     lag: float | None  # seconds by which the latest order is late
     actions_pending: int
     actions_unresolved: int
+    pauses: list[PauseView] = []  # what people have paused of it
 
 
 class PanelAnswer(msgspec.Struct, frozen=True):
@@ -146,6 +149,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     firings: int
     failures: int
     held: dict[str, Time]  # panel -> until when the brake holds the rule there
+    paused: PauseView | None = None  # by somebody
     switched_off: str | None = None  # why its condition fails; a reload switches it on again
 
 

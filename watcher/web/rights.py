@@ -28,6 +28,7 @@ GET /static/{digest}/{name} open
 GET /v1/whoami any
 GET /v1/openapi.json any
 POST /logout any
+POST /orders/selection any
 
 GET /v1/orders read
 GET /v1/orders/{panel}/{order} read
@@ -41,6 +42,7 @@ GET /v1/panels read
 GET /v1/panels/{panel}/services read
 GET /v1/rules read
 GET /v1/rules/explain read
+GET /v1/pauses read whole
 GET /v1/notify read whole
 GET /v1/events read whole
 GET /v1/events/{name}/dead read whole
@@ -55,6 +57,9 @@ GET /orders.csv read
 GET /events/page read
 
 POST /v1/panels/{panel}/retry check
+POST /v1/orders/{panel}/{order}/check check
+POST /v1/checks check
+POST /orders/{panel}/{order}/check check
 POST /panels/{panel}/retry check
 
 POST /v1/orders/{panel}/{order}/refill act
@@ -64,6 +69,21 @@ PUT /v1/orders/{panel}/{order}/service act
 PATCH /v1/orders/{panel}/{order} act
 DELETE /v1/orders/{panel}/{order} act
 POST /v1/actions/{id}/resolve act
+POST /v1/resolve act
+POST /v1/untrack act
+POST /v1/panels/{panel}/pause act
+POST /v1/panels/{panel}/resume act
+POST /v1/rules/{rule}/pause act whole
+POST /v1/rules/{rule}/resume act whole
+POST /v1/attention/snooze act
+POST /v1/attention/wake act
+POST /panels/{panel}/pause act
+POST /panels/{panel}/resume act
+POST /rules/{rule}/pause act whole
+POST /rules/{rule}/resume act whole
+POST /attention/snooze act
+POST /attention/wake act
+POST /actions/resolve act
 POST /v1/actions/{id}/withdraw act
 POST /orders/{panel}/{order}/refill act
 POST /orders/{panel}/{order}/cancel act
@@ -79,6 +99,8 @@ POST /orders/upload submit
 POST /orders/upload/{token} submit
 
 GET /v1/backup admin whole
+GET /v1/audit admin whole
+GET /audit admin whole
 POST /v1/reload admin whole
 POST /v1/notify/{name}/test admin whole
 POST /v1/events/{name}/replay admin whole

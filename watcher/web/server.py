@@ -9,13 +9,17 @@ from aiohttp import web
 from watcher.errors import cant_listen
 from watcher.shop_api import ShopHandlers
 from watcher.web import (
+    audit_trail,
+    bulk_routes,
     change_routes,
+    check_routes,
     config_routes,
     deliveries,
     history,
     order_actions,
     order_file,
     order_routes,
+    pause_routes,
     state,
     whoami,
 )
@@ -37,11 +41,17 @@ from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
 from watcher.web.page.routes import add_pages
+from watcher.web.page.selection import add_selection
+from watcher.web.page.wheel_page import add_wheel
 from watcher.web.rate_limit import ConcurrencyLimit
 
 ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,
     *order_actions.ROUTES,
+    *check_routes.ROUTES,
+    *pause_routes.ROUTES,
+    *bulk_routes.ROUTES,
+    *audit_trail.ROUTES,
     *history.ROUTES,
     *change_routes.ROUTES,
     *state.ROUTES,
@@ -57,7 +67,8 @@ _CHUNK_WITHIN = 60.0  # seconds: no copy is kept for a client that stops reading
 def make_server(context: WebContext) -> web.Application:
     """Return the application for an AppRunner."""
     app = web.Application(
-        middlewares=[catch_errors, guard(), authorize()], client_max_size=LARGEST_BODY
+        middlewares=[catch_errors, guard(), authorize(), audit_trail.audited()],
+        client_max_size=LARGEST_BODY,
     )
     app[BACKEND] = context
     app[LARGE_BODIES] = large_bodies()
@@ -82,6 +93,8 @@ def make_server(context: WebContext) -> web.Application:
     for path, respond in (("/metrics", _metrics), ("/healthz", _healthz), ("/readyz", _readyz)):
         app.router.add_get(path, respond)
     add_pages(app, files)
+    add_selection(app)
+    add_wheel(app)
     return app
 
 

@@ -2,11 +2,13 @@
 
 from aiohttp import web
 
-from watcher.daemon.attention import Attention
-from watcher.errors import NotFound
+from watcher.common.pauses import ManualPause, Paused
+from watcher.daemon.attention_items import Attention
+from watcher.errors import Conflict, NotFound
 from watcher.metrics.state import PanelState, RuleState
 from watcher.model import ActionState
 from watcher.rules.rule import Rule
+from watcher.web.caller import note
 from watcher.web.context import (
     CURSOR,
     LIMIT,
@@ -42,6 +44,7 @@ from watcher.web.views import (
     moment,
     moment_or_none,
     money,
+    pause_view,
 )
 
 _AT_ONCE = 100  # actions that are read at once
@@ -80,11 +83,13 @@ async def resolve(context: WebContext, request: web.Request) -> tuple[int, Actio
     result = None if body.result is None else str(body.result)
     number, state = await action_id(request), ActionState(body.state)
     action, order = await context.commands.resolve(number, state, result)
+    note(request, panel=action.panel, detail=f"{body.state} {result or ''}".rstrip())
     return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
 async def withdraw(context: WebContext, request: web.Request) -> tuple[int, ActionAnswer]:
     action = await context.commands.take_back(await action_id(request))
+    note(request, panel=action.panel)
     return 200, ActionAnswer(action_view(action))
 
 
@@ -108,8 +113,16 @@ async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAn
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
     workers = context.panel_workers[panel]
+    refuse_paused(context, panel)
     workers.retry()
     return 202, PanelAnswer(panel_view(context, context.daemon_status.panel(workers)))
+
+
+def refuse_paused(context: WebContext, panel: str) -> None:
+    """Raise Conflict if the panel can't be asked, because somebody has paused its reads."""
+    paused = context.pauses.get(Paused.READS, panel)
+    if paused is not None:
+        raise Conflict(f"{paused.sentence}; resume them to ask it")
 
 
 async def list_services(context: WebContext, request: web.Request) -> tuple[int, ServiceList]:
@@ -172,10 +185,17 @@ def panel_view(context: WebContext, state: PanelState) -> PanelView:
         else max(0.0, context.clock() - panel_counts.oldest_due),
         actions_pending=sum(state.pending.values()),
         actions_unresolved=sum(state.unresolved.values()),
+        pauses=[pause_view(one) for one in _pauses(context, workers.name)],
     )
 
 
+def _pauses(context: WebContext, panel: str) -> list[ManualPause]:
+    found = (context.pauses.get(what, panel) for what in (Paused.READS, Paused.ACTIONS))
+    return [one for one in found if one is not None]
+
+
 def _rule_view(context: WebContext, rule: Rule, state: RuleState, principal: Principal) -> RuleView:
+    paused = context.pauses.get(Paused.RULE, rule.name)
     panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
     held = {panel: moment(until) for panel, until in state.held.items() if principal.reaches(panel)}
     return RuleView(
@@ -191,6 +211,7 @@ def _rule_view(context: WebContext, rule: Rule, state: RuleState, principal: Pri
         firings=state.firings,
         failures=state.failures,
         held=held,
+        paused=None if paused is None else pause_view(paused),
         switched_off=state.switched_off,
     )
 
@@ -250,7 +271,7 @@ ROUTES = (
         path="/v1/panels/{panel}/retry",
         handler=retry,
         summary="Ask the panel at once; end every pause that its failures or refusals caused.",
-        gives={202: PanelAnswer, 404: FaultAnswer},
+        gives={202: PanelAnswer, 404: FaultAnswer, 409: FaultAnswer},
     ),
     Route(
         method="GET",

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watcher.daemon.attention import Attention
+from watcher.common.pauses import ManualPause
+from watcher.daemon.attention_items import Attention
 from watcher.model import (
     REFILL_FINAL,
     Action,
@@ -26,6 +27,7 @@ from watcher.panels.protocol.words import SUCCESS_WORDS
 from watcher.rules.rule import Decision
 from watcher.web.panel_shapes import AttentionView, DecisionView, LessonView, ServiceView
 from watcher.web.shapes import ActionView, FiringView, NextCheckView, OrderView, RefillView
+from watcher.web.wheel_shapes import PauseView
 
 View = TypeVar("View", bound=msgspec.Struct)
 
@@ -63,7 +65,14 @@ def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
 
 def attention_view(item: Attention) -> AttentionView:
     since, meaning = moment(item.since), item.meaning
-    return _view(AttentionView, item, since=since, todo=meaning.todo, doc=meaning.doc)
+    snoozed = None if item.snooze is None else pause_view(item.snooze)
+    more = {"todo": meaning.todo, "doc": meaning.doc, "snoozed": snoozed}
+    return _view(AttentionView, item, since=since, **more)
+
+
+def pause_view(pause: ManualPause) -> PauseView:
+    since, until = moment(pause.since), moment_or_none(pause.until)
+    return _view(PauseView, pause, since=since, until=until)
 
 
 def order_view(

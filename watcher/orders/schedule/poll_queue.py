@@ -7,6 +7,7 @@
 3. Orders with a real time come first, oldest first: ids that the panel refuses, orders never asked
    about, and orders that have waited longer than their cap.
 4. V moves no faster than a unit in `idle` minutes: a panel with few orders gets few requests.
+5. Before all of them go the orders that somebody waits for (`urgent_lane`).
 
 Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual_time` moves
 V, `deadlines` finds orders that have waited too long.
@@ -25,6 +26,7 @@ from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
 from watcher.orders.schedule.deadlines import GO_ON_AFTER, Deadlines
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
 from watcher.orders.schedule.timed_queue import TimedQueue
+from watcher.orders.schedule.urgent_lane import UrgentLane
 from watcher.orders.schedule.virtual_time import VirtualTime
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
@@ -65,6 +67,7 @@ class PollQueue:
         self._promises = np.array([self._deadlines.promise(code) for code in range(len(PHASES))])
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._timed = TimedQueue(records)
+        self.urgent = UrgentLane(records, self.gap)
         self._is_whole = (
             False  # until `begin`: loading has priority over checks by virtual deadline
         )
@@ -99,6 +102,7 @@ class PollQueue:
         """Schedule orders that were asked about at `now`, each after its wait in units."""
         slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
+        self.urgent.leave(slots.tolist())
         self._await_deadlines(slots, self.time.v + np.asarray(waits))
 
     def put_back(self, slots: Iterable[int]) -> None:
@@ -107,6 +111,8 @@ class PollQueue:
         records, first = self.records, list[int]()
         for slot in slots:
             if records.state[slot] != _ASKED:
+                continue
+            if self.urgent.put_back(slot):
                 continue
             if records.failures[slot] or records.alone[slot] or records.is_new(slot):
                 self.appoint(slot, records.turn[slot])
@@ -130,6 +136,7 @@ class PollQueue:
 
     def leave(self, slot: int) -> None:
         """Remove the order."""
+        self.urgent.leave([slot])
         if self.records.state[slot] != _OUT:
             self.records.state[slot] = _OUT
             self.note_phase(self.records.phase_of(slot), -1)
@@ -161,6 +168,7 @@ class PollQueue:
         """Return when the next request is due; None if nothing is watched."""
         self._settle(now)
         times = [self._soonest().next_at(), self._deadlines.next_at(now), self._turn_at(now)]
+        times.append(self.urgent.next_at())
         if self._resting:
             times.append(self._resting[0][0])
         soonest = min(times)
@@ -250,10 +258,13 @@ class PollQueue:
         return overdue if overdue.next_at() < own.next_at() else own
 
     def _take_appointed(self, limit: int, now: float) -> list[int]:
-        taken: list[int] = []
-        records = self.records
+        """Take the orders that are due at a real time, the urgent ones first."""
+        lane, records, taken = self.urgent, self.records, list[int]()
+        yields = lane.is_greedy(now) and min(self._soonest().next_at(), self._turn_at(now)) <= now
+        urgent = 0
         while len(taken) < limit:
-            timed = self._soonest()
+            is_urgent = not yields and lane.next_at() <= now
+            timed = lane if is_urgent else self._soonest()
             if timed.next_at() > now:
                 break
             slot = timed.first()
@@ -262,8 +273,10 @@ class PollQueue:
             timed.pop()
             records.state[slot] = _ASKED
             taken.append(slot)
+            urgent += is_urgent
             if records.alone[slot]:
-                break
+                limit = 1
+        lane.note(now, has_yielded=yields, took_all=urgent == limit)
         return taken
 
     def _turn_at(self, now: float) -> float:

@@ -1,11 +1,12 @@
 """The page of one order: its state, its history, and its buttons."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
+from watcher.daemon.check_outcomes import CheckOutcome
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
 from watcher.web.context import BACKEND, WebContext
 from watcher.web.page.charts import course
@@ -14,6 +15,11 @@ from watcher.web.page.rendering import query
 from watcher.web.shapes import RefillView
 from watcher.web.views import outcome, refill_view
 
+_CHECKED: Mapping[str, str] = {
+    CheckOutcome.CHANGED: "Checked just now: it has changed.",
+    CheckOutcome.UNCHANGED: "Checked just now: nothing has changed.",
+    CheckOutcome.REFUSED: "Checked just now: the panel does not report it.",
+}
 _CHANGES = 200  # in the list; the chart has all
 
 
@@ -64,8 +70,16 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "done": request.query.get("done", ""),
         "problem": "",
         "typed": "",
+        "checked": _checked(context, panel, order_id, request.query.get("checked", "")),
         "events": query("/events/page", {"panel": panel, "order": order_id}),
     }
+
+
+def _checked(context: WebContext, panel: str, order_id: str, outcome: str) -> str:
+    """Return what a check that was just asked for says; "" where none was."""
+    if outcome == CheckOutcome.WAITING:
+        return f"Not checked yet: {context.checks.waits(panel, order_id).sentence}."
+    return _CHECKED.get(outcome, "")
 
 
 def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:

@@ -7,7 +7,7 @@ from operator import itemgetter
 import msgspec
 
 from watcher.common.wording import counted
-from watcher.daemon.attention import Attention
+from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.orders.schedule import Forecast
 from watcher.store.recent import FiringCounts, Latest
@@ -80,8 +80,10 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs(self) -> int:
-        """How many things need a person; items of severity info don't count."""
-        return sum(item.severity is not Severity.INFO for item, _ in self.rows)
+        """How many things need a person; items of severity info, or snoozed, don't count."""
+        return sum(
+            item.severity is not Severity.INFO and item.snooze is None for item, _ in self.rows
+        )
 
     @property
     def rows(self) -> list[tuple[Attention, str]]:

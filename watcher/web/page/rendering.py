@@ -179,6 +179,11 @@ def services_url(panel: str, words: str = "") -> str:
     return query("/services", {"panel": panel, "q": words})
 
 
+def rule_url(rule: str) -> str:
+    """Return the path of a rule's buttons."""
+    return f"/rules/{segment(rule)}"
+
+
 def query(path: str, given: Mapping[str, Any]) -> str:
     """Return the path with the parameters that are not empty."""
     said = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
@@ -226,6 +231,7 @@ def _environment() -> Environment:
         order_url=order_url,
         panel_url=panel_url,
         services_url=services_url,
+        rule_url=rule_url,
         query=query,
         hint_id=hint_id,
         terms=TERMS,

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from watcher.errors import NotFound, RequestError
 from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, asks_for_key, cookie_name
-from watcher.web.context import BACKEND, SMALL_BODY, action_id, check_size, whole_body
-from watcher.web.guard import FORM, UPLOAD, BadBody, is_page
+from watcher.web.caller import note
+from watcher.web.context import BACKEND, action_id
+from watcher.web.guard import UPLOAD
 from watcher.web.order_file import OrderFiles
 from watcher.web.page import (
     actions_page,
@@ -26,10 +26,12 @@ from watcher.web.page import (
     upload,
 )
 from watcher.web.page.answer import html_answer
+from watcher.web.page.filled import LIVE, filled
+from watcher.web.page.forms import own_path, read_form, see
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.principal import principal_of
+from watcher.web.state import refuse_paused
 
-LIVE = web.AppKey("live", LiveUpdates)
 _FOREVER = "public, max-age=31536000, immutable"
 
 Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
@@ -73,81 +75,64 @@ async def _overview(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 def _page(template: str, page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        return _filled(request, template, await page(request, request.app[LIVE]))
+        return filled(request, template, await page(request, request.app[LIVE]))
 
     return respond
 
 
-def _filled(
-    request: web.Request, template: str, context: dict[str, Any], status: int = 200
-) -> web.Response:
-    live, principal = request.app[LIVE], principal_of(request)
-    return html_answer(
-        template,
-        status,
-        **{
-            "events": "/events/page",
-            "needs": live.needs(principal),
-            "unresolved": live.unresolved(principal),
-            "principal": principal,
-            "session": request.app[KEEPER].has_session(request),
-            **context,
-        },
-    )
-
-
 def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        await _form(request)
+        await read_form(request)
         panel, order_id = request.match_info["panel"], request.match_info["order"]
         action = await request.app[BACKEND].commands.act(kind, panel, order_id)
         url = rendering.query(rendering.order_url(panel, order_id), {"done": action.id})
-        return _see(f"{url}#action-{action.id}")
+        return see(f"{url}#action-{action.id}")
 
     return respond
 
 
 def _preview(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        return _filled(request, "preview.html", await uploads.preview(request))
+        return filled(request, "preview.html", await uploads.preview(request))
 
     return respond
 
 
 def _track(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        await _form(request)
-        return _see(await uploads.track(request))
+        await read_form(request)
+        return see(await uploads.track(request))
 
     return respond
 
 
 async def _set_service(request: web.Request) -> web.Response:
-    form = await _form(request)
+    form = await read_form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = form.get("service", "").strip()
     try:
         if not _may_be_id(service):
             raise RequestError("give the service's id at the panel")
+        note(request, detail=service)
         await request.app[BACKEND].commands.set_service(panel, order_id, service)
     except NotFound:
         raise
     except RequestError as error:
         context = await order_page.show(request, request.app[LIVE])
         told = {**context, "problem": str(error), "typed": service}
-        return _filled(request, "order.html", told, error.status)
-    return _see(rendering.order_url(panel, order_id))
+        return filled(request, "order.html", told, error.status)
+    return see(rendering.order_url(panel, order_id))
 
 
 async def _untrack(request: web.Request) -> web.Response:
-    await _form(request)
+    await read_form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     await request.app[BACKEND].commands.untrack(panel, order_id)
-    return _see(rendering.query("/orders", {"panel": panel}))
+    return see(rendering.query("/orders", {"panel": panel}))
 
 
 async def _resolve(request: web.Request) -> web.Response:
-    form = await _form(request)
+    form = await read_form(request)
     number = await action_id(request)
     try:
         await _resolve_as(request, number, form)
@@ -159,14 +144,14 @@ async def _resolve(request: web.Request) -> web.Response:
 
 
 async def _withdraw(request: web.Request) -> web.Response:
-    form = await _form(request)
+    form = await read_form(request)
     number = await action_id(request)
     await request.app[BACKEND].commands.take_back(number)
     return _back(form, number)
 
 
 def _back(form: dict[str, str], number: int) -> web.Response:
-    return _see(_own_path(form.get("back", ""), "/actions") + f"#action-{number}")
+    return see(own_path(form.get("back", ""), "/actions") + f"#action-{number}")
 
 
 async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -> None:
@@ -176,6 +161,7 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     result = form.get("result", "").strip() or None
     if result is not None and not _may_be_id(result):
         raise RequestError("that can't be an id of a panel")
+    note(request, detail=f"{state} {result or ''}".rstrip())
     await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
 
 
@@ -196,15 +182,16 @@ async def _resolve_again(
         problem=str(error),
         typed=typed,
     )
-    return _filled(request, "actions.html", context, error.status)
+    return filled(request, "actions.html", context, error.status)
 
 
 async def _retry(request: web.Request) -> web.Response:
-    form, context = await _form(request), request.app[BACKEND]
+    form, context = await read_form(request), request.app[BACKEND]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
+    refuse_paused(context, panel)
     context.panel_workers[panel].retry()
-    return _see(_own_path(form.get("back", ""), rendering.panel_url(panel)))
+    return see(own_path(form.get("back", ""), rendering.panel_url(panel)))
 
 
 async def _ask(request: web.Request) -> web.Response:
@@ -214,15 +201,15 @@ async def _ask(request: web.Request) -> web.Response:
 
 
 async def _login(request: web.Request) -> web.Response:
-    form = await _form(request)
+    form = await read_form(request)
     if not asks_for_key(request):
         raise web.HTTPSeeOther("/")
-    wanted = _own_path(form.get("wanted", ""), "/")
+    wanted = own_path(form.get("wanted", ""), "/")
     try:
         session = request.app[KEEPER].begin(request, form.get("token", ""))
     except Wrong as error:
         return html_answer("login.html", 401, problem=str(error), wanted=wanted)
-    answer = _see(wanted)
+    answer = see(wanted)
     answer.set_cookie(
         cookie_name(request),
         session,
@@ -237,9 +224,9 @@ async def _login(request: web.Request) -> web.Response:
 
 
 async def _logout(request: web.Request) -> web.Response:
-    await _form(request)
+    await read_form(request)
     await request.app[KEEPER].end(request)
-    answer = _see("/login")
+    answer = see("/login")
     answer.del_cookie(cookie_name(request), path="/")
     return answer
 
@@ -271,27 +258,3 @@ async def _static(request: web.Request) -> web.Response:
 
 async def _close(app: web.Application) -> None:
     await app[LIVE].close()
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """Return the fields of one of the page's forms."""
-    if not is_page(request) or request.content_type != FORM:
-        raise BadBody("a form is wanted")
-    check_size(request.content_length or 0, SMALL_BODY)
-    body = await whole_body(request)
-    check_size(len(body), SMALL_BODY)
-    try:
-        fields = parse_qs(body.decode(), max_num_fields=20)
-    except ValueError:
-        raise RequestError("the form can't be read") from None
-    return {name: values[-1] for name, values in fields.items()}
-
-
-def _see(url: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": url})
-
-
-def _own_path(url: str, otherwise: str) -> str:
-    """Return the given path if it is one of the status page's, else the other one."""
-    is_own = url.startswith("/") and not url.startswith(("//", "/\\", "/logout", "/login"))
-    return url if is_own and url.isprintable() and url.isascii() else otherwise

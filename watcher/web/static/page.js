@@ -177,6 +177,12 @@ document.addEventListener("click", (event) => {
   }
 });
 
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset.ticks;
+  if (!name) return;
+  document.querySelectorAll(`input[name="${name}"]`).forEach((box) => { box.checked = event.target.checked; });
+});
+
 // A form is sent once; fields that say nothing are left out of the address.
 document.addEventListener("submit", (event) => {
   const form = event.target;

@@ -1,0 +1,87 @@
+"""The buttons that check or untrack one order or several."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from watcher.config import Right
+from watcher.errors import RequestError
+from watcher.web.caller import caller_of, note
+from watcher.web.context import BACKEND
+from watcher.web.page.filled import filled
+from watcher.web.page.forms import own_path, read_form, read_lists, see
+from watcher.web.page.rendering import order_url, query
+from watcher.web.principal import principal_of
+
+MOST_SELECTED = 500  # orders; a page of the list has fewer
+_WAIT = 10.0  # seconds for the panel's answer
+
+Place = tuple[str, str]  # a panel, and an order's id there
+
+
+def add_selection(app: web.Application) -> None:
+    """Add the routes."""
+    app.router.add_post("/orders/selection", _selected)
+    app.router.add_post("/orders/{panel}/{order}/check", _check)
+
+
+async def _check(request: web.Request) -> web.Response:
+    await read_form(request)
+    panel, order_id = request.match_info["panel"], request.match_info["order"]
+    checks, caller = request.app[BACKEND].checks, caller_of(request).name
+    found = await checks.check_one(panel, order_id, caller, _WAIT)
+    return see(query(order_url(panel, order_id), {"checked": found.outcome}))
+
+
+async def _selected(request: web.Request) -> web.Response:
+    """Do what the button says with the orders whose boxes are ticked."""
+    form = await read_lists(request, MOST_SELECTED + 20)
+    places = [_place(value) for value in dict.fromkeys(form.get("order", ()))]
+    does = form.get("do", [""])[-1]
+    back = own_path(form.get("back", [""])[-1], "/orders")
+    principal = principal_of(request)
+    principal.check_right(Right.CHECK if does == "check" else Right.ACT)
+    if not 1 <= len(places) <= MOST_SELECTED:
+        raise RequestError(f"tick the boxes of 1 to {MOST_SELECTED} orders first")
+    for panel, _ in places:
+        principal.check_panel(panel)
+    note(request, did=does, detail=", ".join(f"{panel}/{order}" for panel, order in places))
+    if does == "check":
+        checks, caller = request.app[BACKEND].checks, caller_of(request).name
+        found = await checks.check(places, caller, _WAIT)
+        return _told(request, does, back, [((c.panel, c.order_id), c.sentence) for c in found])
+    if does == "untrack":
+        note(request, did=None)  # it is asked for only
+        return _told(request, does, back, [(place, "") for place in places])
+    if does == "untrack-surely":
+        note(request, did="untrack")
+        return _told(request, does, back, await _untrack(request, places))
+    raise RequestError("choose what to do with the orders: check or untrack")
+
+
+async def _untrack(request: web.Request, places: Sequence[Place]) -> list[tuple[Place, str]]:
+    """Untrack each order; return what became of it."""
+    told = []
+    for place in places:
+        try:
+            await request.app[BACKEND].commands.untrack(*place)
+        except RequestError as error:
+            told.append((place, str(error)))
+        else:
+            told.append((place, "untracked"))
+    return told
+
+
+def _told(
+    request: web.Request, does: str, back: str, rows: Sequence[tuple[Place, str]]
+) -> web.Response:
+    context: dict[str, Any] = {"here": "orders", "does": does, "back": back, "rows": rows}
+    return filled(request, "selection.html", context)
+
+
+def _place(value: str) -> Place:
+    panel, slash, order_id = value.partition("/")
+    if not slash:
+        raise RequestError("a ticked box names no order")
+    return panel, order_id

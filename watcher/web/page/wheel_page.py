@@ -1,0 +1,145 @@
+"""The buttons that pause, resume, snooze and settle, and the page of who did what."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from watcher.errors import RequestError
+from watcher.model import ActionState
+from watcher.web import wheel
+from watcher.web.caller import note
+from watcher.web.context import BACKEND, check_reach, page_of
+from watcher.web.page.filled import filled
+from watcher.web.page.forms import own_path, read_form, read_lists, see
+from watcher.web.page.rendering import panel_url, query
+from watcher.web.wheel_shapes import MOST_RESOLVED
+
+A_PAGE = 100
+_WHAT = ("all", "reads", "actions")
+_CHOSEN = re.compile(r"state-([0-9]{1,18})")
+_FILTERS = ("by", "did", "panel")
+
+Form = Mapping[str, str]
+Turn = Callable[[web.Request, Form], Awaitable[wheel.Told]]
+
+
+def add_wheel(app: web.Application) -> None:
+    """Add the routes."""
+    post = app.router.add_post
+    post("/panels/{panel}/pause", _turn(_pause_panel))
+    post("/panels/{panel}/resume", _turn(_resume_panel))
+    post("/rules/{rule}/pause", _turn(_pause_rule))
+    post("/rules/{rule}/resume", _turn(_resume_rule))
+    post("/attention/snooze", _turn(_snooze))
+    post("/attention/wake", _turn(_wake))
+    post("/actions/resolve", _settle)
+    app.router.add_get("/audit", _audit)
+
+
+def _turn(turn: Turn) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler that does it and leads back to where the button was."""
+
+    async def respond(request: web.Request) -> web.Response:
+        form = await read_form(request)
+        await turn(request, form)
+        panel = request.match_info.get("panel")
+        return see(own_path(form.get("back", ""), panel_url(panel) if panel else "/"))
+
+    return respond
+
+
+async def _pause_panel(request: web.Request, form: Form) -> wheel.Told:
+    panel, until = request.match_info["panel"], _until(request, form)
+    return await wheel.pause_panel(request, panel, _what(form), until, form.get("reason", ""))
+
+
+async def _resume_panel(request: web.Request, form: Form) -> wheel.Told:
+    return await wheel.resume_panel(request, request.match_info["panel"], _what(form))
+
+
+async def _pause_rule(request: web.Request, form: Form) -> wheel.Told:
+    rule, until = request.match_info["rule"], _until(request, form)
+    return await wheel.pause_rule(request, rule, until, form.get("reason", ""))
+
+
+async def _resume_rule(request: web.Request, form: Form) -> wheel.Told:
+    return await wheel.resume_rule(request, request.match_info["rule"])
+
+
+async def _snooze(request: web.Request, form: Form) -> wheel.Told:
+    until = _until(request, form)
+    return await wheel.snooze(request, form.get("key", ""), until, form.get("reason", ""))
+
+
+async def _wake(request: web.Request, form: Form) -> wheel.Told:
+    return await wheel.wake(request, form.get("key", ""))
+
+
+def _what(form: Form) -> str:
+    what = form.get("what", "all")
+    if what not in _WHAT:
+        raise RequestError(f"what: one of {', '.join(_WHAT)}")
+    return what
+
+
+def _until(request: web.Request, form: Form) -> float | None:
+    """Return when the pause ends, by the hours that were chosen; None without an end."""
+    hours = form.get("hours", "")
+    if not hours:
+        return None
+    if not (hours.isascii() and hours.isdecimal() and len(hours) <= 5 and int(hours)):
+        raise RequestError("hours: a whole number is wanted")
+    return request.app[BACKEND].clock() + 3600.0 * int(hours)
+
+
+async def _settle(request: web.Request) -> web.Response:
+    """Settle the actions for which an outcome was chosen, each by itself."""
+    lists = await read_lists(request, 3 * MOST_RESOLVED)
+    form = {name: values[-1].strip() for name, values in lists.items()}
+    chosen = {
+        int(found[1]): state
+        for name, state in form.items()
+        if state and (found := _CHOSEN.fullmatch(name))
+    }
+    if not chosen or not set(chosen.values()) <= {"accepted", "rejected"}:
+        raise RequestError("choose for one action at least whether the panel accepted it")
+    rows = []
+    for number, state in chosen.items():
+        result = form.get(f"result-{number}") or None
+        rows.append((number, await _settled(request, number, state, result)))
+    note(request, detail=", ".join(f"{number} {state}" for number, state in chosen.items()))
+    back = own_path(form.get("back", ""), "/actions")
+    return filled(request, "settled.html", {"here": "actions", "rows": rows, "back": back})
+
+
+async def _settled(request: web.Request, number: int, state: str, result: str | None) -> str:
+    if result is not None and not re.fullmatch(r"[^\s,]{1,64}", result):
+        return "that can't be an id of a panel"
+    try:
+        await check_reach(request, number)
+        await request.app[BACKEND].commands.resolve(number, ActionState(state), result)
+    except RequestError as error:
+        return str(error)
+    return state
+
+
+async def _audit(request: web.Request) -> web.Response:
+    _, before = page_of(request)
+    wanted = {name: request.query.get(name, "") for name in _FILTERS}
+    deeds, cursor = await request.app[BACKEND].store.audit.page(
+        limit=A_PAGE,
+        before=before or None,
+        by=wanted["by"],
+        did=wanted["did"],
+        panel=wanted["panel"],
+    )
+    context: dict[str, Any] = {
+        "here": "audit",
+        "deeds": deeds,
+        "wanted": wanted,
+        "older": query("/audit", {**wanted, "cursor": cursor}) if cursor else None,
+        "panels": sorted(request.app[BACKEND].panel_workers),
+    }
+    return filled(request, "audit.html", context)

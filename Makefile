@@ -11,8 +11,8 @@
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
 #              soak, idle, scrape, page, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
-# make wheel   dist/watcher-….whl, with what systemd needs
-# make api     docs/api.md, from what the daemon says of itself
+# make wheel   dist/watcher-….whl, with what systemd needs, and dist/watcher_client-….whl
+# make api     docs/api.md and the client's shapes, from what the daemon says of itself
 # make picture docs/pictures/packages.svg, from the imports; the terminal's picture: docs/source/terminal.py
 # make site    README and docs as pages for a browser, with a search, in build/site
 # make grafana the alerts and dashboards in grafana/, from grafana/source
@@ -140,7 +140,7 @@ bench-report: $(VENV)/.dev
 	$(BENCH).document
 
 wheel: $(VENV)/.dev
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist . ./clients/python
 
 api: $(VENV)/.dev
 	$(BIN)/python -m docs.source

@@ -21,6 +21,7 @@ _MISSED_CHECKS = 3  # in a row, if a panel is asked less often than once a minut
 _MISSED_READINGS = 2  # of the balance
 _FIRST_BACKUP_WITHIN = 3600.0  # seconds after a start
 _BACKUP_LATE = 1.5  # times `backup_every`
+_STANDS_STILL = 3 * 3600.0  # seconds without any of the expected changes
 _RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
@@ -115,9 +116,6 @@ def _item(
         command=command,
         link=link,
     )
-
-
-# --- the daemon ---
 
 
 def _database(state: DaemonState, at: _Moment) -> Iterator[Attention]:
@@ -237,9 +235,14 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
             command=f"watcher orders --stalled --panel {name}",
             link=f"/orders?{urlencode({'panel': name, 'stalled': 'true'})}",
         )
+    if panel.still_since and at.now - panel.still_since > _STANDS_STILL:
+        due = counted(round(panel.still_expected), "change")
+        sentence = f"nothing has changed for {lasting(at.now - panel.still_since)}; {due} were due"
+        yield _item(Issue.PANEL_STANDS_STILL, sentence, panel=name, since=panel.still_since)
     if panel.longest_wait > panel.check_within:
         waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
         sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
+        sentence += f", which takes {counted(panel.needed_rate, 'request')} a minute"
         yield _item(Issue.BUDGET_SHORT, sentence, panel=name)
 
 

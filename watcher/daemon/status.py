@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import Protocol
 
 import msgspec
@@ -140,7 +141,8 @@ class DaemonStatus:
     def state(self) -> DaemonState:
         """Return the daemon's state with all gauges, for a scrape."""
         state = self._state()
-        return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
+        gauges = self._gauges(self._listed(state), state.panels)
+        return msgspec.structs.replace(state, gauges=gauges)
 
     def panels(self) -> list[PanelState]:
         """Return every panel's state."""
@@ -156,7 +158,7 @@ class DaemonStatus:
         now = self._clock()
         return [self._rule(rule, now) for rule in self._rule_engine.rules]
 
-    def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
+    def _gauges(self, items: Iterable[Attention], panels: Iterable[PanelState]) -> Sequence[Gauge]:
         """Return the gauges that are defined only here; a new one is one more entry."""
         counts: dict[tuple[str, ...], float] = {
             (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
@@ -170,6 +172,12 @@ class DaemonStatus:
                 "Things that need a person; 0 without a panel where there are none.",
                 ("kind", "severity", "panel"),
                 counts,
+            ),
+            Gauge(
+                "panel_stands_still",
+                "1 while the panel answers, but none of the expected changes comes.",
+                ("panel",),
+                {(panel.name,): panel.still_since > 0.0 for panel in panels},
             ),
         )
 
@@ -237,7 +245,10 @@ class DaemonStatus:
             oldest_open=panel_counts.oldest_open or 0.0,
             stalled=panel_counts.stalled,
             check_within=settings.check_within,
-            longest_wait=poll_queue.cap(Phase.OPEN) if poll_queue else 0.0,
+            longest_wait=poll_queue.cap(Phase.OPEN),
+            needed_rate=ceil(poll_queue.needed * gateway.pace.rate.per_minute),
+            still_since=poll_queue.standstill.since or 0.0,
+            still_expected=poll_queue.standstill.expected,
             statuses={status: self._watchlist.counts[name, status] for status in Status},
             pending={kind: workers.sender.pending(kind) for kind in Kind},
             unresolved={kind: unresolved[name, kind] for kind in Kind},

@@ -44,6 +44,9 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     lasts: float | None = None  # seconds that the balance lasts at the present spending
     check_within: float = inf
     longest_wait: float = 0.0  # between two checks of an order, as far as the budget allows
+    needed_rate: int = 0  # requests a minute that `check_within` takes
+    still_since: float = 0.0  # it answers, but nothing changes; 0 while changes come
+    still_expected: float = 0.0  # changes since then
 
 
 class RuleState(msgspec.Struct, frozen=True):

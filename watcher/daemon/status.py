@@ -141,8 +141,7 @@ class DaemonStatus:
     def state(self) -> DaemonState:
         """Return the daemon's state with all gauges, for a scrape."""
         state = self._state()
-        gauges = self._gauges(self._listed(state), state.panels)
-        return msgspec.structs.replace(state, gauges=gauges)
+        return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
 
     def panels(self) -> list[PanelState]:
         """Return every panel's state."""
@@ -158,7 +157,7 @@ class DaemonStatus:
         now = self._clock()
         return [self._rule(rule, now) for rule in self._rule_engine.rules]
 
-    def _gauges(self, items: Iterable[Attention], panels: Iterable[PanelState]) -> Sequence[Gauge]:
+    def _gauges(self, items: Iterable[Attention]) -> Sequence[Gauge]:
         """Return the gauges that are defined only here; a new one is one more entry."""
         counts: dict[tuple[str, ...], float] = {
             (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
@@ -172,12 +171,6 @@ class DaemonStatus:
                 "Things that need a person; 0 without a panel where there are none.",
                 ("kind", "severity", "panel"),
                 counts,
-            ),
-            Gauge(
-                "panel_stands_still",
-                "1 while the panel answers, but none of the expected changes comes.",
-                ("panel",),
-                {(panel.name,): panel.still_since > 0.0 for panel in panels},
             ),
         )
 

@@ -48,6 +48,10 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     still_since: float = 0.0  # it answers, but nothing changes; 0 while changes come
     still_expected: float = 0.0  # changes since then
 
+    @property
+    def stands_still(self) -> bool:
+        return self.still_since > 0.0
+
 
 class RuleState(msgspec.Struct, frozen=True):
     """One rule's counts since the daemon started."""
@@ -162,6 +166,8 @@ def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
     # fmt: off
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
+        ("panel_stands_still",
+         "1 while the panel answers, but none of the expected changes comes.", "stands_still"),
         ("panel_poll_last_success_timestamp_seconds",
          "Unix time of the last successful status poll; 0 before the first.", "last_success"),
         ("panel_poll_interval_seconds", "Configured time between polls.", "poll_interval"),

@@ -5,6 +5,7 @@ import numpy as np
 from watcher.orders.schedule.entries import Floats
 
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
+_BEND = 2 / 3
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an unknown order waits
 
 
@@ -43,9 +44,9 @@ class VirtualTime:
     def bent(self, waits: Floats, longest: Floats) -> Floats:
         """Shorten waits by how near they come to the longest ones, in seconds.
 
-        A lag hurts more than in proportion: this keeps the sum of lag + lag**2 / longest least.
+        A lag hurts more than in proportion: this keeps the sum of lag + lag**2 / (2 longest) least.
         """
-        bent: Floats = waits / np.cbrt(1.0 + 80.0 * self.minutes_a_unit * waits / longest)
+        bent: Floats = waits / np.cbrt(1.0 + _BEND * 60.0 * self.minutes_a_unit * waits / longest)
         return bent
 
     def move(self, last: float, now: float) -> None:

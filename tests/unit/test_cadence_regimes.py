@@ -276,4 +276,4 @@ def test_check_within_is_kept_where_a_plain_turn_fits(orders: int, kept: bool):
     if kept:
         assert poll_queue.cap(Phase.OPEN) == 1800.0
     else:
-        assert poll_queue.cap(Phase.OPEN) == pytest.approx(orders / 40 * 60.0)
+        assert poll_queue.cap(Phase.OPEN) == pytest.approx(orders / 25 * 60.0)

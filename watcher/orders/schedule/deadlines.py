@@ -14,7 +14,7 @@ from watcher.orders.schedule.timed_queue import TimedQueue
 
 GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget suffices
 # The share of the budget for deadlines that can't be met: they would use up all of it.
-SHARES = {Phase.OPEN: 0.4, Phase.GUARDED: 0.1}
+SHARES = {Phase.OPEN: 0.25, Phase.GUARDED: 0.1}
 LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
 _BLIND = 0.05  # of the cap: deadline of an open order whose last check is not known
 _FIRST = 0.25  # of the cap: least wait after the first check of an order that was late at a start

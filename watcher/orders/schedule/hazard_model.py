@@ -187,7 +187,7 @@ class HazardModel:
     ) -> None:
         """Add exposure of unchanged orders, given by their services' rows and stages."""
         tables = self.tables
-        np.add.at(tables.exposure, (rows, stages), exposure)
+        np.add.at(tables.exposure.ravel(), rows * _STAGES + stages, exposure)
         tables.touched[rows[exposure > 0.0]] = True
         for stage, more in enumerate(np.bincount(stages, exposure, _STAGES).tolist()):
             self.exposure[stage] += more

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from watcher.model import Phase
-from watcher.orders.columns.table import OPEN, PHASES, OrderTable
+from watcher.orders.columns.table import PHASES, OrderTable
 from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
 from watcher.orders.schedule.deadlines import GO_ON_AFTER, SHARES, Deadlines
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
-from watcher.orders.schedule.standstill import Standstill
+from watcher.orders.schedule.standstill import LONGER, Standstill
 from watcher.orders.schedule.timed_queue import TimedQueue
 from watcher.orders.schedule.virtual_time import VirtualTime
 
@@ -105,7 +105,9 @@ class PollQueue:
         np.asarray(self.records.checked_at)[slots] = now
         if self.standstill.is_past(now):
             self._usual_unit = self.time.minutes_a_unit
-        waits = self._bent(slots, np.asarray(waits)) * self.standstill.stretch
+        waits = self._bent(slots, np.asarray(waits))
+        if self.standstill.since is not None:
+            waits *= LONGER
         self._await_deadlines(slots, self.time.v + waits)
 
     def resume(self, slots: Slots, waits: Floats) -> None:
@@ -243,8 +245,10 @@ class PollQueue:
         self._keys.add(deadlines * FINE, slots)
 
     def _bent(self, slots: Slots, waits: Floats) -> Floats:
-        is_open = np.asarray(self.records.phase)[slots] == OPEN
-        return self.time.bent(waits, np.where(is_open, *map(self.cap, SHARES)))
+        longest = np.array([self.cap(phase) for phase in SHARES])  # by the codes of phases
+        return self.time.bent(
+            waits, longest.take(np.asarray(self.records.phase)[slots], mode="clip")
+        )
 
     def _rest(self, slots: list[int]) -> None:
         """Hold the orders until MIN_GAP after their last check; a check's orders stay together."""

@@ -33,16 +33,12 @@ class Rising(NamedTuple):
     minutes: Floats  # T and r of the others
     rate: Floats
 
-    def of(self, which: NDArray[np.bool_]) -> "Rising":
-        """Return these orders only."""
-        return Rising(*(column[which] for column in self))
-
     def unchanged(self, wait: Floats | float) -> Floats:
         """Return the chances that the orders do not change within so many minutes."""
         lasts = np.exp(_log_over(self, self.age + wait) - _log_over(self, self.age))
         stuck = (1.0 + wait / self.minutes) ** -self.rate
-        unchanged: Floats = self.share * lasts + (1.0 - self.share) * stuck
-        return unchanged
+        chances: Floats = self.share * lasts + (1.0 - self.share) * stuck
+        return chances
 
     def waits(self, k: float) -> Floats:
         """Return the waits until their next checks in units of k minutes."""

@@ -32,6 +32,7 @@ class Standing(NamedTuple):
 
     rows: Slots  # of their services in the model's tables
     stages: Slots
+    cells: Slots  # of the flat tables: by row and stage
     minutes: Floats  # T: the time over which the order's change is expected
     growth: Floats  # minutes by which T grows in a minute
     since: Floats  # in progress since; estimated if the start was not observed
@@ -58,7 +59,7 @@ def standing(
         growth = np.where(pending, 1.0, growth)
     if guarded.any():
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
-    return Standing(rows, stages, minutes, growth, since, age)
+    return Standing(rows, stages, rows * len(Stage) + stages, minutes, growth, since, age)
 
 
 def waits(
@@ -80,15 +81,14 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
     found = standing(learnt, records, asked, now)
     # While it stood still, no change was no evidence.
-    began = np.fmax(np.asarray(records.checked_at)[asked], poll_queue.standstill.ended_at)
+    began = np.maximum(np.asarray(records.checked_at)[asked], poll_queue.standstill.ended_at)
     gap = (now - began) / 60.0
-    is_first = np.isnan(np.asarray(records.checked_at)[asked])  # since the start
-    gap[~(gap > 0.0) | is_first] = 0.0
+    gap[~(gap > 0.0)] = 0.0  # NaN at the first answer since the start
     share = gap / np.maximum(found.minutes - found.growth * gap, LEAST)
     exposure = np.where(_HAS_CONSTANT_HAZARD[found.stages], share, np.log1p(share))
     scales = _scales(learnt, found)
-    expected = exposure * found.minutes / scales * learnt.tables.trust[found.rows, found.stages]
-    poll_queue.standstill.note(float(expected.sum()), 0, now)
+    trusted = exposure * learnt.tables.trust.take(found.cells)
+    poll_queue.standstill.note(float(np.dot(trusted, found.minutes / scales)), 0, now)
     if poll_queue.standstill.since is None:
         learnt.expose(found.rows, found.stages, exposure)
     np.asarray(records.failures)[asked] = 0
@@ -137,17 +137,16 @@ def rising_of(learnt: HazardModel, found: Standing) -> Rising:
 
 def _scales(learnt: HazardModel, found: Standing) -> Floats:
     """Return T / r."""
-    rows, stages = found.rows, found.stages
-    tables, borrowed = learnt.tables, np.array(learnt.borrowed)[stages]
-    exposure, changes = tables.exposure[rows, stages], tables.changes[rows, stages]
+    tables, borrowed = learnt.tables, np.array(learnt.borrowed).take(found.stages)
+    exposure, changes = tables.exposure.take(found.cells), tables.changes.take(found.cells)
     scales = found.minutes * (exposure + borrowed) / (changes + SMOOTHING)
-    bounded: Floats = np.minimum(scales, MOST_SCALE[stages])
+    bounded: Floats = np.minimum(scales, MOST_SCALE.take(found.stages))
     return bounded
 
 
 def _units(learnt: HazardModel, found: Standing, scales: Floats, k: float) -> Floats:
     units: Floats = np.sqrt(scales)
-    is_narrow = learnt.tables.is_narrow[found.rows, found.stages]
+    is_narrow = learnt.tables.is_narrow.take(found.cells)
     if is_narrow.any():
         some = Standing._make(column[is_narrow] for column in found)
         units[is_narrow] = rising_of(learnt, some).waits(k)

@@ -12,7 +12,7 @@ from watcher.orders.schedule.entries import Floats
 RARE = 0.05  # changes while a panel stands still, as a share of those expected
 CERTAIN = 4.0  # logarithm of the odds at which one of the two is taken for true
 _SETTLED = 1200.0  # seconds
-_LONGER = 30.0  # times as long are the waits meanwhile: what was not asked since comes first
+LONGER = 5.0  # times as long are the waits meanwhile: what was not asked since comes first
 
 
 class Standstill:
@@ -26,11 +26,6 @@ class Standstill:
         self._odds = -CERTAIN  # logarithm: above 0 it rather stands still
         self._changed_at = -inf  # when the odds were lowest last
 
-    @property
-    def stretch(self) -> float:
-        """How many times as long an order waits that is answered now."""
-        return 1.0 if self.since is None else _LONGER
-
     def is_past(self, now: float) -> bool:
         """Return whether the panel has been moving for so long that its pace is the usual one."""
         return self.since is None and now > self.ended_at + _SETTLED
@@ -41,9 +36,8 @@ class Standstill:
         If all changes of D minutes come at once, an order that usually waits w has most to gain
         after w**2 / D; if they come by and by, all waits shrink alike. This lies in between.
         """
-        lasted = self.lasted / 60.0 / k
-        sooner: Floats = usual * np.sqrt(np.minimum(1.0, usual / max(lasted, 1e-9)))
-        return sooner
+        share: Floats = np.sqrt(np.minimum(1.0, usual * 60.0 * k / max(self.lasted, 1.0)))
+        return usual * share
 
     def note(self, expected: float, seen: int, now: float) -> None:
         """Note the changes expected and seen in an answer."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import plots
 from benchmarks.daemon import ROOT
+from benchmarks.freshness import COLUMNS, by_world
 from benchmarks.growth import TOLD
 from benchmarks.report import median, ratio
 from benchmarks.targets import judged
@@ -83,7 +84,7 @@ def drawings(results: Results) -> dict[str, str]:
                 [(point["at"], point["CPU µs an order"]) for point in points],
             )
     if "freshness" in results:
-        policies = results["freshness"]["cases"].get("A", {})
+        policies = results["freshness"]["cases"].get("own", {})
         rows = [(_ours(name), figures["mean"]) for name, figures in policies.items()]
         drawn["freshness"] = plots.bars("mean minutes until a final state is known", rows)
     if "limits" in results:
@@ -158,17 +159,24 @@ def _limits(found: Any) -> str:
 
 
 def _freshness(found: Any) -> str:
-    parts = [
+    """The table of all worlds, and one for each other case."""
+    rows = by_world(found["cases"])
+    lines = [(world, _ours(who), *map(_cell, each.values())) for world, who, each in rows]
+    others = [
         _columns({_ours(name): figures for name, figures in policies.items()}, case)
         for case, policies in found["cases"].items()
+        if case not in {world for world, _, _ in rows}
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join([_table(("world", "policy", *COLUMNS), lines), *others])
 
 
 def _lived(found: Any) -> str:
     names = {"ours": "module", "daemon": "daemon"}
-    columns = {names.get(name, name): figures for name, figures in found["figures"].items()}
-    return "\n\n".join([f"{24 * found['days']:g} hours, one panel.", _columns(columns)])
+    parts = [
+        _columns({names.get(name, name): figures for name, figures in policies.items()}, world)
+        for world, policies in found["worlds"].items()
+    ]
+    return "\n\n".join([f"{24 * found['days']:g} hours, one panel.", *parts])
 
 
 def _machines(results: Results) -> str:

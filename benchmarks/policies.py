@@ -2,34 +2,31 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from math import erfc, exp, inf, log, nan, sqrt
+from collections.abc import Iterator, Sequence
+from math import nan
 from random import Random
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
+from benchmarks.oracle import Oracle
 from benchmarks.world import (
-    CANCELED,
-    CANCELED_AFTER,
     COMPLETED,
     DEAD,
-    GIVEN_UP,
-    GUARD_CHANGES,
     MOVING,
     PARTIAL,
     PENDING,
-    STALLED,
-    STALLED_FOR,
-    STUCK,
-    STUCK_FOR,
-    WITHIN,
-    Fate,
+    REFUNDED,
+    SILENT,
+    Ints,
+    World,
 )
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.fields import FIELDS
-from watcher.orders.schedule import HazardModel, PollQueue
+from watcher.orders.schedule import Entry, HazardModel, OrderGlimpse, PollQueue, Stage
+from watcher.orders.schedule.standing import standing
 from watcher.orders.watchlist import Watchlist
 
 STATUSES = {
@@ -38,233 +35,219 @@ STATUSES = {
     COMPLETED: Status.COMPLETED,
     PARTIAL: Status.PARTIAL,
     DEAD: Status.CANCELED,
+    REFUNDED: Status.REFUNDED,
 }
 NEW = 60.0  # minutes in which an order counts as new
 CLASSES = {"new": 1.0, "active": 4.0, "guarded": 20.0}
-
-
-Chance = Callable[[Fate, float, float], float]  # that the order changes within so many minutes
+WITHIN = 30.0  # minutes: `check_within`
 
 
 class Policy(Protocol):
-    """`now` in minutes; `status` and `remains` are the panel's answer, remains None if it never
-    tells. An order that is not `answered` with `stays` leaves."""
+    """Orders are numbers, `now` is in minutes; statuses and remains are the panel's answers.
 
-    def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None: ...
+    An order leaves if it is answered without `stays`.
+    """
 
-    def arrive(self, fate: Fate, now: float) -> None: ...
+    def begin(self, orders: Ints, status: Ints, remains: Ints) -> None: ...
 
-    def take(self, limit: int, now: float) -> list[Fate]: ...
+    def arrive(self, order: int, now: float) -> None: ...
+
+    def take(self, limit: int, now: float) -> Ints: ...
 
     def answered(
-        self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
+        self, orders: Ints, status: Ints, remains: Ints, now: float, stays: "np.ndarray"
     ) -> None: ...
 
-    def leave(self, fate: Fate) -> None: ...
+    def leave(self, order: int) -> None: ...
 
 
 class Fixed:
     """Everything in turn."""
 
-    def __init__(self, ids_per_minute: float, rng: Random) -> None:
-        self._turn: deque[Fate] = deque()
-        self._gone: set[str] = set()
+    def __init__(self, world: World, ids_per_minute: float, rng: Random) -> None:
+        self._turn: deque[int] = deque()
+        self._gone: set[int] = set()
 
-    def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
-        self._turn.extend(fates)
+    def begin(self, orders: Ints, status: Ints, remains: Ints) -> None:
+        self._turn.extend(orders.tolist())
 
-    def arrive(self, fate: Fate, now: float) -> None:
-        self._turn.append(fate)
+    def arrive(self, order: int, now: float) -> None:
+        self._turn.append(order)
 
-    def take(self, limit: int, now: float) -> list[Fate]:
-        taken: list[Fate] = []
+    def take(self, limit: int, now: float) -> Ints:
+        taken: list[int] = []
         while self._turn and len(taken) < limit:
-            fate = self._turn.popleft()
-            if fate.id not in self._gone:
-                taken.append(fate)
-        return taken
+            order = self._turn.popleft()
+            if order not in self._gone:
+                taken.append(order)
+        return np.array(taken, dtype=np.intp)
 
     def answered(
-        self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
+        self, orders: Ints, status: Ints, remains: Ints, now: float, stays: "np.ndarray"
     ) -> None:
-        if stays:
-            self._turn.append(fate)
+        self._turn.extend(orders[stays].tolist())
 
-    def leave(self, fate: Fate) -> None:
-        self._gone.add(fate.id)
-
-
-class Keyed:
-    """Lowest key first; a subclass tells how far a key lies ahead."""
-
-    def __init__(self, ids_per_minute: float, rng: Random) -> None:
-        self._rng = rng
-        self._heap: list[tuple[float, str, Fate]] = []
-        self._gone: set[str] = set()
-        self.v = 0.0
-
-    def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
-        for fate in fates:
-            ahead = self.ahead(fate, *status[fate.id], 0.0)
-            heapq.heappush(self._heap, (ahead * self._rng.random(), fate.id, fate))
-
-    def arrive(self, fate: Fate, now: float) -> None:
-        heapq.heappush(self._heap, (self.v, fate.id, fate))
-
-    def take(self, limit: int, now: float) -> list[Fate]:
-        taken: list[Fate] = []
-        while self._heap and len(taken) < limit:
-            key, _, fate = heapq.heappop(self._heap)
-            if fate.id not in self._gone:
-                self.v = max(self.v, key)
-                taken.append(fate)
-        return taken
-
-    def answered(
-        self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
-    ) -> None:
-        if stays:
-            key = self.v + self.ahead(fate, status, remains, now)
-            heapq.heappush(self._heap, (key, fate.id, fate))
-
-    def leave(self, fate: Fate) -> None:
-        self._gone.add(fate.id)
-
-    def ahead(self, fate: Fate, status: int, remains: int | None, now: float) -> float:
-        raise NotImplementedError
+    def leave(self, order: int) -> None:
+        self._gone.add(order)
 
 
-class Classes(Keyed):
+class Classes:
     """Oldest first with classes of status, new orders more often: what a careful hand writes."""
 
-    def ahead(self, fate: Fate, status: int, remains: int | None, now: float) -> float:
-        if status not in (PENDING, MOVING):
-            return CLASSES["guarded"]
-        return CLASSES["new" if now - fate.submitted < NEW else "active"]
+    def __init__(self, world: World, ids_per_minute: float, rng: Random) -> None:
+        self._world, self._rng = world, rng
+        self._heap: list[tuple[float, int]] = []
+        self._gone: set[int] = set()
+        self._v = 0.0
 
+    def begin(self, orders: Ints, status: Ints, remains: Ints) -> None:
+        ahead = self._ahead(orders, status, 0.0).tolist()
+        for order, units in zip(orders.tolist(), ahead, strict=True):
+            heapq.heappush(self._heap, (units * self._rng.random(), order))
 
-class Oracle(Keyed):
-    """The square-root rule knowing the true hazards: every parameter, but no draw to come."""
+    def arrive(self, order: int, now: float) -> None:
+        heapq.heappush(self._heap, (self._v, order))
 
-    def __init__(self, ids_per_minute: float, rng: Random) -> None:
-        super().__init__(ids_per_minute, rng)
-        self._k = 0.1  # minutes a unit
-        self._since = (0.0, 0.0)
+    def take(self, limit: int, now: float) -> Ints:
+        taken: list[int] = []
+        while self._heap and len(taken) < limit:
+            key, order = heapq.heappop(self._heap)
+            if order not in self._gone:
+                self._v = max(self._v, key)
+                taken.append(order)
+        return np.array(taken, dtype=np.intp)
 
-    def take(self, limit: int, now: float) -> list[Fate]:
-        taken = super().take(limit, now)
-        at, v = self._since
-        if now - at >= 5.0:
-            self._k = max(self._k / 2, min(self._k * 2, (now - at) / max(1e-9, self.v - v)))
-            self._since = (now, self.v)
-        return taken
+    def answered(
+        self, orders: Ints, status: Ints, remains: Ints, now: float, stays: "np.ndarray"
+    ) -> None:
+        keys = self._v + self._ahead(orders, status, now)
+        for key, order in zip(keys[stays].tolist(), orders[stays].tolist(), strict=True):
+            heapq.heappush(self._heap, (key, order))
 
-    def ahead(self, fate: Fate, status: int, remains: int | None, now: float) -> float:
-        """The wait w with w * P(change within w) = k squared; sqrt(k^2 / h) for a constant h."""
-        if status not in (PENDING, MOVING):
-            return 1.0 / sqrt(GUARD_CHANGES)
-        target = 2 * log(self._k)
-        low, high = log(self._k / 100), log(self._k * 2000)
-        change = self._pending if status == PENDING else self._moving(fate, remains, now)
-        for _ in range(9):
-            wait = (low + high) / 2
-            chance = change(fate, now, exp(wait))
-            if wait + log(max(chance, 1e-30)) < target:
-                low = wait
-            else:
-                high = wait
-        return exp(low) / self._k
+    def leave(self, order: int) -> None:
+        self._gone.add(order)
 
-    def _pending(self, fate: Fate, now: float, wait: float) -> float:
-        age = now - fate.submitted
-        usual = 1.0 - CANCELED - STUCK
-
-        def still(at: float) -> float:
-            return (
-                usual * _over(at, fate.service.start, WITHIN)
-                + STUCK * _over(at, *STUCK_FOR)
-                + CANCELED * _over(at, *CANCELED_AFTER)
-            )
-
-        return 1.0 - still(age + wait) / max(still(age), 1e-12)
-
-    def _moving(self, fate: Fate, remains: int | None, now: float) -> Chance:
-        if remains == 0:
-            return lambda fate, now, wait: 1.0 - exp(-wait / fate.service.end_lag)
-        if fate.stall_from <= now < fate.stall_until:
-            return self._stalled
-        share = (fate.quantity if remains is None else remains) / fate.quantity
-        left = log(max(0.3, share * fate.delivery) + 0.5 * fate.service.end_lag)
-        return lambda fate, now, wait: (1 - STALLED) * (1.0 - _over(wait, left, 0.35))
-
-    def _stalled(self, fate: Fate, now: float, wait: float) -> float:
-        since = now - fate.stall_from
-        lasts = _over(since + wait, *STALLED_FOR) / max(_over(since, *STALLED_FOR), 1e-12)
-        return GIVEN_UP * (1.0 - lasts)
+    def _ahead(self, orders: Ints, status: Ints, now: float) -> "np.ndarray":
+        is_new = now - self._world.submitted[orders] < NEW
+        ahead = np.where(is_new, CLASSES["new"], CLASSES["active"])
+        return np.where(status > MOVING, CLASSES["guarded"], ahead)
 
 
 class Ours:
     """The daemon's own rule, called as the daemon calls it."""
 
-    def __init__(self, ids_per_minute: float, rng: Random) -> None:
-        self._rng = rng
+    def __init__(self, world: World, ids_per_minute: float, rng: Random) -> None:
+        self._world, self._rng = world, rng
         self._watchlist = Watchlist()
-        self._learnt = HazardModel(0.0)
-        poll_queue = PollQueue(
-            OrderTable("p"), 0.0, within=1800.0, ids_per_minute=ids_per_minute, idle_every=0.001
+        self.learnt = HazardModel(0.0)
+        self.poll_queue = PollQueue(
+            OrderTable("p"),
+            0.0,
+            within=60.0 * WITHIN,
+            ids_per_minute=ids_per_minute,
+            idle_every=0.001,
         )
-        self._watchlist.open("p", poll_queue, self._learnt)
-        self._fates: dict[str, Fate] = {}
+        self._watchlist.open("p", self.poll_queue, self.learnt)
+        self._told = np.zeros((2, len(world.end)), dtype=np.intp)  # status and remains
         self._forgot = 0.0
 
-    def begin(self, fates: Iterable[Fate], status: dict[str, tuple[int, int | None]]) -> None:
+    def begin(self, orders: Ints, status: Ints, remains: Ints) -> None:
         loading = Watchlist()
-        loading.open("p", self._watchlist.panel("p").poll_queue, self._learnt)
-        orders = []
-        for fate in fates:
-            self._fates[fate.id] = fate
-            orders.append(_order(fate, *status[fate.id], 0.0))
-        loading.fill(_rows(orders), 0.0, self._rng.random)
+        loading.open("p", self.poll_queue, self.learnt)
+        self._told[:, orders] = status, remains
+        answers = zip(orders.tolist(), status.tolist(), remains.tolist(), strict=True)
+        known = [self._order(*answer) for answer in answers]
+        self._known = {order.id: order for order in known}
+        loading.fill(_rows(known), 0.0, self._rng.random)
         self._watchlist.take_over(loading)
-        self._watchlist.panel("p").poll_queue.begin()
+        self.poll_queue.begin()
 
-    def arrive(self, fate: Fate, now: float) -> None:
-        self._fates[fate.id] = fate
-        order = _order(fate, PENDING, fate.quantity, fate.submitted)
-        self._watchlist.add(msgspec.structs.replace(order, checked_at=None), now * 60.0)
+    def arrive(self, order: int, now: float) -> None:
+        self._told[:, order] = PENDING, SILENT - 1
+        new = self._order(order, PENDING, SILENT)
+        new = self._known[new.id] = msgspec.structs.replace(new, checked_at=None)
+        self._watchlist.add(new, now * 60.0)
 
-    def take(self, limit: int, now: float) -> list[Fate]:
+    def take(self, limit: int, now: float) -> Ints:
         if now - self._forgot > 60.0:
-            self._learnt.forget(now * 60.0)
+            self.learnt.forget(now * 60.0)
             self._forgot = now
         self._batch = self._watchlist.panel("p").take(limit, now * 60.0)
-        self._at = {order_id: at for at, order_id in enumerate(self._batch.ids)}
-        return [self._fates[order_id] for order_id in self._batch.ids]
+        return np.array([int(order_id) for order_id in self._batch.ids], dtype=np.intp)
 
     def answered(
-        self, fate: Fate, status: int, remains: int | None, now: float, stays: bool
+        self, orders: Ints, status: Ints, remains: Ints, now: float, stays: "np.ndarray"
     ) -> None:
-        now *= 60.0
-        orders = self._watchlist.panel("p")
-        order = orders.order(fate.id)
-        assert order is not None
-        after = _next_order(order, STATUSES[status], remains, now)
-        if not stays:
-            after = msgspec.structs.replace(after, phase=Phase.CLOSED)
-        if after is order:
-            orders.unchanged(self._batch, [self._at[fate.id]], now)
+        panel = self._watchlist.panel("p")
+        is_same = (self._told[:, orders] == (status, remains)).all(axis=0) & stays
+        panel.unchanged(self._batch, np.flatnonzero(is_same).tolist(), now * 60.0)
+        self._told[:, orders] = status, remains
+        new = np.flatnonzero(~is_same)
+        if not len(new):
             return
-        (sight,) = orders.sights([fate.id]).values()
-        self._watchlist.replace(after)
-        orders.checked([(sight, after, 0)], now)
-        if not stays:
-            del self._fates[fate.id]
+        answers = []
+        for sight, row in zip(
+            self._sights(new), _answers(status, remains, stays, new), strict=True
+        ):
+            after = _next_order(sight.order, *row, now * 60.0)
+            self._know(after, sight.order)
+            answers.append((sight, after, 0))
+        panel.checked(answers, now * 60.0)
 
-    def leave(self, fate: Fate) -> None:
-        order = self._watchlist.order("p", fate.id)
-        assert order is not None
-        self._watchlist.replace(msgspec.structs.replace(order, phase=Phase.CLOSED))
-        del self._fates[fate.id]
+    def _sights(self, which: Ints) -> Iterator[OrderGlimpse]:
+        """As `PanelOrders.sights`, but the orders need not be built anew."""
+        records, slots = self.poll_queue.records, self._batch.slots[which]
+        found = standing(self.learnt, records, slots, np.asarray(records.checked_at)[slots])
+        columns = found.stages.tolist(), found.minutes.tolist(), found.since.tolist()
+        for slot, stage, minutes, since in zip(slots.tolist(), *columns, strict=True):
+            entry = Entry(records, slot)
+            yield OrderGlimpse(
+                order=self._known[records.id(slot)],
+                asked=entry.checked_at,
+                started=entry.started,
+                failures=0,
+                alone=False,
+                stage=Stage(stage),
+                minutes=minutes,
+                since=since,
+            )
+
+    def _know(self, after: Order, before: Order) -> None:
+        """As `Watchlist.replace`, but where an order only moved, only that is written."""
+        self._known[after.id] = after
+        records = self.poll_queue.records
+        slot = records.find(after.id)
+        if slot is None or after.status is not before.status or after.phase is not before.phase:
+            self._watchlist.replace(after)
+            return
+        records.progressed_at[slot] = after.progressed_at
+        records.columns["remains"].put(slot, after.remains)
+
+    def leave(self, order: int) -> None:
+        known = self._known.pop(str(order))
+        self._watchlist.replace(msgspec.structs.replace(known, phase=Phase.CLOSED))
+
+    def _order(self, order: int, status: int, remains: int) -> Order:
+        """As the database knows it at a start: when something last moved it knows to the hour."""
+        world = self._world
+        submitted = began = float(world.submitted[order])
+        if status == MOVING:
+            began = float(world.start[order])
+            began = 0.0 if world.stall_from[order] > 0.0 else began
+        elif status != PENDING:
+            began = float(world.end[order])
+        return Order(
+            panel="p",
+            id=str(order),
+            service=f"s{world.service[order]}",
+            quantity=int(world.quantity[order]),
+            submitted_at=submitted * 60.0,
+            progressed_at=began * 60.0,
+            status=STATUSES[status],
+            remains=None if remains < 0 else remains,
+            checked_at=0.0,
+            phase=Phase.OPEN if status in (PENDING, MOVING) else Phase.GUARDED,
+        )
 
 
 POLICIES: dict[str, type] = {
@@ -273,31 +256,6 @@ POLICIES: dict[str, type] = {
     "ours": Ours,
     "oracle": Oracle,
 }
-
-
-def _over(at: float, median: float, sigma: float) -> float:
-    """Chance that a lognormal is larger than `at`."""
-    return 1.0 if at <= 0.0 else 0.5 * erfc((log(at) - median) / sigma / 1.4142135623730951)
-
-
-def _order(fate: Fate, status: int, remains: int | None, moved: float) -> Order:
-    """As the database knows it at a start: when something last moved it knows to the hour."""
-    began = {PENDING: fate.submitted, MOVING: fate.start}.get(status, fate.end)
-    progressed = began if began > -inf else moved
-    if status == MOVING and fate.stall_from > 0.0:
-        progressed = max(progressed, min(0.0, moved))
-    return Order(
-        panel="p",
-        id=fate.id,
-        service=fate.service.name,
-        quantity=fate.quantity,
-        submitted_at=fate.submitted * 60.0,
-        progressed_at=progressed * 60.0,
-        status=STATUSES[status],
-        remains=remains,
-        checked_at=0.0,
-        phase=Phase.OPEN if status in (PENDING, MOVING) else Phase.GUARDED,
-    )
 
 
 def _rows(orders: Sequence[Order]) -> OrderRows:
@@ -310,10 +268,20 @@ def _rows(orders: Sequence[Order]) -> OrderRows:
     )
 
 
-def _next_order(order: Order, status: Status, remains: int | None, now: float) -> Order:
-    if status is order.status and (remains is None or remains == order.remains):
-        return order
-    phase = Phase.OPEN if status in (Status.PENDING, Status.IN_PROGRESS) else Phase.GUARDED
+def _answers(
+    status: Ints, remains: Ints, stays: "np.ndarray", which: Ints
+) -> Iterator[tuple[int, int, bool]]:
+    return zip(status[which].tolist(), remains[which].tolist(), stays[which].tolist(), strict=True)
+
+
+def _next_order(order: Order, status: int, remains: int, stays: bool, now: float) -> Order:
+    phase = Phase.OPEN if status in (PENDING, MOVING) else Phase.GUARDED
+    left = order.remains if remains < 0 else remains
+    has_moved = STATUSES[status] is not order.status or left != order.remains
     return msgspec.structs.replace(
-        order, status=status, remains=remains, phase=phase, progressed_at=now
+        order,
+        status=STATUSES[status],
+        remains=left,
+        phase=phase if stays else Phase.CLOSED,
+        progressed_at=now if has_moved else order.progressed_at,
     )

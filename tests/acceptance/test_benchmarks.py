@@ -85,8 +85,8 @@ def test_odd_answers_are_read_at_a_like_cost(grown: Any):
 
 
 def test_the_daemon_learns_as_soon_as_the_module_promises(figures: Path):
-    told = _run(lived, figures / "lived.json", "--days=0.1", "--scale=0.05")
-    assert told["figures"]["daemon"]["full batches %"] > 95
+    told = _run(lived, figures / "lived.json", "--days=0.1", "--scale=0.05", "--world=base")
+    assert told["worlds"]["base"]["daemon"]["full batches %"] > 95
     assert told["daemon ÷ module"] <= MOST_BY_MODULE
 
 

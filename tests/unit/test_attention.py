@@ -114,9 +114,19 @@ def test_a_balance_that_is_not_read():
 def test_orders():
     assert of_panel(stalled=1) == [("order_stalled", "1 order makes no progress")]
     assert of_panel(stalled=3) == [("order_stalled", "3 orders make no progress")]
-    short = {"check_within": 1800.0, "longest_wait": 3600.0}
-    assert of_panel(**short) == [
-        ("budget_short", "orders wait up to 1 hour between checks; check_within is 30 minutes")
+    short = {"check_within": 1800.0, "longest_wait": 3600.0, "needed_rate": 12}
+    ((kind, sentence),) = of_panel(**short)
+    assert kind == "budget_short"
+    assert sentence == (
+        "orders wait up to 1 hour between checks; check_within is 30 minutes,"
+        " which takes 12 requests a minute"
+    )
+
+
+def test_a_panel_that_stands_still_is_told_when_it_lasts():
+    assert of_panel(still_since=NOW - 3 * 3600.0 + 1.0, still_expected=40.0) == []
+    assert of_panel(still_since=NOW - 4 * 3600.0, still_expected=40.0) == [
+        ("panel_stands_still", "nothing has changed for 4 hours; 40 changes were due")
     ]
 
 

@@ -203,8 +203,8 @@ def test_an_order_that_left_is_not_asked_about():
 
 
 def test_caps_are_as_long_as_the_budget_makes_them():
-    poll_queue, _ = an_agenda(1000, ids=60.0)
-    assert poll_queue.cap(Phase.OPEN) == 60.0 * 1000 / (0.2 * 60)
+    poll_queue, _ = an_agenda(1000, ids=20.0)
+    assert poll_queue.cap(Phase.OPEN) == 60.0 * 1000 / (0.25 * 20)
     assert poll_queue.cap(Phase.GUARDED) == 12 * HOUR
     assert an_agenda(10)[0].cap(Phase.OPEN) == WITHIN
 
@@ -213,7 +213,7 @@ def test_a_start_is_no_rush_where_the_budget_is_small():
     """What was not asked about since a start gets its turn within its cap, not all at once."""
     poll_queue, entries = an_agenda(600, units=1e6, ids=1.0)
     cap = poll_queue.cap(Phase.OPEN)
-    assert cap == 600 * 60 / 0.2
+    assert cap == 600 * 60 / 0.25
     now, late = NOW, []
     while now < NOW + cap:
         now += 600.0
@@ -331,7 +331,7 @@ def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: 
     asked = {slot: [at for at, taken in requests if slot in taken] for slot in entries}
     waits = [after - before for times in asked.values() for before, after in pairwise(times)]
     assert MIN_GAP <= min(waits) <= max(waits) <= within + 2.0
-    assert sum(map(len, asked.values())) < 600 * 8, "a start is no reason to ask for ever more"
+    assert sum(map(len, asked.values())) < 600 * 10, "a start is no reason to ask for ever more"
     later = [(at, taken) for at, taken in requests if at >= NOW + within]
     assert sum(len(taken) == 20 for _, taken in later) >= 0.95 * len(later), "they are full"
     tenths = Counter((at - NOW) // (within / 10) for at, _ in later)
@@ -394,7 +394,7 @@ def test_the_conversion_follows_the_budget_and_not_a_pause():
     told = poll_queue.time.minutes_a_unit
     poll_queue.put_back(poll_queue.take(10, asked + 1.0))
     poll_queue.put_back(poll_queue.take(10, asked + 6 * HOUR))
-    assert poll_queue.time.minutes_a_unit == told
+    assert poll_queue.time.minutes_a_unit == pytest.approx(told, rel=1e-4)
     assert len(entries) == 600
 
 

@@ -10,7 +10,8 @@ from tests.unit.cadence_kit import sight_of, teach, wait_of
 from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
 from watcher.model import Order, Status
 from watcher.orders.schedule import HazardModel, ModelRow, Stage
-from watcher.orders.schedule.hazard_model import ENDS, HALF_LIFE, LASTS, RATE
+from watcher.orders.schedule.hazard_model import ENDS, LASTS, RATE
+from watcher.orders.schedule.model_rows import HALF_LIFE
 
 NOW = 1_800_000_000.0
 MINUTE = 60.0

@@ -28,6 +28,7 @@ _OF_A_PANEL = (Paused.READS, Paused.ACTIONS)
 _OF_SILENCE = frozenset(  # of a panel that is not asked, because somebody has paused its reads
     {Issue.PANEL_DOWN, Issue.BALANCE_UNREAD, Issue.CHECKS_LATE, Issue.ORDER_STALLED}
 )
+_STANDS_STILL = 3 * 3600.0  # seconds without any of the expected changes
 _RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
@@ -196,9 +197,14 @@ def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
             command=f"watcher orders --stalled --panel {name}",
             link=f"/orders?{urlencode({'panel': name, 'stalled': 'true'})}",
         )
+    if panel.still_since and at.now - panel.still_since > _STANDS_STILL:
+        due = counted(round(panel.still_expected), "change")
+        sentence = f"nothing has changed for {lasting(at.now - panel.still_since)}; {due} were due"
+        yield item(Issue.PANEL_STANDS_STILL, sentence, panel=name, since=panel.still_since)
     if panel.longest_wait > panel.check_within:
         waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
         sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
+        sentence += f", which takes {counted(panel.needed_rate, 'request')} a minute"
         yield item(Issue.BUDGET_SHORT, sentence, panel=name)
 
 

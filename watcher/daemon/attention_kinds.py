@@ -31,6 +31,7 @@ class Issue(StrEnum):
     BALANCE_UNREAD = "balance_unread"
     RULE_PAUSED = "rule_paused"
     CHECKS_LATE = "checks_late"
+    PANEL_STANDS_STILL = "panel_stands_still"
     ORDER_STALLED = "order_stalled"
     BACKUP_OLD = "backup_old"
     MESSAGES_UNDELIVERED = "messages_undelivered"
@@ -65,13 +66,14 @@ panel_degraded warning PanelDegraded Look at what the panel answers to this kind
 balance_unread warning - Ask the panel again and look at the log.
 rule_paused warning - Look at what it wanted to do; raise its per_hour if that is right.
 checks_late warning ChecksLate Raise requests_per_minute or check_within, or lower guard_for.
+panel_stands_still warning - Look whether orders move at the panel; ask its support.
 order_stalled warning OrdersStalled Look at them at the panel; cancel them or ask its support.
 backup_old warning BackupOld Look at the log and at the room in backup_dir.
 messages_undelivered warning NotificationsFailing Check the target's URL, then send a test message.
 events_undelivered warning EventsFailing Check the receiver; events wait until it answers.
 events_dead warning EventsFailing Repair the receiver, then send them again.
 panel_limited info - Nothing, if it goes away; else lower requests_per_minute.
-budget_short info - Raise requests_per_minute or check_within, or lower guard_for.
+budget_short info - Raise requests_per_minute or check_within.
 paused_by_hand info - Resume it once its reason is gone.
 """
 

@@ -147,6 +147,7 @@ class OutcomeWriter:
         if kind is Kind.CANCEL:
             self._watchlist.panel(panel).hasten(order_id, now + MIN_GAP, now)
         elif kind is Kind.REFILL and order is not None:
+            self._watchlist.panel(panel).refill_accepted(order_id)
             self._watchlist.replace(msgspec.structs.replace(order, refills=order.refills + 1))
 
     def _follow(self, refill: Refill) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import Protocol
 
 import msgspec
@@ -267,7 +268,10 @@ class DaemonStatus:
             oldest_open=panel_counts.oldest_open or 0.0,
             stalled=panel_counts.stalled,
             check_within=settings.check_within,
-            longest_wait=poll_queue.cap(Phase.OPEN) if poll_queue else 0.0,
+            longest_wait=poll_queue.cap(Phase.OPEN),
+            needed_rate=ceil(poll_queue.needed * gateway.pace.rate.per_minute),
+            still_since=poll_queue.standstill.since or 0.0,
+            still_expected=poll_queue.standstill.expected,
             statuses={status: self._watchlist.counts[name, status] for status in Status},
             pending={kind: workers.sender.pending(kind) for kind in Kind},
             unresolved={kind: unresolved[name, kind] for kind in Kind},

@@ -45,6 +45,13 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     lasts: float | None = None  # seconds that the balance lasts at the present spending
     check_within: float = inf
     longest_wait: float = 0.0  # between two checks of an order, as far as the budget allows
+    needed_rate: int = 0  # requests a minute that `check_within` takes
+    still_since: float = 0.0  # it answers, but nothing changes; 0 while changes come
+    still_expected: float = 0.0  # changes since then
+
+    @property
+    def stands_still(self) -> bool:
+        return self.still_since > 0.0
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -161,6 +168,8 @@ def _panels(panels: Sequence[PanelState]) -> Iterator[Metric]:
     # fmt: off
     for name, text, field in (
         ("panel_up", "1 if the last poll of the panel succeeded.", "up"),
+        ("panel_stands_still",
+         "1 while the panel answers, but none of the expected changes comes.", "stands_still"),
         ("panel_poll_last_success_timestamp_seconds",
          "Unix time of the last successful status poll; 0 before the first.", "last_success"),
         ("panel_poll_interval_seconds", "Configured time between polls.", "poll_interval"),

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.model import REFILL_FINAL, Observation, Order, Refill, RowError
+from watcher.model import REFILL_FINAL, Observation, Order, Phase, Refill, RowError
 from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.lifecycle import says_nothing_new
 from watcher.orders.schedule import (
@@ -53,6 +53,8 @@ class PanelOrders:
         self.poll_queue = poll_queue
         self.learnt = learnt
         self.records: OrderTable = poll_queue.records
+        self._resumed = poll_queue.standstill.ended_at  # the last standstill after which
+        self._to_resume = range(0)  # slots still wait for their usual turns
 
     def is_watched(self, slot: int) -> bool:
         """Return whether the slot has an order."""
@@ -87,13 +89,15 @@ class PanelOrders:
             poll_queue.appoint(slot, now)
         answered = slots[is_answered]
         shares = [random() for _ in range(len(answered))]
-        poll_queue.join(answered, waits(self.learnt, records, answered, now), shares, now)
+        poll_queue.join(answered, self._waits(answered, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
         """Take the orders of the next request: those due, filled with the next-due up to `limit`.
 
         They stay under way until `unchanged`, `checked`, `refused` or `put_back`.
         """
+        if self._to_resume or self._resumed != self.poll_queue.standstill.ended_at:
+            self._resume(now)
         taken = self.poll_queue.take(limit, now)
         if not taken:
             return NOTHING
@@ -150,8 +154,9 @@ class PanelOrders:
 
         For each: the order before, the order as recorded now, and the row's mark.
         """
-        records, slots = self.records, list[int]()
+        records, slots, seen = self.records, list[int](), 0
         for glimpse, after, mark in answers:
+            seen += glimpse.asked is not None and _has_moved(glimpse.order, after)
             self.learnt.answered(glimpse, after, now)
             slot = records.find(after.id)
             if slot is None:
@@ -162,8 +167,10 @@ class PanelOrders:
             records.failures[slot] = records.alone[slot] = 0
             records.mark[slot] = mark
             slots.append(slot)
+        if seen:
+            self.poll_queue.standstill.note(0.0, seen, now)
         where = np.array(slots, dtype=np.intp)
-        self.poll_queue.answered(where, waits(self.learnt, records, where, now), now)
+        self.poll_queue.answered(where, self._waits(where, now), now)
 
     def refused(self, order_id: str, due: float, *, alone: bool) -> None:
         """Note that the panel refused the id or left it out; `alone`: it spoils a whole batch."""
@@ -202,6 +209,12 @@ class PanelOrders:
         service = self._service_of(refill)
         self.learnt.refill_answered(service, refill.requested_at, asked, now, changed=is_final)
 
+    def refill_accepted(self, order_id: str) -> None:
+        """Learn that the panel accepted a refill: a finished order had changed, seen or not."""
+        order = self.order(order_id)
+        if order is not None and order.phase is Phase.GUARDED:
+            self.learnt.count_guarded(order.service)
+
     def next_check(self, order_id: str, now: float) -> float | None:
         """Return when the order is expected to be checked next."""
         slot = self.records.find(order_id)
@@ -222,9 +235,26 @@ class PanelOrders:
         for start in range(0, len(keys), _AT_ONCE):
             yield keys[start : start + _AT_ONCE], times[start : start + _AT_ONCE]
 
+    def _resume(self, now: float) -> None:
+        """After a standstill, give some of the orders their usual turns."""
+        ended_at = self.poll_queue.standstill.ended_at
+        if self._resumed != ended_at:
+            self._resumed, self._to_resume = ended_at, range(len(self.records.number))
+        some, self._to_resume = self._to_resume[:_AT_ONCE], self._to_resume[_AT_ONCE:]
+        slots = np.array(some, dtype=np.intp)
+        slots = slots[np.asarray(self.records.state)[slots] != 0]
+        self.poll_queue.resume(slots, self._waits(slots, now))
+
+    def _waits(self, slots: NDArray[np.intp], now: float) -> NDArray[np.float64]:
+        return waits(self.learnt, self.records, slots, now, self.poll_queue.time.minutes_a_unit)
+
     def _service_of(self, refill: Refill) -> str | None:
         order = self.order(refill.order)
         return order.service if order else None
+
+
+def _has_moved(before: Order, after: Order) -> bool:
+    return before.status is not after.status or before.remains != after.remains
 
 
 def _started(glimpse: OrderGlimpse, after: Order, now: float) -> float | None:

@@ -13,7 +13,7 @@ from watcher.store.base import Rows, StorePart
 from watcher.store.dialect import upsert
 from watcher.store.schema import asked_pages, lessons, rates
 
-_FACTS = ("changes", "exposure", "logs")
+_FACTS = ("changes", "exposure", "logs", "squares")
 _UPSERT = upsert(lessons, (*_FACTS, "at"))
 
 
@@ -60,8 +60,8 @@ class ScheduleState(StorePart):
 
         def made(rows: Rows) -> dict[str, list[ModelRow]]:
             found: dict[str, list[ModelRow]] = defaultdict(list)
-            for panel, service, what, changes, exposure, logs, at in rows:
-                row = ModelRow(service, what, changes, exposure, logs)
+            for panel, service, what, changes, exposure, logs, at, squares in rows:
+                row = ModelRow(service, what, changes, exposure, logs, squares)
                 found[names[panel]].append(faded(row, now - at))
             return found
 

@@ -209,6 +209,7 @@ lessons = _table(
     _panel(primary_key=True),
     *_key(Text, "service", "what"),
     *_needed(Float, "changes", "exposure", "logs", "at"),
+    Column("squares", Float, nullable=False, server_default=text("0")),
     **BY_KEY,
 )
 

@@ -8,11 +8,12 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
 """
 
+from watcher.common.retry_delay import RetryDelay, after_problem
 from watcher.orders.schedule.entries import Entry, EntryState, OrderGlimpse
 from watcher.orders.schedule.forecast import Forecast, ServiceStats, lesson, prospect
-from watcher.orders.schedule.hazard_model import HazardModel, ModelRow, faded, refill_units
-from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue, after_problem
-from watcher.orders.schedule.retry_delay import RetryDelay
+from watcher.orders.schedule.hazard_model import HazardModel, refill_units
+from watcher.orders.schedule.model_rows import ModelRow, faded
+from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue
 from watcher.orders.schedule.stages import Stage, status_class
 from watcher.orders.schedule.standing import sights, unchanged, waits
 

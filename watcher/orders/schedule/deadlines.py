@@ -13,8 +13,8 @@ from watcher.orders.schedule.entries import EntryState, Floats, Slots
 from watcher.orders.schedule.timed_queue import TimedQueue
 
 GUARDED_WITHIN = 12 * 3600.0  # seconds that a finished order waits, if the budget suffices
-# The largest share of the budget for deadlines: if they can't be met, they would use up all of it.
-SHARES = {Phase.OPEN: 0.2, Phase.GUARDED: 0.1}
+# The share of the budget for deadlines that can't be met: they would use up all of it.
+SHARES = {Phase.OPEN: 0.25, Phase.GUARDED: 0.1}
 LATE_SHARES = {Phase.OPEN: 0.5, Phase.GUARDED: 0.1}  # after a start
 _BLIND = 0.05  # of the cap: deadline of an open order whose last check is not known
 _FIRST = 0.25  # of the cap: least wait after the first check of an order that was late at a start
@@ -73,8 +73,18 @@ class Deadlines:
         self._buckets = BucketQueue(records)
         self._width = max(0.05, min(0.5, within / 20))  # seconds
 
+    @property
+    def needed(self) -> float:
+        """The share of the budget that a plain turn of all open orders within `within` takes."""
+        return self._seconds(self.watched[Phase.OPEN], 1.0) / self._within
+
     def cap(self, phase: Phase) -> float:
-        """Return the longest wait in this phase, in seconds; a small budget prolongs it."""
+        """Return the longest wait in this phase, in seconds.
+
+        `within` is kept if a plain turn of all open orders fits into it.
+        """
+        if phase is Phase.OPEN and self.needed <= 1.0:
+            return self._within
         needed = self._seconds(self.watched[phase], SHARES[phase])
         return max(self.promise(PHASES.index(phase)), needed)
 

@@ -1,17 +1,17 @@
 """Forecast for people: when and why an order is checked next, and a service's statistics."""
 
-from math import exp, inf, log, sqrt
+from math import exp, inf, log
 
 import msgspec
 import numpy as np
 
-from watcher.common.wording import times
+from watcher.common.wording import lasting, times
 from watcher.model import Order, Status
 from watcher.orders.schedule.entries import Entry, EntryState
 from watcher.orders.schedule.hazard_model import HazardModel
 from watcher.orders.schedule.poll_queue import PollQueue
 from watcher.orders.schedule.stages import IS_CONSTANT, STILL, Stage
-from watcher.orders.schedule.standing import standing
+from watcher.orders.schedule.standing import rising_of, standing, units_of
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
@@ -52,17 +52,23 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
         return Forecast(at=at, reason="the panel has not reported it yet")
     found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
     stage, minutes = Stage(int(found.stages[0])), float(found.minutes[0])
-    rate = learnt.rate(order.service, stage)
-    median = _median(stage, minutes, rate)
-    every = 60.0 * poll_queue.time.minutes_a_unit * sqrt(minutes / rate)
+    rate, k = learnt.rate(order.service, stage), poll_queue.time.minutes_a_unit
+    (units,) = units_of(learnt, found, k).tolist()
+    words, soon = _words(order, stage, now), 1.0 - _unchanged(stage, minutes, rate, HOUR)
+    hazard, median = HOUR * rate / minutes, _median(stage, minutes, rate)
+    alike = rising_of(learnt, found)
+    if stage not in IS_CONSTANT and alike.share[0] > 0.0:
+        words += f"; with its service this nearly always lasts {lasting(60 * exp(alike.mean[0]))}"
+        soon, median = 1.0 - float(alike.unchanged(HOUR)[0]), alike.median()
+        hazard = HOUR * (1.0 - float(alike.unchanged(1.0)[0]))
     return Forecast(
         at=at,
-        reason=_reason(entry, _words(order, stage, now)),
+        reason=_reason(entry, words),
         stage=stage,
-        hazard=HOUR * rate / minutes,
-        within_hour=1.0 - _unchanged(stage, minutes, rate, HOUR),
+        hazard=hazard,
+        within_hour=soon,
         change_at=None if median > LONGEST else now + 60.0 * median,
-        every=min(max(every, poll_queue.gap), poll_queue.cap(order.phase)),
+        every=poll_queue.interval(entry.slot, units),
     )
 
 

@@ -8,6 +8,8 @@
    about, and orders that have waited longer than their cap.
 4. V moves no faster than a unit in `idle` minutes: a panel with few orders gets few requests.
 5. Before all of them go the orders that somebody waits for (`urgent_lane`).
+6. While the panel stands still, the waits of answered orders are longer: what was not asked since
+   it began comes first. Once that ends, all orders come sooner, the likeliest to change first.
 
 Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual_time` moves
 V, `deadlines` finds orders that have waited too long.
@@ -21,25 +23,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from watcher.model import Phase
-from watcher.orders.columns.table import PHASES, OrderTable
+from watcher.orders.columns.table import OrderTable
 from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
-from watcher.orders.schedule.deadlines import GO_ON_AFTER, Deadlines
+from watcher.orders.schedule.deadlines import GO_ON_AFTER, SHARES, Deadlines
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
+from watcher.orders.schedule.promises import Promises
+from watcher.orders.schedule.standstill import LONGER, Standstill
 from watcher.orders.schedule.timed_queue import TimedQueue
 from watcher.orders.schedule.urgent_lane import UrgentLane
 from watcher.orders.schedule.virtual_time import VirtualTime
 
 MIN_GAP = 10.0  # seconds between two checks of one order, at the least
-PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # first and longest pause of a refused id, in seconds
 
 _OUT, _ASKED, _RESTING = int(EntryState.OUT), int(EntryState.ASKED), int(EntryState.RESTING)
 _WAITING, _APPOINTED = int(EntryState.WAITING), int(EntryState.APPOINTED)
-
-
-def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
-    """Return when to ask again after `failures` refusals in a row (backoff)."""
-    first, longest = pause
-    return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 
 class PollQueue:
@@ -63,15 +60,22 @@ class PollQueue:
         self._deadlines = Deadlines(
             records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute
         )
-        self.watched = self._deadlines.watched
-        self._promises = np.array([self._deadlines.promise(code) for code in range(len(PHASES))])
+        self.watched, self.cap = self._deadlines.watched, self._deadlines.cap
+        promises = Promises(records, self._deadlines)
+        self.promised, self.lag = promises.times, promises.lag
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._timed = TimedQueue(records)
         self.urgent = UrgentLane(records, self.gap)
-        self._is_whole = (
-            False  # until `begin`: loading has priority over checks by virtual deadline
-        )
+        # Until `begin` it is not: loading has priority over checks by virtual deadline.
+        self._is_whole = False
         self._in_turn_at = -inf  # when orders were last taken by virtual deadline
+        self.standstill = Standstill()
+        self._usual_unit = self.time.minutes_a_unit  # before a standstill
+
+    @property
+    def needed(self) -> float:
+        """The share of the budget that checking every open order within `within` takes."""
+        return self._deadlines.needed
 
     def allow(self, ids_per_minute: float) -> None:
         """Set the budget: ids that the panel's limit allows a minute."""
@@ -103,7 +107,20 @@ class PollQueue:
         slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
         self.urgent.leave(slots.tolist())
-        self._await_deadlines(slots, self.time.v + np.asarray(waits))
+        if self.standstill.is_past(now):
+            self._usual_unit = self.time.minutes_a_unit
+        waits = self._bent(slots, np.asarray(waits))
+        if self.standstill.since is not None:
+            waits *= LONGER
+        self._await_deadlines(slots, self.time.v + waits)
+
+    def resume(self, slots: Slots, waits: Floats) -> None:
+        """After a standstill, let orders that waited through it come sooner."""
+        is_meant = np.asarray(self.records.state)[slots] == _WAITING
+        is_meant &= np.asarray(self.records.checked_at)[slots] <= self.standstill.ended_at
+        slots, usual = slots[is_meant], self._bent(slots, waits)[is_meant]
+        deadlines = self.time.v + self.standstill.sooner(usual, self._usual_unit)
+        self._await_deadlines(slots, np.minimum(deadlines, np.asarray(self.records.turn)[slots]))
 
     def put_back(self, slots: Iterable[int]) -> None:
         """Undo `take` after a failed request: the orders come first again, or are due as before."""
@@ -144,25 +161,6 @@ class PollQueue:
     def note_phase(self, phase: Phase, by: int) -> None:
         """Add `by` to the number of orders in this phase."""
         self.watched[phase] += by
-
-    def promised(self, slots: Slots) -> Floats:
-        """Return the times by which the orders should be asked about; NaN: not known."""
-        records = self.records
-        checked_at, phase = np.asarray(records.checked_at)[slots], np.asarray(records.phase)[slots]
-        promised: Floats = checked_at + self._promises[phase]
-        is_told = checked_at == checked_at
-        is_apart = np.asarray(records.failures)[slots] != 0
-        is_apart |= np.asarray(records.alone)[slots] != 0
-        is_apart |= ~is_told & np.isnan(np.asarray(records.told_at)[slots])
-        if is_apart.any():  # these have, or had, a real time
-            waits = np.asarray(records.state)[slots] == _WAITING
-            due = np.where(waits, np.nan, np.asarray(records.turn)[slots])
-            promised = np.where(is_apart, due, promised)
-        return promised
-
-    def lag(self, slots: Slots, now: float) -> float:
-        """Return the seconds by which the most overdue of the orders is late."""
-        return float(np.fmax.reduce(now - self.promised(slots), initial=0.0))
 
     def next_at(self, now: float) -> float | None:
         """Return when the next request is due; None if nothing is watched."""
@@ -224,14 +222,22 @@ class PollQueue:
         """Convert units to real time, between the gap and `within`."""
         return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), self.within)
 
-    def cap(self, phase: Phase) -> float:
-        """Return the longest wait of an order in this phase, in seconds."""
-        return self._deadlines.cap(phase)
+    def interval(self, slot: int, units: float) -> float:
+        """Return the seconds between two checks of the order, as things stand."""
+        bent = float(self._bent(np.array([slot]), np.array([units]))[0])
+        seconds = 60.0 * self.time.minutes_a_unit * bent
+        return min(max(seconds, self.gap), self.cap(self.records.phase_of(slot)))
 
     def _await_deadlines(self, slots: Slots, deadlines: Floats) -> None:
         np.asarray(self.records.turn)[slots] = deadlines
         np.asarray(self.records.state)[slots] = _WAITING
         self._keys.add(deadlines * FINE, slots)
+
+    def _bent(self, slots: Slots, waits: Floats) -> Floats:
+        longest = np.array([self.cap(phase) for phase in SHARES])  # by the codes of phases
+        return self.time.bent(
+            waits, longest.take(np.asarray(self.records.phase)[slots], mode="clip")
+        )
 
     def _rest(self, slots: list[int]) -> None:
         """Hold the orders until MIN_GAP after their last check; a check's orders stay together."""

@@ -10,9 +10,14 @@ import numpy as np
 
 from watcher.orders.columns.table import GUARDED, NONE, STATUSES, OrderTable
 from watcher.orders.schedule.entries import Entry, EntryState, Floats, OrderGlimpse, Slots
-from watcher.orders.schedule.hazard_model import LEAST, SHORTEST_LEFT, SMOOTHING, HazardModel
+from watcher.orders.schedule.hazard_model import (
+    MOST_SCALE,
+    SHORTEST_LEFT,
+    HazardModel,
+)
 from watcher.orders.schedule.poll_queue import PollQueue
-from watcher.orders.schedule.service_stats import A_ROOT, USUAL_QUANTITY
+from watcher.orders.schedule.rising import Rising, rising
+from watcher.orders.schedule.service_stats import A_ROOT, LEAST, RESTS, SMOOTHING, USUAL_QUANTITY
 from watcher.orders.schedule.stages import IS_CONSTANT, IS_PENDING, STILL, STILL_GAPS, Stage
 
 _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
@@ -27,9 +32,11 @@ class Standing(NamedTuple):
 
     rows: Slots  # of their services in the model's tables
     stages: Slots
+    cells: Slots  # of the flat tables: by row and stage
     minutes: Floats  # T: the time over which the order's change is expected
     growth: Floats  # minutes by which T grows in a minute
     since: Floats  # in progress since; estimated if the start was not observed
+    age: Floats  # minutes in the stage
 
 
 def standing(
@@ -39,21 +46,30 @@ def standing(
     rows = _rows(learnt, records, slots)
     lasts, a_root = learnt.tables.lasts[rows], learnt.tables.finished[rows, A_ROOT]
     submitted = np.asarray(records.submitted_at)[slots]
-    stages, minutes, growth, since = _in_progress(records, slots, lasts, a_root, submitted, now)
+    rests = learnt.tables.moved[rows, RESTS]
+    stages, minutes, growth, since, age = _in_progress(
+        records, slots, lasts, a_root, rests, submitted, now
+    )
     pending = _WAITS_TO_START[np.asarray(records.status)[slots]]
     guarded = np.asarray(records.phase)[slots] == GUARDED
     if pending.any():
-        waiting = np.maximum((now - submitted) / 60.0, 0.0) + lasts[:, _PENDING]
-        stages, minutes = np.where(pending, _PENDING, stages), np.where(pending, waiting, minutes)
+        age = np.where(pending, np.maximum((now - submitted) / 60.0, 0.0), age)
+        stages = np.where(pending, _PENDING, stages)
+        minutes = np.where(pending, age + lasts[:, _PENDING], minutes)
         growth = np.where(pending, 1.0, growth)
     if guarded.any():
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
-    return Standing(rows, stages, minutes, growth, since)
+    return Standing(rows, stages, rows * len(Stage) + stages, minutes, growth, since, age)
 
 
-def waits(learnt: HazardModel, records: OrderTable, slots: Slots, now: float) -> Floats:
-    """Return the waits until the orders' next checks, in virtual time: sqrt(T / r)."""
-    return _units(learnt, standing(learnt, records, slots, now))
+def waits(
+    learnt: HazardModel, records: OrderTable, slots: Slots, now: float, k: float = 1.0
+) -> Floats:
+    """Return the waits until the orders' next checks, in virtual time: sqrt(T / r).
+
+    A unit is `k` minutes; where hazards rise, the wait depends on it.
+    """
+    return units_of(learnt, standing(learnt, records, slots, now), k)
 
 
 def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
@@ -64,14 +80,21 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
     records = poll_queue.records
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
     found = standing(learnt, records, asked, now)
-    gap = (now - np.asarray(records.checked_at)[asked]) / 60.0
+    # While it stood still, no change was no evidence.
+    began = np.maximum(np.asarray(records.checked_at)[asked], poll_queue.standstill.ended_at)
+    gap = (now - began) / 60.0
     gap[~(gap > 0.0)] = 0.0  # NaN at the first answer since the start
     share = gap / np.maximum(found.minutes - found.growth * gap, LEAST)
-    is_constant = _HAS_CONSTANT_HAZARD[found.stages]
-    learnt.expose(found.rows, found.stages, np.where(is_constant, share, np.log1p(share)))
+    exposure = np.where(_HAS_CONSTANT_HAZARD[found.stages], share, np.log1p(share))
+    scales = _scales(learnt, found)
+    trusted = exposure * learnt.tables.trust.take(found.cells)
+    poll_queue.standstill.note(float(np.dot(trusted, found.minutes / scales)), 0, now)
+    if poll_queue.standstill.since is None:
+        learnt.expose(found.rows, found.stages, exposure)
     np.asarray(records.failures)[asked] = 0
     np.asarray(records.alone)[asked] = 0
-    poll_queue.answered(asked, _units(learnt, found), now)
+    units = _units(learnt, found, scales, poll_queue.time.minutes_a_unit)
+    poll_queue.answered(asked, units, now)
 
 
 def sights(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[OrderGlimpse]:
@@ -101,11 +124,32 @@ def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
     return np.array([of(words[service]).row for service in services], dtype=np.intp)
 
 
-def _units(learnt: HazardModel, found: Standing) -> Floats:
-    rows, stages = found.rows, found.stages
-    tables, borrowed = learnt.tables, np.array(learnt.borrowed)[stages]
-    exposure, changes = tables.exposure[rows, stages], tables.changes[rows, stages]
-    units: Floats = np.sqrt(found.minutes * (exposure + borrowed) / (changes + SMOOTHING))
+def units_of(learnt: HazardModel, found: Standing, k: float) -> Floats:
+    """Return the orders' waits in units of k minutes."""
+    return _units(learnt, found, _scales(learnt, found), k)
+
+
+def rising_of(learnt: HazardModel, found: Standing) -> Rising:
+    """Return how soon the orders change where their hazards may rise."""
+    rate = found.minutes / _scales(learnt, found)
+    return rising(learnt.tables, found.rows, found.stages, found.age, found.minutes, rate)
+
+
+def _scales(learnt: HazardModel, found: Standing) -> Floats:
+    """Return T / r."""
+    tables, borrowed = learnt.tables, np.array(learnt.borrowed).take(found.stages)
+    exposure, changes = tables.exposure.take(found.cells), tables.changes.take(found.cells)
+    scales = found.minutes * (exposure + borrowed) / (changes + SMOOTHING)
+    bounded: Floats = np.minimum(scales, MOST_SCALE.take(found.stages))
+    return bounded
+
+
+def _units(learnt: HazardModel, found: Standing, scales: Floats, k: float) -> Floats:
+    units: Floats = np.sqrt(scales)
+    is_narrow = learnt.tables.is_narrow.take(found.cells)
+    if is_narrow.any():
+        some = Standing._make(column[is_narrow] for column in found)
+        units[is_narrow] = rising_of(learnt, some).waits(k)
     return units
 
 
@@ -114,10 +158,11 @@ def _in_progress(
     slots: Slots,
     lasts: Floats,
     a_root: Floats,
+    rests: Floats,
     submitted: Floats,
     now: float | Floats,
-) -> tuple[Slots, Floats, Floats, Floats]:
-    """Return stages, T, growth and since, as if all orders were in progress."""
+) -> tuple[Slots, Floats, Floats, Floats, Floats]:
+    """Return stages, T, growth, since and age, as if all orders were in progress."""
     remains, quantity = np.asarray(records.remains)[slots], np.asarray(records.quantity)[slots]
     moved, since = np.asarray(records.progressed_at)[slots], np.asarray(records.started)[slots]
     is_told = remains != NONE
@@ -132,7 +177,8 @@ def _in_progress(
     is_ending = has_begun & (remains <= 0)
     is_moving = has_begun & ~is_ending
     gap = (moved - since) / np.maximum(quantity - remains, 1)  # at least 1 once it has begun
-    has_stopped = is_moving & (still > STILL) & (still > STILL + STILL_GAPS * gap)
+    usual_gap = np.maximum(gap, 60.0 * rests)
+    has_stopped = is_moving & (still > STILL) & (still > STILL + STILL_GAPS * usual_gap)
     is_moving &= ~has_stopped
     stages = np.full(len(slots), int(_STARTING))
     stages[is_ending], stages[has_stopped], stages[is_moving] = _ENDING, _STOPPED, _MOVING
@@ -150,5 +196,5 @@ def _in_progress(
     if stands.any():
         waited = np.maximum(still[stands], 0.0) / 60.0
         minutes[stands] = waited + lasts[stands, stages[stands]]
-        growth[stands] = 1.0
-    return stages, minutes, growth, since
+        growth[stands], age[stands] = 1.0, waited
+    return stages, minutes, growth, since, age

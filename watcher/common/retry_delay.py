@@ -3,9 +3,15 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from watcher.orders.schedule.poll_queue import PROBLEM_PAUSE, after_problem
-
 Key = TypeVar("Key", bound=Hashable)
+
+PROBLEM_PAUSE = (60.0, 6 * 3600.0)  # first and longest pause of a refused id, in seconds
+
+
+def after_problem(failures: int, now: float, pause: tuple[float, float] = PROBLEM_PAUSE) -> float:
+    """Return when to ask again after `failures` refusals in a row (backoff)."""
+    first, longest = pause
+    return now + min(longest, first * 2.0 ** min(failures - 1, 30))
 
 
 class RetryDelay(Generic[Key]):

@@ -1,0 +1,279 @@
+"""What the rule does where hazards rise, where panels stand still, and what it promises."""
+
+from math import isclose, log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.cadence_kit import columns_of, sight_of, teach, wait_of
+from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
+from watcher.model import Order, Phase, Status
+from watcher.orders.columns.table import OrderTable
+from watcher.orders.panel_orders import PanelOrders
+from watcher.orders.schedule import HazardModel, ModelRow, PollQueue, Stage, prospect
+from watcher.orders.schedule.entries import Entry
+from watcher.orders.schedule.hazard_model import RATE
+from watcher.orders.schedule.service_stats import MOVES, RESTS
+from watcher.orders.schedule.standing import standing, units_of
+from watcher.orders.schedule.standstill import CERTAIN, Standstill
+
+MINUTE = 60.0
+IN_PROGRESS = Status.IN_PROGRESS
+
+
+# --- finished orders ---
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"status": Status.PARTIAL},
+        {"status": Status.REFUNDED, "phase": Phase.CLOSED},
+        {"status": Status.CANCELED, "phase": Phase.CLOSED},
+        {"status": IN_PROGRESS, "phase": Phase.OPEN},
+        {"remains": 7},
+        {"start_count": 12},
+        {"charge": 0},
+    ],
+)
+def test_whatever_changes_of_a_finished_order_counts(shown: dict[str, object]):
+    learnt, fields = HazardModel(0.0), {"remains": 0, "start_count": 1, "charge": 1}
+    before = a_finished_order(**fields)
+    teach(learnt, before, a_finished_order(**{**fields, **shown}), None, 0.0, DAY)
+    assert learnt.of("7").changes[Stage.GUARDED] == 1.0
+    assert not learnt.of("7").ends, "it had ended before"
+
+
+def test_the_rate_of_finished_orders_does_not_sink_below_what_is_usual():
+    learnt, guarded = HazardModel(0.0), a_finished_order()
+    for day in range(2000):
+        teach(learnt, guarded, guarded, None, day * DAY, (day + 1) * DAY)
+    assert learnt.rate("7", Stage.GUARDED) == pytest.approx(RATE[Stage.GUARDED])
+    assert wait_of(learnt, guarded, None, DAY) == pytest.approx(RATE[Stage.GUARDED] ** -0.5)
+
+
+# --- hazards that rise with age ---
+
+DEADLINE = 1000.0  # minutes
+
+
+def keeps_to(deadline: float, count: int = 60, stuck: int = 0) -> HazardModel:
+    """A panel whose orders start within the last tenth of the deadline, but for some."""
+    learnt = HazardModel(0.0)
+    began = an_order(status=IN_PROGRESS)
+    for number in range(count + stuck):
+        is_stuck = number % (count // stuck + 1) == 0 if stuck else False
+        share = 5.0 if is_stuck else 1.0 - 0.1 * (number * 0.618 % 1.0)
+        starts = deadline * share * MINUTE
+        teach(learnt, an_order(), began, None, starts - MINUTE, starts + MINUTE)
+    learnt.forget(0.0)  # sums up what the panel's services have in common
+    return learnt
+
+
+def wait_at(learnt: HazardModel, age: float) -> float:
+    """Minutes until the next check of a pending order of this age, at a tenth of one a unit."""
+    records = columns_of(an_order())
+    found = standing(learnt, records, np.array([0]), age * MINUTE)
+    return 0.1 * float(units_of(learnt, found, 0.1)[0])
+
+
+def test_near_the_deadline_an_order_is_asked_about_more_often():
+    learnt = keeps_to(DEADLINE)
+    waits = [wait_at(learnt, age) for age in (300.0, 930.0)]
+    assert waits[0] > 3 * waits[1]
+    assert waits[1] < 2.0
+
+
+@pytest.mark.parametrize("stuck", [0, 3])
+def test_an_order_that_outlived_the_deadline_is_asked_about_as_any_other(stuck: int):
+    learnt = keeps_to(DEADLINE, stuck=stuck)
+    late = [wait_at(learnt, age) for age in (1500.0, 6000.0)]
+    assert 1.0 < late[0] < late[1]
+
+
+def test_a_few_stuck_orders_do_not_hide_the_deadline():
+    clean, mixed = keeps_to(DEADLINE), keeps_to(DEADLINE, stuck=3)
+    assert mixed.of("7").spread[Stage.PENDING] < 0.45
+    assert wait_at(mixed, 930.0) < 3 * wait_at(clean, 930.0)
+    assert wait_at(mixed, 300.0) > 3 * wait_at(mixed, 930.0)
+
+
+def test_durations_that_differ_are_no_deadline():
+    learnt, began = HazardModel(0.0), an_order(status=IN_PROGRESS)
+    for number in range(60):
+        starts = 10.0 ** (number % 4) * MINUTE
+        teach(learnt, an_order(), began, None, starts * 0.99, starts * 1.01)
+    assert learnt.of("7").spread[Stage.PENDING] > 1.0
+    found = wait_of(learnt, an_order(), None, HOUR)
+    record = learnt.of("7")
+    minutes = 60.0 + record.lasts[Stage.PENDING]
+    assert isclose(found, learnt.scale(record, Stage.PENDING, minutes) ** 0.5, rel_tol=1e-9)
+
+
+def test_the_forecast_says_that_a_service_keeps_to_its_time():
+    learnt = keeps_to(DEADLINE)
+    poll_queue = PollQueue(OrderTable("p"), 0.0, within=1800.0, ids_per_minute=100.0)
+    order = an_order(checked_at=1.0)
+    slot = poll_queue.records.add(order)
+    poll_queue.records.checked_at[slot] = 1.0
+    young = prospect(poll_queue, learnt, Entry(poll_queue.records, slot), 300 * MINUTE)
+    old = prospect(poll_queue, learnt, Entry(poll_queue.records, slot), 940 * MINUTE)
+    assert young.reason == "waits to start; with its service this nearly always lasts 16 hours"
+    assert young.change_at == pytest.approx(950 * MINUTE, rel=0.05)
+    assert young.within_hour is not None
+    assert old.within_hour is not None
+    assert young.within_hour < 0.1 < 0.7 < old.within_hour
+
+
+@given(st.lists(st.floats(0.01, 1e5), min_size=5, max_size=40), st.floats(0, 1e5))
+def test_every_age_has_a_wait(durations: list[float], age: float):
+    learnt = HazardModel(0.0)
+    logs = [log(duration) for duration in durations]
+    count = float(len(logs))
+    row = ModelRow("7", "pending", count, count, sum(logs), sum(x * x for x in logs))
+    learnt.load([row])
+    assert 1e-4 < wait_at(learnt, age) < 1e6
+
+
+def test_the_spread_is_stored_and_forgotten_and_where_it_was_not_stored_it_is_wide():
+    learnt = keeps_to(DEADLINE)
+    again, old = HazardModel(0.0), HazardModel(0.0)
+    rows = list(learnt.rows(["7"]))
+    again.load(rows)
+    old.load([ModelRow(r.service, r.what, r.changes, r.exposure, r.logs) for r in rows])
+    assert again.of("7").spread[Stage.PENDING] == pytest.approx(
+        learnt.of("7").spread[Stage.PENDING]
+    )
+    assert again.of("7").spread[Stage.PENDING] < 0.3
+    assert old.of("7").spread[Stage.PENDING] > 0.9
+    learnt.forget(20 * DAY)
+    assert learnt.of("7").spread[Stage.PENDING] == np.inf, "it is too long ago"
+
+
+# --- panels that report in ticks ---
+
+
+def moving(remains: int, moved: float) -> Order:
+    return an_order(status=IN_PROGRESS, remains=remains, progressed_at=moved)
+
+
+def test_an_order_whose_panel_reports_once_an_hour_has_not_stopped():
+    learnt = HazardModel(0.0)
+    for tick in range(1, 9):
+        now = tick * HOUR
+        before = moving(1000 - 100 * tick, now - HOUR)
+        teach(learnt, before, moving(900 - 100 * tick, now), 0.0, now - MINUTE, now)
+    learnt.forget(0.0)
+    assert learnt.of("7").moved[MOVES] == 8.0
+    assert 40.0 < learnt.of("7").moved[RESTS] < 60.0
+    assert learnt.of("unheard of").moved[RESTS] > 20.0, "it borrows from its panel"
+    assert sight_of(learnt, moving(500, HOUR), 0.0, 2.5 * HOUR).stage is Stage.MOVING
+    assert sight_of(HazardModel(0.0), moving(500, HOUR), 0.0, 2.5 * HOUR).stage is Stage.STOPPED
+    again = HazardModel(0.0)
+    again.load(learnt.rows(["7"]))
+    assert again.of("7").moved[RESTS] == pytest.approx(learnt.of("7").moved[RESTS], rel=0.2)
+
+
+# --- panels that stand still ---
+
+
+def test_a_panel_stands_still_once_nothing_comes_of_what_was_expected():
+    still = Standstill()
+    for minute in range(20):
+        assert still.since is None
+        still.note(3.0, 3, minute * MINUTE)
+    for minute in range(20, 30):
+        still.note(3.0, 0, minute * MINUTE)
+    assert still.since == 19 * MINUTE
+    still.note(0.0, 2, 40 * MINUTE)
+    assert still.since is not None, "a few changes may be strays"
+    still.note(0.0, 2, 41 * MINUTE)
+    assert still.since is None
+    assert (still.ended_at, still.lasted) == (41 * MINUTE, 22 * MINUTE)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), max_size=60))
+def test_no_panel_stands_still_while_a_third_of_the_changes_comes(answers):
+    still, expected, seen = Standstill(), 0.0, 0
+    for at, (more, _) in enumerate(answers):
+        expected += more
+        changes = int(expected / 3.0) + 1 - seen
+        seen += changes
+        still.note(more, changes, float(at))
+        assert still.since is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 1000)), max_size=60))
+def test_whatever_came_before_a_standstill_ends_with_a_few_changes(answers):
+    still = Standstill()
+    for at, (expected, seen) in enumerate(answers):
+        still.note(expected, seen, float(at))
+    still.note(0.0, int(2 * CERTAIN), 100.0)
+    assert still.since is None
+
+
+def queue_of(count: int) -> PollQueue:
+    poll_queue = PollQueue(OrderTable("p"), 0.0, within=10 * DAY, ids_per_minute=100.0)
+    slots = [poll_queue.records.add(an_order(id=str(n), checked_at=0.0)) for n in range(count)]
+    for slot in slots:
+        poll_queue.records.checked_at[slot] = 0.0
+    poll_queue.join(slots, np.full(count, 10.0), np.linspace(0.1, 1.0, count), 0.0)
+    poll_queue.begin()
+    return poll_queue
+
+
+def test_while_a_panel_stands_still_those_come_first_that_were_not_asked_since():
+    poll_queue = queue_of(10)
+    poll_queue.standstill.note(100.0, 0, MINUTE)
+    asked: list[int] = []
+    for minute in range(1, 11):
+        taken = poll_queue.take(1, minute * 30 * MINUTE / 10)
+        asked += taken
+        poll_queue.answered(taken, [1.0] * len(taken), minute * 30 * MINUTE / 10)
+    assert asked[:5] == [0, 1, 2, 3, 4], "else 0 came again after a unit"
+
+
+def test_after_a_standstill_all_come_soon_the_likeliest_first():
+    poll_queue, waits = queue_of(3), np.array([1.0, 4.0, 16.0])
+    panel_orders = PanelOrders(poll_queue, HazardModel(0.0))
+    poll_queue.standstill.note(100.0, 0, 0.0)
+    taken = poll_queue.take(3, HOUR)
+    poll_queue.answered(taken, waits, HOUR)
+    far = np.array(poll_queue.records.turn) - poll_queue.time.v
+    poll_queue.standstill.note(0.0, 100, 5 * HOUR)
+    assert poll_queue.standstill.since is None
+    poll_queue.resume(np.arange(3), waits)
+    soon = np.array(poll_queue.records.turn) - poll_queue.time.v
+    assert (soon < far / 4).all()
+    assert soon.tolist() == sorted(soon)
+    assert panel_orders.take(3, 5 * HOUR).ids
+
+
+def test_after_a_standstill_every_order_gets_its_usual_turn_again():
+    poll_queue = queue_of(5000)
+    panel_orders = PanelOrders(poll_queue, HazardModel(0.0))
+    poll_queue.standstill.note(100.0, 0, 0.0)
+    slots = np.arange(5000)
+    poll_queue.answered(slots, np.full(5000, 1e6), HOUR)
+    poll_queue.standstill.note(0.0, 100, 5 * HOUR)
+    for second in range(5):
+        panel_orders.take(1, 5 * HOUR + second)
+    assert max(poll_queue.records.turn) < 1e4
+
+
+# --- the promise ---
+
+
+@pytest.mark.parametrize(
+    ("orders", "kept"), [(10, True), (2900, True), (3001, False), (6000, False)]
+)
+def test_check_within_is_kept_where_a_plain_turn_fits(orders: int, kept: bool):
+    poll_queue = PollQueue(OrderTable("p"), 0.0, within=1800.0, ids_per_minute=100.0)
+    poll_queue.note_phase(Phase.OPEN, orders)
+    assert poll_queue.needed == pytest.approx(orders / 3000)
+    if kept:
+        assert poll_queue.cap(Phase.OPEN) == 1800.0
+    else:
+        assert poll_queue.cap(Phase.OPEN) == pytest.approx(orders / 25 * 60.0)

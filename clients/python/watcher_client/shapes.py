@@ -132,7 +132,8 @@ class AttentionView(TypedDict):
     """Something that needs a person. `key` names it for as long as it lasts.
 
     `panel` is null where it concerns the daemon; `subject` is a rule, a target, or a kind of
-    action. `todo` says what to do, `command` and `link` where; `doc` is a page of the docs.
+    action. If `at` is set, the `sentence` ends with that time in UTC. `todo` says what to do,
+    `command` and `link` where; `doc` is a page of the docs.
     """
 
     key: str
@@ -143,6 +144,7 @@ class AttentionView(TypedDict):
     subject: str
     title: str
     sentence: str
+    at: NotRequired[str | None]
     todo: str
     command: str | None
     link: str | None

@@ -298,7 +298,7 @@ def _world_targets() -> Iterable[tuple[str, str, str, float]]:
             is_silent = figure == "mean" and not case.spec.remains
             yield case.name, figure, "classes", SILENT_MEAN if is_silent else target
         policy, least = ("classes", 1 / 2) if case.spec.name == "guarded" else ("oracle", 1 / 1.5)
-        yield case.name, "guard mean", policy, least
+        yield case.name, "guard expected", policy, least
 
 
 def by_world(found: dict[str, dict[str, Figures]]) -> list[tuple[str, str, Figures]]:

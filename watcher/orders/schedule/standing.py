@@ -140,8 +140,7 @@ def _scales(learnt: HazardModel, found: Standing) -> Floats:
     tables, borrowed = learnt.tables, np.array(learnt.borrowed).take(found.stages)
     exposure, changes = tables.exposure.take(found.cells), tables.changes.take(found.cells)
     scales = found.minutes * (exposure + borrowed) / (changes + SMOOTHING)
-    bounded: Floats = np.minimum(scales, MOST_SCALE.take(found.stages))
-    return bounded
+    return np.minimum(scales, MOST_SCALE.take(found.stages))  # type: ignore[no-any-return]
 
 
 def _units(learnt: HazardModel, found: Standing, scales: Floats, k: float) -> Floats:

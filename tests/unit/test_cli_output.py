@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from watcher.cli.output import (
     ago,
@@ -18,6 +19,7 @@ from watcher.cli.output import (
     show_json_pages,
     span,
     stamp,
+    warn,
     zone_words,
 )
 from watcher.cli.tables import Column, show_facts, show_table
@@ -160,3 +162,15 @@ def test_pages_are_one_document(
     show_json_pages("orders", pages)
     every = [item for items, _ in pages for item in items]
     assert json.loads(capsys.readouterr().out) == {"orders": every, "next": pages[-1][1]}
+
+
+@pytest.mark.parametrize(("on_terminal", "cut"), [(True, 20), (False, 1000)])
+def test_lines_break_between_words_where_somebody_reads_them(on_terminal: bool, cut: int) -> None:
+    told = io.StringIO()
+    console = Console(file=told, force_terminal=on_terminal, no_color=True, width=20)
+    line = "the panel answers at its usual address, and its key is good"
+    warn(line, console=console)
+    lines = told.getvalue().splitlines()
+    assert " ".join(text.rstrip() for text in lines) == line
+    assert max(map(len, lines)) <= cut
+    assert (len(lines) > 1) == on_terminal

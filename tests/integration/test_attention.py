@@ -50,6 +50,7 @@ EVERYTHING = a_state(
         a_panel(
             name="late", oldest_due=NOW - 100, check_within=90.0, longest_wait=200.0, stalled=2
         ),
+        a_panel(name="still", still_since=NOW - 4 * 3600, still_expected=30.0),
     ],
 )
 LOST = a_state(files_problem="watcher.db was removed")

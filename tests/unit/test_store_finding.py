@@ -14,6 +14,8 @@ from watcher.model import Balance, Order, Phase, Service, Status
 from watcher.store import Store, search
 from watcher.store.search import SearchQuery
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 STATUSES = (Status.PENDING, Status.IN_PROGRESS, Status.PARTIAL, Status.CANCELED)
 
 
@@ -145,6 +147,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
         assert (await find(store, status=Status.PENDING)).orders == []
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [

@@ -1,4 +1,4 @@
-"""Reads the database's path and the rules without secrets, for repairs."""
+"""Reads where the database is and the rules without the panels' keys, for repairs."""
 
 import os
 import tomllib
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from watcher.common.postgres_url import DatabaseLocation
+from watcher.config.database import read_database
 from watcher.config.secrets import Secrets
 from watcher.config.sections import DaemonSection, RuleSection
 from watcher.config.toml_tables import TomlTables, base_of, read_text
@@ -14,9 +16,9 @@ from watcher.errors import ConfigError
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The database's path and the rules; neither panels nor conditions are checked."""
+    """Where the database is, and the rules; neither panels nor conditions are checked."""
 
-    database: Path
+    database: DatabaseLocation
     rules: tuple[RuleSection, ...]
 
 
@@ -30,6 +32,7 @@ def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
         raise ConfigError([f"{path}: {error}"]) from None
     daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
     rules = tuple(rule for _, rule in tables.sections(raw, "rules", RuleSection))
+    database = read_database(tables, daemon or DaemonSection(), base_of(path, env))
     if tables.problems or daemon is None:
         raise ConfigError([f"{path}: {problem}" for problem in tables.problems])
-    return Place(database=base_of(path, env) / Path(daemon.database).expanduser(), rules=rules)
+    return Place(database=database, rules=rules)

@@ -1,12 +1,12 @@
 """The structs of the configuration: the tables of a file, and the resolved values."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.config.hosts import Hosts
 from watcher.config.values import Duration, Pause, PositiveAmount, Secret
 from watcher.errors import ConfigError
@@ -23,6 +23,8 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     """[daemon]: the process itself."""
 
     database: str = "watcher.db"
+    database_password_env: str | None = None
+    database_password_file: str | None = None
     listen: str = "127.0.0.1:9466"
     token_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
@@ -228,7 +230,7 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration; durations in seconds."""
 
-    database: Path
+    database: DatabaseLocation
     host: str
     port: int
     token: Secret | None
@@ -253,6 +255,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         keys = [panel.key for panel in panels] + [shop.key for shop in self.shops]
         targets = [secret for one in self.notify for secret in (one.url, one.secret)]
         targets += [secret for one in self.events for secret in (one.url, one.secret)]
+        if isinstance(self.database, PostgresUrl) and self.database.password:
+            sent.append(self.database.password)
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]
 
 

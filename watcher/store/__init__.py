@@ -8,6 +8,7 @@ from watcher.store.events import DeadEvent
 from watcher.store.files import beside, check_database, sync
 from watcher.store.history import OrderEvent
 from watcher.store.outbox import Message
+from watcher.store.postgres_backend import check_server
 from watcher.store.restore import Restored, disown, restore
 from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
@@ -28,6 +29,7 @@ __all__ = [
     "archive_name",
     "beside",
     "check_database",
+    "check_server",
     "disown",
     "restore",
     "sync",

@@ -1,17 +1,19 @@
 """The differences between SQL dialects: types, indexes and statements for SQLite and PostgreSQL.
 
-Only this module and `sqlite` know a dialect. The types and statements compile for both.
+Only this module, `row_statement`, `sqlite` and `postgres` know a dialect. The types and statements
+compile for both.
 """
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     ClauseElement,
     ColumnElement,
+    Connection,
     Dialect,
     Index,
     Integer,
@@ -22,12 +24,20 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     bindparam,
-    column,
-    func,
+    cast,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+
+# For text that goes to the driver as it is, with its parameters in a tuple.
+_DRIVERS: Final[Mapping[str, Dialect]] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
 
 # 64 bits. SQLite's INTEGER is that wide, and only a key of exactly that type numbers rows itself.
 Whole: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -56,7 +66,7 @@ class Money(TypeDecorator[Decimal]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        return money_text(value) if value is not None and dialect.name == "sqlite" else value
+        return None if value is None else money_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(value)
@@ -86,24 +96,84 @@ def upsert(table: Table, update: Iterable[str] | Mapping[str, Any]) -> postgresq
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
-def json_list(*columns: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the columns' values as the text of a JSON list."""
-    return func.json_array(*columns)
+class AsText(FunctionElement[Any]):
+    """An amount as text; SQLite has it as text already."""
+
+    inherit_cache = True
+    type = Text()
 
 
-def json_rows(value: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the column's values in all rows as the text of a JSON list."""
-    return func.json_group_array(value)
+class JsonList(FunctionElement[Any]):
+    """The arguments' values as the text of a JSON list."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class JsonRows(FunctionElement[Any]):
+    """The argument's values in all rows as the text of a JSON list."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class _JsonNumbers(FunctionElement[Any]):
+    """A row (`key`) for each number in the text of a JSON list."""
+
+    inherit_cache = True
 
 
 def given_keys(parameter: str) -> Select[int]:
     """Return one row (`key`) for each number in the parameter, which is a JSON list."""
-    keys: BindParameter[Any] = bindparam(parameter)
-    return select(column("value", Integer).label("key")).select_from(
-        func.json_each(keys).table_valued("value")
-    )
+    given = _JsonNumbers(bindparam(parameter, type_=Text)).table_valued("value")
+    return select(cast(given.c.value, Whole).label("key")).select_from(given)
 
 
-def compiled(statement: ClauseElement) -> str:
-    """Return the statement as text, to run it with plain tuples of parameters on hot paths."""
-    return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+def newest_first(
+    connection: Connection, statement: Select[Any], key: ColumnElement[int]
+) -> Select[Any]:
+    """Order the statement by the key, falling, where a subquery's order does not last in a join.
+
+    In SQLite it does, and an ORDER BY would cost reading every row before the first is returned.
+    """
+    return statement if connection.dialect.name == "sqlite" else statement.order_by(key.desc())
+
+
+class DriverText:
+    """A statement as text for each driver, to run it with plain tuples of parameters."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+
+    def of(self, connection: Connection) -> str:
+        """Return the text for the connection's driver."""
+        return self._texts[connection.dialect.name]
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return {name: driver_text(self._statement, name) for name in _DRIVERS}
+
+
+def driver_text(statement: ClauseElement, dialect: str) -> str:
+    """Return the statement as text for the dialect's driver."""
+    return str(statement.compile(dialect=_DRIVERS[dialect]))
+
+
+_SPELLINGS: Final[Mapping[type[FunctionElement[Any]], tuple[str, str]]] = {
+    AsText: ("{}", "CAST({} AS TEXT)"),
+    JsonList: ("json_array({})", "CAST(json_build_array({}) AS TEXT)"),
+    JsonRows: ("json_group_array({})", "CAST(coalesce(json_agg({}), '[]') AS TEXT)"),
+    _JsonNumbers: ("json_each({})", "json_array_elements_text(CAST({} AS JSON))"),
+}
+
+
+def _spell(kind: type[FunctionElement[Any]], dialect: str, spelling: str) -> None:
+    def render(element: Any, compiler: Any, **options: Any) -> str:
+        return spelling.format(compiler.process(element.clauses, **options))
+
+    compiles(kind, dialect)(render)
+
+
+for _kind, _spellings in _SPELLINGS.items():
+    for _dialect, _spelling in zip(_DRIVERS, _spellings, strict=True):
+        _spell(_kind, _dialect, _spelling)

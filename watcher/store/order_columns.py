@@ -14,7 +14,7 @@ from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCodi
 from watcher.orders.columns.growth import times, whole
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import FieldKind, names_of
-from watcher.store.dialect import json_list
+from watcher.store.dialect import JsonList
 from watcher.store.order_rows import SQL_COLUMNS
 from watcher.store.schema import order_states, orders
 
@@ -35,7 +35,7 @@ def _names(*, links: bool) -> tuple[str, ...]:
 def select_rows(*, links: bool) -> Select[*tuple[Any, ...]]:
     """Return the statement whose rows `OrderColumns` takes, with or without `links`."""
     own = [SQL_COLUMNS[name] for name in _names(links=links)]
-    kind = json_list(*(SQL_COLUMNS[name] for name in _KIND))
+    kind = JsonList(*(SQL_COLUMNS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
 

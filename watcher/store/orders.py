@@ -9,7 +9,7 @@ from sqlalchemy import CTE, Connection, Select, and_, bindparam, case, select, u
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
 from watcher.store.base import StorePart, from_then_on
-from watcher.store.dialect import compiled
+from watcher.store.dialect import DriverText
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
@@ -21,9 +21,8 @@ _IS_WATCHED = and_(
     NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
 )
 _LOAD = {  # links -> statement
-    links: f"{compiled(statement.where(_IS_WATCHED).order_by(order_states.c.key))} LIMIT ?"
+    links: DriverText(select_rows(links=links).where(_IS_WATCHED).order_by(order_states.c.key))
     for links in (True, False)
-    for statement in [select_rows(links=links)]
 }
 
 _NAME_SERVICE = (
@@ -77,9 +76,10 @@ class Orders(StorePart):
         """
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
-            driver: Any = connection.connection.driver_connection  # to read rows as plain tuples
             columns = OrderColumns(links=links)
-            cursor = driver.execute(_LOAD[links], (after, last, _PART))
+            statement = f"{_LOAD[links].of(connection)} LIMIT {_PART}"
+            # The driver's own cursor gives plain tuples.
+            cursor = connection.exec_driver_sql(statement, (after, last)).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names

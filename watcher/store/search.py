@@ -11,8 +11,8 @@ import msgspec
 from sqlalchemy import Connection, Select, case, or_, select
 
 from watcher.model import Order, Phase, Status
-from watcher.store.base import StorePart
-from watcher.store.dialect import given_keys, json_rows
+from watcher.store.base import StorePart, in_range
+from watcher.store.dialect import JsonRows, given_keys, newest_first
 from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, NOT_CLOSED, RARE, USUAL, order_states, orders
 
@@ -92,7 +92,7 @@ class Search(StorePart):
             end = left[_LOOKED_AT - 1] if len(left) > _LOOKED_AT else None
             walk = _GIVEN
             values = {"keys": msgspec.json.encode(left[:_LOOKED_AT]).decode()}
-        rows = connection.execute(self._filtered(sought, walk, limit), values).all()
+        rows = connection.execute(self._filtered(connection, sought, walk, limit), values).all()
         found = read_orders(rows, self._db.panels.names)
         found.sort(key=lambda order: -order.key)
         if len(found) > limit:
@@ -101,7 +101,9 @@ class Search(StorePart):
             end = connection.execute(walk.limit(1).offset(_LOOKED_AT - 1)).scalar()
         return SearchResult(found, end, stopped=end is not None)
 
-    def _filtered(self, sought: SearchQuery, walk: Select[Any], limit: int) -> Select[Any]:
+    def _filtered(
+        self, connection: Connection, sought: SearchQuery, walk: Select[Any], limit: int
+    ) -> Select[Any]:
         """Filter the walk: SQLite joins the tables in this order, and stops early."""
         looked = walk.limit(_LOOKED_AT).subquery("looked")
         joined = (
@@ -112,7 +114,7 @@ class Search(StorePart):
         )
         for condition in self._conditions(sought):
             joined = joined.where(condition)
-        return joined.limit(limit + 1)
+        return newest_first(connection, joined, looked.c.key).limit(limit + 1)
 
     def _conditions(self, sought: SearchQuery) -> list[Any]:
         states = order_states.c
@@ -139,13 +141,13 @@ class Search(StorePart):
         if "/" in wanted or "." in wanted:
             beginnings = [""] if "://" in wanted else _BEGINNINGS
             fits = [
-                orders.c.link.between(start + wanted, start + wanted + _LAST)
+                in_range(orders.c.link, start + wanted, start + wanted + _LAST)
                 for start in beginnings
             ]
             return select(orders.c.key).where(or_(*fits)).limit(MOST_MATCHES)
         panels = list(self._db.panels.names)
         by_id = select(orders.c.key).where(
-            orders.c.panel.in_(panels), orders.c.order_id.between(wanted, wanted + _LAST)
+            orders.c.panel.in_(panels), in_range(orders.c.order_id, wanted, wanted + _LAST)
         )
         by_service = (
             select(orders.c.key).where(orders.c.service == wanted).order_by(orders.c.key.desc())
@@ -157,7 +159,7 @@ class Search(StorePart):
 
 def _keys(connection: Connection, found: Select[Any]) -> list[int]:
     """Return the keys, read as one row: a thread waits for the event loop at each row."""
-    text = connection.execute(select(json_rows(found.subquery().c.key))).scalar_one()
+    text = connection.execute(select(JsonRows(found.subquery().c.key))).scalar_one()
     return msgspec.json.decode(text, type=list[int])
 
 

@@ -7,10 +7,11 @@ import msgspec
 from msgspec import Meta
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
-OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,\x00]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
-ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,\x00]+$")]
+Link = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -20,7 +21,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     panel: PanelName
     order: OrderId | int
     service: str | int | None = None
-    link: Annotated[str, Meta(max_length=2000)] | None = None
+    link: Link | None = None
     quantity: Count | None = None
     submitted_at: Time | None = None
     finished_at: Time | None = None  # counts if the order is final at its first check
@@ -65,7 +66,7 @@ class SubmitRequest(msgspec.Struct, frozen=True):
 
     panel: PanelName
     service: str | int
-    link: Annotated[str, Meta(max_length=2000)] | None = None
+    link: Link | None = None
     quantity: Count | None = None
     params: Annotated[dict[str, Param], Meta(max_length=50)] = {}
 

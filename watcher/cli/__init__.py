@@ -5,7 +5,7 @@ import sys
 # isort: off
 from watcher.cli import daemon, init, check_config, simulated  # noqa: F401
 from watcher.cli import track, untrack, submit, orders, show, export, actions, rules  # noqa: F401
-from watcher.cli import top, panels, backup, restore, completion, outgoing  # noqa: F401
+from watcher.cli import top, panels, backup, restore, migrate, completion, outgoing  # noqa: F401
 from watcher.cli.command import INTERRUPTED, app
 
 # isort: on

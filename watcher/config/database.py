@@ -19,8 +19,6 @@ def read_database(
     """Return where the database is; notes what is wrong with it."""
     text = daemon.database.strip()
     if not is_url(text):
-        if daemon.database_password_env or daemon.database_password_file:
-            tables.note("daemon.database", "a file has no password: take database_password_… out")
         return state_directory / Path(daemon.database).expanduser()
     problem = url_problem(text)
     if problem is None and not is_installed():

@@ -22,8 +22,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[RuleSection, ...]
 
 
-def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
-    """Read only this part of the file; raises ConfigError with every problem in it."""
+def locate(
+    path: Path, env: Mapping[str, str] | None = None, *, database: str | None = None
+) -> Place:
+    """Read only this part of the file; raises ConfigError with every problem in it.
+
+    `database` takes the place of what the file says.
+    """
     env = os.environ if env is None else env
     tables = TomlTables(Secrets(env, path.parent))
     try:
@@ -32,7 +37,10 @@ def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
         raise ConfigError([f"{path}: {error}"]) from None
     daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
     rules = tuple(rule for _, rule in tables.sections(raw, "rules", RuleSection))
-    database = read_database(tables, daemon or DaemonSection(), base_of(path, env))
+    wanted = daemon or DaemonSection()
+    if database is not None:
+        wanted = msgspec.structs.replace(wanted, database=database)
+    there = read_database(tables, wanted, base_of(path, env))
     if tables.problems or daemon is None:
         raise ConfigError([f"{path}: {problem}" for problem in tables.problems])
-    return Place(database=database, rules=rules)
+    return Place(database=there, rules=rules)

@@ -7,6 +7,7 @@ from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent
 from watcher.store.files import beside, check_database, sync
 from watcher.store.history import OrderEvent
+from watcher.store.move import Move, move
 from watcher.store.outbox import Message
 from watcher.store.postgres_backend import check_server
 from watcher.store.restore import Restored, disown, restore
@@ -18,6 +19,7 @@ __all__ = [
     "Disowned",
     "Hold",
     "Message",
+    "Move",
     "OrderEvent",
     "Restored",
     "Retired",
@@ -31,6 +33,7 @@ __all__ = [
     "check_database",
     "check_server",
     "disown",
+    "move",
     "restore",
     "sync",
 ]

@@ -105,7 +105,11 @@ class Database:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
             # Without a task of its own: each takes turns of a loop that may be busy.
-            return await self._in_thread("read", self._read, work)
+            return await self._in_thread("read", self.read_here, work)
+
+    def read_here(self, work: Work[T]) -> T:
+        """Do the work on a connection that can't write, in the thread of the caller."""
+        return self.backend.read(self._readers, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in its own transaction, which is committed when this returns."""
@@ -158,9 +162,6 @@ class Database:
         self._tasks.add(future)
         future.add_done_callback(self._tasks.discard)
         return future
-
-    def _read(self, work: Work[T]) -> T:
-        return self.backend.read(self._readers, work)
 
     async def _write(self, work: Work[T]) -> T:
         async with self.writing:

@@ -69,6 +69,7 @@ _TABLES = """
 SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
   AND relnamespace = to_regnamespace(quote_ident(current_schema())) ORDER BY relname
 """
+_MOVED = "SELECT 1 FROM counters WHERE name = 'moved'"
 # By SQLSTATE, the whole one or its class. {text} is the server's own message.
 _MESSAGES: dict[str, tuple[type[StoreError], str]] = {
     "08": (StoreGone, "{place} can't be reached ({text}): see to the server and the network"),
@@ -223,12 +224,17 @@ def refuse_unfit(connection: Any, place: str) -> str:
 
 
 def refuse_foreign(connection: Any, place: str) -> None:
-    """Raise StoreError if the tables are another program's, or can't be created."""
+    """Raise StoreError if the tables are another program's, were moved, or can't be created."""
     tables = {row[0] for row in connection.execute(_TABLES).fetchall()}
     if tables and not {"alembic_version", "order_states"} <= tables:
         some = ", ".join(sorted(tables)[:3])
         raise StoreError(
             f"{place} has another program's tables ({some}): name a database of its own"
+        )
+    if tables and connection.execute(_MOVED).fetchone():
+        raise StoreError(
+            f"{place} was moved away by `watcher migrate`: name the database that it was moved to;"
+            " to move it here again, create this one anew"
         )
     may = connection.execute(
         "SELECT has_schema_privilege(current_schema(), 'CREATE'), current_user, current_schema()"

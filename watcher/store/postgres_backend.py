@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction, event, select
+from sqlalchemy import Connection, Engine, RootTransaction, event
 from sqlalchemy.exc import DBAPIError
 
 from watcher.common.postgres_url import PostgresUrl
-from watcher.errors import StoreBusy, StoreError, StoreGone, Unsupported
+from watcher.errors import StoreBusy, StoreGone, Unsupported
 from watcher.store.backend import Connections, Work, files_of
 from watcher.store.commits import RAISE, READ, Commits, begin_counting
 from watcher.store.migrate import migrate
@@ -37,7 +37,6 @@ from watcher.store.postgres import (
     told,
     unhurried,
 )
-from watcher.store.schema import MOVED, counters
 
 T = TypeVar("T")
 
@@ -75,11 +74,6 @@ class PostgresBackend:
             is_new = migrate(writer, self.place)
         with writer.begin():
             count = begin_counting(writer)
-            if writer.execute(select(counters).where(counters.c.name == MOVED)).first():
-                raise StoreError(
-                    f"{self.place} was moved away by `watcher migrate`: name the database that it"
-                    " was moved to; to move it here again, create this one anew"
-                )
         self._commits = Commits(self.place, count)
         self._readers = readers
         return Connections(writer, readers, is_new)

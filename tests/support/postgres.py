@@ -224,6 +224,10 @@ class Databases:
             self._used[directory] = self.server.create() if is_new else self._empty()
         return self.server.url(self._used[directory], directory)
 
+    def name(self, directory: Path) -> str:
+        """The name of the directory's database."""
+        return self._used[directory]
+
     def give_back(self, *, spoilt: bool) -> None:
         """Make what a test used ready for the next one; `spoilt` tables are not used again."""
         for name in self._used.values():

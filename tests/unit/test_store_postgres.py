@@ -411,7 +411,7 @@ async def test_an_older_copy_is_refused_until_it_is_disowned(tmp_path: Path) -> 
     async with opened(tmp_path) as store:
         await tracked(store, 2)
         await store.actions.plan(a_plan("1"), now=3.0)
-    here.server.sql(f'CREATE DATABASE older TEMPLATE "{here._used[tmp_path]}"')
+    here.server.sql(f'CREATE DATABASE older TEMPLATE "{here.name(tmp_path)}"')
     async with opened(tmp_path) as store:
         await store.actions.claim([1], now=4.0)
         await sent(store, a_plan("2"))

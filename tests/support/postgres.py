@@ -228,6 +228,13 @@ class Databases:
         """The name of the directory's database."""
         return self._used[directory]
 
+    def cut(self, directory: Path) -> None:
+        """End every session of the directory's database."""
+        self.server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE datname = '{self.name(directory)}'"
+        )
+
     def give_back(self, *, spoilt: bool) -> None:
         """Make what a test used ready for the next one; `spoilt` tables are not used again."""
         for name in self._used.values():

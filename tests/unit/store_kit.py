@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
-from tests.support.database import put_empty
+from tests.support.database import CURRENT, put_empty
 from tests.support.postgres import databases
-from watcher.common.postgres_url import DatabaseLocation
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.config import DaemonSection
 from watcher.model import (
     Action,
@@ -35,7 +35,6 @@ from watcher.orders.lifecycle import observe
 from watcher.store import Store
 
 NAME = "watcher.db"
-CURRENT = SimpleNamespace(engine="sqlite")  # what `opened` opens: see conftest.py
 
 
 def configured(**settings: Any) -> Any:
@@ -118,6 +117,11 @@ async def sql(store: Store, statement: str) -> Any:
         return result.scalar() if result.returns_rows else None
 
     return await store._db.write("test", work)
+
+
+def at(text: str, directory: str) -> DatabaseLocation:
+    """The location that a child process was given in words."""
+    return PostgresUrl(text, None, Path(directory)) if "://" in text else Path(text)
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:

@@ -258,10 +258,7 @@ class ServedIntentLog(IntentLog):
 
     @rule()
     def lose_connections(self) -> None:
-        name = databases().name(self.path.parent)
-        databases().server.sql(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        )
+        databases().cut(self.path.parent)
 
     def end_at_once(self) -> None:
         self.lose_connections()

@@ -98,6 +98,7 @@ class _PostgresBulk:
         with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
+        self._driver.execute(f"ANALYZE {table}")  # or plans go by an empty table
 
     def last_number(self, table: Table) -> int:
         text = "SELECT coalesce(pg_sequence_last_value(%s::regclass), 0)"

@@ -36,9 +36,11 @@ _NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
     "client_encoding": "utf8",
 }
-# JIT compilation takes longer than our statements. The server notices a client that is gone.
+# JIT compilation takes longer than our statements. They go by indexes, which a plan for spinning
+# disks would shun. The server notices a client that is gone.
 _SESSION = """
-SET client_min_messages = warning; SET jit = off; SET statement_timeout = '120s';
+SET client_min_messages = warning; SET jit = off; SET random_page_cost = 1.1;
+SET statement_timeout = '120s';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
 """
 # A transaction that stands still is ended, so that a stopped daemon keeps nobody from writing.

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from watcher.orders.fields import FIELDS, FieldKind, FieldSource
-from watcher.store.dialect import BY_KEY, NEW_IDS, Money, Sorted, Whole, partial_index
+from watcher.store.dialect import BY_KEY, NEW_IDS, ROOM, Money, Sorted, Whole, partial_index
 
 _TYPES: dict[FieldKind, Any] = {
     FieldKind.WHOLE: Whole,
@@ -86,6 +86,7 @@ order_states = _table(
     Column("changed_at", Float, nullable=False),
     *_fields(FieldSource.PANEL, FieldSource.WATCHER),
     Column("last_change", Whole),  # its newest row in `history`
+    **ROOM,
 )
 RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing
 NOT_CLOSED = text("phase <> 'closed'")

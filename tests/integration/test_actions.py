@@ -10,8 +10,6 @@ from watcher.model import Action, ActionState, Kind
 from watcher.simulator import Fate, Trait
 from watcher.web.views import outcome
 
-pytestmark = pytest.mark.engines("sqlite", "postgresql")
-
 HOUR = 3600.0
 DONE = Fate(pending=30.0, per_minute=1000.0, refill_takes=2 * HOUR)
 

@@ -1,6 +1,7 @@
 """What only a database on a PostgreSQL server can have wrong, and what its store does then."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,11 +39,12 @@ from watcher.errors import (
     Unsupported,
 )
 from watcher.model import RuleAction
-from watcher.store import Hold, Store, check_server, disown, postgres_backend, restore
+from watcher.store import Hold, Store, check_server, disown, migrate, postgres_backend, restore
 from watcher.store.errors import translated
 from watcher.store.schema import metadata
 
 SECRET = "a secret"
+FIRST = Path(__file__).parent / "golden" / "first_release_postgresql.sql"
 pytestmark = pytest.mark.engines("postgresql")
 
 
@@ -99,6 +101,65 @@ async def test_whole_numbers_have_64_bits_and_ids_are_sorted_by_bytes(tmp_path: 
     assert not [key for key, (kind, _) in kinds.items() if kind in ("integer", "smallint", "real")]
     for key in (("orders", "order_id"), ("orders", "link"), ("actions", "idempotency_key")):
         assert kinds[key] == ("text", "C")
+
+
+MADE = """
+SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL
+SELECT tablename, indexname, indexdef, NULL, NULL, NULL FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL, NULL
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+"""
+
+
+async def test_migrations_of_the_first_tables_lead_to_those_of_a_new_database(
+    tmp_path: Path,
+) -> None:
+    """The first tables stay as they are in the file; a step must run on both databases."""
+    here = databases().server
+    names = here.create(), here.create()
+    here.sql(FIRST.read_text(), names[0])
+    made = []
+    for name in names:
+        store = await Store.open(here.url(name, tmp_path), now=0.0)
+        assert len(await tracked(store)) == 1
+        await store.close()
+        made.append(sorted(here.sql(MADE, name), key=str))
+        here.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    assert made[0] == made[1]
+
+
+@pytest.mark.spoils_tables
+async def test_a_step_that_fails_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = tmp_path / "migrations"
+    shutil.copytree(migrate.MIGRATIONS, steps, ignore=shutil.ignore_patterns("__pycache__"))
+    newest = max(int(step.name[:4]) for step in (steps / "versions").glob("0*.py"))
+    step = steps / "versions" / f"{newest + 1:04}_more.py"
+    text = (
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        f"revision, down_revision = '{newest + 1:04}', '{newest:04}'\n"
+        "def upgrade():\n    op.add_column('orders', sa.Column('note', sa.Text))\n"
+    )
+    plain = migrate.migrate
+    monkeypatch.setattr(postgres_backend, "migrate", lambda c, place: plain(c, place, steps))
+    async with opened(tmp_path) as store:
+        await tracked(store)
+    step.write_text(text + "    raise RuntimeError('half-way')\n")
+    with pytest.raises(RuntimeError):
+        await Store.open(location(tmp_path), now=0.0)
+    column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'note'"
+    assert query(tmp_path / "x", column) == [(0,)]
+    step.write_text(text)
+    async with opened(tmp_path) as store:
+        assert len(await tracked(store, 2)) == 1
+    assert query(tmp_path / "x", column) == [(1,)]
+    assert query(tmp_path / "x", "SELECT version_num FROM alembic_version") == [
+        (f"{newest + 1:04}",)
+    ]
 
 
 # --- what is refused ---

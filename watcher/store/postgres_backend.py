@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 COMMIT_WITHIN = 30.0  # seconds to find out whether a commit has happened
 _AGAIN_AFTER = 0.25  # seconds between attempts to connect
+_SIZE_FOR = 60.0  # seconds
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({LOCKS}, {WRITER})"
 _SIZES = "SELECT pg_database_size(current_database())"
 _CHECKSUMS = """
@@ -62,6 +63,7 @@ class PostgresBackend:
         self._commits: Commits | None = None  # none before the tables are there
         self._session = 0  # the process of the server that serves the session that writes
         self._readers: Engine | None = None
+        self._size, self._size_until = 0, 0.0
 
     def connect(self, resources: ExitStack, now: float, *, disowning: bool) -> Connections:
         writing = engine(self._writing_session, 1)
@@ -106,7 +108,12 @@ class PostgresBackend:
         """Do nothing: each transaction raises the count of commits."""
 
     def sizes(self, connection: Connection) -> tuple[int, int]:
-        return int(connection.exec_driver_sql(_SIZES).scalar_one()), 0
+        """Return the size as it was within the last minute: the server looks at each file."""
+        now = time.monotonic()
+        if now >= self._size_until:
+            self._size = int(connection.exec_driver_sql(_SIZES).scalar_one())
+            self._size_until = now + _SIZE_FOR
+        return self._size, 0
 
     async def is_sound(self) -> bool:
         """Return whether the server has met no page with a wrong checksum."""

@@ -206,6 +206,9 @@ class PostgresBackend:
                     commits.given_up()
                     raise
                 time.sleep(_AGAIN_AFTER)
+            except BaseException:
+                commits.given_up()
+                raise
 
 
 def check_server(url: PostgresUrl) -> str:

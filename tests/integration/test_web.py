@@ -327,6 +327,7 @@ def test_no_label_names_an_order_a_service_or_a_link():
         re.findall(r"[a-z_]+", " ".join(line.split("\t")[2] for line in text.splitlines()))
     )
     assert labels <= set(
-        "labels version revision python sqlite panel action reason status currency outcome rule"
-        " notifier task operation shop target state field kind severity what".split()
+        "labels version revision python sqlite engine engine_version panel action reason status"
+        " currency outcome rule notifier task operation shop target state field kind severity"
+        " what".split()
     )

@@ -10,7 +10,8 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clockwork import Clock, ClockworkSchedule
-from tests.support.database import put_empty
+from tests.support.database import CURRENT, put_empty
+from tests.support.postgres import databases
 from watcher.app import Daemon
 from watcher.config import Config, load
 from watcher.model import Order
@@ -155,9 +156,14 @@ async def a_house(
         world = panel.pop("world", None) or World()
         panels[name] = SimulatedPanel(shipped()[name], key=KEY, clock=clock, world=world, **panel)
         await panels[name].start()
-    put_empty(tmp_path / "watcher.db")
+    database = "watcher.db"
+    if CURRENT.engine == "postgresql":
+        database = str(databases().url(tmp_path))
+    else:
+        put_empty(tmp_path / database)
     path = tmp_path / "config.toml"
-    path.write_text(config_text(panels, defaults=defaults, rules=rules, daemon=daemon))
+    text = config_text(panels, defaults=defaults, rules=rules, daemon=daemon)
+    path.write_text(text.replace("[daemon]\n", f'[daemon]\ndatabase = "{database}"\n', 1))
     house = House(path, panels, clock, env)
     try:
         await house.open()

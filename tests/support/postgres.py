@@ -91,10 +91,12 @@ class Server:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
         given = {**_OPTIONS, "unix_socket_directories": self.home, "port": self.port, **options}
+        # It ends with the process of the tests, also if that is killed.
+        tied = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    self._bin / "postgres", "-D", self.data,
+                    *tied, self._bin / "postgres", "-D", self.data,
                     *(word for name, value in given.items() for word in ("-c", f"{name}={value}")),
                 ],
                 user=self._user, group=self._group(), extra_groups=[] if self._user else None,

@@ -18,9 +18,10 @@ from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.errors import Conflict, StoreError
 from watcher.store import claims
 from watcher.store.bulk import Bulk, bulk_of, numbered
+from watcher.store.commits import MOVED
 from watcher.store.commits import NAME as COMMITS
 from watcher.store.database import Database, ignore
-from watcher.store.schema import MOVED, counters, metadata
+from watcher.store.schema import counters, metadata
 from watcher.store.sqlite import SIDES
 
 Report = Callable[[str, int, int], None]  # (table, rows of it so far, rows of it)

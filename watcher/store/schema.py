@@ -267,7 +267,6 @@ dead_events = _table(
     **BY_KEY,
 )
 
-MOVED = "moved"  # the counter in a server's database that `watcher migrate` has moved away
 counters = _table("counters", *_key(Text, "name"), *_needed(Whole, "value"), **BY_KEY)
 
 # To find recent records for notifications.

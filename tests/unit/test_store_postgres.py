@@ -142,7 +142,7 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
     text = (
         "import sqlalchemy as sa\nfrom alembic import op\n"
         f"revision, down_revision = '{newest + 1:04}', '{newest:04}'\n"
-        "def upgrade():\n    op.add_column('orders', sa.Column('note', sa.Text))\n"
+        "def upgrade():\n    op.add_column('orders', sa.Column('remark', sa.Text))\n"
     )
     plain = migrate.migrate
     monkeypatch.setattr(postgres_backend, "migrate", lambda c, place: plain(c, place, steps))
@@ -151,7 +151,7 @@ async def test_a_step_that_fails_half_way_leaves_nothing(
     step.write_text(text + "    raise RuntimeError('half-way')\n")
     with pytest.raises(RuntimeError):
         await Store.open(location(tmp_path), now=0.0)
-    column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'note'"
+    column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'remark'"
     assert query(tmp_path / "x", column) == [(0,)]
     step.write_text(text)
     async with opened(tmp_path) as store:

@@ -49,6 +49,7 @@ Issue = Literal[
     "panel_down",
     "panel_limited",
     "panel_refusing",
+    "panel_stands_still",
     "paused_by_hand",
     "rule_paused",
     "rule_switched_off",
@@ -132,7 +133,8 @@ class AttentionView(TypedDict):
     """Something that needs a person. `key` names it for as long as it lasts.
 
     `panel` is null where it concerns the daemon; `subject` is a rule, a target, or a kind of
-    action. `todo` says what to do, `command` and `link` where; `doc` is a page of the docs.
+    action. If `at` is set, the `sentence` ends with that time in UTC. `todo` says what to do,
+    `command` and `link` where; `doc` is a page of the docs.
     """
 
     key: str
@@ -143,6 +145,7 @@ class AttentionView(TypedDict):
     subject: str
     title: str
     sentence: str
+    at: NotRequired[str | None]
     todo: str
     command: str | None
     link: str | None

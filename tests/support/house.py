@@ -138,6 +138,16 @@ def config_text(
     return "".join([*lines, rules])
 
 
+def database_line(directory: Path) -> str:
+    """The line of [daemon] for an empty database, of the kind that the test is run on."""
+    database = "watcher.db"
+    if CURRENT.engine == "postgresql":
+        database = str(databases().url(directory))
+    else:
+        put_empty(directory / database)
+    return f'database = "{database}"\n'
+
+
 @asynccontextmanager
 async def a_house(
     tmp_path: Path,
@@ -156,14 +166,9 @@ async def a_house(
         world = panel.pop("world", None) or World()
         panels[name] = SimulatedPanel(shipped()[name], key=KEY, clock=clock, world=world, **panel)
         await panels[name].start()
-    database = "watcher.db"
-    if CURRENT.engine == "postgresql":
-        database = str(databases().url(tmp_path))
-    else:
-        put_empty(tmp_path / database)
     path = tmp_path / "config.toml"
-    text = config_text(panels, defaults=defaults, rules=rules, daemon=daemon)
-    path.write_text(text.replace("[daemon]\n", f'[daemon]\ndatabase = "{database}"\n', 1))
+    daemon = database_line(tmp_path) + daemon
+    path.write_text(config_text(panels, defaults=defaults, rules=rules, daemon=daemon))
     house = House(path, panels, clock, env)
     try:
         await house.open()

@@ -44,7 +44,7 @@ _NOTE = upsert(archived_orders, ["at"])
 
 def _delete(table: Table, *names: str, more: Sequence[ColumnElement[bool]] = ()) -> RowStatement:
     """Return a DELETE of the rows with these values, as far as they meet the conditions `more`."""
-    return RowStatement(
+    return RowStatement.of(
         types_of(table, names),
         lambda value: delete(table).where(*(table.c[n] == value(n) for n in names), *more),
     )

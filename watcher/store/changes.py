@@ -15,7 +15,7 @@ from watcher.store.order_rows import STATE, WRITERS, retag_orders
 from watcher.store.row_statement import RowStatement, Values, row_insert, types_of
 from watcher.store.schema import event_targets, history, order_states, orders
 
-_HISTORY = RowStatement(
+_HISTORY = RowStatement.of(
     types_of(history, ("id",))
     | {"of": history.c.key.type}
     | types_of(history, ("key", "at", "changes")),
@@ -142,4 +142,4 @@ def _update(names: tuple[str, ...]) -> RowStatement:
         return update(order_states).where(*are).ordered_values(*new)
 
     types = {f"_new_{name}": order_states.c[name].type for name in written}
-    return RowStatement(types | {f"_{n}": order_states.c[n].type for n in expected}, build)
+    return RowStatement.of(types | {f"_{n}": order_states.c[n].type for n in expected}, build)

@@ -63,7 +63,7 @@ _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
 def _insert(table: Table, but: str = "", *, ignore: bool = False) -> RowStatement:
     """Return an INSERT with a value for each of the table's columns, in their order."""
     types = types_of(table, (column.name for column in table.columns if column.name != but))
-    return RowStatement(
+    return RowStatement.of(
         types, lambda value: row_insert(table, {n: value(n) for n in types}, ignore=ignore)
     )
 
@@ -71,7 +71,7 @@ def _insert(table: Table, but: str = "", *, ignore: bool = False) -> RowStatemen
 _INSERT = _insert(orders, "key", ignore=True)
 _INSERT_STATE = _insert(order_states, "last_change")
 _INSERT_TAG = _insert(order_tags)
-_DELETE_TAGS = RowStatement(
+_DELETE_TAGS = RowStatement.of(
     types_of(order_tags, ("key",)),
     lambda value: delete(order_tags).where(order_tags.c.key == value("key")),
 )

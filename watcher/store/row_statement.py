@@ -6,7 +6,7 @@ third of the time that the driver's own way takes.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     ARRAY,
@@ -33,17 +33,24 @@ Values = Callable[[str], ColumnElement[Any]]  # a parameter's name -> its value 
 
 
 class RowStatement:
-    """A statement with a parameter for each value of a row.
+    """A statement with a parameter for each value of a row: for one row, and for arrays of rows."""
 
-    `types` are the parameters, in the order of a row's values. `build` returns the statement; it
-    gets each value by its parameter's name, in the order of `types`.
-    """
+    def __init__(self, one: ClauseElement, arrays: ClauseElement) -> None:
+        self._one = one
+        self._arrays = arrays
 
-    def __init__(
-        self, types: Mapping[str, TypeEngine[Any]], build: Callable[[Values], ClauseElement]
-    ) -> None:
-        self._types = types
-        self._build = build
+    @classmethod
+    def of(
+        cls, types: Mapping[str, TypeEngine[Any]], build: Callable[[Values], ClauseElement]
+    ) -> Self:
+        """Return the statement that `build` returns.
+
+        `types` are the parameters, in the order of a row's values. `build` gets each value by its
+        parameter's name, in the order of `types`.
+        """
+        arrays = (bindparam(name, type_=ARRAY(_element(t))) for name, t in types.items())
+        given = func.unnest(*arrays).table_valued(*types, name="given").render_derived()
+        return cls(build(bindparam), build(given.c.__getitem__))
 
     def run(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Run the statement for each row; return how many rows of the table it has met."""
@@ -56,13 +63,11 @@ class RowStatement:
 
     @cached_property
     def _by_row(self) -> str:
-        return driver_text(self._build(bindparam), "sqlite")
+        return driver_text(self._one, "sqlite")
 
     @cached_property
     def _at_once(self) -> str:
-        arrays = (bindparam(name, type_=ARRAY(_element(t))) for name, t in self._types.items())
-        given = func.unnest(*arrays).table_valued(*self._types, name="given").render_derived()
-        return driver_text(self._build(given.c.__getitem__), "postgresql")
+        return driver_text(self._arrays, "postgresql")
 
 
 def row_insert(

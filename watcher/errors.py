@@ -50,6 +50,10 @@ class StoreBusy(StoreError):
     """Another process holds the database: stop it, or wait."""
 
 
+class StoreGone(StoreError):
+    """The database can't be reached: see to its server; the daemon goes on by itself."""
+
+
 class StoreFull(StoreError):
     """The disk is full: make room."""
 

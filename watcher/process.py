@@ -14,6 +14,7 @@ import uvloop
 
 from watcher import logs
 from watcher.app import Daemon
+from watcher.common.postgres_url import PostgresUrl
 from watcher.config import Config, ReloadOutcome, load
 from watcher.daemon.backups import way_out
 from watcher.daemon.stopping import Stop
@@ -39,6 +40,8 @@ def run(path: Path) -> int:
     try:
         return uvloop.run(_run(config, path))
     except StoreCorrupt as error:
+        if isinstance(config.database, PostgresUrl):
+            raise
         backups = beside(config.database, config.daemon.backup_dir)
         raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
     except StoreOlder as error:

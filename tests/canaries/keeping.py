@@ -81,7 +81,7 @@ an answer without an end is read on: one panel fills the memory
 
 a change is written over another: a history that does not lead to the order's state
   write_changes < unit/test_store_record.py
-- cursor.rowcount != len(values)
+- _update(names).run(connection, values) != len(values)
 + False
 
 a firing without its action is kept: a rule's attempts are used up by what was not sent

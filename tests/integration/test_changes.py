@@ -15,6 +15,8 @@ from tests.support.shops import a_market
 from tests.unit.store_kit import moved, opened, tracked
 from watcher.model import Status
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 DAY = 86400.0
 
 

@@ -8,10 +8,13 @@ from tests.support.house import a_house
 from watcher.model import Phase, Status
 from watcher.simulator import Ending, Fate, Trait
 
+BOTH = pytest.mark.engines("sqlite", "postgresql")
+
 HOUR = 3600.0
 QUICK = Fate(pending=60.0, per_minute=100.0, start_count=500)
 
 
+@BOTH
 async def test_orders_are_followed_to_their_end(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(250, quantity=1000, fate=QUICK)
@@ -27,6 +30,7 @@ async def test_orders_are_followed_to_their_end(tmp_path: Path):
         assert shown["history"][0]["changes"]["status"][0] == "unknown"
 
 
+@BOTH
 async def test_batches_are_full_and_of_different_orders(tmp_path: Path):
     async with a_house(tmp_path, defaults="requests_per_minute = 6000") as house:
         ids = await house.place(1000, fate=Fate(pending=10 * HOUR))
@@ -88,6 +92,7 @@ async def test_one_dead_panel_holds_up_no_other(tmp_path: Path):
         assert health["smmgenie"]["up"]
 
 
+@BOTH
 async def test_nothing_is_lost_or_forgotten_over_a_restart(tmp_path: Path):
     async with a_house(tmp_path) as house:
         ids = await house.place(120, quantity=1000, fate=QUICK)
@@ -103,6 +108,7 @@ async def test_nothing_is_lost_or_forgotten_over_a_restart(tmp_path: Path):
         assert {house.order(order).status for order in ids} == {Status.COMPLETED}
 
 
+@BOTH
 async def test_balances_and_price_lists_are_read_on_their_own(tmp_path: Path):
     async with a_house(tmp_path, defaults="balance_every = '5m'\nservices_every = '1h'") as house:
         await house.run(2 * HOUR)

@@ -12,6 +12,8 @@ from tests.support.shops import a_market
 from tests.unit.store_kit import query
 from watcher.simulator import Fate
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 GIVEN = {"reference": "1042", "customer": "ann@example.com", "tags": ["vip", "may"], "note": "a\nb"}
 
 

@@ -44,7 +44,7 @@ async def test_every_metric_is_there_from_the_start_as_it_is_documented(tmp_path
         found = await families(house)
         with METRICS.open() as file:
             documented = list(csv.DictReader(file, delimiter="\t"))
-        assert len(documented) == 58
+        assert len(documented) == 59
         for row in documented:
             family = found.get(f"watcher_{row['name'].removesuffix('_total')}")
             assert family is not None, row["name"]
@@ -328,6 +328,7 @@ def test_no_label_names_an_order_a_service_or_a_link():
         re.findall(r"[a-z_]+", " ".join(line.split("\t")[2] for line in text.splitlines()))
     )
     assert labels <= set(
-        "labels version revision python sqlite panel action reason status currency outcome rule"
-        " notifier task operation shop target state field kind severity what".split()
+        "labels version revision python sqlite engine engine_version panel action reason status"
+        " currency outcome rule notifier task operation shop target state field kind severity"
+        " what".split()
     )

@@ -10,6 +10,8 @@ import pytest
 from tests.support.house import House, a_house
 from watcher.simulator import Fate
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 HOUR, DAY = 3600.0, 86400.0
 DONE = Fate(pending=30.0, per_minute=1000.0)
 SLOW = Fate(pending=30.0, per_minute=1.0)

@@ -5,8 +5,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from watcher.store import Store
+
+CURRENT = SimpleNamespace(engine="sqlite")  # what stores are opened on: see tests/conftest.py
 
 
 def put_empty(path: Path) -> None:

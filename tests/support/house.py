@@ -10,7 +10,8 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clockwork import Clock, ClockworkSchedule
-from tests.support.database import put_empty
+from tests.support.database import CURRENT, put_empty
+from tests.support.postgres import databases
 from watcher.app import Daemon
 from watcher.config import Config, load
 from watcher.model import Order
@@ -137,6 +138,16 @@ def config_text(
     return "".join([*lines, rules])
 
 
+def database_line(directory: Path) -> str:
+    """The line of [daemon] for an empty database, of the kind that the test is run on."""
+    database = "watcher.db"
+    if CURRENT.engine == "postgresql":
+        database = str(databases().url(directory))
+    else:
+        put_empty(directory / database)
+    return f'database = "{database}"\n'
+
+
 @asynccontextmanager
 async def a_house(
     tmp_path: Path,
@@ -155,8 +166,8 @@ async def a_house(
         world = panel.pop("world", None) or World()
         panels[name] = SimulatedPanel(shipped()[name], key=KEY, clock=clock, world=world, **panel)
         await panels[name].start()
-    put_empty(tmp_path / "watcher.db")
     path = tmp_path / "config.toml"
+    daemon = database_line(tmp_path) + daemon
     path.write_text(config_text(panels, defaults=defaults, rules=rules, daemon=daemon))
     house = House(path, panels, clock, env)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.house import KEY, config_text
+from tests.support.house import KEY, config_text, database_line
 from watcher.app import Daemon
 from watcher.config import Config, load
 from watcher.panels.profiles import shipped
@@ -75,7 +75,8 @@ async def a_market(
         panels[name] = SimulatedPanel(shipped()[name], key=KEY, **{"world": World(), **panel})
         await panels[name].start()
     path = tmp_path / "config.toml"
-    path.write_text(config_text(panels, defaults=defaults, rules=shops))
+    daemon = database_line(tmp_path)
+    path.write_text(config_text(panels, defaults=defaults, rules=shops, daemon=daemon))
     market = Market(path, panels)
     try:
         await market.daemon.start()

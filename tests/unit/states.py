@@ -32,7 +32,7 @@ def a_panel(**fields: object) -> PanelState:
 def a_state(**fields: object) -> DaemonState:
     usual: dict[str, object] = {
         "revision": "r",
-        "sqlite": "3.40.0",
+        "engine": ("sqlite", "3.40.0"),
         "started_at": NOW - 86400,
         "reload_problems": (),
         "reload_at": NOW - 86400,

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection
 
-from tests.support.database import put_empty
+from tests.support.database import CURRENT, put_empty
+from tests.support.postgres import databases
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.config import DaemonSection
 from watcher.model import (
     Action,
@@ -39,13 +42,20 @@ def configured(**settings: Any) -> Any:
     return SimpleNamespace(current=SimpleNamespace(daemon=DaemonSection(**settings)))
 
 
+def location(directory: Path, *, is_new: bool = False) -> DatabaseLocation:
+    """The directory's database, of the kind that the test is run on; empty if there was none."""
+    if CURRENT.engine == "postgresql":
+        return databases().url(directory, is_new=is_new)
+    if not is_new:
+        put_empty(directory / NAME)
+    return directory / NAME
+
+
 @asynccontextmanager
 async def opened(directory: Path, *, is_new: bool = False, **options: Any) -> AsyncIterator[Store]:
-    """A store on a file in the directory, made by it if that `is_new`; closed at the end."""
-    path = directory / NAME
-    if not is_new:
-        put_empty(path)
-    store = await Store.open(path, **{"now": 0.0, **options})
+    """A store on the directory's database, made by it if that `is_new`; closed at the end."""
+    place = location(directory, is_new=is_new)
+    store = await Store.open(place, **{"now": 0.0, **options})
     try:
         yield store
     finally:
@@ -109,8 +119,17 @@ async def sql(store: Store, statement: str) -> Any:
     return await store._db.write("test", work)
 
 
+def at(text: str, directory: str) -> DatabaseLocation:
+    """The location that a child process was given in words."""
+    return PostgresUrl(text, None, Path(directory)) if "://" in text else Path(text)
+
+
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What another program reads from the file."""
+    """What another program reads from the database whose file has, or would have, this path."""
+    if CURRENT.engine == "postgresql":
+        url = databases().url(path.parent)
+        with psycopg.connect(url.text, autocommit=True) as server:
+            return server.execute(statement).fetchall()
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(statement).fetchall()
 

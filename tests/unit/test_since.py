@@ -25,6 +25,8 @@ from watcher.notify.moments import alert_of
 from watcher.rules.brake import BRAKE_WINDOW, Brake
 from watcher.store import Store
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 AT = 1_800_000_000.1234567
 JUST_BEFORE, JUST_AFTER = math.nextafter(AT, 0.0), math.nextafter(AT, math.inf)
 

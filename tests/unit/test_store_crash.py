@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.store_kit import NAME, an_order, child, loaded, opened
+from tests.unit.store_kit import an_order, child, loaded, location, opened
 from watcher.model import ActionState
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.engines("sqlite", "postgresql")]
 
 WRITER = """
-import asyncio, pathlib, sys
-from tests.unit.store_kit import a_firing, a_plan, loaded, moved
+import asyncio, sys
+from tests.unit.store_kit import a_firing, a_plan, at, loaded, moved
 from watcher.model import Kind
 from watcher.store import Store
 
@@ -32,7 +32,7 @@ async def send(store):
         print("sent", action.id, 0, flush=True)
 
 async def main():
-    store = await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
+    store = await Store.open(at(*sys.argv[1:]), now=0.0)
     await store.actions.recover()
     orders = await loaded(store)
     groups = [orders[start:start + 5] for start in range(0, len(orders), 5)]
@@ -48,11 +48,11 @@ async def prepare(directory: Path) -> None:
         await store.orders.track([an_order(str(n), remains=START) for n in range(20)], now=0.0)
 
 
-def write_and_kill(path: Path, seconds: float) -> tuple[dict[int, int], set[int]]:
+def write_and_kill(directory: Path, seconds: float) -> tuple[dict[int, int], set[int]]:
     """What the killed writer had been told is committed: remains by group, actions sent."""
     remains: dict[int, int] = {}
     sent: set[int] = set()
-    with child(WRITER, path) as process:
+    with child(WRITER, location(directory), directory) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         time.sleep(seconds)
@@ -73,7 +73,7 @@ async def test_nothing_committed_is_lost_and_nothing_is_half(tmp_path: Path) -> 
     chance = random.Random(5)
     ever_sent: set[int] = set()
     for _ in range(3):
-        told, sent = write_and_kill(tmp_path / NAME, chance.uniform(0.05, 0.4))
+        told, sent = write_and_kill(tmp_path, chance.uniform(0.05, 0.4))
         ever_sent |= sent
         async with opened(tmp_path) as store:
             assert await store.maintenance.quick_check()

@@ -18,6 +18,8 @@ from watcher.store.candidates import SearchCursor, SearchQuery
 from watcher.store.search import OrderSort, SearchResult
 from watcher.store.service_search import ServiceSort
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 STATUSES = (Status.PENDING, Status.IN_PROGRESS, Status.PARTIAL, Status.CANCELED)
 
 
@@ -220,6 +222,7 @@ async def test_a_changed_status_is_found_anew(tmp_path: Path):
         assert (await find(store, status=Status.PENDING)).orders == []
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
@@ -243,6 +246,7 @@ async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
         assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize("matches", [1, 2000])
 async def test_what_a_page_looks_at_is_the_outermost_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matches: int

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from tests.support.database import put_empty
+from tests.support.postgres import databases, why_not
 from tests.unit.store_kit import NAME, a_firing, a_plan, a_submission, loaded, outcome, tracked
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.errors import Conflict, LifecycleError, RequestError
 from watcher.model import UNSETTLED, Action, ActionState, Kind
 from watcher.store import Store
@@ -55,9 +57,13 @@ class IntentLog(RuleBasedStateMachine):
         self.may_have_arrived: set[int] = set()
         self.refills = 0
         self.firings = 0
-        put_empty(self.path)
-        self.store = self.run(Store.open(self.path, now=0.0))
+        self.store = self.run(Store.open(self.place(), now=0.0))
         self.run(tracked(self.store, len(ORDERS)))
+
+    def place(self) -> DatabaseLocation:
+        """Where the store is opened."""
+        put_empty(self.path)
+        return self.path
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         self.now += 1
@@ -169,16 +175,19 @@ class IntentLog(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
+        self.end_at_once()
+        self.start()
+
+    def end_at_once(self) -> None:
         self.copies += 1
         copy = self.path.with_name(f"{self.copies}.db")
         for suffix in ("", "-wal"):
             shutil.copy(f"{self.path}{suffix}", f"{copy}{suffix}")
         self.run(self.store.close())
         self.path = copy
-        self.start()
 
     def start(self) -> None:
-        self.store = self.run(Store.open(self.path, now=self.now))
+        self.store = self.run(Store.open(self.place(), now=self.now))
         sending = [a for a in self.states.values() if a.state is ActionState.SENDING]
         assert self.run(self.store.actions.recover()) == len(sending)
         self.note([self.stored(action.id) for action in sending])
@@ -239,6 +248,26 @@ class IntentLog(RuleBasedStateMachine):
 
     def is_refill(self, action: Action, state: ActionState) -> bool:
         return action.kind is Kind.REFILL and state is ActionState.ACCEPTED
+
+
+class ServedIntentLog(IntentLog):
+    """A store on a server that also ends its sessions, at which nobody is to notice anything."""
+
+    def place(self) -> DatabaseLocation:
+        return databases().url(self.path.parent)
+
+    @rule()
+    def lose_connections(self) -> None:
+        databases().cut(self.path.parent)
+
+    def end_at_once(self) -> None:
+        self.lose_connections()
+        self.run(self.store.close())
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+class TestServedIntentLog(ServedIntentLog.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=5, stateful_step_count=20, deadline=None)
 
 
 TestIntentLog = IntentLog.TestCase

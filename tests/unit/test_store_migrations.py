@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine
 
 from tests.unit.store_kit import NAME, loaded, moved, opened, query, sql, tracked
 from watcher.errors import StoreError
-from watcher.store import Store, database, migrate
+from watcher.store import Store, migrate, postgres_backend, sqlite_backend
 from watcher.store.schema import metadata
 
 FIRST = Path(__file__).parent / "golden" / "first_release.sql"
@@ -39,10 +39,11 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = tmp_path / "migrations"
     shutil.copytree(migrate.MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def from_copy(connection: Connection, path: Path) -> None:
-        migrate.migrate(connection, path, copy)
+    def from_copy(connection: Connection, place: str) -> bool:
+        return migrate.migrate(connection, place, copy)
 
-    monkeypatch.setattr(database, "migrate", from_copy)
+    for backend in (sqlite_backend, postgres_backend):
+        monkeypatch.setattr(backend, "migrate", from_copy)
     return copy / "versions"
 
 

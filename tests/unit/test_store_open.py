@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.unit.store_kit import NAME, a_plan, child, loaded, opened, query, sql, tracked
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreNewer
-from watcher.store import Store, database, sqlite
+from watcher.store import Store, sqlite, sqlite_backend
 
 HOLD = """
 import sqlite3, sys
@@ -80,7 +80,7 @@ async def test_a_second_store_on_the_file_is_refused(tmp_path: Path) -> None:
 async def test_the_lock_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     script = """
 import asyncio, pathlib, sys
-from watcher.store import Store, database, sqlite
+from watcher.store import Store, sqlite, sqlite_backend
 async def main():
     await Store.open(pathlib.Path(sys.argv[1]), now=0.0)
     print("open", flush=True)
@@ -243,15 +243,15 @@ async def test_observes_each_operation_and_whether_it_failed(tmp_path: Path) -> 
 async def test_an_opening_that_is_cancelled_lets_go_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, plain = threading.Event(), database.migrate
+    begun, plain = threading.Event(), sqlite_backend.migrate
 
-    def slow(*arguments: Any) -> None:
+    def slow(*arguments: Any) -> bool:
         begun.set()
         time.sleep(0.2)
-        plain(*arguments)
+        return plain(*arguments)
 
     with monkeypatch.context() as slowed:
-        slowed.setattr(database, "migrate", slow)
+        slowed.setattr(sqlite_backend, "migrate", slow)
         opening = asyncio.create_task(Store.open(tmp_path / NAME, now=0.0))
         await asyncio.to_thread(begun.wait)
         opening.cancel()

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.store_kit import opened
 from watcher.alerts import Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
 from watcher.store import Store
+
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
 
 LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")
 PAUSED = Alert(AlertKind.RULE_PAUSED, "p", "rule 'r' pauses", "r")

@@ -18,6 +18,8 @@ from tests.unit.store_kit import (
 from watcher.errors import LifecycleError
 from watcher.model import ActionState, RefillStatus
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 PLANNED, SENDING = ActionState.PLANNED, ActionState.SENDING
 ACCEPTED, REJECTED = ActionState.ACCEPTED, ActionState.REJECTED
 UNRESOLVED = ActionState.UNRESOLVED

@@ -31,6 +31,8 @@ from watcher.model import (
 )
 from watcher.store import ServiceChange, Store
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 FULL = Service(
     id="7",
     name="Followers",
@@ -82,6 +84,7 @@ async def test_tells_changed_prices_and_flags(tmp_path: Path) -> None:
         assert await store.recent.price_changes(["q"], 3) == []
 
 
+@pytest.mark.engines("sqlite")
 async def test_an_unchanged_list_writes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.services.save("p", [FULL], now=5.0)

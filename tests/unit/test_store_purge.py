@@ -30,6 +30,8 @@ from watcher.store.audit import LONGEST_DETAIL
 from watcher.store.purge import BOUNDS, LEAST, LESSONS_FOR, SLICE
 from watcher.store.schema import LARGE_PARAMS, metadata
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 DAY = 86400.0
 NOW = 1_800_000_000.0
 RETAINED, REMEMBERED = NOW - 90 * DAY, NOW - 365 * DAY

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.store_kit import opened
 from watcher.panels.rate import RememberedRate
+
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
 
 
 async def test_a_rate_outlives_the_process(tmp_path: Path) -> None:

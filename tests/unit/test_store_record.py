@@ -27,6 +27,8 @@ from watcher.model import Kind, Status, Transition
 from watcher.orders.lifecycle import count
 from watcher.store import Store
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 
 async def changes_of(store: Store, work: Any) -> int:
     """Rows that the writing connection inserted or updated while the work was awaited."""
@@ -58,6 +60,7 @@ async def test_a_change_and_its_history_are_on_record(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.engines("sqlite")
 async def test_writes_two_rows_for_each_change_and_none_for_the_rest(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 300)
@@ -215,6 +218,7 @@ async def test_a_part_is_all_or_nothing(tmp_path: Path) -> None:
         assert await store.orders.history("p", "1") == []
 
 
+@pytest.mark.engines("sqlite")
 async def test_a_full_disk_fails_all_and_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         orders = await tracked(store, 200)
@@ -245,6 +249,7 @@ async def test_a_cancelled_callers_part_is_written_all_the_same(tmp_path: Path) 
         assert [order.remains for order in await loaded(store)] == [1, 1, 1]
 
 
+@pytest.mark.engines("sqlite")
 async def test_a_lost_lock_is_told_to_every_waiting_caller(tmp_path: Path) -> None:
     async with opened(tmp_path, busy_timeout=0.05) as store:
         orders = await tracked(store, 4)

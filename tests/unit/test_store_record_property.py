@@ -18,6 +18,8 @@ from tests.unit.store_kit import (
 from watcher.model import Observation, Order, Status, Transition
 from watcher.orders.lifecycle import count, observe, set_aside
 
+pytestmark = pytest.mark.engines("sqlite", "postgresql")
+
 step = st.tuples(
     st.integers(0, 3),
     st.sampled_from(["remains", "charge", "problem", "count", "status"]),

@@ -12,7 +12,7 @@ from watcher.cli.command import command
 from watcher.cli.options import CONFIG_FILE, existing_config
 from watcher.cli.output import say, show_json, span, warn
 from watcher.cli.tables import Column, show_facts, show_table
-from watcher.errors import ConfigError
+from watcher.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:  # imported late: CEL takes a second that no other command should wait
     from watcher.config import AccessKey, Config, PanelConfig
@@ -43,6 +43,12 @@ def check_config(
             raise
         show_json({"good": False, "problems": error.problems})
         raise typer.Exit(1) from None
+    database = _database_problem(config)
+    if database is not None:
+        if not json:
+            raise database
+        show_json({"good": False, "problems": [str(database)]})
+        raise typer.Exit(1)
     if json:
         findings = ask_panels(config) if online else None
         show_json(_document(config, findings))
@@ -53,6 +59,19 @@ def check_config(
     _show_targets(config)
     if online and not _check_online(config):
         raise typer.Exit(1)
+
+
+def _database_problem(config: "Config") -> StoreError | None:
+    """Return why a server's database can't be used, None if it can; a file is not looked at."""
+    from watcher.common.postgres_url import PostgresUrl
+    from watcher.store import check_server
+
+    if isinstance(config.database, PostgresUrl):
+        try:
+            check_server(config.database)
+        except StoreError as error:
+            return error
+    return None
 
 
 def _document(config: "Config", findings: list[CheckFinding] | None) -> dict[str, object]:

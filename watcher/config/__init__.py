@@ -1,7 +1,7 @@
 """The configuration: one TOML file into frozen objects, all problems found at once."""
 
 from watcher.config.active import ActiveConfig
-from watcher.config.difference import ReloadOutcome, reloaded
+from watcher.config.difference import ReloadOutcome, check_reloadable, reloaded
 from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
@@ -16,7 +16,6 @@ from watcher.config.sections import (
     PanelSection,
     Shop,
     Thresholds,
-    check_reloadable,
 )
 from watcher.config.values import Duration, Right, Secret
 

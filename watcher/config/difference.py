@@ -1,10 +1,11 @@
-"""What a reload changes, in words for people: pure."""
+"""What a reload may change, and what it changes, in words for people: pure."""
 
 from typing import Any
 
 import msgspec
 
 from watcher.config.sections import Config
+from watcher.errors import ConfigError
 
 _READ_AT_START = ("log_level", "log_format")  # of [daemon]; others are refused at a reload
 _DERIVED = ("on_rules_refusals", "states_rate")  # follow from another key
@@ -19,6 +20,17 @@ class ReloadOutcome(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str] = []
     changed: list[str] = []
     restart: list[str] = []
+
+
+def check_reloadable(old: Config, new: Config) -> None:
+    """Raise ConfigError if a change needs a restart."""
+    fixed = {
+        "daemon.database": (old.database, new.database),
+        "daemon.listen": (old.daemon.listen, new.daemon.listen),
+    }
+    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
+    if problems:
+        raise ConfigError(problems)
 
 
 def reloaded(old: Config, new: Config) -> ReloadOutcome:

@@ -1,4 +1,4 @@
-"""Reads the database's path and the rules without secrets, for repairs."""
+"""Reads where the database is and the rules without the panels' keys, for repairs."""
 
 import os
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from watcher.common.postgres_url import DatabaseLocation
+from watcher.config.database import read_database
 from watcher.config.secrets import Secrets
 from watcher.config.sections import DaemonSection, RuleSection
 from watcher.config.toml_tables import TomlTables, base_of, read_text, read_toml
@@ -13,14 +15,19 @@ from watcher.errors import ConfigError
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The database's path and the rules; neither panels nor conditions are checked."""
+    """Where the database is, and the rules; neither panels nor conditions are checked."""
 
-    database: Path
+    database: DatabaseLocation
     rules: tuple[RuleSection, ...]
 
 
-def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
-    """Read only this part of the file; raises ConfigError with every problem in it."""
+def locate(
+    path: Path, env: Mapping[str, str] | None = None, *, database: str | None = None
+) -> Place:
+    """Read only this part of the file; raises ConfigError with every problem in it.
+
+    `database` takes the place of what the file says.
+    """
     env = os.environ if env is None else env
     tables = TomlTables(Secrets(env, path.parent))
     text = read_text(path)
@@ -30,6 +37,10 @@ def locate(path: Path, env: Mapping[str, str] | None = None) -> Place:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     daemon = tables.section(DaemonSection, tables.table(raw, "daemon"), "daemon")
     rules = tuple(rule for _, rule in tables.sections(raw, "rules", RuleSection))
+    wanted = daemon or DaemonSection()
+    if database is not None:
+        wanted = msgspec.structs.replace(wanted, database=database)
+    there = read_database(tables, wanted, base_of(path, env))
     if tables.problems or daemon is None:
         raise ConfigError([f"{path}: {problem}" for problem in tables.problems])
-    return Place(database=base_of(path, env) / Path(daemon.database).expanduser(), rules=rules)
+    return Place(database=there, rules=rules)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from watcher.config.access_keys import VISIBLE, read_keys
+from watcher.config.database import read_database
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.requests import merged, read_request
 from watcher.config.secrets import Secrets
@@ -68,6 +69,7 @@ class _Reader(TomlTables):
         self.unknown(raw, _TABLES, "")
         daemon = self.section(DaemonSection, self.table(raw, "daemon"), "daemon") or DaemonSection()
         limits = self.section(Thresholds, self.table(raw, "attention"), "attention")
+        database = read_database(self, daemon, state_directory)
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
@@ -80,7 +82,7 @@ class _Reader(TomlTables):
         if self.problems:
             return None
         return Config(
-            database=state_directory / Path(daemon.database).expanduser(),
+            database=database,
             host=host,
             port=port,
             token=token,

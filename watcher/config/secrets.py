@@ -29,6 +29,17 @@ class Secrets:
         found = self._credential("api.token") or (file and self._file(file))
         return Secret(found) if found else None
 
+    def database_password(self, variable: str | None, file: str | None) -> Secret | None:
+        """Return the database's password, None if there is none; ValueError if named but not set.
+
+        Without one, libpq looks for it: in $PGPASSWORD and in ~/.pgpass.
+        """
+        found = self._credential("database.password") or (file and self._file(file))
+        found = found or self._set(variable or "DATABASE_PASSWORD")
+        if not found and variable:
+            raise ValueError(f"${variable} is not set: put the database's password into it")
+        return Secret(found) if found else None
+
     def url(self, name: str, variable: str | None) -> Secret:
         """Return the URL of a target; ValueError if not set."""
         variable = variable or _variable(name, "URL")

@@ -1,15 +1,14 @@
 """The structs of the configuration: the tables of a file, and the resolved values."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.config.hosts import Hosts
 from watcher.config.values import Duration, Pause, PositiveAmount, Right, Secret
-from watcher.errors import ConfigError
 from watcher.panels.dialect import PLAIN, SHORTEST_SECRET, Dialect
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol.serve import whole
@@ -23,6 +22,8 @@ class DaemonSection(msgspec.Struct, frozen=True, kw_only=True):
     """[daemon]: the process itself."""
 
     database: str = "watcher.db"
+    database_password_env: str | None = None
+    database_password_file: str | None = None
     listen: str = "127.0.0.1:9466"
     token_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
@@ -258,7 +259,7 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration; durations in seconds."""
 
-    database: Path
+    database: DatabaseLocation
     host: str
     port: int
     token: Secret | None
@@ -286,15 +287,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         targets = [secret for one in self.notify for secret in (one.url, one.secret)]
         targets += [secret for one in self.events for secret in (one.url, one.secret)]
         sent += [one for target in self.events for one in target.header_secrets()]
+        if isinstance(self.database, PostgresUrl) and self.database.password:
+            sent.append(self.database.password)
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]
-
-
-def check_reloadable(old: Config, new: Config) -> None:
-    """Raise ConfigError if a change needs a restart."""
-    fixed = {
-        "daemon.database": (old.database, new.database),
-        "daemon.listen": (old.daemon.listen, new.daemon.listen),
-    }
-    problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
-    if problems:
-        raise ConfigError(problems)

@@ -97,6 +97,8 @@ def _account_sync(state: DaemonState, at: _Moment) -> Iterator[Attention]:
         more = len(state.reload_problems) - 1
         sentence = state.reload_problems[0] + (f", and {more} more" if more else "")
         yield item(Issue.CONFIG_REFUSED, sentence, command="watcher reload")
+    if state.backup_every == inf:
+        return
     cause = f": {state.backup_problem}" if state.backup_problem else ""
     allowed = at.limits.backup_age or _BACKUP_LATE * state.backup_every
     made_at, since, sentence = state.backup_at, state.backup_at + allowed, ""

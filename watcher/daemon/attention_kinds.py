@@ -54,7 +54,7 @@ class Meaning(msgspec.Struct, frozen=True):
 _TABLE = """
 database_damaged critical DatabaseDamaged Stop the daemon and restore a backup.
 database_lost critical DatabaseErrors Put the file back, or restart the daemon on the right one.
-database_failing critical DatabaseErrors Look at the log, then at the disk: room, rights, errors.
+database_failing critical DatabaseErrors Look at the log, then at the disk or the database's server.
 panel_down critical PanelStale Open the panel in a browser; ask it again once it works.
 panel_refusing critical PanelRefusing Check the key, the account and its list of allowed addresses.
 action_unresolved critical ActionUnresolved Find out at the panel what happened, then resolve it.

@@ -47,8 +47,15 @@ class Backups:
         """The interval between two copies, in seconds."""
         return self._config.current.daemon.backup_every
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether the daemon makes copies; a server's database is backed up there."""
+        return self._store.maintenance.has_file
+
     async def run_once(self, now: float) -> float:
         """Make a copy if one is due; return when to run next."""
+        if not self.is_needed:
+            return now + self.every
         settings = self._config.current.daemon
         directory = beside(self._store.path, settings.backup_dir)
         try:
@@ -68,7 +75,7 @@ class Backups:
         self.made_at = max(self.made_at, at)
 
     async def _make(self, directory: Path, keep: int, now: float) -> None:
-        await asyncio.to_thread(_make_ready, directory, sum(self._store.maintenance.sizes()))
+        await asyncio.to_thread(_make_ready, directory, sum(await self._store.maintenance.sizes()))
         await self._store.maintenance.backup(directory / _UNCHECKED)
         made = await asyncio.to_thread(_take_in, directory / _UNCHECKED, keep, now)
         self.problem = None
@@ -85,9 +92,10 @@ class Backups:
     @asynccontextmanager
     async def download(self) -> AsyncIterator[Path]:
         """Yield a consistent copy beside the database; remove it, and count it once sent."""
-        await asyncio.to_thread(
-            check_room, self._store.path.parent, sum(self._store.maintenance.sizes())
-        )
+        if self.is_needed:
+            await asyncio.to_thread(
+                check_room, self._store.path.parent, sum(await self._store.maintenance.sizes())
+            )
         with scratch(self._store.path) as directory:
             copy = Path(directory) / "watcher.db"
             await self._store.maintenance.backup(copy)

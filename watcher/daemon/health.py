@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 INTEGRITY_EVERY = 86400.0  # seconds; the check reads the whole file
 FILES_EVERY = 20.0  # seconds; every transaction checks too
+ANSWERS_WITHIN = 10.0  # seconds that a probe waits for the database
 LOOP_LAG_EVERY = 1.0  # seconds between two measurements of the event loop's delay
 _WHOLE_FILE = frozenset({"integrity", "backup", "retention", "purge"})  # long for a large file
 _NO_PROGRESS = 60.0  # seconds by which a task may be late, beyond a panel's longest timeout
@@ -57,9 +58,14 @@ class DaemonHealth:
         if not self._loaded.is_set():
             problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:
-            await self._store.maintenance.check_writable()
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await self._store.maintenance.check_writable()
         except StoreError as error:
             problems.append(str(error))
+        except TimeoutError:
+            problems.append(
+                f"{self._store.place} has not answered for {ANSWERS_WITHIN:.0f} seconds"
+            )
         return problems
 
     def status(self) -> str:
@@ -91,7 +97,7 @@ class DaemonHealth:
     async def _check_integrity(self, now: float) -> float:
         self.integrity_ok = await self._store.maintenance.quick_check()
         if not self.integrity_ok:
-            log.error("database.damaged", database=str(self._store.path))
+            log.error("database.damaged", database=self._store.place)
         return now + INTEGRITY_EVERY
 
     async def _check_files(self, now: float) -> float:
@@ -100,7 +106,7 @@ class DaemonHealth:
         if problem is not None and problem != self.files_problem:
             log.error("database.lost", cause=problem)
         elif problem is None and self.files_problem is not None:
-            log.info("database.back", database=str(self._store.path))
+            log.info("database.back", database=self._store.place)
         self.files_problem = problem
         self._count_failures(now)
         return now + FILES_EVERY

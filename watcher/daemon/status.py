@@ -4,6 +4,7 @@ Counting reads all orders: it is done at intervals, not at every scrape.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -90,8 +91,8 @@ class DaemonStatus:
                 await asyncio.sleep(0)
                 began = self._clock()
         self._panel_counts = panel_counts
-        self._sizes = self._store.maintenance.sizes()
         with suppress(StoreError):  # the old figures are better than none
+            self._sizes = await self._store.maintenance.sizes()
             await self.read_spending(now)
             self._dead = await self._store.events.count_dead() if self._feeds else {}
         self._log_short()
@@ -213,12 +214,12 @@ class DaemonStatus:
         now, rule_engine = self._clock(), self._rule_engine
         return DaemonState(
             revision=self._revision,
-            sqlite=self._store.maintenance.version,
+            engine=self._store.maintenance.engine,
             started_at=rule_engine.hindsight.past(self._started_at, now),
             reload_problems=self._config.problems,
             reload_at=self._config.accepted_at,
             backup_at=self._backups.made_at,
-            backup_every=self._backups.every,
+            backup_every=self._backups.every if self._backups.is_needed else math.inf,
             backup_problem=self._backups.problem,
             integrity_ok=self._health.integrity_ok,
             files_problem=self._health.files_problem,

@@ -89,12 +89,12 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """The state behind the gauges and `attention`. Copies only: a thread may read it."""
 
     revision: str
-    sqlite: str  # its version
+    engine: tuple[str, str]  # the database's name and version
     started_at: float
     reload_problems: Sequence[str]
     reload_at: float
     backup_at: float
-    backup_every: float
+    backup_every: float  # infinite if the database is backed up elsewhere
     backup_problem: str | None
     integrity_ok: bool
     files_problem: str | None
@@ -122,13 +122,18 @@ def families(state: DaemonState) -> Iterator[Metric]:
 
 
 def _daemon(state: DaemonState) -> Iterator[Metric]:
-    build = (__version__, state.revision, platform.python_version(), state.sqlite)
+    engine, version = state.engine
+    sqlite = version if engine == "sqlite" else ""
+    build = (__version__, state.revision, platform.python_version(), sqlite)
     queued: Values = {("log",): 0, **{(one.name,): one.waiting for one in state.notifiers}}
     behind: Values = {(one.name,): one.waiting for one in state.receivers}
     # fmt: off
     yield _gauge(
         "build_info", "Constant 1; build and runtime versions as labels.", {build: 1},
         "version", "revision", "python", "sqlite")
+    yield _gauge(
+        "db_info", "Constant 1; the database's engine and version as labels.",
+        {state.engine: 1}, "engine", "engine_version")
     yield _gauge(
         "notifications_queued", "Notifications waiting in the outbox.", queued, "notifier")
     yield _gauge(
@@ -149,7 +154,8 @@ def _daemon(state: DaemonState) -> Iterator[Metric]:
          state.files_problem is None),
     ):
         # fmt: on
-        yield _gauge(name, text, {(): value})
+        if name != "db_last_backup_timestamp_seconds" or state.backup_every < inf:
+            yield _gauge(name, text, {(): value})
 
 
 def _rules(rules: Sequence[RuleState]) -> Iterator[Metric]:

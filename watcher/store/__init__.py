@@ -9,7 +9,9 @@ from watcher.store.events import DeadEvent
 from watcher.store.feed import FeedPage
 from watcher.store.files import beside, check_database, sync
 from watcher.store.history import OrderEvent
+from watcher.store.move import Move, move
 from watcher.store.outbox import Message
+from watcher.store.postgres_backend import check_server
 from watcher.store.restore import Restored, disown, restore
 from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
@@ -21,6 +23,7 @@ __all__ = [
     "FeedPage",
     "Hold",
     "Message",
+    "Move",
     "OrderEvent",
     "Restored",
     "Retired",
@@ -32,7 +35,9 @@ __all__ = [
     "archive_name",
     "beside",
     "check_database",
+    "check_server",
     "disown",
+    "move",
     "restore",
     "sync",
 ]

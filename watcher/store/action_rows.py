@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select, update
 
 from watcher.errors import Conflict
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Labels, Order, Refill
-from watcher.store.base import batched
+from watcher.store.base import batched, in_range
 from watcher.store.dialect import insert_or_ignore
 from watcher.store.panels import PanelNames
 from watcher.store.schema import actions
@@ -168,7 +168,7 @@ def action_with_key(connection: Connection, panels: PanelNames, plan: ActionPlan
 def last_like(connection: Connection, panels: PanelNames, plan: ActionPlan) -> Action | None:
     """Return the newest action whose key is the plan's key plus a number."""
     key = actions.c.idempotency_key
-    like = key.between(f"{plan.idempotency_key}:", f"{plan.idempotency_key}:~")
+    like = in_range(key, f"{plan.idempotency_key}:", f"{plan.idempotency_key}:~")
     statement = ACTION.where(like).order_by(key.desc()).limit(1)
     found = fetch_actions(connection, panels.names, statement)
     return found[0] if found else None

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select
 
 from watcher.model import REFILL_FINAL, ActionState, Phase, RefillStatus
 from watcher.store import counting
 from watcher.store.action_rows import UNSETTLED_STATE
 from watcher.store.base import StorePart, batched
-from watcher.store.dialect import compiled, upsert
+from watcher.store.dialect import upsert
+from watcher.store.row_statement import RowStatement, types_of
 from watcher.store.schema import (
     actions,
     archived_orders,
@@ -39,18 +40,23 @@ _OF_ORDER = {
     for table in (actions, refills)
 }
 _NOTE = upsert(archived_orders, ["at"])
-_DELETE_HISTORY = compiled(delete(history).where(history.c.id == bindparam("id")))
+
+
+def _delete(table: Table, *names: str, more: Sequence[ColumnElement[bool]] = ()) -> RowStatement:
+    """Return a DELETE of the rows with these values, as far as they meet the conditions `more`."""
+    return RowStatement.of(
+        types_of(table, names),
+        lambda value: delete(table).where(*(table.c[n] == value(n) for n in names), *more),
+    )
+
+
+_DELETE_HISTORY = _delete(history, "id")
 _DELETE_BY_KEY = [
-    compiled(delete(table).where(table.c.key == bindparam("key")))
-    for table in (dead_events, firings, order_tags, order_states, orders)
+    _delete(table, "key") for table in (dead_events, firings, order_tags, order_states, orders)
 ]
 _DELETE_BY_ORDER = [  # refills refer to actions, so they are deleted first
-    compiled(
-        delete(table).where(
-            table.c.panel == bindparam("panel"), table.c.order_id == bindparam("order"), *more
-        )
-    )
-    for table, more in ((refills, ()), (actions, (actions.c.idempotency_key.is_(None),)))
+    _delete(refills, "panel", "order_id"),
+    _delete(actions, "panel", "order_id", more=[actions.c.idempotency_key.is_(None)]),
 ]
 
 
@@ -130,10 +136,10 @@ class Archive(StorePart):
                 return False
             changes = connection.execute(_histories([key])).mappings()
             if numbers := [(row["id"],) for row in changes]:
-                connection.exec_driver_sql(_DELETE_HISTORY, numbers)
+                _DELETE_HISTORY.run(connection, numbers)
                 counting.reach(connection, counting.REMOVED, max(numbers)[0])
             for statement in _DELETE_BY_KEY:
-                connection.exec_driver_sql(statement, (key,))
+                statement.run(connection, [(key,)])
             return True
 
         return await self._db.write("untrack", work)
@@ -250,7 +256,7 @@ def _fingerprints(connection: Connection, keys: Sequence[int], at: float) -> dic
         for table, condition in (*_OF_ORDER.items(), (firings, firings.c.key == orders.c.key))
     ]
     columns = orders.c.panel, orders.c.order_id, order_states.c.last_change, order_states.c.refills
-    statement = _eligible(select(orders.c.key, *columns, *counts), at)
+    statement = _eligible(select(orders.c.key, *columns, *counts), at).order_by(orders.c.key)
     return {
         key: Fingerprint(*values)
         for some in batched(keys)
@@ -280,13 +286,13 @@ def _by_key(
 def _remove(connection: Connection, same: Sequence[Retired], now: float) -> None:
     changes = [(number,) for order in same for number in order.history]
     if changes:
-        connection.exec_driver_sql(_DELETE_HISTORY, changes)
+        _DELETE_HISTORY.run(connection, changes)
         for counter in (counting.REMOVED, counting.ARCHIVED):
             counting.reach(connection, counter, max(changes)[0])
     names = [(order.fingerprint.panel, order.fingerprint.order) for order in same]
     for statement in _DELETE_BY_ORDER:
-        connection.exec_driver_sql(statement, names)
+        statement.run(connection, names)
     for statement in _DELETE_BY_KEY:
-        connection.exec_driver_sql(statement, [(order.key,) for order in same])
+        statement.run(connection, [(order.key,) for order in same])
     rows = [{"panel": panel, "order_id": order, "at": now} for panel, order in names]
     connection.execute(_NOTE, rows)

@@ -37,6 +37,11 @@ def from_then_on(at: ColumnElement[float], since: float) -> ColumnElement[bool]:
     return at >= since - 1e-6
 
 
+def in_range(text: ColumnElement[str], first: str, last: str) -> ColumnElement[bool]:
+    """Match texts from `first` to `last`. PostgreSQL takes no collation within BETWEEN."""
+    return (text >= first) & (text <= last)
+
+
 def batched(items: Sequence[T], size: int = 1000) -> Iterator[Sequence[T]]:
     """Split the items into parts that fit into one statement's parameters."""
     for start in range(0, len(items), size):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from watcher.model import Phase, Status
 from watcher.store.dialect import given_keys
@@ -89,6 +89,10 @@ class Walk:
     def looked(self) -> Select[Any]:
         """Return the statement for the keys of the orders to look at."""
         return self._statement.limit(self.most)
+
+    def ordered(self, key: ColumnElement[int]) -> ColumnElement[int]:
+        """Return the order of the candidates, by their keys in another table."""
+        return key.asc() if self.ascending else key.desc()
 
     def end(self, connection: Connection) -> int | None:
         """Return the key of the last order that was looked at; None if none is left."""

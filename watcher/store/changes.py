@@ -5,26 +5,30 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ClauseElement, Connection, func, select, update
 
 from watcher.errors import LifecycleError
 from watcher.model import Transition
 from watcher.orders.fields import LABELS
 from watcher.store import counting
-from watcher.store.dialect import compiled
 from watcher.store.order_rows import STATE, WRITERS, retag_orders
+from watcher.store.row_statement import RowStatement, Values, row_insert, types_of
 from watcher.store.schema import event_targets, history, order_states, orders
 
-_HISTORY = compiled(
-    insert(history).values(
-        id=bindparam("id"),
-        previous=select(order_states.c.last_change)
-        .where(order_states.c.key == bindparam("of"))
-        .scalar_subquery(),
-        key=bindparam("key"),
-        at=bindparam("at"),
-        changes=bindparam("changes"),
-    )
+_HISTORY = RowStatement.of(
+    types_of(history, ("id",))
+    | {"of": history.c.key.type}
+    | types_of(history, ("key", "at", "changes")),
+    lambda value: row_insert(
+        history,
+        {
+            "id": value("id"),
+            "previous": select(order_states.c.last_change)
+            .where(order_states.c.key == value("of"))
+            .scalar_subquery(),
+            **{name: value(name) for name in ("key", "at", "changes")},
+        },
+    ),
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -49,10 +53,9 @@ def write_changes(connection: Connection, transitions: Sequence[Transition], las
         numbered = list(enumerate(wave, last_id + 1))
         last_id += len(wave)
         rows = [_history_row(number, transition) for number, transition in numbered]
-        connection.exec_driver_sql(_HISTORY, rows)
+        _HISTORY.run(connection, rows)
         for names, values in _rows_by_fields(numbered).items():
-            cursor = connection.exec_driver_sql(_update(names), values)
-            if cursor.rowcount != len(values):
+            if _update(names).run(connection, values) != len(values):
                 raise Mismatch
         _write_labels(connection, wave)
 
@@ -125,18 +128,18 @@ def _write_labels(connection: Connection, transitions: Iterable[Transition]) -> 
 
 
 @cache
-def _update(names: tuple[str, ...]) -> str:
+def _update(names: tuple[str, ...]) -> RowStatement:
     misplaced = set(names).difference(STATE)
     if misplaced:
         raise LifecycleError(f"a change of {', '.join(sorted(misplaced))} has no place to go")
-    columns = order_states.c
     written = (*names, "changed_at", "checked_at", "last_change")
-    return compiled(
-        update(order_states)
-        .where(
-            columns.key == bindparam("_key"),
-            columns.status == bindparam("_status"),
-            columns.phase == bindparam("_phase"),
-        )
-        .ordered_values(*((columns[name], bindparam(f"_new_{name}")) for name in written))
-    )
+    expected = ("key", "status", "phase")
+
+    def build(value: Values) -> ClauseElement:
+        columns = order_states.c
+        new = ((columns[name], value(f"_new_{name}")) for name in written)
+        are = (columns[name] == value(f"_{name}") for name in expected)
+        return update(order_states).where(*are).ordered_values(*new)
+
+    types = {f"_new_{name}": order_states.c[name].type for name in written}
+    return RowStatement.of(types | {f"_{n}": order_states.c[n].type for n in expected}, build)

@@ -1,4 +1,4 @@
-"""The database's file, its lock and its connections, each used in threads.
+"""An open database and its connections, each used in threads.
 
 One connection writes, in whole transactions, one at a time; others read. Work is a function of a
 connection: it runs in one go in a thread, however many statements it has, so that the event loop
@@ -7,32 +7,27 @@ cancelled, so that no cancelled request can tear a transaction.
 """
 
 import asyncio
-import glob
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
+from watcher.store.backend import Backend, Connections, Work, backend_of
 from watcher.store.errors import translated
-from watcher.store.files import PUT_ASIDE
-from watcher.store.lock import Held
-from watcher.store.migrate import migrate
 from watcher.store.panels import PanelNames
 from watcher.store.schema import metadata
 from watcher.store.seen import Seen
-from watcher.store.sqlite import BACKUP_ID, reading_engine, table_count, writing_engine
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 Observer = Callable[[str, float, bool], None]  # (operation, seconds, failed)
 
-_READERS = 6
+_READERS = 6  # threads
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
@@ -42,18 +37,14 @@ def ignore(operation: str, seconds: float, failed: bool) -> None:
 class Database:
     """An open database. `edge` translates errors and measures times."""
 
-    def __init__(
-        self, path: Path, held: Held, writer: Connection, readers: Engine, observe: Observer
-    ) -> None:
-        self.path = path
-        self.seen = Seen(path)
+    def __init__(self, backend: Backend, connections: Connections, observe: Observer) -> None:
+        self.backend = backend
+        self.seen = Seen(backend.path)
         self.writing = asyncio.Lock()
         self.panels = PanelNames()
-        self._held = held
         self._claims = 0
         self._lost: str | None = None  # what the last check of the files found
-        self._writer = writer
-        self._readers = readers
+        self._writer, self._readers, self._is_new = connections
         self._observe = observe
         self._threads = {
             "write": ThreadPoolExecutor(1, "watcher-write"),
@@ -66,30 +57,27 @@ class Database:
     @classmethod
     async def open(
         cls,
-        path: Path,
+        location: DatabaseLocation,
         *,
         now: float,
         observe: Observer,
         busy_timeout: float,
         disowning: bool = False,
     ) -> Self:
-        """Lock the file, create it if missing, migrate its tables and check it.
+        """Lock the database, create it if missing, migrate its tables and check it.
 
         Refuses a database that is older than what was sent, except when `disowning`.
         """
-        path = await asyncio.to_thread(path.resolve)
-        with translated(path), ExitStack() as resources:
-            connecting = asyncio.to_thread(
-                _connect, resources, path, now, busy_timeout, disowning=disowning
-            )
-            is_new, held, writer, readers = await _to_its_end(connecting)
-            database = cls(path, held, writer, readers, observe)
+        backend = await asyncio.to_thread(backend_of, location, busy_timeout)
+        with translated(backend.place), ExitStack() as resources:
+            connecting = asyncio.to_thread(backend.connect, resources, now, disowning=disowning)
+            database = cls(backend, await _to_its_end(connecting), observe)
             resources.callback(database.seen.close)
             for threads in database._threads.values():
                 resources.callback(threads.shutdown)
             await database.read("open", database._look_over)
             if not disowning:
-                await database._compare_with_seen(is_new)
+                await database._compare_with_seen()
             database._resources = resources.pop_all()
         return database
 
@@ -98,14 +86,14 @@ class Database:
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
-        with translated(self.path):
+        with translated(self.backend.place):
             with suppress(OSError):  # otherwise the system writes it within seconds
                 await asyncio.to_thread(self.seen.sync)
             await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
-        """Return what is wrong with the database's files; None if all are in place."""
-        self._lost = self._held.problem() or self._unnoted()
+        """Return why nothing may be written; None if the database is still the one opened."""
+        self._lost = self.backend.problem() or self._unnoted()
         return self._lost
 
     def note_claims(self, count: int) -> None:
@@ -117,7 +105,11 @@ class Database:
         """Do the work on a connection that can't write."""
         with self.edge(operation):
             # Without a task of its own: each takes turns of a loop that may be busy.
-            return await self._in_thread("read", self._read, work)
+            return await self._in_thread("read", self.read_here, work)
+
+    def read_here(self, work: Work[T]) -> T:
+        """Do the work on a connection that can't write, in the thread of the caller."""
+        return self.backend.read(self._readers, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in its own transaction, which is committed when this returns."""
@@ -146,13 +138,13 @@ class Database:
     def edge(self, operation: str) -> Iterator[None]:
         """Translate errors of the block, and observe its duration."""
         if self._closed:
-            raise StoreError(f"{self.path} is closed")
+            raise StoreError(f"{self.backend.place} is closed")
         started = time.perf_counter()
         failed = False
         try:
             if self._lost is not None:
                 self._refuse_lost()
-            with translated(self.path):
+            with translated(self.backend.place):
                 yield
         except StoreError:
             failed = True
@@ -171,17 +163,12 @@ class Database:
         future.add_done_callback(self._tasks.discard)
         return future
 
-    def _read(self, work: Work[T]) -> T:
-        with self._readers.connect() as connection:
-            return work(connection)
-
     async def _write(self, work: Work[T]) -> T:
         async with self.writing:
             return await self.transaction(work)
 
     def _transact(self, work: Work[T]) -> T:
-        with self._writer.begin():
-            return work(self._writer)
+        return self.backend.transact(self._writer, work)
 
     def _unnoted(self) -> str | None:
         """Write the claims to `<database>.seen`; return the error if that fails."""
@@ -194,20 +181,20 @@ class Database:
         return None
 
     def _refuse_lost(self) -> None:
-        """Raise StoreError if the file is gone: writes to it would be lost."""
+        """Raise StoreError if the database is gone: writes to it would be lost."""
         lost = self.check_files()
         if lost is not None:
             raise StoreError(lost)
 
-    async def _compare_with_seen(self, is_new: bool) -> None:
+    async def _compare_with_seen(self) -> None:
         """Refuse an older database; let a new one continue the count."""
         seen = await asyncio.to_thread(self.seen.read)
-        if is_new and seen:
+        if self._is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
         counted = await self.read("open", claims.counted)
         if counted < seen:
             raise StoreOlder(
-                f"{self.path} is older than what was sent from it: it was put back without"
+                f"{self.backend.place} is older than what was sent from it: it was put back without"
                 " `watcher restore`, and what was sent since would be sent again",
                 "disown",
             )
@@ -223,23 +210,6 @@ class Database:
             connection.execute(last)
 
 
-def _connect(
-    resources: ExitStack, path: Path, now: float, busy_timeout: float, *, disowning: bool
-) -> tuple[bool, Held, Connection, Engine]:
-    """Return whether the file is new, its locks, the connection that writes, those that read."""
-    held = Held.take(path, now)
-    resources.callback(held.close)
-    is_new = _inspect(path, held, busy_timeout, disowning=disowning)
-    writing = writing_engine(path, busy_timeout)
-    resources.callback(writing.dispose)
-    readers = reading_engine(path, busy_timeout, _READERS)
-    resources.callback(readers.dispose)
-    writer = resources.enter_context(writing.connect())
-    migrate(writer, path)
-    held.know_sides()
-    return is_new, held, writer, readers
-
-
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
     task = asyncio.create_task(work)
@@ -248,27 +218,3 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def _inspect(path: Path, held: Held, busy_timeout: float, *, disowning: bool) -> bool:
-    """Lock the file (created if missing); return whether it is new. Refuse foreign files."""
-    _refuse_half_restored(path)
-    held.lock_database(create=True)
-    if held.application_id() == BACKUP_ID and not disowning:
-        raise StoreOlder(
-            f"{path} is a backup that was copied into place: what was sent since it was made would"
-            " be sent again",
-            "restore",
-            str(path),
-        )
-    return table_count(path, busy_timeout) == 0
-
-
-def _refuse_half_restored(path: Path) -> None:
-    """Refuse an empty database beside one that was put aside: it would forget all that was sent."""
-    aside = sorted(path.parent.glob(f"{glob.escape(path.name)}{PUT_ASIDE}*"))
-    if aside and not path.exists():
-        raise StoreError(
-            f"{path} is missing and {aside[-1].name} is there: a restore was cut short. Run it"
-            " again; or move that file away, to begin with an empty database"
-        )

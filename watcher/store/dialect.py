@@ -1,19 +1,21 @@
 """The differences between SQL dialects: types, indexes and statements for SQLite and PostgreSQL.
 
-Only this module and `sqlite` know a dialect. The types and statements compile for both.
+Only this module, `row_statement`, `sqlite` and `postgres` know a dialect. The types and statements
+compile for both.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     Boolean,
     ClauseElement,
     ColumnElement,
+    Connection,
     Dialect,
     Index,
     Integer,
@@ -24,16 +26,21 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     bindparam,
-    column,
-    func,
+    cast,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+
+# For text that goes to the driver as it is, with its parameters in a tuple.
+_DRIVERS: Final[Mapping[str, Dialect]] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
 
 # 64 bits. SQLite's INTEGER is that wide, and only a key of exactly that type numbers rows itself.
 Whole: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -43,6 +50,8 @@ Sorted: Final = Text().with_variant(Text(collation="C"), "postgresql")
 # reuse ids.
 BY_KEY: Final[Mapping[str, Any]] = {"sqlite_with_rowid": False}
 NEW_IDS: Final[Mapping[str, Any]] = {"sqlite_autoincrement": True}
+# Rows that change often: PostgreSQL writes the new one on the same page, and no index entry.
+ROOM: Final[Mapping[str, Any]] = {"postgresql_with": {"fillfactor": 80}}
 
 
 def money_text(value: Decimal) -> str:
@@ -62,7 +71,7 @@ class Money(TypeDecorator[Decimal]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        return money_text(value) if value is not None and dialect.name == "sqlite" else value
+        return None if value is None else money_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(value)
@@ -92,29 +101,44 @@ def upsert(table: Table, update: Iterable[str] | Mapping[str, Any]) -> postgresq
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
-def json_list(*columns: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the columns' values as the text of a JSON list."""
-    return func.json_array(*columns)
+class AsText(FunctionElement[Any]):
+    """An amount as text; SQLite has it as text already."""
+
+    inherit_cache = True
+    type = Text()
 
 
-def json_rows(value: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the column's values in all rows as the text of a JSON list."""
-    return func.json_group_array(value)
+class JsonList(FunctionElement[Any]):
+    """The arguments' values as the text of a JSON list."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class JsonRows(FunctionElement[Any]):
+    """The argument's values in all rows as the text of a JSON list."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class _JsonNumbers(FunctionElement[Any]):
+    """A row (`key`) for each number in the text of a JSON list."""
+
+    inherit_cache = True
 
 
 def given_keys(parameter: str) -> Select[int]:
     """Return one row (`key`) for each number in the parameter, which is a JSON list."""
-    keys: BindParameter[Any] = bindparam(parameter)
-    return select(column("value", Integer).label("key")).select_from(
-        func.json_each(keys).table_valued("value")
-    )
+    given = _JsonNumbers(bindparam(parameter, type_=Text)).table_valued("value")
+    return select(cast(given.c.value, Whole).label("key")).select_from(given)
 
 
 class _HasPart(FunctionElement[bool]):
     """Whether a text fits a pattern, in any case of its letters."""
 
-    type = Boolean()
     inherit_cache = True
+    type = Boolean()
 
 
 def has_part(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
@@ -123,18 +147,55 @@ def has_part(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return _HasPart(column, literal(f"%{pattern}%"))
 
 
-@compiles(_HasPart)
-def _ilike(element: _HasPart, compiler: SQLCompiler, **options: Any) -> str:
-    text, part = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{text} ILIKE {part} ESCAPE '/'"
+def in_order(
+    connection: Connection, statement: Select[Any], order: ColumnElement[int]
+) -> Select[Any]:
+    """Order the statement, where a subquery's order does not last in a join.
+
+    In SQLite it does, and an ORDER BY would cost reading every row before the first is returned.
+    """
+    return statement if connection.dialect.name == "sqlite" else statement.order_by(order)
 
 
-@compiles(_HasPart, "sqlite")
-def _like(element: _HasPart, compiler: SQLCompiler, **options: Any) -> str:
-    """SQLite's LIKE knows no case; to make both texts lower first would double the time."""
-    return _ilike(element, compiler, **options).replace(" ILIKE ", " LIKE ", 1)
+class DriverText:
+    """A statement as text for each driver, to run it with plain tuples of parameters."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+
+    def of(self, connection: Connection) -> str:
+        """Return the text for the connection's driver."""
+        return self._texts[connection.dialect.name]
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return {name: driver_text(self._statement, name) for name in _DRIVERS}
 
 
-def compiled(statement: ClauseElement) -> str:
-    """Return the statement as text, to run it with plain tuples of parameters on hot paths."""
-    return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+def driver_text(statement: ClauseElement, dialect: str) -> str:
+    """Return the statement as text for the dialect's driver."""
+    return str(statement.compile(dialect=_DRIVERS[dialect]))
+
+
+# For each dialect: {0} are all arguments, {1} and {2} the single ones.
+_SPELLINGS: Final[Mapping[type[FunctionElement[Any]], tuple[str, str]]] = {
+    AsText: ("{0}", "CAST({0} AS TEXT)"),
+    JsonList: ("json_array({0})", "CAST(json_build_array({0}) AS TEXT)"),
+    JsonRows: ("json_group_array({0})", "CAST(coalesce(json_agg({0}), '[]') AS TEXT)"),
+    _JsonNumbers: ("json_each({0})", "json_array_elements_text(CAST({0} AS JSON))"),
+    # SQLite's LIKE knows no case; to make both texts lower first would double the time.
+    _HasPart: ("{1} LIKE {2} ESCAPE '/'", "{1} ILIKE {2} ESCAPE '/'"),
+}
+
+
+def _spell(kind: type[FunctionElement[Any]], dialect: str, spelling: str) -> None:
+    def render(element: Any, compiler: Any, **options: Any) -> str:
+        parts = [compiler.process(clause, **options) for clause in element.clauses]
+        return spelling.format(", ".join(parts), *parts)
+
+    compiles(kind, dialect)(render)
+
+
+for _kind, _spellings in _SPELLINGS.items():
+    for _dialect, _spelling in zip(_DRIVERS, _spellings, strict=True):
+        _spell(_kind, _dialect, _spelling)

@@ -26,8 +26,11 @@ _versions = Table(
 )
 
 
-def migrate(connection: Connection, path: Path, location: Path = MIGRATIONS) -> None:
-    """Run the missing migrations on a connection without an open transaction."""
+def migrate(connection: Connection, place: str, location: Path = MIGRATIONS) -> bool:
+    """Run the missing migrations on a connection without an open transaction.
+
+    Returns whether the database is new. The caller holds the lock of the database's only daemon.
+    """
     known = sorted(
         step.name.partition("_")[0] for step in (location / "versions").glob("[0-9]*.py")
     )
@@ -35,19 +38,20 @@ def migrate(connection: Connection, path: Path, location: Path = MIGRATIONS) -> 
         found = _revision(connection)
         if found is None:
             _create(connection, known[-1])
-            return
+            return True
     if found < known[0]:
         raise StoreError(
-            f"{path} was made by a version of watcher that was never released, and its tables"
+            f"{place} was made by a version of watcher that was never released, and its tables"
             " can't be brought up to date: name another file, or move this one away"
         )
     if found not in known:
         raise StoreNewer(
-            f"{path} was written by a newer version of watcher (its tables are at {found}):"
+            f"{place} was written by a newer version of watcher (its tables are at {found}):"
             " install that version, or restore a backup"
         )
     if found != known[-1]:
         without_foreign_keys(connection, lambda: _upgrade(connection, location))
+    return False
 
 
 def end_migration(ctx: "MigrationContext", *_: object, **__: object) -> None:

@@ -14,7 +14,7 @@ from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCodi
 from watcher.orders.columns.growth import times, whole
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import FieldKind, names_of
-from watcher.store.dialect import json_list
+from watcher.store.dialect import JsonList
 from watcher.store.order_rows import SQL_COLUMNS
 from watcher.store.schema import order_states, orders
 
@@ -34,7 +34,7 @@ def _names(keeps: frozenset[str]) -> tuple[str, ...]:
 def select_rows(keeps: frozenset[str]) -> Select[*tuple[Any, ...]]:
     """Return the statement whose rows `OrderColumns` takes; `keeps` of what is an order's own."""
     own = [SQL_COLUMNS[name] for name in _names(keeps)]
-    kind = json_list(*(SQL_COLUMNS[name] for name in _KIND))
+    kind = JsonList(*(SQL_COLUMNS[name] for name in _KIND))
     return select(*own, kind).join_from(order_states, orders)
 
 

@@ -6,23 +6,13 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Insert,
-    Text,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, Connection, Table, Text, delete, func, select, type_coerce
 
 from watcher.model import Order
 from watcher.orders.fields import FIELDS, Field, FieldKind, FieldSource, tags_of, tags_text
-from watcher.store.dialect import compiled, insert_or_ignore, money_text
+from watcher.store.dialect import AsText, money_text
 from watcher.store.panels import PanelNames
+from watcher.store.row_statement import RowStatement, row_insert, types_of
 from watcher.store.schema import order_states, order_tags, orders
 
 Convert = Callable[[Any], Any]
@@ -32,7 +22,7 @@ def _column(field: Field) -> ColumnElement[Any]:
     """Return the field's database column; an amount is read as text."""
     table = orders if field.source is FieldSource.CALLER else order_states
     column = table.c[field.name]
-    return type_coerce(column, Text) if field.kind is FieldKind.MONEY else column
+    return AsText(type_coerce(column, Text)) if field.kind is FieldKind.MONEY else column
 
 
 def _writer(field: Field) -> Convert | None:
@@ -70,16 +60,21 @@ STATE = tuple(field.name for field in FIELDS if field.source is not FieldSource.
 _ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
 
 
-def _with_parameters(statement: Insert, but: str) -> str:
-    """Return the INSERT with a parameter for each of the table's columns, in their order."""
-    names = [column.name for column in statement.table.columns if column.name != but]
-    return compiled(statement.values({name: bindparam(name) for name in names}))
+def _insert(table: Table, but: str = "", *, ignore: bool = False) -> RowStatement:
+    """Return an INSERT with a value for each of the table's columns, in their order."""
+    types = types_of(table, (column.name for column in table.columns if column.name != but))
+    return RowStatement.of(
+        types, lambda value: row_insert(table, {n: value(n) for n in types}, ignore=ignore)
+    )
 
 
-_INSERT = _with_parameters(insert_or_ignore(orders), but="key")
-_INSERT_TAG = _with_parameters(insert(order_tags), but="")
-_DELETE_TAGS = compiled(delete(order_tags).where(order_tags.c.key == bindparam("key")))
-_INSERT_STATE = _with_parameters(insert(order_states), but="last_change")
+_INSERT = _insert(orders, "key", ignore=True)
+_INSERT_STATE = _insert(order_states, "last_change")
+_INSERT_TAG = _insert(order_tags)
+_DELETE_TAGS = RowStatement.of(
+    types_of(order_tags, ("key",)),
+    lambda value: delete(order_tags).where(order_tags.c.key == value("key")),
+)
 
 
 def read_orders(rows: Iterable[Sequence[Any]], panels: Mapping[int, str]) -> list[Order]:
@@ -120,14 +115,14 @@ def add_orders(
         given.setdefault((panels.ids[order.panel], order.id), order)
     last = connection.execute(LAST_KEY).scalar_one()
     rows = [(*named, now, *_given(order)) for named, order in given.items()]
-    connection.exec_driver_sql(_INSERT, rows)
+    _INSERT.run(connection, rows)
     added = [
         msgspec.structs.replace(given[panel, order_id], key=key)
         for key, panel, order_id in connection.execute(_ADDED.where(orders.c.key > last))
     ]
     if added:
         states = [(order.key, now, *_state(order)) for order in added]
-        connection.exec_driver_sql(_INSERT_STATE, states)
+        _INSERT_STATE.run(connection, states)
         tag_orders(connection, {order.key: order.tags for order in added if order.tags})
     return added
 
@@ -135,12 +130,10 @@ def add_orders(
 def tag_orders(connection: Connection, tags: Mapping[int, Iterable[str]]) -> None:
     """Index the tags of orders, by key, for searches."""
     rows = [(tag, key) for key, of_order in tags.items() for tag in of_order]
-    if rows:
-        connection.exec_driver_sql(_INSERT_TAG, rows)
+    _INSERT_TAG.run(connection, rows)
 
 
 def retag_orders(connection: Connection, tags: Mapping[int, Iterable[str]]) -> None:
     """Replace the indexed tags of orders."""
-    if tags:
-        connection.exec_driver_sql(_DELETE_TAGS, [(key,) for key in tags])
-        tag_orders(connection, tags)
+    _DELETE_TAGS.run(connection, [(key,) for key in tags])
+    tag_orders(connection, tags)

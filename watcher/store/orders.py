@@ -11,7 +11,7 @@ from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import OWN
 from watcher.store.base import StorePart, from_then_on
-from watcher.store.dialect import compiled
+from watcher.store.dialect import DriverText
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
@@ -73,9 +73,10 @@ class Orders(StorePart):
         """
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
-            driver: Any = connection.connection.driver_connection  # to read rows as plain tuples
             columns = OrderColumns(keeps)
-            cursor = driver.execute(_load(keeps), (after, last, _PART))
+            statement = f"{_load(keeps).of(connection)} LIMIT {_PART}"
+            # The driver's own cursor gives plain tuples.
+            cursor = connection.exec_driver_sql(statement, (after, last)).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names
@@ -170,10 +171,9 @@ class Orders(StorePart):
 
 
 @cache
-def _load(keeps: frozenset[str]) -> str:
-    """Return the statement that reads a part of the watched orders."""
-    statement = select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key)
-    return f"{compiled(statement)} LIMIT ?"
+def _load(keeps: frozenset[str]) -> DriverText:
+    """Return the statement that reads watched orders."""
+    return DriverText(select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key))
 
 
 def _chain(panel: int, order_id: str) -> CTE:

@@ -21,8 +21,8 @@ from watcher.store.action_rows import add_plans
 from watcher.store.base import StorePart
 from watcher.store.changes import Mismatch, last_history_id, mismatch, write_changes
 from watcher.store.database import Database
+from watcher.store.errors import is_about_data
 from watcher.store.schema import firings, orders
-from watcher.store.sqlite import is_about_data
 
 _GATHER = 0.05  # seconds to wait for more callers
 _FIRING = insert(firings).values(

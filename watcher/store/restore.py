@@ -21,7 +21,9 @@ from pathlib import Path
 
 import msgspec
 
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.errors import Conflict, StoreError, StoreOlder
+from watcher.store.backend import files_of
 from watcher.store.database import Database, ignore
 from watcher.store.disown import Disowned, Hold, set_right
 from watcher.store.errors import translated
@@ -41,8 +43,15 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     disowned: Disowned
 
 
-def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) -> Restored:
+def restore(
+    file: Path, database: DatabaseLocation, holds: Sequence[Hold], *, now: float
+) -> Restored:
     """Replace the database by a copy of the file; `holds` are the rules that must not refire."""
+    if isinstance(database, PostgresUrl):
+        raise StoreError(
+            f"{database} is on a server: restore it there, with pg_restore or your provider's"
+            " means, then run `watcher disown`"
+        )
     database = database.resolve()
     with translated(database), locked(database, now) as held:
         itself = file.exists() and database.exists() and file.samefile(database)
@@ -69,8 +78,10 @@ def restore(file: Path, database: Path, holds: Sequence[Hold], *, now: float) ->
     return Restored(database=database, kept=kept, disowned=disowned)
 
 
-def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
+def disown(database: DatabaseLocation, holds: Sequence[Hold], *, now: float) -> Disowned:
     """Disown a database that was put in place by other means than `restore`."""
+    if isinstance(database, PostgresUrl):
+        return _disown_on_server(database, holds, now)
     database = database.resolve()
     if not database.exists():
         raise StoreError(f"{database}: there is no such file")
@@ -84,7 +95,17 @@ def disown(database: Path, holds: Sequence[Hold], *, now: float) -> Disowned:
     return disowned
 
 
-async def _set_right(copy: Path, holds: Sequence[Hold], seen: int, now: float) -> Disowned:
+def _disown_on_server(url: PostgresUrl, holds: Sequence[Hold], now: float) -> Disowned:
+    """Disown a server's database, whose lock keeps a daemon away meanwhile."""
+    own = files_of(url)
+    disowned = asyncio.run(_set_right(url, holds, _seen(own), now))
+    _go_on_counting(own, disowned)
+    return disowned
+
+
+async def _set_right(
+    copy: DatabaseLocation, holds: Sequence[Hold], seen: int, now: float
+) -> Disowned:
     """Open the copy as a store, which checks and migrates it, then disown it."""
     database = await Database.open(copy, now=now, observe=ignore, busy_timeout=5.0, disowning=True)
     try:

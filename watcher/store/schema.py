@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from watcher.orders.fields import FieldSource
-from watcher.store.dialect import BY_KEY, NEW_IDS, Money, Sorted, Whole, partial_index
+from watcher.store.dialect import BY_KEY, NEW_IDS, ROOM, Money, Sorted, Whole, partial_index
 from watcher.store.table_parts import columns_of as _fields
 from watcher.store.table_parts import key_columns as _key
 from watcher.store.table_parts import metadata as metadata
@@ -60,6 +60,7 @@ order_states = _table(
     Column("changed_at", Float, nullable=False),
     *_fields(FieldSource.PANEL, FieldSource.WATCHER),
     Column("last_change", Whole),  # its newest row in `history`
+    **ROOM,
 )
 RESTORED = "restored from a backup: the rule may have acted since"  # the detail of such a firing
 NOT_CLOSED = text("phase <> 'closed'")

@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 
 from watcher.model import Order, Phase
-from watcher.store.base import StorePart
+from watcher.store.base import StorePart, in_range
 from watcher.store.candidates import SearchCursor, SearchQuery, Walk
-from watcher.store.dialect import has_part, json_rows
+from watcher.store.dialect import JsonRows, has_part, in_order
 from watcher.store.order_rows import COLUMNS, read_orders
 from watcher.store.schema import HAS_PROBLEM, order_states, order_tags, orders
 
@@ -125,8 +125,9 @@ class Search(StorePart):
         after: SearchCursor | None,
     ) -> SearchResult:
         walk.start(after)
-        statement = _joined(walk.looked(), conditions).limit(limit + 1)
-        found = self._orders(connection.execute(statement, walk.values).all())
+        statement = _joined(walk.looked(), conditions)
+        ordered = in_order(connection, statement, walk.ordered(orders.c.key)).limit(limit + 1)
+        found = self._orders(connection.execute(ordered, walk.values).all())
         found.sort(key=lambda order: order.key, reverse=not walk.ascending)
         if len(found) > limit:
             return SearchResult(found[:limit], SearchCursor(found[limit - 1].key))
@@ -186,14 +187,14 @@ class Search(StorePart):
         wanted = sought.text
         forms: list[ColumnElement[bool]]
         if _is_link(wanted):
-            forms = [orders.c.link.between(text, text + _LAST) for text in _beginnings(wanted)]
+            forms = [in_range(orders.c.link, text, text + _LAST) for text in _beginnings(wanted)]
         else:
             is_panel = orders.c.panel.in_(list(self._db.panels.names))
-            by_id = orders.c.order_id.between(wanted, wanted + _LAST)
+            by_id = in_range(orders.c.order_id, wanted, wanted + _LAST)
             labelled = (orders.c.reference, orders.c.customer)
             forms = [
                 and_(is_panel, by_id),
-                *(column.between(wanted, wanted + _LAST) for column in labelled),
+                *(in_range(column, wanted, wanted + _LAST) for column in labelled),
                 orders.c.service == wanted,
                 orders.c.key.in_(_tagged(wanted)),
             ]
@@ -249,7 +250,7 @@ def _keys(connection: Connection, forms: Sequence[ColumnElement[bool]]) -> list[
     """
     parts = [select(orders.c.key).where(form).limit(MOST_MATCHES).subquery() for form in forms]
     every = union_all(*(select(part.c.key) for part in parts)).limit(MOST_MATCHES).subquery()
-    text = connection.execute(select(json_rows(every.c.key))).scalar_one()
+    text = connection.execute(select(JsonRows(every.c.key))).scalar_one()
     return msgspec.json.decode(text, type=list[int])
 
 

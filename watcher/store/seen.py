@@ -18,7 +18,7 @@ _DIGITS = 20  # fixed width: one write in place, within a sector
 
 
 class Seen:
-    """The file of one database."""
+    """The file of one database; a server's has it in the daemon's state directory."""
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + SEEN)

@@ -8,7 +8,6 @@ from typing import Any
 
 import aiosqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, StatementError
 
 from watcher.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
@@ -18,6 +17,7 @@ OUR_IDS = (APPLICATION_ID, BACKUP_ID)
 ID_ENDS = 72  # where in the file's header the application's id ends
 SIDES = ("-wal", "-shm")  # the files that SQLite keeps beside a database
 VERSION = sqlite3.sqlite_version
+READERS = 6  # connections
 Error = sqlite3.Error
 
 WRITING = {
@@ -125,14 +125,13 @@ def _begin(connection: Connection) -> None:
 # --- the file ---
 
 
-def table_count(path: Path, busy_timeout: float) -> int:
-    """Return how many tables and indexes a file has; refuse another program's database."""
+def refuse_foreign(path: Path, busy_timeout: float) -> None:
+    """Raise StoreError if the file is another program's database."""
     with closing(sqlite3.connect(path, timeout=busy_timeout)) as connection:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if tables and owner not in OUR_IDS:
         raise StoreError(f"{path} is another program's database: name another file")
-    return int(tables)
 
 
 def application_id(header: bytes) -> int:
@@ -147,8 +146,9 @@ def is_backup(path: Path) -> bool:
 
 
 def mark_as_ours(connection: Connection) -> None:
-    """Mark the database as a daemon's own, not a backup."""
-    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+    """Mark a file as a daemon's own, not a backup."""
+    if _is_here(connection):
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
 def copy_at_rest(source: Path, target: Path, *, owner: int) -> None:
@@ -218,7 +218,10 @@ def touch(connection: Connection) -> None:
 
 @contextmanager
 def overwriting(connection: Connection) -> Iterator[None]:
-    """Overwrite what is deleted meanwhile with zeros in the file; it costs writes."""
+    """Overwrite what is deleted meanwhile with zeros in a file; it costs writes."""
+    if not _is_here(connection):
+        yield
+        return
     connection.exec_driver_sql("PRAGMA secure_delete=ON")
     try:
         yield
@@ -228,6 +231,9 @@ def overwriting(connection: Connection) -> Iterator[None]:
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:
     """Run migrations: they may build a table anew that others refer to."""
+    if not _is_here(connection):
+        work()
+        return
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA foreign_keys=OFF")  # this has no effect within a transaction
     try:
@@ -238,29 +244,29 @@ def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> No
 
 
 def check_references(connection: Connection) -> None:
-    """Refuse a row whose foreign key refers to nothing."""
+    """Refuse a row whose foreign key refers to nothing; other databases never have one."""
+    if not _is_here(connection):
+        return
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise StoreError(f"the migration broke a reference in {broken[0]}; it was undone")
 
 
+def _is_here(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
 # --- errors ---
 
 
-def store_error(error: BaseException, path: Path) -> StoreError:
+def store_error(cause: BaseException, path: Path | str) -> StoreError:
     """Return the driver's error as a StoreError that says what to do."""
-    cause = _cause(error)
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     usual = StoreRefused if isinstance(cause, _REFUSALS) else StoreError
     kind, message = _MESSAGES.get(code, (usual, "{path}: {text}"))
     return kind(message.format(path=path, text=cause))
 
 
-def is_about_data(error: BaseException) -> bool:
+def is_about_data(cause: BaseException) -> bool:
     """Return whether the data caused the error: the disk and the locks are not at fault."""
-    cause = _cause(error)
     return isinstance(cause, _REFUSALS) or not isinstance(cause, sqlite3.Error | OSError)
-
-
-def _cause(error: BaseException) -> BaseException:
-    return error.orig or error if isinstance(error, StatementError | DBAPIError) else error

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
 from watcher.store.audit import AuditLog
@@ -61,20 +62,34 @@ class Store:
 
     @classmethod
     async def open(
-        cls, path: Path, *, now: float, observe: Observer = ignore, busy_timeout: float = 5.0
+        cls,
+        location: DatabaseLocation,
+        *,
+        now: float,
+        observe: Observer = ignore,
+        busy_timeout: float = 5.0,
     ) -> Self:
         """Open the database; create or migrate it if needed.
 
         `observe` gets every operation: its name, its seconds (queueing included), and whether the
         database failed. A database that is older than what was sent raises StoreOlder.
         """
-        return cls(await Database.open(path, now=now, observe=observe, busy_timeout=busy_timeout))
+        opening = Database.open(location, now=now, observe=observe, busy_timeout=busy_timeout)
+        return cls(await opening)
+
+    @property
+    def place(self) -> str:
+        """Return what messages call the database: the file's path, or the URL."""
+        return self._db.backend.place
 
     @property
     def path(self) -> Path:
-        """Return the database file's path, with all links resolved."""
-        return self._db.path
+        """Return the file's path; of a server's database, one in the state directory.
+
+        The daemon's own files are beside it.
+        """
+        return self._db.backend.path
 
     async def close(self) -> None:
-        """Finish running work, then close the file."""
+        """Finish running work, then close the database."""
         await self._db.close()

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from watcher.errors import RequestError, StoreError
+from watcher.errors import RequestError, StoreError, StoreRefused
 from watcher.web.auth import KEEPER, Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
 from watcher.web.context import BACKEND
@@ -47,6 +47,8 @@ async def catch_errors(request: web.Request, handler: Respond) -> web.StreamResp
 
 def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
     """Return status, code and message for an exception that is not a WatcherError."""
+    if isinstance(error, StoreRefused):
+        return 400, "invalid", str(error)
     if isinstance(error, StoreError):
         return 503, "database", str(error)
     if isinstance(error, TimeoutError):

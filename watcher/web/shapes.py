@@ -9,10 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 from watcher.orders.labels import LINE, LINES, LONGEST, LONGEST_TAG, MOST_TAGS, TAG_LINE
 
 PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
-OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,\x00]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
-ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,]+$")]
 # What is wrong with one is told by `watcher.orders.labels`, in better words.
 Reference = (
     Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["reference"], "pattern": LINE})]
@@ -27,6 +26,8 @@ Tag = Annotated[
 ]
 Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MOST_TAGS})]
 Note = Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["note"], "pattern": LINES})]
+ServiceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,\x00]+$")]
+Link = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Param = Annotated[str, Meta(max_length=10_000)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
@@ -36,7 +37,7 @@ class TrackItem(msgspec.Struct, frozen=True):
     panel: PanelName
     order: OrderId | int
     service: str | int | None = None
-    link: Annotated[str, Meta(max_length=2000)] | None = None
+    link: Link | None = None
     quantity: Count | None = None
     submitted_at: Time | None = None
     finished_at: Time | None = None  # counts if the order is final at its first check
@@ -85,7 +86,7 @@ class SubmitRequest(msgspec.Struct, frozen=True):
 
     panel: PanelName
     service: str | int
-    link: Annotated[str, Meta(max_length=2000)] | None = None
+    link: Link | None = None
     quantity: Count | None = None
     params: Annotated[dict[str, Param], Meta(max_length=50)] = {}
     reference: Reference | None = None

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 
 import aiohttp
 import msgspec
 
 from watcher.cli.demo.scenario import REFILL_RULE, REFILLABLE, SHORT_OF_MONEY, SOLD
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.model import (
     ActionPlan,
     ActionState,
@@ -41,7 +41,7 @@ _REFILL_TOOK = 1500.0
 _READ_EVERY = 6 * 3600.0  # balances
 
 
-async def backfill(database: Path, panels: Mapping[str, SimulatedPanel]) -> None:
+async def backfill(database: DatabaseLocation, panels: Mapping[str, SimulatedPanel]) -> None:
     """Write prices, balances, orders and refills of the last days of every panel."""
     now = next(iter(panels.values())).now()
     store = await Store.open(database, now=now - DAYS * DAY)

@@ -28,7 +28,7 @@ LIST = (
 
 def ids(html: str) -> list[str]:
     """The orders that the page lists."""
-    return re.findall(r'class="lead"><a href="/orders/[^/]+/([^"]+)"', html)
+    return re.findall(r'class="lead">(?:<input[^>]*> )?<a href="/orders/[^/]+/([^"]+)"', html)
 
 
 async def upload_of(

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 
 CENSUS_EVERY = 10.0
 _SHARE = 50.0  # at most a fiftieth of the time is spent on counting
+_SIZES_FOR = 60.0  # seconds between two looks at the database's size
 _SPENT_FOR = 300.0  # seconds between two readings of the spending
 
 Unresolved = Counter[tuple[str, Kind]]
@@ -71,7 +72,7 @@ class DaemonStatus:
         self._revision = revision
         self._started_at = shared.clock()
         self._panel_counts: dict[str, PanelCounts] = {}
-        self._sizes = (0, 0)
+        self._sizes, self._sized_at = (0, 0), 0.0
         self._short: set[str] = set()  # panels with too small a budget for `check_within`
         self._dead: Mapping[str, int] = {}  # target -> events that were given up
         self._spent: Mapping[str, Spent] = {}
@@ -92,7 +93,8 @@ class DaemonStatus:
                 began = self._clock()
         self._panel_counts = panel_counts
         with suppress(StoreError):  # the old figures are better than none
-            self._sizes = await self._store.maintenance.sizes()
+            if not 0.0 <= now - self._sized_at < _SIZES_FOR:
+                self._sizes, self._sized_at = await self._store.maintenance.sizes(), now
             await self.read_spending(now)
             self._dead = await self._store.events.count_dead() if self._feeds else {}
         self._log_short()

@@ -258,12 +258,17 @@ POLICIES: dict[str, type] = {
 }
 
 
+def _stored(value: object) -> object:
+    """Return the value as the database has it: no text for no tags."""
+    return None if value == () else value
+
+
 def _rows(orders: Sequence[Order]) -> OrderRows:
     return OrderRows(
         panel="p",
         key=[o.key for o in orders],
         id=[o.id for o in orders],
-        fields={f.name: [getattr(o, f.name) for o in orders] for f in FIELDS},
+        fields={f.name: [_stored(getattr(o, f.name)) for o in orders] for f in FIELDS},
         asked_at=[nan] * len(orders),
     )
 

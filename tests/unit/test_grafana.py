@@ -217,6 +217,12 @@ def test_every_metric_is_shown_somewhere():
     assert unseen == {
         "watcher_poll_batch_orders_bucket",  # its mean is shown
         "watcher_panel_balance_last_success_timestamp_seconds",
+        "watcher_db_info",  # labels for those who ask
+        # items of watcher_attention, which is shown
+        "watcher_panel_stands_still",
+        "watcher_panel_paused",
+        "watcher_rule_paused",
+        "watcher_attention_snoozed",
     }
 
 

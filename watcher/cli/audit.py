@@ -22,7 +22,7 @@ from watcher.cli.tables import Column, show_table
 from watcher.web.wheel_shapes import DeedView
 
 
-@command("Surroundings", examples=("watcher audit",))
+@command("Panels and database", examples=("watcher audit",))
 def audit(
     client: ApiClient,
     by: Annotated[str | None, typer.Option(metavar="KEY", help="Only by this key.")] = None,

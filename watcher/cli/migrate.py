@@ -13,7 +13,13 @@ from watcher.cli.progress import progress
 from watcher.common.wording import counted
 
 
-@command("Surroundings")
+@command(
+    "Panels and database",
+    examples=(
+        "watcher migrate --config watcher.toml --to postgresql://db.example/watcher",
+        "watcher migrate --config watcher.toml --to watcher.db",
+    ),
+)
 def migrate(
     config: Annotated[Path, typer.Option(metavar="FILE", help="The daemon's configuration.")],
     to: Annotated[str, typer.Option(metavar="DATABASE", help="postgresql://…, or a file's path.")],

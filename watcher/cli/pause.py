@@ -69,13 +69,13 @@ def resume(
     return Request(_path(panel, rule, "resume"), PauseAnswer, _show, body=body)
 
 
-@command("Surroundings", examples=("watcher attention",))
+@command("Panels and database", examples=("watcher attention",))
 def attention() -> Request[AttentionList]:
     """List what needs a person, the most urgent first."""
     return Request(path_of("attention"), AttentionList, _show_attention)
 
 
-@command("Surroundings", examples=("watcher snooze balance_low/mypanel/ --for 1d",))
+@command("Panels and database", examples=("watcher snooze balance_low/mypanel/ --for 1d",))
 def snooze(
     key: Annotated[str, typer.Argument(metavar="KEY", help="As `watcher attention` shows it.")],
     end: Annotated[bool, typer.Option("--end", help="End the snooze.")] = False,

@@ -313,11 +313,11 @@ def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
     for slot in hastened:
         poll_queue.appoint(slot, NOW)
     while taken := poll_queue.take(100, NOW):
-        poll_queue.answered(taken, [2e9] * len(taken), NOW)
+        poll_queue.answered(taken, [1e18] * len(taken), NOW)  # bent, it is still behind the last
     now, looks = NOW, 0
     while (due := poll_queue.next_at(now)) is not None and due <= now + 0.01:
         now, looks = due, looks + 1
-    assert 15 < looks < 45, "a thousand at once"
+    assert 15 < looks < 30, "a thousand at once"
     assert [slot for _, slot in poll_queue.upcoming(1, now)] == [last]
 
 
@@ -471,9 +471,9 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
                     if poll_queue.watched[Phase.OPEN]
                     else inf
                 )
-                assert waited <= 1.15 * most + 2 * every + allowed
+                assert waited <= 1.1 * most + 2 * every + allowed
                 waits_since[order.id] = now
                 poll_queue.answered([entry], [widest * rng.random() ** 4 + 0.01], now)
         for order_id, since in waits_since.items():
             cap = poll_queue.cap(poll_queue.records.phase_of(entries[order_id]))
-            assert now - since <= 1.15 * cap + 2 * every + allowed
+            assert now - since <= 1.1 * cap + 2 * every + allowed

@@ -86,14 +86,14 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
     gap[~(gap > 0.0)] = 0.0  # NaN at the first answer since the start
     share = gap / np.maximum(found.minutes - found.growth * gap, LEAST)
     exposure = np.where(_HAS_CONSTANT_HAZARD[found.stages], share, np.log1p(share))
-    scales = _scales(learnt, found)
     trusted = exposure * learnt.tables.trust.take(found.cells)
-    poll_queue.standstill.note(float(np.dot(trusted, found.minutes / scales)), 0, now)
+    expected = np.dot(trusted, found.minutes / _scales(learnt, found))
+    poll_queue.standstill.note(float(expected), 0, now)
     if poll_queue.standstill.since is None:
         learnt.expose(found.rows, found.stages, exposure)
     np.asarray(records.failures)[asked] = 0
     np.asarray(records.alone)[asked] = 0
-    units = _units(learnt, found, scales, poll_queue.time.minutes_a_unit)
+    units = units_of(learnt, found, poll_queue.time.minutes_a_unit)
     poll_queue.answered(asked, units, now)
 
 
@@ -124,11 +124,6 @@ def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
     return np.array([of(words[service]).row for service in services], dtype=np.intp)
 
 
-def units_of(learnt: HazardModel, found: Standing, k: float) -> Floats:
-    """Return the orders' waits in units of k minutes."""
-    return _units(learnt, found, _scales(learnt, found), k)
-
-
 def rising_of(learnt: HazardModel, found: Standing) -> Rising:
     """Return how soon the orders change where their hazards may rise."""
     rate = found.minutes / _scales(learnt, found)
@@ -143,8 +138,9 @@ def _scales(learnt: HazardModel, found: Standing) -> Floats:
     return np.minimum(scales, MOST_SCALE.take(found.stages))  # type: ignore[no-any-return]
 
 
-def _units(learnt: HazardModel, found: Standing, scales: Floats, k: float) -> Floats:
-    units: Floats = np.sqrt(scales)
+def units_of(learnt: HazardModel, found: Standing, k: float) -> Floats:
+    """Return the orders' waits in units of k minutes."""
+    units: Floats = np.sqrt(_scales(learnt, found))
     is_narrow = learnt.tables.is_narrow.take(found.cells)
     if is_narrow.any():
         some = Standing._make(column[is_narrow] for column in found)

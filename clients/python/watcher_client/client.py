@@ -3,7 +3,7 @@
 import http.client
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from watcher_client.calls import Call
 from watcher_client.delivery import Delivery, Failure, Reply
 from watcher_client.errors import WatcherError
 from watcher_client.following import Following
-from watcher_client.settings import Settings
+from watcher_client.settings import Face
 from watcher_client.shapes import ChangeList, ListChangesQuery, ListOrdersQuery, OrderView
 
 P = ParamSpec("P")
@@ -30,31 +30,12 @@ def _sends(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]"
     return method
 
 
-class Client:
+class Client(Face):
     """A watcher at a URL, or at several: those of one cluster. Threads may share it.
 
     `timeout` is how many seconds may pass without a byte, `attempts` how often a call that may be
     repeated is tried. Methods return the JSON that the API answers with, and raise a WatcherError.
     """
-
-    def __init__(
-        self,
-        url: str | Iterable[str] = "http://127.0.0.1:9466",
-        key: str | None = None,
-        *,
-        timeout: float = 30.0,
-        attempts: int = 3,
-        allow_http: bool = False,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._settings = Settings(
-            url, key, timeout=timeout, attempts=attempts, allow_http=allow_http
-        )
-        self._tls = tls
-        self._place = 0  # of the URL that answered last
-
-    def __repr__(self) -> str:
-        return f"Client({', '.join(self._settings.urls)})"
 
     track = _sends(calls.track)
     submit = _sends(calls.submit)

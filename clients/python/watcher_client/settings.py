@@ -1,6 +1,7 @@
 """Where the daemon is and how it is asked: checked once, when a client is made. Pure."""
 
 import json
+import ssl
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
@@ -49,6 +50,29 @@ class Settings:
         if call.body is None:
             return headers, None if call.method == "GET" else b""
         return {**headers, "Content-Type": "application/json"}, json.dumps(call.body).encode()
+
+
+class Face:
+    """What the blocking and the asyncio client are made of."""
+
+    def __init__(
+        self,
+        url: str | Iterable[str] = "http://127.0.0.1:9466",
+        key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 3,
+        allow_http: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._settings = Settings(
+            url, key, timeout=timeout, attempts=attempts, allow_http=allow_http
+        )
+        self._tls = tls
+        self._place = 0  # of the URL that answered last
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._settings.urls)})"
 
 
 def _checked(url: str, allow_http: bool) -> str:

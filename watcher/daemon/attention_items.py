@@ -50,6 +50,11 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
         return MEANINGS[self.kind]
 
 
+def panel_of(key: str) -> str | None:
+    """Return the panel in an item's key; None if the item concerns the whole daemon."""
+    return key.partition("/")[2].partition("/")[0] or None
+
+
 def item(
     kind: Issue,
     text: str,

@@ -28,7 +28,7 @@ Thing = tuple[Paused, str]
 
 
 class Pauses:
-    """Everything that is paused; the database has the same, before anybody is told so."""
+    """Everything that is paused. The database is written first, then the caller gets an answer."""
 
     def __init__(
         self, shared: Shared, reviews: Reviews, panel_workers: Mapping[str, PanelWorkers]

@@ -3,10 +3,9 @@
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.model import ActionState
+from watcher.web import wheel
 from watcher.web.caller import note
-from watcher.web.context import LARGEST_BODY, Route, WebContext, check_reach, read_body
-from watcher.web.principal import principal_of
+from watcher.web.context import LARGEST_BODY, Route, WebContext, read_body
 from watcher.web.views import action_view
 from watcher.web.wheel_shapes import (
     RefusedItem,
@@ -19,31 +18,30 @@ from watcher.web.wheel_shapes import (
 
 async def resolve_all(context: WebContext, request: web.Request) -> tuple[int, ResolveManyAnswer]:
     body = await read_body(request, ResolveManyRequest)
+    outcomes = (
+        (item.id, item.state, None if item.result is None else str(item.result))
+        for item in body.actions
+    )
     resolved, refused = [], []
-    for item in body.actions:
-        result = None if item.result is None else str(item.result)
-        try:
-            await check_reach(request, item.id)
-            settled = await context.commands.resolve(item.id, ActionState(item.state), result)
-        except RequestError as error:
-            refused.append(RefusedItem(str(item.id), str(error)))
+    for number, found in await wheel.resolve_each(request, outcomes):
+        if isinstance(found, RequestError):
+            refused.append(RefusedItem(str(number), str(found)))
         else:
-            resolved.append(action_view(settled[0]))
+            resolved.append(action_view(found))
     note(request, detail=", ".join(f"{one.id} {one.state}" for one in resolved))
     return 200, ResolveManyAnswer(resolved, refused)
 
 
 async def untrack_all(context: WebContext, request: web.Request) -> tuple[int, UntrackAnswer]:
     body = await read_body(request, UntrackRequest, LARGEST_BODY)
+    places = ((item.panel, str(item.order)) for item in body.orders)
     untracked, refused = [], []
-    for item in body.orders:
-        try:
-            principal_of(request).check_panel(item.panel)
-            order = await context.commands.untrack(item.panel, str(item.order))
-        except RequestError as error:
-            refused.append(RefusedItem(f"{item.panel}/{item.order}", str(error)))
+    for panel, order_id, refusal in await wheel.untrack_each(request, places):
+        name = f"{panel}/{order_id}"
+        if refusal is None:
+            untracked.append(name)
         else:
-            untracked.append(f"{order.panel}/{order.id}")
+            refused.append(RefusedItem(name, str(refusal)))
     note(request, detail=", ".join(untracked))
     return 200, UntrackAnswer(len(untracked), refused)
 

@@ -12,7 +12,7 @@ PanelName = Annotated[str, Meta(min_length=1, max_length=40)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s,\x00]+$")]
 Time = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader holds exactly
-# What is wrong with one is told by `watcher.orders.labels`, in better words.
+# `watcher.orders.labels` checks them: its messages are clearer than the decoder's.
 Reference = (
     Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST["reference"], "pattern": LINE})]
     | Count

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from aiohttp import web
 
 from watcher.common.pauses import ManualPause, Paused
-from watcher.errors import NotFound, no_such
+from watcher.daemon.attention_items import panel_of
+from watcher.errors import NotFound, RequestError, no_such
+from watcher.model import Action, ActionState
 from watcher.web.caller import caller_of, note
-from watcher.web.context import BACKEND, WebContext
+from watcher.web.context import BACKEND, WebContext, check_reach
 from watcher.web.principal import principal_of
 
 SNOOZED_FOR = 86400.0  # seconds
@@ -70,12 +72,44 @@ async def resume_rule(request: web.Request, rule: str) -> Told:
 
 async def wake(request: web.Request, key: str) -> Told:
     """End the snooze of something that needs attention."""
-    _, panel, *_ = *key.split("/", 2), ""  # kind/panel/subject, as in `Attention.key`
-    if not principal_of(request).reaches(panel or None):
+    if not principal_of(request).reaches(panel_of(key)):
         raise NotFound(f"nothing that needs attention has the key {key[:100]!r}")
     note(request, subject=key)
     context = request.app[BACKEND]
     return await _resume(context, [(Paused.ATTENTION, key)], f"{key} was not snoozed")
+
+
+async def resolve_each(
+    request: web.Request, outcomes: Iterable[tuple[int, str, str | None]]
+) -> list[tuple[int, Action | RequestError]]:
+    """Settle actions (number, state, result), each by itself; return what became of each."""
+    settled: list[tuple[int, Action | RequestError]] = []
+    for number, state, result in outcomes:
+        try:
+            await check_reach(request, number)
+            resolve = request.app[BACKEND].commands.resolve
+            action, _ = await resolve(number, ActionState(state), result)
+        except RequestError as error:
+            settled.append((number, error))
+        else:
+            settled.append((number, action))
+    return settled
+
+
+async def untrack_each(
+    request: web.Request, places: Iterable[tuple[str, str]]
+) -> list[tuple[str, str, RequestError | None]]:
+    """Untrack orders (panel, id), each by itself; return why one could not be."""
+    told: list[tuple[str, str, RequestError | None]] = []
+    for panel, order_id in places:
+        refusal = None
+        try:
+            principal_of(request).check_panel(panel)
+            await request.app[BACKEND].commands.untrack(panel, order_id)
+        except RequestError as error:
+            refusal = error
+        told.append((panel, order_id, refusal))
+    return told
 
 
 async def _pause(

@@ -29,6 +29,11 @@ async def read_lists(request: web.Request, most: int) -> dict[str, list[str]]:
         raise RequestError("the form can't be read") from None
 
 
+def may_be_id(text: str) -> bool:
+    """Return whether a panel may have given this id."""
+    return 0 < len(text) <= 64 and not any(c.isspace() or c == "," for c in text)
+
+
 def see(url: str) -> web.Response:
     """Return the answer that leads to another page."""
     return web.Response(status=303, headers={"Location": url})

@@ -27,7 +27,7 @@ from watcher.web.page import (
 )
 from watcher.web.page.answer import html_answer
 from watcher.web.page.filled import LIVE, filled
-from watcher.web.page.forms import own_path, read_form, see
+from watcher.web.page.forms import may_be_id, own_path, read_form, see
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.principal import principal_of
 from watcher.web.state import refuse_paused
@@ -111,7 +111,7 @@ async def _set_service(request: web.Request) -> web.Response:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     service = form.get("service", "").strip()
     try:
-        if not _may_be_id(service):
+        if not may_be_id(service):
             raise RequestError("give the service's id at the panel")
         note(request, detail=service)
         await request.app[BACKEND].commands.set_service(panel, order_id, service)
@@ -159,14 +159,10 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     if state not in ("accepted", "rejected"):
         raise RequestError("say whether the panel accepted or rejected it")
     result = form.get("result", "").strip() or None
-    if result is not None and not _may_be_id(result):
+    if result is not None and not may_be_id(result):
         raise RequestError("that can't be an id of a panel")
     note(request, detail=f"{state} {result or ''}".rstrip())
     await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
-
-
-def _may_be_id(text: str) -> bool:
-    return 0 < len(text) <= 64 and not any(c.isspace() or c == "," for c in text)
 
 
 async def _resolve_again(

@@ -13,6 +13,7 @@ from watcher.web.page.filled import filled
 from watcher.web.page.forms import own_path, read_form, read_lists, see
 from watcher.web.page.rendering import order_url, query
 from watcher.web.principal import principal_of
+from watcher.web.wheel import untrack_each
 
 MOST_SELECTED = 500  # orders; a page of the list has fewer
 _WAIT = 10.0  # seconds for the panel's answer
@@ -63,15 +64,10 @@ async def _selected(request: web.Request) -> web.Response:
 
 async def _untrack(request: web.Request, places: Sequence[Place]) -> list[tuple[Place, str]]:
     """Untrack each order; return what became of it."""
-    told = []
-    for place in places:
-        try:
-            await request.app[BACKEND].commands.untrack(*place)
-        except RequestError as error:
-            told.append((place, str(error)))
-        else:
-            told.append((place, "untracked"))
-    return told
+    return [
+        ((panel, order_id), "untracked" if refusal is None else str(refusal))
+        for panel, order_id, refusal in await untrack_each(request, places)
+    ]
 
 
 def _told(

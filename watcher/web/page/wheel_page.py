@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.model import ActionState
+from watcher.model import Action
 from watcher.web import wheel
 from watcher.web.caller import note
-from watcher.web.context import BACKEND, check_reach, page_of
+from watcher.web.context import BACKEND, page_of
 from watcher.web.page.filled import filled
-from watcher.web.page.forms import own_path, read_form, read_lists, see
+from watcher.web.page.forms import may_be_id, own_path, read_form, read_lists, see
 from watcher.web.page.rendering import panel_url, query
 from watcher.web.wheel_shapes import MOST_RESOLVED
 
@@ -105,24 +105,21 @@ async def _settle(request: web.Request) -> web.Response:
     }
     if not chosen or not set(chosen.values()) <= {"accepted", "rejected"}:
         raise RequestError("choose for one action at least whether the panel accepted it")
-    rows = []
-    for number, state in chosen.items():
-        result = form.get(f"result-{number}") or None
-        rows.append((number, await _settled(request, number, state, result)))
-    note(request, detail=", ".join(f"{number} {state}" for number, state in chosen.items()))
+    given = {number: form.get(f"result-{number}") or None for number in chosen}
+    odd = {number for number, result in given.items() if result and not may_be_id(result)}
+    outcomes = [(n, state, given[n]) for n, state in chosen.items() if n not in odd]
+    settled = dict(await wheel.resolve_each(request, outcomes))
+    rows = [(number, _became(settled.get(number), state)) for number, state in chosen.items()]
+    done = (one for one in settled.values() if isinstance(one, Action))
+    note(request, detail=", ".join(f"{one.id} {one.state}" for one in done))
     back = own_path(form.get("back", ""), "/actions")
     return filled(request, "settled.html", {"here": "actions", "rows": rows, "back": back})
 
 
-async def _settled(request: web.Request, number: int, state: str, result: str | None) -> str:
-    if result is not None and not re.fullmatch(r"[^\s,]{1,64}", result):
+def _became(settled: Action | RequestError | None, state: str) -> str:
+    if settled is None:
         return "that can't be an id of a panel"
-    try:
-        await check_reach(request, number)
-        await request.app[BACKEND].commands.resolve(number, ActionState(state), result)
-    except RequestError as error:
-        return str(error)
-    return state
+    return str(settled) if isinstance(settled, RequestError) else state
 
 
 async def _audit(request: web.Request) -> web.Response:

@@ -67,20 +67,27 @@ async def _run(config: Config, path: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request)
+    started = asyncio.Event()
+    reloads: set[asyncio.Task[ReloadOutcome]] = set()
+
+    async def reload_once_started() -> ReloadOutcome:
+        await started.wait()
+        return await daemon.reload()
+
+    def reload() -> None:
+        task = asyncio.ensure_future(reload_once_started())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    # Before the start: unhandled, the signal would end a daemon that still loads its orders.
+    loop.add_signal_handler(signal.SIGHUP, _on_hang_up(stop.request, reload))
     gc.disable()  # a start creates millions of lasting objects, and the collector visits each
     try:
         await daemon.start()
         gc.freeze()
     finally:
         gc.enable()
-    reloads: set[asyncio.Task[ReloadOutcome]] = set()
-
-    def reload() -> None:
-        task = asyncio.ensure_future(daemon.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, _on_hang_up(stop.request, reload))
+    started.set()
     try:
         await stop.wait()
     finally:

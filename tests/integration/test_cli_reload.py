@@ -1,6 +1,7 @@
 """`watcher reload`, and the call of the API behind it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def test_a_refusal_has_every_problem_that_check_config_prints(tmp_path: Pa
 
 async def test_what_needs_a_restart_is_refused_whole(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
-        text = house.path.read_text().replace("[daemon]", '[daemon]\ndatabase = "b.db"')
+        text = re.sub("database = .*", 'database = "b.db"', house.path.read_text())
         house.path.write_text(text + RULE)
         answer = await house.call("POST", "/v1/reload", status=422)
         assert answer["error"]["message"] == "daemon.database: a change needs a restart"

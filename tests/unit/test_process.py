@@ -1,14 +1,20 @@
 """What the process does before anything else runs in it."""
 
+import asyncio
 import configparser
 import ctypes
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from watcher import process
+from watcher.config import Config
+from watcher.daemon.stopping import Stop
 
 # A large piece that is given back lets glibc raise the threshold, unless that was set.
 _PROGRAM = """
@@ -46,3 +52,30 @@ def test_the_unit_leaves_no_core_dump_with_keys_in_it():
     unit.read(Path(__file__).parents[2] / "systemd" / "watcher.service")
     assert unit["Service"]["LimitCORE"] == "0"
     assert unit["Service"]["UMask"] == "0077"
+
+
+async def test_a_hang_up_while_the_daemon_starts_reloads_once_it_has_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+
+    class Starting:
+        def __init__(self, config: object, *, stop: Stop, **_: object) -> None:
+            self.ended = stop
+
+        async def start(self) -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            seen.append("started")
+
+        async def reload(self) -> None:
+            seen.append("reloaded")
+            self.ended.request()
+
+        async def stop(self) -> None:
+            seen.append("stopped")
+
+    monkeypatch.setattr(process, "Daemon", Starting)
+    await asyncio.wait_for(process._run(cast("Config", None), Path("config.toml")), 10)
+    assert seen == ["started", "reloaded", "stopped"]

@@ -305,7 +305,7 @@ def test_a_daemon_that_goes_away_while_one_waits(daemon: CannedDaemon) -> None:
     daemon.put("GET /v1/actions/17", "cut")
     result = daemon.watcher("refill", "genie", "1", "--wait")
     assert result.exit_code == 3
-    assert "what was asked for is on record: see `watcher actions`" in result.stderr
+    assert "the request stands: see `watcher actions`" in result.stderr
 
 
 def test_cancel_is_done_when_all_are_taken(daemon: CannedDaemon) -> None:

@@ -34,7 +34,7 @@ def _settled(client: ApiClient, number: int, until: float) -> ActionView:
         try:
             raw = client.get(path_of("actions", str(number)))
         except Unreachable as error:
-            hint = "what was asked for is on record: see `watcher actions`"
+            hint = "the request stands: see `watcher actions`"
             raise Unreachable(f"{error}; {hint}") from None
         action = client.shaped(raw, ActionAnswer).action
         if action.state not in _UNDER_WAY or time.monotonic() >= until:

@@ -250,7 +250,7 @@ class Actions(StorePart):
     async def recover(self) -> int:
         """Mark actions left in sending by the last run as unresolved; return how many."""
         move = ActionState.SENDING, ActionState.UNRESOLVED
-        answer = "watcher ended before the panel's answer was on record"
+        answer = "watcher stopped before it had stored the panel's answer"
         return len(await self._move("recover", move, None, answer=answer))
 
     async def _move(

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from watcher.errors import StoreError
 from watcher.model import Order
-from watcher.web.context import BACKEND, WebContext, check_given
+from watcher.web.context import BACKEND, TEXT, Param, WebContext, check_given
 from watcher.web.order_csv import HEAD, order_lines
 from watcher.web.order_routes import FILTERS, filters_of
 from watcher.web.rate_limit import ConcurrencyLimit
@@ -26,6 +26,7 @@ _HEADERS = {
     "Content-Type": "text/csv; charset=utf-8",
     "Content-Disposition": 'attachment; filename="orders.csv"',
 }
+_KEY = Param("key", TEXT, "A key that may only read, for programs that can't send headers.")
 DESCRIPTION: dict[str, Any] = {
     "get": {
         "operationId": "orders_csv",
@@ -38,7 +39,7 @@ DESCRIPTION: dict[str, Any] = {
                 "description": param.text,
                 "schema": param.schema,
             }
-            for param in FILTERS
+            for param in (*FILTERS, _KEY)
         ],
         "responses": {
             "200": {

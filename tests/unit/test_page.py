@@ -60,6 +60,7 @@ TEXTS = (
     | st.text(max_size=30)
     | st.builds("{}{}{}".format, st.text(max_size=5), HOSTILE, HOSTILE)
 )
+NAMES = TEXTS.filter(bool)  # no panel is without a name
 MONEY = st.decimals(0, 1000, places=2).map(str)
 AT = 1_800_000_000.0
 TEMPLATES = "".join(
@@ -94,7 +95,7 @@ class Reader(HTMLParser):
 @st.composite
 def accounts(draw: st.DrawFn) -> Account:
     view = PanelView(
-        panel=draw(TEXTS),
+        panel=draw(NAMES),
         profile=draw(TEXTS),
         can=[draw(TEXTS)],
         up=draw(st.booleans()),

@@ -153,10 +153,19 @@ def session(url: PostgresUrl, *, writing: bool) -> Any:
         connection = driver().connect(url.text, autocommit=True, **_NETWORK, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
+            if not writing:
+                connection.cursor_factory = _binary_cursor
             return connection
         except BaseException:
             connection.close()
             raise
+
+
+def _binary_cursor(connection: Any, **options: Any) -> Any:
+    """Return a cursor that gets rows in binary: numbers then take no text, on either side."""
+    cursor = driver().Cursor(connection, **options)
+    cursor.format = driver().pq.Format.BINARY
+    return cursor
 
 
 @contextmanager

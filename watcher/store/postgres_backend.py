@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from watcher.common.postgres_url import PostgresUrl
 from watcher.errors import StoreBusy, StoreGone, Unsupported
+from watcher.store import marks
 from watcher.store.backend import Connections, Work, files_of
 from watcher.store.commits import RAISE, READ, Commits, begin_counting
 from watcher.store.migrate import migrate
@@ -218,7 +219,8 @@ def check_server(url: PostgresUrl) -> str:
     try:
         with told(place):
             version = refuse_unfit(connection, place)
-            refuse_foreign(connection, place)
+            if refuse_foreign(connection, place):
+                marks.refuse_marked(place, [name for (name,) in connection.execute(marks.READ)])
     finally:
         connection.close()
     return version

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -463,6 +464,24 @@ async def test_a_server_that_stands_still_is_waited_for(tmp_path: Path, own: Ser
         assert (await writing).id == 1
     finally:
         own.freeze(on=False)
+        await store.close()
+
+
+async def test_when_the_log_was_archived_is_told(tmp_path: Path, own: Server) -> None:
+    async with opened(tmp_path) as store:
+        assert await store.maintenance.wal_archived_at() is None, "it is not archived there"
+    own.stop()
+    own.start(archive_mode="on", archive_command="/bin/true")
+    (tmp_path / "own").mkdir()
+    store = await Store.open(own.url(own.create(), tmp_path / "own"), now=0.0)
+    try:
+        assert await store.maintenance.wal_archived_at() == 0.0
+        before = time.time()
+        own.sql("SELECT pg_switch_wal()")
+        while not (at := await store.maintenance.wal_archived_at() or 0.0):
+            await asyncio.sleep(0.05)
+        assert before <= at <= time.time()
+    finally:
         await store.close()
 
 

@@ -35,10 +35,14 @@ _OPTIONS = {
     "log_min_messages": "fatal",
 }
 _NUMBERS = count(1)
+PROGRAMS = "WATCHER_TEST_POSTGRES"
+_MEMORY, _ROOM = Path("/dev/shm"), 2 << 30  # noqa: S108  bytes
 
 
 def programs() -> Path | None:
-    """The directory of the newest PostgreSQL's programs; None if there is none."""
+    """The directory of the newest PostgreSQL's programs, or of that in $WATCHER_TEST_POSTGRES."""
+    if PROGRAMS in os.environ:
+        return Path(os.environ[PROGRAMS])
     found = [
         path.parent
         for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")
@@ -62,12 +66,13 @@ def why_not() -> str | None:
 class Server:
     """A cluster in a temporary directory."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
+        """In the given directory, or in memory, where syncing to disk takes no time."""
         bin_directory = programs()
         assert bin_directory is not None
         self._bin = bin_directory
         self._user = _ordinary_user()
-        self.home = Path(tempfile.mkdtemp(prefix="watcher-pg-"))
+        self.home = Path(tempfile.mkdtemp(prefix="watcher-pg-", dir=directory or _memory()))
         self.home.chmod(0o755)
         if self._user is not None:
             shutil.chown(self.home, self._user, None)
@@ -107,13 +112,16 @@ class Server:
 
     def wait(self, within: float = 30.0) -> None:
         """Wait until it takes connections."""
+        import psycopg
+
         until = time.monotonic() + within
-        while subprocess.run(
-            [self._bin / "pg_isready", "-q", "-h", self.home, "-p", str(self.port)], check=False
-        ).returncode:
-            assert self.process is not None
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError((self.home / "log").read_text()[-2000:])
+        while True:
+            try:
+                return psycopg.connect(self.conninfo("postgres")).close()
+            except psycopg.OperationalError:
+                assert self.process is not None
+                if self.process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError((self.home / "log").read_text()[-2000:]) from None
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -176,6 +184,12 @@ def server() -> Server:
     started = Server()
     started.start()
     return started
+
+
+def _memory() -> Path | None:
+    """A directory in memory, if there is one with room; None for the usual one."""
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
+    return _MEMORY if has_room else None
 
 
 def _ordinary_user() -> str | None:

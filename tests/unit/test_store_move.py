@@ -1,6 +1,7 @@
 """A move between a file and a server: every row is equal there, and only one of both is used."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -29,14 +30,15 @@ from watcher.orders.columns.check_times import CheckTimes
 from watcher.store import Move, Store, bulk, move
 from watcher.store.schema import counters, metadata
 
+MOVE = sys.modules["watcher.store.move"]  # the package has the function under this name
 pytestmark = pytest.mark.engines("postgresql")
 
 
-def in_thread(source: DatabaseLocation, target: DatabaseLocation) -> Move:
+def in_thread(source: DatabaseLocation, target: DatabaseLocation, *, at: float = 1e9) -> Move:
     """The command has a loop of its own."""
 
     def run() -> Move:
-        return asyncio.run(move(source, target, lambda *_: None, now=1e9))
+        return asyncio.run(move(source, target, lambda *_: None, now=at))
 
     with ThreadPoolExecutor() as pool:
         return pool.submit(run).result()
@@ -175,3 +177,97 @@ async def test_nothing_moves_while_a_daemon_runs(tmp_path: Path, url: PostgresUr
     await store.close()
     with pytest.raises(StoreError, match="no such file"):
         in_thread(tmp_path / "missing.db", url)
+
+
+class Cut(BaseException):
+    """The process is killed."""
+
+
+def cut(*_: object) -> None:
+    raise Cut
+
+
+def starts(location: DatabaseLocation) -> bool:
+    """Whether a daemon would start on it, with records in it."""
+    if isinstance(location, Path) and not location.exists():
+        return False
+    try:
+        return bool(everything(location)["orders"])
+    except StoreError:
+        return False
+
+
+def both_ways(tmp_path: Path, url: PostgresUrl, *, there: bool) -> list[DatabaseLocation]:
+    """Where the records are, and where they are to go."""
+    asyncio.run(lived(tmp_path / NAME))
+    if there:
+        return [tmp_path / NAME, url]
+    in_thread(tmp_path / NAME, url)
+    return [url, tmp_path / "back.db"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_move_that_is_killed_after_the_copy_is_made_anew(
+    tmp_path: Path, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Meanwhile the daemon may have gone on with the source, and never starts on the target."""
+    source, target = both_ways(tmp_path, url, there=there)
+    with monkeypatch.context() as killed:
+        if there:
+            killed.setattr(MOVE, "_put_aside", cut)
+        else:
+            marked = MOVE.mark
+            killed.setattr(MOVE, "mark", lambda c, *m: cut() if "moved" in m else marked(c, *m))
+        with pytest.raises(Cut):
+            in_thread(source, target)
+    assert (starts(source), starts(target)) == (True, False)
+
+    async def go_on() -> None:
+        store = await Store.open(source, now=0.0)
+        await store.orders.track([an_order("late")], now=30.0)
+        await store._db.write("test", lambda c: c.exec_driver_sql("DELETE FROM balances"))
+        await store.close()
+
+    asyncio.run(go_on())
+    before = everything(source)
+    assert in_thread(source, target).rows["orders"] == 5
+    assert everything(target) == before
+    assert (starts(source), starts(target)) == (False, True)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_move_that_is_killed_at_its_end_is_finished(
+    tmp_path: Path, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    source, target = both_ways(tmp_path, url, there=there)
+    before = everything(source)
+    with monkeypatch.context() as killed:
+        killed.setattr(MOVE, "_released", cut)
+        with pytest.raises(Cut):
+            in_thread(source, target)
+    assert (starts(source), starts(target)) == (False, False)
+    done = in_thread(source, target)
+    assert done.rows["orders"] == 4
+    assert done.kept == str(url) or Path(done.kept).exists()
+    assert everything(target) == before
+    with pytest.raises(StoreError, match="was moved away"):
+        in_thread(source, target)
+
+
+def test_what_was_left_of_another_move_is_not_taken_for_this_one(
+    tmp_path: Path, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is older than what the daemon did with the source since."""
+    source, other = both_ways(tmp_path, url, there=True)[0], tmp_path / "other.db"
+    with monkeypatch.context() as killed:
+        killed.setattr(MOVE, "_put_aside", cut)
+        with pytest.raises(Cut):
+            in_thread(source, other, at=1e9 - 60)
+    in_thread(source, url)
+    with pytest.raises(StoreError, match="but not to"):
+        in_thread(source, other)
+    assert (starts(other), starts(url)) == (False, True)
+    with pytest.raises(StoreError, match="was cut short: run it again"):
+        in_thread(other, tmp_path / "third.db")
+    with pytest.raises(Conflict, match="is the database already"):
+        in_thread(url, url)

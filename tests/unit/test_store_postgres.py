@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,8 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -41,6 +44,7 @@ from watcher.errors import (
 from watcher.model import RuleAction
 from watcher.store import Hold, Store, check_server, disown, migrate, postgres_backend, restore
 from watcher.store.errors import translated
+from watcher.store.row_statement import array_of_numbers, array_of_texts
 from watcher.store.schema import metadata
 
 SECRET = "a secret"
@@ -328,6 +332,26 @@ async def test_what_text_can_not_be_is_refused_and_the_rest_is_written(tmp_path:
         assert await store.orders.get("p", "2") == changes[1].after
 
 
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+WHOLE = st.integers(-(2**63), 2**63 - 1)
+
+
+def test_arrays_are_read_as_they_are_written() -> None:
+    """Of a hot statement: whatever a text has in it, and each number to its last digit."""
+    with psycopg.connect(server().conninfo("postgres")) as connection:
+
+        @given(st.lists(TEXT | st.none()), st.lists(WHOLE | st.none()), st.lists(st.floats()))
+        def read(texts: list[str | None], whole: list[int | None], times: list[float]) -> None:
+            columns = array_of_texts(texts), array_of_numbers(whole), array_of_numbers(times)
+            row = connection.execute("SELECT %s::text[], %s::bigint[], %s::float8[]", columns)
+            assert repr(row.fetchone()) == repr((texts, whole, times))
+
+        read()
+        money = array_of_numbers(["12345678901234.000000001", None]), array_of_numbers([True])
+        row = connection.execute("SELECT %s::numeric[]::text, %s::boolean[]", money).fetchone()
+        assert row == ("{12345678901234.000000001,NULL}", [True])
+
+
 # --- one daemon ---
 
 
@@ -440,6 +464,24 @@ async def test_a_server_that_stands_still_is_waited_for(tmp_path: Path, own: Ser
         assert (await writing).id == 1
     finally:
         own.freeze(on=False)
+        await store.close()
+
+
+async def test_when_the_log_was_archived_is_told(tmp_path: Path, own: Server) -> None:
+    async with opened(tmp_path) as store:
+        assert await store.maintenance.wal_archived_at() is None, "it is not archived there"
+    own.stop()
+    own.start(archive_mode="on", archive_command="/bin/true")
+    (tmp_path / "own").mkdir()
+    store = await Store.open(own.url(own.create(), tmp_path / "own"), now=0.0)
+    try:
+        assert await store.maintenance.wal_archived_at() == 0.0
+        before = time.time()
+        own.sql("SELECT pg_switch_wal()")
+        while not (at := await store.maintenance.wal_archived_at() or 0.0):
+            await asyncio.sleep(0.05)
+        assert before <= at <= time.time()
+    finally:
         await store.close()
 
 

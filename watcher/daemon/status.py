@@ -73,6 +73,7 @@ class DaemonStatus:
         self._started_at = shared.clock()
         self._panel_counts: dict[str, PanelCounts] = {}
         self._sizes, self._sized_at = (0, 0), 0.0
+        self._archived_at: float | None = None
         self._short: set[str] = set()  # panels with too small a budget for `check_within`
         self._dead: Mapping[str, int] = {}  # target -> events that were given up
         self._spent: Mapping[str, Spent] = {}
@@ -94,7 +95,9 @@ class DaemonStatus:
         self._panel_counts = panel_counts
         with suppress(StoreError):  # the old figures are better than none
             if not 0.0 <= now - self._sized_at < _SIZES_FOR:
-                self._sizes, self._sized_at = await self._store.maintenance.sizes(), now
+                maintenance = self._store.maintenance
+                self._archived_at = await maintenance.wal_archived_at()
+                self._sizes, self._sized_at = await maintenance.sizes(), now
             await self.read_spending(now)
             self._dead = await self._store.events.count_dead() if self._feeds else {}
         self._log_short()
@@ -202,6 +205,12 @@ class DaemonStatus:
                 "1 while somebody has paused the panel's reads, or its actions.",
                 ("panel", "what"),
                 panels,
+            ),
+            Gauge(
+                "db_wal_archived_timestamp_seconds",
+                "Unix time when the server last archived its write-ahead log; 0 before the first.",
+                (),
+                {} if self._archived_at is None else {(): self._archived_at},
             ),
             Gauge("rule_paused", "1 while somebody has paused the rule.", ("rule",), rules),
         )

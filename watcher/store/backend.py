@@ -53,6 +53,10 @@ class Backend(Protocol):
         """Return the sizes in bytes of the database and of what its log keeps back."""
         ...
 
+    def wal_archived_at(self, connection: Connection) -> float | None:
+        """Return when the log was last archived, 0 if never; None if nothing archives it."""
+        ...
+
     async def is_sound(self) -> bool:
         """Return whether what can be checked while others write is undamaged."""
         ...

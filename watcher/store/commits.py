@@ -12,7 +12,6 @@ from watcher.store.dialect import upsert
 from watcher.store.schema import counters
 
 NAME = "commits"
-MOVED = "moved"  # the counter in a server's database that `watcher migrate` has moved away
 READ = "SELECT value FROM counters WHERE name = 'commits'"
 RAISE = "UPDATE counters SET value = value + 1 WHERE name = 'commits' RETURNING value"
 

@@ -20,6 +20,7 @@ from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
 from watcher.store.backend import Backend, Connections, Work, backend_of
 from watcher.store.errors import translated
+from watcher.store.marks import marks, refuse_marked
 from watcher.store.panels import PanelNames
 from watcher.store.schema import metadata
 from watcher.store.seen import Seen
@@ -63,10 +64,12 @@ class Database:
         observe: Observer,
         busy_timeout: float,
         disowning: bool = False,
+        mark: str = "",
     ) -> Self:
         """Lock the database, create it if missing, migrate its tables and check it.
 
-        Refuses a database that is older than what was sent, except when `disowning`.
+        Refuses a database that is older than what was sent, except when `disowning`; and one that
+        has another mark of a move than `mark`.
         """
         backend = await asyncio.to_thread(backend_of, location, busy_timeout)
         with translated(backend.place), ExitStack() as resources:
@@ -76,6 +79,7 @@ class Database:
             for threads in database._threads.values():
                 resources.callback(threads.shutdown)
             await database.read("open", database._look_over)
+            refuse_marked(backend.place, (await database.read("open", marks)).keys() - {mark})
             if not disowning:
                 await database._compare_with_seen()
             database._resources = resources.pop_all()

@@ -34,6 +34,10 @@ class Maintenance(StorePart):
         """Return the sizes in bytes of the database and of a file's write-ahead log."""
         return await self._db.read("sizes", self._db.backend.sizes)
 
+    async def wal_archived_at(self) -> float | None:
+        """Return when a server last archived its log, 0 if never; None if it archives none."""
+        return await self._db.read("sizes", self._db.backend.wal_archived_at)
+
     def check_files(self) -> str | None:
         """Return why nothing may be written any more; None if all is well."""
         return self._db.check_files()

@@ -19,8 +19,11 @@ from watcher.store.schema import NOT_CLOSED, history, order_states, order_tags, 
 
 _PART = 16_000  # orders read at once
 _SLICE = 4_000  # of those, converted per turn of the event loop: some milliseconds
+# Of both tables: else PostgreSQL reads `orders` from the first row on for each part.
 _IS_WATCHED = and_(
-    NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
+    NOT_CLOSED,
+    *(key > bindparam("after") for key in (order_states.c.key, orders.c.key)),
+    *(key <= bindparam("last") for key in (order_states.c.key, orders.c.key)),
 )
 _NAME_SERVICE = (
     update(orders)
@@ -76,7 +79,7 @@ class Orders(StorePart):
             columns = OrderColumns(keeps)
             statement = f"{_load(keeps).of(connection)} LIMIT {_PART}"
             # The driver's own cursor gives plain tuples.
-            cursor = connection.exec_driver_sql(statement, (after, last)).cursor
+            cursor = connection.exec_driver_sql(statement, (after, after, last, last)).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names

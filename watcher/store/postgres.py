@@ -71,7 +71,6 @@ _TABLES = """
 SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
   AND relnamespace = to_regnamespace(quote_ident(current_schema())) ORDER BY relname
 """
-_MOVED = "SELECT 1 FROM counters WHERE name = 'moved'"
 # By SQLSTATE, the whole one or its class. {text} is the server's own message.
 _MESSAGES: dict[str, tuple[type[StoreError], str]] = {
     "08": (StoreGone, "{place} can't be reached ({text}): see to the server and the network"),
@@ -153,10 +152,19 @@ def session(url: PostgresUrl, *, writing: bool) -> Any:
         connection = driver().connect(url.text, autocommit=True, **_NETWORK, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
+            if not writing:
+                connection.cursor_factory = _binary_cursor
             return connection
         except BaseException:
             connection.close()
             raise
+
+
+def _binary_cursor(connection: Any, **options: Any) -> Any:
+    """Return a cursor that gets rows in binary: numbers then take no text, on either side."""
+    cursor = driver().Cursor(connection, **options)
+    cursor.format = driver().pq.Format.BINARY
+    return cursor
 
 
 @contextmanager
@@ -225,18 +233,13 @@ def refuse_unfit(connection: Any, place: str) -> str:
     return f"{number // 10_000}.{number % 10_000}"
 
 
-def refuse_foreign(connection: Any, place: str) -> None:
-    """Raise StoreError if the tables are another program's, were moved, or can't be created."""
+def refuse_foreign(connection: Any, place: str) -> bool:
+    """Return whether there are tables; StoreError if another program's, or none can be created."""
     tables = {row[0] for row in connection.execute(_TABLES).fetchall()}
     if tables and not {"alembic_version", "order_states"} <= tables:
         some = ", ".join(sorted(tables)[:3])
         raise StoreError(
             f"{place} has another program's tables ({some}): name a database of its own"
-        )
-    if tables and connection.execute(_MOVED).fetchone():
-        raise StoreError(
-            f"{place} was moved away by `watcher migrate`: name the database that it was moved to;"
-            " to move it here again, create this one anew"
         )
     may = connection.execute(
         "SELECT has_schema_privilege(current_schema(), 'CREATE'), current_user, current_schema()"
@@ -246,6 +249,7 @@ def refuse_foreign(connection: Any, place: str) -> None:
             f"{place}: {may[1]} may not create tables in the schema {may[2]}: see docs/postgres.md"
             " for the roles"
         )
+    return bool(tables)
 
 
 # --- errors ---

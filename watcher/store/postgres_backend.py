@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from watcher.common.postgres_url import PostgresUrl
 from watcher.errors import StoreBusy, StoreGone, Unsupported
+from watcher.store import marks
 from watcher.store.backend import Connections, Work, files_of
 from watcher.store.commits import RAISE, READ, Commits, begin_counting
 from watcher.store.migrate import migrate
@@ -42,9 +43,12 @@ T = TypeVar("T")
 
 COMMIT_WITHIN = 30.0  # seconds to find out whether a commit has happened
 _AGAIN_AFTER = 0.25  # seconds between attempts to connect
-_SIZE_FOR = 60.0  # seconds
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({LOCKS}, {WRITER})"
-_SIZES = "SELECT pg_database_size(current_database())"
+_SIZE = "SELECT pg_database_size(current_database())"
+_ARCHIVED = """
+SELECT CAST(coalesce(extract(epoch FROM last_archived_time), 0) AS float8) FROM pg_stat_archiver
+WHERE current_setting('archive_mode') <> 'off'
+"""
 _CHECKSUMS = """
 SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()
 """
@@ -63,7 +67,6 @@ class PostgresBackend:
         self._commits: Commits | None = None  # none before the tables are there
         self._session = 0  # the process of the server that serves the session that writes
         self._readers: Engine | None = None
-        self._size, self._size_until = 0, 0.0
 
     def connect(self, resources: ExitStack, now: float, *, disowning: bool) -> Connections:
         writing = engine(self._writing_session, 1)
@@ -108,12 +111,10 @@ class PostgresBackend:
         """Do nothing: each transaction raises the count of commits."""
 
     def sizes(self, connection: Connection) -> tuple[int, int]:
-        """Return the size as it was within the last minute: the server looks at each file."""
-        now = time.monotonic()
-        if now >= self._size_until:
-            self._size = int(connection.exec_driver_sql(_SIZES).scalar_one())
-            self._size_until = now + _SIZE_FOR
-        return self._size, 0
+        return int(connection.exec_driver_sql(_SIZE).scalar_one()), 0
+
+    def wal_archived_at(self, connection: Connection) -> float | None:
+        return connection.exec_driver_sql(_ARCHIVED).scalar()
 
     async def is_sound(self) -> bool:
         """Return whether the server has met no page with a wrong checksum."""
@@ -218,7 +219,8 @@ def check_server(url: PostgresUrl) -> str:
     try:
         with told(place):
             version = refuse_unfit(connection, place)
-            refuse_foreign(connection, place)
+            if refuse_foreign(connection, place):
+                marks.refuse_marked(place, [name for (name,) in connection.execute(marks.READ)])
     finally:
         connection.close()
     return version

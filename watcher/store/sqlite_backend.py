@@ -70,6 +70,9 @@ class SqliteBackend:
     def sizes(self, connection: Connection) -> tuple[int, int]:
         return size_of(self.path), size_of(Path(f"{self.path}-wal"))
 
+    def wal_archived_at(self, connection: Connection) -> float | None:
+        return None
+
     async def is_sound(self) -> bool:
         return await is_sound(self.path)
 

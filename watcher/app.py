@@ -17,6 +17,7 @@ from watcher.daemon.checks import Checks
 from watcher.daemon.core import Core
 from watcher.daemon.forgetting import Forgetting
 from watcher.daemon.health import DaemonHealth
+from watcher.daemon.leadership import Leadership
 from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.retention import Retention
@@ -62,6 +63,7 @@ class Daemon:
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
+        self.leadership = Leadership()
         self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
         self.watchlist.keeps = self.rule_engine.wanted()
         self.metrics = Metrics()
@@ -170,6 +172,7 @@ class Daemon:
             schedule=schedule,
             mailboxes=Mailboxes(schedule),
             clock=clock,
+            leadership=self.leadership,
         )
         self.core = core = Core(shared, self.panel_workers, self._stop)
         self.commands = core.commands
@@ -237,6 +240,7 @@ class Daemon:
             metrics=self.metrics,
             config=self.config,
             clock=self._clock,
+            leadership=self.leadership,
             reload=self.reload,
         )
         self._runner = await listen(context, self._address_setting)

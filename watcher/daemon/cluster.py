@@ -85,8 +85,10 @@ class Cluster:
         self._renewing = asyncio.create_task(self._keep())
         log.info("cluster.joined", node=candidate.name, nodes=len(self._leadership.nodes()))
 
-    def begin(self) -> None:
-        """Schedule the tasks; from then on this node leads panels."""
+    async def begin(self, now: float) -> None:
+        """Lead this node's share, and schedule the tasks that go on with that."""
+        await self.claim(now)
+        await self.settle(now)
         self._schedule.add("claim", self.claim)
         self._schedule.add("settle", self.settle)
 

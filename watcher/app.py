@@ -144,7 +144,7 @@ class Daemon:
             config = self._reread()
             check_reloadable(before, config)
             if self._cluster is not None:
-                await self._cluster.check(config)
+                self._cluster.check(config)
             await self._take_over(config)
         except (ConfigError, StartError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]

@@ -5,7 +5,19 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Connection, Select, and_, bindparam, case, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
@@ -19,12 +31,14 @@ from watcher.store.schema import NOT_CLOSED, history, order_states, order_tags, 
 
 _PART = 16_000  # orders read at once
 _SLICE = 4_000  # of those, converted per turn of the event loop: some milliseconds
+
+
+def _within_part(key: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(key > bindparam("after"), key <= bindparam("last"))
+
+
 # Of both tables: else PostgreSQL reads `orders` from the first row on for each part.
-_IS_WATCHED = and_(
-    NOT_CLOSED,
-    *(key > bindparam("after") for key in (order_states.c.key, orders.c.key)),
-    *(key <= bindparam("last") for key in (order_states.c.key, orders.c.key)),
-)
+_IS_WATCHED = and_(NOT_CLOSED, _within_part(order_states.c.key), _within_part(orders.c.key))
 _NAME_SERVICE = (
     update(orders)
     .where(
@@ -67,19 +81,26 @@ class Orders(StorePart):
         return await self._read("last_key", LAST_KEY, lambda found: int(found.scalar_one()))
 
     async def load(
-        self, after: int, last: int, *, keeps: frozenset[str] = frozenset(OWN)
+        self,
+        after: int,
+        last: int,
+        *,
+        keeps: frozenset[str] = frozenset(OWN),
+        panels: Collection[str] | None = None,
     ) -> tuple[Iterator[OrderRows], int | None]:
         """Return a part of the orders that are not closed, oldest first, by panel.
 
         The part has keys above `after`, up to `last`. Also returns `after` for the next part, None
-        if this is the last. Of the values that are each order's own, it has those in `keeps`.
+        if this is the last. Of the values that are each order's own, it has those in `keeps`. None
+        are all panels.
         """
+        numbers = None if panels is None else frozenset(map(self._panel, panels))
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
             columns = OrderColumns(keeps)
-            statement = f"{_load(keeps).of(connection)} LIMIT {_PART}"
+            statement = f"{_load(keeps, numbers).of(connection)} LIMIT {_PART}"
             # The driver's own cursor gives plain tuples.
-            cursor = connection.exec_driver_sql(statement, (after, after, last, last)).cursor
+            cursor = connection.exec_driver_sql(statement, (after, last) * 2).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names
@@ -174,9 +195,13 @@ class Orders(StorePart):
 
 
 @cache
-def _load(keeps: frozenset[str]) -> DriverText:
-    """Return the statement that reads watched orders."""
-    return DriverText(select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key))
+def _load(keeps: frozenset[str], panels: frozenset[int] | None) -> DriverText:
+    """Return the statement that reads watched orders; None are those of all panels."""
+    statement = select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key)
+    if panels is not None:
+        of_these = or_(*(orders.c.panel == literal_column(str(number)) for number in panels))
+        statement = statement.where(of_these)
+    return DriverText(statement)
 
 
 def _chain(panel: int, order_id: str) -> CTE:

@@ -106,7 +106,7 @@ def _sweeps(directory: Path, options: argparse.Namespace) -> Iterator[Measure]:
 @contextmanager
 def _pages(directory: Path, options: argparse.Namespace) -> Iterator[Measure]:
     made = page.make(directory / "made.db", options.orders, options.panels)
-    asking = argparse.Namespace(**vars(options), rounds=20, settle=3)
+    asking = argparse.Namespace(**vars(options), settle=3, paint=False)
     with panels(options.orders) as asked:
 
         def measure(place: Place, directory: Path) -> Figures:
@@ -193,7 +193,8 @@ _PARTS = {"start": _starts, "sweep": _sweeps, "page": _pages, "changes": _change
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = report.options(__doc__, orders=200_000, start_orders=1_000_000, panels=10, runs=3)
+    parser = report.options(__doc__, orders=200_000, panels=10, runs=3, rounds=20)
+    parser.add_argument("--start-orders", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each size of a group")
     parser.add_argument("--parts", nargs="*", choices=_PARTS, default=list(_PARTS))
     return parser.parse_args(arguments)

@@ -48,7 +48,7 @@ def look(
 ) -> dict[str, Figures]:
     """Figures of a daemon on a copy of that database, while it checks and while it rests.
 
-    `options` are those of the command line: orders, panels, rounds, settle.
+    `options` are those of the command line: orders, panels, rounds, settle, paint.
     """
     database, config = place.put(made, directory), directory / "config.toml"
     port = make_config(
@@ -108,7 +108,7 @@ def _looked(process: Process, options: argparse.Namespace) -> Figures:
         for percent in (50, 95):
             figures[f"{kind}, p{percent}, ms"] = ordered[len(ordered) * percent // 100]
         figures[f"{kind}, longest, ms"] = ordered[-1]
-    return figures | _painted(process)
+    return figures | (_painted(process) if options.paint else {})
 
 
 def _asked(orders: int, number: int, chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -191,6 +191,7 @@ def _link(key: int) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = report.options(__doc__, orders=1_000_000, panels=10, rounds=20, settle=3)
+    parser.add_argument("--no-paint", dest="paint", action="store_false", help="no browser")
     return parser.parse_args(arguments)
 
 

@@ -9,7 +9,7 @@
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
 #              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
-#              soak, idle, scrape, page, limits, freshness; OPTIONS="--orders 100000" makes it a smaller one
+#              soak, idle, scrape, page, limits, freshness, databases; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs, and dist/watcher_client-….whl
 # make api     docs/api.md and the client's shapes, from what the daemon says of itself
@@ -27,7 +27,7 @@ DEMO_PORT ?= 9466
 
 .PHONY: demo check test canaries quick lint types imports tests coverage pythons lowest fuzz torture wheel api picture site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
-  bench-freshness bench-report
+  bench-freshness bench-databases bench-report
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -135,6 +135,10 @@ bench-limits: $(VENV)/.dev
 bench-freshness: $(VENV)/.dev
 	$(BENCH).freshness --out $(FIGURES)/freshness.json $(OPTIONS)
 	$(BENCH).lived --json $(FIGURES)/lived.json
+
+# A file and a PostgreSQL server (Debian's postgresql) side by side.
+bench-databases: $(VENV)/.dev
+	$(BENCH).databases --json $(FIGURES)/databases.json $(OPTIONS)
 
 bench-report: $(VENV)/.dev
 	$(BENCH).document

@@ -54,6 +54,7 @@ def tables(results: Results) -> dict[str, str]:
         "scrape": _scrape,
         "page": _page,
         "limits": _limits,
+        "databases": _databases,
         "freshness": _freshness,
         "lived": _lived,
     }
@@ -156,6 +157,16 @@ def _page(found: Any) -> str:
 def _limits(found: Any) -> str:
     parts = [_columns(clients, server) for server, clients in found["servers"].items()]
     return "\n\n".join(parts)
+
+
+def _databases(found: Any) -> str:
+    """Both databases, and the second's figures as ratios to the first's."""
+    file, server = (median(runs) for _, runs in _runs(found))
+    by = {name: value / file[name] for name, value in server.items() if file.get(name)}
+    columns = dict(zip(found["runs"], (file, server), strict=True))
+    words = f"{found['orders']:,} orders; start: {found['start orders']:,}"
+    case = f"{words}. {_medians(next(iter(found['runs'].values()))).capitalize()}."
+    return "\n\n".join([case, _columns({**columns, "÷": by})])
 
 
 def _freshness(found: Any) -> str:

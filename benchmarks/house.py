@@ -77,10 +77,21 @@ def mixed_orders(panels: int, orders: int, now: float) -> Rows:
         )
 
 
-def make_config(path: Path, *, panels: int, url: str, rules: str = "", defaults: str = "") -> int:
-    """A configuration beside the database `watcher.db`; the port that it makes listen."""
+def make_config(
+    path: Path,
+    *,
+    panels: int,
+    url: str,
+    rules: str = "",
+    defaults: str = "",
+    database: object = "watcher.db",
+) -> int:
+    """A configuration beside the database; the port that it makes listen."""
     port = free_port()
-    text = f'[daemon]\nlisten = "127.0.0.1:{port}"\nlog_format = "json"\n[defaults]\n{defaults}\n'
+    text = (
+        f'[daemon]\nlisten = "127.0.0.1:{port}"\nlog_format = "json"\ndatabase = "{database}"\n'
+        f"[defaults]\n{defaults}\n"
+    )
     for number in range(1, panels + 1):
         text += f'[panels.panel{number}]\nurl = "{url}"\nkey_env = "BENCH_KEY"\n'
     path.write_text(text + rules)

@@ -18,6 +18,7 @@ from benchmarks import report
 from benchmarks.daemon import Process
 from benchmarks.house import Rows, make_config, make_database
 from benchmarks.panels import Panels, panels
+from benchmarks.places import FilePlace, Place
 from benchmarks.sweep import RULES, SETTINGS, Figures
 from benchmarks.traffic import known_orders
 
@@ -34,29 +35,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         panels(options.orders) as asked,
     ):
         directory = Path(name)
-        _make(directory / "watcher.db", options.orders, options.panels)
-        config = directory / "config.toml"
-        defaults = f'{SETTINGS}\nstalled_after = "1h"'
-        port = make_config(
-            config, panels=options.panels, url=asked.url, rules=RULES, defaults=defaults
-        )
-        asked.hold()
-        process = Process(config, port)
-        found: dict[str, Figures] = {}
-        try:
-            process.wait_until_ready()
-            process.wait_until_rest()
-            found["busy"] = _busy(process, asked, options)
-            asked.hold()
-            process.wait_until_rest()
-            found["at rest"] = _looked(process, options)
-        finally:
-            asked.sweep(1)
-            process.stop()
+        made = make(directory / "made.db", options.orders, options.panels)
+        found = look(FilePlace(), asked, made, directory, options)
     print(report.table(found))
     if options.json:
         case = {"orders": options.orders, "panels": options.panels}
         report.write(options.json, "page", {**case, "figures": found})
+
+
+def look(
+    place: Place, asked: Panels, made: Path, directory: Path, options: argparse.Namespace
+) -> dict[str, Figures]:
+    """Figures of a daemon on a copy of that database, while it checks and while it rests.
+
+    `options` are those of the command line: orders, panels, rounds, settle, paint.
+    """
+    database, config = place.put(made, directory), directory / "config.toml"
+    port = make_config(
+        config,
+        panels=options.panels,
+        url=asked.url,
+        rules=RULES,
+        defaults=f'{SETTINGS}\nstalled_after = "1h"',
+        database=database,
+    )
+    asked.hold()
+    process = Process(config, port)
+    found: dict[str, Figures] = {}
+    try:
+        process.wait_until_ready()
+        process.wait_until_rest()
+        found["busy"] = _busy(process, asked, options)
+        asked.hold()
+        process.wait_until_rest()
+        found["at rest"] = _looked(process, options)
+    finally:
+        asked.sweep(1)
+        process.stop()
+    return found
 
 
 def _busy(process: Process, asked: Panels, options: argparse.Namespace) -> Figures:
@@ -92,7 +108,7 @@ def _looked(process: Process, options: argparse.Namespace) -> Figures:
         for percent in (50, 95):
             figures[f"{kind}, p{percent}, ms"] = ordered[len(ordered) * percent // 100]
         figures[f"{kind}, longest, ms"] = ordered[-1]
-    return figures | _painted(process)
+    return figures | (_painted(process) if options.paint else {})
 
 
 def _asked(orders: int, number: int, chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -153,9 +169,11 @@ def _painted(process: Process) -> Figures:
     return figures
 
 
-def _make(path: Path, orders: int, number: int) -> None:
+def make(path: Path, orders: int, number: int) -> Path:
+    """A database of that many orders with links at that many panels."""
     now = time.time()
     make_database(path, panels=number, rows=_told(known_orders(orders, number, now)), now=now)
+    return path
 
 
 def _told(rows: Rows) -> Rows:
@@ -173,6 +191,7 @@ def _link(key: int) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = report.options(__doc__, orders=1_000_000, panels=10, rounds=20, settle=3)
+    parser.add_argument("--no-paint", dest="paint", action="store_false", help="no browser")
     return parser.parse_args(arguments)
 
 

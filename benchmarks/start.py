@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.daemon import ROOT, Process, imports, probed
 from benchmarks.house import free_port, make_config, make_database, mixed_orders
+from benchmarks.places import FilePlace, Place
 
 RULES = """
 [[rules]]
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs: dict[str, list[dict[str, float]]] = {}
         for turn in range(-options.warm_ups, options.runs):
             for root in options.trees:
-                figures = _run(directory / "run", made, options.panels, root.resolve())
+                figures = run(FilePlace(), directory / "run", made, options.panels, root.resolve())
                 if turn >= 0:  # before that modules are compiled and the system's cache filled
                     runs.setdefault(root.resolve().name, []).append(figures)
     medians = {name: report.median(of_tree) for name, of_tree in runs.items()}
@@ -51,15 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.write(options.json, "start", {"orders": options.orders, "runs": runs})
 
 
-def _run(directory: Path, made: Path, panels: int, root: Path) -> dict[str, float]:
+def run(
+    place: Place, directory: Path, made: Path, panels: int, root: Path = ROOT
+) -> dict[str, float]:
+    """One start on a copy of that database, until the daemon is at rest."""
     directory.mkdir(exist_ok=True)
-    for old in directory.glob("watcher.db*"):
-        old.unlink()
     shutil.rmtree(directory / "backups", ignore_errors=True)
-    shutil.copyfile(made, directory / "watcher.db")
+    database = place.put(made, directory)
     config = directory / "config.toml"
     url = f"http://127.0.0.1:{free_port()}/api/v2"
-    port = make_config(config, panels=panels, url=url, rules=RULES)
+    port = make_config(config, panels=panels, url=url, rules=RULES, database=database)
     figures = {"imports, CPU s": imports(directory, root)}
     process = Process(config, port, root)
     try:

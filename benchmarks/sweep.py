@@ -7,14 +7,11 @@ is measured from rest to rest, in its second sweep: its start is `benchmarks.sta
 
 import argparse
 import json
-import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +19,10 @@ from benchmarks import report
 from benchmarks.daemon import ROOT, Process, imports, probed
 from benchmarks.house import make_config, make_database
 from benchmarks.panels import Panels, panels
+from benchmarks.places import FilePlace, Place
 from benchmarks.traffic import known_orders
 from watcher.daemon.poller import MOST_AT_ONCE
+from watcher.store.schema import metadata
 
 Figures = dict[str, float]
 
@@ -132,18 +131,30 @@ def rival(program: str, asked: Panels, directory: Path, orders: int) -> Figures:
 
 
 def daemon(
-    case: Case, asked: Panels, made: Path, directory: Path, *, latency: float = 0.0
+    case: Case,
+    asked: Panels,
+    made: Path,
+    directory: Path,
+    *,
+    latency: float = 0.0,
+    place: Place | None = None,
 ) -> Figures:
-    """One run of the daemon on a copy of that database."""
+    """One run of the daemon on a copy of that database, in a file if no other place is given."""
+    place = place or FilePlace()
     run = directory / "run"
     if not run.exists():
         run.mkdir()
         imports(run)  # so that no start has to compile
-    for old in run.glob("watcher.db*"):
-        old.unlink()
-    database = shutil.copyfile(made, run / "watcher.db")
+    database = place.put(made, run)
     config = run / "config.toml"
-    port = make_config(config, panels=case.panels, url=asked.url, rules=RULES, defaults=SETTINGS)
+    port = make_config(
+        config,
+        panels=case.panels,
+        url=asked.url,
+        rules=RULES,
+        defaults=SETTINGS,
+        database=database,
+    )
     asked.hold()
     process = Process(config, port)
     try:
@@ -151,7 +162,7 @@ def daemon(
         ready = process.cpu()
         process.wait_until_rest()
         _told_of_all(process, asked, case)
-        ours = {**_swept(process, asked, case, database), "ready, CPU s": ready}
+        ours = {**_swept(process, asked, case, place), "ready, CPU s": ready}
         return ours | _use_of_bound(asked.told(), case, latency)
     finally:
         asked.sweep(2)  # answers what is under way, else the stop would wait for it
@@ -167,9 +178,9 @@ def _told_of_all(process: Process, asked: Panels, case: Case) -> None:
     process.wait_until_rest()
 
 
-def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figures:
+def _swept(process: Process, asked: Panels, case: Case, place: Place) -> Figures:
     under_way = asked.told()["held"]
-    before, since, cpu = _rows(database), time.time(), process.cpu()
+    before, since, cpu = _rows(place), time.time(), process.cpu()
     scrapes = []
     with probed(process) as probe:
         asked.sweep(2, once=case.panels, odd=case.odd)
@@ -183,7 +194,7 @@ def _swept(process: Process, asked: Panels, case: Case, database: Path) -> Figur
     spent, told = process.cpu() - cpu, asked.told()
     spent += _refill(process, asked, under_way)
     idle = min(process.get("/metrics") or 0.0 for _ in range(5))
-    rows = _rows(database, since)
+    rows = _rows(place, since)
     changed = max(1.0, told["changed"])
     return {
         "CPU µs an order": spent / told["ids"] * 1e6,
@@ -220,21 +231,14 @@ def _refill(process: Process, asked: Panels, under_way: float) -> float:
     return max(0.0, process.cpu() - cpu - at_rest * (time.perf_counter() - began))
 
 
-def _rows(database: Path, since: float = 0.0) -> dict[str, int]:
+def _rows(place: Place, since: float = 0.0) -> dict[str, int]:
     """Rows of history, of states written since then, and of all that the panels do not cause."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-
-        def one(query: str, *values: float) -> int:
-            return int(connection.execute(query, values).fetchone()[0])
-
-        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        apart = {"orders", "order_states", "history", "balances"}
-        others = [name for (name,) in names.fetchall() if name not in apart]
-        return {
-            "history": one("SELECT count(*) FROM history"),
-            "states": one("SELECT count(*) FROM order_states WHERE checked_at >= ?", since),
-            "other": sum(one(f'SELECT count(*) FROM "{name}"') for name in others),
-        }
+    others = metadata.tables.keys() - {"orders", "order_states", "history", "balances"}
+    return {
+        "history": place.count("SELECT count(*) FROM history"),
+        "states": place.count(f"SELECT count(*) FROM order_states WHERE checked_at >= {since!r}"),
+        "other": sum(place.count(f'SELECT count(*) FROM "{name}"') for name in others),
+    }
 
 
 def _use_of_bound(told: Figures, case: Case, latency: float) -> Figures:

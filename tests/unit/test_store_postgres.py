@@ -332,6 +332,15 @@ async def test_what_text_can_not_be_is_refused_and_the_rest_is_written(tmp_path:
         assert await store.orders.get("p", "2") == changes[1].after
 
 
+@pytest.mark.spoils_tables
+async def test_orders_that_are_tracked_come_in_the_order_of_their_keys(tmp_path: Path) -> None:
+    """However the server finds them: it puts later rows into the room of deleted ones."""
+    async with opened(tmp_path) as store:
+        await sql(store, "CREATE INDEX ON orders (key DESC) INCLUDE (panel, order_id)")
+        await sql(store, "SET enable_seqscan = off; SET enable_bitmapscan = off")
+        assert [order.key for order in await tracked(store, 30)] == list(range(1, 31))
+
+
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 

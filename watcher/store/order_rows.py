@@ -57,7 +57,7 @@ WRITERS = {field.name: write for field in FIELDS if (write := _writer(field))}
 READERS = {field.name: read for field in FIELDS if (read := _reader(field))}
 _GIVEN = tuple(field.name for field in FIELDS if field.source is FieldSource.CALLER)
 STATE = tuple(field.name for field in FIELDS if field.source is not FieldSource.CALLER)
-_ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id)
+_ADDED = select(orders.c.key, orders.c.panel, orders.c.order_id).order_by(orders.c.key)
 
 
 def _insert(table: Table, but: str = "", *, ignore: bool = False) -> RowStatement:

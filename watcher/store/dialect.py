@@ -5,7 +5,8 @@ compile for both.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final
@@ -36,6 +37,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+
+from watcher.store.postgres import rows_in_binary
 
 # For text that goes to the driver as it is, with its parameters in a tuple.
 _DRIVERS: Final[Mapping[str, Dialect]] = {
@@ -174,6 +177,13 @@ class DriverText:
     def of(self, connection: Connection) -> str:
         """Return the text for the connection's driver."""
         return self._texts[connection.dialect.name]
+
+    def cursor(self, connection: Connection, values: Sequence[Any], *, more: str = "") -> Any:
+        """Run the statement, with `more` at its end; return the driver's cursor of tuples."""
+        is_postgres = connection.dialect.name == "postgresql"
+        own = connection.connection.driver_connection
+        with rows_in_binary(own) if is_postgres else nullcontext():
+            return connection.exec_driver_sql(self.of(connection) + more, tuple(values)).cursor
 
     @cached_property
     def _texts(self) -> Mapping[str, str]:

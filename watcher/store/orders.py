@@ -98,9 +98,8 @@ class Orders(StorePart):
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
             columns = OrderColumns(keeps)
-            statement = f"{_load(keeps, numbers).of(connection)} LIMIT {_PART}"
-            # The driver's own cursor gives plain tuples.
-            cursor = connection.exec_driver_sql(statement, (after, last) * 2).cursor
+            statement = _load(keeps, numbers)
+            cursor = statement.cursor(connection, (after, last) * 2, more=f" LIMIT {_PART}")
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names

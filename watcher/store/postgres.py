@@ -148,8 +148,6 @@ def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> 
         connection = driver().connect(url.text, autocommit=True, **network, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
-            if not writing:
-                connection.cursor_factory = _binary_cursor
             if within is not None:
                 most_ms = f"{within * 1000:.0f}"
                 connection.execute(
@@ -161,11 +159,24 @@ def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> 
             raise
 
 
-def _binary_cursor(connection: Any, **options: Any) -> Any:
-    """Return a cursor that gets rows in binary: numbers then take no text, on either side."""
-    cursor = driver().Cursor(connection, **options)
-    cursor.format = driver().pq.Format.BINARY
-    return cursor
+@contextmanager
+def rows_in_binary(connection: Any) -> Iterator[None]:
+    """Get rows in binary meanwhile: numbers then take no text, on either side.
+
+    One statement at a time; the driver has no such form for some types of the server's own tables.
+    """
+
+    def in_binary(its: Any, **options: Any) -> Any:
+        cursor = former(its, **options)
+        cursor.format = driver().pq.Format.BINARY
+        return cursor
+
+    former = connection.cursor_factory
+    connection.cursor_factory = in_binary
+    try:
+        yield
+    finally:
+        connection.cursor_factory = former
 
 
 @contextmanager

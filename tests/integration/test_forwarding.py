@@ -199,3 +199,31 @@ async def test_who_leads_is_told(tmp_path: Path, node: str):
         assert {one["panel"]: one["node"] for one in panels} == {A: "a", B: "b"}
         nodes = (await pair.ask(node, "GET", "/v1/nodes")).json
         assert nodes["answered_by"] == node
+
+
+async def test_a_panel_is_shown_by_what_its_leader_has_told(tmp_path: Path):
+    """Each node here has a database of its own: what b tells is put into a's."""
+    async with two_nodes(tmp_path, defaults='low_balance = "5"\n') as pair:
+        await placed(pair, "b", B, 3)
+        statuses = {name: house.daemon.daemon_status for name, house in pair.houses.items()}
+        for name, house in pair.houses.items():
+            await house.run(30.0)
+            await statuses[name].exchange(house.clock())
+        (told,) = [
+            one for one in await pair.houses["b"].daemon.store.panel_status.all() if one.panel == B
+        ]
+        a = pair.houses["a"].daemon
+        del a.panel_workers[B]  # as a node that does not lead it
+        await a.store.panel_status.keep("b", {B: told.state}, now=told.at)
+        await statuses["a"].exchange(told.at)
+        shown = [(await pair.ask(node, "GET", "/v1/panels")).json["panels"][1] for node in "ab"]
+        assert shown[0].pop("told_at") is not None
+        assert shown[1].pop("told_at") is None
+        assert shown[0] == shown[1]
+        assert shown[0]["orders_open"] == 3
+        for path in ("/", "/panels", f"/panels/{B}", "/orders", "/actions", "/services", "/nodes"):
+            page = await pair.ask("a", "GET", path)
+            assert page.status == 200, (path, page.body)
+        scraped = await pair.houses["a"].scrape()
+        assert f'watcher_panel_leader{{node="b",panel="{B}"}} 1.0' in scraped
+        assert f'watcher_panel_up{{panel="{B}"}}' not in scraped, "only its leader tells"

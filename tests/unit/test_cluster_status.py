@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clockwork import Clock
 from tests.unit.states import NOW, a_panel
 from watcher.daemon.cluster_status import ClusterStatus, gauges_of
 from watcher.metrics.cluster_state import ClusterState, NodeState
@@ -73,12 +74,13 @@ class Lead:
         return self.trusted
 
 
-def a_node(table: Table, lead: Lead, *panels: str) -> ClusterStatus:
+def a_node(table: Table, lead: Lead, *panels: str, clock: Clock | None = None) -> ClusterStatus:
     current = SimpleNamespace(panels=dict.fromkeys(panels))
     shared: Any = SimpleNamespace(
         store=SimpleNamespace(panel_status=table),
         config=SimpleNamespace(current=current),
         leadership=lead,
+        clock=clock or Clock(NOW),
     )
     return ClusterStatus(shared)
 
@@ -108,18 +110,17 @@ async def test_what_another_version_tells_is_left_out() -> None:
 
 
 async def test_since_when_a_panel_has_no_leader() -> None:
-    lead = Lead("a", {"p": "a"})
-    node = a_node(Table(), lead, "p", "q")
-    await node.exchange([], NOW)
-    await node.exchange([], NOW + 10)
+    lead, clock = Lead("a", {"p": "a"}), Clock(NOW)
+    node = a_node(Table(), lead, "p", "q", clock=clock)
+    node.state()
+    clock.advance(10)
     state = node.state()
     assert state is not None
     assert (state.unled, state.leaders, state.offset) == ({"q": NOW}, {"p": "a"}, 0.25)
     lead.led["q"] = "b"
-    await node.exchange([], NOW + 20)
-    assert node.state() == ClusterState(
-        node="a", nodes=[], leaders={"p": "a", "q": "b"}, offset=0.25
-    )
+    state = node.state()
+    assert state is not None
+    assert (state.unled, state.leaders) == ({}, {"p": "a", "q": "b"})
     lead.trusted = False
     assert node.state() == ClusterState(node="a"), "what it knows may be old"
 

@@ -21,14 +21,14 @@ class ClusterStatus:
     """The states of panels that others lead, some seconds old. Without a cluster it is empty."""
 
     def __init__(self, shared: Shared) -> None:
-        self._store, self._config = shared.store, shared.config
+        self._store, self._config, self._clock = shared.store, shared.config, shared.clock
         self._leadership = shared.leadership
         self._told: Mapping[str, PanelState] = {}
         self._unled: dict[str, float] = {}  # panel -> since when nobody leads it
 
     async def exchange(self, own: Sequence[PanelState], now: float) -> None:
         """Tell of this node's panels, and read what the others tell. Raises StoreError."""
-        states = {state.name: msgspec.json.encode(state).decode() for state in own}
+        states = {state.name: _as_json(state) for state in own}
         await self._store.panel_status.keep(self._leadership.name, states, now=now)
         told: dict[str, PanelState] = {}
         for row in await self._store.panel_status.all():
@@ -38,7 +38,6 @@ class ClusterStatus:
                 continue
             told[row.panel] = msgspec.structs.replace(state, told_at=row.at)
         self._told = told
-        self._look(now)
 
     def panels(self, own: Sequence[PanelState]) -> list[PanelState]:
         """Return the states of all configured panels; `own` are those that this node leads."""
@@ -61,21 +60,21 @@ class ClusterStatus:
             return ClusterState(node=leadership.name)
         panels = self._config.current.panels
         found = {panel: leadership.leader(panel) for panel in panels}
+        now = self._clock()
+        self._unled = {p: self._unled.get(p, now) for p, leader in found.items() if leader is None}
         alive = [_node(node, is_alive=True) for node in leadership.nodes()]
         lost = [_node(node, is_alive=False) for node in leadership.lost_nodes()]
         return ClusterState(
             node=leadership.name,
             nodes=[*alive, *lost],
             leaders={panel: leader.node for panel, leader in found.items() if leader},
-            unled={panel: since for panel, since in self._unled.items() if panel in panels},
+            unled=self._unled,
             offset=leadership.clock_ahead,
         )
 
-    def _look(self, now: float) -> None:
-        """Note since when panels have no leader."""
-        panels = self._config.current.panels
-        unled = [panel for panel in panels if self._leadership.leader(panel) is None]
-        self._unled = {panel: self._unled.get(panel, now) for panel in unled}
+
+def _as_json(state: PanelState) -> str:
+    return msgspec.json.encode(state, enc_hook=float).decode()  # durations are numbers, too
 
 
 def _node(node: Node, *, is_alive: bool) -> NodeState:

@@ -24,7 +24,7 @@ def panel_state(
     name, gateway, settings = workers.name, workers.gateway, workers.config.settings
     poll_queue, statuses = workers.watchlist.panel(name).poll_queue, workers.watchlist.counts
     amount = None if balance is None else float(balance.amount)
-    threshold = settings.low_balance
+    threshold, can_balance = settings.low_balance, workers.config.profile.can("balance")
     return PanelState(
         name=name,
         up=gateway.health.is_up and gateway.last_success > 0,
@@ -55,7 +55,7 @@ def panel_state(
         currency="" if balance is None else balance.currency,
         threshold=None if threshold is None else float(threshold),
         balance_at=workers.account_sync.balance_at,
-        balance_every=settings.balance_every if workers.config.profile.can("balance") else None,
+        balance_every=settings.balance_every if can_balance else None,
         spent=spent.amount if spent else None,
         lasts=spent.lasts(amount) if spent and amount is not None else None,
         held=held,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.two_nodes import TOKEN, Pair, trust, two_nodes
+from tests.support.two_nodes import LED, TOKEN, Pair, trust, two_nodes
 from watcher.simulator import Fate
 
 A, B = "standard", "smmgenie"  # led by node a, led by node b
@@ -227,3 +227,31 @@ async def test_a_panel_is_shown_by_what_its_leader_has_told(tmp_path: Path):
         scraped = await pair.houses["a"].scrape()
         assert f'watcher_panel_leader{{node="b",panel="{B}"}} 1.0' in scraped
         assert f'watcher_panel_up{{panel="{B}"}}' not in scraped, "only its leader tells"
+
+
+async def test_who_is_told_is_known_where_that_duty_is(tmp_path: Path):
+    """Notifications and events are of one node: its lists are shown, and its tests are sent."""
+    env = {"PHONE_URL": "http://127.0.0.1:9/", "BOOKS_URL": "http://127.0.0.1:9/"}
+    targets = '[[notify]]\nname = "phone"\n[[events]]\nname = "books"\n'
+    async with two_nodes(tmp_path, rules=targets, env=env) as pair:
+        pair.let_lead({**LED, "b": ":outlets"})
+        for daemon in (house.daemon for house in pair.houses.values()):
+            if daemon.leadership.name == "a":
+                daemon.receivers.notify_workers.clear()
+        for path in ("/v1/notify", "/v1/events"):
+            answers = [await pair.ask(node, "GET", path) for node in "ab"]
+            assert answers[0].json == answers[1].json
+            assert len(answers[0].json["targets"]) == 1
+        refused = await pair.ask("a", "POST", "/v1/notify/phone/test", json={})
+        assert (refused.status, refused.json["error"]["code"]) == (502, "undelivered")
+        pair.let_lead(LED)
+        assert (await pair.ask("a", "GET", "/v1/events")).status == 503
+
+
+async def test_a_logout_is_one_at_every_node(tmp_path: Path):
+    async with two_nodes(tmp_path) as pair:
+        sessions = pair.houses["a"].daemon.store.sessions
+        known = await sessions.ended()
+        await sessions.end("a-digest", pair.houses["a"].clock() + 60, now=pair.houses["a"].clock())
+        await pair.houses["a"].daemon.daemon_status.exchange(pair.houses["a"].clock())
+        assert known == {"a-digest"}, "the set that sessions are looked up in"

@@ -48,6 +48,9 @@ class Table:
     async def all(self) -> list[ToldState]:
         return [*self.rows.values()]
 
+    async def ended(self) -> set[str]:
+        return set()
+
 
 class Lead:
     """Who leads what, as a node believes."""
@@ -77,7 +80,7 @@ class Lead:
 def a_node(table: Table, lead: Lead, *panels: str, clock: Clock | None = None) -> ClusterStatus:
     current = SimpleNamespace(panels=dict.fromkeys(panels))
     shared: Any = SimpleNamespace(
-        store=SimpleNamespace(panel_status=table),
+        store=SimpleNamespace(panel_status=table, sessions=table),
         config=SimpleNamespace(current=current),
         leadership=lead,
         clock=clock or Clock(NOW),

@@ -38,6 +38,7 @@ class ClusterStatus:
                 continue
             told[row.panel] = msgspec.structs.replace(state, told_at=row.at)
         self._told = told
+        await self._store.sessions.ended()  # also those that other nodes have ended
 
     def panels(self, own: Sequence[PanelState]) -> list[PanelState]:
         """Return the states of all configured panels; `own` are those that this node leads."""

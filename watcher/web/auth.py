@@ -60,7 +60,7 @@ class SessionAuth:
         self._ended: set[str] = set()  # digests of ended sessions
 
     async def load(self, app: web.Application) -> None:
-        """Read which sessions were ended before this start."""
+        """Read which sessions were ended before this start, or by another node of a cluster."""
         self._ended = await app[BACKEND].store.sessions.ended()
 
     def credential(self, request: web.Request, *, in_query: bool = False) -> Credential | None:

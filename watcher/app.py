@@ -144,7 +144,7 @@ class Daemon:
             config = self._reread()
             check_reloadable(before, config)
             if self._cluster is not None:
-                await self._cluster.check(config)
+                self._cluster.check(config)
             await self._take_over(config)
         except (ConfigError, StartError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -240,7 +240,7 @@ class Daemon:
         else:
             await self._cluster.join()
             await self.core.begin(now, when_loaded={})
-            self._cluster.begin()
+            await self._cluster.begin(now)
         self._schedule.add("survey", self.daemon_status.run_once)
         if self.leadership.is_clustered:
             self._schedule.add("exchange", self.daemon_status.exchange)

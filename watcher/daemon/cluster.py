@@ -9,7 +9,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -81,12 +81,16 @@ class Cluster:
             asked_at = self._monotonic()
         self._problem = None
         self._leadership.renewed(asked_at)
-        await self.renew()
         self._renewing = asyncio.create_task(self._keep())
+        # Once more, with those that joined meanwhile; `leave` gives the lease back.
+        check(candidate, await self._store.nodes.view(self._clock))
+        await self.renew()
         log.info("cluster.joined", node=candidate.name, nodes=len(self._leadership.nodes()))
 
-    def begin(self) -> None:
-        """Schedule the tasks; from then on this node leads panels."""
+    async def begin(self, now: float) -> None:
+        """Lead this node's share, and schedule the tasks that go on with that."""
+        await self.claim(now)
+        await self.settle(now)
         self._schedule.add("claim", self.claim)
         self._schedule.add("settle", self.settle)
 
@@ -104,9 +108,9 @@ class Cluster:
                 log.warning("cluster.not_left", cause=str(error))
         self._leadership.distrust()
 
-    async def check(self, config: Config) -> None:
+    def check(self, config: Config) -> None:
         """Raise StartError if the configuration does not fit the other nodes."""
-        check(self._candidate(config), await self._store.nodes.view(self._clock))
+        check_keys(self._candidate(config), self._leadership.nodes())
 
     async def reconfigured(self) -> None:
         """Tell the others which panels the configuration in force has."""
@@ -122,7 +126,7 @@ class Cluster:
             async with asyncio.timeout(self._leadership.trust_left()):
                 view = await self._store.nodes.renew(self._settings.lease, self._clock)
         except Exception as error:  # noqa: BLE001  the lease ends if this goes on
-            self._failed(str(error) or "the database has not answered in time")
+            self._failed(str(error) or self._problem or "the database has not answered in time")
             return
         if view is None:
             self._leadership.distrust()
@@ -230,7 +234,12 @@ def check(candidate: Candidate, view: ClusterView) -> None:
             f"this machine's clock is {abs(view.ahead):.1f} seconds {way} the database's: nodes of"
             f" a cluster may differ by {CLOCKS_APART:.0f}: see to NTP on both"
         )
-    for node in view.nodes:
+    check_keys(candidate, view.nodes)
+
+
+def check_keys(candidate: Candidate, nodes: Iterable[Node]) -> None:
+    """Raise StartError if another node has another token, or another key for a panel."""
+    for node in nodes:
         if node.name == candidate.name:
             continue
         if node.keys.get(_ITSELF) != candidate.keys[_ITSELF]:

@@ -289,7 +289,7 @@ class OrderCommands:
             for panel in panels:
                 self.check_led(panel)
                 if self._leadership.is_clustered and panel not in self._watchlist:
-                    raise NotLed(panel, f"{panel} is being taken over: try again in some seconds")
+                    raise NotLed(panel, f"{panel} is changing its leader: try again")
             yield
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:

@@ -65,8 +65,11 @@ class Leadership:
 
     def check_leads(self, panel: str) -> None:
         """Raise NotLed if this node does not lead the panel."""
-        if not self.leads(panel):
-            raise NotLed(panel)
+        if self.leads(panel):
+            return
+        leader = self.leader(panel)
+        by = "" if leader is None else f"{panel} is led by {leader.node}: ask it, or try again"
+        raise NotLed(panel, by)
 
     def check_over(self, sent_at: float | None, timeout: float, now: float) -> None:
         """Raise Conflict while a stopped node may still send an action that was begun then."""

@@ -242,6 +242,8 @@ class Daemon:
             await self.core.begin(now, when_loaded={})
             await self._cluster.begin(now)
         self._schedule.add("survey", self.daemon_status.run_once)
+        if self.leadership.is_clustered:
+            self._schedule.add("exchange", self.daemon_status.exchange)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()
 

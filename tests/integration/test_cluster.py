@@ -14,7 +14,7 @@ from tests.support.postgres import databases
 from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon import cluster
 from watcher.daemon.leadership import OUTLETS, RETENTION
-from watcher.errors import Conflict, NotYet, StartError, StoreFenced
+from watcher.errors import Conflict, NotLed, StartError, StoreFenced
 from watcher.model import ActionState, Kind
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel, World
@@ -122,7 +122,7 @@ async def test_panels_are_shared_and_take_their_orders_along(tmp_path: Path) -> 
         await b.run(3600.0)
         assert sum(pair.panels["p"].journal.sent("status").values()) > asked
         assert a.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1), "once a day"
-        with pytest.raises(NotYet, match="p is led by b"):
+        with pytest.raises(NotLed, match="p is led by b"):
             await a.daemon.commands.act(Kind.REFILL, "p", ids[0])
         await turn(a)
         await turn(b)

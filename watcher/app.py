@@ -14,9 +14,11 @@ from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, Config, ReloadOutcome, check_reloadable, reloaded
 from watcher.daemon.backups import Backups, clear_scratch
 from watcher.daemon.checks import Checks
+from watcher.daemon.cluster import Cluster
 from watcher.daemon.core import Core
 from watcher.daemon.forgetting import Forgetting
 from watcher.daemon.health import DaemonHealth
+from watcher.daemon.leadership import OUTLETS, RETENTION, Leadership
 from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.retention import Retention
@@ -25,7 +27,7 @@ from watcher.daemon.shared import Shared
 from watcher.daemon.status import DaemonStatus
 from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
-from watcher.errors import ConfigError, StoreError
+from watcher.errors import ConfigError, StartError, StoreError
 from watcher.events.feed import EventFeed
 from watcher.metrics import Metrics
 from watcher.notify.receivers import Receivers
@@ -35,7 +37,7 @@ from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.engine import RuleEngine
 from watcher.rules.hindsight import Hindsight
 from watcher.shop_api import ACTIONS
-from watcher.store import Store
+from watcher.store import Member, Store
 from watcher.web.context import WebContext
 from watcher.web.server import listen
 
@@ -62,6 +64,8 @@ class Daemon:
         self._address_setting = address_setting
         self.panel_workers: dict[str, PanelWorkers] = {}
         self.watchlist = Watchlist()
+        settings = config.cluster
+        self.leadership = Leadership(settings.name, settings.lease) if settings else Leadership()
         self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
         self.watchlist.keeps = self.rule_engine.wanted()
         self.metrics = Metrics()
@@ -73,6 +77,7 @@ class Daemon:
         self._schedule = schedule or Scheduler(clock=clock, metrics=self.metrics)
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
+        self._cluster: Cluster | None = None
         self._opened = AsyncExitStack()  # closes what was opened, the last first
 
     async def start(self) -> None:
@@ -81,7 +86,9 @@ class Daemon:
         logs.redaction.know(config.secrets())
         now = self._clock()
         observe = self.metrics.count_operation
-        self.store = await Store.open(config.database, now=now, observe=observe)
+        node = config.cluster
+        member = Member(node.name, node.lease) if node else None
+        self.store = await Store.open(config.database, now=now, observe=observe, member=member)
         self._opened.push_async_callback(self.store.close)
         clear_scratch(self.store.path)
         try:
@@ -113,6 +120,8 @@ class Daemon:
         ends_at = asyncio.get_running_loop().time() + within + CLOSE_WITHIN
         await self._stop_listening()
         drained = await self._schedule.drain(within)
+        if self._cluster is not None:
+            self._cluster.leave_at_end = drained  # else something may still be sent
         try:
             async with asyncio.timeout_at(ends_at):
                 await self._opened.aclose()
@@ -134,8 +143,10 @@ class Daemon:
         try:
             config = self._reread()
             check_reloadable(before, config)
+            if self._cluster is not None:
+                await self._cluster.check(config)
             await self._take_over(config)
-        except (ConfigError, StoreError) as error:
+        except (ConfigError, StartError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
             self.config.refused(problems)
             log.error("config.refused", problems=problems)
@@ -148,15 +159,19 @@ class Daemon:
         logs.redaction.know([*self.config.current.secrets(), *config.secrets()])
         wanted = RuleEngine(config.rules).wanted()
         anew = not wanted <= self.watchlist.keeps
-        receivers = await self.receivers.prepare(config.notify, config.events)
+        receivers = None
+        if self.leadership.owns(OUTLETS):
+            receivers = await self.receivers.prepare(config.notify, config.events)
         self.watchlist.keeps |= wanted  # until the next start: they are there anyway
         await self.core.registry.take_over(config, anew=anew)
         self._know_shops()
         self.core.registry.retry_unwell()
-        await self.receivers.exchange(receivers)
-        self._schedule.wake("backup")
-        self._schedule.wake("retention")
-        self._schedule.wake("forget")
+        if receivers is not None:
+            await self.receivers.exchange(receivers)
+        if self._cluster is not None:
+            await self._cluster.reconfigured()
+        for task in ("backup", "retention", "forget"):
+            self._schedule.wake(task)
 
     def _build(self) -> None:
         """Each object gets what was built before it."""
@@ -170,13 +185,15 @@ class Daemon:
             schedule=schedule,
             mailboxes=Mailboxes(schedule),
             clock=clock,
+            leadership=self.leadership,
         )
         self.core = core = Core(shared, self.panel_workers, self._stop)
         self.commands = core.commands
         self._checks = Checks(shared, core.commands, core.recorder, self.panel_workers)
         self._backups = Backups(store=store, config=self.config, clock=clock)
-        self._retention = Retention(store=store, config=self.config)
-        self._forgetting = Forgetting(store=store, config=self.config)
+        retention = Retention(store=store, config=self.config)
+        forgetting = Forgetting(store=store, config=self.config)
+        self._upkeep = {**retention.tasks(), "forget": forgetting.run_once}
         self._health = DaemonHealth(
             shared=shared,
             panel_workers=self.panel_workers,
@@ -206,6 +223,10 @@ class Daemon:
         )
         self.metrics.watch(self.daemon_status.state)
         schedule.on_jump = self._on_jump
+        if (settings := self.config.current.cluster) is not None:
+            duties = {OUTLETS: self._open_receivers, RETENTION: self._begin_upkeep}
+            self._cluster = Cluster(core, settings, duties, self._stop)
+            self._opened.push_async_callback(self._cluster.leave)
         last = core.checkpoints.save_last, core.outcomes.settle_last, self.receivers.close
         for close in (core.registry.close, *last):
             self._opened.push_async_callback(close)
@@ -213,13 +234,24 @@ class Daemon:
     async def _begin(self, now: float) -> None:
         """Load the state from the database and schedule the tasks."""
         self._know_shops()
-        tasks = {**self._retention.tasks(), "forget": self._forgetting.run_once}
-        await self.core.begin(now, when_loaded=tasks)
-        config = self.config.current
-        await self.receivers.exchange(await self.receivers.prepare(config.notify, config.events))
+        if self._cluster is None:
+            await self.core.begin(now, when_loaded=self._upkeep)
+            await self._open_receivers()
+        else:
+            await self._cluster.join()
+            await self.core.begin(now, when_loaded={})
+            self._cluster.begin()
         self._schedule.add("survey", self.daemon_status.run_once)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()
+
+    async def _begin_upkeep(self) -> None:
+        for name, task in self._upkeep.items():
+            self._schedule.add(name, task)
+
+    async def _open_receivers(self) -> None:
+        config = self.config.current
+        await self.receivers.exchange(await self.receivers.prepare(config.notify, config.events))
 
     async def _listen(self) -> None:
         context = WebContext(
@@ -237,6 +269,7 @@ class Daemon:
             metrics=self.metrics,
             config=self.config,
             clock=self._clock,
+            leadership=self.leadership,
             reload=self.reload,
         )
         self._runner = await listen(context, self._address_setting)

@@ -54,6 +54,10 @@ class StoreGone(StoreError):
     """The database can't be reached: see to its server; the daemon goes on by itself."""
 
 
+class StoreFenced(StoreError):
+    """This node's lease has ended: another one may lead its panels now."""
+
+
 class StoreFull(StoreError):
     """The disk is full: make room."""
 

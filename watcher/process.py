@@ -8,8 +8,11 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
+import structlog
 import uvloop
 
 from watcher import logs
@@ -19,12 +22,17 @@ from watcher.config import Config, ReloadOutcome, load
 from watcher.daemon.backups import way_out
 from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
-from watcher.errors import StoreCorrupt, StoreOlder
+from watcher.errors import StartError, StoreBusy, StoreCorrupt, StoreGone, StoreOlder
 from watcher.store import beside
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _LARGE = 128 * 1024  # bytes
 _LOOK_AGAIN = 1.0  # seconds
+# Set in the environment of a node that has lost its lease: it goes on trying to join.
+_BEGUN_ANEW = "WATCHER_BEGUN_ANEW"
+_JOIN_AGAIN = 2.0  # seconds
+
+log = structlog.get_logger()
 
 
 def run(path: Path) -> int:
@@ -62,7 +70,7 @@ def _keep_large_pieces_apart() -> None:
 
 async def _run(config: Config, path: Path) -> int:
     supervisor = Systemd(os.environ, os.getpid())
-    stop = Stop()
+    stop = ProcessStop()
     daemon = Daemon(config, reread=lambda: load(path), supervisor=supervisor, stop=stop)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,6 +93,11 @@ async def _run(config: Config, path: Path) -> int:
     try:
         await daemon.start()
         gc.freeze()
+    except (StartError, StoreBusy, StoreGone) as error:
+        if os.environ.get(_BEGUN_ANEW) is None:
+            raise
+        await _begin_anew(stop, error)
+        return 0
     finally:
         gc.enable()
     started.set()
@@ -93,6 +106,27 @@ async def _run(config: Config, path: Path) -> int:
     finally:
         await daemon.stop()
     return 0
+
+
+class ProcessStop(Stop):
+    """The end of a process; one that drops everything is replaced by a new one."""
+
+    def drop_everything(self, error: Exception) -> NoReturn:
+        """Replace the process; its files and connections close with it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, arguments, {**os.environ, _BEGUN_ANEW: "1"})  # noqa: S606
+
+
+async def _begin_anew(stop: Stop, error: Exception) -> None:
+    """Begin anew after a while; return if the daemon is told to stop meanwhile."""
+    log.warning("cluster.not_joined", cause=str(error), again_in=_JOIN_AGAIN)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_JOIN_AGAIN):
+            await stop.wait()
+            return
+    stop.drop_everything(error)
 
 
 def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callable[[], None]:

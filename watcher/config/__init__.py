@@ -1,6 +1,7 @@
 """The configuration: one TOML file into frozen objects, all problems found at once."""
 
 from watcher.config.active import ActiveConfig
+from watcher.config.cluster import ClusterConfig
 from watcher.config.difference import ReloadOutcome, check_reloadable, reloaded
 from watcher.config.hosts import Hosts, authority
 from watcher.config.place import Place, locate
@@ -22,6 +23,7 @@ from watcher.config.values import Duration, Right, Secret
 __all__ = [
     "AccessKey",
     "ActiveConfig",
+    "ClusterConfig",
     "Config",
     "DaemonSection",
     "Duration",

@@ -27,6 +27,7 @@ def check_reloadable(old: Config, new: Config) -> None:
     fixed = {
         "daemon.database": (old.database, new.database),
         "daemon.listen": (old.daemon.listen, new.daemon.listen),
+        "cluster": (old.cluster, new.cluster),
     }
     problems = [f"{name}: a change needs a restart" for name, (a, b) in fixed.items() if a != b]
     if problems:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from watcher.config.access_keys import VISIBLE, read_keys
+from watcher.config.cluster_section import read_cluster
 from watcher.config.database import read_database
 from watcher.config.hosts import Authority, Hosts, authority, is_loopback
 from watcher.config.requests import merged, read_request
@@ -35,7 +36,7 @@ from watcher.rules.condition import Condition
 from watcher.rules.rule import Rule
 
 _TABLES = (
-    *("daemon", "attention", "defaults", "panels", "rules"),
+    *("daemon", "cluster", "attention", "defaults", "panels", "rules"),
     *("notify", "events", "shops", "keys"),
 )
 _BELOW = ("request",)  # tables in a panel's table
@@ -70,6 +71,7 @@ class _Reader(TomlTables):
         daemon = self.section(DaemonSection, self.table(raw, "daemon"), "daemon") or DaemonSection()
         limits = self.section(Thresholds, self.table(raw, "attention"), "attention")
         database = read_database(self, daemon, state_directory)
+        cluster = read_cluster(self, raw, database)
         host, port = self._listen(daemon.listen)
         token = self._token(daemon, host)
         allowed = self._allowed(daemon.allowed_hosts)
@@ -89,6 +91,7 @@ class _Reader(TomlTables):
             keys=keys,
             hosts=Hosts(host, allowed),
             daemon=daemon,
+            cluster=cluster,
             attention=limits or Thresholds(),
             panels={name: panel for name, panel in panels.items() if panel},
             rules=rules,

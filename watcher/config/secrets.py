@@ -29,6 +29,11 @@ class Secrets:
         found = self._credential("api.token") or (file and self._file(file))
         return Secret(found) if found else None
 
+    def cluster_token(self, file: str | None) -> Secret | None:
+        """Return the token that nodes of a cluster know each other by, None if there is none."""
+        found = self._credential("cluster.token") or (file and self._file(file))
+        return Secret(found) if found else None
+
     def database_password(self, variable: str | None, file: str | None) -> Secret | None:
         """Return the database's password, None if there is none; ValueError if named but not set.
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from watcher.alerts import AlertKind, ChangeKind
 from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
+from watcher.config.cluster import ClusterConfig
 from watcher.config.hosts import Hosts
 from watcher.config.values import Duration, Pause, PositiveAmount, Right, Secret
 from watcher.panels.dialect import PLAIN, SHORTEST_SECRET, Dialect
@@ -266,6 +267,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[AccessKey, ...]
     hosts: Hosts
     daemon: DaemonSection
+    cluster: ClusterConfig | None = None
     attention: Thresholds
     panels: dict[str, PanelConfig]
     rules: tuple[Rule, ...]
@@ -289,4 +291,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         sent += [one for target in self.events for one in target.header_secrets()]
         if isinstance(self.database, PostgresUrl) and self.database.password:
             sent.append(self.database.password)
+        if self.cluster is not None:
+            sent.append(self.cluster.token.reveal())
         return sent + [one.reveal() for one in (*keys, *targets, self.token) if one is not None]

@@ -19,15 +19,14 @@ class Checkpoints:
 
     def __init__(self, shared: Shared, loaded: asyncio.Event) -> None:
         self._store, self._watchlist, self._clock = shared.store, shared.watchlist, shared.clock
+        self._node = shared.leadership.name
         self._loaded = loaded
         self._saved = 0  # the newest time of a check that is saved
 
     async def save_learnt(self, now: float) -> float:
         """Decay the hazard models and save what changed; return when to run next."""
         for name in self._watchlist.panels():
-            learnt = self._watchlist.panel(name).learnt
-            learnt.forget(now)
-            await self._store.schedule.save_learnt(name, learnt.news(), now=now)
+            await self._save_learnt(name, now)
         return now + LEARNT_EVERY
 
     async def save_asked(self, now: float) -> float:
@@ -39,9 +38,20 @@ class Checkpoints:
             asked.note(keys, times)
             await asyncio.sleep(0)
         if asked.newest != self._saved:  # it is less if the clock was set back
-            await self._store.schedule.save_asked(asked)
+            await self._store.schedule.save_asked(asked, node=self._node)
             self._saved = asked.newest
         return now + ASKED_EVERY
+
+    async def save_panel(self, name: str) -> None:
+        """Save everything of a panel that another node is to lead."""
+        now = self._clock()
+        await self._save_learnt(name, now)
+        await self.save_asked(now)
+
+    async def _save_learnt(self, name: str, now: float) -> None:
+        learnt = self._watchlist.panel(name).learnt
+        learnt.forget(now)
+        await self._store.schedule.save_learnt(name, learnt.news(), now=now)
 
     async def save_last(self) -> None:
         """Save everything at the daemon's end; what can't be saved is learnt again."""

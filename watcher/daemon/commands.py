@@ -49,6 +49,7 @@ class OrderCommands:
         )
         self._config, self._locks = shared.config, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
+        self._leadership = shared.leadership
         self._recorder = recorder
         self._outcomes = outcomes
         self.details = OrderDetails(shared, recorder, reviews)
@@ -59,6 +60,7 @@ class OrderCommands:
         async with self._locks.hold(panels):
             for panel in panels:
                 self.check_panel(panel)
+                self._check_open(panel)
             now = self._clock()
             tracked = await self._store.orders.track(orders, now=now)
             for order in tracked:
@@ -89,6 +91,7 @@ class OrderCommands:
         """Forget the order; return its last state. Actions that were sent are kept."""
         order = await self.order(panel, order_id)
         async with self._locks.hold([panel]):
+            self._check_open(panel)
             if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
                 raise NotYet("orders are still being loaded: try again in some seconds")
             if not await self._store.archive.untrack(order.key):
@@ -135,6 +138,7 @@ class OrderCommands:
         if problems:
             raise RequestError("; ".join(problems[:_MOST_LISTED]))
         async with self._locks.hold([plan.panel]):
+            self._check_open(plan.panel)
             now = self._clock()
             past = self._rule_engine.hindsight.past
             self._rule_engine.hindsight.see(now)
@@ -268,11 +272,18 @@ class OrderCommands:
     async def _plan(self, plan: ActionPlan) -> Action:
         """Plan under the panel's lock: memory knows the action before anyone handles it."""
         async with self._locks.hold([plan.panel]):
+            self._check_open(plan.panel)
             now = self._clock()
             action = await self._store.actions.plan(plan, now=now)
             if action.planned_at == now and action.state is ActionState.PLANNED:
                 self._recorder.note_planned([action])
         return action
+
+    def _check_open(self, panel: str) -> None:
+        """Raise NotYet unless this node leads the panel and has opened it."""
+        self._leadership.check_leads(panel)
+        if self._leadership.is_clustered and panel not in self._watchlist:
+            raise NotYet(f"{panel} is being handed over: try again in some seconds")
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
         archived_at = await self._store.archive.archived_at(panel, order_id)

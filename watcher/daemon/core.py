@@ -1,6 +1,6 @@
 """Builds what watches the orders, bottom up: no part knows of parts built after it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -41,13 +41,36 @@ class Core:
         """Load the state and schedule the tasks; those in `when_loaded` start after all orders."""
         shared = self.shared
         await shared.store.feed.begin()
-        unresolved = await shared.store.actions.recover()
-        if unresolved:
-            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
         await self.pauses.load(now)
-        await recall(shared.store, shared.rule_engine, now)
+        if not shared.leadership.is_clustered:
+            await self._take_up(None, now)
         await self.registry.begin(when_loaded)
         shared.schedule.add("look", self.reviews.look)
         shared.schedule.add("outcomes", self.outcomes.run_once)
         shared.schedule.add("learnt", self.checkpoints.save_learnt)
         shared.schedule.add("asked", self.checkpoints.save_asked)
+
+    async def lead(self, panels: Collection[str]) -> None:
+        """Open panels that this node leads from now on."""
+        for panel in panels:
+            self.shared.rule_engine.forget_panel(panel)
+        await self._take_up(panels, self.shared.clock())
+        await self.registry.open(panels)
+
+    async def let_go(self, panels: Collection[str]) -> None:
+        """Close panels that another node is to lead, once what is under way has ended."""
+        await self.registry.let_go(panels, self._save)
+        for panel in panels:
+            self.shared.rule_engine.forget_panel(panel)
+
+    async def _take_up(self, panels: Collection[str] | None, now: float) -> None:
+        """Read what the panels' last leader has left; None are all panels."""
+        shared = self.shared
+        unresolved = await shared.store.actions.recover(panels)
+        if unresolved:
+            log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
+        await recall(shared.store, shared.rule_engine, now, panels)
+
+    async def _save(self, panel: str) -> None:
+        await self.registry.panel_workers[panel].account_sync.rate(self.shared.clock())
+        await self.checkpoints.save_panel(panel)

@@ -40,7 +40,7 @@ class DaemonHealth:
         self._db_failures = 0
         self._store, self._metrics, self._schedule = shared.store, shared.metrics, shared.schedule
         self._watchlist, self._config, self._clock = shared.watchlist, shared.config, shared.clock
-        self._panel_workers = panel_workers
+        self._panel_workers, self._leadership = panel_workers, shared.leadership
         self._supervisor = supervisor
         self._loaded = loaded
 
@@ -55,6 +55,7 @@ class DaemonHealth:
     async def problems(self) -> list[str]:
         """Return why the daemon is not ready to work; an empty list if it is."""
         problems = [f"{task}: no progress" for task in self._stuck() if task not in _WHOLE_FILE]
+        problems += self._leadership.problems(self._panel_workers, self._config.current.panels)
         if not self._loaded.is_set():
             problems.append(f"orders are still being loaded: {self._orders()} so far")
         try:

@@ -11,12 +11,21 @@ from watcher.store import Store
 class OrderLoader:
     """Reads every order of these panels that is not closed, oldest first.
 
-    `keeps` are the fields to read of those that are each order's own.
+    `keeps` are the fields to read of those that are each order's own. `skips_others`: the database
+    leaves other panels out, which costs more if these are all.
     """
 
-    def __init__(self, store: Store, panels: Collection[str], keeps: frozenset[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        panels: Collection[str],
+        keeps: frozenset[str],
+        *,
+        skips_others: bool = False,
+    ) -> None:
         self._store = store
-        self._panels = frozenset(panels)
+        self.panels = frozenset(panels)
+        self._read = self.panels if skips_others else None
         self._keeps = keeps
         self._random = Random(0).random  # for spreading checks at a start
         self._after: int | None = 0 if panels else None
@@ -33,9 +42,11 @@ class OrderLoader:
             return
         if self._last is None:
             self._last = await self._store.orders.last_key()
-        parts, after = await self._store.orders.load(self._after, self._last, keeps=self._keeps)
+        parts, after = await self._store.orders.load(
+            self._after, self._last, keeps=self._keeps, panels=self._read
+        )
         for rows in parts:
-            if rows.panel in self._panels:
+            if rows.panel in self.panels:
                 watchlist.fill(rows, now, self._random)
                 await asyncio.sleep(0)
         self._after = after

@@ -22,6 +22,8 @@ from watcher.store import Settled
 
 log = structlog.get_logger()
 
+LONGEST_TIMEOUT = 60.0  # seconds that an action of a panel which is not configured may take
+
 
 class OutcomeWriter:
     """Writes outcomes and their consequences; wakes tasks that wait for one."""
@@ -34,6 +36,7 @@ class OutcomeWriter:
         )
         self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
+        self._leadership = shared.leadership
         self._reviews = reviews
         self._waiting: list[Outcome] = []
         self._awaited: defaultdict[int, set[asyncio.Future[Action]]] = defaultdict(set)
@@ -76,15 +79,25 @@ class OutcomeWriter:
     async def withdraw(self, action: Action, why: str) -> Action:
         """Reject the action if it is not sent yet; return its state."""
         async with self._locks.hold([action.panel]):
+            self._leadership.check_leads(action.panel)
             now = self._clock()
             withdrawn = await self._store.actions.withdraw([action.id], why, now=now)
             self._enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
         return await self._store.actions.get(action.id) or action
 
     async def resolve(self, action: Action, state: ActionState, result: str | None) -> Action:
-        """Record the outcome of an unresolved action, as found by a person."""
+        """Record the outcome of an unresolved action, as found by a person.
+
+        Raises Conflict as long as a node that was stopped may still send it.
+        """
+        panel = self._config.panel(action.panel)
         async with self._locks.hold([action.panel]):
             now = self._clock()
+            if action.state is ActionState.UNRESOLVED:
+                timeout = panel.settings.timeout if panel else LONGEST_TIMEOUT
+                self._leadership.check_over(action.sent_at, timeout, now)
+            if panel:
+                self._leadership.check_leads(action.panel)
             settled = await self._store.actions.resolve(action.id, state, result=result, now=now)
             self._enter(settled, now)
         return settled.actions[0]

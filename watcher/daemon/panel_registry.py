@@ -1,7 +1,7 @@
 """The workers of all panels: opened at a start, exchanged at a reload."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -49,6 +49,7 @@ class PanelRegistry:
         self._config, self._locks = shared.config, shared.locks
         self._mailboxes, self._metrics = shared.mailboxes, shared.metrics
         self._schedule, self._clock = shared.schedule, shared.clock
+        self._leadership = shared.leadership
         self.panel_workers = panel_workers
         self.loaded = asyncio.Event()  # the watchlist has every order
         self._reviews = reviews
@@ -56,28 +57,57 @@ class PanelRegistry:
         self._stop = stop
         self._exchanging = asyncio.Lock()
         self._when_loaded: Mapping[str, Task] = {}
+        self._loading: list[OrderLoader] = []  # of panels whose orders are not all read
 
     async def begin(self, when_loaded: Mapping[str, Task]) -> None:
-        """Open the configured panels; their workers begin while a task reads the other orders.
+        """Open the configured panels; a node of a cluster opens none yet.
 
-        The first orders, usually all, are read when this returns. `when_loaded` are the tasks that
-        begin once all are read.
+        `when_loaded` are the tasks that begin once all orders are read.
         """
         self._when_loaded = when_loaded
-        panels = self._config.current.panels.values()
-        panel_workers = [await self._factory.build(panel) for panel in panels]
-        try:
-            load = await self._load({workers.name: workers for workers in panel_workers})
-            await load.orders.part(load.watchlist, self._clock())
-            self._exchange((), panel_workers, load)
-        except BaseException:
-            await _close(panel_workers)
-            raise
-        self._loading = load.orders
-        if load.orders.is_done:
-            self._all_loaded()
-        else:
-            self._schedule.add("load", self._load_more)
+        await self.open(() if self._leadership.is_clustered else self._config.current.panels)
+
+    async def open(self, names: Collection[str]) -> None:
+        """Open configured panels; their workers begin while a task reads the other orders.
+
+        The first orders, usually all, are read when this returns. A StoreError changes nothing.
+        """
+        async with self._exchanging:
+            panels = [self._config.current.panels[name] for name in names]
+            new = [await self._factory.build(panel) for panel in panels]
+            try:
+                async with self._locks.hold(names):
+                    load = await self._load({workers.name: workers for workers in new})
+                    await load.orders.part(load.watchlist, self._clock())
+                    self._exchange((), new, load)
+            except BaseException:
+                await _close(new)
+                raise
+            self._loading.append(load.orders)
+            if load.orders.is_done:
+                self._loaded_one(load.orders)
+            else:
+                self.loaded.clear()
+                self._schedule.add("load", self._load_more)
+
+    async def let_go(self, names: Collection[str], last: Callable[[str], Awaitable[None]]) -> None:
+        """Close panels once what is under way has ended; `last` then saves what memory knows.
+
+        An error leaves them open.
+        """
+        await self.loaded.wait()
+        async with self._exchanging:
+            old = [self.panel_workers[name] for name in names if name in self.panel_workers]
+            await self._schedule.retire([task for workers in old for task in workers.tasks()])
+            try:
+                async with self._locks.hold({workers.name for workers in old}):
+                    for workers in old:
+                        await last(workers.name)
+                    self._exchange(old, (), await self._load({}))
+            except BaseException:
+                self._resume(old)
+                raise
+            await _close(old)
 
     async def take_over(self, config: Config, *, anew: bool = False) -> None:
         """Put the configuration in force, with workers for its panels and no others.
@@ -110,7 +140,7 @@ class PanelRegistry:
 
     async def _take_over(self, config: Config, *, anew: bool) -> None:
         await self.loaded.wait()
-        changed = [panel for panel in config.panels.values() if anew or self._has_changed(panel)]
+        changed = [panel for panel in config.panels.values() if self._is_new(panel, anew=anew)]
         new = [await self._factory.build(panel) for panel in changed]
         fresh = {workers.name: workers for workers in new}
         kept = config.panels.keys() - fresh.keys()
@@ -134,9 +164,12 @@ class PanelRegistry:
         self._schedule.add("review", self._reviews.review_all)
         await _close(old)
 
-    def _has_changed(self, panel: PanelConfig) -> bool:
+    def _is_new(self, panel: PanelConfig, *, anew: bool) -> bool:
+        """Return whether the panel needs new workers."""
         workers = self.panel_workers.get(panel.name)
-        return workers is None or workers.config != panel
+        if workers is None:
+            return not self._leadership.is_clustered  # a node has to lead a panel first
+        return anew or workers.config != panel
 
     def _put_in_force(self, config: Config) -> None:
         """Replace the configuration, together with its workers."""
@@ -148,28 +181,37 @@ class PanelRegistry:
         """Read the next orders under their panels' locks: a task that ends with the last."""
         async with self._locks.hold(self.panel_workers.keys()):
             try:
-                await self._loading.part(self._watchlist, now)
+                await self._loading[0].part(self._watchlist, now)
             except StoreCorrupt as error:
                 self._stop.request(error)
                 raise
         self._mailboxes.wake_pollers(self.panel_workers)
-        if self._loading.is_done:
-            self._schedule.remove("load")
+        if self._loading[0].is_done:
             log.info("orders.loaded", orders=sum(self._watchlist.counts.values()))
-            self._all_loaded()
+            self._loaded_one(self._loading[0])
         return now
 
-    def _all_loaded(self) -> None:
-        """Begin what needs all orders: reviews by rules, and retention."""
-        self._begin(self.panel_workers.values())
+    def _loaded_one(self, loader: OrderLoader) -> None:
+        """Begin what needs all orders of these panels, and of all: reviews, and retention."""
+        self._begin([self.panel_workers[name] for name in loader.panels])
+        self._loading.remove(loader)
+        if self._loading:
+            return
+        self._schedule.remove("load")
         self.loaded.set()
         self._schedule.wake("survey")
         self._schedule.add("review", self._reviews.review_all)
         for name, task in self._when_loaded.items():
             self._schedule.add(name, task)
+        self._when_loaded = {}
 
     async def _load(self, fresh: Mapping[str, PanelWorkers]) -> _Load:
-        orders = OrderLoader(self._store, fresh, self._watchlist.keeps)
+        orders = OrderLoader(
+            self._store,
+            fresh,
+            self._watchlist.keeps,
+            skips_others=self._leadership.is_clustered,
+        )
         load = _Load(Watchlist(), orders, [])
         if not fresh:
             return load

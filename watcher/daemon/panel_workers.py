@@ -176,6 +176,7 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
             ),
             on_unread=note_unread,
             round_robin=self.shared.round_robin,
+            trust=self.shared.leadership,
         )
         await client.open()
         requests = [request for request in REQUESTS if client.limit(request)]

@@ -45,6 +45,18 @@ class Pauses:
         self._all.update({(one.what, one.name): one for one in await self._store.pauses.all()})
         self._schedule.add("pauses", self.run_once)
 
+    async def refresh(self) -> None:
+        """Take over what other nodes have paused and resumed."""
+        async with self._changing:
+            found = {(one.what, one.name): one for one in await self._store.pauses.all()}
+            if found == self._all:
+                return
+            ended = [one for thing, one in self._all.items() if thing not in found]
+            self._all.clear()
+            self._all.update(found)
+        self._schedule.wake("pauses")
+        self._wake(ended)
+
     def all(self) -> list[ManualPause]:
         """Return everything that is paused now, the oldest pause first."""
         now = self._clock()

@@ -1,4 +1,6 @@
-"""Reads what the rules must know of the past, at a start."""
+"""Reads what the rules must know of the past: at a start, and when this node gets panels."""
+
+from collections.abc import Collection
 
 from watcher.model import Kind
 from watcher.rules.brake import BRAKE_WINDOW
@@ -6,16 +8,22 @@ from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
-async def recall(store: Store, rule_engine: RuleEngine, now: float) -> None:
-    """Load stored firings, actions, balances and prices into the rule engine."""
-    rule_engine.remember_past(await store.firings.counts())
-    rule_engine.remember(await store.firings.since(now - BRAKE_WINDOW), now)
-    for action in await store.actions.unsettled():
+async def recall(
+    store: Store, rule_engine: RuleEngine, now: float, panels: Collection[str] | None = None
+) -> None:
+    """Load stored firings, actions, balances and prices of the panels into the rule engine.
+
+    None are all panels, also those that are not configured now.
+    """
+    rule_engine.remember_past(await store.firings.counts(panels))
+    rule_engine.remember(await store.firings.since(now - BRAKE_WINDOW, panels), now)
+    for action in await store.actions.unsettled(panels):
         rule_engine.note_action(action)
-    for kind, panel, order in await store.actions.last_accepted():
+    for kind, panel, order in await store.actions.last_accepted(panels):
         if kind is Kind.CANCEL:
             rule_engine.note_cancel(panel, order)
     for panel, (_, balance) in (await store.balances.latest()).items():
-        rule_engine.balances[panel] = balance
-    for stored in await store.services.all():
+        if panels is None or panel in panels:
+            rule_engine.balances[panel] = balance
+    for stored in await store.services.all(panels):
         rule_engine.know_service(stored.panel, stored.service, stored.refill_disabled_text)

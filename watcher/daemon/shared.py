@@ -6,6 +6,7 @@ from watcher.common.clock import Clock
 from watcher.common.pauses import ManualPause, Paused
 from watcher.common.round_robin import RoundRobin
 from watcher.config import ActiveConfig
+from watcher.daemon.leadership import Leadership
 from watcher.daemon.locks import PanelLocks
 from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.scheduler import Scheduler
@@ -26,6 +27,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Scheduler
     mailboxes: Mailboxes
     clock: Clock
+    leadership: Leadership
     pauses: dict[tuple[Paused, str], ManualPause] = {}  # only `Pauses` changes it
     locks: PanelLocks = msgspec.field(default_factory=PanelLocks)
     round_robin: RoundRobin = msgspec.field(default_factory=RoundRobin)

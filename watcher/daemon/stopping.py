@@ -16,6 +16,13 @@ class Stop:
             self._error = error
             self._requested.set()
 
+    def drop_everything(self, error: Exception) -> None:
+        """End at once: what this process knows and does may not go on.
+
+        This asks for an end with the error; a process of its own replaces itself.
+        """
+        self.request(error)
+
     async def wait(self) -> None:
         """Wait for the request; raise its error."""
         await self._requested.wait()

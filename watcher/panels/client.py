@@ -9,11 +9,12 @@ import aiohttp
 
 from watcher import __version__
 from watcher.common.round_robin import RoundRobin
-from watcher.errors import BadKey, PanelError, TimedOut
+from watcher.common.trust import ALWAYS, Trust
+from watcher.errors import BadKey, NotSent, PanelError, TimedOut
 from watcher.model import Balance, Observation, RowError, Service, Verdict
 from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
-from watcher.panels.http_utils import MIB, SecretText, transport_fault
+from watcher.panels.http_utils import MIB, CheckedBody, SecretText, transport_fault
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import Reading, RefillObservation, StatusAnswer
 from watcher.panels.replies import Decode, ReplyDecoder, read_action_reply, read_reply
@@ -32,7 +33,8 @@ class PanelClient:
     `on_request(action, seconds, reason)` is called for each request that ended; `reason` is that of
     the PanelError, or None; it is not called for a cancelled request. Clients that share a
     `round_robin` decode their answers one after the other. `on_unread(action, field, value)` is
-    called for the first few values of an answer that are present and can't be read.
+    called for the first few values of an answer that are present and can't be read. `trust` is
+    asked as the last thing before an action is written: without it, NotSent is raised.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class PanelClient:
         on_unread: Callable[[str, str, str], None] = lambda action, field, value: None,
         round_robin: RoundRobin | None = None,
         dialect: Dialect = PLAIN,
+        trust: Trust = ALWAYS,
     ) -> None:
         self.name = name
         self._url = url
@@ -57,6 +60,7 @@ class PanelClient:
         self._on_unread = on_unread
         self._round_robin = round_robin or RoundRobin()
         self._dialect = dialect
+        self._trust = trust
         self._secret = SecretText(key, *dialect.secrets(url))
         self._decoder = ReplyDecoder(url, self._secret)
         self._reading: aiohttp.ClientSession | None = None
@@ -221,10 +225,13 @@ class PanelClient:
     ) -> Answer:
         """Post the body, once: aiohttp repeats only requests of idempotent methods by itself."""
         acts = session is self._acting
+        data = CheckedBody(body, self._trust if acts else ALWAYS)
         try:
-            async with session.post(self._url, data=body, allow_redirects=False) as response:
+            async with session.post(self._url, data=data, allow_redirects=False) as response:
                 reply = await (read_action_reply if acts else read_reply)(response, largest)
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            if data.is_withheld:
+                raise NotSent("this node's lease is over: nothing was sent") from None
             raise transport_fault(error, self._url, self._connect_within) from None
         if acts:
             return self._decoder.of_action(reply, decode)

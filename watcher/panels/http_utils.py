@@ -7,8 +7,10 @@ from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
 
 from watcher.common.transport import failure
+from watcher.common.trust import Trust
 from watcher.errors import NotSent, Redirected, RemoteFault
 from watcher.panels.dialect import shown_url
 from watcher.panels.protocol import clean
@@ -149,3 +151,24 @@ def transport_fault(error: Exception, url: str, connect_within: float) -> Except
     return (
         error if isinstance(error, TimeoutError) else RemoteFault(f"the connection broke: {cause}")
     )
+
+
+class CheckedBody(aiohttp.BytesPayload):
+    """A request's body that is written only if there is trust at that moment.
+
+    aiohttp keeps the headers back until then: if nothing may be sent, no byte leaves.
+    """
+
+    def __init__(self, body: bytes, trust: Trust) -> None:
+        super().__init__(body)
+        self.is_withheld = False
+        self._trust = trust
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body, or nothing."""
+        if not self._trust.is_trusted():
+            self.is_withheld = True
+            raise ConnectionAbortedError("nothing may be sent any more")
+        await super().write_with_length(writer, content_length)

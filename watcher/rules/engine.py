@@ -25,6 +25,7 @@ from watcher.orders.fields import OWN
 from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.firing_memory import Fired, FiringMemory
 from watcher.rules.hindsight import Hindsight
+from watcher.rules.order_sets import discard, drop
 from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Decision, Reason, Rule, decide
 from watcher.rules.switches import RuleSwitches
@@ -92,7 +93,7 @@ class RuleEngine:
         if action.state in UNSETTLED:
             self._open_actions[key].add(action.kind)
         else:
-            _discard(self._open_actions, key, action.kind)
+            discard(self._open_actions, key, action.kind)
         if action.kind is Kind.CANCEL and action.state is ActionState.ACCEPTED:
             self.note_cancel(*key)
 
@@ -109,20 +110,29 @@ class RuleEngine:
     def forget_services(self, panel: str) -> None:
         """Forget the panel's price list, before the new one is loaded."""
         self.services.pop(panel, None)
-        for key in [key for key in self.refill_disabled if key[0] == panel]:
-            del self.refill_disabled[key]
+        drop(self.refill_disabled, [key for key in self.refill_disabled if key[0] == panel])
 
     def note_refill(self, panel: str, order_id: str, refill_id: str, *, running: bool) -> None:
         """Note that a refill task was accepted (`running`) or has ended."""
         if running:
             self._refills_running[panel, order_id].add(refill_id)
         else:
-            _discard(self._refills_running, (panel, order_id), refill_id)
+            discard(self._refills_running, (panel, order_id), refill_id)
 
     def forget(self, order: Order) -> None:
         """Forget an order that is no longer watched."""
         self._cancels_accepted.discard((order.panel, order.id))
         self.memory.forget(self.rules, order)
+
+    def forget_panel(self, panel: str) -> None:
+        """Forget all of a panel: what the database says of it is read before it is led again."""
+        self.forget_services(panel)
+        self.memory.forget_panel(panel)
+        self.balances.pop(panel, None)
+        self._cancels_accepted = {key for key in self._cancels_accepted if key[0] != panel}
+        for known in (self._open_actions, self._refills_running):
+            drop(known, [key for key in known if key[0] == panel])
+        drop(self.unresolved, [n for n, (of, _) in self.unresolved.items() if of == panel])
 
     # --- decisions ---
 
@@ -150,7 +160,7 @@ class RuleEngine:
         key = (firing.rule, firing.dry_run, firing.panel, firing.order)
         self.memory.restore(key, rule_outcome.before[key])
         if firing.action is not RuleAction.NOTIFY and not firing.dry_run:
-            _discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
+            discard(self._open_actions, (firing.panel, firing.order), Kind(firing.action))
 
     def held_until(self, rule: Rule, panel: str) -> float | None:
         """Return until when the rule's brake holds it at the panel."""
@@ -284,12 +294,3 @@ class RuleEngine:
             refill_running=key in self._refills_running,
             cancel_accepted=key in self._cancels_accepted,
         )
-
-
-def _discard(sets: dict[Key, set[Kind]] | dict[Key, set[str]], key: Key, item: str) -> None:
-    """Remove the item, and the set when it is empty: memory holds only what is open."""
-    found = sets.get(key)
-    if found is not None:
-        found.discard(item)
-        if not found:
-            del sets[key]

@@ -28,7 +28,15 @@ class FiringMemory:
 
     def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
         """Take over how often rules fired, and when last, from the database."""
-        self._past = {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
+        self._past.update(
+            {key: FiringHistory(count, last) for key, (count, last) in counts.items()}
+        )
+
+    def forget_panel(self, panel: str) -> None:
+        """Forget the panel's firings and brakes."""
+        self._past = {key: past for key, past in self._past.items() if key[2] != panel}
+        for key in [key for key in self._brakes if key[2] == panel]:
+            del self._brakes[key]
 
     def jumped(self, seconds: float) -> None:
         """Note that the clock was set by these seconds: set back, it must not prolong a brake."""

@@ -3,6 +3,7 @@
 from watcher.store.action_rows import Settled
 from watcher.store.archive import Retired, archive_name
 from watcher.store.audit import Deed
+from watcher.store.backend import Member
 from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent
@@ -22,6 +23,7 @@ __all__ = [
     "Disowned",
     "FeedPage",
     "Hold",
+    "Member",
     "Message",
     "Move",
     "OrderEvent",

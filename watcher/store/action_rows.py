@@ -1,11 +1,11 @@
 """Actions and their rows in the table `actions`."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from watcher.errors import Conflict
 from watcher.model import UNSETTLED, Action, ActionPlan, ActionState, Kind, Labels, Order, Refill
@@ -102,9 +102,11 @@ def move_actions(
     panels: Mapping[int, str],
     move: tuple[ActionState, ActionState],
     ids: Sequence[int] | None,
+    *,
+    within: Collection[ColumnElement[bool]] = (),
     **values: object,
 ) -> list[Action]:
-    """Move the given actions (None: all) from the first state to the second.
+    """Move the given actions (None: all that are `within`) from the first state to the second.
 
     Returns the moved actions in their new state. Skips actions in another state.
     """
@@ -112,7 +114,7 @@ def move_actions(
     source, target = move
     statement = (
         update(actions)
-        .where(actions.c.state == source.value)
+        .where(actions.c.state == source.value, *within)
         .values(state=target.value, **values)
         .returning(*actions.c)
     )

@@ -122,14 +122,21 @@ class Actions(StorePart):
     def _are_planned(self, panel: str) -> tuple[ColumnElement[bool], ...]:
         return actions.c.state == ActionState.PLANNED.value, actions.c.panel == self._panel(panel)
 
-    async def unsettled(self) -> list[Action]:
-        """Return every action that is planned, being sent or unresolved, oldest first."""
-        return await self._fetch("unsettled", ACTION.where(UNSETTLED_STATE).order_by(actions.c.id))
+    async def unsettled(self, panels: Collection[str] | None = None) -> list[Action]:
+        """Return every action that is planned, being sent or unresolved, oldest first.
 
-    async def last_accepted(self) -> dict[tuple[Kind, str, str], float]:
+        Of these panels only, None are all.
+        """
+        within = self._within(actions.c.panel, panels)
+        statement = ACTION.where(UNSETTLED_STATE, *within).order_by(actions.c.id)
+        return await self._fetch("unsettled", statement)
+
+    async def last_accepted(
+        self, panels: Collection[str] | None = None
+    ) -> dict[tuple[Kind, str, str], float]:
         """Return when a refill or cancel was last accepted, for orders that are not closed.
 
-        The keys are (kind, panel, order id).
+        The keys are (kind, panel, order id); of these panels only, None are all.
         """
         what = actions.c.kind, actions.c.panel, actions.c.order_id
         of_order = (orders.c.panel == actions.c.panel) & (orders.c.order_id == actions.c.order_id)
@@ -141,6 +148,7 @@ class Actions(StorePart):
                 actions.c.state == ActionState.ACCEPTED.value,
                 actions.c.kind != Kind.SUBMIT.value,
                 order_states.c.phase != Phase.CLOSED.value,
+                *self._within(actions.c.panel, panels),
             )
             .group_by(*what)
         )
@@ -210,7 +218,7 @@ class Actions(StorePart):
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
         """Withdraw those of the actions that are still planned; `answer` says why."""
         move = ActionState.PLANNED, ActionState.REJECTED
-        settled = {"settled_at": now, "answer": answer, "labels": None}
+        settled: dict[str, Any] = {"settled_at": now, "answer": answer, "labels": None}
         return await self._move("withdraw", move, ids, **settled)
 
     async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
@@ -247,22 +255,27 @@ class Actions(StorePart):
 
         return await self._db.write("resolve", work)
 
-    async def recover(self) -> int:
-        """Mark actions left in sending by the last run as unresolved; return how many."""
+    async def recover(self, panels: Collection[str] | None = None) -> int:
+        """Mark actions left in sending by the panels' last leader as unresolved; return how many.
+
+        None are all panels.
+        """
         move = ActionState.SENDING, ActionState.UNRESOLVED
         answer = "watcher ended before the panel's answer was on record"
-        return len(await self._move("recover", move, None, answer=answer))
+        within = self._within(actions.c.panel, panels)
+        return len(await self._move("recover", move, None, within=within, answer=answer))
 
     async def _move(
         self,
         operation: str,
         move: tuple[ActionState, ActionState],
         ids: Sequence[int] | None,
+        within: Collection[ColumnElement[bool]] = (),
         **values: object,
     ) -> list[Action]:
         names = self._db.panels.names
         return await self._db.write(
-            operation, lambda c: move_actions(c, names, move, ids, **values)
+            operation, lambda c: move_actions(c, names, move, ids, within=within, **values)
         )
 
     def _apply(

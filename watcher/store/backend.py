@@ -13,6 +13,13 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
+class Member(NamedTuple):
+    """This node of a cluster: its name, and for how many seconds it leads without a renewal."""
+
+    name: str
+    lease: float
+
+
 class Connections(NamedTuple):
     """The connections of an open database: one that writes, and a pool of those that read."""
 
@@ -28,6 +35,7 @@ class Backend(Protocol):
     path: Path  # the daemon's own files are beside it, and named by it
     name: str  # of the engine
     version: str
+    is_shared: bool  # other nodes write to it too
 
     def connect(self, resources: ExitStack, now: float, *, disowning: bool) -> Connections:
         """Lock the database, create or migrate its tables; `resources` then close it."""
@@ -39,6 +47,14 @@ class Backend(Protocol):
 
     def transact(self, writer: Connection, work: Work[T]) -> T:
         """Do the work in a transaction, which is committed when this returns."""
+        ...
+
+    def at_once(self, work: Work[T]) -> T:
+        """Do the work of a lease, on a session of its own, soon or not at all."""
+        ...
+
+    def joined(self, epoch: int, commits: int) -> None:
+        """Write from now on only as long as the lease of this epoch lasts."""
         ...
 
     def problem(self) -> str | None:
@@ -67,12 +83,14 @@ def files_of(url: PostgresUrl) -> Path:
     return url.directory / "postgresql"
 
 
-def backend_of(location: DatabaseLocation, busy_timeout: float) -> Backend:
-    """Return the backend for a file's path or a URL."""
+def backend_of(
+    location: DatabaseLocation, busy_timeout: float, member: Member | None = None
+) -> Backend:
+    """Return the backend for a file's path or a URL; only a server's database has members."""
     if isinstance(location, PostgresUrl):
         from watcher.store.postgres_backend import PostgresBackend
 
-        return PostgresBackend(location)
+        return PostgresBackend(location, member)
     from watcher.store.sqlite_backend import SqliteBackend
 
     return SqliteBackend(location.resolve(), busy_timeout)

@@ -5,6 +5,9 @@ that is not what this daemon knows means that the database is another than it wa
 a standby that had not got everything. What memory and panels know is then not in it.
 """
 
+from collections.abc import Mapping
+from typing import NoReturn
+
 from sqlalchemy import Connection
 
 from watcher.errors import StoreError
@@ -13,13 +16,18 @@ from watcher.store.schema import counters
 
 NAME = "commits"
 MOVED = "moved"  # the counter in a server's database that `watcher migrate` has moved away
-READ = "SELECT value FROM counters WHERE name = 'commits'"
-RAISE = "UPDATE counters SET value = value + 1 WHERE name = 'commits' RETURNING value"
+_READ = "SELECT name, value FROM counters WHERE name IN ({})"
+_RAISE = "UPDATE counters SET value = value + 1 WHERE name IN ({}) RETURNING name, value"
 
 
-def begin_counting(connection: Connection) -> int:
-    """Count the transaction of a daemon that has just started; return the count."""
-    one_more = upsert(counters, {"value": counters.c.value + 1}).values(name=NAME, value=1)
+def counter_of(node: str) -> str:
+    """Return the name of the counter of one node's commits."""
+    return f"{NAME}:{node}"
+
+
+def begin_counting(connection: Connection, name: str = NAME) -> int:
+    """Count the transaction of a daemon that has just started, or joined; return the count."""
+    one_more = upsert(counters, {"value": counters.c.value + 1}).values(name=name, value=1)
     return int(connection.execute(one_more.returning(counters.c.value)).scalar_one())
 
 
@@ -32,6 +40,24 @@ class Commits:
         self._place = place
         self._is_open = False  # a commit may or may not have happened
         self._is_told = False  # and whoever wanted it was told that it failed
+
+    @property
+    def reading(self) -> str:
+        """Return the statement that reads the counts, by name."""
+        return _READ.format(f"'{NAME}'")
+
+    @property
+    def raising(self) -> str:
+        """Return the statement that counts a transaction and reads the counts, by name."""
+        return _RAISE.format(f"'{NAME}'")
+
+    def begun(self, counts: Mapping[str, int]) -> None:
+        """Check the counts of a transaction that has begun."""
+        self.check_next(counts.get(NAME, 0))
+
+    def reconnected(self, counts: Mapping[str, int]) -> None:
+        """Check the counts after the connection was lost."""
+        self.found(counts.get(NAME, 0))
 
     def check_next(self, counted: int) -> None:
         """Raise StoreError if a transaction that has begun is not the next one."""
@@ -62,15 +88,68 @@ class Commits:
         self.ended(happened=has_happened)
         return has_happened
 
-    def _refuse(self, counted: int) -> None:
+    def _refuse(self, counted: int) -> NoReturn:
         if counted < self.count:
-            cause = f"has lost {self.count - counted} of the last commits: it is an older copy"
-        elif self._is_open and counted == self.count + 1:
+            self._lost(self.count - counted)
+        if self._is_open and counted == self.count + 1:
             cause = "has committed what the daemon was told had failed"
         else:
             cause = "was written by another program that counts as a watcher"
+        self._stop(cause)
+
+    def _lost(self, commits: int) -> NoReturn:
+        self._stop(f"has lost {commits} of the last commits: it is an older copy")
+
+    def _stop(self, cause: str) -> NoReturn:
         self.problem = (
             f"{self._place} {cause}. Nothing is written or sent: restart the daemon, which then"
             " goes by the database, and says if `watcher disown` is needed"
         )
         raise StoreError(self.problem)
+
+
+class NodeCommits(Commits):
+    """The counts of a node of a cluster: its own as that of a daemon alone, and that of all nodes.
+
+    The latter only has to rise. Until the node has joined, it has no own count.
+    """
+
+    def __init__(self, place: str, total: int) -> None:
+        super().__init__(place, 0)
+        self._own = ""  # the name of the node's own counter
+        self._total = total
+
+    def joined(self, node: str, count: int) -> None:
+        """Go on with the node's own count, as the transaction has left it that joined."""
+        self._own, self.count = counter_of(node), count
+
+    @property
+    def reading(self) -> str:
+        return _READ.format(self._names)
+
+    @property
+    def raising(self) -> str:
+        return _RAISE.format(self._names)
+
+    def begun(self, counts: Mapping[str, int]) -> None:
+        self._check_total(counts.get(NAME, 0) - 1)
+        if self._own:
+            self.check_next(counts.get(self._own, 0))
+
+    def reconnected(self, counts: Mapping[str, int]) -> None:
+        if self._own:  # first: it adds what has happened to the total
+            self.found(counts.get(self._own, 0))
+        self._check_total(counts.get(NAME, 0))
+
+    def ended(self, *, happened: bool) -> None:
+        self._total += happened
+        super().ended(happened=happened)
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(f"'{name}'" for name in (NAME, self._own) if name)
+
+    def _check_total(self, total: int) -> None:
+        if total < self._total:
+            self._lost(self._total - total)
+        self._total = total

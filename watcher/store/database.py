@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 from watcher.common.postgres_url import DatabaseLocation
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
-from watcher.store.backend import Backend, Connections, Work, backend_of
+from watcher.store.backend import Backend, Connections, Member, Work, backend_of
 from watcher.store.errors import translated
 from watcher.store.panels import PanelNames
 from watcher.store.schema import metadata
@@ -49,6 +49,7 @@ class Database:
         self._threads = {
             "write": ThreadPoolExecutor(1, "watcher-write"),
             "read": ThreadPoolExecutor(_READERS, "watcher-read"),
+            "lease": ThreadPoolExecutor(1, "watcher-lease"),  # its thread begins with its first use
         }
         self._resources = ExitStack()
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -63,12 +64,14 @@ class Database:
         observe: Observer,
         busy_timeout: float,
         disowning: bool = False,
+        member: Member | None = None,
     ) -> Self:
         """Lock the database, create it if missing, migrate its tables and check it.
 
-        Refuses a database that is older than what was sent, except when `disowning`.
+        A `member` of a cluster shares it with other nodes. Refuses a database that is older than
+        what was sent, except when `disowning`.
         """
-        backend = await asyncio.to_thread(backend_of, location, busy_timeout)
+        backend = await asyncio.to_thread(backend_of, location, busy_timeout, member)
         with translated(backend.place), ExitStack() as resources:
             connecting = asyncio.to_thread(backend.connect, resources, now, disowning=disowning)
             database = cls(backend, await _to_its_end(connecting), observe)
@@ -110,6 +113,14 @@ class Database:
     def read_here(self, work: Work[T]) -> T:
         """Do the work on a connection that can't write, in the thread of the caller."""
         return self.backend.read(self._readers, work)
+
+    async def at_once(self, operation: str, work: Work[T]) -> T:
+        """Do the work of a lease: it waits for no other work, and fails soon if it can't be done.
+
+        Each of its statements is committed by itself.
+        """
+        with self.edge(operation):
+            return await self._in_thread("lease", self.backend.at_once, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
         """Do the work in its own transaction, which is committed when this returns."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Float,
     Index,
     Integer,
     Numeric,
@@ -108,6 +109,13 @@ class AsText(FunctionElement[Any]):
     type = Text()
 
 
+class DatabaseClock(FunctionElement[float]):
+    """The time by the clock of the database's machine, in Unix seconds."""
+
+    inherit_cache = True
+    type = Float()
+
+
 class JsonList(FunctionElement[Any]):
     """The arguments' values as the text of a JSON list."""
 
@@ -180,6 +188,10 @@ def driver_text(statement: ClauseElement, dialect: str) -> str:
 # For each dialect: {0} are all arguments, {1} and {2} the single ones.
 _SPELLINGS: Final[Mapping[type[FunctionElement[Any]], tuple[str, str]]] = {
     AsText: ("{0}", "CAST({0} AS TEXT)"),
+    DatabaseClock: (
+        "((julianday('now') - 2440587.5) * 86400.0)",
+        "CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)",
+    ),
     JsonList: ("json_array({0})", "CAST(json_build_array({0}) AS TEXT)"),
     JsonRows: ("json_group_array({0})", "CAST(coalesce(json_agg({0}), '[]') AS TEXT)"),
     _JsonNumbers: ("json_each({0})", "json_array_elements_text(CAST({0} AS JSON))"),

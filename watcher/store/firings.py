@@ -1,5 +1,6 @@
 """When rules fired, so that `every` and `attempts` survive a restart."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -38,28 +39,32 @@ _COUNTS = (
 class Firings(StorePart):
     """The table `firings`; `Recorder` writes its rows."""
 
-    async def counts(self) -> dict[tuple[str, bool, str, str], tuple[int, float]]:
+    async def counts(
+        self, panels: Collection[str] | None = None
+    ) -> dict[tuple[str, bool, str, str], tuple[int, float]]:
         """Return how often rules fired and when last, for orders that are not closed.
 
-        The keys are (rule, dry run, panel, order id). "Last" means the newest row: an older row may
-        have a later time if the clock was wrong.
+        The keys are (rule, dry run, panel, order id); of these panels only, None are all. "Last"
+        means the newest row: an older row may have a later time if the clock was wrong.
         """
         names = self._db.panels.names
         return await self._read(
             "firing_counts",
-            _COUNTS,
+            _COUNTS.where(*self._within(orders.c.panel, panels)),
             lambda rows: {
                 (rule, dry_run, names[panel], order): (count, last)
                 for rule, dry_run, panel, order, count, last in rows
             },
         )
 
-    async def since(self, at: float) -> list[Firing]:
+    async def since(self, at: float, panels: Collection[str] | None = None) -> list[Firing]:
         """Return every firing since then, oldest first, except those that a restore wrote.
 
-        Those stand for firings that may have happened, so they say nothing about a rule's pace.
+        Those stand for firings that may have happened, so they say nothing about a rule's pace. Of
+        these panels only, None are all.
         """
-        statement = _SELECT.where(firings.c.at >= at, firings.c.detail != RESTORED)
+        recent = firings.c.at >= at, firings.c.detail != RESTORED
+        statement = _SELECT.where(*recent, *self._within(orders.c.panel, panels))
         return await self._firings("firings_since", statement)
 
     async def of_order(self, panel: str, order: str) -> list[Firing]:

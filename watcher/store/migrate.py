@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
-from watcher.errors import StoreError, StoreNewer
+from watcher.errors import StoreBusy, StoreError, StoreNewer
 from watcher.store.schema import metadata
 from watcher.store.sqlite import check_references, mark_as_ours, without_foreign_keys
 
@@ -26,14 +26,27 @@ _versions = Table(
 )
 
 
+def refuse_other(connection: Connection, place: str, location: Path = MIGRATIONS) -> None:
+    """Raise StoreError if the tables are not this version's: other nodes of the cluster use them.
+
+    The connection has no open transaction.
+    """
+    newest = _known(location)[-1]
+    with connection.begin():
+        found = _revision(connection) or "none"
+    if found != newest:
+        raise StoreBusy(
+            f"{place} has the tables of another version of watcher ({found}, where this one needs"
+            f" {newest}), and other nodes run: stop them all, then start this version on each"
+        )
+
+
 def migrate(connection: Connection, place: str, location: Path = MIGRATIONS) -> bool:
     """Run the missing migrations on a connection without an open transaction.
 
     Returns whether the database is new. The caller holds the lock of the database's only daemon.
     """
-    known = sorted(
-        step.name.partition("_")[0] for step in (location / "versions").glob("[0-9]*.py")
-    )
+    known = _known(location)
     with connection.begin():
         found = _revision(connection)
         if found is None:
@@ -58,6 +71,11 @@ def end_migration(ctx: "MigrationContext", *_: object, **__: object) -> None:
     """Refuse a migration that leaves a row whose foreign key refers to nothing."""
     if ctx.connection is not None:
         check_references(ctx.connection)
+
+
+def _known(location: Path) -> list[str]:
+    """Return the revisions that there are migrations to, the oldest first."""
+    return sorted(step.name.partition("_")[0] for step in (location / "versions").glob("[0-9]*.py"))
 
 
 def _revision(connection: Connection) -> str | None:

@@ -5,7 +5,18 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Connection, Select, and_, bindparam, case, select, update
+from sqlalchemy import (
+    CTE,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
@@ -64,17 +75,24 @@ class Orders(StorePart):
         return await self._read("last_key", LAST_KEY, lambda found: int(found.scalar_one()))
 
     async def load(
-        self, after: int, last: int, *, keeps: frozenset[str] = frozenset(OWN)
+        self,
+        after: int,
+        last: int,
+        *,
+        keeps: frozenset[str] = frozenset(OWN),
+        panels: Collection[str] | None = None,
     ) -> tuple[Iterator[OrderRows], int | None]:
         """Return a part of the orders that are not closed, oldest first, by panel.
 
         The part has keys above `after`, up to `last`. Also returns `after` for the next part, None
-        if this is the last. Of the values that are each order's own, it has those in `keeps`.
+        if this is the last. Of the values that are each order's own, it has those in `keeps`. None
+        are all panels.
         """
+        numbers = None if panels is None else frozenset(map(self._panel, panels))
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
             columns = OrderColumns(keeps)
-            statement = f"{_load(keeps).of(connection)} LIMIT {_PART}"
+            statement = f"{_load(keeps, numbers).of(connection)} LIMIT {_PART}"
             # The driver's own cursor gives plain tuples.
             cursor = connection.exec_driver_sql(statement, (after, last)).cursor
             while rows := cursor.fetchmany(_SLICE):
@@ -171,9 +189,13 @@ class Orders(StorePart):
 
 
 @cache
-def _load(keeps: frozenset[str]) -> DriverText:
-    """Return the statement that reads watched orders."""
-    return DriverText(select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key))
+def _load(keeps: frozenset[str], panels: frozenset[int] | None) -> DriverText:
+    """Return the statement that reads watched orders; None are those of all panels."""
+    within = (
+        [] if panels is None else [or_(*(orders.c.panel == literal_column(str(n)) for n in panels))]
+    )
+    statement = select_rows(keeps).where(_IS_WATCHED, *within)
+    return DriverText(statement.order_by(order_states.c.key))
 
 
 def _chain(panel: int, order_id: str) -> CTE:

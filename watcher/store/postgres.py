@@ -23,8 +23,6 @@ from watcher.errors import (
 )
 
 OLDEST = 14  # the first version that is supported
-LOCKS = 0x57415443  # "WATC": the first number of our advisory locks
-OWNER, WRITER = 1, 2  # the second: held while a daemon runs, and by each writing transaction
 CONNECT_WITHIN = 5  # seconds
 READERS = 6  # sessions
 # libpq notices a server that is gone, also where nobody says so: after about 25 s.
@@ -49,13 +47,6 @@ SET default_transaction_read_only = off; SET lock_timeout = '5s';
 SET idle_in_transaction_session_timeout = '10s'
 """
 _READING = "SET default_transaction_read_only = on"
-_HOLDER = """
-SELECT application_name, coalesce(host(client_addr), 'this machine'), pid,
-  to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')
-FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
-  AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 _STATE = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
   pg_is_in_recovery(), current_schema(), current_user, current_setting('synchronous_commit'),
@@ -139,20 +130,30 @@ def engine(connect: Callable[[], Any], connections: int) -> Engine:
     )
 
 
-def session(url: PostgresUrl, *, writing: bool) -> Any:
+def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> Any:
     """Return a new connection of the driver, with the settings that the store relies on.
 
-    Raises StoreError.
+    Statements that take longer than `within` seconds fail, as does a connection that is silent for
+    so long. Raises StoreError.
     """
     given = {"application_name": f"watcher {os.getpid()} on {socket.gethostname()}"[:63]}
     if url.password:
         given["password"] = url.password
     if "target_session_attrs" not in url.text:  # of several servers, the one that can be written
         given["target_session_attrs"] = "primary"
+    network = _NETWORK
+    if within is not None:
+        most = {"connect_timeout": max(2, round(within)), "tcp_user_timeout": round(within * 1000)}
+        network = {**_NETWORK, **most}
     with told(str(url)):
-        connection = driver().connect(url.text, autocommit=True, **_NETWORK, **given)
+        connection = driver().connect(url.text, autocommit=True, **network, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
+            if within is not None:
+                most_ms = f"{within * 1000:.0f}"
+                connection.execute(
+                    f"SET statement_timeout = {most_ms}; SET lock_timeout = {most_ms}"
+                )
             return connection
         except BaseException:
             connection.close()
@@ -174,25 +175,6 @@ def told(place: str) -> Iterator[None]:
         yield
     except driver().Error as error:
         raise store_error(error, place) from error
-
-
-def take(connection: Any, place: str, last: int | None) -> int:
-    """Take the lock of the database's only daemon; return the session's process id.
-
-    `last` is our former session, which the server may not know to be gone.
-    """
-    holder = connection.execute(_HOLDER, (LOCKS, OWNER)).fetchone()
-    if holder is not None and holder[2] == last:
-        connection.execute("SELECT pg_terminate_backend(%s)", (last,))
-    try:
-        connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, OWNER))
-    except driver().errors.LockNotAvailable:
-        name, where, _, since = holder or ("unknown", "unknown", 0, "now")
-        raise StoreBusy(
-            f"{place} is in use by another watcher ({name}, from {where}, since {since}):"
-            " stop that one first"
-        ) from None
-    return int(connection.info.backend_pid)
 
 
 def refuse_unfit(connection: Any, place: str) -> str:

@@ -5,7 +5,10 @@
 2. Each transaction takes a second lock, so that ids are in the order of commits whoever writes, and
    counts itself in `counters`. A count that is not the next one means that the database has lost
    commits (an older copy, a failover), or that another daemon has written: nothing is written then.
-3. A commit whose answer is lost has either happened or not: the count tells, once the server is
+3. Nodes of a cluster share the first lock. Each of their transactions also checks, under the second
+   one, that the node's lease has not ended; the count of all then only has to rise, and each node
+   counts its own.
+4. A commit whose answer is lost has either happened or not: the count tells, once the server is
    back and our former session is over.
 """
 
@@ -19,24 +22,22 @@ from sqlalchemy import Connection, Engine, RootTransaction, event
 from sqlalchemy.exc import DBAPIError
 
 from watcher.common.postgres_url import PostgresUrl
-from watcher.errors import StoreBusy, StoreGone, Unsupported
-from watcher.store.backend import Connections, Work, files_of
-from watcher.store.commits import RAISE, READ, Commits, begin_counting
-from watcher.store.migrate import migrate
+from watcher.errors import StoreBusy, StoreFenced, StoreGone, Unsupported
+from watcher.store.backend import Connections, Member, Work, files_of
+from watcher.store.commits import Commits, NodeCommits, begin_counting
+from watcher.store.migrate import migrate, refuse_other
 from watcher.store.postgres import (
-    LOCKS,
     READERS,
-    WRITER,
     driver,
     engine,
     refuse_foreign,
     refuse_unfit,
     session,
     store_error,
-    take,
     told,
     unhurried,
 )
+from watcher.store.postgres_lock import LOCKS, WRITER, share, take, take_alone
 
 T = TypeVar("T")
 
@@ -44,6 +45,10 @@ COMMIT_WITHIN = 30.0  # seconds to find out whether a commit has happened
 _AGAIN_AFTER = 0.25  # seconds between attempts to connect
 _SIZE_FOR = 60.0  # seconds
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({LOCKS}, {WRITER})"
+_FENCE = (
+    "SELECT 1 FROM nodes WHERE epoch = {}"
+    " AND until > CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION); "
+)
 _SIZES = "SELECT pg_database_size(current_database())"
 _CHECKSUMS = """
 SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()
@@ -55,12 +60,17 @@ class PostgresBackend:
 
     name = "postgresql"
 
-    def __init__(self, url: PostgresUrl) -> None:
+    def __init__(self, url: PostgresUrl, member: Member | None = None) -> None:
+        self.is_shared = member is not None
         self.place = str(url)
         self.path = files_of(url)
         self.version = ""
         self._url = url
         self._commits: Commits | None = None  # none before the tables are there
+        self._member = member
+        self._is_alone = member is None  # no other node has the database open
+        self._fence = ""  # the statement that each transaction of a node begins with
+        self._leases: Engine | None = None
         self._session = 0  # the process of the server that serves the session that writes
         self._readers: Engine | None = None
         self._size, self._size_until = 0, 0.0
@@ -72,11 +82,14 @@ class PostgresBackend:
         readers = engine(self._reading_session, READERS)
         resources.callback(readers.dispose)
         writer = resources.enter_context(writing.connect())
-        with unhurried(writer.connection.driver_connection):
-            is_new = migrate(writer, self.place)
+        is_new = self._prepare_tables(writer)
         with writer.begin():
             count = begin_counting(writer)
-        self._commits = Commits(self.place, count)
+        self._commits = (NodeCommits if self.is_shared else Commits)(self.place, count)
+        if self._member is not None:
+            leases = engine(self._leasing_session, 1)
+            resources.callback(leases.dispose)
+            self._leases = leases
         self._readers = readers
         return Connections(writer, readers, is_new)
 
@@ -100,6 +113,18 @@ class PostgresBackend:
             raise
         self._commit(writer, transaction)
         return result
+
+    def at_once(self, work: Work[T]) -> T:
+        if self._leases is None:
+            raise Unsupported("[cluster] is not configured")
+        with self._leases.connect() as connection:
+            return work(connection)
+
+    def joined(self, epoch: int, commits: int) -> None:
+        """Write from now on only as long as the lease of this epoch lasts."""
+        if self._member is not None and isinstance(self._commits, NodeCommits):
+            self._commits.joined(self._member.name, commits)
+            self._fence = _FENCE.format(epoch)
 
     def problem(self) -> str | None:
         return self._commits.problem if self._commits else None
@@ -127,20 +152,54 @@ class PostgresBackend:
 
     # --- sessions ---
 
+    def _prepare_tables(self, writer: Connection) -> bool:
+        """Create or migrate the tables, which only a daemon alone may; return if they are new."""
+        own: Any = writer.connection.driver_connection
+        if not self._is_alone:
+            refuse_other(writer, self.place)
+            return False
+        with unhurried(own):
+            is_new = migrate(writer, self.place)
+        if self.is_shared:
+            with told(self.place):
+                share(own)
+                self._hurry(own)
+        return is_new
+
     def _writing_session(self) -> Any:
         connection = session(self._url, writing=True)
         try:
             with told(self.place):
-                self._session = take(connection, self.place, self._session)
+                self._take(connection)
                 self.version = refuse_unfit(connection, self.place)
                 refuse_foreign(connection, self.place)
                 if self._commits is not None:
-                    row = connection.execute(READ).fetchone()
-                    self._commits.found(row[0] if row else 0)
+                    counts = connection.execute(self._commits.reading).fetchall()
+                    self._commits.reconnected(dict(counts))
             return connection
         except BaseException:
             connection.close()
             raise
+
+    def _take(self, connection: Any) -> None:
+        """Take the lock of the database: alone, or shared with other nodes."""
+        if self.is_shared and self._commits is None and take_alone(connection):
+            self._is_alone = True  # until the tables are prepared
+            self._session = int(connection.info.backend_pid)
+            return
+        self._session = take(connection, self.place, self._session, shared=self.is_shared)
+        if self.is_shared:
+            self._hurry(connection)
+
+    def _hurry(self, connection: Any) -> None:
+        """Let the server end a transaction that stands still well before the lease does."""
+        if self._member is not None:
+            within = round(self._member.lease * 1000 / 3)
+            connection.execute(f"SET idle_in_transaction_session_timeout = {within}")
+
+    def _leasing_session(self) -> Any:
+        lease = self._member.lease if self._member is not None else 0.0
+        return session(self._url, writing=True, within=lease / 4)
 
     def _reading_session(self) -> Any:
         return session(self._url, writing=False)
@@ -161,11 +220,11 @@ class PostgresBackend:
             if self._commits is None:
                 own.execute(_BEGIN, prepare=False)
                 return
-            cursor = own.execute(f"{_BEGIN}; {RAISE}", prepare=False)
-            while cursor.nextset():
-                pass
-            row = cursor.fetchone()
-            self._commits.check_next(row[0] if row else 0)
+            cursor = own.execute(f"{_BEGIN}; {self._fence}{self._commits.raising}", prepare=False)
+            *before, counts = _answers(cursor)
+            if self._fence and not before[-1]:
+                raise StoreFenced(f"{self.place}: this node's lease is over: nothing was written")
+            self._commits.begun(dict(counts))
         except driver().Error as error:
             if own.closed:
                 connection.invalidate(error)
@@ -209,6 +268,15 @@ class PostgresBackend:
             except BaseException:
                 commits.given_up()
                 raise
+
+
+def _answers(cursor: Any) -> list[list[Any]]:
+    """Return the rows of each statement of one message."""
+    found = []
+    while True:
+        found.append(cursor.fetchall() if cursor.description else [])
+        if not cursor.nextset():
+            return found
 
 
 def check_server(url: PostgresUrl) -> str:

@@ -85,6 +85,15 @@ class Recorder(StorePart):
                 self._writer = self._db.spawn(self._write_groups())
             return await written
 
+    def know_newest(self, change: int) -> bool:
+        """Note the newest change in the database, which another node may have written.
+
+        Returns whether it was not known.
+        """
+        is_new = change > (self._last_history_id or 0)
+        self._last_history_id = max(self._last_history_id or 0, change)
+        return is_new
+
     def may_have_changes_after(self, change: int) -> bool:
         """Return whether there may be changes with a higher id, without reading the database."""
         return self._last_history_id is None or self._last_history_id > change
@@ -113,13 +122,14 @@ class Recorder(StorePart):
 
         def work(connection: Connection) -> tuple[int, list[list[Action]]]:
             last_id = self._last_history_id
-            if last_id is None:
+            if last_id is None or self._db.backend.is_shared:
                 last_id = last_history_id(connection)
             write_changes(connection, transitions, last_id)
             planned = [self._write_rest(connection, piece) for piece in group]
             return last_id + len(transitions), planned
 
-        self._last_history_id, planned = await self._db.transaction(work)
+        last_id, planned = await self._db.transaction(work)
+        self.know_newest(last_id)
         for piece, actions in zip(group, planned, strict=True):
             piece.finish(actions)
 

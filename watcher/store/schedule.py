@@ -67,13 +67,13 @@ class ScheduleState(StorePart):
 
         return await self._read("learnt", select(lessons), made)
 
-    async def save_asked(self, asked: CheckTimes) -> None:
-        """Replace all saved check times of orders."""
+    async def save_asked(self, asked: CheckTimes, *, node: str = "") -> None:
+        """Replace all check times of orders that the node has saved."""
         packed = await asyncio.to_thread(asked.packed)
-        rows = [{"page": number, "seconds": seconds} for number, seconds in packed]
+        rows = [{"node": node, "page": number, "seconds": seconds} for number, seconds in packed]
 
         def write(connection: Connection) -> None:
-            connection.execute(delete(asked_pages))
+            connection.execute(delete(asked_pages).where(asked_pages.c.node == node))
             if rows:
                 connection.execute(insert(asked_pages), rows)
 
@@ -82,5 +82,7 @@ class ScheduleState(StorePart):
 
 def asked_between(connection: Connection, first: int, last: int) -> CheckTimes:
     """Return the check times of orders with keys from `first` to `last`, and of some others."""
-    statement = select(asked_pages).where(asked_pages.c.page.between(*pages_of(first, last)))
+    statement = select(asked_pages.c.page, asked_pages.c.seconds).where(
+        asked_pages.c.page.between(*pages_of(first, last))
+    )
     return CheckTimes.unpacked((page, seconds) for page, seconds in connection.execute(statement))

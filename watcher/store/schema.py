@@ -214,8 +214,11 @@ lessons = _table(
     **BY_KEY,
 )
 
-# When orders were last checked, by key: see `watcher.orders.columns.check_times`.
-asked_pages = _table("asked_pages", *_key(Whole, "page"), *_needed(LargeBinary, "seconds"))
+# When orders were last checked, by key: see `watcher.orders.columns.check_times`. Each node of a
+# cluster has pages of its own; of an order that is on several, the newest time counts.
+asked_pages = _table(
+    "asked_pages", *_key(Text, "node"), *_key(Whole, "page"), *_needed(LargeBinary, "seconds")
+)
 
 # Notification targets; nothing from before a target existed is sent to it.
 notify_targets = _table("notify_targets", *_key(Text, "name"), *_needed(Float, "since"))

@@ -1,6 +1,6 @@
 """The panels' price lists, their changes, and known refusals of refills."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -78,9 +78,9 @@ class Services(StorePart):
         """Return the panel's price list, including entries that are gone."""
         return await self._list(select(services).where(services.c.panel == self._panel(panel)))
 
-    async def all(self) -> list[StoredService]:
-        """Return every panel's price list, including entries that are gone."""
-        return await self._list(select(services))
+    async def all(self, panels: Collection[str] | None = None) -> list[StoredService]:
+        """Return the panels' price lists (None: of all), including entries that are gone."""
+        return await self._list(select(services).where(*self._within(services.c.panel, panels)))
 
     async def refill_disabled(
         self, panel: str, service: str, text: str | None, *, now: float

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from watcher.errors import StoreError, StoreOlder
+from watcher.errors import StoreError, StoreOlder, Unsupported
 from watcher.store.backend import Connections, Work
 from watcher.store.files import PUT_ASIDE, back_up, size_of
 from watcher.store.lock import Held
@@ -31,6 +31,7 @@ class SqliteBackend:
 
     name = "sqlite"
     version = VERSION
+    is_shared = False
 
     def __init__(self, path: Path, busy_timeout: float) -> None:
         self.place = str(path)
@@ -60,6 +61,12 @@ class SqliteBackend:
     def transact(self, writer: Connection, work: Work[T]) -> T:
         with writer.begin():
             return work(writer)
+
+    def at_once(self, work: Work[T]) -> T:
+        raise Unsupported("a database in a file has no nodes")
+
+    def joined(self, epoch: int, commits: int) -> None:
+        raise Unsupported("a database in a file has no nodes")
 
     def problem(self) -> str | None:
         return self._held.problem() if self._held else None

@@ -1,5 +1,6 @@
 """The store: all records in one database, split into parts."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -7,6 +8,7 @@ from watcher.common.postgres_url import DatabaseLocation
 from watcher.store.actions import Actions
 from watcher.store.archive import Archive
 from watcher.store.audit import AuditLog
+from watcher.store.backend import Member
 from watcher.store.balances import Balances
 from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
@@ -15,6 +17,7 @@ from watcher.store.firings import Firings
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
 from watcher.store.manual_pauses import ManualPauses
+from watcher.store.nodes import Nodes
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.personal import Personal
@@ -58,6 +61,7 @@ class Store:
         self.archive = Archive(database)
         self.purge = Purge(database)
         self.personal = Personal(database)
+        self.nodes = Nodes(database)
         self.maintenance = Maintenance(database)
 
     @classmethod
@@ -68,13 +72,18 @@ class Store:
         now: float,
         observe: Observer = ignore,
         busy_timeout: float = 5.0,
+        member: Member | None = None,
     ) -> Self:
         """Open the database; create or migrate it if needed.
 
-        `observe` gets every operation: its name, its seconds (queueing included), and whether the
-        database failed. A database that is older than what was sent raises StoreOlder.
+        A `member` of a cluster shares it with other nodes, and may write only between
+        `nodes.join` and the end of its lease. `observe` gets every operation: its name, its seconds
+        (queueing included), and whether the database failed. A database that is older than what
+        was sent raises StoreOlder.
         """
-        opening = Database.open(location, now=now, observe=observe, busy_timeout=busy_timeout)
+        opening = Database.open(
+            location, now=now, observe=observe, busy_timeout=busy_timeout, member=member
+        )
         return cls(await opening)
 
     @property
@@ -89,6 +98,10 @@ class Store:
         The daemon's own files are beside it.
         """
         return self._db.backend.path
+
+    async def know_panels(self, names: Iterable[str]) -> None:
+        """Give each panel its number, before other nodes may meet its records."""
+        await self._db.know_panels(set(names))
 
     async def close(self) -> None:
         """Finish running work, then close the database."""

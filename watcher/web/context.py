@@ -15,6 +15,7 @@ from watcher.daemon.backups import Backups
 from watcher.daemon.checks import Checks
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.health import DaemonHealth
+from watcher.daemon.leadership import Leadership
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.pauses import Pauses
 from watcher.daemon.status import DaemonStatus
@@ -49,6 +50,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     config: ActiveConfig
     clock: Clock
+    leadership: Leadership
     reload: Callable[[], Awaitable[ReloadOutcome]]
 
     def view(self, order: Order) -> OrderView:

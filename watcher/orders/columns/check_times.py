@@ -43,7 +43,10 @@ class CheckTimes:
 
     @classmethod
     def unpacked(cls, pages: Iterable[tuple[int, bytes]]) -> "CheckTimes":
-        """Read packed pages. Skips unreadable ones: their orders are asked about once more."""
+        """Read packed pages; of several times of an order the newest counts.
+
+        Skips unreadable pages: their orders are asked about once more.
+        """
         asked = cls()
         for number, packed in pages:
             try:
@@ -52,7 +55,7 @@ class CheckTimes:
                 continue
             if len(page) == _SIZE:
                 at = asked._open(number)
-                asked._pages[at] = np.frombuffer(page, np.uint32)
+                asked._pages[at] = np.maximum(asked._pages[at], np.frombuffer(page, np.uint32))
         return asked
 
     def _open(self, number: int) -> int:

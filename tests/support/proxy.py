@@ -1,9 +1,15 @@
-"""A TCP proxy on this machine that cuts what goes through it, or keeps it back."""
+"""A TCP proxy on this machine that cuts what goes through it, or keeps it back.
+
+All of them run in a loop of their own: a test that keeps its loop busy is no network's fault.
+"""
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import cache
+from typing import Any
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -12,36 +18,50 @@ class Proxy:
     """Listens on a port of its own and passes on what comes, unless it is cut or frozen."""
 
     def __init__(self, reach: Callable[[], Awaitable[Pair]]) -> None:
-        self.port = 0
         self._reach = reach
-        self._flows, self._is_cut = asyncio.Event(), False
+        self._is_cut = False
+        self._flows = asyncio.Event()
         self._flows.set()
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._place = socket.socket()
+        self._place.bind(("127.0.0.1", 0))
+        self.port: int = self._place.getsockname()[1]
 
     async def start(self) -> None:
-        place = socket.socket()
-        place.bind(("127.0.0.1", 0))
-        self.port = place.getsockname()[1]
-        self._server = await asyncio.start_server(self._serve, sock=place)
+        await _there(self._start())
 
     async def close(self) -> None:
         self.cut()
-        if self._server is not None:
-            self._server.close()
+        await _there(self._close())
 
     def cut(self) -> None:
         """End every connection, and each new one at once."""
+        _loop().call_soon_threadsafe(self._cut)
+
+    def freeze(self) -> None:
+        """Keep back what comes, in both directions; nobody is told. New connections hang."""
+        _loop().call_soon_threadsafe(self._flows.clear)
+
+    def mend(self) -> None:
+        """Pass on what comes, and what was kept back."""
+        _loop().call_soon_threadsafe(self._mend)
+
+    # --- in the loop of all proxies ---
+
+    async def _start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=self._place)
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def _cut(self) -> None:
         self._is_cut = True
         for writer in self._open:
             writer.transport.abort()
 
-    def freeze(self) -> None:
-        """Keep back what comes, in both directions; nobody is told. New connections hang."""
-        self._flows.clear()
-
-    def mend(self) -> None:
-        """Pass on what comes, and what was kept back."""
+    def _mend(self) -> None:
         self._is_cut = False
         self._flows.set()
 
@@ -86,3 +106,14 @@ def to_port(port: int) -> Callable[[], Awaitable[Pair]]:
 
 def to_socket(path: str) -> Callable[[], Awaitable[Pair]]:
     return lambda: asyncio.open_unix_connection(path)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="proxies", daemon=True).start()
+    return loop
+
+
+async def _there(work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _loop()))

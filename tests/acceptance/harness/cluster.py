@@ -25,12 +25,12 @@ from tests.support.process import DaemonProcess
 from tests.support.proxy import Proxy, to_port, to_socket
 from tests.support.receiver import SECRET, Receiver, a_receiver
 from watcher.simulator import SimulatedPanel
-from watcher.store import postgres
+from watcher.store.postgres_lock import LOCKS, WRITER
 
 NAMES = ("a", "b", "c")
 PANELS = ("smmxz", "smmgenie", "cheapsmmbd")
 TOKEN = "a-token-that-all-nodes-of-the-tests-know"
-LEASE = 2.0  # seconds, the shortest that there is
+LEASE = 3.0  # seconds
 TIMEOUT = 2.0  # of a request at a panel
 TAKEN_OVER_WITHIN = 15.0  # seconds after a lease has ended; much more than it takes
 _PATIENCE = 8.0  # seconds that a caller waits for an answer
@@ -207,7 +207,10 @@ class Cluster:
 
     async def leaders(self) -> dict[str, str]:
         """Which node leads each panel and duty, by the database's clock."""
-        return dict(await self.find(_LEADERS))
+        try:
+            return dict(await self.find(_LEADERS))
+        except psycopg.errors.UndefinedTable:  # the first node makes them
+            return {}
 
     async def leader(self, panel: str) -> Node | None:
         name = (await self.leaders()).get(panel)
@@ -265,7 +268,7 @@ class Cluster:
     def nobody_writes(self) -> Iterator[None]:
         """Whoever looks sees a moment of the database, not what changes while it looks."""
         with psycopg.connect(self.location.text, autocommit=True) as connection:
-            connection.execute(f"SELECT pg_advisory_lock({postgres.LOCKS}, {postgres.WRITER})")
+            connection.execute(f"SELECT pg_advisory_lock({LOCKS}, {WRITER})")
             yield
 
 

@@ -10,7 +10,9 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -33,14 +35,24 @@ _TOLD_WITHIN = 20.0  # seconds until every event has arrived
 
 
 def play(seeds: Sequence[int]) -> list[Verdict]:
-    """Play the seeds' scenarios on one cluster; stop at the first that is violated."""
+    """Play the seeds' scenarios on one cluster; stop at the first that is violated.
+
+    Its nodes' logs are kept then.
+    """
     CURRENT.engine = "postgresql"
-    with tempfile.TemporaryDirectory(prefix="watcher-cluster-") as directory:
-        return asyncio.run(_play(seeds, Path(directory)))
-
-
-async def _play(seeds: Sequence[int], directory: Path) -> list[Verdict]:
+    directory = Path(tempfile.mkdtemp(prefix="watcher-cluster-"))
     verdicts: list[Verdict] = []
+    try:
+        asyncio.run(_play(seeds, directory, verdicts))
+    finally:
+        if len(verdicts) == len(seeds) and not verdicts[-1].violations:
+            shutil.rmtree(directory)
+        else:
+            sys.stderr.write(f"the nodes' logs are kept: {directory}\n")
+    return verdicts
+
+
+async def _play(seeds: Sequence[int], directory: Path, verdicts: list[Verdict]) -> None:
     async with a_cluster(directory, seeds[0]) as cluster:
         people = People(cluster, seeds[0])
         for panel in PANELS:
@@ -57,7 +69,6 @@ async def _play(seeds: Sequence[int], directory: Path) -> list[Verdict]:
             verdicts.append(performance.verdict(time.perf_counter() - began))
             if performance.found:
                 break
-    return verdicts
 
 
 class Performance:

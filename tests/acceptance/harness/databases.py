@@ -12,10 +12,10 @@ from tests.acceptance.harness.stage import Stage
 from tests.support.database import CURRENT
 from tests.support.postgres import databases
 from watcher.errors import StoreError
-from watcher.store import postgres
+from watcher.store.postgres_lock import LOCKS, WRITER
 
 FROZEN_FOR = 0.5  # real seconds
-_HOLD = f"SELECT pg_advisory_lock({postgres.LOCKS}, {postgres.WRITER})"
+_HOLD = f"SELECT pg_advisory_lock({LOCKS}, {WRITER})"
 # A full disk is met when something is written, or only when it is committed.
 _FILL = """
 CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS

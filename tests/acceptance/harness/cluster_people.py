@@ -44,6 +44,10 @@ class People:
         else:
             await self._ask(panel, "refill", ("completed",))
 
+    async def retry(self, panel: str) -> None:
+        """Let the panel be asked at once, whatever pause it has."""
+        await self._call("POST", f"/v1/panels/{panel}/retry")
+
     async def settle(self) -> None:
         """Look at the panels, and settle what is unresolved by what is true there.
 

@@ -123,6 +123,8 @@ class Performance:
                 await node.start()
         try:
             await self._cluster.until_led(_SETTLED_WITHIN)
+            for panel in PANELS:  # its leader may have a long pause after a cut
+                await self._people.retry(panel)
             took = await self._cluster.until_asked(_SETTLED_WITHIN)
         except TimeoutError:
             leaders = await self._cluster.leaders()

@@ -240,7 +240,7 @@ class Daemon:
         else:
             await self._cluster.join()
             await self.core.begin(now, when_loaded={})
-            self._cluster.begin()
+            await self._cluster.begin(now)
         self._schedule.add("survey", self.daemon_status.run_once)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()

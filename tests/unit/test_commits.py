@@ -3,7 +3,7 @@
 import pytest
 
 from watcher.errors import StoreError
-from watcher.store.commits import Commits
+from watcher.store.commits import Commits, NodeCommits
 
 
 def lost_answer(*, told: bool) -> Commits:
@@ -54,3 +54,48 @@ def test_a_commit_that_failed_leaves_the_count() -> None:
     commits.trying()
     commits.ended(happened=True)
     commits.check_next(9)
+
+
+def of_a_node() -> NodeCommits:
+    """The counts of a node that has joined: 100 commits of all, 7 of its own."""
+    commits = NodeCommits("postgresql://h/d", 100)
+    commits.joined("a", 7)
+    return commits
+
+
+def test_a_node_counts_its_own_and_the_total_only_rises() -> None:
+    commits = of_a_node()
+    assert "'commits', 'commits:a'" in commits.raising
+    commits.begun({"commits": 120, "commits:a": 8})
+    commits.trying()
+    commits.ended(happened=True)
+    assert (commits.total, commits.count) == (120, 8)
+    commits.saw(121, 120)
+    commits.saw(119, 115)  # read before the last commit of this node
+    assert commits.total == 121
+    commits.reconnected({"commits": 121, "commits:a": 8})
+    assert commits.problem is None
+    with pytest.raises(StoreError, match="has lost 1 of"):
+        commits.begun({"commits": 121, "commits:a": 9})
+    assert "restart the daemon" in (commits.problem or "")
+
+
+@pytest.mark.parametrize(
+    ("total", "own", "words"),
+    [(99, 7, "has lost 1 of"), (130, 6, "has lost 1 of"), (130, 9, "another program")],
+)
+def test_a_node_notices_what_is_lost(total: int, own: int, words: str) -> None:
+    with pytest.raises(StoreError, match=words):
+        of_a_node().reconnected({"commits": total, "commits:a": own})
+    with pytest.raises(StoreError, match=words):
+        of_a_node().begun({"commits": total + 1, "commits:a": own + 1})
+
+
+@pytest.mark.parametrize("happened", [False, True])
+def test_a_node_finds_out_what_became_of_a_commit(happened: bool) -> None:
+    commits = of_a_node()
+    commits.begun({"commits": 101, "commits:a": 8})
+    commits.trying()
+    commits.reconnected({"commits": 110 + happened, "commits:a": 7 + happened})
+    assert (commits.total, commits.count) == (110 + happened, 7 + happened)
+    commits.begun({"commits": 112, "commits:a": 8 + happened})

@@ -202,6 +202,26 @@ async def test_a_database_that_lost_commits_is_written_no_more(
             await tracked(b, panel="s")
 
 
+@pytest.mark.spoils_tables
+async def test_commits_of_another_node_that_are_lost_are_noticed_with_the_next_renewal(
+    tmp_path: Path,
+) -> None:
+    async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:
+        await tracked(a)
+        plan = await a.actions.plan(a_plan(), now=1.0)
+        await a.actions.claim([plan.id], now=2.0)
+        await renewed(b)
+        assert int((tmp_path / "postgresql.seen").read_text()) == 1
+        databases().server.sql(
+            "UPDATE counters SET value = value - 1 WHERE name = 'commits'",
+            databases().name(tmp_path),
+        )
+        with pytest.raises(StoreError, match="has lost 1 of the last commits"):
+            await renewed(b)
+        with pytest.raises(StoreError, match="has lost"):
+            await tracked(b, panel="q")
+
+
 async def test_commits_of_others_are_no_loss(tmp_path: Path) -> None:
     async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:
         for number in range(5):

@@ -81,12 +81,16 @@ class Cluster:
             asked_at = self._monotonic()
         self._problem = None
         self._leadership.renewed(asked_at)
-        await self.renew()
         self._renewing = asyncio.create_task(self._keep())
+        # Once more, with those that joined meanwhile; `leave` gives the lease back.
+        check(candidate, await self._store.nodes.view(self._clock))
+        await self.renew()
         log.info("cluster.joined", node=candidate.name, nodes=len(self._leadership.nodes()))
 
-    def begin(self) -> None:
-        """Schedule the tasks; from then on this node leads panels."""
+    async def begin(self, now: float) -> None:
+        """Lead this node's share, and schedule the tasks that go on with that."""
+        await self.claim(now)
+        await self.settle(now)
         self._schedule.add("claim", self.claim)
         self._schedule.add("settle", self.settle)
 
@@ -122,7 +126,7 @@ class Cluster:
             async with asyncio.timeout(self._leadership.trust_left()):
                 view = await self._store.nodes.renew(self._settings.lease, self._clock)
         except Exception as error:  # noqa: BLE001  the lease ends if this goes on
-            self._failed(str(error) or "the database has not answered in time")
+            self._failed(str(error) or self._problem or "the database has not answered in time")
             return
         if view is None:
             self._leadership.distrust()

@@ -283,7 +283,7 @@ class OrderCommands:
         """Raise NotYet unless this node leads the panel and has opened it."""
         self._leadership.check_leads(panel)
         if self._leadership.is_clustered and panel not in self._watchlist:
-            raise NotYet(f"{panel} is being handed over: try again in some seconds")
+            raise NotYet(f"{panel} is changing its leader: try again in some seconds")
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
         archived_at = await self._store.archive.archived_at(panel, order_id)

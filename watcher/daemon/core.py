@@ -16,6 +16,7 @@ from watcher.daemon.reviews import Reviews
 from watcher.daemon.scheduler import Task
 from watcher.daemon.shared import Shared
 from watcher.daemon.stopping import Stop
+from watcher.errors import StoreBusy
 
 log = structlog.get_logger()
 
@@ -72,5 +73,8 @@ class Core:
         await recall(shared.store, shared.rule_engine, now, panels)
 
     async def _save(self, panel: str) -> None:
+        """Save what memory knows of the panel. Raises StoreError if anything can't be saved."""
+        if not self.outcomes.is_settled:
+            raise StoreBusy("outcomes of actions are not recorded yet")
         await self.registry.panel_workers[panel].account_sync.rate(self.shared.clock())
         await self.checkpoints.save_panel(panel)

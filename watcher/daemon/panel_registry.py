@@ -95,8 +95,8 @@ class PanelRegistry:
 
         An error leaves them open.
         """
-        await self.loaded.wait()
         async with self._exchanging:
+            await self.loaded.wait()
             old = [self.panel_workers[name] for name in names if name in self.panel_workers]
             await self._schedule.retire([task for workers in old for task in workers.tasks()])
             try:

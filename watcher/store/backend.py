@@ -53,6 +53,10 @@ class Backend(Protocol):
         """Do the work of a lease, on a session of its own, soon or not at all."""
         ...
 
+    def compare(self, connection: Connection) -> None:
+        """Raise StoreError if the database has lost commits of any node."""
+        ...
+
     def joined(self, epoch: int, commits: int) -> None:
         """Write from now on only as long as the lease of this epoch lasts."""
         ...

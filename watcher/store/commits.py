@@ -116,8 +116,9 @@ class NodeCommits(Commits):
 
     def __init__(self, place: str, total: int) -> None:
         super().__init__(place, 0)
+        self.total = total  # committed by all nodes, as far as this one knows
         self._own = ""  # the name of the node's own counter
-        self._total = total
+        self._next = 0  # the total once the transaction under way is committed
 
     def joined(self, node: str, count: int) -> None:
         """Go on with the node's own count, as the transaction has left it that joined."""
@@ -131,25 +132,31 @@ class NodeCommits(Commits):
     def raising(self) -> str:
         return _RAISE.format(self._names)
 
+    def saw(self, total: int, known: int) -> None:
+        """Check a total that was read after `known` was: another thread may have raised it since.
+
+        Raises StoreError if commits are missing.
+        """
+        if total < known:
+            self._lost(known - total)
+        self.total = max(self.total, total)
+
     def begun(self, counts: Mapping[str, int]) -> None:
-        self._check_total(counts.get(NAME, 0) - 1)
+        self._next = counts.get(NAME, 0)
+        self.saw(self._next - 1, self.total)
         if self._own:
             self.check_next(counts.get(self._own, 0))
 
     def reconnected(self, counts: Mapping[str, int]) -> None:
-        if self._own:  # first: it adds what has happened to the total
+        self.saw(counts.get(NAME, 0), self.total)
+        if self._own:
             self.found(counts.get(self._own, 0))
-        self._check_total(counts.get(NAME, 0))
 
     def ended(self, *, happened: bool) -> None:
-        self._total += happened
+        if happened:
+            self.total = max(self.total, self._next)
         super().ended(happened=happened)
 
     @property
     def _names(self) -> str:
         return ", ".join(f"'{name}'" for name in (NAME, self._own) if name)
-
-    def _check_total(self, total: int) -> None:
-        if total < self._total:
-            self._lost(self._total - total)
-        self._total = total

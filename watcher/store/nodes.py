@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from watcher.common.clock import Clock
+from watcher.store import claims
 from watcher.store.base import StorePart
 from watcher.store.cluster_schema import leaders, nodes
 from watcher.store.commits import begin_counting, counter_of
@@ -125,14 +126,20 @@ class Nodes(StorePart):
     async def renew(self, lease: float, clock: Clock) -> ClusterView | None:
         """Renew the lease, without waiting for writers; None if it is over: it stays over."""
 
-        def work(connection: Connection) -> ClusterView | None:
+        def work(connection: Connection) -> tuple[ClusterView, int] | None:
+            self._db.backend.compare(connection)
             given = {"_epoch": self._epoch, "_lease": lease}
             if not connection.execute(_RENEWED, given).rowcount:
                 return None
             self._db.panels.load(connection)  # other nodes may have added some
-            return _view(connection, clock)
+            return _view(connection, clock), claims.counted(connection)
 
-        return await self._db.at_once("renew", work)
+        renewed = await self._db.at_once("renew", work)
+        if renewed is None:
+            return None
+        view, claimed = renewed
+        self._db.note_claims(claimed)  # of any node: an older copy is one for this node, too
+        return view
 
     async def configure(self, keys: Mapping[str, str]) -> None:
         """Write which panels the node's configuration has now."""

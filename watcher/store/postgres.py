@@ -230,6 +230,15 @@ def refuse_foreign(connection: Any, place: str) -> None:
         )
 
 
+def answers(cursor: Any) -> list[list[Any]]:
+    """Return the rows of each statement of one message."""
+    found = []
+    while True:
+        found.append(cursor.fetchall() if cursor.description else [])
+        if not cursor.nextset():
+            return found
+
+
 # --- errors ---
 
 

@@ -24,10 +24,12 @@ from sqlalchemy.exc import DBAPIError
 from watcher.common.postgres_url import PostgresUrl
 from watcher.errors import StoreBusy, StoreFenced, StoreGone, Unsupported
 from watcher.store.backend import Connections, Member, Work, files_of
+from watcher.store.commits import NAME as COMMITS
 from watcher.store.commits import Commits, NodeCommits, begin_counting
 from watcher.store.migrate import migrate, refuse_other
 from watcher.store.postgres import (
     READERS,
+    answers,
     driver,
     engine,
     refuse_foreign,
@@ -119,6 +121,12 @@ class PostgresBackend:
             raise Unsupported("[cluster] is not configured")
         with self._leases.connect() as connection:
             return work(connection)
+
+    def compare(self, connection: Connection) -> None:
+        if isinstance(self._commits, NodeCommits):
+            known = self._commits.total
+            counts = connection.exec_driver_sql(self._commits.reading).all()
+            self._commits.saw(dict(counts).get(COMMITS, 0), known)
 
     def joined(self, epoch: int, commits: int) -> None:
         """Write from now on only as long as the lease of this epoch lasts."""
@@ -221,7 +229,7 @@ class PostgresBackend:
                 own.execute(_BEGIN, prepare=False)
                 return
             cursor = own.execute(f"{_BEGIN}; {self._fence}{self._commits.raising}", prepare=False)
-            *before, counts = _answers(cursor)
+            *before, counts = answers(cursor)
             if self._fence and not before[-1]:
                 raise StoreFenced(f"{self.place}: this node's lease is over: nothing was written")
             self._commits.begun(dict(counts))
@@ -268,15 +276,6 @@ class PostgresBackend:
             except BaseException:
                 commits.given_up()
                 raise
-
-
-def _answers(cursor: Any) -> list[list[Any]]:
-    """Return the rows of each statement of one message."""
-    found = []
-    while True:
-        found.append(cursor.fetchall() if cursor.description else [])
-        if not cursor.nextset():
-            return found
 
 
 def check_server(url: PostgresUrl) -> str:

@@ -65,6 +65,9 @@ class SqliteBackend:
     def at_once(self, work: Work[T]) -> T:
         raise Unsupported("a database in a file has no nodes")
 
+    def compare(self, connection: Connection) -> None:
+        raise Unsupported("a database in a file has no nodes")
+
     def joined(self, epoch: int, commits: int) -> None:
         raise Unsupported("a database in a file has no nodes")
 

@@ -144,7 +144,7 @@ class Daemon:
             config = self._reread()
             check_reloadable(before, config)
             if self._cluster is not None:
-                await self._cluster.check(config)
+                self._cluster.check(config)
             await self._take_over(config)
         except (ConfigError, StartError, StoreError) as error:
             problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -242,6 +242,8 @@ class Daemon:
             await self.core.begin(now, when_loaded={})
             await self._cluster.begin(now)
         self._schedule.add("survey", self.daemon_status.run_once)
+        if self.leadership.is_clustered:
+            self._schedule.add("exchange", self.daemon_status.exchange)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()
 

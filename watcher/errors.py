@@ -123,6 +123,21 @@ class NotYet(RequestError):
     code = "not_yet"
 
 
+class NotLed(RequestError):
+    """This node does not lead the panel: another does, or none.
+
+    Nothing was done. It may be asked for again after `retry_after` seconds.
+    """
+
+    status = 503
+    code = "not_led"
+    retry_after = 2.0
+
+    def __init__(self, panel: str, message: str = "") -> None:
+        self.panel = panel
+        super().__init__(message or f"no node leads {panel} now: try again in some seconds")
+
+
 class Unsupported(RequestError):
     """The panel's API can't do that."""
 

@@ -257,7 +257,8 @@ final class Watcher
                 usleep((int) ($error->retryAfter * 1e6));
                 continue;
             }
-            if ($error instanceof WatcherUnreachable) {  // not where a write may have arrived
+            // Not where a write may have arrived; and where no node of the cluster could do it.
+            if ($error instanceof WatcherUnreachable || self::isNotDone($error)) {
                 $place++;
                 if ($place < count($this->urls)) {
                     continue;
@@ -292,13 +293,19 @@ final class Watcher
             : new WatcherUnreachable("no watcher answers at $url: $cause");
     }
 
+    /** Return whether a node of a cluster says that it has not done it. */
+    private static function isNotDone(WatcherError $error): bool
+    {
+        return $error instanceof WatcherRefused && in_array($error->reason, ['no_lease', 'not_led'], true);
+    }
+
     /** Return whether another attempt may end better, and does no harm. */
     private static function canPass(WatcherError $error, array $reply, bool $isRepeatable): bool
     {
         if ($error instanceof WatcherRefused) {
             return $error->status === 429
                 ? $error->retryAfter <= self::LONGEST_PAUSE
-                : $error->status === 503 && $isRepeatable;
+                : $error->status === 503 && ($isRepeatable || self::isNotDone($error));
         }
         if ($reply['failure'] === '') {
             $isGateway = in_array($reply['status'], [502, 503, 504], true);

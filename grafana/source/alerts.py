@@ -46,9 +46,9 @@ def _burn(long: str, short: str, times: float) -> str:
     Multiwindow, multi-burn-rate: Google's Site Reliability Workbook, chapter 5.
     """
     ratio = (
-        "sum by (job, instance, panel) (rate("
+        "sum by (job, panel) (rate("
         f'watcher_panel_request_failures_total{{{{reason!~"{EXCUSED}"}}}}[{{0}}]))'
-        " / sum by (job, instance, panel) (rate(watcher_panel_requests_total[{0}]))"
+        " / sum by (job, panel) (rate(watcher_panel_requests_total[{0}]))"
     )
     limit = f"{times} * {at.FAILURE_BUDGET}"
     return f"({ratio.format(long)} > {limit}) and ({ratio.format(short)} > {limit})"
@@ -59,14 +59,25 @@ def _attention(kinds: str, *matchers: str, window: str = "") -> str:
     chosen = ", ".join((f'kind=~"{kinds}"' if "|" in kinds else f'kind="{kinds}"', *matchers))
     series = f"watcher_attention{{{chosen}}}"
     found = f"max_over_time({series}[{window}])" if window else series
-    return f" and on (job, instance, panel) {found} > 0"
+    return f" and on (job, panel) max by (job, panel) ({found}) > 0"
+
+
+def _most(labels: str, series: str) -> str:
+    """A panel's value, whichever node of a cluster tells it: an alert outlives a takeover."""
+    return f"max by (job, {labels}) ({series})"
+
+
+def _grown(labels: str, counter: str, window: str) -> str:
+    """How much a counter grew on all nodes together."""
+    return f"sum by (job, {labels}) (increase({counter}[{window}]))"
 
 
 ALERTS = (
     Alert(
         "WatcherDown",
         "critical",
-        'up{job="watcher"} == 0 or absent(up{job="watcher"})',
+        # A cluster goes on without one of its nodes: that is WatcherNodeLost.
+        '(up{job="watcher"} == 0 unless on (job) watcher_node_up) or absent(up{job="watcher"})',
         at.DOWN_FOR,
         "watcher is down",
         "Prometheus has not reached watcher for 5 minutes: no order is checked, refilled or "
@@ -83,7 +94,9 @@ ALERTS = (
     Alert(
         "WatcherPanelStale",
         "critical",
-        "time() - watcher_panel_poll_last_success_timestamp_seconds" + _attention("panel_down"),
+        "time() - "
+        + _most("panel", "watcher_panel_poll_last_success_timestamp_seconds")
+        + _attention("panel_down"),
         300,
         "{{ $labels.panel }} has stopped answering",
         "Panel {{ $labels.panel }} has answered no status check "
@@ -94,7 +107,7 @@ ALERTS = (
     Alert(
         "WatcherPanelRefusing",
         "critical",
-        'min_over_time(watcher_panel_state{state="refusing"}[2m]) == 1',
+        _most("panel, state", 'min_over_time(watcher_panel_state{state="refusing"}[2m])') + " == 1",
         60,
         "{{ $labels.panel }} refuses everything",
         "Panel {{ $labels.panel }} refuses every request in the same words: the key, the account "
@@ -104,7 +117,7 @@ ALERTS = (
     Alert(
         "WatcherPanelDegraded",
         "warning",
-        'min_over_time(watcher_panel_state{state="degraded"}[5m]) == 1',
+        _most("panel, state", 'min_over_time(watcher_panel_state{state="degraded"}[5m])') + " == 1",
         300,
         "Something of {{ $labels.panel }} can't be read",
         "Panel {{ $labels.panel }} works, but refuses one kind of call or answers it in a form "
@@ -134,7 +147,7 @@ ALERTS = (
     Alert(
         "WatcherOrdersStalled",
         "warning",
-        f"min_over_time(watcher_orders_stalled[10m]) > {at.STALLED}",
+        _most("panel", "min_over_time(watcher_orders_stalled[10m])") + f" > {at.STALLED}",
         0,
         "{{ $value }} orders at {{ $labels.panel }} have stalled",
         "They have made no progress for longer than the panel's stalled_after.",
@@ -143,9 +156,9 @@ ALERTS = (
     Alert(
         "WatcherNoOrderProgress",
         "critical",
-        f"(sum by (job, instance, panel) "
+        f"(sum by (job, panel) "
         f'(min_over_time(watcher_orders{{status=~"{OPEN}"}}[6h])) > {at.ENOUGH_OPEN})'
-        " and on (job, instance, panel) (increase(watcher_order_updates_total[6h]) == 0)",
+        f" and {_grown('panel', 'watcher_order_updates_total', '6h')} == 0",
         900,
         "No order at {{ $labels.panel }} has moved for 6 hours",
         "{{ $value }} orders are open at panel {{ $labels.panel }}, and none has changed.",
@@ -154,7 +167,9 @@ ALERTS = (
     Alert(
         "WatcherChecksLate",
         "warning",
-        "time() - (max_over_time(watcher_poll_oldest_due_timestamp_seconds[5m]) > 0)"
+        "time() - ("
+        + _most("panel", "max_over_time(watcher_poll_oldest_due_timestamp_seconds[5m])")
+        + " > 0)"
         + _attention("checks_late", window="5m"),
         600,
         "Checks at {{ $labels.panel }} are {{ $value | humanizeDuration }} late",
@@ -165,7 +180,7 @@ ALERTS = (
     Alert(
         "WatcherUnknownStatus",
         "warning",
-        "increase(watcher_order_unknown_status_total[1h]) > 0",
+        _grown("panel", "watcher_order_unknown_status_total", "1h") + " > 0",
         0,
         "{{ $labels.panel }} uses a status that watcher does not know",
         "Rules leave such orders alone until the status is known.",
@@ -174,8 +189,9 @@ ALERTS = (
     Alert(
         "WatcherBalanceLow",
         "warning",
-        "max_over_time(watcher_panel_balance[5m]) < on (job, instance, panel, currency)"
-        " watcher_panel_balance_threshold",
+        _most("panel, currency", "max_over_time(watcher_panel_balance[5m])")
+        + " < "
+        + _most("panel, currency", "watcher_panel_balance_threshold"),
         300,
         "{{ $labels.panel }} has {{ $value }} {{ $labels.currency }} left",
         "That is below the panel's low_balance.",
@@ -184,8 +200,8 @@ ALERTS = (
     Alert(
         "WatcherBalanceExhaustion",
         "critical",
-        "max without (currency) (max_over_time(watcher_panel_balance[5m]))"
-        f" / ({SPEND_RATE} > 0)"
+        _most("panel", "max_over_time(watcher_panel_balance[5m])")
+        + f" / (sum by (job, panel) ({SPEND_RATE}) > 0)"
         + _attention("balance_low|balance_short", 'severity="critical"', window="5m"),
         900,
         "{{ $labels.panel }} will be out of money in {{ $value | humanizeDuration }}",
@@ -196,7 +212,8 @@ ALERTS = (
     Alert(
         "WatcherActionUnresolved",
         "critical",
-        f"min_over_time(watcher_actions_unresolved[5m]) > {at.UNRESOLVED}",
+        _most("panel, action", "min_over_time(watcher_actions_unresolved[5m])")
+        + f" > {at.UNRESOLVED}",
         900,
         "{{ $value }} {{ $labels.action }} at {{ $labels.panel }}: done or not?",
         "Nobody can know whether panel {{ $labels.panel }} carried them out; watcher never sends "
@@ -206,7 +223,7 @@ ALERTS = (
     Alert(
         "WatcherRuleFailing",
         "warning",
-        "increase(watcher_rule_failures_total[15m]) > 0",
+        _grown("rule", "watcher_rule_failures_total", "15m") + " > 0",
         300,
         "Rule {{ $labels.rule }} fails",
         "Its condition could not be evaluated for some orders; those are left alone.",
@@ -248,7 +265,7 @@ ALERTS = (
     Alert(
         "WatcherNotificationsFailing",
         "warning",
-        "increase(watcher_notification_failures_total[15m]) > 0",
+        _grown("notifier", "watcher_notification_failures_total", "15m") + " > 0",
         300,
         "Notifications through {{ $labels.notifier }} fail",
         "{{ $value | humanize }} could not be delivered in 15 minutes.",
@@ -256,7 +273,7 @@ ALERTS = (
     Alert(
         "WatcherEventsFailing",
         "warning",
-        "increase(watcher_event_failures_total[15m]) > 0",
+        _grown("target", "watcher_event_failures_total", "15m") + " > 0",
         300,
         "Events to {{ $labels.target }} fail",
         "{{ $value | humanize }} could not be delivered in 15 minutes.",
@@ -264,11 +281,40 @@ ALERTS = (
     Alert(
         "WatcherBackupOld",
         "warning",
-        "time() - max_over_time(watcher_db_last_backup_timestamp_seconds[5m])"
+        "time() - max by (job) (max_over_time(watcher_db_last_backup_timestamp_seconds[5m]))"
         + _attention("backup_old", window="5m"),
         3600,
         "watcher's last backup is {{ $value | humanizeDuration }} old",
         "The daily copy of the database is not made.",
+    ),
+    Alert(
+        "WatcherPanelUnled",
+        "critical",
+        "max by (job) (min_over_time(watcher_panels_unled[1m])) > 0",
+        60,
+        "{{ $value }} panels are led by no node",
+        "Nothing asks them, refills or cancels there: a takeover takes seconds where a node has "
+        "their keys.",
+        "cluster",
+    ),
+    Alert(
+        "WatcherNodeLost",
+        "warning",
+        "min by (job, node) (watcher_node_up) == 0",
+        60,
+        "Node {{ $labels.node }} is lost",
+        "Its lease has ended without a stop; the other nodes have taken over its panels.",
+        "cluster",
+    ),
+    Alert(
+        "WatcherClocksApart",
+        "warning",
+        f"max by (job, node) (abs(watcher_node_clock_offset_seconds)) > {at.CLOCKS_APART}",
+        300,
+        "The clock of node {{ $labels.node }} is {{ $value | humanizeDuration }} off",
+        "It differs from the database's. Rules go by the clock, and a node whose clock is "
+        "2 seconds off can't join again.",
+        "cluster",
     ),
     Alert(
         "WatcherHeartbeat",

@@ -119,9 +119,11 @@ def _common_variables() -> Iterator[VariableModel]:
     job = variable("job", "Job", 'label_values(up{job=~"watcher.*"}, job)', multi=True)
     job.current = VariableOption(True, ["watcher"], ["watcher"])
     yield job
-    yield variable(
+    instance = variable(
         "instance", "Instance", 'label_values(up{job=~"$job"}, instance)', multi=True, every=True
     )
+    instance.all_value = ".*"  # also what has none: alerts that outlive a takeover
+    yield instance
 
 
 def _annotations() -> list[AnnotationQuery]:

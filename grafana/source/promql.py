@@ -46,8 +46,9 @@ def late(by: str = "", *more: str) -> str:
 
 def lasts(by: str = "", *more: str) -> str:
     """How long the balance lasts at the spend of the last 6 hours; nothing where none was spent."""
-    balance = f"max without (currency) (watcher_panel_balance{scope(*more)})"
-    return f"min{_by(by)} (clamp_min({balance}, 0) / ({SPEND_RATE}{scope(*more)} > 0))"
+    balance = f"max without (currency, instance) (watcher_panel_balance{scope(*more)})"
+    spend = f"sum without (instance) ({SPEND_RATE}{scope(*more)})"
+    return f"min{_by(by)} (clamp_min({balance}, 0) / ({spend} > 0))"
 
 
 def failing(by: str = "", *more: str) -> str:

@@ -19,6 +19,7 @@ CHECKS_LATE = int(PanelSection().check_within)  # seconds
 HOURS_LEFT = int(_DEFAULTS.balance_lasts_critical / 3600)  # until the balance is used up
 UNRESOLVED = 0  # actions
 LATENESS = 30  # seconds
+CLOCKS_APART = 1  # seconds
 BACKUP_HOURS = int(1.5 * DaemonSection().backup_every / 3600)
 
 

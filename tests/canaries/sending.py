@@ -160,8 +160,8 @@ an outcome that can't be written is dropped: an action that nobody learns the en
 
 an action is planned outside its panel's lock: a refill that ended holds up the next for ever
   _plan < integration/test_races.py::test_a_refill_by_hand_while_a_rule_wants_one_stays_known
-- self._locks.hold([plan.panel])
-+ self._locks.hold([])
+- self._turn([plan.panel])
++ self._turn([])
 
 outcomes are written outside their panels' locks: an accepted refill that rules don't count
   settle < integration/test_races.py::test_an_accepted_refill_is_counted_while_a_change_is_recorded

@@ -209,7 +209,9 @@ def test_php_7_4_can_read_it() -> None:
 
 
 FAULT = b'{"error": {"code": "c", "message": "m"}}'
+NOT_LED = b'{"error": {"code": "not_led", "message": "m"}}'
 ANSWERS = [
+    (503, NOT_LED),
     *[(status, FAULT) for status in (302, 400, 404, 408, 409, 410, 422, 429, 500, 502, 503, 504)],
     *[(status, b"<html>") for status in (200, 302, 404, 429, 500, 502, 503, 504)],
     (200, b'[{"a": 1}]'),

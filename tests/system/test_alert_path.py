@@ -129,7 +129,7 @@ VARIABLES = {
     "$__rate_interval": "30s",
     "$__range": "60s",
     "$job": "watcher",
-    "$instance": ".+",
+    "$instance": ".*",
     "$panel": ".+",
 }
 TROUBLE = {

@@ -138,6 +138,14 @@ def test_a_daemon_that_is_not_ready_is_asked_again_but_not_for_an_action() -> No
     assert error.status == 503
 
 
+@pytest.mark.parametrize("code", ["not_led", "no_lease"])
+def test_what_a_node_of_a_cluster_has_not_done_is_asked_of_the_next(code: str) -> None:
+    for call in (READ, KEYED, ONCE):
+        told = deliver(call, fault(503, code), GOOD, urls=URLS)
+        assert told == ({"a": 1}, ["a", "b"], [0.0]), "it says itself that nothing was done"
+        assert deliver(call, fault(503, code), GOOD) == ({"a": 1}, ["a", "a"], [0.5])
+
+
 def test_an_error_of_the_daemons_own_leaves_a_write_unclear() -> None:
     assert isinstance(deliver(READ, fault(500))[0], ApiError)
     assert isinstance(deliver(KEYED, fault(500))[0], Unclear)

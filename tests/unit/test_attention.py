@@ -14,6 +14,7 @@ from watcher.config import Duration, Thresholds
 from watcher.daemon.attention import listed
 from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import MEANINGS, Issue, Severity
+from watcher.metrics.cluster_state import ClusterState, NodeState
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.panels.health import HealthState, PanelProblem
@@ -351,3 +352,28 @@ def test_what_is_snoozed_comes_last():
     snooze = a_pause(Paused.ATTENTION, first.key)
     _, last = listed(a_state(panels=[low, down], pauses=[snooze]), Thresholds(), NOW, {})
     assert (last.key, last.snooze) == (first.key, snooze)
+
+
+def test_a_cluster():
+    lost = NodeState(
+        name="b",
+        url="http://b:9466",
+        epoch=2,
+        until=NOW - 60,
+        started_at=NOW - 9000,
+        version="1",
+        is_alive=False,
+    )
+    silent = a_panel(name="p", up=False, last_success=NOW - 9000)
+    unled = {"p": NOW - 31, "soon": NOW - 29}
+    state = a_state(
+        panels=[silent], cluster=ClusterState(node="a", nodes=[lost], unled=unled, offset=-1.5)
+    )
+    panel, node, clock_ = items(state)
+    assert (panel.kind, panel.panel) == (Issue.PANEL_UNLED, "p")
+    assert panel.sentence == "no node has led it for 31 seconds: nothing asks it"
+    assert (node.kind, node.subject, node.since) == (Issue.NODE_LOST, "b", NOW - 60)
+    assert node.sentence.startswith("node 'b' at http://b:9466 lost its lease at ")
+    assert (clock_.kind, clock_.subject) == (Issue.CLOCKS_APART, "a")
+    assert clock_.sentence == "the clock of node 'a' is -1.5 s off the database's"
+    assert items(a_state(cluster=ClusterState(node="a", offset=0.9))) == []

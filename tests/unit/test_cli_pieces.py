@@ -20,6 +20,7 @@ from watcher.cli.backup import database_problem
         "http://host/?token=secret",
         "http://host:port",
         "http://[::1",
+        "http://127.0.0.1:9466,ftp://127.0.0.1",
     ],
 )
 def test_a_url_that_is_none(url: str) -> None:

@@ -11,7 +11,7 @@ from watcher.config import Config, Secrets, parse
 from watcher.daemon.balancing import to_claim, to_hand_over
 from watcher.daemon.cluster import check
 from watcher.daemon.leadership import OUTLETS, Leader, Leadership, Node
-from watcher.errors import ConfigError, Conflict, NotYet, StartError
+from watcher.errors import ConfigError, Conflict, NotLed, StartError
 from watcher.store.nodes import Candidate, ClusterView
 
 TOKEN = "0123456789abcdef"
@@ -77,9 +77,9 @@ def test_who_does_not_lead_says_who_does() -> None:
     leadership.renewed(100.0)
     leadership.learn(view(a_node("a", "p"), a_node("b", "q")))
     leadership.check_leads("p")
-    with pytest.raises(NotYet, match="q is led by b"):
+    with pytest.raises(NotLed, match="q is led by b"):
         leadership.check_leads("q")
-    with pytest.raises(NotYet, match="no node leads r now"):
+    with pytest.raises(NotLed, match="no node leads r now"):
         leadership.check_leads("r")
     assert leadership.problems(("p",), "pqr") == []
     (problem,) = leadership.problems((), "pqr")

@@ -6,7 +6,7 @@ import sys
 from watcher.cli import daemon, init, check_config, reload, simulated  # noqa: F401
 from watcher.cli import track, check, untrack, submit, orders, show, edit  # noqa: F401
 from watcher.cli import changes, export, actions, rules, pause, audit  # noqa: F401
-from watcher.cli import top, panels, services, backup, restore, migrate  # noqa: F401
+from watcher.cli import top, panels, nodes, services, backup, restore, migrate  # noqa: F401
 from watcher.cli import completion, outgoing  # noqa: F401
 from watcher.cli.command import INTERRUPTED, app
 

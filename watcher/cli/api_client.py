@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from watcher import __version__
+from watcher.cli.connections import NotOpened, OpenPlain, OpenTls
 from watcher.errors import WatcherError, no_such
 from watcher.web.panel_shapes import PanelList, PanelView
 from watcher.web.shapes import FaultAnswer
@@ -46,21 +47,26 @@ class _Page(msgspec.Struct):
 
 
 class ApiClient:
-    """A daemon at a URL; ValueError if the URL or the token can't be used."""
+    """A daemon at a URL, or the nodes of a cluster at several, with commas between them.
+
+    ValueError if a URL or the token can't be used. If one can't be reached, the next is tried; a
+    request that acts only if it certainly did not leave.
+    """
 
     def __init__(self, url: str, token: str | None = None, patience: float = PATIENCE) -> None:
-        self.url = url.rstrip("/")
+        self._urls = [one.strip().rstrip("/") for one in url.split(",") if one.strip()] or [url]
+        self._openers = {one: _opener(one) for one in self._urls}
         self._patience = patience
         self._headers = {"Accept": "application/json", "User-Agent": f"watcher-cli/{__version__}"}
         if token is not None:
             if not (token.isascii() and token.isprintable()):
                 raise ValueError("the token has characters that no token has")
             self._headers["Authorization"] = f"Bearer {token}"
-        # Redirects are not followed: they would take the token elsewhere.
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if _is_loopback(_host(self.url)):
-            handlers.append(urllib.request.ProxyHandler({}))
-        self._opener = urllib.request.build_opener(*handlers)
+
+    @property
+    def url(self) -> str:
+        """The URL that is asked: the one that answered last."""
+        return self._urls[0]
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """Return the answer's JSON."""
@@ -143,12 +149,23 @@ class ApiClient:
         patience: float | None = None,
     ) -> http.client.HTTPResponse:
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        url = f"{self.url}{path}" + (f"?{urlencode(given)}" if given else "")
+        target = f"{path}?{urlencode(given)}" if given else path
         data = None if method == "GET" else msgspec.json.encode({} if body is None else body)
         every = {**self._headers, "Content-Type": "application/json", **(headers or {})}
-        request = urllib.request.Request(url, data, every, method=method)  # noqa: S310
+        patience = patience or self._patience
+        for others in reversed(range(len(self._urls))):
+            request = urllib.request.Request(self.url + target, data, every, method=method)  # noqa: S310
+            try:
+                return self._send(request, patience)
+            except (Declined, Unreachable) as error:
+                if not others or not _may_try_next(error, method):
+                    raise
+                self._urls = [*self._urls[1:], self.url]
+        raise AssertionError  # there is a URL
+
+    def _send(self, request: urllib.request.Request, patience: float) -> http.client.HTTPResponse:
         try:
-            return self._opener.open(request, timeout=patience or self._patience)  # type: ignore[no-any-return]
+            return self._openers[self.url].open(request, timeout=patience)  # type: ignore[no-any-return]
         except HTTPError as error:
             raise self._declined(error) from None
         except (OSError, http.client.HTTPException) as error:
@@ -184,16 +201,35 @@ class ApiClient:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         cause = error.reason if isinstance(error, URLError) else error
+        sent = not isinstance(cause, NotOpened)
+        if isinstance(cause, NotOpened):
+            cause = cause.cause
         if isinstance(cause, ConnectionRefusedError):
             hint = "start it with `watcher run`, or name another with --url"
             return Unreachable(f"no daemon answers at {self.url}: {hint}", sent=False)
         if isinstance(cause, TimeoutError):
-            return Unreachable(f"{self.url} does not answer in time")
+            return Unreachable(f"{self.url} does not answer in time", sent=sent)
         if isinstance(cause, OSError):
             from watcher.common.transport import failure  # with aiohttp, which takes a while
 
-            return Unreachable(f"{self.url} does not answer: {failure(cause)}")
+            return Unreachable(f"{self.url} does not answer: {failure(cause)}", sent=sent)
         return Unreachable(f"{self.url} does not answer: {cause or type(cause).__name__}")
+
+
+def _may_try_next(error: Declined | Unreachable, method: str) -> bool:
+    """Return whether the request may be sent to another node: this one has surely done nothing."""
+    if isinstance(error, Declined):
+        return error.code == "no_lease"
+    return method == "GET" or not error.sent
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what sends requests to the URL; ValueError if it can't be used."""
+    # Redirects are not followed: they would take the token elsewhere.
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), OpenPlain(), OpenTls()]
+    if _is_loopback(_host(url)):
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

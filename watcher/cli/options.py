@@ -23,7 +23,13 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 DEFAULT_LIMIT = 50
 
 Url = Annotated[
-    str, typer.Option("--url", metavar="URL", envvar="WATCHER_URL", help="Where the daemon is.")
+    str,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar="WATCHER_URL",
+        help="Where the daemon is; of a cluster, all nodes with commas between.",
+    ),
 ]
 TokenFile = Annotated[
     Path | None,

@@ -37,6 +37,7 @@ def _show_panels(listed: PanelList) -> None:
         Column("guarded", "orders_guarded", drop=8, right=True),
         Column("unresolved", "actions_unresolved", drop=6, right=True),
         Column("answered", lambda p: p.last_success_at or "never", drop=7, right=True),
+        Column("node", lambda panel: panel.node or None, drop=4),
         Column("profile", drop=9),
         Column("problem", _remark, drop=1, flexible=True),
     )

@@ -14,6 +14,7 @@ import msgspec
 from watcher.common.pauses import ManualPause, Paused
 from watcher.common.wording import counted, lasting
 from watcher.config import Thresholds
+from watcher.daemon.attention_cluster import cluster_items
 from watcher.daemon.attention_items import Attention, item
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
@@ -63,8 +64,12 @@ def _urgency(one: Attention) -> tuple[bool, int, int]:
 def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
     yield from _database(state, at)
     yield from _account_sync(state, at)
+    if state.cluster is not None:
+        yield from cluster_items(state.cluster, at.now)
     unread = {pause.name for pause in state.pauses if pause.what is Paused.READS}
     for panel in state.panels:
+        if state.cluster is not None and panel.name in state.cluster.unled:
+            continue  # what its last leader has told says nothing of now
         is_read = panel.name not in unread
         found = [*_health(panel, at), *_money(panel, at), *_orders(panel, at)]
         yield from (one for one in found if is_read or one.kind not in _OF_SILENCE)

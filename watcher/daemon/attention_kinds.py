@@ -20,12 +20,15 @@ class Issue(StrEnum):
     DATABASE_DAMAGED = "database_damaged"
     DATABASE_LOST = "database_lost"
     DATABASE_FAILING = "database_failing"
+    PANEL_UNLED = "panel_unled"
     PANEL_DOWN = "panel_down"
     PANEL_REFUSING = "panel_refusing"
     ACTION_UNRESOLVED = "action_unresolved"
     BALANCE_LOW = "balance_low"
     BALANCE_SHORT = "balance_short"
     RULE_SWITCHED_OFF = "rule_switched_off"
+    NODE_LOST = "node_lost"
+    CLOCKS_APART = "clocks_apart"
     CONFIG_REFUSED = "config_refused"
     PANEL_DEGRADED = "panel_degraded"
     BALANCE_UNREAD = "balance_unread"
@@ -55,12 +58,15 @@ _TABLE = """
 database_damaged critical DatabaseDamaged Stop the daemon and restore a backup.
 database_lost critical DatabaseErrors Put the file back, or restart the daemon on the right one.
 database_failing critical DatabaseErrors Look at the log, then at the disk or the database's server.
+panel_unled critical PanelUnled Look at the logs of the nodes; start one that has stopped.
 panel_down critical PanelStale Open the panel in a browser; ask it again once it works.
 panel_refusing critical PanelRefusing Check the key, the account and its list of allowed addresses.
 action_unresolved critical ActionUnresolved Find out at the panel what happened, then resolve it.
 balance_low warning BalanceLow Add funds at the panel.
 balance_short warning BalanceExhaustion Add funds at the panel.
 rule_switched_off critical RuleFailing Correct its condition and reload the configuration.
+node_lost warning NodeLost Look at its machine and its log, then start it again.
+clocks_apart warning ClocksApart Set the machine's clock by NTP.
 config_refused warning ConfigReloadFailed Correct the file and reload; the old one stays in force.
 panel_degraded warning PanelDegraded Look at what the panel answers to this kind of call.
 balance_unread warning - Ask the panel again and look at the log.
@@ -84,4 +90,5 @@ def _read(line: str) -> tuple[Issue, Meaning]:
     return Issue(kind), Meaning(Severity(severity), todo, doc)
 
 
+OF_A_CLUSTER = frozenset({Issue.PANEL_UNLED, Issue.NODE_LOST, Issue.CLOCKS_APART})
 MEANINGS: Mapping[Issue, Meaning] = dict(map(_read, _TABLE.strip().splitlines()))

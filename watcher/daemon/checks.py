@@ -13,7 +13,7 @@ from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.shared import Shared
-from watcher.errors import Conflict, NotYet, RequestError
+from watcher.errors import Conflict, NotLed, NotYet, RequestError
 from watcher.model import Order, Phase
 from watcher.orders.fields import FieldSource, names_of
 from watcher.orders.schedule import Entry, EntryState
@@ -134,6 +134,8 @@ class Checks:
     async def _unwatched(self, place: Place) -> OrderCheck:
         try:
             await self._refuse_unwatched(*place)
+        except NotLed as error:
+            return _check(place, CheckOutcome.WAITING, str(error))
         except RequestError as error:
             return _unwatched(place, error)
         return _check(place, CheckOutcome.WAITING, "it was tracked just now: ask again")
@@ -141,6 +143,7 @@ class Checks:
     async def _refuse_unwatched(self, panel: str, order_id: str) -> None:
         """Raise why the order can't be checked, if it is not watched."""
         self._commands.check_panel(panel)
+        self._commands.check_led(panel)
         if self._watchlist.entry(panel, order_id) is not None:
             return
         order = await self._commands.order(panel, order_id)
@@ -152,6 +155,7 @@ class Checks:
 
     def waits(self, panel: str, order_id: str) -> OrderCheck:
         """Return why the order was not checked yet."""
+        self._commands.check_led(panel)
         place = panel, order_id
         now, entry = self._clock(), self._entry(place)
         why, text, until = self._obstacle(panel, now)

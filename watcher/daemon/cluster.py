@@ -9,7 +9,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -108,9 +108,9 @@ class Cluster:
                 log.warning("cluster.not_left", cause=str(error))
         self._leadership.distrust()
 
-    async def check(self, config: Config) -> None:
+    def check(self, config: Config) -> None:
         """Raise StartError if the configuration does not fit the other nodes."""
-        check(self._candidate(config), await self._store.nodes.view(self._clock))
+        check_keys(self._candidate(config), self._leadership.nodes())
 
     async def reconfigured(self) -> None:
         """Tell the others which panels the configuration in force has."""
@@ -234,7 +234,12 @@ def check(candidate: Candidate, view: ClusterView) -> None:
             f"this machine's clock is {abs(view.ahead):.1f} seconds {way} the database's: nodes of"
             f" a cluster may differ by {CLOCKS_APART:.0f}: see to NTP on both"
         )
-    for node in view.nodes:
+    check_keys(candidate, view.nodes)
+
+
+def check_keys(candidate: Candidate, nodes: Iterable[Node]) -> None:
+    """Raise StartError if another node has another token, or another key for a panel."""
+    for node in nodes:
         if node.name == candidate.name:
             continue
         if node.keys.get(_ITSELF) != candidate.keys[_ITSELF]:

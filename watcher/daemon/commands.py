@@ -4,8 +4,8 @@ Everything is checked here; a refused command raises a RequestError that says wh
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.reviews import Reviews
 from watcher.daemon.shared import Shared
-from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
+from watcher.errors import Conflict, NotFound, NotLed, NotYet, RequestError, Unsupported, no_such
 from watcher.model import (
     FINAL,
     Action,
@@ -42,14 +42,10 @@ class OrderCommands:
     def __init__(
         self, shared: Shared, recorder: ChangeRecorder, reviews: Reviews, outcomes: OutcomeWriter
     ) -> None:
-        self._store, self._watchlist, self._rule_engine = (
-            shared.store,
-            shared.watchlist,
-            shared.rule_engine,
-        )
-        self._config, self._locks = shared.config, shared.locks
+        self._store, self._watchlist = shared.store, shared.watchlist
+        self._rule_engine, self._config = shared.rule_engine, shared.config
+        self._leadership, self._locks = shared.leadership, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
-        self._leadership = shared.leadership
         self._recorder = recorder
         self._outcomes = outcomes
         self.details = OrderDetails(shared, recorder, reviews)
@@ -57,10 +53,9 @@ class OrderCommands:
     async def track(self, orders: Sequence[Order]) -> list[Order]:
         """Track orders that were submitted elsewhere; return those not known before."""
         panels = {order.panel for order in orders}
-        async with self._locks.hold(panels):
+        async with self._turn(panels):
             for panel in panels:
                 self.check_panel(panel)
-                self._check_open(panel)
             now = self._clock()
             tracked = await self._store.orders.track(orders, now=now)
             for order in tracked:
@@ -70,12 +65,14 @@ class OrderCommands:
 
     async def label(self, panel: str, order_id: str, values: Mapping[str, Any]) -> Order:
         """Set labels of the order, by their fields' names; return the order."""
+        self.check_led(panel)
         await self.order(panel, order_id)
         await self.details.label(panel, order_id, values)
         return await self.order(panel, order_id)
 
     async def set_service(self, panel: str, order_id: str, service: str) -> Order:
         """Set the order's service if it is not known; return the order."""
+        self.check_led(panel)
         order = await self.order(panel, order_id)
         if order.service is not None and order.service != service:
             raise Conflict(f"order {order_id} is of service {order.service}: that does not change")
@@ -89,9 +86,9 @@ class OrderCommands:
 
     async def untrack(self, panel: str, order_id: str) -> Order:
         """Forget the order; return its last state. Actions that were sent are kept."""
+        self.check_led(panel)
         order = await self.order(panel, order_id)
-        async with self._locks.hold([panel]):
-            self._check_open(panel)
+        async with self._turn([panel]):
             if self._watchlist.order(panel, order_id) is None and order.phase is not Phase.CLOSED:
                 raise NotYet("orders are still being loaded: try again in some seconds")
             if not await self._store.archive.untrack(order.key):
@@ -108,11 +105,17 @@ class OrderCommands:
             raise no_such("panel", panel, self._config.current.panels)
         return found.profile
 
+    def check_led(self, panel: str) -> None:
+        """Raise NotLed if this node does not lead the panel; nobody leads one not configured."""
+        if self._config.panel(panel) is not None:
+            self._leadership.check_leads(panel)
+
     async def submit(
         self, panel: str, params: dict[str, str], idempotency_key: str, labels: Labels | None = None
     ) -> Action:
         """Plan to place an order; a repeated idempotency key returns the first action."""
         self.check_panel(panel)
+        self.check_led(panel)
         known = self._rule_engine.services.get(panel, {}).get(params["service"])
         problems = check_add(known.type if known else "", params)
         if problems:
@@ -137,8 +140,7 @@ class OrderCommands:
         problems = check_parameters(plan.params or {})
         if problems:
             raise RequestError("; ".join(problems[:_MOST_LISTED]))
-        async with self._locks.hold([plan.panel]):
-            self._check_open(plan.panel)
+        async with self._turn([plan.panel]):
             now = self._clock()
             past = self._rule_engine.hindsight.past
             self._rule_engine.hindsight.see(now)
@@ -160,6 +162,7 @@ class OrderCommands:
         planned = await self._store.actions.get(action_id)
         if planned is None:
             raise NotFound(f"there is no action {action_id}")
+        self.check_led(planned.panel)
         if planned.state is not ActionState.PLANNED:
             raise Conflict(_TOO_LATE.format(planned.id, planned.state))
         action = await self.withdraw(planned, WITHDRAWN)
@@ -189,6 +192,7 @@ class OrderCommands:
 
     async def _act_plan(self, kind: Kind, panel: str, order_id: str, reason: str) -> ActionPlan:
         profile = self.check_panel(panel)
+        self.check_led(panel)
         if not profile.can(kind):
             raise Unsupported(f"panel {panel!r} can't {kind} by its API")
         order = await self.order(panel, order_id)
@@ -234,6 +238,7 @@ class OrderCommands:
 
     async def set_count(self, panel: str, order_id: str, current: int) -> Order:
         """Record the link's current count, measured elsewhere; rules evaluate it at once."""
+        self.check_led(panel)
         order = await self.order(panel, order_id)
         if order.phase is Phase.CLOSED:
             raise Conflict(f"order {order_id} is closed: its count has no use")
@@ -254,11 +259,10 @@ class OrderCommands:
         unresolved = await self._store.actions.get(action_id)
         if unresolved is None:
             raise NotFound(f"there is no action {action_id}")
+        self.check_led(unresolved.panel)
         action = await self._outcomes.resolve(unresolved, state, result)
         order = self._watchlist.order(action.panel, action.order or "")
-        if order is None:
-            return action, None
-        return action, await self._store.orders.get(action.panel, order.id)
+        return action, order and await self._store.orders.get(action.panel, order.id)
 
     async def wait_for(self, action: Action, seconds: float) -> Action:
         """Return the action once its outcome is recorded, or its state after so many seconds."""
@@ -271,19 +275,22 @@ class OrderCommands:
 
     async def _plan(self, plan: ActionPlan) -> Action:
         """Plan under the panel's lock: memory knows the action before anyone handles it."""
-        async with self._locks.hold([plan.panel]):
-            self._check_open(plan.panel)
+        async with self._turn([plan.panel]):
             now = self._clock()
             action = await self._store.actions.plan(plan, now=now)
             if action.planned_at == now and action.state is ActionState.PLANNED:
                 self._recorder.note_planned([action])
         return action
 
-    def _check_open(self, panel: str) -> None:
-        """Raise NotYet unless this node leads the panel and has opened it."""
-        self._leadership.check_leads(panel)
-        if self._leadership.is_clustered and panel not in self._watchlist:
-            raise NotYet(f"{panel} is changing its leader: try again in some seconds")
+    @asynccontextmanager
+    async def _turn(self, panels: Collection[str]) -> AsyncIterator[None]:
+        """Hold the panels' locks, as their leader: that may have changed meanwhile."""
+        async with self._locks.hold(panels):
+            for panel in panels:
+                self.check_led(panel)
+                if self._leadership.is_clustered and panel not in self._watchlist:
+                    raise NotLed(panel, f"{panel} is changing its leader: try again")
+            yield
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:
         archived_at = await self._store.archive.archived_at(panel, order_id)

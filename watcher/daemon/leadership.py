@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from watcher.common.clock import Clock
-from watcher.errors import Conflict, NotYet
+from watcher.errors import Conflict, NotLed
 from watcher.store.nodes import ClusterView, Leader, Node
 
 __all__ = ["OUTLETS", "RETENTION", "Leader", "Leadership", "Node"]
@@ -64,13 +64,12 @@ class Leadership:
         return not self.is_clustered or self._monotonic() < self._trusted_until
 
     def check_leads(self, panel: str) -> None:
-        """Raise NotYet if this node does not lead the panel."""
+        """Raise NotLed if this node does not lead the panel."""
         if self.leads(panel):
             return
         leader = self.leader(panel)
-        if leader is None:
-            raise NotYet(f"no node leads {panel} now: try again in some seconds")
-        raise NotYet(f"{panel} is led by {leader.node}: ask it, or try again in some seconds")
+        by = "" if leader is None else f"{panel} is led by {leader.node}: ask it, or try again"
+        raise NotLed(panel, by)
 
     def check_over(self, sent_at: float | None, timeout: float, now: float) -> None:
         """Raise Conflict while a stopped node may still send an action that was begun then."""

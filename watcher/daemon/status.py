@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from math import ceil
 from typing import Protocol
 
 import msgspec
@@ -17,14 +16,17 @@ import structlog
 from watcher.common.pauses import Paused
 from watcher.daemon.attention import is_low, listed
 from watcher.daemon.attention_items import Attention
-from watcher.daemon.attention_kinds import MEANINGS, Issue
+from watcher.daemon.attention_kinds import MEANINGS, OF_A_CLUSTER, Issue
 from watcher.daemon.backups import Backups
+from watcher.daemon.cluster_status import TOLD_EVERY, ClusterStatus, gauges_of
 from watcher.daemon.health import DaemonHealth
+from watcher.daemon.panel_states import panel_state
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.shared import Shared
 from watcher.errors import StoreError
+from watcher.metrics.cluster_state import ClusterState
 from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
-from watcher.model import Kind, Phase, Status
+from watcher.model import Kind
 from watcher.orders.panel_counts import PanelCounts, count
 from watcher.rules.rule import Rule
 from watcher.store import Spent
@@ -63,6 +65,7 @@ class DaemonStatus:
     ) -> None:
         self._store, self._watchlist = shared.store, shared.watchlist
         self._rule_engine, self._config = shared.rule_engine, shared.config
+        self._leadership, self._cluster = shared.leadership, ClusterStatus(shared)
         self._panel_workers = panel_workers
         self._backups = backups
         self._health = health
@@ -144,18 +147,33 @@ class DaemonStatus:
         return self._listed(self._state())
 
     def state(self) -> DaemonState:
-        """Return the daemon's state with all gauges, for a scrape."""
+        """Return the daemon's state with all gauges, for a scrape: of the panels that it leads."""
         state = self._state()
-        return msgspec.structs.replace(state, gauges=self._gauges(self._listed(state)))
+        own = [item for item in self._listed(state) if self._is_own(item)]
+        gauges = [*self._gauges(own), *(gauges_of(state.cluster) if state.cluster else ())]
+        return msgspec.structs.replace(state, panels=self._own_panels(), gauges=gauges)
 
     def panels(self) -> list[PanelState]:
-        """Return every panel's state."""
+        """Return every panel's state; of those that other nodes lead, it is some seconds old."""
+        own = self._own_panels()
+        return self._cluster.panels(own) if self._leadership.is_clustered else own
+
+    async def exchange(self, now: float) -> float:
+        """Exchange the panels' states with the other nodes; return when to do so next."""
+        await self._cluster.exchange(self._own_panels(), now)
+        return now + TOLD_EVERY
+
+    def _own_panels(self) -> list[PanelState]:
         unresolved = Counter(self._rule_engine.unresolved.values())
         return [self._panel(workers, unresolved) for workers in self._panel_workers.values()]
 
     def panel(self, workers: PanelWorkers) -> PanelState:
         """Return one panel's state."""
         return self._panel(workers, Counter(self._rule_engine.unresolved.values()))
+
+    def cluster(self) -> ClusterState | None:
+        """Return the cluster's state, None without one."""
+        return self._cluster.state()
 
     def rules(self) -> list[RuleState]:
         """Return every rule's state, in the configuration's order."""
@@ -167,7 +185,9 @@ class DaemonStatus:
         now = self._clock()
         paused = {thing for thing, pause in [*self._pauses.items()] if pause.holds(now)}
         counts: dict[tuple[str, ...], float] = {
-            (kind.value, meaning.severity.value, ""): 0 for kind, meaning in MEANINGS.items()
+            (kind.value, meaning.severity.value, ""): 0
+            for kind, meaning in MEANINGS.items()
+            if self._leadership.is_clustered or kind not in OF_A_CLUSTER
         }
         snoozed: Counter[tuple[str, ...]] = Counter()
         for item in items:
@@ -206,6 +226,11 @@ class DaemonStatus:
             Gauge("rule_paused", "1 while somebody has paused the rule.", ("rule",), rules),
         )
 
+    def _is_own(self, item: Attention) -> bool:
+        """Return whether this node tells of the item in its metrics."""
+        is_about_all = item.panel is None or item.kind in OF_A_CLUSTER
+        return is_about_all or self._leadership.leads(item.panel or "")
+
     def _listed(self, state: DaemonState) -> list[Attention]:
         limits = self._config.current.attention
         items = listed(state, limits, self._clock(), self._since)
@@ -232,6 +257,7 @@ class DaemonStatus:
             receivers=[self._receiver(feed.state()) for feed in self._feeds.values()],
             panels=self.panels(),
             rules=self.rules(),
+            cluster=self.cluster(),
             pauses=[pause for pause in [*self._pauses.values()] if pause.holds(now)],
         )
 
@@ -241,6 +267,7 @@ class DaemonStatus:
     def _rule(self, rule: Rule, now: float) -> RuleState:
         rule_engine = self._rule_engine
         held = {panel: rule_engine.held_until(rule, panel) for panel in self._panel_workers}
+        held |= dict(self._cluster.held(rule.name))
         return RuleState(
             rule.name,
             rule_engine.evaluations[rule.name],
@@ -252,37 +279,14 @@ class DaemonStatus:
         )
 
     def _panel(self, workers: PanelWorkers, unresolved: Unresolved) -> PanelState:
-        name, gateway, settings = workers.name, workers.gateway, workers.config.settings
-        panel_counts, poll_queue = self.panel_counts(name), self._watchlist.panel(name).poll_queue
-        balance, spent = self._rule_engine.balances.get(name), self._spent.get(name)
-        amount = None if balance is None else float(balance.amount)
-        threshold = settings.low_balance
-        return PanelState(
-            name=name,
-            up=gateway.health.is_up and gateway.last_success > 0,
-            health=gateway.health.state,
-            faults=gateway.health.faults,
-            problem=gateway.problem,
-            last_success=gateway.last_success,
-            poll_interval=60.0 / gateway.pace.rate.per_minute,
-            backoff_until=gateway.paused_until(self._clock()) or 0.0,
-            due=panel_counts.due,
-            oldest_due=panel_counts.oldest_due or 0.0,
-            oldest_open=panel_counts.oldest_open or 0.0,
-            stalled=panel_counts.stalled,
-            check_within=settings.check_within,
-            longest_wait=poll_queue.cap(Phase.OPEN),
-            needed_rate=ceil(poll_queue.needed * gateway.pace.rate.per_minute),
-            still_since=poll_queue.standstill.since or 0.0,
-            still_expected=poll_queue.standstill.expected,
-            statuses={status: self._watchlist.counts[name, status] for status in Status},
-            pending={kind: workers.sender.pending(kind) for kind in Kind},
-            unresolved={kind: unresolved[name, kind] for kind in Kind},
-            balance=amount,
-            currency="" if balance is None else balance.currency,
-            threshold=None if threshold is None else float(threshold),
-            balance_at=workers.account_sync.balance_at,
-            balance_every=settings.balance_every if workers.config.profile.can("balance") else None,
-            spent=spent.amount if spent else None,
-            lasts=spent.lasts(amount) if spent and amount is not None else None,
+        name, now, rule_engine = workers.name, self._clock(), self._rule_engine
+        held = {rule.name: rule_engine.held_until(rule, name) for rule in rule_engine.rules}
+        return panel_state(
+            workers,
+            now=now,
+            counts=self.panel_counts(name),
+            unresolved=unresolved,
+            balance=rule_engine.balances.get(name),
+            spent=self._spent.get(name),
+            held={rule: until for rule, until in held.items() if until and until > now},
         )

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from math import inf
 
 import msgspec
@@ -9,7 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from watcher import __version__
 from watcher.common.pauses import ManualPause
+from watcher.metrics.cluster_state import ClusterState
 from watcher.model import Kind, Status
+from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState, PanelProblem
 
 Values = Mapping[tuple[str, ...], float]  # label values -> value
@@ -19,7 +22,10 @@ _KINDS = [(kind, kind.value) for kind in Kind]
 
 
 class PanelState(msgspec.Struct, frozen=True, kw_only=True):
-    """One panel at the moment of a scrape. Times are Unix seconds; 0 means never or none."""
+    """One panel at the moment of a scrape. Times are Unix seconds; 0 means never or none.
+
+    Of a panel that another node leads, it is what that node has told at `told_at`.
+    """
 
     name: str
     up: bool
@@ -48,6 +54,13 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     needed_rate: int = 0  # requests a minute that `check_within` takes
     still_since: float = 0.0  # it answers, but nothing changes; 0 while changes come
     still_expected: float = 0.0  # changes since then
+    breaker: BreakerState = BreakerState.CLOSED
+    per_minute: float = 0.0  # requests, at the present rate
+    open: int = 0
+    guarded: int = 0
+    amount: Decimal | None = None  # the balance, to the digit
+    held: Mapping[str, float] = {}  # rule -> until when the brake pauses it here
+    told_at: float = 0.0  # 0: this node leads the panel
 
     @property
     def stands_still(self) -> bool:
@@ -107,6 +120,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     rules: Sequence[RuleState]
     pauses: Sequence[ManualPause] = ()  # what people have paused now
     gauges: Sequence[Gauge] = ()
+    cluster: ClusterState | None = None
 
 
 def families(state: DaemonState) -> Iterator[Metric]:

@@ -24,6 +24,7 @@ _FIRST_LOOK = 6 * 3600.0  # seconds to look back at a start
 _EVENTS: Mapping[Issue, AlertKind] = {
     Issue.PANEL_DOWN: AlertKind.PANEL_DOWN,
     Issue.PANEL_REFUSING: AlertKind.PANEL_DOWN,
+    Issue.PANEL_UNLED: AlertKind.PANEL_DOWN,
     Issue.PANEL_DEGRADED: AlertKind.PANEL_DEGRADED,
     Issue.BALANCE_LOW: AlertKind.BALANCE_LOW,
     Issue.ORDER_STALLED: AlertKind.ORDER_STALLED,

@@ -10,7 +10,7 @@ from watcher.common.clock import Clock
 from watcher.config import ActiveConfig, Shop
 from watcher.daemon.commands import OrderCommands
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.errors import RequestError
+from watcher.errors import NotLed, RequestError
 from watcher.model import Balance, Kind
 from watcher.orders.watchlist import Watchlist
 from watcher.panels.protocol.refusals import Refusal, RefusedAnswer
@@ -50,8 +50,9 @@ class ShopHandlers:
         panel_workers: Mapping[str, PanelWorkers],
         config: ActiveConfig,
         clock: Clock,
+        is_clustered: bool,
     ) -> None:
-        self._store = store
+        self._store, self._is_clustered = store, is_clustered
         self._rule_engine = rule_engine
         self._panel_workers = panel_workers
         self._lookup = OrderLookup(
@@ -84,8 +85,28 @@ class ShopHandlers:
             return encoding.error(f"This key may not {RIGHTS[action]}")
         try:
             return await self._answers[action](shop, sent)
+        except NotLed:
+            raise
         except (RefusedAnswer, RequestError) as error:
             return encoding.error(str(error))
+
+    async def by_panel(self, shop: Shop, sent: Sent) -> dict[str, Sent]:
+        """Return what a request asks of each panel's leader, as a request of its own.
+
+        It is empty if any node can answer the request. Ids that are not known are of panel "".
+        """
+        action = sent.get("action", "")
+        if action == "add":
+            place = shop.service(sent.get("service", "").strip())
+            return {} if place is None else {place[0]: sent}
+        if action not in ("status", "refill", "cancel"):
+            return {}
+        texts = listed(sent.get("orders", sent.get("order", "")))[:MOST_IDS]
+        found = await self._lookup.panels(shop, texts)
+        if len(found) == 1:
+            return dict.fromkeys(found, sent)
+        rest = {name: value for name, value in sent.items() if name != "order"}
+        return {panel: {**rest, "orders": ",".join(some)} for panel, some in found.items()}
 
     async def _services(self, shop: Shop, sent: Sent) -> object:
         rows = [
@@ -101,11 +122,11 @@ class ShopHandlers:
 
     async def _balance(self, shop: Shop, sent: Sent) -> object:
         """Return the sum of the balances in the currency of the first panel."""
-        known = [
-            self._rule_engine.balances[name]
-            for name in shop.panels
-            if name in self._rule_engine.balances
-        ]
+        balances = self._rule_engine.balances
+        if self._is_clustered:  # memory has those of the panels that this node leads
+            latest = await self._store.balances.latest()
+            balances = {name: balance for name, (_, balance) in latest.items()}
+        known = [balances[name] for name in shop.panels if name in balances]
         if not known:
             raise RequestError("The balance is not known yet")
         same = [left.amount for left in known if left.currency == known[0].currency]

@@ -65,6 +65,14 @@ class OrderLookup:
         unknown = ShopError(Refusal.ORDER.text)
         return {text: found.get(places.get(text, ("", "")), unknown) for text in texts}
 
+    async def panels(self, shop: Shop, texts: Sequence[str]) -> dict[str, list[str]]:
+        """Return the shop's ids of orders by the orders' panels; "" is that of unknown ids."""
+        places = await self._places(shop, texts, Kind.SUBMIT)
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for text in dict.fromkeys(texts):
+            found[places.get(text, ("", ""))[0]].append(text)
+        return found
+
     async def refills(self, shop: Shop, texts: Sequence[str]) -> dict[str, Refill | None]:
         """Return the refills by the shop's ids, None for those of other shops."""
         places = await self._places(shop, texts, Kind.REFILL)

@@ -125,8 +125,9 @@ class PostgresBackend:
     def compare(self, connection: Connection) -> None:
         if isinstance(self._commits, NodeCommits):
             known = self._commits.total
-            counts = connection.exec_driver_sql(self._commits.reading).all()
-            self._commits.saw(dict(counts).get(COMMITS, 0), known)
+            counts = connection.exec_driver_sql(self._commits.reading)
+            found = {row.name: row.value for row in counts}
+            self._commits.saw(found.get(COMMITS, 0), known)
 
     def joined(self, epoch: int, commits: int) -> None:
         """Write from now on only as long as the lease of this epoch lasts."""

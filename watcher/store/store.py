@@ -20,6 +20,7 @@ from watcher.store.manual_pauses import ManualPauses
 from watcher.store.nodes import Nodes
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
+from watcher.store.panel_status import PanelStatuses
 from watcher.store.personal import Personal
 from watcher.store.purge import Purge
 from watcher.store.recent import Recent
@@ -57,6 +58,7 @@ class Store:
         self.search = Search(database)
         self.sessions = Sessions(database)
         self.pauses = ManualPauses(database)
+        self.panel_status = PanelStatuses(database)
         self.audit = AuditLog(database)
         self.archive = Archive(database)
         self.purge = Purge(database)

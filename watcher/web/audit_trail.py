@@ -29,6 +29,7 @@ from watcher.web.context import (
     time_of,
 )
 from watcher.web.guard import Respond, is_drop_in
+from watcher.web.hop import hop_of
 from watcher.web.views import moment
 from watcher.web.wheel_shapes import AuditList, DeedView
 
@@ -54,7 +55,9 @@ def audited() -> Middleware:
     async def trail(request: web.Request, handler: Respond) -> web.StreamResponse:
         answer = await handler(request)
         did = notes_of(request).get("did", _did(request))
-        if did is not None and answer.status < 400:
+        hop = hop_of(request)
+        is_part = hop is not None and hop.is_part  # who split the request writes it down
+        if did is not None and answer.status < 400 and not is_part:
             await _write(request, did)
         return answer
 

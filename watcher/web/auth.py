@@ -21,6 +21,7 @@ from watcher.config import AccessKey, Config, Right
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
 from watcher.web.guard import Respond, is_page
+from watcher.web.hop import hop_of
 from watcher.web.principal import LOCAL, PRINCIPAL, TOKEN, Forbidden, Principal
 from watcher.web.rate_limit import TokenBuckets, client_of
 from watcher.web.rights import RouteAccess, access_of, check
@@ -59,7 +60,7 @@ class SessionAuth:
         self._ended: set[str] = set()  # digests of ended sessions
 
     async def load(self, app: web.Application) -> None:
-        """Read which sessions were ended before this start."""
+        """Read which sessions were ended before this start, or by another node of a cluster."""
         self._ended = await app[BACKEND].store.sessions.ended()
 
     def credential(self, request: web.Request, *, in_query: bool = False) -> Credential | None:
@@ -104,6 +105,9 @@ class SessionAuth:
 
     def has_session(self, request: web.Request) -> bool:
         """Return whether the request's cookie is a valid session."""
+        hop = hop_of(request)
+        if hop is not None:
+            return hop.has_session
         return self.session(request) is not None
 
     def session(self, request: web.Request) -> Credential | None:
@@ -163,6 +167,11 @@ def authorize() -> Middleware:
 
 
 def _let_in(request: web.Request, access: RouteAccess) -> None:
+    hop = hop_of(request)
+    if hop is not None:
+        request[PRINCIPAL] = passed_on = Principal(hop.name, hop.rights, hop.panels)
+        check(request, access, passed_on)
+        return
     keeper = request.app[KEEPER]
     credential = keeper.credential(request, in_query=access.takes_query)
     if credential is not None:

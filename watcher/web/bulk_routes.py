@@ -6,7 +6,6 @@ from watcher.errors import RequestError
 from watcher.web import wheel
 from watcher.web.caller import note
 from watcher.web.context import LARGEST_BODY, Route, WebContext, read_body
-from watcher.web.views import action_view
 from watcher.web.wheel_shapes import (
     RefusedItem,
     ResolveManyAnswer,
@@ -27,7 +26,7 @@ async def resolve_all(context: WebContext, request: web.Request) -> tuple[int, R
         if isinstance(found, RequestError):
             refused.append(RefusedItem(str(number), str(found)))
         else:
-            resolved.append(action_view(found))
+            resolved.append(found)
     note(request, detail=", ".join(f"{one.id} {one.state}" for one in resolved))
     return 200, ResolveManyAnswer(resolved, refused)
 

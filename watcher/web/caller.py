@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from watcher.web.guard import is_page
+from watcher.web.hop import hop_of
 from watcher.web.principal import PRINCIPAL
 
 _Notes = dict[str, str | None]
@@ -25,6 +26,9 @@ def caller_of(request: web.Request) -> Caller:
 
 
 def _via(request: web.Request) -> str:
+    hop = hop_of(request)
+    if hop is not None:
+        return hop.via
     if is_page(request):
         return "page"
     agent = request.headers.get("User-Agent", "")

@@ -1,5 +1,6 @@
 """The API's calls that check orders at once."""
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -10,7 +11,9 @@ from watcher.daemon.check_outcomes import CheckOutcome, OrderCheck
 from watcher.errors import RequestError
 from watcher.web.caller import caller_of, note
 from watcher.web.check_shapes import CheckAnswer, CheckList, ChecksRequest, CheckView
-from watcher.web.context import Param, Route, WebContext, read_body
+from watcher.web.context import BACKEND, Param, Route, WebContext, read_body
+from watcher.web.delivery_shapes import OrderName
+from watcher.web.forwarding import leader_elsewhere, spread
 from watcher.web.principal import principal_of
 from watcher.web.shapes import FaultAnswer
 from watcher.web.views import moment_or_none, money
@@ -23,7 +26,8 @@ async def check(context: WebContext, request: web.Request) -> tuple[int, CheckAn
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     seconds = _wait(request)
     found = await context.checks.check_one(panel, order_id, caller_of(request).name, seconds)
-    return _status([found]), CheckAnswer(check_view(context, found))
+    view = check_view(context, found)
+    return _status([view]), CheckAnswer(view)
 
 
 async def check_all(context: WebContext, request: web.Request) -> tuple[int, CheckList]:
@@ -37,8 +41,50 @@ async def check_all(context: WebContext, request: web.Request) -> tuple[int, Che
         panel=panels.pop() if len(panels) == 1 else None,
         detail=counted(len(places), "order"),
     )
-    found = await context.checks.check(places, caller_of(request).name, body.wait)
-    return _status(found), CheckList([check_view(context, one) for one in found])
+    found = await check_each(request, places, body.wait)
+    return _status(found), CheckList(found)
+
+
+async def check_each(
+    request: web.Request, places: Sequence[tuple[str, str]], wait: float
+) -> list[CheckView]:
+    """Check the orders (panel, id), each once; wait so many seconds for the panels' answers."""
+    context, caller = request.app[BACKEND], caller_of(request).name
+    places = list(dict.fromkeys(places))
+    mine = [place for place in places if leader_elsewhere(request, place[0]) is None]
+    (_, others), own = await asyncio.gather(
+        spread(
+            request,
+            places,
+            lambda place: place[0],
+            "/v1/checks",
+            lambda some: ChecksRequest([OrderName(*place) for place in some], wait),
+            CheckList,
+        ),
+        context.checks.check(mine, caller, wait),
+    )
+    views = {(one.panel, one.order_id): check_view(context, one) for one in own}
+    for some, answer in others:
+        if isinstance(answer, RequestError):
+            views |= {place: _unanswered(place, answer) for place in some}
+        else:
+            views |= {(one.panel, one.order): one for one in answer.checks}
+    return [views[place] for place in places if place in views]
+
+
+def _unanswered(place: tuple[str, str], error: RequestError) -> CheckView:
+    """Return the view of an order of which another node, its leader, has told nothing."""
+    panel, order_id = place
+    return CheckView(
+        panel=panel,
+        order=order_id,
+        outcome=CheckOutcome.WAITING,
+        sentence=str(error),
+        why=None,
+        until=None,
+        changes={},
+        state=None,
+    )
 
 
 def check_view(context: WebContext, check: OrderCheck) -> CheckView:
@@ -59,7 +105,7 @@ def _plain(value: object) -> object:
     return money(value) if isinstance(value, Decimal) else value
 
 
-def _status(checks: Sequence[OrderCheck]) -> int:
+def _status(checks: Sequence[CheckView]) -> int:
     """Return 202 while some wait for their answer."""
     return 202 if any(one.outcome is CheckOutcome.WAITING for one in checks) else 200
 

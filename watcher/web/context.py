@@ -55,8 +55,8 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def view(self, order: Order) -> OrderView:
         """Return an order for an answer."""
-        workers, now = self.panel_workers.get(order.panel), self.clock()
-        limit = None if workers is None else workers.config.settings.stalled_after
+        panel, now = self.config.panel(order.panel), self.clock()
+        limit = None if panel is None else panel.settings.stalled_after
         entry = self.watchlist.entry(order.panel, order.id)
         next_check_at = self.watchlist.panel(order.panel).next_check(order.id, now)
         if next_check_at is not None:
@@ -70,8 +70,8 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def tells_of_refills(self, panel: str) -> bool:
         """Return whether the panel's API can report the statuses of refills."""
-        workers = self.panel_workers.get(panel)
-        return workers is not None and workers.config.profile.can("refill_status")
+        known = self.config.panel(panel)
+        return known is not None and known.profile.can("refill_status")
 
     def prospect(self, panel: str, order_id: str) -> Forecast | None:
         """Return the forecast of the order's next check, None if it is closed."""

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from watcher.daemon.leadership import OUTLETS
 from watcher.errors import RequestError, Undelivered
 from watcher.events.feed import EventFeed
 from watcher.notify.worker import NotifyWorker
@@ -32,6 +33,7 @@ class NotDelivered(RequestError):
 
 
 async def list_notify(context: WebContext, request: web.Request) -> tuple[int, NotifyList]:
+    context.leadership.check_leads(OUTLETS)
     given_up = await context.store.outbox.given_up()
     notify_workers = context.receivers.notify_workers.items()
     return 200, NotifyList(
@@ -40,6 +42,7 @@ async def list_notify(context: WebContext, request: web.Request) -> tuple[int, N
 
 
 async def test_notify(context: WebContext, request: web.Request) -> tuple[int, Delivered]:
+    context.leadership.check_leads(OUTLETS)
     notify_worker = context.receivers.notify_worker(request.match_info["name"])
     try:
         await notify_worker.test()
@@ -49,6 +52,7 @@ async def test_notify(context: WebContext, request: web.Request) -> tuple[int, D
 
 
 async def list_events(context: WebContext, request: web.Request) -> tuple[int, EventsList]:
+    context.leadership.check_leads(OUTLETS)
     newest = await context.store.history.newest_change() if context.receivers.feeds else 0
     dead = await context.store.events.count_dead()
     feeds = context.receivers.feeds.values()
@@ -58,6 +62,7 @@ async def list_events(context: WebContext, request: web.Request) -> tuple[int, E
 
 
 async def list_dead(context: WebContext, request: web.Request) -> tuple[int, DeadList]:
+    context.leadership.check_leads(OUTLETS)
     feed = context.receivers.feed(request.match_info["name"])
     dead = await context.store.events.dead(feed.target.name, _MOST)
     return 200, DeadList(
@@ -66,6 +71,7 @@ async def list_dead(context: WebContext, request: web.Request) -> tuple[int, Dea
 
 
 async def replay_events(context: WebContext, request: web.Request) -> tuple[int, ReplayAnswer]:
+    context.leadership.check_leads(OUTLETS)
     feed = context.receivers.feed(request.match_info["name"])
     body = await read_body(request, ReplayRequest)
     if sum((body.since is not None, body.order is not None, body.dead)) != 1:

@@ -13,14 +13,17 @@ from typing import Any
 from aiohttp import web
 
 from watcher.config import Shop
-from watcher.errors import StoreError
+from watcher.errors import NotLed, StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
 from watcher.shop_api import ACTIONS, ShopHandlers
 from watcher.web.context import BACKEND, BODY_WITHIN, TooLarge, TooSlow
 from watcher.web.error_answers import json_answer
+from watcher.web.forwarding import AnswerLost
 from watcher.web.guard import Respond
+from watcher.web.hop import hop_of
 from watcher.web.rate_limit import ConcurrencyLimit, TokenBuckets, TooMany
+from watcher.web.shop_parts import answer_for
 
 LARGEST_FORM = 512 * 1024  # bytes: some thousand comments, and all connections at once fit
 _IDS = ("order", "orders", "refill", "refills")
@@ -85,12 +88,14 @@ def drop_in(handlers: ShopHandlers) -> Respond:
             return json_answer(200, {"error": Refusal.KEY.text})
         sent["action"] = sent.get("action", "").strip().lower()
         action = sent["action"] if sent["action"] in ACTIONS else "other"
+        if hop_of(request) is not None:  # the node that the shop has asked counts it
+            return json_answer(200, await handlers.answer(shop, sent))
         context.metrics.shop_requests.labels(shop.name, action).inc()
         try:
             _check_rate(shop, buckets)
             with limit:
-                answer = await handlers.answer(shop, sent)
-        except (TooMany, StoreError):
+                answer = await answer_for(request, handlers, shop, sent)
+        except (TooMany, NotLed, AnswerLost, StoreError):
             context.metrics.shop_failures.labels(shop.name, action).inc()
             raise
         failed = isinstance(answer, dict) and "error" in answer

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from watcher.errors import RequestError, StoreError, StoreRefused
+from watcher.errors import NotLed, RequestError, StoreError, StoreRefused
 from watcher.web.auth import KEEPER, Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
 from watcher.web.context import BACKEND
@@ -134,6 +134,6 @@ def _allowed(error: web.HTTPException) -> dict[str, str]:
 
 
 def _headers(error: RequestError) -> dict[str, str]:
-    if isinstance(error, TooMany):
+    if isinstance(error, TooMany | NotLed):
         return {"Retry-After": str(math.ceil(error.retry_after))}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}

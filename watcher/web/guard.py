@@ -13,13 +13,24 @@ from aiohttp.typedefs import Middleware
 from watcher.config import Hosts, authority
 from watcher.errors import RequestError
 from watcher.web.context import BACKEND
+from watcher.web.hop import note_hop
 from watcher.web.rate_limit import TokenBuckets, client_of
 
 DROP_IN = "/api/v2"  # for shops, which send forms with a key
 DROP_INS = (DROP_IN, f"{DROP_IN}/")  # a shop's configuration may have either
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 PAGES = frozenset(
-    {"orders", "orders.csv", "actions", "panels", "services", "rules", "attention", "audit"}
+    {
+        "orders",
+        "orders.csv",
+        "actions",
+        "panels",
+        "services",
+        "nodes",
+        "rules",
+        "attention",
+        "audit",
+    }
     | {"login", "logout", "events", "static"}
 )
 FORM = "application/x-www-form-urlencoded"
@@ -60,8 +71,11 @@ def guard(buckets: TokenBuckets | None = None) -> Middleware:
 
     @web.middleware
     async def guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
+        config = request.app[BACKEND].config.current
+        if note_hop(request, config.cluster):
+            return await handler(request)
         _check_rate(request, per_client)
-        hosts = request.app[BACKEND].config.current.hosts
+        hosts = config.hosts
         _check_host(request, hosts)
         _check_origin(request, hosts)
         _check_body(request)

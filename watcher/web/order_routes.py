@@ -11,6 +11,7 @@ from watcher.model import Order, Status
 from watcher.orders.labels import changed_labels
 from watcher.web.caller import note
 from watcher.web.context import (
+    BACKEND,
     CURSOR,
     FLAG,
     LARGEST_BODY,
@@ -28,6 +29,7 @@ from watcher.web.context import (
     read_body,
     time_of,
 )
+from watcher.web.forwarding import prefer_leader, spread
 from watcher.web.order_import.tracked import lacks, order_of
 from watcher.web.principal import Principal, principal_of
 from watcher.web.shapes import (
@@ -46,22 +48,26 @@ from watcher.web.shapes import (
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
+Place = tuple[str, str]  # a panel, and an order's id there
+
 
 async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
     body = await read_body(request, TrackRequest, LARGEST_BODY)
-    orders: dict[tuple[str, str], Order] = {}
+    orders: dict[Place, Order] = {}
+    items: dict[Place, TrackItem] = {}
     rejected = []
     known = 0
     principal = principal_of(request)
     for index, raw in enumerate(body.orders):
         try:
-            order = _order_of(context, principal, raw)
+            item, order = _order_of(context, principal, raw)
         except (msgspec.ValidationError, WatcherError) as error:
             rejected.append(Rejected(index, str(error)))
             continue
         known += (order.panel, order.id) in orders
         orders.setdefault((order.panel, order.id), order)
-    answer = await track_all(context, orders)
+        items.setdefault((order.panel, order.id), item)
+    answer = await track_all(request, orders, items)
     answer = msgspec.structs.replace(answer, known=answer.known + known, rejected=rejected)
     panels = sorted({panel for panel, _ in orders})
     note(
@@ -72,8 +78,33 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
     return 200, answer
 
 
-async def track_all(context: WebContext, orders: dict[tuple[str, str], Order]) -> TrackAnswer:
-    """Track the orders, by panel and id; those that are known get the service that they lack."""
+async def track_all(
+    request: web.Request, orders: Mapping[Place, Order], items: Mapping[Place, TrackItem]
+) -> TrackAnswer:
+    """Track the orders, which were read from `items`; known ones get the service that they lack.
+
+    Those of panels that other nodes lead are tracked there.
+    """
+    own, others = await spread(
+        request,
+        items,
+        lambda place: place[0],
+        "/v1/orders",
+        lambda some: TrackRequest([items[place] for place in some]),
+        TrackAnswer,
+    )
+    for _, answer in others:
+        if isinstance(answer, RequestError):
+            raise answer  # all can be tracked again
+    answers = [answer for _, answer in others if isinstance(answer, TrackAnswer)]
+    answers.append(await _track_here(request.app[BACKEND], {p: orders[p] for p in own}))
+    return TrackAnswer(
+        rejected=[],
+        **{name: sum(getattr(one, name) for one in answers) for name in _COUNTED},
+    )
+
+
+async def _track_here(context: WebContext, orders: Mapping[Place, Order]) -> TrackAnswer:
     tracked = await context.commands.track(list(orders.values())) if orders else []
     left = dict(orders)
     for order in tracked:
@@ -103,8 +134,8 @@ def filters_of(context: WebContext, request: web.Request) -> dict[str, Any]:
     if flag(request, "stalled"):
         now = context.clock()
         stalled_before = {
-            name: now - workers.config.settings.stalled_after
-            for name, workers in context.panel_workers.items()
+            name: now - panel.settings.stalled_after
+            for name, panel in context.config.current.panels.items()
         }
     texts = {name: request.query.get(name) or None for name in _TEXTS}
     return {
@@ -119,6 +150,7 @@ def filters_of(context: WebContext, request: web.Request) -> dict[str, Any]:
 
 async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDetail]:
     panel, order_id = request.match_info["panel"], request.match_info["order"]
+    prefer_leader(request, panel)
     order = await context.commands.order(panel, order_id)
     history = await context.store.orders.history(panel, order_id)
     actions, _ = await context.store.actions.page(panel=panel, order=order_id, limit=1000)
@@ -167,13 +199,14 @@ async def untrack(context: WebContext, request: web.Request) -> tuple[int, Order
     return 200, context.view(await context.commands.untrack(panel, order_id))
 
 
-def _order_of(context: WebContext, principal: Principal, raw: Any) -> Order:
+def _order_of(context: WebContext, principal: Principal, raw: Any) -> tuple[TrackItem, Order]:
     item = msgspec.convert(raw, TrackItem)
     principal.check_panel(item.panel)
     context.commands.check_panel(item.panel)
-    return order_of(item, context.clock())
+    return item, order_of(item, context.clock())
 
 
+_COUNTED = ("tracked", "known", "undated", "finish_unknown", "updated")
 _TEXTS = ("panel", "tag", "reference", "customer")
 FILTERS = (
     PANEL,

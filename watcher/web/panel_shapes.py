@@ -1,6 +1,7 @@
 """Answers of the HTTP API about panels, price lists, rules, and what needs a person."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.panels.breaker import BreakerState
@@ -53,7 +54,8 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is `up`; `degraded`: it works, but one kind of call is refused or can't be read;
     `limited`: it refuses because it is asked too fast; `refusing`: it refuses everything; `down`:
-    it does not answer. `state_detail` says what is wrong, `problem` the main thing.
+    it does not answer. `state_detail` says what is wrong, `problem` the main thing. In a cluster,
+    what is told of a panel that another node leads is as of `told_at`.
     """
 
     panel: str
@@ -79,6 +81,14 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
     actions_pending: int
     actions_unresolved: int
     pauses: list[PauseView] = []  # what people have paused of it
+    node: str | UnsetType | None = UNSET  # of a cluster: who leads it, null while nobody does
+    led_since: Time | UnsetType | None = UNSET
+    told_at: Time | UnsetType | None = UNSET  # null: now, as the node that answers leads it
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is of a cluster."""
+        return self.node is not UNSET
 
 
 class PanelAnswer(msgspec.Struct, frozen=True):
@@ -91,6 +101,35 @@ class PanelList(msgspec.Struct, frozen=True):
     """Every panel."""
 
     panels: list[PanelView]
+    next: str | None = None
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the cluster and the panels that it leads.
+
+    `alive` is false once its lease has ended without a stop; the lease ended at `until` then, else
+    it ends then unless it is renewed. No two starts of nodes have the same `epoch`.
+    """
+
+    node: str
+    url: str
+    alive: bool
+    panels: list[str]
+    epoch: int
+    until: Time
+    started_at: Time
+    version: str
+
+
+class NodeList(msgspec.Struct, frozen=True):
+    """The nodes of the cluster; none if the daemon is of no cluster.
+
+    `answered_by` is the node that answers, `unled` are the panels that no node leads.
+    """
+
+    nodes: list[NodeView]
+    answered_by: str | None = None
+    unled: list[str] = []
     next: str | None = None
 
 

@@ -42,6 +42,7 @@ GET /v1/panels/{panel}/services read
 GET /v1/rules read
 GET /v1/rules/explain read
 GET /v1/pauses read whole
+GET /v1/nodes read whole
 GET /v1/notify read whole
 GET /v1/events read whole
 GET /v1/events/{name}/dead read whole
@@ -52,6 +53,7 @@ GET /actions read
 GET /panels read
 GET /panels/{panel} read
 GET /services read
+GET /nodes read whole
 GET /orders.csv read
 GET /events/page read
 

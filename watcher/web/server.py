@@ -16,6 +16,7 @@ from watcher.web import (
     config_routes,
     deliveries,
     history,
+    node_routes,
     order_actions,
     order_file,
     order_routes,
@@ -37,6 +38,7 @@ from watcher.web.context import (
 )
 from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.error_answers import catch_errors, json_answer
+from watcher.web.forwarding import FORWARDER, Forwarder, forwarding
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
@@ -55,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
     *history.ROUTES,
     *change_routes.ROUTES,
     *state.ROUTES,
+    *node_routes.ROUTES,
     *deliveries.ROUTES,
     *config_routes.ROUTES,
     *whoami.ROUTES,
@@ -67,7 +70,7 @@ _CHUNK_WITHIN = 60.0  # seconds: no copy is kept for a client that stops reading
 def make_server(context: WebContext) -> web.Application:
     """Return the application for an AppRunner."""
     app = web.Application(
-        middlewares=[catch_errors, guard(), authorize(), audit_trail.audited()],
+        middlewares=[catch_errors, guard(), authorize(), forwarding(), audit_trail.audited()],
         client_max_size=LARGEST_BODY,
     )
     app[BACKEND] = context
@@ -77,6 +80,9 @@ def make_server(context: WebContext) -> web.Application:
     app.on_shutdown.append(_end)
     app[KEEPER] = keeper = SessionAuth()
     app.on_startup.append(keeper.load)
+    app[FORWARDER] = forwarder = Forwarder()
+    app.on_startup.append(forwarder.open)
+    app.on_cleanup.append(forwarder.close)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _serve(route))
@@ -112,6 +118,7 @@ def _handlers(context: WebContext) -> ShopHandlers:
         panel_workers=context.panel_workers,
         config=context.config,
         clock=context.clock,
+        is_clustered=context.leadership.is_clustered,
     )
 
 

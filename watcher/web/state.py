@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from watcher.common.pauses import ManualPause, Paused
+from watcher.common.pauses import Paused
 from watcher.daemon.attention_items import Attention
 from watcher.errors import Conflict, NotFound
-from watcher.metrics.state import PanelState, RuleState
+from watcher.metrics.state import RuleState
 from watcher.model import ActionState
 from watcher.rules.rule import Rule
 from watcher.web.caller import note
@@ -22,17 +22,17 @@ from watcher.web.context import (
     page_of,
     read_body,
 )
+from watcher.web.forwarding import prefer_leader
 from watcher.web.panel_shapes import (
     AttentionList,
     Explanation,
     PanelAnswer,
-    PanelFault,
     PanelList,
-    PanelView,
     RuleList,
     RuleView,
     ServiceList,
 )
+from watcher.web.panel_views import panel_view
 from watcher.web.principal import Principal, principal_of
 from watcher.web.service_list import listed_service
 from watcher.web.shapes import ActionAnswer, ActionList, ActionView, FaultAnswer, ResolveRequest
@@ -42,8 +42,6 @@ from watcher.web.views import (
     decision_view,
     listed_action,
     moment,
-    moment_or_none,
-    money,
     pause_view,
 )
 
@@ -74,6 +72,7 @@ async def show_action(context: WebContext, request: web.Request) -> tuple[int, A
     action = await context.store.actions.get(number)
     if action is None:
         raise NotFound(f"there is no action {number}")
+    prefer_leader(request, action.panel)
     order = context.watchlist.order(action.panel, action.order or "")
     return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
@@ -107,6 +106,7 @@ async def list_panels(context: WebContext, request: web.Request) -> tuple[int, P
 async def retry(context: WebContext, request: web.Request) -> tuple[int, PanelAnswer]:
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
+    context.commands.check_led(panel)
     workers = context.panel_workers[panel]
     refuse_paused(context, panel)
     workers.retry()
@@ -134,6 +134,7 @@ async def list_rules(context: WebContext, request: web.Request) -> tuple[int, Ru
 
 async def explain(context: WebContext, request: web.Request) -> tuple[int, Explanation]:
     panel, order_id = request.query.get("panel", ""), request.query.get("order", "")
+    context.commands.check_led(panel)
     order = await context.commands.order(panel, order_id)
     decisions = context.rule_engine.decisions(order, context.clock())
     return 200, Explanation([decision_view(decision) for decision in decisions])
@@ -151,47 +152,9 @@ def rule_views(context: WebContext, principal: Principal) -> list[RuleView]:
     return [view for view in views if view.panels or principal.panels is None]
 
 
-def panel_view(context: WebContext, state: PanelState) -> PanelView:
-    workers = context.panel_workers[state.name]
-    panel_counts = context.daemon_status.panel_counts(workers.name)
-    balance = context.rule_engine.balances.get(workers.name)
-    return PanelView(
-        panel=workers.name,
-        profile=workers.config.profile.name,
-        can=sorted(workers.config.profile.has),
-        up=state.up,
-        state=state.health,
-        state_detail=[PanelFault(f.call, f.text, moment(f.since)) for f in state.faults],
-        problem=state.problem,
-        breaker=workers.gateway.breaker.state,
-        paused_until=moment_or_none(state.backoff_until or None),
-        requests_per_minute=round(workers.gateway.pace.rate.per_minute, 2),
-        last_success_at=moment_or_none(state.last_success or None),
-        balance=money(balance.amount) if balance else None,
-        currency=balance.currency if balance else None,
-        low_balance=money(workers.config.settings.low_balance),
-        balance_at=moment_or_none(state.balance_at or None),
-        orders_open=panel_counts.open,
-        orders_guarded=panel_counts.guarded,
-        orders_due=panel_counts.due,
-        orders_stalled=panel_counts.stalled,
-        lag=None
-        if panel_counts.oldest_due is None
-        else max(0.0, context.clock() - panel_counts.oldest_due),
-        actions_pending=sum(state.pending.values()),
-        actions_unresolved=sum(state.unresolved.values()),
-        pauses=[pause_view(one) for one in _pauses(context, workers.name)],
-    )
-
-
-def _pauses(context: WebContext, panel: str) -> list[ManualPause]:
-    found = (context.pauses.get(what, panel) for what in (Paused.READS, Paused.ACTIONS))
-    return [one for one in found if one is not None]
-
-
 def _rule_view(context: WebContext, rule: Rule, state: RuleState, principal: Principal) -> RuleView:
     paused = context.pauses.get(Paused.RULE, rule.name)
-    panels = sorted(rule.panels if rule.panels is not None else context.panel_workers)
+    panels = sorted(rule.panels if rule.panels is not None else context.config.current.panels)
     held = {panel: moment(until) for panel, until in state.held.items() if principal.reaches(panel)}
     return RuleView(
         name=rule.name,

@@ -2,15 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from aiohttp import web
 
 from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_items import panel_of
 from watcher.errors import NotFound, RequestError, no_such
-from watcher.model import Action, ActionState
+from watcher.model import ActionState
 from watcher.web.caller import caller_of, note
 from watcher.web.context import BACKEND, WebContext, check_reach
+from watcher.web.delivery_shapes import OrderName
+from watcher.web.forwarding import spread
 from watcher.web.principal import principal_of
+from watcher.web.shapes import ActionView
+from watcher.web.views import action_view
+from watcher.web.wheel_shapes import (
+    ResolveManyAnswer,
+    ResolveManyRequest,
+    UntrackAnswer,
+    UntrackRequest,
+)
 
 SNOOZED_FOR = 86400.0  # seconds
 _OF = {
@@ -20,13 +31,16 @@ _OF = {
 }
 
 Told = tuple[str, list[ManualPause]]
+Outcome = tuple[int, str, str | None]  # of an action: its number, state and result
 
 
 async def pause_panel(
     request: web.Request, panel: str, what: str, until: float | None, reason: str
 ) -> Told:
     """Pause a panel; return what was done, in words, and the pauses."""
-    request.app[BACKEND].commands.check_panel(panel)
+    commands = request.app[BACKEND].commands
+    commands.check_panel(panel)
+    commands.check_led(panel)
     note(request, subject=what)
     return await _pause(request, [(kind, panel) for kind in _OF[what]], until, reason)
 
@@ -55,6 +69,7 @@ async def resume_panel(request: web.Request, panel: str, what: str) -> Told:
     """Resume a panel, also one that is no longer configured."""
     things = [(kind, panel) for kind in _OF[what]]
     context = request.app[BACKEND]
+    context.commands.check_led(panel)
     if not any(context.pauses.get(*thing) for thing in things):
         context.commands.check_panel(panel)
     note(request, subject=what)
@@ -80,28 +95,69 @@ async def wake(request: web.Request, key: str) -> Told:
 
 
 async def resolve_each(
-    request: web.Request, outcomes: Iterable[tuple[int, str, str | None]]
-) -> list[tuple[int, Action | RequestError]]:
+    request: web.Request, outcomes: Iterable[Outcome]
+) -> list[tuple[int, ActionView | RequestError]]:
     """Settle actions (number, state, result), each by itself; return what became of each."""
-    settled: list[tuple[int, Action | RequestError]] = []
-    for number, state, result in outcomes:
+    context, wanted = request.app[BACKEND], [*outcomes]
+    panels: dict[int, str] = {}
+    if context.leadership.is_clustered:
+        found = await context.store.actions.by_id([number for number, *_ in wanted])
+        panels = {action.id: action.panel for action in found}
+    own, others = await spread(
+        request,
+        wanted,
+        lambda outcome: panels.get(outcome[0], ""),
+        "/v1/resolve",
+        _resolve_request,
+        ResolveManyAnswer,
+    )
+    settled = [pair for some, answer in others for pair in _settled(some, answer)]
+    for number, state, result in own:
         try:
             await check_reach(request, number)
-            resolve = request.app[BACKEND].commands.resolve
-            action, _ = await resolve(number, ActionState(state), result)
+            action, _ = await context.commands.resolve(number, ActionState(state), result)
         except RequestError as error:
             settled.append((number, error))
         else:
-            settled.append((number, action))
+            settled.append((number, action_view(action)))
     return settled
+
+
+def _resolve_request(some: Sequence[Outcome]) -> ResolveManyRequest:
+    items = [{"id": number, "state": state, "result": result} for number, state, result in some]
+    return msgspec.convert({"actions": items}, ResolveManyRequest)
+
+
+def _settled(
+    some: Sequence[Outcome], answer: ResolveManyAnswer | RequestError
+) -> list[tuple[int, ActionView | RequestError]]:
+    """Return what became of the actions that another node has settled, or not."""
+    if isinstance(answer, RequestError):
+        return [(number, answer) for number, *_ in some]
+    refused = [(int(one.item), RequestError(one.error)) for one in answer.refused]
+    return [*((one.id, one) for one in answer.resolved), *refused]
 
 
 async def untrack_each(
     request: web.Request, places: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str, RequestError | None]]:
     """Untrack orders (panel, id), each by itself; return why one could not be."""
+    own, others = await spread(
+        request,
+        places,
+        lambda place: place[0],
+        "/v1/untrack",
+        lambda some: UntrackRequest([OrderName(*place) for place in some]),
+        UntrackAnswer,
+    )
     told: list[tuple[str, str, RequestError | None]] = []
-    for panel, order_id in places:
+    for some, answer in others:
+        if isinstance(answer, RequestError):
+            told += [(panel, order_id, answer) for panel, order_id in some]
+            continue
+        refused = {one.item: RequestError(one.error) for one in answer.refused}
+        told += [(panel, order_id, refused.get(f"{panel}/{order_id}")) for panel, order_id in some]
+    for panel, order_id in own:
         refusal = None
         try:
             principal_of(request).check_panel(panel)

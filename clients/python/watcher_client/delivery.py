@@ -1,7 +1,8 @@
 """How a call is delivered: what an answer means, and whether, when and where to try again. Pure.
 
 A read is repeated, at the next URL. A write that may be repeated is, but at the same URL once it
-may have arrived there. A refill or cancel is repeated only if surely nothing was done.
+may have arrived there. A refill or cancel is repeated only if surely nothing was done: the node
+could not be reached, or says itself that no node of the cluster could do it.
 """
 
 import json
@@ -13,6 +14,7 @@ from watcher_client.calls import Answer, Call
 from watcher_client.errors import ApiError, Limited, Unclear, Unreachable, WatcherError, api_error
 
 LONGEST_PAUSE = 60.0  # seconds: what asks for a longer one is an error
+_NOT_DONE = frozenset({"no_lease", "not_led"})  # what a node of a cluster has not done
 _GATEWAY = frozenset({502, 503, 504})  # what a proxy says for a daemon that is away
 
 
@@ -89,6 +91,8 @@ class Delivery(Generic[Answer]):
         if isinstance(error, Limited):  # said before anything else is done
             error.retry_after = _seconds(reply.headers.get("retry-after", ""))
             return error, error.retry_after
+        if error.status == 503 and error.code in _NOT_DONE:
+            return error, self._next()
         if error.status == 503 and self._call.is_repeatable:
             return error, self._backoff()
         if error.status >= 500 and error.status != 503:
@@ -101,11 +105,15 @@ class Delivery(Generic[Answer]):
             return error, None
         if failure.sent and self._is_write:
             return error, self._backoff()
+        return error, self._next()
+
+    def _next(self) -> float:
+        """Go on to the next URL; return the seconds to wait before."""
         self.place = (self.place + 1) % len(self._urls)
         if self._untried:
             self._untried -= 1
-            return error, 0.0
-        return error, self._backoff()
+            return 0.0
+        return self._backoff()
 
     def _lost(self, cause: str, *, sent: bool) -> WatcherError:
         if sent and self._is_write:

@@ -8,6 +8,7 @@ from grafana.source.board import Row
 from grafana.source.kit import bars, graph, stat
 from grafana.source.looks import GREEN, IS_UP, RED, beyond, more_than, over, words
 from grafana.source.promql import per_minute, quantile, quantiles, scope
+from grafana.source.tables import Column, table
 
 _ALL = scope()
 
@@ -26,6 +27,8 @@ def dashboard() -> str:
             Row(8, _database()),
             "Machine",
             Row(8, _machine()),
+            "Cluster",
+            Row(8, _cluster()),
         ],
     )
 
@@ -148,8 +151,8 @@ def _database() -> list[Panel]:
             "Size",
             "The database file and its write-ahead log.",
             {
-                "database": f"sum(watcher_db_size_bytes{_ALL})",
-                "write-ahead log": f"sum(watcher_db_wal_size_bytes{_ALL})",
+                "database": f"max(watcher_db_size_bytes{_ALL})",
+                "write-ahead log": f"max(watcher_db_wal_size_bytes{_ALL})",
             },
             "bytes",
         ),
@@ -184,5 +187,32 @@ def _machine() -> list[Panel]:
             "Files and sockets that the process has open, of those that it may.",
             {"{{instance}}": f"process_open_fds{_ALL} / process_max_fds{_ALL}"},
             "percentunit",
+        ),
+    ]
+
+
+def _cluster() -> list[Panel]:
+    return [
+        graph(
+            "Panels led",
+            "How many panels each node of a cluster leads. Empty: there is no cluster.",
+            {"{{node}}": f"max by (node) (watcher_node_panels{_ALL})"},
+            "short",
+        ),
+        graph(
+            "Lease left",
+            "How long each node's lease lasts unless it is renewed. At 0 the others take over.",
+            {
+                "{{node}}": "max by (node)"
+                f" (watcher_node_lease_until_timestamp_seconds{_ALL}) - time()"
+            },
+            "s",
+        ),
+        table(
+            "Who leads",
+            "Which node leads which panel.",
+            {"panel": "Panel", "node": "Node"},
+            [Column("Led", f"max by (panel, node) (watcher_panel_leader{_ALL})", hidden=True)],
+            empty="there is no cluster",
         ),
     ]

@@ -21,7 +21,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     context = request.app[BACKEND]
     _, after = page_of(request)
     panel = request.query.get("panel", "")
-    if panel and panel not in context.panel_workers:
+    if panel and context.config.panel(panel) is None:
         raise NotFound(f"there is no panel {panel!r}")
     wanted = {"state": one_of(request, "state", ActionState) or "", "panel": panel}
     asked = request.query.get("resolve", "")
@@ -56,7 +56,7 @@ async def listed(
         "wanted": wanted,
         "actions": [msgspec.structs.replace(a, params=clipped(a.params)) for a in found],
         "states": list(ActionState),
-        "panels": sorted(principal.among(context.panel_workers)),
+        "panels": sorted(principal.among(context.config.current.panels)),
         "older": query("/actions", {**wanted, "cursor": cursor}) if cursor else None,
         "back": query("/actions", wanted),
         "asked": asked,

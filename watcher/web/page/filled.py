@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.web.auth import KEEPER
+from watcher.web.context import BACKEND
 from watcher.web.page.answer import html_answer
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.principal import principal_of
@@ -25,6 +26,7 @@ def filled(
             "needs": live.needs(principal),
             "unresolved": live.unresolved(principal),
             "principal": principal,
+            "clustered": request.app[BACKEND].leadership.is_clustered,
             "session": request.app[KEEPER].has_session(request),
             **context,
         },

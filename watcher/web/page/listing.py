@@ -63,7 +63,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "within": query("/orders", {**address, "in": "links"}),
         "download": query("/orders.csv", wanted),
         "begins_none": asked != wanted,
-        "panels": sorted(principal.among(context.panel_workers)),
+        "panels": sorted(principal.among(context.config.current.panels)),
         "statuses": list(Status),
         "phases": list(Phase),
         "is_filtered": any(wanted.values()),
@@ -117,7 +117,7 @@ async def _services(
     text, panel = wanted["q"], wanted["panel"]
     if wanted["in"] == "links" or "/" in text or not any(letter.isalpha() for letter in text):
         return []
-    panels = [panel] if panel else list(principal.among(context.panel_workers))
+    panels = [panel] if panel else principal.among(context.config.current.panels)
     return await context.store.service_search.find(text, panels=panels, limit=MOST_NAMED + 1)
 
 
@@ -137,9 +137,9 @@ def _query(
     """Return the search query for the filters; `services` are those with the searched words."""
     stalled = bool(wanted["stalled"])
     now = context.clock()
-    panel_workers = {
-        name: workers
-        for name, workers in context.panel_workers.items()
+    configured = {
+        name: panel
+        for name, panel in context.config.current.panels.items()
         if principal.reaches(name) and (not wanted["panel"] or name == wanted["panel"])
     }
     named = [(stored.panel, stored.service.id) for stored in services]
@@ -158,14 +158,13 @@ def _query(
         problem=bool(wanted["problem"]),
         keys=[
             key
-            for name in panel_workers
+            for name in configured
             for key in context.daemon_status.panel_counts(name).stalled_keys
         ]
-        if stalled
+        if stalled and all(context.leadership.leads(name) for name in configured)
         else None,
         progressed_before={
-            name: now - workers.config.settings.stalled_after
-            for name, workers in panel_workers.items()
+            name: now - panel.settings.stalled_after for name, panel in configured.items()
         }
         if stalled
         else None,

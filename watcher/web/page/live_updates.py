@@ -75,6 +75,9 @@ class LiveUpdates:
 
     def unresolved(self, principal: Principal) -> int:
         """Return how many actions have an unknown outcome."""
+        if self._context.leadership.is_clustered:
+            states = self._context.daemon_status.panels()
+            return sum(sum(s.unresolved.values()) for s in states if principal.reaches(s.name))
         found = self._context.rule_engine.unresolved.values()
         return sum(principal.reaches(panel) for panel, _ in found)
 
@@ -158,6 +161,8 @@ class LiveUpdates:
         panel, order_id = key
         actions, _ = await self._context.store.actions.page(panel=panel, order=order_id, limit=5)
         order = self._context.watchlist.order(panel, order_id)
+        if not self._context.leadership.leads(panel):
+            order = await self._context.store.orders.get(panel, order_id)
         entry = self._context.watchlist.entry(panel, order_id)
         shown = (order, entry and entry.checked_at, [(a.id, a.state) for a in actions])
         return f"{hash(repr(shown)) & 0xFFFFFFFF:x}"

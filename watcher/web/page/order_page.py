@@ -8,7 +8,9 @@ from aiohttp import web
 
 from watcher.daemon.check_outcomes import CheckOutcome
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
+from watcher.rules.rule import Decision
 from watcher.web.context import BACKEND, WebContext
+from watcher.web.forwarding import prefer_leader
 from watcher.web.page.charts import course
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
@@ -28,7 +30,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     context = request.app[BACKEND]
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     context.commands.check_panel(panel)
-
+    prefer_leader(request, panel)
     store = context.store
     order, history, (actions, _), refills, firings = await asyncio.gather(
         store.orders.get(panel, order_id),
@@ -64,7 +66,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "refills": views[::-1],
         "firings": firings[::-1][:50],
         "prospect": context.prospect(panel, order_id),
-        "decisions": context.rule_engine.decisions(order, now),
+        "decisions": _decisions(context, order, now),
         "may": {kind: _may(context, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
         "asked": request.query.get("do", ""),
         "done": request.query.get("done", ""),
@@ -73,6 +75,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "checked": _checked(context, panel, order_id, request.query.get("checked", "")),
         "events": query("/events/page", {"panel": panel, "order": order_id}),
     }
+
+
+def _decisions(context: WebContext, order: Order, now: float) -> list[Decision]:
+    """Return what the rules say of the order; only its leader knows what they did before."""
+    is_led = context.leadership.leads(order.panel)
+    return context.rule_engine.decisions(order, now) if is_led else []
 
 
 def _checked(context: WebContext, panel: str, order_id: str, outcome: str) -> str:
@@ -84,7 +92,7 @@ def _checked(context: WebContext, panel: str, order_id: str, outcome: str) -> st
 
 def _may(context: WebContext, order: Order, kind: Kind, actions: Sequence[Action]) -> str:
     """Return why the button is disabled; "" if it is not."""
-    if not context.panel_workers[order.panel].config.profile.can(kind):
+    if not context.commands.check_panel(order.panel).can(kind):
         return f"this panel can't {kind} by its API"
     if any(action.kind is kind and action.state in UNSETTLED for action in actions):
         return f"a {kind} is under way or unresolved"

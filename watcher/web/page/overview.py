@@ -14,8 +14,9 @@ from watcher.store.recent import FiringCounts, Latest
 from watcher.web.context import WebContext
 from watcher.web.page import rendering
 from watcher.web.panel_shapes import PanelView, RuleView
+from watcher.web.panel_views import panel_view
 from watcher.web.principal import LOCAL, Principal
-from watcher.web.state import attention_of, panel_view, rule_views
+from watcher.web.state import attention_of, rule_views
 
 CHECKS, PANELS = 8, 24  # shown on the first page
 
@@ -32,6 +33,7 @@ class Account(msgspec.Struct, frozen=True):
     spent: float | None
     lasts: float | None
     kinds: Mapping[Issue, Severity]
+    watched: int  # orders
 
     @property
     def is_low(self) -> bool:
@@ -112,11 +114,7 @@ async def gather(context: WebContext, principal: Principal) -> Overview:
         checks=_checks(context, principal, now),
         rules=rules,
         last=last,
-        watched=sum(
-            number
-            for (panel, _), number in context.watchlist.counts.items()
-            if principal.reaches(panel)
-        ),
+        watched=sum(account.watched for account in found),
         principal=principal,
     )
 
@@ -140,6 +138,7 @@ def accounts(
             state.spent,
             state.lasts,
             kinds.get(state.name, {}),
+            sum(state.statuses.values()),
         )
         for state in context.daemon_status.panels()
         if principal.reaches(state.name)

@@ -4,7 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
+from watcher.errors import NotFound
 from watcher.web.context import BACKEND
+from watcher.web.node_routes import node_list
 from watcher.web.page.charts import steps
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.overview import Account, accounts
@@ -32,9 +34,17 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "here": "panels",
         "account": account,
         "view": account.view,
-        "settings": context.panel_workers[panel].config.settings,
+        "settings": context.config.current.panels[panel].settings,
         "drawing": steps(points, points[0][0], now) if len(points) > 1 else None,
     }
+
+
+async def show_nodes(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
+    """Return the variables of the template of the cluster's nodes."""
+    cluster = request.app[BACKEND].daemon_status.cluster()
+    if cluster is None:
+        raise NotFound("this watcher is of no cluster")
+    return {"here": "nodes", "listed": node_list(cluster)}
 
 
 def _accounts(request: web.Request) -> list[Account]:

@@ -40,6 +40,7 @@ TONES = {
     "rejected": "warn",
     "unresolved": "bad",
     "down": "bad",
+    "lost": "bad",
     "refusing": "bad",
     "degraded": "warn",
     "limited": "calm",

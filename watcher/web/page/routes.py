@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from watcher.errors import NotFound, RequestError
+from watcher.errors import NotFound, NotLed, RequestError
 from watcher.model import ActionState, Kind
 from watcher.web.auth import KEEPER, SESSION, Wrong, asks_for_key, cookie_name
 from watcher.web.caller import note
@@ -53,6 +53,7 @@ def add_pages(app: web.Application, files: OrderFiles) -> None:
     get("/actions", _page("actions.html", actions_page.show))
     get("/panels", _page("panels.html", panels_page.show_all))
     get("/panels/{panel}", _page("panel.html", panels_page.show))
+    get("/nodes", _page("nodes.html", panels_page.show_nodes))
     get("/services", _page("services.html", services_page.show))
     get("/events/page", _events)
     get("/static/{digest}/{name}", _static)
@@ -115,7 +116,7 @@ async def _set_service(request: web.Request) -> web.Response:
             raise RequestError("give the service's id at the panel")
         note(request, detail=service)
         await request.app[BACKEND].commands.set_service(panel, order_id, service)
-    except NotFound:
+    except (NotFound, NotLed):
         raise
     except RequestError as error:
         context = await order_page.show(request, request.app[LIVE])
@@ -136,7 +137,7 @@ async def _resolve(request: web.Request) -> web.Response:
     number = await action_id(request)
     try:
         await _resolve_as(request, number, form)
-    except NotFound:
+    except (NotFound, NotLed):
         raise
     except RequestError as error:
         return await _resolve_again(request, number, error, form.get("result", ""))
@@ -185,6 +186,7 @@ async def _retry(request: web.Request) -> web.Response:
     form, context = await read_form(request), request.app[BACKEND]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
+    context.commands.check_led(panel)
     refuse_paused(context, panel)
     context.panel_workers[panel].retry()
     return see(own_path(form.get("back", ""), rendering.panel_url(panel)))

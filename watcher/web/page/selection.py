@@ -8,6 +8,7 @@ from aiohttp import web
 from watcher.config import Right
 from watcher.errors import RequestError
 from watcher.web.caller import caller_of, note
+from watcher.web.check_routes import check_each
 from watcher.web.context import BACKEND
 from watcher.web.page.filled import filled
 from watcher.web.page.forms import own_path, read_form, read_lists, see
@@ -50,9 +51,8 @@ async def _selected(request: web.Request) -> web.Response:
         principal.check_panel(panel)
     note(request, did=does, detail=", ".join(f"{panel}/{order}" for panel, order in places))
     if does == "check":
-        checks, caller = request.app[BACKEND].checks, caller_of(request).name
-        found = await checks.check(places, caller, _WAIT)
-        return _told(request, does, back, [((c.panel, c.order_id), c.sentence) for c in found])
+        found = await check_each(request, places, _WAIT)
+        return _told(request, does, back, [((c.panel, c.order), c.sentence) for c in found])
     if does == "untrack":
         note(request, did=None)  # it is asked for only
         return _told(request, does, back, [(place, "") for place in places])

@@ -38,7 +38,7 @@ COLUMNS = (
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
     context, principal = request.app[BACKEND], principal_of(request)
-    reached = sorted(principal.among(context.panel_workers))
+    reached = sorted(principal.among(context.config.current.panels))
     wanted = {
         "panel": request.query.get("panel", ""),
         "q": request.query.get("q", "").strip()[:200],

@@ -90,10 +90,11 @@ class Uploads:
         counts = dict.fromkeys(_COUNTS, 0)
         for batch in waiting.batches:
             now = context.clock()
-            orders = [order_of(item, now) for item in items(zlib.decompress(batch))]
-            for panel in {order.panel for order in orders}:
+            listed = {(item.panel, str(item.order)): item for item in items(zlib.decompress(batch))}
+            orders = {place: order_of(item, now) for place, item in listed.items()}
+            for panel in {panel for panel, _ in orders}:
                 principal.check_panel(panel)  # another key may have made the preview
-            answer = await track_all(context, {(order.panel, order.id): order for order in orders})
+            answer = await track_all(request, orders, listed)
             counts = {name: counts[name] + getattr(answer, name) for name in _COUNTS}
         return query(UPLOAD, {**counts, "panel": waiting.panel, "done": "true"})
 
@@ -125,7 +126,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     context = request.app[BACKEND]
     return {
         "here": "orders",
-        "panels": sorted(principal_of(request).among(context.panel_workers)),
+        "panels": sorted(principal_of(request).among(context.config.current.panels)),
         "panel": request.query.get("panel", ""),
         "done": bool(request.query.get("done")),
         "counts": {name: number_of(request, name, 0) for name in _COUNTS},
@@ -150,7 +151,7 @@ def _options(context: WebContext, principal: Principal, form: dict[str, str]) ->
         provider=form.get("provider") or None,
         encoding=_encoding(form.get("encoding", "")),
         service=_service(form.get("service", "")),
-        panels=sorted(principal.among(context.panel_workers)),
+        panels=sorted(principal.among(context.config.current.panels)),
         listed=sorted(context.rule_engine.services.get(panel, {})),
     )
 

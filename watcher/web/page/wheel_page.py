@@ -7,13 +7,13 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.model import Action
 from watcher.web import wheel
 from watcher.web.caller import note
 from watcher.web.context import BACKEND, page_of
 from watcher.web.page.filled import filled
 from watcher.web.page.forms import may_be_id, own_path, read_form, read_lists, see
 from watcher.web.page.rendering import panel_url, query
+from watcher.web.shapes import ActionView
 from watcher.web.wheel_shapes import MOST_RESOLVED
 
 A_PAGE = 100
@@ -110,13 +110,13 @@ async def _settle(request: web.Request) -> web.Response:
     outcomes = [(n, state, given[n]) for n, state in chosen.items() if n not in odd]
     settled = dict(await wheel.resolve_each(request, outcomes))
     rows = [(number, _became(settled.get(number), state)) for number, state in chosen.items()]
-    done = (one for one in settled.values() if isinstance(one, Action))
+    done = (one for one in settled.values() if isinstance(one, ActionView))
     note(request, detail=", ".join(f"{one.id} {one.state}" for one in done))
     back = own_path(form.get("back", ""), "/actions")
     return filled(request, "settled.html", {"here": "actions", "rows": rows, "back": back})
 
 
-def _became(settled: Action | RequestError | None, state: str) -> str:
+def _became(settled: ActionView | RequestError | None, state: str) -> str:
     if settled is None:
         return "that can't be an id of a panel"
     return str(settled) if isinstance(settled, RequestError) else state
@@ -137,6 +137,6 @@ async def _audit(request: web.Request) -> web.Response:
         "deeds": deeds,
         "wanted": wanted,
         "older": query("/audit", {**wanted, "cursor": cursor}) if cursor else None,
-        "panels": sorted(request.app[BACKEND].panel_workers),
+        "panels": sorted(request.app[BACKEND].config.current.panels),
     }
     return filled(request, "audit.html", context)

@@ -113,7 +113,7 @@ async def test_a_database_put_back_to_an_older_copy_holds_all_actions(tmp_path: 
         for node in cluster.nodes.values():
             await node.start()
         await cluster.until_led(30.0)
-        await cluster.until_asked(30.0)
+        await cluster.until_asked(cluster.asked(), 30.0)
         await asyncio.sleep(3.0)
         assert max(acted(cluster).values()) == 1, "nothing is done twice"
 

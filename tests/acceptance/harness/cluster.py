@@ -227,18 +227,15 @@ class Cluster:
                     return
                 await asyncio.sleep(0.1)
 
-    async def until_asked(self, within: float = TAKEN_OVER_WITHIN) -> float:
-        """Until every panel that has open orders is asked about some; seconds that it took."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        seen = {name: self._asked(name) for name in self.panels}
-        async with asyncio.timeout(within):
-            while any(self._asked(name) == count for name, count in seen.items()):
-                await asyncio.sleep(0.05)
-        return loop.time() - began
+    def asked(self) -> dict[str, int]:
+        """How many requests for statuses each panel has had."""
+        return {name: len(its.journal.requests("status")) for name, its in self.panels.items()}
 
-    def _asked(self, panel: str) -> int:
-        return len(self.panels[panel].journal.requests("status"))
+    async def until_asked(self, before: dict[str, int], within: float = TAKEN_OVER_WITHIN) -> None:
+        """Until every panel has had more requests for statuses than before."""
+        async with asyncio.timeout(within):
+            while any(count == before[name] for name, count in self.asked().items()):
+                await asyncio.sleep(0.05)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, chance: random.Random, **more: Any
@@ -292,5 +289,7 @@ async def a_cluster(
             opened.push_async_callback(node.close)
         for node in cluster.nodes.values():
             await node.start()
+        for node in cluster.nodes.values():
+            await node.daemon.wait_ready()
         await cluster.until_led(60.0)
         yield cluster

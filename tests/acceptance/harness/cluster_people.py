@@ -26,14 +26,16 @@ class People:
     async def act(self, what: str) -> None:
         await getattr(self, f"_{what}")()
 
-    async def track(self, panel: str, count: int) -> None:
+    async def track(self, panel: str, count: int) -> bool:
         """Orders placed elsewhere; what the API has confirmed must be there for ever."""
         simulated = self._cluster.panels[panel]
         ids = simulated.world.seed_orders(count, simulated.now(), services=[1], quantity=500)
         orders = [{"panel": panel, "order": n, "service": 1, "quantity": 500} for n in ids]
         status, said = await self._call("POST", "/v1/orders", {"orders": orders})
-        if status == 200 and not said["rejected"]:
+        is_told = status == 200 and not said["rejected"]
+        if is_told:
             self._cluster.tracked[panel].update(ids)
+        return is_told
 
     async def provoke(self, panel: str, operation: str) -> None:
         """Let the panel's leader have an action of that kind to send."""

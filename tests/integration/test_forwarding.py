@@ -115,6 +115,16 @@ async def test_what_nobody_leads_is_refused_and_may_be_asked_again(tmp_path: Pat
         assert await actions(pair, "b") == []
 
 
+async def test_a_panel_that_is_not_open_yet_may_be_asked_again(tmp_path: Path):
+    """This node leads it by the database, and is still taking it over, or letting it go."""
+    async with two_nodes(tmp_path) as pair:
+        await pair.houses["a"].daemon.core.let_go([A])
+        for path in (f"/v1/panels/{A}/retry", f"/v1/orders/{A}/1/refill"):
+            answer = await pair.ask("a", "POST", path, json={})
+            assert answer.status == 503, answer
+            assert int(answer.headers["Retry-After"]) > 0
+
+
 async def test_a_request_is_passed_on_once(tmp_path: Path):
     """Each takes the other for the leader: neither may send it back."""
     async with two_nodes(tmp_path) as pair:

@@ -106,9 +106,14 @@ class OrderCommands:
         return found.profile
 
     def check_led(self, panel: str) -> None:
-        """Raise NotLed if this node does not lead the panel; nobody leads one not configured."""
+        """Raise NotLed unless this node leads the panel and has opened it.
+
+        Nobody leads one that is not configured.
+        """
         if self._config.panel(panel) is not None:
             self._leadership.check_leads(panel)
+            if self._leadership.is_clustered and panel not in self._watchlist:
+                raise NotLed(panel, f"{panel} is changing its leader: try again")
 
     async def submit(
         self, panel: str, params: dict[str, str], idempotency_key: str, labels: Labels | None = None
@@ -288,8 +293,6 @@ class OrderCommands:
         async with self._locks.hold(panels):
             for panel in panels:
                 self.check_led(panel)
-                if self._leadership.is_clustered and panel not in self._watchlist:
-                    raise NotLed(panel, f"{panel} is changing its leader: try again")
             yield
 
     async def _unknown(self, panel: str, order_id: str) -> NotFound:

@@ -1,9 +1,10 @@
 # watcher in a container: small, without root, its database in the volume /var/lib/watcher.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock ./
+COPY requirements.lock requirements-postgres.lock ./
 RUN python -m venv /opt/watcher \
- && /opt/watcher/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+ && /opt/watcher/bin/pip install --no-cache-dir --require-hashes \
+      -r requirements.lock -r requirements-postgres.lock
 COPY . .
 RUN /opt/watcher/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 

@@ -7,7 +7,10 @@
 # make coverage  the branches that the unit and integration tests leave out
 # make fuzz    every decoder of panels' answers against random bytes, for DURATION seconds
 # make torture drawn faults against the daemon for DURATION, or SCENARIOS of them, from SEED on;
-#              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table
+#              SCENARIOS=1 plays one again; RESULTS=file.json keeps the table; DATABASE=postgresql
+#              plays them on a server, which is killed and frozen, too
+# make torture-cluster  SCENARIOS of three watchers on one PostgreSQL, from SEED on: nodes killed and
+#              stopped, networks parted, the server killed and frozen
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
 #              soak, idle, scrape, page, limits, freshness, databases; OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
@@ -25,7 +28,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo check test canaries quick lint types imports tests coverage pythons lowest fuzz torture wheel api picture site grafana pictures lock clean
+.PHONY: demo check test canaries quick lint types imports tests coverage pythons lowest fuzz torture torture-cluster wheel api picture site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
   bench-freshness bench-databases bench-report
 
@@ -98,7 +101,14 @@ torture: DURATION ?= 10m
 torture: $(VENV)/.dev
 	@$(BIN)/python -m tests.acceptance.harness.torture \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS),--duration $(DURATION)) \
-	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS))
+	  $(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results $(RESULTS)) \
+	  $(if $(DATABASE),--database $(DATABASE))
+
+torture-cluster: SCENARIOS ?= 20
+torture-cluster: SEED ?= 1
+torture-cluster: $(VENV)/.dev
+	@$(BIN)/python -m tests.acceptance.harness.cluster_torture --scenarios $(SCENARIOS) \
+	  --seed $(SEED) $(if $(RESULTS),--results $(RESULTS))
 
 FIGURES := docs/performance
 BENCH = @mkdir -p $(FIGURES) && $(BIN)/python -m benchmarks
@@ -168,6 +178,8 @@ pictures: $(VENV)/.runtime
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 	  --group build pyproject.toml -o requirements.lock
+	echo 'psycopg[binary]>=3.2.2' | uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 --constraint requirements.lock - -o requirements-postgres.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 	  --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 

@@ -1,18 +1,19 @@
 """A hundred seeded fault scenarios: the journals against the database, no violation."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
 from tests.acceptance.harness.faults import name_of
-from tests.acceptance.harness.scenario import CRASH_POINTS, SPOILS, draw
+from tests.acceptance.harness.scenario import CRASH_POINTS, SERVER_TROUBLES, SPOILS, draw
 from tests.acceptance.harness.torture import play_all, slowest_first
 from watcher.simulator.request_limits import LimitKind
 
 pytestmark = pytest.mark.alone
 
 SEEDS = range(100)
+SERVER_SEEDS = range(1000, 1025)  # on a database server, which is killed and frozen, too
 # What each hundred must have among its faults, beside all kinds of spoilt answers and crashes.
 FAULTS = """
 rate_limit plain
@@ -47,9 +48,10 @@ HAPPENED = (
 )
 
 
-def injected() -> Iterator[str]:
-    for seed in SEEDS:
-        yield from (name_of(fault) for step in draw(seed).steps for fault in step.faults)
+def injected(seeds: Iterable[int] = SEEDS, *, server: bool = False) -> Iterator[str]:
+    for seed in seeds:
+        for step in draw(seed, server=server).steps:
+            yield from (name_of(fault) for fault in step.faults)
 
 
 def test_every_fault_is_drawn():
@@ -59,6 +61,8 @@ def test_every_fault_is_drawn():
     assert wanted - drawn.keys() == set()
     spoilt = {name.partition(" at ")[0] for name in drawn}
     assert {trait.value for trait, _ in SPOILS} - spoilt == set()
+    troubles = {f"server {word}" for word in SERVER_TROUBLES}
+    assert troubles <= set(injected(SERVER_SEEDS, server=True))
     limits = {panel.limit_kind for seed in SEEDS for panel in draw(seed).panels}
     assert limits == set(LimitKind)
 
@@ -70,11 +74,23 @@ def test_the_same_seed_gives_the_same_scenario():
 
 def test_no_violation():
     """On all cores; `make torture SCENARIOS=1 SEED=…` plays one again."""
-    verdicts = list(play_all(slowest_first(SEEDS)))
-    assert sorted(verdict.seed for verdict in verdicts) == list(SEEDS)
+    seen = none_violated(SEEDS)
+    assert min(seen[what] for what in HAPPENED) > 20, seen
+
+
+@pytest.mark.engines("postgresql")
+def test_no_violation_on_a_database_server():
+    """`make torture SCENARIOS=1 SEED=… DATABASE=postgresql` plays one again."""
+    seen = none_violated(SERVER_SEEDS, "postgresql")
+    assert min(seen[what] for what in HAPPENED) > 5, seen
+
+
+def none_violated(seeds: Sequence[int], engine: str = "sqlite") -> Counter[str]:
+    """What was seen; a scenario in which nothing happened would prove nothing."""
+    verdicts = list(play_all(slowest_first(seeds), engine=engine))
+    assert sorted(verdict.seed for verdict in verdicts) == list(seeds)
     assert {v.seed: v.violations for v in verdicts if v.violations} == {}
-    # A scenario in which nothing happened would prove nothing.
     seen = Counter[str]()
     for verdict in verdicts:
         seen.update(verdict.seen)
-    assert min(seen[what] for what in HAPPENED) > 20, seen
+    return seen

@@ -4,11 +4,11 @@ Each check yields a sentence for each breach that it finds.
 """
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from tests.support.database import CURRENT, Error
 from watcher.panels.protocol.refusals import Refusal
 from watcher.simulator import SimulatedPanel
 from watcher.simulator.journal import JournalEntry
@@ -58,7 +58,7 @@ def violations(
     """
     try:
         return list(_breaches(daemon, panels, tracked, keys or {}))
-    except sqlite3.DatabaseError as error:
+    except Error as error:
         return [f"database: {error}"]
 
 
@@ -203,7 +203,7 @@ SELECT rule, key, sum(planned), sum(fired) FROM (
     WHERE actions.rule IS NOT NULL
     UNION ALL
     SELECT rule, key, 0, 1 FROM firings WHERE NOT dry_run AND action <> 'notify'
-) GROUP BY rule, key HAVING sum(planned) <> sum(fired)
+) AS told GROUP BY rule, key HAVING sum(planned) <> sum(fired)
 """
     for rule, order, planned, fired in daemon.rows(query):
         yield f"order {order}: {rule} fired {fired} times and planned {planned} actions"
@@ -222,7 +222,8 @@ WHERE kind = 'refill' AND state = 'accepted' AND result IS NOT NULL AND refills.
 SELECT orders.order_id, order_states.refills, count(actions.id) FROM orders
 JOIN order_states USING (key) LEFT JOIN actions ON actions.panel = orders.panel
 AND actions.order_id = orders.order_id AND actions.kind = 'refill' AND actions.state = 'accepted'
-GROUP BY orders.key HAVING order_states.refills <> count(actions.id)
+GROUP BY orders.key, orders.order_id, order_states.refills
+HAVING order_states.refills <> count(actions.id)
 """
     for order, counted, accepted in daemon.rows(query):
         yield f"order {order}: {counted} refills are counted, {accepted} were accepted"
@@ -256,6 +257,9 @@ def _broken_chains(daemon: Rows) -> Iterator[str]:
 
 
 def _damage(daemon: Rows) -> Iterator[str]:
+    """What a file's own check finds; a server refuses a row that refers to nothing."""
+    if CURRENT.engine == "postgresql":
+        return
     integrity = daemon.rows("PRAGMA integrity_check")
     if integrity != [("ok",)]:
         yield f"database: {integrity}"

@@ -11,11 +11,12 @@ from tests.support.audit import Rows
 from watcher.app import Daemon
 from watcher.model import Kind
 
-_ORDERS = """
-SELECT panels.name, orders.order_id, order_states.* FROM orders JOIN order_states USING (key)
+_SAME = "status status_text currency start_count remains count phase finished_at problem refills"
+_ORDERS = f"""
+SELECT panels.name, orders.order_id, {", ".join(f"order_states.{name}" for name in _SAME.split())}
+FROM orders JOIN order_states USING (key)
 JOIN panels ON panels.id = orders.panel WHERE phase <> 'closed'
 """
-_SAME = "status status_text currency start_count remains count phase finished_at problem refills"
 _UNSETTLED = """
 SELECT panels.name, actions.id, kind, state, order_id FROM actions
 JOIN panels ON panels.id = actions.panel WHERE state IN ('planned', 'sending', 'unresolved')
@@ -47,9 +48,8 @@ def differences(daemon: Daemon, database: Rows) -> list[str]:
 
 
 def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
-    names = [column[1] for column in database.rows("PRAGMA table_info(order_states)")]
     stored = {
-        (panel, order): dict(zip(names, state, strict=True))
+        (panel, order): dict(zip(_SAME.split(), state, strict=True))
         for panel, order, *state in database.rows(_ORDERS)
         if panel in daemon.panel_workers
     }

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -64,15 +65,18 @@ def why_not() -> str | None:
 
 
 class Server:
-    """A cluster in a temporary directory."""
+    """A cluster in a temporary directory, with a `disk` of its own if that is a size."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, disk: str = "") -> None:
         """In the given directory, or in memory, where syncing to disk takes no time."""
         bin_directory = programs()
         assert bin_directory is not None
         self._bin = bin_directory
         self._user = _ordinary_user()
         self.home = Path(tempfile.mkdtemp(prefix="watcher-pg-", dir=directory or _memory()))
+        self._disk = disk
+        if disk:
+            _run("mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", self.home)
         self.home.chmod(0o755)
         if self._user is not None:
             shutil.chown(self.home, self._user, None)
@@ -128,10 +132,10 @@ class Server:
         """End it: SIGINT in order, SIGQUIT at once, SIGKILL as a crash does."""
         if self.process is None:
             return
-        if how is signal.SIGKILL:  # its sessions end when they notice
-            os.killpg(self.process.pid, how)
-        else:
-            self.process.send_signal(how)
+        # Its sessions have process groups of their own, and would end when they notice.
+        for pid in _children(self.process.pid) if how is signal.SIGKILL else [self.process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
         self.process.wait()
         self.process = None
 
@@ -140,11 +144,38 @@ class Server:
         assert self.process is not None
         number = signal.SIGSTOP if on else signal.SIGCONT
         for pid in _children(self.process.pid):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def keep_copy(self) -> Path:
+        """A copy of the stopped server's data."""
+        copy = self.home / "copy"
+        _run("cp", "-a", self.data, copy)
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Put a copy in the place of the stopped server's data."""
+        shutil.rmtree(self.data)
+        copy.rename(self.data)
+
+    def fill(self) -> None:
+        """Leave no room on its disk."""
+        with (self.home / "balloon").open("wb", buffering=0) as balloon, suppress(OSError):
+            while True:
+                balloon.write(bytes(4096))
+
+    def make_room(self) -> None:
+        """Take away what `fill` has put there; start the server if it has ended for want of it."""
+        (self.home / "balloon").unlink()
+        if self.process is not None and self.process.poll() is not None:
+            self.process = None
+            self.start()
 
     def remove(self) -> None:
         """End it and remove all that it has written."""
         self.stop(signal.SIGQUIT)
+        if self._disk and os.path.ismount(self.home):
+            _run("umount", "--lazy", self.home)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
@@ -190,6 +221,20 @@ def _memory() -> Path | None:
     """A directory in memory, if there is one with room; None for the usual one."""
     has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
     return _MEMORY if has_room else None
+
+
+def why_no_disk() -> str | None:
+    """Why a server can't have a disk of its own here; None if it can."""
+    with tempfile.TemporaryDirectory() as place:
+        mount = ["mount", "-t", "tmpfs", "tmpfs", place]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            return "a tmpfs can't be mounted here: run as root, in a container with --privileged"
+        _run("umount", place)
+    return None
+
+
+def _run(*command: object) -> None:
+    subprocess.run(list(map(str, command)), check=True)
 
 
 def _ordinary_user() -> str | None:

@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,9 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.database import rows
 from tests.support.house import KEY, config_text
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.simulator import SimulatedPanel
 
 ROOT = Path(__file__).parents[2]
@@ -43,15 +44,21 @@ class DaemonProcess:
         *,
         defaults: str = "",
         rules: str = "",
+        daemon: str = "",
+        database: DatabaseLocation | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        """Take lines of [daemon], and where the database is if that is not the default."""
         self.env = dict(env or {})
         self.directory = directory
         self.port = free_port()
         self.config = directory / "config.toml"
         self.log = directory / "daemon.log"
         self.database = directory / "watcher.db"
-        text = config_text(panels, defaults=defaults, rules=rules)
+        self.location = database or self.database
+        if "database =" not in daemon and database is not None:
+            daemon += f'database = "{database}"\n'
+        text = config_text(panels, defaults=defaults, rules=rules, daemon=daemon)
         self.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.port}"))
         self.process: asyncio.subprocess.Process | None = None
 
@@ -132,8 +139,4 @@ class DaemonProcess:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Look into the database, read-only."""
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
-        try:
-            return connection.execute(query).fetchall()
-        finally:
-            connection.close()
+        return rows(self.location, query)

@@ -277,3 +277,12 @@ def test_check_within_is_kept_where_a_plain_turn_fits(orders: int, kept: bool):
         assert poll_queue.cap(Phase.OPEN) == 1800.0
     else:
         assert poll_queue.cap(Phase.OPEN) == pytest.approx(orders / 25 * 60.0)
+
+
+def test_a_standstill_that_the_first_answer_shows_begins_with_it():
+    """As after a takeover: what was before is not known, and since when is told to people."""
+    panel = Standstill()
+    panel.note(100.0, 0, HOUR)
+    assert panel.since == HOUR
+    panel.note(0.0, 10, HOUR + MINUTE)
+    assert (panel.since, panel.lasted) == (None, MINUTE)

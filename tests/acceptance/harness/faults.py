@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import socket
-import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.acceptance.harness.databases import of_stage
 from tests.acceptance.harness.fuse import Moment
 from tests.acceptance.harness.scenario import HOUR, Fault, Scenario
 from tests.acceptance.harness.stage import Stage
@@ -31,12 +31,7 @@ class Faults:
         self._traits = {panel.name: panel.traits for panel in scenario.panels}
         self._undo: list[Undo] = []
         self._away: set[str] = set()  # panels that do not listen
-        self._lock: sqlite3.Connection | None = None
-
-    @property
-    def disk_is_well(self) -> bool:
-        """Whether the daemon can write."""
-        return not any(undo in (self.unlock, self.free_disk) for undo in self._undo)
+        self._database = of_stage(stage)
 
     async def begin(self, fault: Fault) -> None:
         """Bring it about."""
@@ -51,7 +46,7 @@ class Faults:
     async def before_start(self) -> None:
         """People put right what would keep a daemon from starting."""
         self._stage.write_config()
-        await self.unlock()
+        await self._database.be_well()
         self._undo = [undo for undo in self._undo if undo not in (self.unlock, self.free_disk)]
 
     # --- panels ---
@@ -167,35 +162,32 @@ class Faults:
     async def _clock_a_month_ahead_and_back(self, fault: Fault) -> None:
         await self._clock_forth_and_back(fault)
 
-    # --- disk ---
+    # --- database ---
 
     async def _locked(self, fault: Fault) -> None:
-        if self._lock is None:
-            await self._pragma("busy_timeout = 1")
-            self._lock = sqlite3.connect(self._stage.database, isolation_level=None)
-            self._lock.execute("BEGIN IMMEDIATE")
+        if await self._database.lock():
             self._later(self.unlock)
 
     async def unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.execute("ROLLBACK")
-            self._lock.close()
-            self._lock = None
-            await self._pragma("busy_timeout = 5000")
+        await self._database.unlock()
 
     async def _disk_full(self, fault: Fault) -> None:
-        await self._pragma("max_page_count = 1")  # SQLite takes the size that the file has
+        await self._database.fill()
         self._later(self.free_disk)
 
     async def free_disk(self) -> None:
-        await self._pragma("max_page_count = 1073741823")
+        await self._database.make_room()
 
-    async def _pragma(self, text: str) -> None:
-        """Set up the writing connection of the daemon that runs."""
-        if self._stage.up:
-            database: Any = self._stage.daemon.store._db
-            async with database.writing:
-                database._writer.connection.driver_connection.execute(f"PRAGMA {text}").fetchall()
+    async def _server(self, fault: Fault) -> None:
+        """Something happens to the server, while time passes or from now on."""
+        happening = asyncio.create_task(self._database.suffer(fault.word, fault.amount))
+
+        async def over() -> None:
+            await happening
+            await self._database.be_well()
+
+        self._later(over)
+        await asyncio.sleep(0.0)
 
     async def _backup(self, fault: Fault) -> None:
         copy = self._stage.path.with_name(f"copy-{self.injected['backup']}.db")
@@ -269,6 +261,8 @@ def name_of(fault: Fault) -> str:
         return f"rate_limit {fault.word or 'plain'}"
     if fault.kind == "panel_hangs_up":
         return f"panel_hangs_up {'amid the request' if fault.number else 'before the first byte'}"
+    if fault.kind == "server":
+        return f"server {fault.word}"
     if fault.kind.startswith("clock"):
         return f"{fault.kind} by {'hours' if fault.amount >= HOUR else 'minutes'}"
     return fault.kind

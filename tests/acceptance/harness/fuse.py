@@ -15,6 +15,8 @@ from watcher.panels.client import PanelClient
 from watcher.store.database import Database
 
 _operation: ContextVar[str] = ContextVar("operation", default="record")
+_action: ContextVar[str] = ContextVar("action", default="")
+_ACTING = frozenset({"refill", "cancel", "add"})
 
 
 class Crash(BaseException):
@@ -40,6 +42,8 @@ class Point(tuple[str, Moment]):
 
 class Fuse:
     """Blows when the point that it is set to has been passed often enough."""
+
+    ends = True  # whatever comes to it when it blows
 
     def __init__(self) -> None:
         self.blown = asyncio.Event()
@@ -87,7 +91,8 @@ class Fuse:
         self._parts[id(part)] = part
         if self._comes_to_its_end(operation, moment):
             self.blow()
-            raise Crash
+            if self.ends:
+                raise Crash
 
     def arrives(self, operation: str) -> None:
         """A request has arrived at its panel, which carries it out whatever becomes of us."""
@@ -99,6 +104,12 @@ class Fuse:
             return False
         self._passes -= 1
         return self._passes < 0
+
+
+def acting() -> str:
+    """The action whose request is under way here; "" for one that only asks."""
+    action = _action.get()
+    return action if action in _ACTING else ""
 
 
 @contextmanager
@@ -143,9 +154,11 @@ def _fused(
 
     async def request(client: PanelClient, session: Any, action: str, *rest: Any) -> Any:
         fuse.passes(client, action, Moment.BEFORE)
+        token = _action.set(action)
         try:
             return await plain_request(client, session, action, *rest)
         finally:
+            _action.reset(token)
             fuse.passes(client, action, Moment.AFTER)
 
     return write, transaction, request

@@ -1,17 +1,23 @@
-"""`watcher` in a process that ends itself by SIGKILL at a chosen point of its work.
+"""`watcher` in a process that ends or stops itself at a chosen point of its work.
 
 python -m tests.acceptance.harness.mortal claim during 3 run --config FILE
+python -m tests.acceptance.harness.mortal orders FILE run --config FILE
 
-The operation is one of the store's writes, a request's action, or `tables`. A moment and a
-number of passes follow, then what `watcher` takes.
+The operation is one of the store's writes, a request's action, or `tables`. A moment and a number
+of passes follow, then what `watcher` takes. In the second form these, and `kill` or `stop`, are
+read from a file whenever there is one; it is removed then.
 """
 
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
-from tests.acceptance.harness.fuse import Fuse, Moment, in_place
+import aiohttp
+
+from tests.acceptance.harness.fuse import Fuse, Moment, acting, in_place
 from watcher.cli import main
 from watcher.store import migrate
 
@@ -23,11 +29,42 @@ class Deadly(Fuse):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Told(Fuse):
+    """Ends or stops the process where its orders say; a stopped one goes on from there."""
+
+    ends = False
+
+    def __init__(self, orders: Path) -> None:
+        super().__init__()
+        self._orders = orders
+        self._signal = signal.SIGKILL
+
+    def passes(self, part: object, operation: str, moment: Moment) -> None:
+        self._listen()
+        super().passes(part, operation, moment)
+
+    def blow(self) -> None:
+        self.unset()
+        os.kill(os.getpid(), self._signal)
+
+    def _listen(self) -> None:
+        if self._orders.exists():
+            told = json.loads(self._orders.read_text())
+            self._orders.unlink()
+            self._signal = signal.Signals[told["signal"]]
+            self.set_to(told["operation"], Moment(told["moment"]), told["passes"])
+
+
 def run() -> None:
-    operation, moment, passes, *sys.argv[1:] = sys.argv[1:]
-    fuse = Deadly()
-    fuse.set_to(operation, Moment(moment), int(passes))
+    if sys.argv[1] == "orders":
+        _, _, orders, *sys.argv[1:] = sys.argv
+        fuse: Fuse = Told(Path(orders))
+    else:
+        operation, moment, passes, *sys.argv[1:] = sys.argv[1:]
+        fuse = Deadly()
+        fuse.set_to(operation, Moment(moment), int(passes))
     _let_tables_pass(fuse)
+    _let_connections_pass(fuse)
     with in_place(fuse):
         main()
 
@@ -41,6 +78,19 @@ def _let_tables_pass(fuse: Fuse) -> None:
         fuse.passes(migrate, "tables", Moment.DURING)
 
     migrate._create = fused
+
+
+def _let_connections_pass(fuse: Fuse) -> None:
+    """When a connection for an action is there, and nothing has been written to it."""
+    plain = aiohttp.TCPConnector.connect
+
+    async def fused(connector: Any, *args: Any, **options: Any) -> Any:
+        connection = await plain(connector, *args, **options)
+        if action := acting():
+            fuse.passes(connector, action, Moment.DURING)
+        return connection
+
+    aiohttp.TCPConnector.connect = fused  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

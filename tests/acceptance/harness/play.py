@@ -26,10 +26,12 @@ from tests.acceptance.harness.scenario import LIMITS, MINUTE, Fault, Scenario, S
 from tests.acceptance.harness.stage import Stage
 from tests.acceptance.harness.verdict import Verdict, peak
 from tests.support.audit import fired_too_often, left_sending, violations
+from tests.support.database import CURRENT
 from tests.support.house import KEY
 from tests.support.minds import differences
 from tests.support.moments import gone_since, remember
 from tests.support.outcome import late_refills, other_orders, unreported
+from tests.support.postgres import databases
 from tests.support.secrets import repeated
 from watcher.store.sqlite import WRITING
 from watcher.web import order_actions as submissions
@@ -38,10 +40,16 @@ LONGEST_PAUSE = 6 * MINUTE  # of a panel that has failed, or refused, again and 
 BUGS = ("action.bug", "web.failed", "poller.transition")  # events that must not be
 
 
-def play(seed: int) -> Verdict:
-    """Play the seed's scenario."""
-    with tempfile.TemporaryDirectory() as directory, _hurried(), _listening() as events:
-        verdict = asyncio.run(_play(draw(seed), Path(directory)))
+def play(seed: int, engine: str = "sqlite") -> Verdict:
+    """Play the seed's scenario on a database of that kind."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        _hurried(),
+        _listening() as events,
+        _on(engine),
+    ):
+        scenario = draw(seed, server=engine == "postgresql")
+        verdict = asyncio.run(_play(scenario, Path(directory)))
         verdict.violations += [f"log: {event}" for event in events]
         verdict.violations += repeated(KEY, Path(directory))
         return verdict
@@ -195,6 +203,20 @@ class Performance:
         ):
             self.seen[f"{kind} {state}"] += int(count)
         self.seen.update({f"people: {what}": count for what, count in self.crowd.acts.items()})
+
+
+@contextmanager
+def _on(engine: str) -> Iterator[None]:
+    """Every database is of that kind meanwhile."""
+    before, CURRENT.engine = CURRENT.engine, engine
+    try:
+        yield
+    finally:
+        CURRENT.engine = before
+        if engine == "postgresql":
+            if databases().server.process is None:
+                databases().server.start()
+            databases().give_back(spoilt=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What happens in a scenario, drawn from its seed and from nothing else."""
 
 import random
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -91,6 +92,9 @@ CRASH_POINTS = tuple(
 )
 
 
+_Maker = Callable[[random.Random, str, str], "Fault"]
+
+
 class Kind(StrEnum):
     """How a scenario is played."""
 
@@ -146,8 +150,9 @@ def kind_of(seed: int) -> Kind:
     return Kind.LARGE if seed % 100 == 99 else Kind.HOUSE
 
 
-def draw(seed: int) -> Scenario:
-    """The seed's scenario."""
+def draw(seed: int, *, server: bool = False) -> Scenario:
+    """The seed's scenario; with a `server` for a database, that one has faults, too."""
+    makers = _MAKERS | _SERVERS if server else _MAKERS
     chance = random.Random(f"scenario {seed}")
     kind = kind_of(seed)
     panels = _draw_panels(chance, kind)
@@ -160,7 +165,9 @@ def draw(seed: int) -> Scenario:
         check_within=chance.choice([5, 10]) * MINUTE,
         requests_per_minute=chance.choice([12, 30, 60]) if kind is not Kind.LARGE else 240,
         guard_for=chance.choice([3 * HOUR, 2 * DAY, 30 * DAY]),
-        steps=tuple(_draw_step(chance, [panel.name for panel in panels]) for _ in range(count)),
+        steps=tuple(
+            _draw_step(chance, [panel.name for panel in panels], makers) for _ in range(count)
+        ),
     )
 
 
@@ -189,15 +196,17 @@ def _draw_rules(chance: random.Random, panels: tuple[PanelPlan, ...]) -> str:
     )
 
 
-def _draw_step(chance: random.Random, panels: list[str]) -> Step:
-    makers = chance.choices(list(_MAKERS), weights=_WEIGHTS, k=chance.choice([0, 1, 1, 1, 2, 3]))
-    faults = tuple(_MAKERS[kind](chance, kind, chance.choice(panels)) for kind in makers)
+def _draw_step(chance: random.Random, panels: list[str], makers: dict[str, _Maker]) -> Step:
+    weights = [_WEIGHTS[kind] for kind in makers]
+    kinds = chance.choices(list(makers), weights=weights, k=chance.choice([0, 1, 1, 1, 2, 3]))
+    faults = tuple(makers[kind](chance, kind, chance.choice(panels)) for kind in kinds)
+    is_brief = not _BRIEF.isdisjoint(kinds) or any(fault.word == "away" for fault in faults)
     provoked = (_PROVOKED[f.action] for f in faults if f.action in _PROVOKED)
     return Step(
         faults=faults,
         acts=(*provoked, *chance.choices(ACTS, k=chance.choice([0, 1, 2, 3, 5]))),
-        seconds=3 * MINUTE if not _BRIEF.isdisjoint(makers) else chance.choice(_SECONDS),
-        stays=_BRIEF.isdisjoint(makers) and chance.random() < 0.3,
+        seconds=3 * MINUTE if is_brief else chance.choice(_SECONDS),
+        stays=not is_brief and chance.random() < 0.3,
     )
 
 
@@ -234,6 +243,8 @@ SPOILS = (
 )
 _SECONDS = (20.0, 3 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE)
 _BRIEF = frozenset({"locked", "disk_full"})  # all tasks are tried again every few seconds
+# Cut are its sessions; away it is for a whole step.
+SERVER_TROUBLES = ("cut", "cut", "killed", "restarted", "frozen", "away")
 _SLOW = frozenset({Trait.ENDLESS_ANSWER, Trait.STALL, Trait.STALL_BEFORE})
 
 
@@ -282,7 +293,11 @@ def _crash(chance: random.Random, kind: str, panel: str) -> Fault:
     return Fault(kind, operation, moment.value, None, passes, downtime)
 
 
-_MAKERS = {
+def _server(chance: random.Random, kind: str, panel: str) -> Fault:
+    return Fault(kind, word=chance.choice(SERVER_TROUBLES), amount=chance.uniform(0.0, 0.2))
+
+
+_MAKERS: dict[str, _Maker] = {
     "spoil": _spoil,
     "rate_limit": _rate_limit,
     "limit": _limit,
@@ -304,4 +319,8 @@ _MAKERS = {
     "restart": _plain,
     "backup": _plain,
 }
-_WEIGHTS = [12, 4, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 2, 10, 1, 1]
+_SERVERS = {"server": _server}
+_WEIGHTS = dict(
+    zip(_MAKERS, [12, 4, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 2, 10, 1, 1], strict=True),
+    server=12,
+)

@@ -1,9 +1,7 @@
 """The daemon in this process, its panels, and its crashes."""
 
 import asyncio
-import contextlib
 import random
-import sqlite3
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,10 @@ from tests.acceptance.harness.fuse import Crash, Fuse
 from tests.acceptance.harness.scenario import HOUR, MINUTE, PanelPlan, Scenario
 from tests.acceptance.harness.storm import SkewedClock, StormSchedule
 from tests.support.clockwork import Clock
+from tests.support.database import CURRENT, rows
 from tests.support.house import KEY, House, config_text
+from tests.support.postgres import databases
+from watcher.common.postgres_url import DatabaseLocation
 from watcher.config import Config
 from watcher.panels.profiles import shipped
 from watcher.simulator import Habits, SimulatedPanel, World
@@ -86,7 +87,9 @@ class Stage(House):
             f"balance_every = '30m'\nservices_every = '2h'\n{extra}"
         )
         panels = {name: panel for name, panel in self.all_panels.items() if name != without}
-        self.path.write_text(config_text(panels, defaults=defaults, rules=scenario.rules))
+        daemon = f'database = "{self.database}"\n'
+        text = config_text(panels, defaults=defaults, rules=scenario.rules, daemon=daemon)
+        self.path.write_text(text)
 
     def load(self) -> Config:
         """With a shorter timeout than a file can say."""
@@ -101,13 +104,13 @@ class Stage(House):
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Look into the database, as another program does."""
-        with contextlib.closing(sqlite3.connect(self.database)) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            return connection.execute(query).fetchall()
+        return rows(self.database, query)
 
     @property
-    def database(self) -> Path:
-        return self.path.parent / "watcher.db"
+    def database(self) -> DatabaseLocation:
+        directory = self.path.parent
+        is_file = CURRENT.engine == "sqlite"
+        return directory / "watcher.db" if is_file else databases().url(directory)
 
     def set_clock(self, seconds: float) -> None:
         """Somebody sets it, forward or back."""

@@ -2,7 +2,7 @@
 
 python -m tests.acceptance.harness.torture --duration 10m [--seed 7]
 python -m tests.acceptance.harness.torture --scenarios 1000 --seed 1 --results results.json
-python -m tests.acceptance.harness.torture --scenarios 1 --seed 7
+python -m tests.acceptance.harness.torture --scenarios 1 --seed 7 --database postgresql
 """
 
 import argparse
@@ -31,6 +31,7 @@ _TOLD_OF_EACH = 20  # violations; the results hold all of them
 def main() -> int:
     """The exit code: 1 where there was a violation."""
     arguments = _arguments()
+    engine = arguments.database
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     ends = float("inf")
     seeds: Iterable[int] = itertools.count(seed)
@@ -39,10 +40,10 @@ def main() -> int:
     else:
         seeds = slowest_first(range(seed, seed + arguments.scenarios))
     if arguments.scenarios == 1:
-        _say(*map(str, draw(seed).steps))
+        _say(*map(str, draw(seed, server=engine == "postgresql").steps))
     began = time.monotonic()
     tally = Tally()
-    for number, verdict in enumerate(play_all(seeds, ends, arguments.jobs), 1):
+    for number, verdict in enumerate(play_all(seeds, ends, arguments.jobs, engine), 1):
         tally.add(verdict)
         if number % _TELL_EVERY == 0:
             _say(f"{number} played in {_minutes(began)} minutes, {len(tally.failed)} violated")
@@ -57,7 +58,10 @@ def main() -> int:
 
 
 def play_all(
-    seeds: Iterable[int], until: float = float("inf"), jobs: int = CORES
+    seeds: Iterable[int],
+    until: float = float("inf"),
+    jobs: int = CORES,
+    engine: str = "sqlite",
 ) -> Iterator[Verdict]:
     """Play `jobs` at once; begin none when the time is over. Verdicts come as they are."""
     # No worker is used for ever: what one scenario leaves in memory is not another's.
@@ -67,7 +71,9 @@ def play_all(
         left = iter(seeds)
         while True:
             wanted = jobs - len(playing) if time.monotonic() < until else 0
-            playing |= {workers.submit(play, seed) for seed in itertools.islice(left, wanted)}
+            playing |= {
+                workers.submit(play, seed, engine) for seed in itertools.islice(left, wanted)
+            }
             if not playing:
                 return
             done, playing = wait(playing, return_when=FIRST_COMPLETED)
@@ -86,6 +92,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenarios", type=int, help="so many, however long they take")
     parser.add_argument("--seed", type=int, help="of the first scenario; else drawn")
     parser.add_argument("--jobs", type=int, default=CORES, help="so many at once")
+    kinds = ("sqlite", "postgresql")
+    parser.add_argument("--database", choices=kinds, default="sqlite", help="the kind of database")
     parser.add_argument("--results", type=Path, help="a file for the table, as JSON")
     return parser.parse_args()
 

@@ -24,7 +24,7 @@ class Standstill:
         self.ended_at = -inf  # the last one
         self.lasted = 0.0  # seconds
         self._odds = -CERTAIN  # logarithm: above 0 it rather stands still
-        self._changed_at = -inf  # when the odds were lowest last
+        self._changed_at: float | None = None  # when the odds were lowest last
 
     def is_past(self, now: float) -> bool:
         """Return whether the panel has been moving for so long that its pace is the usual one."""
@@ -45,6 +45,8 @@ class Standstill:
         self._odds = max(-CERTAIN, min(odds, CERTAIN))
         if self.since is not None:
             self.expected += expected
+        if self._changed_at is None:  # what was before the first answer is not known
+            self._changed_at = now
         if self._odds == -CERTAIN:
             self._changed_at = now
             if self.since is not None:

@@ -37,6 +37,7 @@ Issue = Literal[
     "balance_unread",
     "budget_short",
     "checks_late",
+    "clocks_apart",
     "config_refused",
     "database_damaged",
     "database_failing",
@@ -44,12 +45,14 @@ Issue = Literal[
     "events_dead",
     "events_undelivered",
     "messages_undelivered",
+    "node_lost",
     "order_stalled",
     "panel_degraded",
     "panel_down",
     "panel_limited",
     "panel_refusing",
     "panel_stands_still",
+    "panel_unled",
     "paused_by_hand",
     "rule_paused",
     "rule_switched_off",
@@ -344,6 +347,7 @@ class PanelView(TypedDict):
     `state` is `up`; `degraded`: it works, but one kind of call is refused or can't be read;
     `limited`: it refuses because it is asked too fast; `refusing`: it refuses everything;
     `down`: it does not answer. `state_detail` says what is wrong, `problem` the main thing.
+    In a cluster, what is told of a panel that another node leads is as of `told_at`.
     """
 
     panel: str
@@ -369,6 +373,9 @@ class PanelView(TypedDict):
     actions_pending: int
     actions_unresolved: int
     pauses: NotRequired[list[PauseView]]
+    node: NotRequired[str | None]
+    led_since: NotRequired[str | None]
+    told_at: NotRequired[str | None]
 
 
 class PauseView(TypedDict):

@@ -98,9 +98,8 @@ class DaemonStatus:
         self._panel_counts = panel_counts
         with suppress(StoreError):  # the old figures are better than none
             if not 0.0 <= now - self._sized_at < _SIZES_FOR:
-                maintenance = self._store.maintenance
-                self._archived_at = await maintenance.wal_archived_at()
-                self._sizes, self._sized_at = await maintenance.sizes(), now
+                self._archived_at = await self._store.maintenance.wal_archived_at()
+                self._sizes, self._sized_at = await self._store.maintenance.sizes(), now
             await self.read_spending(now)
             self._dead = await self._store.events.count_dead() if self._feeds else {}
         self._log_short()

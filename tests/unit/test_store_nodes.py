@@ -205,7 +205,7 @@ async def test_a_database_that_lost_commits_is_written_no_more(
 
 
 @pytest.mark.spoils_tables
-async def test_commits_of_another_node_that_are_lost_are_noticed_with_the_next_renewal(
+async def test_lost_commits_of_another_node_are_noticed(
     tmp_path: Path,
 ) -> None:
     async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:

@@ -59,7 +59,8 @@ async def set_right(
         watched = select(func.count()).select_from(order_states).where(NOT_CLOSED)
         count = connection.execute(watched).scalar_one()
         mark_as_ours(connection)
-        claims.reach(connection, max(seen, claims.known(connection)))
+        claims.reach(connection, seen)
+        claims.reach(connection, claims.known(connection))
         passed = claims.count(connection)
         return Disowned(unresolved=unresolved, orders=count, claims=passed)
 

@@ -148,9 +148,12 @@ class Cluster:
         wanted = [duty for duty in self._duties if duty not in led]
         wanted += to_claim(leadership.name, leadership.nodes(), free)
         if wanted:
-            claimed = await self._store.nodes.claim(wanted)
+            claimed, unresolved = await self._store.nodes.claim(wanted)
             if claimed:
                 log.info("cluster.claimed", names=claimed)
+            if unresolved:
+                cause = "their node was lost"
+                log.warning("actions.unresolved", count=len(unresolved), cause=cause)
             await self.renew()
         await self._core.pauses.refresh()
         if not leadership.held() <= self._begun | self._core.registry.panel_workers.keys():

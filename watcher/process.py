@@ -112,9 +112,11 @@ class ProcessStop(Stop):
     """The end of a process; one that drops everything is replaced by a new one."""
 
     def drop_everything(self, error: Exception) -> NoReturn:
-        """Replace the process; its files and connections close with it."""
+        """Replace the process, or end it if it is to end; files and connections close with it."""
         sys.stdout.flush()
         sys.stderr.flush()
+        if self.is_requested:
+            os._exit(0)
         arguments = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, _BEGUN_ANEW: "1"})  # noqa: S606
 

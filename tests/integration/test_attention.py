@@ -18,12 +18,23 @@ from watcher.cli.api_client import ApiClient
 from watcher.cli.top import _look, attention_line, frame
 from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_kinds import Issue
+from watcher.metrics.cluster_state import ClusterState, NodeState
 from watcher.metrics.state import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.panels.health import HealthState, PanelProblem
 
 FAILING = ReceiverState(name="t", waiting=1, error="HTTP 500", fails_since=NOW - 600, dead=2)
+AWAY = NodeState(
+    name="b",
+    url="http://b:9466",
+    epoch=1,
+    until=NOW - 60,
+    started_at=NOW - 9000,
+    version="1",
+    is_alive=False,
+)
 EVERYTHING = a_state(
+    cluster=ClusterState(node="a", nodes=[AWAY], unled={"unled": NOW - 60}, offset=1.5),
     integrity_ok=False,
     db_failed_at=NOW,
     backup_at=NOW - 90 * 3600,
@@ -57,6 +68,7 @@ LOST = a_state(files_problem="watcher.db was removed")
 TOLD = {
     ("panel_down", "down"),
     ("panel_down", "refusing"),
+    ("panel_down", "unled"),
     ("panel_degraded", "degraded"),
     ("balance_low", "low"),
     ("action_unresolved", "low"),

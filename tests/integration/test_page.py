@@ -395,6 +395,9 @@ class _Request:
         self.app = house.daemon._runner.app
         self.cookies = cookies
 
+    def get(self, name: object) -> None:
+        """No node passes it on."""
+
     def get_extra_info(self, name: str) -> None:
         return None
 

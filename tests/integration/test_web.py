@@ -339,5 +339,5 @@ def test_no_label_names_an_order_a_service_or_a_link():
     assert labels <= set(
         "labels version revision python sqlite engine engine_version panel action reason status"
         " currency outcome rule notifier task operation shop target state field kind severity"
-        " what".split()
+        " what node".split()
     )

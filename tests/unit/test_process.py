@@ -15,6 +15,7 @@ import pytest
 from watcher import process
 from watcher.config import Config
 from watcher.daemon.stopping import Stop
+from watcher.errors import StoreFenced, StoreGone
 
 # A large piece that is given back lets glibc raise the threshold, unless that was set.
 _PROGRAM = """
@@ -79,3 +80,54 @@ async def test_a_hang_up_while_the_daemon_starts_reloads_once_it_has_started(
     monkeypatch.setattr(process, "Daemon", Starting)
     await asyncio.wait_for(process._run(cast("Config", None), Path("config.toml")), 10)
     assert seen == ["started", "reloaded", "stopped"]
+
+
+class Ended(BaseException):
+    """In a test, instead of the process's end."""
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """How the process was replaced, or ended."""
+    found: list[tuple[object, ...]] = []
+
+    def end(*arguments: object) -> None:
+        found.append(arguments)
+        raise Ended
+
+    monkeypatch.setattr(os, "execve", end)
+    monkeypatch.setattr(os, "_exit", end)
+    return found
+
+
+def test_a_node_without_a_lease_is_replaced_by_the_same_command(
+    ends: list[tuple[object, ...]],
+) -> None:
+    with pytest.raises(Ended):
+        process.ProcessStop().drop_everything(StoreFenced())
+    ((program, arguments, environment),) = ends
+    assert program == sys.executable
+    assert cast(list[str], arguments)[1:] == sys.orig_argv[1:]
+    assert cast(dict[str, str], environment)["WATCHER_BEGUN_ANEW"] == "1"
+
+
+def test_a_node_that_is_to_end_is_not_replaced(ends: list[tuple[object, ...]]) -> None:
+    stop = process.ProcessStop()
+    stop.request()
+    with pytest.raises(Ended):
+        stop.drop_everything(StoreFenced())
+    assert ends == [(0,)]
+
+
+async def test_a_node_that_can_not_join_yet_tries_again_until_it_is_told_to_end(
+    ends: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = process.ProcessStop()
+    monkeypatch.setattr(process, "_JOIN_AGAIN", 0.01)
+    with pytest.raises(Ended):
+        await process._begin_anew(stop, StoreGone("away"))
+    assert len(ends) == 1
+    monkeypatch.setattr(process, "_JOIN_AGAIN", 60.0)
+    stop.request()
+    await process._begin_anew(stop, StoreGone("away"))
+    assert len(ends) == 1

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.postgres import databases
 from tests.unit.store_kit import a_plan, an_order, location, opened, sql, tracked
-from watcher.errors import StoreBusy, StoreError, StoreFenced
+from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
+from watcher.errors import StoreBusy, StoreError, StoreFenced, StoreOlder
 from watcher.model import ActionState
-from watcher.store import Member, Store
+from watcher.store import Member, Store, disown
 from watcher.store.nodes import Candidate, ClusterView
 
 pytestmark = pytest.mark.engines("postgresql")
@@ -23,9 +24,10 @@ def candidate(name: str = "a", **keys: str) -> Candidate:
 
 
 @asynccontextmanager
-async def a_node(path: Path, name: str = "a", *, joins: bool = True) -> AsyncIterator[Store]:
-    place = location(path)
-    store = await Store.open(place, now=0.0, member=Member(name, LEASE))
+async def a_node(
+    path: Path, name: str = "a", *, joins: bool = True, place: DatabaseLocation | None = None
+) -> AsyncIterator[Store]:
+    store = await Store.open(place or location(path), now=0.0, member=Member(name, LEASE))
     try:
         if joins:
             assert await store.nodes.join(candidate(name), lease=LEASE)
@@ -203,7 +205,7 @@ async def test_a_database_that_lost_commits_is_written_no_more(
 
 
 @pytest.mark.spoils_tables
-async def test_commits_of_another_node_that_are_lost_are_noticed_with_the_next_renewal(
+async def test_lost_commits_of_another_node_are_noticed(
     tmp_path: Path,
 ) -> None:
     async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:
@@ -220,6 +222,39 @@ async def test_commits_of_another_node_that_are_lost_are_noticed_with_the_next_r
             await renewed(b)
         with pytest.raises(StoreError, match="has lost"):
             await tracked(b, panel="q")
+
+
+@pytest.mark.spoils_tables
+async def test_what_one_node_has_sent_and_the_database_forgot_stops_all_until_it_is_disowned(
+    tmp_path: Path,
+) -> None:
+    """Also the node that has never heard of it, and one that is started later."""
+    place = location(tmp_path)
+    assert isinstance(place, PostgresUrl)
+    elsewhere = tmp_path / "c"
+    elsewhere.mkdir()
+    async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:
+        await tracked(a)
+        plan = await a.actions.plan(a_plan(), now=1.0)
+        await a.actions.claim([plan.id], now=2.0)
+        databases().server.sql(
+            "UPDATE counters SET value = value - 1 WHERE name ~ '^(claims|commits|commits:a)$'",
+            databases().name(tmp_path),
+        )
+        await renewed(b)
+        with pytest.raises(StoreOlder):
+            await a.nodes.renew(LEASE, lambda: 0.0)
+        with pytest.raises(StoreOlder):
+            await b.nodes.renew(LEASE, lambda: 0.0)
+    for path in (tmp_path, elsewhere):
+        there = PostgresUrl(place.text, None, path)
+        for member in (None, Member("c", LEASE)):
+            with pytest.raises(StoreOlder):
+                await Store.open(there, now=0.0, member=member)
+    disowned = await asyncio.to_thread(disown, place, (), now=3.0)
+    assert disowned.claims == 2
+    async with a_node(elsewhere, "c", place=PostgresUrl(place.text, None, elsewhere)) as c:
+        await renewed(c)
 
 
 async def test_commits_of_others_are_no_loss(tmp_path: Path) -> None:

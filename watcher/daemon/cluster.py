@@ -149,7 +149,8 @@ class Cluster:
         wanted += to_claim(leadership.name, leadership.nodes(), free)
         if wanted:
             claimed = await self._store.nodes.claim(wanted)
-            log.info("cluster.claimed", names=claimed)
+            if claimed:
+                log.info("cluster.claimed", names=claimed)
             await self.renew()
         await self._core.pauses.refresh()
         if not leadership.held() <= self._begun | self._core.registry.panel_workers.keys():

@@ -106,7 +106,7 @@ class OrderCommands:
         return found.profile
 
     def check_led(self, panel: str) -> None:
-        """Raise NotLed unless this node leads a configured panel, and has opened it."""
+        """Raise NotLed unless this node leads the panel, if it is configured, and has opened it."""
         if self._config.panel(panel) is not None:
             self._leadership.check_leads(panel)
             if self._leadership.is_clustered and panel not in self._watchlist:

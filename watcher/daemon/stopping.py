@@ -10,6 +10,11 @@ class Stop:
         self._requested = asyncio.Event()
         self._error: Exception | None = None
 
+    @property
+    def is_requested(self) -> bool:
+        """Whether the daemon was asked to end."""
+        return self._requested.is_set()
+
     def request(self, error: Exception | None = None) -> None:
         """Ask the daemon to end, with an error if it can't continue."""
         if not self._requested.is_set():

@@ -99,6 +99,19 @@ class Database:
         self._lost = self.backend.problem() or self._unnoted()
         return self._lost
 
+    @property
+    def claims(self) -> int:
+        """Return how many committed claims are noted."""
+        return self._claims
+
+    def older(self) -> StoreOlder:
+        """Return the error of a database that lacks claims."""
+        return StoreOlder(
+            f"{self.backend.place} is older than what was sent from it: it was put back without"
+            " `watcher restore`, and what was sent since would be sent again",
+            "disown",
+        )
+
     def note_claims(self, count: int) -> None:
         """Note the committed claims; `<database>.seen` is written before anything is sent."""
         self._claims = max(self._claims, count)
@@ -119,7 +132,7 @@ class Database:
 
         Each of its statements is committed by itself.
         """
-        with self.edge(operation):
+        with self.edge(operation, refuses=False):
             return await self._in_thread("lease", self.backend.at_once, work)
 
     async def write(self, operation: str, work: Work[T]) -> T:
@@ -146,14 +159,17 @@ class Database:
         return task
 
     @contextmanager
-    def edge(self, operation: str) -> Iterator[None]:
-        """Translate errors of the block, and observe its duration."""
+    def edge(self, operation: str, *, refuses: bool = True) -> Iterator[None]:
+        """Translate errors of the block, and observe its duration.
+
+        With `refuses`, a database that is not the one opened any more raises StoreError.
+        """
         if self._closed:
             raise StoreError(f"{self.backend.place} is closed")
         started = time.perf_counter()
         failed = False
         try:
-            if self._lost is not None:
+            if refuses and self._lost is not None:
                 self._refuse_lost()
             with translated(self.backend.place):
                 yield
@@ -203,12 +219,10 @@ class Database:
         if self._is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
         counted = await self.read("open", claims.counted)
-        if counted < seen:
-            raise StoreOlder(
-                f"{self.backend.place} is older than what was sent from it: it was put back without"
-                " `watcher restore`, and what was sent since would be sent again",
-                "disown",
-            )
+        if counted < seen and self.backend.is_shared:  # others may not have seen it
+            await self.write("open", lambda connection: claims.know(connection, seen))
+        if counted < max(seen, await self.read("open", claims.known)):
+            raise self.older()
         self._claims = counted
         self.seen.note(counted)
         await asyncio.to_thread(self.seen.sync)

@@ -60,6 +60,7 @@ async def set_right(
         count = connection.execute(watched).scalar_one()
         mark_as_ours(connection)
         claims.reach(connection, seen)
+        claims.reach(connection, claims.known(connection))
         passed = claims.count(connection)
         return Disowned(unresolved=unresolved, orders=count, claims=passed)
 

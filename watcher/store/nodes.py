@@ -126,7 +126,10 @@ class Nodes(StorePart):
     async def renew(self, lease: float, clock: Clock) -> ClusterView | None:
         """Renew the lease, without waiting for writers; None if it is over: it stays over."""
 
+        noted = self._db.claims
+
         def work(connection: Connection) -> tuple[ClusterView, int] | None:
+            self._refuse_older(connection, noted)
             self._db.backend.compare(connection)
             given = {"_epoch": self._epoch, "_lease": lease}
             if not connection.execute(_RENEWED, given).rowcount:
@@ -140,6 +143,14 @@ class Nodes(StorePart):
         view, claimed = renewed
         self._db.note_claims(claimed)  # of any node: an older copy is one for this node, too
         return view
+
+    def _refuse_older(self, connection: Connection, noted: int) -> None:
+        """Raise StoreOlder if claims are missing; first let the other nodes know of it."""
+        counted = claims.counted(connection)
+        if counted < noted:
+            claims.know(connection, noted)
+        if counted < max(noted, claims.known(connection)):
+            raise self._db.older()
 
     async def configure(self, keys: Mapping[str, str]) -> None:
         """Write which panels the node's configuration has now."""

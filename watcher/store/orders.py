@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -30,9 +31,13 @@ from watcher.store.schema import NOT_CLOSED, history, order_states, order_tags, 
 
 _PART = 16_000  # orders read at once
 _SLICE = 4_000  # of those, converted per turn of the event loop: some milliseconds
-_IS_WATCHED = and_(
-    NOT_CLOSED, order_states.c.key > bindparam("after"), order_states.c.key <= bindparam("last")
-)
+
+
+def _within_part(key: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(key > bindparam("after"), key <= bindparam("last"))
+
+
+_IS_WATCHED = and_(NOT_CLOSED, _within_part(order_states.c.key))
 _NAME_SERVICE = (
     update(orders)
     .where(
@@ -94,7 +99,8 @@ class Orders(StorePart):
             columns = OrderColumns(keeps)
             statement = f"{_load(keeps, numbers).of(connection)} LIMIT {_PART}"
             # The driver's own cursor gives plain tuples.
-            cursor = connection.exec_driver_sql(statement, (after, last)).cursor
+            given = (after, last) if numbers is None else (after, last) * 2
+            cursor = connection.exec_driver_sql(statement, given).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names
@@ -191,11 +197,12 @@ class Orders(StorePart):
 @cache
 def _load(keeps: frozenset[str], panels: frozenset[int] | None) -> DriverText:
     """Return the statement that reads watched orders; None are those of all panels."""
-    within = (
-        [] if panels is None else [or_(*(orders.c.panel == literal_column(str(n)) for n in panels))]
-    )
-    statement = select_rows(keeps).where(_IS_WATCHED, *within)
-    return DriverText(statement.order_by(order_states.c.key))
+    statement = select_rows(keeps).where(_IS_WATCHED).order_by(order_states.c.key)
+    if panels is not None:
+        of_these = or_(*(orders.c.panel == literal_column(str(number)) for number in panels))
+        # The range once more: a merge join would read the other table from its beginning.
+        statement = statement.where(of_these, _within_part(orders.c.key))
+    return DriverText(statement)
 
 
 def _chain(panel: int, order_id: str) -> CTE:

@@ -18,6 +18,7 @@ from watcher.errors import Conflict, NotLed, StartError, StoreFenced
 from watcher.model import ActionState, Kind
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel, World
+from watcher.store import orders
 
 pytestmark = pytest.mark.engines("postgresql")
 
@@ -124,9 +125,30 @@ async def test_panels_are_shared_and_take_their_orders_along(tmp_path: Path) -> 
         assert a.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1), "once a day"
         with pytest.raises(NotLed, match="p is led by b"):
             await a.daemon.commands.act(Kind.REFILL, "p", ids[0])
+        with pytest.raises(NotYet):
+            await a.daemon.commands.details.label("p", ids[0], {"note": "rules would decide anew"})
         await turn(a)
         await turn(b)
         assert (led(a), led(b)) == (["q"], ["p"]), "that is even"
+
+
+async def test_a_panel_with_many_orders_is_asked_about_before_all_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_pair(tmp_path) as pair:
+        a, b = await pair.node("a"), await pair.node("b")
+        ids = await a.place(20, quantity=100, fate=DONE)
+        await turn(a)
+        monkeypatch.setattr(orders, "_PART", 6)
+        await turn(b)
+        assert led(b) == ["p"]
+        assert "6 so far" in (await b.problems())[0]
+        await b.schedule.run_task("poll:p")
+        assert len(pair.panels["p"].journal.sent("status")) == 6
+        while not b.daemon.core.registry.loaded.is_set():
+            await b.schedule.run_task("load")
+        assert await b.problems() == []
+        assert {b.order(order, "p").id for order in ids} == set(ids)
 
 
 async def test_a_takeover_leaves_what_was_under_way_to_a_person_and_does_the_rest(

@@ -18,7 +18,7 @@ TOKEN = "0123456789abcdef"
 
 
 def a_node(name: str, panels: Sequence[str] = (), keys: Sequence[str] = "pqrs") -> Node:
-    digests = dict.fromkeys((*keys, *panels), "k") | {":token": "t"}
+    digests = dict.fromkeys((*keys, *panels), "k") | {":token": "t", ":lease": "l"}
     return Node(
         name, f"http://{name}.example", ord(name[0]), 99.0, 1.0, "1", tuple(sorted(panels)), digests
     )
@@ -160,7 +160,9 @@ def test_every_panel_gets_one_node_and_the_rest_is_settled(
 
 
 def candidate(**keys: str) -> Candidate:
-    return Candidate(name="a", url="http://a", version="1", keys={":token": "t", "p": "k", **keys})
+    return Candidate(
+        name="a", url="http://a", version="1", keys={":token": "t", ":lease": "l", "p": "k", **keys}
+    )
 
 
 def test_who_does_not_fit_is_refused() -> None:
@@ -172,6 +174,8 @@ def test_who_does_not_fit_is_refused() -> None:
             check(candidate(), view(ahead=ahead))
     with pytest.raises(StartError, match="node b has another token"):
         check(candidate(**{":token": "other"}), fits)
+    with pytest.raises(StartError, match="node b has another lease in"):
+        check(candidate(**{":lease": "other"}), fits)
     with pytest.raises(StartError, match="node b has another key for p, q: a panel is one account"):
         check(candidate(p="other", q="other", new="other"), fits)
     check(candidate(p="other"), view(a_node("a")))  # its own row is its own matter

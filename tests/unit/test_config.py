@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from watcher.alerts import AlertKind
 from watcher.common import apprise_urls
 from watcher.config import Config, Secrets, load, parse
+from watcher.config.cluster import ClusterSection
 from watcher.config.sections import (
     DaemonSection,
     EventsSection,
@@ -416,6 +417,7 @@ def test_the_example_names_every_key():
         NotifySection,
         EventsSection,
         ShopSection,
+        ClusterSection,
     ):
         for field in msgspec.structs.fields(section):
             assert re.search(rf"(?m)^(# )?{field.name} = ", text), (

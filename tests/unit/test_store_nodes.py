@@ -121,7 +121,10 @@ async def test_nothing_is_written_after_the_lease(tmp_path: Path) -> None:
         assert await a.nodes.renew(LEASE, lambda: 0.0) is None, "it can't be renewed"
         await renewed(b)  # it learns of the other's panels
         assert await b.actions.recover(["other"]) == 0
-        assert await b.actions.recover(["p"]) == 1
+        assert await b.nodes.claim(["other"]) == (["other"], [])
+        claimed, unresolved = await b.nodes.claim(["p", "other"])
+        assert (claimed, [action.id for action in unresolved]) == (["p"], [plan.id])
+        assert await b.actions.recover(["p"]) == 0
         (action,) = await b.actions.unsettled(["p"])
         assert action.state is ActionState.UNRESOLVED
         assert await b.actions.unsettled(["other"]) == []
@@ -129,8 +132,8 @@ async def test_nothing_is_written_after_the_lease(tmp_path: Path) -> None:
 
 async def test_what_a_dead_node_led_is_free_and_a_living_one_keeps_its_own(tmp_path: Path) -> None:
     async with a_node(tmp_path, "a") as a, a_node(tmp_path, "b") as b:
-        assert await a.nodes.claim(["p", ":outlets"]) == [":outlets", "p"]
-        assert await b.nodes.claim(["p", "q"]) == ["q"]
+        assert await a.nodes.claim(["p", ":outlets"]) == ([":outlets", "p"], [])
+        assert await b.nodes.claim(["p", "q"]) == (["q"], [])
         view = await renewed(b)
         assert {name: leader.node for name, leader in view.leaders.items()} == {
             "p": "a",
@@ -142,7 +145,7 @@ async def test_what_a_dead_node_led_is_free_and_a_living_one_keeps_its_own(tmp_p
         view = await renewed(b)
         assert set(view.leaders) == {"q"}
         assert [node.name for node in view.lost] == ["a"]
-        assert await b.nodes.claim(["p", ":outlets"]) == [":outlets", "p"]
+        assert await b.nodes.claim(["p", ":outlets"]) == ([":outlets", "p"], [])
         assert view.newest_change == 0
 
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 CLOCKS_APART = 2.0  # seconds
 _EVERY = 0.1  # of the lease: how often it is renewed
-_ITSELF = ":token"  # stands for the cluster's token among the keys of panels
+_TOKEN, _LEASE = ":token", ":lease"  # beside the keys of panels: what all nodes share
 
 Duty = Callable[[], Awaitable[None]]
 
@@ -148,9 +148,12 @@ class Cluster:
         wanted = [duty for duty in self._duties if duty not in led]
         wanted += to_claim(leadership.name, leadership.nodes(), free)
         if wanted:
-            claimed = await self._store.nodes.claim(wanted)
+            claimed, unresolved = await self._store.nodes.claim(wanted)
             if claimed:
                 log.info("cluster.claimed", names=claimed)
+            if unresolved:
+                cause = "their node was lost"
+                log.warning("actions.unresolved", count=len(unresolved), cause=cause)
             await self.renew()
         await self._core.pauses.refresh()
         if not leadership.held() <= self._begun | self._core.registry.panel_workers.keys():
@@ -219,11 +222,12 @@ class Cluster:
     def _candidate(self, config: Config) -> Candidate:
         token = self._settings.token.reveal()
         secrets = {name: panel.key.reveal() for name, panel in config.panels.items()}
+        shared = {_TOKEN: token, _LEASE: f"{self._settings.lease:g}"}
         return Candidate(
             name=self._settings.name,
             url=self._settings.url,
             version=__version__,
-            keys={name: _digest(token, key) for name, key in {**secrets, _ITSELF: token}.items()},
+            keys={name: _digest(token, text) for name, text in {**secrets, **shared}.items()},
         )
 
 
@@ -239,19 +243,21 @@ def check(candidate: Candidate, view: ClusterView) -> None:
 
 
 def check_keys(candidate: Candidate, nodes: Iterable[Node]) -> None:
-    """Raise StartError if another node has another token, or another key for a panel."""
+    """Raise StartError if another node has another token, lease, or key for a panel."""
     for node in nodes:
         if node.name == candidate.name:
             continue
-        if node.keys.get(_ITSELF) != candidate.keys[_ITSELF]:
-            raise StartError(
-                f"node {node.name} has another token in [cluster]: all nodes need the same"
-            )
-        other = [p for p, key in candidate.keys.items() if node.keys.get(p, key) != key]
+        other = sorted(p for p, key in candidate.keys.items() if node.keys.get(p, key) != key)
+        for name, what in ((_TOKEN, "token"), (_LEASE, "lease")):
+            if name in other:
+                raise StartError(
+                    f"node {node.name} has another {what} in [cluster]: all nodes need the same"
+                )
         if other:
             raise StartError(
-                f"node {node.name} has another key for {', '.join(sorted(other))}: a panel is one"
-                " account: give both the same key, or the panel another name"
+                f"node {node.name} has another key for {', '.join(other)}: a panel is one account:"
+                " give both the same key, or the panel another name. To change a key, stop the"
+                " other nodes, reload this one, and start them with the new key"
             )
 
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from watcher.daemon.shared import Shared
-from watcher.errors import LifecycleError, StoreRefused, WatcherError
+from watcher.errors import LifecycleError, NotYet, StoreRefused, WatcherError
 from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
 from watcher.orders.lifecycle import guard_ends_at
 from watcher.orders.schedule import MIN_GAP
@@ -32,7 +32,7 @@ class ChangeRecorder:
         )
         self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
         self._mailboxes, self._schedule = shared.mailboxes, shared.schedule
-        self._round_robin = shared.round_robin
+        self._round_robin, self._leadership = shared.round_robin, shared.leadership
         self._recorded = asyncio.Event()
 
     @asynccontextmanager
@@ -48,10 +48,12 @@ class ChangeRecorder:
         """Record the transitions, and the rules' decisions on them and on unchanged orders.
 
         The caller has read them within one `turn`. Returns the errors of those that can't be
-        recorded, by order id: a bad row affects no other. Raises StoreError if the database fails.
+        recorded, by order id: a bad row affects no other. Raises StoreError if the database fails,
+        and NotYet if another node leads the panel.
         """
         if not changes:
             return {}
+        self._check_open(panel)
         try:
             await self._keep(changes, now)
         except (LifecycleError, StoreRefused) as error:
@@ -87,6 +89,12 @@ class ChangeRecorder:
         """Return whether the order's guard has ended: rules ignore it, and a review closes it."""
         ends_at = self._guard_end(order, now)
         return ends_at is not None and ends_at <= now
+
+    def _check_open(self, panel: str) -> None:
+        """Raise NotYet if the panel was handed over: what rules did is no longer known here."""
+        self._leadership.check_leads(panel)
+        if self._leadership.is_clustered and panel not in self._watchlist:
+            raise NotYet(f"{panel} is changing its leader: try again in some seconds")
 
     async def _keep(self, changes: Sequence[Transition | Order], now: float) -> None:
         transitions = [change for change in changes if isinstance(change, Transition)]

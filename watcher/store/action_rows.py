@@ -128,6 +128,19 @@ def move_actions(
     )
 
 
+def leave_to_people(
+    connection: Connection, panels: PanelNames, of: Collection[str] | None
+) -> list[Action]:
+    """Mark actions that the last leader of these panels was sending as unresolved; return them.
+
+    None are all panels.
+    """
+    move = ActionState.SENDING, ActionState.UNRESOLVED
+    answer = "watcher ended before the panel's answer was on record"
+    within = [] if of is None else [actions.c.panel.in_([panels.ids.get(one, -1) for one in of])]
+    return move_actions(connection, panels.names, move, None, within=within, answer=answer)
+
+
 def moved_row(before: Action, after: Action) -> dict[str, Any]:
     """Return the values for the update of an action's row; LifecycleError if it can't move so."""
     check_move(before.state, after.state)

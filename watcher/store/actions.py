@@ -23,6 +23,7 @@ from watcher.store.action_rows import (
     fetch_actions,
     hindrance,
     last_like,
+    leave_to_people,
     move_actions,
     moved_row,
     next_key,
@@ -218,7 +219,7 @@ class Actions(StorePart):
     async def withdraw(self, ids: Sequence[int], answer: str, *, now: float) -> list[Action]:
         """Withdraw those of the actions that are still planned; `answer` says why."""
         move = ActionState.PLANNED, ActionState.REJECTED
-        settled: dict[str, Any] = {"settled_at": now, "answer": answer, "labels": None}
+        settled = {"settled_at": now, "answer": answer, "labels": None}
         return await self._move("withdraw", move, ids, **settled)
 
     async def settle(self, outcomes: Sequence[Outcome], *, now: float) -> Settled:
@@ -260,22 +261,21 @@ class Actions(StorePart):
 
         None are all panels.
         """
-        move = ActionState.SENDING, ActionState.UNRESOLVED
-        answer = "watcher ended before the panel's answer was on record"
-        within = self._within(actions.c.panel, panels)
-        return len(await self._move("recover", move, None, within=within, answer=answer))
+        left = await self._db.write(
+            "recover", lambda c: leave_to_people(c, self._db.panels, panels)
+        )
+        return len(left)
 
     async def _move(
         self,
         operation: str,
         move: tuple[ActionState, ActionState],
-        ids: Sequence[int] | None,
-        within: Collection[ColumnElement[bool]] = (),
-        **values: object,
+        ids: Sequence[int],
+        **values: Any,
     ) -> list[Action]:
         names = self._db.panels.names
         return await self._db.write(
-            operation, lambda c: move_actions(c, names, move, ids, within=within, **values)
+            operation, lambda c: move_actions(c, names, move, ids, **values)
         )
 
     def _apply(

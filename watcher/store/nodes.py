@@ -12,7 +12,9 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from watcher.common.clock import Clock
+from watcher.model import Action
 from watcher.store import claims
+from watcher.store.action_rows import leave_to_people
 from watcher.store.base import StorePart
 from watcher.store.cluster_schema import leaders, nodes
 from watcher.store.commits import begin_counting, counter_of
@@ -157,17 +159,21 @@ class Nodes(StorePart):
         mine = update(nodes).where(nodes.c.epoch == self._epoch).values(keys=_json(keys))
         await self._db.write("configure", lambda connection: connection.execute(mine))
 
-    async def claim(self, names: Collection[str]) -> list[str]:
-        """Lead those of the panels and duties that no living node leads; return them."""
+    async def claim(self, names: Collection[str]) -> tuple[list[str], list[Action]]:
+        """Lead those of the panels and duties that no living node leads; return them.
 
-        def work(connection: Connection) -> list[str]:
+        What was being sent at these panels becomes unresolved in the same transaction; also
+        returns these actions.
+        """
+
+        def work(connection: Connection) -> tuple[list[str], list[Action]]:
             view = _view(connection, None)
             free = sorted(name for name in names if name not in view.leaders)
             row = {"node": self._name, "epoch": self._epoch, "since": view.at}
-            if free:
-                claimed = [{"name": name, **row} for name in free]
-                connection.execute(upsert(leaders, row), claimed)
-            return free
+            if not free:
+                return [], []
+            connection.execute(upsert(leaders, row), [{"name": name, **row} for name in free])
+            return free, leave_to_people(connection, self._db.panels, free)
 
         return await self._db.write("claim_panels", work)
 

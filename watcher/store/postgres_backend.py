@@ -203,7 +203,7 @@ class PostgresBackend:
     def _hurry(self, connection: Any) -> None:
         """Let the server end a transaction that stands still well before the lease does."""
         if self._member is not None:
-            within = round(self._member.lease * 1000 / 3)
+            within = round(self._member.lease * 1000 / 2)
             connection.execute(f"SET idle_in_transaction_session_timeout = {within}")
 
     def _leasing_session(self) -> Any:

@@ -69,7 +69,7 @@ async def test_a_server_without_room_is_told_of_and_costs_nothing(tmp_path: Path
                     said = str(error)
         await asyncio.sleep(2.0)
         own.make_room()
-        await house.goes_on(30.0)
+        await house.goes_on()
         assert "Traceback" not in house.daemon.text()
 
 
@@ -104,7 +104,7 @@ async def test_a_server_put_back_to_an_older_copy_holds_all_actions(tmp_path: Pa
         await disown(house)
         await house.daemon.start()
         await asyncio.sleep(5.0)
-        assert await house.arrives("status", 15.0)
+        assert await house.arrives("status", 60.0)
     assert max(acted(house).values()) == 1, "nothing is done twice"
     assert house.states()["unresolved"] >= 0
 

@@ -290,6 +290,6 @@ async def a_cluster(
         for node in cluster.nodes.values():
             await node.start()
         for node in cluster.nodes.values():
-            await node.daemon.wait_ready()
-        await cluster.until_led(60.0)
+            await node.daemon.wait_ready(180.0)
+        await cluster.until_led(180.0)
         yield cluster

@@ -20,8 +20,7 @@ from tests.acceptance.harness.cluster_scenario import draw
 from tests.acceptance.harness.verdict import Tally, Verdict
 
 TOGETHER = 10  # scenarios that one cluster lives through
-# Nodes wait more than they compute.
-JOBS = max(1, (os.cpu_count() or 1) // 2)
+JOBS = max(1, (os.cpu_count() or 1) // 2)  # clusters: each has three daemons
 
 
 def main() -> int:

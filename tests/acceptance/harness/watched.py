@@ -34,7 +34,7 @@ action = "cancel"
 when = "order.status == 'in_progress' && order.idle > duration('2s')"
 per_hour = 100000
 """
-BACK_WITHIN = 15.0  # seconds after its trouble is over
+BACK_WITHIN = 60.0  # seconds after its trouble is over; a quiet machine needs two
 DEFAULTS = "requests_per_minute = 6000\ncheck_within = '2s'"
 PANELS = ("smmxz", "smmgenie")
 # Orders end one after the other for ten seconds, at the speed that the panels have.

@@ -53,6 +53,9 @@ NEW_IDS: Final[Mapping[str, Any]] = {"sqlite_autoincrement": True}
 # Rows that change often: PostgreSQL writes the new one on the same page, and no index entry.
 ROOM: Final[Mapping[str, Any]] = {"postgresql_with": {"fillfactor": 80}}
 
+# An option of a statement: PostgreSQL sends its rows in binary.
+IN_BINARY: Final = "in_binary"
+
 
 def money_text(value: Decimal) -> str:
     """Return the text that parses to an equal Decimal."""

@@ -11,7 +11,7 @@ from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import OWN
 from watcher.store.base import StorePart, from_then_on
-from watcher.store.dialect import DriverText
+from watcher.store.dialect import IN_BINARY, DriverText
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
@@ -79,7 +79,8 @@ class Orders(StorePart):
             columns = OrderColumns(keeps)
             statement = f"{_load(keeps).of(connection)} LIMIT {_PART}"
             # The driver's own cursor gives plain tuples.
-            cursor = connection.exec_driver_sql(statement, (after, after, last, last)).cursor
+            bounds = (after, after, last, last)
+            cursor = connection.exec_driver_sql(statement, bounds, {IN_BINARY: True}).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names

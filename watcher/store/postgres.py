@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from watcher.common.postgres_url import PostgresUrl, is_installed
 from watcher.errors import (
@@ -21,6 +21,7 @@ from watcher.errors import (
     StoreGone,
     StoreRefused,
 )
+from watcher.store.dialect import IN_BINARY
 
 OLDEST = 14  # the first version that is supported
 LOCKS = 0x57415443  # "WATC": the first number of our advisory locks
@@ -127,7 +128,7 @@ def engine(connect: Callable[[], Any], connections: int) -> Engine:
 
     They are in the driver's autocommit mode: who writes begins its transactions itself.
     """
-    return create_engine(
+    made = create_engine(
         "postgresql+psycopg://",
         creator=connect,
         pool_size=connections,
@@ -136,6 +137,15 @@ def engine(connect: Callable[[], Any], connections: int) -> Engine:
         pool_reset_on_return=None,
         use_native_hstore=False,
     )
+    event.listen(made, "before_cursor_execute", _before_statement)
+    return made
+
+
+def _before_statement(_: Connection, cursor: Any, *more: Any) -> None:
+    """Get rows in binary where that is wanted: numbers then take no text, on either side."""
+    _, _, context, _ = more
+    if context.execution_options.get(IN_BINARY):
+        cursor.format = driver().pq.Format.BINARY
 
 
 def session(url: PostgresUrl, *, writing: bool) -> Any:
@@ -152,19 +162,10 @@ def session(url: PostgresUrl, *, writing: bool) -> Any:
         connection = driver().connect(url.text, autocommit=True, **_NETWORK, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
-            if not writing:
-                connection.cursor_factory = _binary_cursor
             return connection
         except BaseException:
             connection.close()
             raise
-
-
-def _binary_cursor(connection: Any, **options: Any) -> Any:
-    """Return a cursor that gets rows in binary: numbers then take no text, on either side."""
-    cursor = driver().Cursor(connection, **options)
-    cursor.format = driver().pq.Format.BINARY
-    return cursor
 
 
 @contextmanager

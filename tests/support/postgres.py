@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.support.memory import in_memory
 from watcher.common.postgres_url import PostgresUrl, is_installed
 from watcher.store import Store
 
@@ -37,7 +38,6 @@ _OPTIONS = {
 }
 _NUMBERS = count(1)
 PROGRAMS = "WATCHER_TEST_POSTGRES"
-_MEMORY, _ROOM = Path("/dev/shm"), 2 << 30  # noqa: S108  bytes
 
 
 def programs() -> Path | None:
@@ -73,7 +73,7 @@ class Server:
         assert bin_directory is not None
         self._bin = bin_directory
         self._user = _ordinary_user()
-        self.home = Path(tempfile.mkdtemp(prefix="watcher-pg-", dir=directory or _memory()))
+        self.home = Path(tempfile.mkdtemp(prefix="watcher-pg-", dir=directory or in_memory()))
         self._disk = disk
         if disk:
             _run("mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", self.home)
@@ -215,12 +215,6 @@ def server() -> Server:
     started = Server()
     started.start()
     return started
-
-
-def _memory() -> Path | None:
-    """A directory in memory, if there is one with room; None for the usual one."""
-    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
-    return _MEMORY if has_room else None
 
 
 def why_no_disk() -> str | None:

@@ -5,8 +5,7 @@ compile for both.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final
@@ -38,8 +37,6 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from watcher.store.postgres import rows_in_binary
-
 # For text that goes to the driver as it is, with its parameters in a tuple.
 _DRIVERS: Final[Mapping[str, Dialect]] = {
     "sqlite": sqlite.dialect(paramstyle="qmark"),
@@ -56,6 +53,9 @@ BY_KEY: Final[Mapping[str, Any]] = {"sqlite_with_rowid": False}
 NEW_IDS: Final[Mapping[str, Any]] = {"sqlite_autoincrement": True}
 # Rows that change often: PostgreSQL writes the new one on the same page, and no index entry.
 ROOM: Final[Mapping[str, Any]] = {"postgresql_with": {"fillfactor": 80}}
+
+# An option of a statement: PostgreSQL sends its rows in binary.
+IN_BINARY: Final = "in_binary"
 
 
 def money_text(value: Decimal) -> str:
@@ -177,13 +177,6 @@ class DriverText:
     def of(self, connection: Connection) -> str:
         """Return the text for the connection's driver."""
         return self._texts[connection.dialect.name]
-
-    def cursor(self, connection: Connection, values: Sequence[Any], *, more: str = "") -> Any:
-        """Run the statement, with `more` at its end; return the driver's cursor of tuples."""
-        is_postgres = connection.dialect.name == "postgresql"
-        own = connection.connection.driver_connection
-        with rows_in_binary(own) if is_postgres else nullcontext():
-            return connection.exec_driver_sql(self.of(connection) + more, tuple(values)).cursor
 
     @cached_property
     def _texts(self) -> Mapping[str, str]:

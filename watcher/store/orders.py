@@ -23,7 +23,7 @@ from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import OWN
 from watcher.store.base import StorePart, from_then_on
-from watcher.store.dialect import DriverText
+from watcher.store.dialect import IN_BINARY, DriverText
 from watcher.store.order_columns import OrderColumns, select_rows
 from watcher.store.order_rows import LAST_KEY, SELECT_ORDER, add_orders, read_orders
 from watcher.store.schedule import asked_between
@@ -98,8 +98,10 @@ class Orders(StorePart):
 
         def fetch(connection: Connection) -> tuple[Iterator[OrderRows], int | None]:
             columns = OrderColumns(keeps)
-            statement = _load(keeps, numbers)
-            cursor = statement.cursor(connection, (after, last) * 2, more=f" LIMIT {_PART}")
+            statement = f"{_load(keeps, numbers).of(connection)} LIMIT {_PART}"
+            # The driver's own cursor gives plain tuples.
+            bounds = (after, last) * 2
+            cursor = connection.exec_driver_sql(statement, bounds, {IN_BINARY: True}).cursor
             while rows := cursor.fetchmany(_SLICE):
                 columns.add(rows)
             keys, names = columns.keys, self._db.panels.names

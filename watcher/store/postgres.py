@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from watcher.common.postgres_url import PostgresUrl, is_installed
 from watcher.errors import (
@@ -21,6 +21,7 @@ from watcher.errors import (
     StoreGone,
     StoreRefused,
 )
+from watcher.store.dialect import IN_BINARY
 
 OLDEST = 14  # the first version that is supported
 CONNECT_WITHIN = 5  # seconds
@@ -118,7 +119,7 @@ def engine(connect: Callable[[], Any], connections: int) -> Engine:
 
     They are in the driver's autocommit mode: who writes begins its transactions itself.
     """
-    return create_engine(
+    made = create_engine(
         "postgresql+psycopg://",
         creator=connect,
         pool_size=connections,
@@ -127,6 +128,15 @@ def engine(connect: Callable[[], Any], connections: int) -> Engine:
         pool_reset_on_return=None,
         use_native_hstore=False,
     )
+    event.listen(made, "before_cursor_execute", _before_statement)
+    return made
+
+
+def _before_statement(_: Connection, cursor: Any, *more: Any) -> None:
+    """Get rows in binary where that is wanted: numbers then take no text, on either side."""
+    _, _, context, _ = more
+    if context.execution_options.get(IN_BINARY):
+        cursor.format = driver().pq.Format.BINARY
 
 
 def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> Any:
@@ -157,26 +167,6 @@ def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> 
         except BaseException:
             connection.close()
             raise
-
-
-@contextmanager
-def rows_in_binary(connection: Any) -> Iterator[None]:
-    """Get rows in binary meanwhile: numbers then take no text, on either side.
-
-    One statement at a time; the driver has no such form for some types of the server's own tables.
-    """
-
-    def in_binary(its: Any, **options: Any) -> Any:
-        cursor = former(its, **options)
-        cursor.format = driver().pq.Format.BINARY
-        return cursor
-
-    former = connection.cursor_factory
-    connection.cursor_factory = in_binary
-    try:
-        yield
-    finally:
-        connection.cursor_factory = former
 
 
 @contextmanager

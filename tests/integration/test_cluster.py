@@ -125,7 +125,7 @@ async def test_panels_are_shared_and_take_their_orders_along(tmp_path: Path) -> 
         assert a.panel.journal.sent("refill") == dict.fromkeys(map(int, ids), 1), "once a day"
         with pytest.raises(NotLed, match="p is led by b"):
             await a.daemon.commands.act(Kind.REFILL, "p", ids[0])
-        with pytest.raises(NotYet):
+        with pytest.raises(NotLed):
             await a.daemon.commands.details.label("p", ids[0], {"note": "rules would decide anew"})
         await turn(a)
         await turn(b)

@@ -140,7 +140,7 @@ def acted(cluster: Cluster) -> Counter[tuple[str, str, str]]:
 
 async def acted_on(cluster: Cluster, count: int) -> None:
     wanted = acted(cluster).total() + count
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(180.0):
         while acted(cluster).total() < wanted:
             await asyncio.sleep(0.05)
 

@@ -75,8 +75,7 @@ async def test_the_rate_is_kept_while_panels_change_hands(tmp_path: Path):
     """In any window: what the limit allows, and what was under way at a change."""
     async with a_cluster(tmp_path / "c", 3) as cluster:
         people = People(cluster, 3)
-        for panel in PANELS:
-            await people.track(panel, 300)
+        await tracked(people, 300)
         for number, name in enumerate(("a", "b", "c", "a")):
             await asyncio.sleep(2.0)
             node = cluster.nodes[name]
@@ -94,8 +93,7 @@ async def test_the_rate_is_kept_while_panels_change_hands(tmp_path: Path):
 async def test_a_database_put_back_to_an_older_copy_holds_all_actions(tmp_path: Path):
     async with a_cluster(tmp_path / "c", 4) as cluster:
         people = People(cluster, 4)
-        for panel in PANELS:
-            await people.track(panel, 60)
+        await tracked(people, 60)
         await acted_on(cluster, 10)
         server = cluster.server
         server.stop()
@@ -122,6 +120,12 @@ async def test_a_database_put_back_to_an_older_copy_holds_all_actions(tmp_path: 
         assert max(acted(cluster).values()) == 1, "nothing is done twice"
 
 
+async def tracked(people: People, count: int) -> None:
+    for panel in PANELS:
+        while not await people.track(panel, count):
+            await asyncio.sleep(0.3)
+
+
 def acted(cluster: Cluster) -> Counter[tuple[str, str, str]]:
     """How often each order may have been acted on, by panel and kind."""
     return Counter(
@@ -136,7 +140,7 @@ def acted(cluster: Cluster) -> Counter[tuple[str, str, str]]:
 
 async def acted_on(cluster: Cluster, count: int) -> None:
     wanted = acted(cluster).total() + count
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(180.0):
         while acted(cluster).total() < wanted:
             await asyncio.sleep(0.05)
 

@@ -13,7 +13,7 @@ from watcher.simulator.request_limits import LimitKind
 pytestmark = pytest.mark.alone
 
 SEEDS = range(100)
-SERVER_SEEDS = range(1000, 1025)  # on a database server, which is killed and frozen, too
+SERVER_SEEDS = range(1000, 1010)  # on a database server, which is killed and frozen, too
 # What each hundred must have among its faults, beside all kinds of spoilt answers and crashes.
 FAULTS = """
 rate_limit plain
@@ -82,7 +82,7 @@ def test_no_violation():
 def test_no_violation_on_a_database_server():
     """`make torture SCENARIOS=1 SEED=… DATABASE=postgresql` plays one again."""
     seen = none_violated(SERVER_SEEDS, "postgresql")
-    assert min(seen[what] for what in HAPPENED) > 5, seen
+    assert min(seen[what] for what in HAPPENED) > 2, seen
 
 
 def none_violated(seeds: Sequence[int], engine: str = "sqlite") -> Counter[str]:

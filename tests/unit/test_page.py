@@ -118,7 +118,7 @@ def accounts(draw: st.DrawFn) -> Account:
     )
     left = draw(st.none() | st.floats(0, 1e6))
     kinds = draw(st.dictionaries(st.sampled_from(Issue), st.sampled_from(Severity)))
-    return Account(view, draw(st.none() | st.floats(0, 1e6)), left, kinds)
+    return Account(view, draw(st.none() | st.floats(0, 1e6)), left, kinds, draw(st.integers(0, 9)))
 
 
 @st.composite

@@ -264,7 +264,7 @@ def test_what_was_left_of_another_move_is_not_taken_for_this_one(
         with pytest.raises(Cut):
             in_thread(source, other, at=1e9 - 60)
     in_thread(source, url)
-    with pytest.raises(StoreError, match="but not to"):
+    with pytest.raises(StoreError, match="does not wait for it"):
         in_thread(source, other)
     assert (starts(other), starts(url)) == (False, True)
     with pytest.raises(StoreError, match="was cut short: run it again"):

@@ -60,7 +60,9 @@ async def move(
         moved = await _copied(source, target, report, int(now))
     elif not any(source.parent.glob(f"{source.name}{_ASIDE}*")):
         raise StoreError(f"{source}: there is no such file")
-    elsewhere = StoreError(f"{source} was moved away, but not to {target}: name where it went")
+    elsewhere = StoreError(
+        f"{source} was moved away before, and {target} does not wait for it: name where it went"
+    )
     if isinstance(target, Path) and not target.exists():
         raise elsewhere
     async with _opened(target, ARRIVING, now) as new:

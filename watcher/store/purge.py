@@ -78,6 +78,9 @@ BOUNDS = {
     "dead_events": "goes with its order, when it is told again, or with its target",
     "pauses": "goes when the pause is over",
     "audit": "goes after `audit_for`",
+    "nodes": "goes when the node stops in order, or a week after its lease has ended",
+    "leaders": "stays: one row for each panel and duty",
+    "panel_status": "stays: one row a panel",
     "counters": "stays: one row for each thing that is counted",
 }
 

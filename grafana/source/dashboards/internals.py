@@ -77,8 +77,9 @@ def _verdict() -> list[Panel]:
         ),
         stat(
             "Last backup",
-            "Age of the last copy of the database.",
-            f"time() - min(watcher_db_last_backup_timestamp_seconds{_ALL})",
+            "Age of the last copy of the database; on PostgreSQL, of its newest archived log.",
+            f"time() - (min(watcher_db_last_backup_timestamp_seconds{_ALL})"
+            f" or min(watcher_db_wal_archived_timestamp_seconds{_ALL}))",
             "s",
             over(at.BACKUP_HOURS * 3600),
             beyond(1e9, "never", RED),

@@ -65,7 +65,7 @@ async def test_paused_reads_reach_the_panel_in_no_way(tmp_path: Path):
         await house.track(["777777"])
         await house.call("POST", f"/v1/orders/standard/{order}/check?wait=0", status=202)
         await house.call("POST", "/v1/panels/standard/retry", status=409)
-        await house.run(DAY)
+        await house.run(6 * HOUR)
         await house.restart()
         await house.run(HOUR)
         text = house.path.read_text()
@@ -99,9 +99,9 @@ async def test_paused_actions_wait_and_nothing_is_lost(tmp_path: Path):
             "POST", "/v1/submit", json=body, status=202, headers={"Idempotency-Key": "one"}
         )
         assert placed["action"]["state"] == "planned"
-        await house.run(DAY)
+        await house.run(6 * HOUR)
         await house.restart()
-        await house.run(DAY)
+        await house.run(6 * HOUR)
         await house.daemon.reload()
         await house.run(HOUR)
         assert acts(house) == 0
@@ -196,7 +196,7 @@ async def test_a_panel_that_returns_is_still_paused(tmp_path: Path):
         house.path.write_text(text)
         before = len(house.panels["smmxz"].journal)
         await house.daemon.reload()
-        await house.run(DAY)
+        await house.run(6 * HOUR)
         assert len(house.panels["smmxz"].journal) == before
         assert len(await items(house, "paused_by_hand")) == 2
         await house.call("POST", "/v1/panels/smmxz/resume", json={})
@@ -209,7 +209,7 @@ async def test_a_paused_rule_decides_nothing_until_it_is_resumed(tmp_path: Path)
         path = "/v1/rules/refill%20done"
         await house.call("POST", f"{path}/pause", json={"reason": "too many"})
         (order,) = await house.place(1, quantity=1000, services=[1], fate=DONE)
-        await house.run(DAY)
+        await house.run(6 * HOUR)
         await house.restart()
         await house.run(HOUR)
         assert not house.panel.journal.sent("refill")

@@ -105,7 +105,7 @@ class ServerTroubles:
         self._is_full = False
 
     async def lock(self) -> bool:
-        if self._lock is not None:
+        if self._lock is not None or _is_away():
             return False
         await _on_writer(self._stage, "SET lock_timeout = '5ms'")
         self._lock = psycopg.connect(str(self._stage.database), autocommit=True)
@@ -119,13 +119,15 @@ class ServerTroubles:
             await _on_writer(self._stage, "SET lock_timeout = '5s'")
 
     async def fill(self) -> None:
+        if _is_away():  # another fault of the same step
+            return
         await self.make_room()
         table, when = self._stage.chance.choice(_FULL)
         self._sql(_FILL.format(table=table, when=when))
         self._is_full = True
 
     async def make_room(self) -> None:
-        if self._is_full:
+        if self._is_full and not _is_away():
             self._sql(_MAKE_ROOM)
             self._is_full = False
 
@@ -143,7 +145,8 @@ class ServerTroubles:
     # --- what happens to it ---
 
     def _cut(self) -> None:
-        databases().cut(self._directory)
+        if not _is_away():
+            databases().cut(self._directory)
 
     def _killed(self) -> None:
         self._restart(signal.SIGKILL)
@@ -170,6 +173,10 @@ class ServerTroubles:
 
     def _sql(self, statement: str) -> None:
         databases().server.sql(statement, databases().name(self._directory))
+
+
+def _is_away() -> bool:
+    return databases().server.process is None
 
 
 async def _on_writer(stage: Stage, statement: str) -> None:

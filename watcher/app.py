@@ -241,9 +241,8 @@ class Daemon:
             await self._cluster.join()
             await self.core.begin(now, when_loaded={})
             await self._cluster.begin(now)
-        self._schedule.add("survey", self.daemon_status.run_once)
-        if self.leadership.is_clustered:
             self._schedule.add("exchange", self.daemon_status.exchange)
+        self._schedule.add("survey", self.daemon_status.run_once)
         self._schedule.add("backup", self._backups.run_once)
         self._health.watch()
 

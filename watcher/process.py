@@ -122,7 +122,7 @@ class ProcessStop(Stop):
 
 
 async def _begin_anew(stop: Stop, error: Exception) -> None:
-    """Begin anew after a while; return if the daemon is told to stop meanwhile."""
+    """Restart the process after _JOIN_AGAIN seconds; return early if a stop is requested."""
     log.warning("cluster.not_joined", cause=str(error), again_in=_JOIN_AGAIN)
     with suppress(TimeoutError):
         async with asyncio.timeout(_JOIN_AGAIN):

@@ -14,7 +14,7 @@ from tests.acceptance.harness.cluster_people import People
 from tests.acceptance.harness.cluster_play import look
 from tests.acceptance.harness.cluster_scenario import EVERY_KIND, POINTS, draw, name_of
 from tests.acceptance.harness.cluster_torture import play_all
-from tests.support.audit import KINDS, ids_of, may_have_acted
+from tests.support.audit import acted
 from tests.support.process import ROOT
 
 pytestmark = [pytest.mark.engines("postgresql"), pytest.mark.alone]
@@ -101,9 +101,9 @@ async def test_a_database_put_back_to_an_older_copy_holds_all_actions(tmp_path: 
         server.put_back(copy)
         server.start()
         await asyncio.sleep(3 * LEASE)
-        held = acted(cluster)
+        held = acted(cluster.panels)
         await asyncio.sleep(3 * LEASE)
-        assert acted(cluster) == held, "nothing is sent"
+        assert acted(cluster.panels) == held, "nothing is sent"
         for node in cluster.nodes.values():
             await node.kill()
         await disown(cluster.nodes["a"].daemon.config)
@@ -114,7 +114,7 @@ async def test_a_database_put_back_to_an_older_copy_holds_all_actions(tmp_path: 
         await cluster.until_led(60.0)
         await cluster.until_asked(cluster.asked(), 60.0)
         await asyncio.sleep(3.0)
-        assert max(acted(cluster).values()) == 1, "nothing is done twice"
+        assert max(acted(cluster.panels).values()) == 1, "nothing is done twice"
 
 
 async def tracked(people: People, count: int) -> None:
@@ -123,22 +123,10 @@ async def tracked(people: People, count: int) -> None:
             await asyncio.sleep(0.3)
 
 
-def acted(cluster: Cluster) -> Counter[tuple[str, str, str]]:
-    """How often each order may have been acted on, by panel and kind."""
-    return Counter(
-        (name, kind, order)
-        for name, panel in cluster.panels.items()
-        for kind in KINDS
-        for entry in panel.journal.requests(kind)
-        if may_have_acted(entry)
-        for order in ids_of(entry)
-    )
-
-
 async def acted_on(cluster: Cluster, count: int) -> None:
-    wanted = acted(cluster).total() + count
+    wanted = acted(cluster.panels).total() + count
     async with asyncio.timeout(180.0):
-        while acted(cluster).total() < wanted:
+        while acted(cluster.panels).total() < wanted:
             await asyncio.sleep(0.05)
 
 

@@ -3,14 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.harness.watched import Watched, watched
-from tests.support.audit import KINDS, ids_of, may_have_acted
+from tests.support.audit import acted
 from tests.support.postgres import Server, why_no_disk
 from tests.support.process import ROOT
 from tests.unit.store_kit import location
@@ -93,9 +92,9 @@ async def test_a_server_put_back_to_an_older_copy_holds_all_actions(tmp_path: Pa
         own.put_back(copy)
         own.start()
         await needs(house, "database_lost")
-        held = acted(house)
+        held = acted(house.panels)
         await asyncio.sleep(3.0)
-        assert acted(house) == held, "nothing is sent"
+        assert acted(house.panels) == held, "nothing is sent"
         assert await house.daemon.stop() == 0
 
         await house.daemon.start(ready=False)
@@ -105,7 +104,7 @@ async def test_a_server_put_back_to_an_older_copy_holds_all_actions(tmp_path: Pa
         await house.daemon.start()
         await asyncio.sleep(5.0)
         assert await house.arrives("status", 60.0)
-    assert max(acted(house).values()) == 1, "nothing is done twice"
+    assert max(acted(house.panels).values()) == 1, "nothing is done twice"
     assert house.states()["unresolved"] >= 0
 
 
@@ -125,22 +124,10 @@ async def test_a_short_soak_with_a_kill_in_it(tmp_path: Path):
 # --- means ---
 
 
-def acted(house: Watched) -> Counter[tuple[str, str, str]]:
-    """How often each order may have been acted on, by panel and kind."""
-    return Counter(
-        (name, kind, order)
-        for name, panel in house.panels.items()
-        for kind in KINDS
-        for entry in panel.journal.requests(kind)
-        if may_have_acted(entry)
-        for order in ids_of(entry)
-    )
-
-
 async def sees_actions(house: Watched, count: int) -> None:
-    wanted = acted(house).total() + count
+    wanted = acted(house.panels).total() + count
     async with asyncio.timeout(60.0):
-        while acted(house).total() < wanted:
+        while acted(house.panels).total() < wanted:
             await asyncio.sleep(0.05)
 
 

@@ -267,6 +267,18 @@ def _damage(daemon: Rows) -> Iterator[str]:
         yield f"database: a row of {table} refers to nothing"
 
 
+def acted(panels: Mapping[str, SimulatedPanel]) -> Counter[tuple[str, str, str]]:
+    """How often each order may have been acted on, by panel, kind and order."""
+    return Counter(
+        (name, kind, order)
+        for name, panel in panels.items()
+        for kind in KINDS
+        for entry in panel.journal.requests(kind)
+        if may_have_acted(entry)
+        for order in ids_of(entry)
+    )
+
+
 def ids_of(entry: JournalEntry) -> list[str]:
     """The orders, or refills, that a request named."""
     for name in ("orders", "refills", "order", "refill"):

@@ -134,7 +134,7 @@ def gauges_of(cluster: ClusterState) -> Sequence[Gauge]:
 
 
 def _untold(name: str) -> PanelState:
-    """Return the state of a panel that no node has told of yet."""
+    """Return the state of a panel whose status no node has written yet."""
     return PanelState(
         name=name,
         up=False,

@@ -235,7 +235,7 @@ class DaemonStatus:
         )
 
     def _is_own(self, item: Attention) -> bool:
-        """Return whether this node tells of the item in its metrics."""
+        """Return whether the item is counted in this node's metrics."""
         is_about_all = item.panel is None or item.kind in OF_A_CLUSTER
         return is_about_all or self._leadership.leads(item.panel or "")
 

@@ -1,4 +1,4 @@
-"""What each panel's leader tells of it, for the other nodes of a cluster."""
+"""The status of each panel, written by its leader and read by the other nodes of a cluster."""
 
 from collections.abc import Mapping
 

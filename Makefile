@@ -1,5 +1,6 @@
 # make demo    five simulated panels, the daemon and the status page on this machine
-# make check   lint, types, imports and the unit tests but the long ones: in a minute and a half
+# make check   lint, types, imports and the unit tests in about a minute: without the long ones and
+#              without PostgreSQL
 # make test    everything that this machine can check; PYTHONS=all: on its other Pythons, too
 # make canaries  plants single faults in what guards money, data and access, one at a time: a test
 #              must find each; ONLY=word for those with it in their names
@@ -12,7 +13,8 @@
 # make torture-cluster  SCENARIOS of three watchers on one PostgreSQL, from SEED on: nodes killed and
 #              stopped, networks parted, the server killed and frozen
 # make bench-NAME  one of the measurements of docs/performance.md: start, sweep, latency, growth,
-#              soak, idle, scrape, page, limits, freshness, databases; OPTIONS="--orders 100000" makes it a smaller one
+#              soak, idle, scrape, page, limits, freshness, databases, takeover;
+#              OPTIONS="--orders 100000" makes it a smaller one
 # make bench-report  their figures into docs/performance.md, with its plots
 # make wheel   dist/watcher-….whl, with what systemd needs, and dist/watcher_client-….whl
 # make api     docs/api.md and the client's shapes, from what the daemon says of itself
@@ -28,9 +30,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_PORT ?= 9466
 
-.PHONY: demo check test canaries quick lint types imports tests coverage pythons lowest fuzz torture torture-cluster wheel api picture site grafana pictures lock clean
+.PHONY: demo check test canaries quick lint types imports tests computing waiting coverage pythons lowest fuzz torture torture-cluster wheel api picture site grafana pictures lock clean
 .PHONY: bench-start bench-sweep bench-latency bench-growth bench-soak bench-idle bench-scrape bench-page bench-limits \
-  bench-freshness bench-databases bench-report
+  bench-freshness bench-databases bench-takeover bench-report
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/watcher demo --port $(DEMO_PORT)
@@ -52,14 +54,21 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 quick: $(VENV)/.dev
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not long" --hypothesis-profile=quick tests/unit
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not long and not postgresql" --hypothesis-profile=quick tests/unit
 
-# What waits more than it computes shares the cores, a file at a time: two machines would manage
-# each other's control groups. What measures, or keeps every core busy by itself, follows alone.
+# What waits runs beside what computes, and each half's output comes when it ends. What measures
+# follows alone.
 tests: $(VENV)/.dev
-	$(BIN)/pytest -n auto --dist worksteal tests/unit tests/integration
-	$(BIN)/pytest -n auto --dist loadfile -m "not alone" tests/system tests/acceptance
+	@echo 'The tests run in two halves at once, for about a quarter of an hour, and are reported when a half ends.'
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target computing waiting
 	$(BIN)/pytest -m alone tests/acceptance
+
+computing: $(VENV)/.dev
+	$(BIN)/pytest -n auto --dist worksteal tests/unit tests/integration
+
+# Two for each core, a file at a time: two machines would manage each other's control groups.
+waiting: $(VENV)/.dev
+	$(BIN)/pytest -n $$((2 * $$(nproc))) --dist loadfile -m "not alone" tests/system tests/acceptance
 
 canaries: $(VENV)/.dev
 	@$(BIN)/python -m tests.canaries.run --table docs/reliability.md $(if $(ONLY),--only '$(ONLY)')
@@ -149,6 +158,10 @@ bench-freshness: $(VENV)/.dev
 # A file and a PostgreSQL server (Debian's postgresql) side by side.
 bench-databases: $(VENV)/.dev
 	$(BENCH).databases --json $(FIGURES)/databases.json $(OPTIONS)
+
+# Needs PostgreSQL.
+bench-takeover: $(VENV)/.dev
+	$(BENCH).takeover --json $(FIGURES)/takeover.json $(OPTIONS)
 
 bench-report: $(VENV)/.dev
 	$(BENCH).document

@@ -55,6 +55,7 @@ def tables(results: Results) -> dict[str, str]:
         "page": _page,
         "limits": _limits,
         "databases": _databases,
+        "takeover": _takeover,
         "freshness": _freshness,
         "lived": _lived,
     }
@@ -167,6 +168,12 @@ def _databases(found: Any) -> str:
     words = f"{found['orders']:,} orders; start: {found['start orders']:,}"
     case = f"{words}. {_medians(next(iter(found['runs'].values()))).capitalize()}."
     return "\n\n".join([case, _columns({**columns, "÷": by})])
+
+
+def _takeover(found: Any) -> str:
+    sizes = f"{found['orders']:,} orders, {found['panels']} panels"
+    case = f"{sizes}, a lease of {found['lease']} seconds."
+    return "\n\n".join([case, _figures(found["figures"])])
 
 
 def _freshness(found: Any) -> str:

@@ -137,7 +137,7 @@ async def live(task: Task, directory: Path) -> Lags:
     await site.start()
     path = directory / "config.toml"
     port = runner.addresses[0][1]
-    path.write_text(CONFIG.format(port=port, batch=case.spec.limit, rate=round(case.rate)))
+    path.write_text(CONFIG.format(port=port, batch=case.spec.limit, rate=case.rate))
 
     def reread() -> Config:
         return load(path, {"BENCH_KEY": KEY})
@@ -152,22 +152,31 @@ async def live(task: Task, directory: Path) -> Lags:
         await runner.cleanup()
 
 
-def compare(spec: Spec, scale: float, days: float) -> dict[str, dict[str, float]]:
-    """Figures of a world, by who asks: fixed, the module, the daemon."""
+def compare(spec: Spec, scale: float, days: float, seeds: int) -> dict[str, dict[str, float]]:
+    """Figures of a world over all seeds, by who asks: fixed, the module, the daemon."""
     spec = replace(spec, guards_all=True).scaled(scale)
     limit, rate = max(1, round(spec.limit / _OFTEN)), spec.budgets[0]
-    spec = replace(spec, limit=limit, budgets=(rate * spec.limit / limit,))
+    spec = replace(spec, limit=limit, budgets=(round(rate * spec.limit / limit),))
     case = Case("lived", spec, days=days, warm_up=days / 4)
-    found = {policy: figures([run(Task(case, policy, 1))]) for policy in ("fixed", "ours")}
+    policies = {"fixed": "fixed", "ours": "ours from nothing"}
+    tasks = [Task(case, "daemon", seed) for seed in range(1, seeds + 1)]
+    found = {
+        name: figures(run(replace(task, policy=policy)) for task in tasks)
+        for name, policy in policies.items()
+    }
+    return found | {"daemon": figures(_lived(task) for task in tasks)}
+
+
+def _lived(task: Task) -> Lags:
     with tempfile.TemporaryDirectory() as name:
-        found["daemon"] = figures([asyncio.run(live(Task(case, "ours", 1), Path(name)))])
-    return found
+        return asyncio.run(live(task, Path(name)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=0.2, help="1: 12,000 orders")
     parser.add_argument("--days", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--world", action="append", choices=[spec.name for spec in WORLDS])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
@@ -176,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         for spec in WORLDS:
             if spec.name in (options.world or IN):
-                found[spec.name] = compare(spec, options.scale, options.days)
+                found[spec.name] = compare(spec, options.scale, options.days, options.seeds)
     finally:
         structlog.reset_defaults()
     for name, policies in found.items():
@@ -184,7 +193,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{name}\n{report.table(policies)}")
         print(f"mean, daemon ÷ module: {told[name]:.3g}", file=sys.stderr)
     if options.json:
-        figures_of = {"days": options.days, "scale": options.scale, "worlds": found}
+        figures_of = {
+            "days": options.days,
+            "scale": options.scale,
+            "seeds": options.seeds,
+            "worlds": found,
+        }
         report.write(options.json, "lived", {**figures_of, "daemon ÷ module": max(told.values())})
 
 

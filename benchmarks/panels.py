@@ -6,6 +6,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from benchmarks.daemon import ROOT
 
@@ -23,7 +24,14 @@ class Panels:
 
     def oldest(self) -> float:
         """Seconds for which the order that waits longest was not asked about."""
-        return self._control("?oldest")["oldest"]
+        return float(self._control("?oldest")["oldest"])
+
+    def each(self, number: int) -> list[tuple[float, int]]:
+        """Of each of so many panels how many seconds ago it was asked about orders, and how many.
+
+        They are counted from the first call on.
+        """
+        return [(ago, ids) for ago, ids in self._control(f"?each={number}")["each"]]
 
     def hold(self) -> None:
         """Leave every question about orders open from now on."""
@@ -36,9 +44,9 @@ class Panels:
         """
         self._control(f"?sweep={number}&odd={odd}{f'&once={once}' if once else ''}")
 
-    def _control(self, query: str = "") -> dict[str, float]:
+    def _control(self, query: str = "") -> dict[str, Any]:
         with urllib.request.urlopen(f"{self._url}/control{query}", timeout=30) as answer:
-            told: dict[str, float] = json.load(answer)
+            told: dict[str, Any] = json.load(answer)
             return told
 
 

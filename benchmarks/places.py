@@ -6,7 +6,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.support.postgres import Server
 from watcher.common.postgres_url import DatabaseLocation
@@ -67,7 +67,11 @@ class ServerPlace:
         return self.server.url(self._database, directory)
 
     def count(self, query: str) -> int:
-        return int(self.server.sql(query, self._database)[0][0])
+        return int(self.rows(query)[0][0])
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All that the query gives."""
+        return self.server.sql(query, self._database)
 
     def _fill(self, made: Path, directory: Path) -> None:
         """Make the template of all databases: a move takes its source away, so that is a copy."""

@@ -187,19 +187,19 @@ class Ours:
             return
         answers = []
         for sight, row in zip(
-            self._sights(new), _answers(status, remains, stays, new), strict=True
+            self._glimpses(new), _answers(status, remains, stays, new), strict=True
         ):
             after = _next_order(sight.order, *row, now * 60.0)
             self._know(after, sight.order)
             answers.append((sight, after, 0))
         panel.checked(answers, now * 60.0)
 
-    def _sights(self, which: Ints) -> Iterator[OrderGlimpse]:
-        """As `PanelOrders.sights`, but the orders need not be built anew."""
+    def _glimpses(self, which: Ints) -> Iterator[OrderGlimpse]:
+        """As `PanelOrders.glimpses`, but the orders need not be built anew."""
         records, slots = self.poll_queue.records, self._batch.slots[which]
         found = standing(self.learnt, records, slots, np.asarray(records.checked_at)[slots])
-        columns = found.stages.tolist(), found.minutes.tolist(), found.since.tolist()
-        for slot, stage, minutes, since in zip(slots.tolist(), *columns, strict=True):
+        columns = found.stages.tolist(), found.minutes.tolist(), found.age.tolist()
+        for slot, stage, minutes, age in zip(slots.tolist(), *columns, strict=True):
             entry = Entry(records, slot)
             yield OrderGlimpse(
                 order=self._known[records.id(slot)],
@@ -209,7 +209,7 @@ class Ours:
                 alone=False,
                 stage=Stage(stage),
                 minutes=minutes,
-                since=since,
+                age=age,
             )
 
     def _know(self, after: Order, before: Order) -> None:
@@ -250,10 +250,21 @@ class Ours:
         )
 
 
+class OursFromNothing(Ours):
+    """As a daemon that is told of the orders at the beginning, and not how they are."""
+
+    def begin(self, orders: Ints, status: Ints, remains: Ints) -> None:
+        self._known: dict[str, Order] = {}
+        self.poll_queue.begin()
+        for order in orders.tolist():
+            self.arrive(order, 0.0)
+
+
 POLICIES: dict[str, type] = {
     "fixed": Fixed,
     "classes": Classes,
     "ours": Ours,
+    "ours from nothing": OursFromNothing,
     "oracle": Oracle,
 }
 

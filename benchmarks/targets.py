@@ -73,6 +73,15 @@ def _back_after(found: Any) -> float:
     return float(found["figures"]["after it"]["from the kill to the first request, s"])
 
 
+def _taken(name: str) -> Callable[[Any], float]:
+    return lambda found: float(found["figures"][name])
+
+
+def _cost_after(found: Any) -> float:
+    figures = found["figures"]
+    return float(figures["CPU µs an order, after"] / figures["CPU µs an order, before"])
+
+
 _UNCHECKED = "longest without a check, s"
 
 TARGETS = (
@@ -91,6 +100,15 @@ TARGETS = (
     Target("soak", "longest pause, 99.9 %", 100, 20, " ms", _soaked("pause p99.9, ms")),
     Target("soak", "memory, end ÷ middle", 1.05, None, "", _memory_grown),
     Target("soak", "kill -9 to the first request", 5, None, " s", _back_after),
+    *(
+        Target("takeover", what, most, None, " s", _taken(f"{what}, s"))
+        for what, most in (
+            ("kill to a check at each panel", 15),
+            ("takeover to the first check", 5),
+            ("takeover to all orders", 30),
+        )
+    ),
+    Target("takeover", "CPU an order, after ÷ before", 1.1, None, "", _cost_after),
     Target("lived", "mean lag, daemon ÷ module", 1.1, None, "", lambda f: f["daemon ÷ module"]),
     Target("idle", "CPU", 0.5, None, " %", lambda found: found["figures"]["CPU, % of a core"]),
     Target("growth", "cost over orders, ±", 15, None, " %", _spread("orders")),

@@ -10,6 +10,8 @@ the sweep before. Started as a program it prints its port. Of `/control`
   ?sweep=1&once=10 the same, and each of the ten panels holds again when all of its orders were
                    asked about
   ?sweep=1&odd=.5  the same, and half of the answers have numbers where others have text
+  ?each=10         and for each of the ten panels how many seconds ago it was asked about orders,
+                   and about how many since this was first wanted
 """
 
 import argparse
@@ -19,7 +21,7 @@ import re
 import time
 from array import array
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
@@ -90,6 +92,7 @@ class Traffic:
         self._asked_at = array("d", [time.perf_counter()]) * (orders + 1)
         self._under_way = bytearray(orders + 1)
         self._longest = 0.0  # seconds that an order went without a check, of those that ended
+        self._each: list[tuple[float, int]] = []  # panel -> when it was asked about, and how many
         self._begin(0)
 
     def take(self, connection: "_Connection", body: bytes) -> None:
@@ -111,7 +114,7 @@ class Traffic:
     def control(self, target: str) -> bytes:
         """Does what is wanted and tells what was asked until then."""
         held = sum(connection.is_open for connection, _ in self._held)
-        told: dict[str, float] = {
+        told: dict[str, Any] = {
             "requests": self._requests,
             "short": self._short,
             "ids": self._ids,
@@ -128,6 +131,10 @@ class Traffic:
         self._holds |= "hold" in wanted
         if "oldest" in wanted:
             told["oldest"] = time.perf_counter() - min(self._asked_at[1:])
+        if "each" in wanted:
+            now = time.perf_counter()
+            self._each = self._each or [(now, 0)] * int(wanted["each"][0])
+            told["each"] = [(now - at, ids) for at, ids in self._each]
         if "sweep" in wanted:
             self._panels = int(wanted.get("once", ["1"])[0])
             self._once = "once" in wanted
@@ -190,6 +197,9 @@ class Traffic:
         self._requests += 1
         self._ids += len(orders)
         now, asked_at = time.perf_counter(), self._asked_at
+        if self._each:
+            panel = orders[0] % len(self._each)
+            self._each[panel] = now, self._each[panel][1] + len(orders)
         for order in orders:
             if now - asked_at[order] > self._longest:
                 self._longest = now - asked_at[order]

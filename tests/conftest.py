@@ -27,6 +27,10 @@ settings.register_profile(
 settings.load_profile("watcher")
 
 
+# Compiled once, also where the environment forbids it: each worker and program would do it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A shell has what it runs in the background ignore them, and so would every program started here.
 for _number in (signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_number) is signal.SIG_IGN:
@@ -49,7 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `engines("sqlite", "postgresql")` on each of them."""
     marker = metafunc.definition.get_closest_marker("engines")
     if marker is not None:
-        metafunc.parametrize("engine", marker.args, indirect=True)
+        engines = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in marker.args]
+        metafunc.parametrize("engine", engines, indirect=True)
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,17 @@ import msgspec
 
 
 class AlertKind(StrEnum):
-    """What [[notify]] can tell of."""
+    """The kinds of alerts, as `on` of [[notify]] names them."""
 
     BALANCE_LOW = "balance_low"
     ORDER_STALLED = "order_stalled"
     ACTION_UNRESOLVED = "action_unresolved"
     PANEL_DOWN = "panel_down"
     PANEL_DEGRADED = "panel_degraded"
+    ORDER_PROBLEM = "order_problem"
     RULE_PAUSED = "rule_paused"
+    NODE_LOST = "node_lost"
+    CLOCKS_APART = "clocks_apart"
     PRICE_RISE = "price_rise"
     SERVICE_GONE = "service_gone"
     REFILL_REJECTED = "refill_rejected"
@@ -24,10 +27,12 @@ class AlertKind(StrEnum):
 MOMENTS = frozenset(
     {AlertKind.PRICE_RISE, AlertKind.SERVICE_GONE, AlertKind.REFILL_REJECTED, AlertKind.RULE_FIRED}
 )
+# Only targets that list these are told.
+ON_REQUEST = frozenset({AlertKind.ORDER_PROBLEM})
 
 
 class AlertStage(StrEnum):
-    """The state of a trouble; `once` is one that does not last."""
+    """The state of an alert; `once` is one that does not last."""
 
     BEGUN = "begun"
     LASTS = "lasts"
@@ -39,7 +44,7 @@ REFUSES = "refuses everything"  # the subject of PANEL_DOWN where the panel answ
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `subject` tells those of one event at one panel apart."""
+    """One thing that is wrong. `subject` distinguishes alerts of one event at one panel."""
 
     event: AlertKind
     panel: str
@@ -48,7 +53,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Return a key that stays as long as the trouble lasts."""
+        """Return a key that stays as long as the alert lasts."""
         return f"{self.event}/{self.panel}/{self.subject}"
 
     @property
@@ -57,21 +62,21 @@ class Alert(msgspec.Struct, frozen=True):
         return self.event is AlertKind.PANEL_DOWN and self.subject == REFUSES
 
 
-class AlertNotice(msgspec.Struct, frozen=True):
-    """One trouble at one stage, for a message."""
+class AlertNotice(msgspec.Struct, frozen=True, rename={"alert": "trouble"}):
+    """One alert at one stage, for a message; the outbox stores it with the key `trouble`."""
 
-    trouble: Alert
+    alert: Alert
     stage: AlertStage
     at: float
     began_at: float
 
 
 class KnownAlert(msgspec.Struct, frozen=True):
-    """A trouble that a target knows of, or that may be told to it."""
+    """The state of an alert at one target, which may have been notified of it."""
 
-    trouble: Alert
+    alert: Alert
     began_at: float
-    told_at: float | None = None  # the last notification
+    notified_at: float | None = None  # the last notification
     gone_at: float | None = None
 
 

@@ -22,11 +22,11 @@ from watcher.daemon.leadership import OUTLETS, RETENTION, Leadership
 from watcher.daemon.mailboxes import Mailboxes
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.retention import Retention
-from watcher.daemon.scheduler import Scheduler
 from watcher.daemon.shared import Shared
 from watcher.daemon.status import DaemonStatus
 from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
+from watcher.daemon.task_runner import TaskRunner
 from watcher.errors import ConfigError, StartError, StoreError
 from watcher.events.feed import EventFeed
 from watcher.metrics import Metrics
@@ -35,7 +35,7 @@ from watcher.notify.worker import NotifyWorker
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.engine import RuleEngine
-from watcher.rules.hindsight import Hindsight
+from watcher.rules.time_correction import TimeCorrection
 from watcher.shop_api import ACTIONS
 from watcher.store import Member, Store
 from watcher.web.context import WebContext
@@ -54,7 +54,7 @@ class Daemon:
         *,
         reread: Callable[[], Config] | None = None,
         clock: Clock = time.time,
-        schedule: Scheduler | None = None,
+        schedule: TaskRunner | None = None,
         supervisor: Systemd | None = None,
         stop: Stop | None = None,
         address_setting: str = "`listen` in [daemon]",
@@ -66,7 +66,7 @@ class Daemon:
         self.watchlist = Watchlist()
         settings = config.cluster
         self.leadership = Leadership(settings.name, settings.lease) if settings else Leadership()
-        self.rule_engine = RuleEngine(config.rules, Hindsight(clock()), brake_window)
+        self.rule_engine = RuleEngine(config.rules, TimeCorrection(clock()), brake_window)
         self.watchlist.keeps = self.rule_engine.wanted()
         self.metrics = Metrics()
         self.port = 0
@@ -74,7 +74,7 @@ class Daemon:
         self._clock = clock
         self._supervisor = supervisor or Systemd({}, 0)
         self._stop = stop or Stop()
-        self._schedule = schedule or Scheduler(clock=clock, metrics=self.metrics)
+        self._schedule = schedule or TaskRunner(clock=clock, metrics=self.metrics)
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._cluster: Cluster | None = None
@@ -288,7 +288,7 @@ class Daemon:
 
     def _on_jump(self, seconds: float) -> None:
         """Somebody has set the clock."""
-        self.rule_engine.hindsight.jumped(seconds, self._clock())
+        self.rule_engine.time_correction.jumped(seconds, self._clock())
         self.rule_engine.jumped(seconds)
         self.receivers.jumped(seconds)
         if seconds < 0:

@@ -33,13 +33,13 @@ def cant_listen(where: str, error: OSError, setting: str) -> StartError:
 
     `setting` is what chooses the address.
     """
-    way_out = {
+    advice = {
         errno.EADDRINUSE: f"stop the program that uses it, or choose another port with {setting}",
         errno.EACCES: f"choose a port from 1024 on with {setting}",
         errno.EADDRNOTAVAIL: f"choose an address of this machine with {setting}",
     }.get(error.errno or 0, f"choose another address with {setting}")
     cause = os.strerror(error.errno) if error.errno else str(error)
-    return StartError(f"can't listen on {where}: {cause}: {way_out}")
+    return StartError(f"can't listen on {where}: {cause}: {advice}")
 
 
 class StoreError(WatcherError):

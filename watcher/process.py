@@ -19,7 +19,7 @@ from watcher import logs
 from watcher.app import Daemon
 from watcher.common.postgres_url import PostgresUrl
 from watcher.config import Config, ReloadOutcome, load
-from watcher.daemon.backups import way_out
+from watcher.daemon.backups import recovery_advice
 from watcher.daemon.stopping import Stop
 from watcher.daemon.systemd import Systemd
 from watcher.errors import StartError, StoreBusy, StoreCorrupt, StoreGone, StoreOlder
@@ -51,7 +51,7 @@ def run(path: Path) -> int:
         if isinstance(config.database, PostgresUrl):
             raise
         backups = beside(config.database, config.daemon.backup_dir)
-        raise StoreCorrupt(f"{error}. {way_out(config.database, backups, path)}") from error
+        raise StoreCorrupt(f"{error}. {recovery_advice(config.database, backups, path)}") from error
     except StoreOlder as error:
         command = shlex.join(["watcher", *error.remedy, "--config", str(path)])
         raise StoreOlder(f"{error}. Run: {command}", *error.remedy) from error
@@ -111,7 +111,7 @@ async def _run(config: Config, path: Path) -> int:
 class ProcessStop(Stop):
     """The end of a process; one that drops everything is replaced by a new one."""
 
-    def drop_everything(self, error: Exception) -> NoReturn:
+    def abort(self, error: Exception) -> NoReturn:
         """Replace the process, or end it if it is to end; files and connections close with it."""
         sys.stdout.flush()
         sys.stderr.flush()
@@ -128,7 +128,7 @@ async def _begin_anew(stop: Stop, error: Exception) -> None:
         async with asyncio.timeout(_JOIN_AGAIN):
             await stop.wait()
             return
-    stop.drop_everything(error)
+    stop.abort(error)
 
 
 def _on_hang_up(stop: Callable[[], None], reload: Callable[[], None]) -> Callable[[], None]:

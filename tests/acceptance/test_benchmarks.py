@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import document, growth, idle, limits, lived, page, scrape, start, sweep
+from benchmarks import document, growth, idle, limits, lived, page, scrape, start, sweep, takeover
 
-pytestmark = pytest.mark.alone
-
+alone = pytest.mark.alone  # what depends on the machine's speed
 ORDERS = 10_000
 MOST_BY_FLOOR = 60.0  # CPU an order by that of the floor, which is at its best with few orders
 MOST_FOR_ODD = 3.0  # CPU an order with odd answers by that without
@@ -66,10 +65,11 @@ def idled(figures: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def looked(figures: Path) -> Any:
-    options = (f"--orders={ORDERS}", "--panels=2", "--rounds=2", "--settle=0")
+    options = (f"--orders={ORDERS}", "--panels=2", "--rounds=10", "--settle=0")
     return _run(page, figures / "page.json", *options)
 
 
+@alone
 def test_a_sweep_leaves_out_no_order_and_writes_what_changed(swept: Any):
     (ours,) = swept["runs"]["watcher"]
     _check_exact(ours)
@@ -77,6 +77,7 @@ def test_a_sweep_leaves_out_no_order_and_writes_what_changed(swept: Any):
     assert swept["ratios"]["one-by-one"] < 1.0
 
 
+@alone
 def test_odd_answers_are_read_at_a_like_cost(grown: Any):
     plain, odd = grown["axes"]["odd"]
     assert (plain["at"], odd["at"]) == (0.0, 1.0)
@@ -85,11 +86,14 @@ def test_odd_answers_are_read_at_a_like_cost(grown: Any):
 
 
 def test_the_daemon_learns_as_soon_as_the_module_promises(figures: Path):
-    told = _run(lived, figures / "lived.json", "--days=0.1", "--scale=0.05", "--world=base")
+    told = _run(
+        lived, figures / "lived.json", "--days=0.1", "--scale=0.05", "--seeds=1", "--world=base"
+    )
     assert told["worlds"]["base"]["daemon"]["full batches %"] > 95
     assert told["daemon ÷ module"] <= MOST_BY_MODULE
 
 
+@alone
 def test_the_daemon_comes_to_rest(started: Any, idled: Any):
     ((ours,),) = started["runs"].values()
     assert 0.0 < ours["imports, CPU s"] < ours["at work, CPU s"]
@@ -98,11 +102,13 @@ def test_the_daemon_comes_to_rest(started: Any, idled: Any):
     assert idled["figures"]["requests a minute"] <= 1.2 * 60 * idled["panels"]
 
 
+@alone
 def test_most_of_a_limit_is_used(limited: Any):
     for clients in limited["servers"].values():
         assert clients["watcher"]["share of the allowed rate"] >= LEAST_USED
 
 
+@alone
 def test_a_page_does_not_wait_for_the_checks(looked: Any):
     assert looked["figures"]["busy"]["checks a second"] > 0
     for told in looked["figures"].values():
@@ -119,6 +125,15 @@ def test_orders_and_services_add_no_series(figures: Path):
     assert many["figures"]["series"] <= 260 * 20 + 400
 
 
+@pytest.mark.engines("postgresql")
+def test_what_a_node_has_led_is_asked_about_again(figures: Path):
+    options = ("--orders=2000", "--panels=2", "--lease=2", "--settle=0", "--seconds=1")
+    told = _run(takeover, figures / "takeover.json", *options)["figures"]
+    assert told["takeover to the first check, s"] > 0.0
+    assert told["kill to takeover, s"] < told["kill to a check at each panel, s"]
+
+
+@alone
 @pytest.mark.usefixtures("swept", "grown", "limited", "started", "idled", "looked")
 def test_the_page_is_made_of_what_was_measured(figures: Path):
     report = figures.with_suffix(".md")

@@ -49,6 +49,7 @@ class Shop:
         self.cursor: str | None = None
         self.told: defaultdict[str, list[str]] = defaultdict(list)
         self.states: dict[str, dict[str, Any]] = {}
+        self.more = False  # changes that it has not been told yet
 
     async def run(self) -> None:
         async with aiohttp.ClientSession() as session:
@@ -68,13 +69,15 @@ class Shop:
             at = datetime.fromisoformat(change["at"])
             self.told[change["reference"]].append(known_by(at, change["changes"]))
             self.states[change["reference"]] = change["state"]
-        self.cursor = body["cursor"]
+        self.cursor, self.more = body["cursor"], body["more"]
 
     async def until_over(self, numbers: Iterable[str]) -> None:
-        """Wait until it was told that these orders are closed."""
+        """Wait until it was told that these orders are closed, and each change before that."""
         left = set(numbers)
         async with asyncio.timeout(300.0):
-            while left := {n for n in left if self.states.get(n, {}).get("phase") != "closed"}:
+            while self.more or (
+                left := {n for n in left if self.states.get(n, {}).get("phase") != "closed"}
+            ):
                 await asyncio.sleep(0.1)
 
 
@@ -85,14 +88,12 @@ def known_by(at: datetime, changes: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def following(shop: Shop) -> AsyncIterator[None]:
-    task = asyncio.create_task(shop.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if not task.cancelled():
-            task.result()
+    async with asyncio.TaskGroup() as group:  # what fails there ends the test at once
+        task = group.create_task(shop.run())
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def place(daemon: DaemonProcess, panels: dict[str, SimulatedPanel], wave: int) -> list[str]:

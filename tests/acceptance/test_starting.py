@@ -179,6 +179,6 @@ async def finished(daemon: DaemonProcess, count: int) -> None:
 
 
 async def logged(daemon: DaemonProcess, event: str) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60.0):
         while event not in daemon.text():
             await asyncio.sleep(0.02)

@@ -164,7 +164,7 @@ NUL reaches a panel: a panel reads another link than was ordered
 + if True
 
 a condition may cost without limit: one rule stops the daemon for minutes
-  check_cost < unit/test_costs.py
+  check_cost < unit/test_condition_cost.py
 - if depth > _DEEPEST
 + if False
 """

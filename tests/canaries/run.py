@@ -107,6 +107,8 @@ def _play(fault: Fault, place: Place, tree: Tree, within: float) -> Outcome:
 def _check_clean(tree: Tree, killers: Iterable[str | None], jobs: int) -> None:
     """A test that fails without any fault proves nothing."""
     names = {killer.removeprefix("tests/") for killer in killers if killer and "::" in killer}
+    if not names:  # pytest would run all there are
+        return
     outcome = tree.run_tests(" ".join(sorted(names)), "-n", str(jobs), within=1800.0)
     if outcome.killer is not None:
         raise SystemExit(f"{outcome.killer} fails without any fault:\n{outcome.said[-3000:]}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import House, a_house
+from tests.support.house import SELDOM, House, a_house
 from watcher.model import Action, ActionState, Kind
 from watcher.simulator import Fate, Trait
 from watcher.web.views import outcome
@@ -44,7 +44,7 @@ async def only_action(house: House) -> dict:
 async def test_what_may_have_been_done_is_unresolved_and_never_sent_again(
     tmp_path: Path, trait: Trait
 ):
-    async with a_house(tmp_path) as house:
+    async with a_house(tmp_path, defaults=SELDOM) as house:
         (order,) = await finished_orders(house, 1)
         house.panel.switches.on(trait, action="refill", times=1)
         await refill(house, order)

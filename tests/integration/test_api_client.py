@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from tests.support.house import KEY
-from tests.support.process import DaemonProcess, free_port
+from tests.support.ports import free_port
+from tests.support.process import DaemonProcess
 from tests.support.shops import a_market, until
 from tests.support.tls import SERVER, context
 from watcher.panels.profiles import shipped
@@ -262,15 +263,15 @@ async def test_a_certificate_is_checked_before_anything_is_sent(client: Callable
 
 @both
 async def test_a_server_that_never_answers(client: Callable[..., Ask]) -> None:
-    reached: list[asyncio.StreamWriter] = []
+    reached: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        reached.append(writer)
+        reached.put_nowait(writer)
         await reader.read()
 
     async with await asyncio.start_server(hold, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(Unclear, match=r"(?i)time"):
-            await client(url, timeout=0.2)("cancel", "p", 7)
-        assert len(reached) == 1
-        reached[0].close()
+            await client(url, timeout=1)("cancel", "p", 7)
+        (await reached.get()).close()
+        assert reached.empty(), "it is asked once"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.test_api_client import FINISHED, LINK, behind_tls, cutting_off
 from tests.integration.test_shops_clients import php_with_curl
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.receiver import SECRET
 from tests.support.shops import a_market, until
 from tests.support.tls import SERVER

@@ -13,9 +13,9 @@ from rich.console import Console
 from tests.support.house import House, a_house
 from tests.support.receiver import Receiver, a_receiver
 from tests.unit.states import NOW, a_panel, a_state
-from watcher.alerts import MOMENTS, AlertKind
+from watcher.alerts import MOMENTS, ON_REQUEST, AlertKind
 from watcher.cli.api_client import ApiClient
-from watcher.cli.top import _look, attention_line, frame
+from watcher.cli.top import _fetch, attention_line, frame
 from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_kinds import Issue
 from watcher.metrics.cluster_state import ClusterState, NodeState
@@ -61,6 +61,7 @@ EVERYTHING = a_state(
         a_panel(
             name="late", oldest_due=NOW - 100, check_within=90.0, longest_wait=200.0, stalled=2
         ),
+        a_panel(name="strange", problems=2, problem_id="abc"),
         a_panel(name="still", still_since=NOW - 4 * 3600, still_expected=30.0),
     ],
 )
@@ -75,6 +76,8 @@ TOLD = {
     ("order_stalled", "late"),
     ("rule_paused", "low"),
     ("rule_paused", ""),
+    ("node_lost", ""),
+    ("clocks_apart", ""),
 }
 NOTIFY = '[[notify]]\nname = "phone"\n'
 
@@ -85,7 +88,7 @@ async def told(house: House, receiver: Receiver) -> dict[str, list[str]]:
     listed = (await house.call("GET", "/v1/attention"))["attention"]
     async with aiohttp.ClientSession(url) as session, session.get("/") as answer:
         page = await answer.text()
-    picture = await asyncio.to_thread(_look, ApiClient(url))
+    picture = await asyncio.to_thread(_fetch, ApiClient(url))
     screen = "\n".join(line.plain for line in frame(Console(width=400), picture, None))
     titles = {kind.replace("_", " ").capitalize(): kind for kind in Issue}
     scraped = re.findall(r"watcher_attention\{(.*?)\} (\S+)", await house.scrape())
@@ -127,7 +130,7 @@ async def test_all_tell_the_same_of_everything(tmp_path: Path, monkeypatch: pyte
             await notify_worker.run_once(house.clock.now)
             notices = [notice for one in receiver.arrived for notice in one["notices"]]
             assert {(one["event"], one["panel"]) for one in notices} == TOLD
-            assert {one["event"] for one in notices} == set(AlertKind) - MOMENTS
+            assert {one["event"] for one in notices} == set(AlertKind) - MOMENTS - ON_REQUEST
 
 
 async def test_a_file_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -292,23 +292,24 @@ def _in_mind() -> Iterator[tuple[str, Callable[[Any], object], str]]:
         lambda d: d.watchlist.replace(
             msgspec.structs.replace(next(d.watchlist.orders()), phase=Phase.CLOSED)
         ),
-        "the book lacks order",
+        "the watchlist lacks order",
     )
-    yield "count", lambda d: d.watchlist.counts.update({("smmxz", "x"): 1}), "the book counts"
+    yield "count", lambda d: d.watchlist.counts.update({("smmxz", "x"): 1}), "the watchlist counts"
     yield (
         "queue",
         lambda d: d.panel_workers["smmxz"].sender._pending.update(refill=9),
         "counted are",
     )
     yield "outcome", lambda d: d.core.outcomes._waiting.append(None), "1 outcomes are not on record"
-    yield "unresolved", lambda d: d.rule_engine.unresolved.update({9: key}), "the judge knows"
-    yield "open", lambda d: d.rule_engine._open_actions.update({key: {"cancel"}}), "the judge knows"
+    knows = "the rule engine knows"
+    yield "unresolved", lambda d: d.rule_engine.unresolved.update({9: key}), knows
+    yield "open", lambda d: d.rule_engine._open_actions.update({key: {"cancel"}}), knows
     yield (
         "refill",
         lambda d: d.panel_workers["smmxz"].refills._refills.clear(),
         "nothing follows refill",
     )
-    yield "running", lambda d: d.rule_engine._refills_running.clear(), "the judge is told otherwise"
+    yield "running", lambda d: d.rule_engine._refills_running.clear(), "the rule engine differs"
 
 
 IN_MIND = {name: (plant, words) for name, plant, words in _in_mind()}

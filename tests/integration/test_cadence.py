@@ -39,7 +39,7 @@ async def test_a_check_comes_when_it_was_told(tmp_path: Path):
         (first,) = await house.place(1, quantity=1000, services=[1], fate=SLOW)
         await house.run(HOUR)
         entry = house.daemon.watchlist.entry("standard", first)
-        at = house.daemon.watchlist.panel("standard").prospect(first, house.clock()).at
+        at = house.daemon.watchlist.panel("standard").predict(first, house.clock()).at
         before = entry.checked_at
         await house.run(at - house.clock() - 1.0)
         assert entry.checked_at == before

@@ -13,7 +13,8 @@ from tests.integration.test_events import STEADY
 from tests.support.house import House, a_house
 from tests.support.shops import a_market
 from tests.unit.store_kit import moved, opened, tracked
-from watcher.model import Status
+from watcher.model import Observation, Status
+from watcher.orders.lifecycle import observe
 
 pytestmark = pytest.mark.engines("sqlite", "postgresql")
 
@@ -51,6 +52,35 @@ async def test_each_change_comes_once_in_order_with_the_order_as_it_is(tmp_path:
         assert len({str(c) for c in found}) == len(found)
 
 
+async def test_memory_that_lags_behind_the_database_does_not_show(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        (order,) = await house.place(1, fate=STEADY, quantity=100)
+        await house.run(60.0)
+        before = await fetch(house)
+        memory, now = house.order(order), house.clock()
+        closed = observe(memory, Observation(status=Status.CANCELED), now)
+        assert closed is not None
+        await house.daemon.store.changes.record([closed], (), (), now=now)
+        (change,) = (await fetch(house, before["cursor"]))["changes"]
+        assert house.order(order) == memory
+        listed = (await house.call("GET", "/v1/orders"))["orders"]
+        detail = await house.call("GET", f"/v1/orders/standard/{order}")
+        assert [change["state"]] == listed == [detail["state"]]
+        assert (listed[0]["phase"], listed[0]["next_check_at"]) == ("closed", None)
+        assert detail["next_check"] is None
+
+
+async def test_a_check_shows_the_whole_order(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        (order,) = house.panel.world.seed_orders(1, house.panel.now(), fate=STEADY)
+        await house.track([order], link="https://example.com/p/1")
+        path = f"/v1/orders/standard/{order}"
+        check = (await house.call("POST", f"{path}/check", params={"wait": "0"}))["check"]
+        detail = await house.call("GET", path)
+        assert check["state"] == detail["state"]
+        assert check["state"]["link"] == "https://example.com/p/1"
+
+
 async def test_a_cursor_goes_on_after_restarts_and_filters_leave_others_out(tmp_path: Path) -> None:
     async with a_house(tmp_path, profiles=("standard", "smmxz")) as house:
         one, two = await house.place(2, fate=STEADY, quantity=100)
@@ -72,7 +102,9 @@ async def test_a_cursor_goes_on_after_restarts_and_filters_leave_others_out(tmp_
         assert await everything(house, "now") == []
 
 
-async def test_a_request_waits_for_a_change(tmp_path: Path) -> None:
+async def test_a_request_waits_for_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with a_market(tmp_path) as market, aiohttp.ClientSession() as session:
         base = market.base
 
@@ -91,10 +123,18 @@ async def test_a_request_waits_for_a_change(tmp_path: Path) -> None:
         assert found["changes"][0]["order"] == str(order["order"])
         nothing = await asyncio.wait_for(other, 20.0)
         assert nothing["changes"] == []
+        asked = asyncio.Event()
+        next_change = market.daemon.commands.next_change
+
+        async def waits(*given: Any) -> bool:
+            asked.set()
+            return await next_change(*given)
+
+        monkeypatch.setattr(market.daemon.commands, "next_change", waits)
         waiting = asyncio.create_task(changes(after=found["cursor"], wait="60", tag="x"))
-        await asyncio.sleep(0.1)
+        await asked.wait()
         await market.restart()  # a request that waits doesn't hold it up
-        assert (await asyncio.wait_for(waiting, 5.0))["changes"] == []
+        assert (await asyncio.wait_for(waiting, 30.0))["changes"] == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +212,7 @@ async def test_the_file_for_spreadsheets_is_what_export_writes(tmp_path: Path) -
                 rows = list(csv.DictReader((await answer.text()).splitlines()))
             async with session.get(url) as answer:
                 assert len((await answer.text()).splitlines()) == 3
-            for bad in ({"status": "odd"}, {"tag": ""}, {"since": "yesterday"}):
+            for bad in ({"status": "odd"}, {"tag": ""}, {"since": "yesterday"}, {"key": ""}):
                 async with session.get(url, params=bad) as answer:
                     assert answer.status == 400
     (row,) = rows

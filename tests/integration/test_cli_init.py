@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.integration.cli_daemon import in_thread
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.shell import Terminal
 from watcher.cli import app
 from watcher.cli.detect import INVENTED_ACTION
@@ -397,15 +397,15 @@ def test_a_panel_is_added_and_all_else_stays(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o640
     assert set(load(file, {"PANEL_KEY": KEY, "A_KEY": "k"}).panels) == {"a", "b"}
     assert "can: add, balance" in result.stdout
-    assert "at a reload" in result.stdout
+    assert "after a reload" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "args", "cause"),
     [
         (MINE, ("--name", "a"), "has a panel 'a' already: give this one another name"),
-        (MINE + "[panels", ("--name", "b"), "mend it first"),
-        ("\ufeff" + MINE, ("--name", "b"), "mend it first"),
+        (MINE + "[panels", ("--name", "b"), "correct it first"),
+        ("\ufeff" + MINE, ("--name", "b"), "correct it first"),
         ("[[panels]]\na = 1\n", ("--name", "b"), "no [panels.<name>] can be added"),
         ('panels = {a = {profile = "smmxz"}}', ("--name", "b"), "Cannot"),
         (None, ("--name", "b"), "No such file"),

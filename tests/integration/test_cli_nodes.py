@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.cli_daemon import CannedDaemon, action_view, now, panel_view
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from watcher.web.panel_shapes import NodeList, NodeView, PanelList
 from watcher.web.shapes import ActionAnswer
 

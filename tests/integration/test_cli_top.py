@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.integration.cli_daemon import HOSTILE, CannedDaemon, now, panel_view
-from watcher.cli.top import Picture, frame
+from watcher.cli.top import TopData, frame
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.web.panel_shapes import AttentionList, AttentionView, PanelList, PanelView
 from watcher.web.shapes import ChangeView, HistoryList
@@ -227,8 +227,8 @@ def test_no_daemon_at_the_start(daemon: CannedDaemon) -> None:
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_any_window_has_room_for_what_matters(width: int, height: int) -> None:
     console = Console(width=width, height=height)
-    picture = Picture(ITEMS, panels(30), [change(str(n)) for n in range(100)], now())
-    lines = frame(console, picture, height)
+    data = TopData(ITEMS, panels(30), [change(str(n)) for n in range(100)], now())
+    lines = frame(console, data, height)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)
     assert lines[0].plain.startswith("watcher")
@@ -238,5 +238,5 @@ def test_any_window_has_room_for_what_matters(width: int, height: int) -> None:
 
 def test_nothing_to_care_for() -> None:
     well = [panel_view(orders_stalled=0, actions_unresolved=0, lag=None)]
-    lines = frame(Console(width=80), Picture([], well, [], now()), 24)
+    lines = frame(Console(width=80), TopData([], well, [], now()), 24)
     assert "nothing needs attention" in [line.plain for line in lines]

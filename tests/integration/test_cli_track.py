@@ -81,7 +81,7 @@ def test_what_is_not_known_of_orders_is_told_with_what_it_means_for_rules(
     result = watcher(daemon, "1", "2", "3")
     assert (result.exit_code, result.stdout) == (0, "3 orders tracked, 0 known already\n")
     undated, unfinished, without_service = result.stderr.splitlines()
-    assert undated.startswith("1 order without a date: rules count order.age from now")
+    assert undated.startswith("1 order without a date: order.age counts from now")
     assert unfinished.startswith("2 orders without a time of completion")
     assert without_service.startswith("3 orders have no service")
     told = json.loads(watcher(daemon, "1", "--json").stdout)
@@ -165,8 +165,8 @@ def test_a_dry_run_tells_and_sends_nothing(daemon: CannedDaemon, tmp_path: Path)
         "line 5: 'x y' is not an order's id",
         "a finished_at of an unfinished order is left out: line 3, 'In progress'",
         "not ordered at a panel, skipped: line 4",
-        "1 order without a time of completion: if one is final at its first check, its finish is "
-        "not known, and no rule on order.finished_ago acts",
+        "1 order without a time of completion: if one is final at its first check, rules on "
+        "order.finished_ago don't act on it",
         "2 orders have no service: rules on service.* can't apply to them; give --service, or a "
         "list with a column of the panel's services",
     ]

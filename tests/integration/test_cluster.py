@@ -132,6 +132,24 @@ async def test_panels_are_shared_and_take_their_orders_along(tmp_path: Path) -> 
         assert (led(a), led(b)) == (["q"], ["p"]), "that is even"
 
 
+async def test_a_panel_that_wants_fewer_requests_is_left_alone_by_its_next_leader(
+    tmp_path: Path,
+) -> None:
+    async with a_pair(tmp_path) as pair:
+        a, b = await pair.node("a"), await pair.node("b")
+        await a.place(5, quantity=100)
+        now = pair.clock()
+        a.daemon.panel_workers["p"].gateway.pace.refused(now, 300.0, sent_at=now)
+        await a.schedule.run_task("exchange")
+        await turn(a)
+        await turn(b)
+        assert led(b) == ["p"]
+        await b.run(299.0)
+        assert pair.panels["p"].journal.requests() == []
+        await b.run(10.0)
+        assert pair.panels["p"].journal.requests() != []
+
+
 async def test_a_panel_with_many_orders_is_asked_about_before_all_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +167,25 @@ async def test_a_panel_with_many_orders_is_asked_about_before_all_are_read(
             await b.schedule.run_task("load")
         assert await b.problems() == []
         assert {b.order(order, "p").id for order in ids} == set(ids)
+
+
+async def test_nothing_is_handed_over_before_all_orders_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_pair(tmp_path) as pair:
+        a = await pair.node("a")
+        await a.place(20, quantity=100, fate=DONE)
+        monkeypatch.setattr(orders, "_PART", 6)
+        pair.open_houses.remove(a)
+        await a.close()
+        b = await pair.node("b")
+        await pair.node("c")
+        await turn(b)
+        assert led(b) == ["p", "q"], "what is claimed now would be opened at once"
+        while not b.daemon.core.registry.loaded.is_set():
+            await b.schedule.run_task("load")
+        await turn(b)
+        assert led(b) == ["q"]
 
 
 async def test_a_takeover_leaves_what_was_under_way_to_a_person_and_does_the_rest(

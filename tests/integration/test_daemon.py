@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import a_house
+from tests.support.house import SELDOM, a_house
 from watcher.model import Phase, Status
 from watcher.simulator import Ending, Fate, Trait
 
@@ -123,7 +123,7 @@ async def test_balances_and_price_lists_are_read_on_their_own(tmp_path: Path):
 
 
 async def test_a_guard_ends_and_the_order_closes(tmp_path: Path):
-    async with a_house(tmp_path, defaults="guard_for = '2d'") as house:
+    async with a_house(tmp_path, defaults=SELDOM + "guard_for = '2d'") as house:
         ids = await house.place(2, quantity=100, fate=QUICK)
         await house.run(HOUR)
         assert house.order(ids[0]).phase is Phase.GUARDED

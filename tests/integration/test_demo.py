@@ -22,7 +22,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.process import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.process import ROOT
 from watcher.cli.demo import environment
 from watcher.cli.demo.driver import MASS, Driver
 from watcher.cli.demo.environment import Environment

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.test_api_client import FINISHED
 from tests.integration.test_shops_clients import php_with_curl
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.receiver import SECRET
 from tests.support.shops import Market, a_market, until
 from watcher.common.signatures import headers, secret_of

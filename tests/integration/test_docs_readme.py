@@ -75,6 +75,8 @@ class Newcomer:
         elif line == "watcher rules":
             self._until_checked()
             self.session.do(line)
+        elif line == EXPLAIN:  # once the price list has been read, too
+            self._until(line, lambda said: "value_unknown" not in said)
         else:
             self.session.do(re.sub(r"https://ntfy\.sh/\S+", self.phone, line))
 

@@ -34,7 +34,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "_PART", PART)
 
 
-def in_book(house: House) -> list[str]:
+def in_watchlist(house: House) -> list[str]:
     return sorted(order.id for order in house.daemon.watchlist.orders())
 
 
@@ -53,13 +53,13 @@ async def test_the_first_orders_are_checked_while_the_others_are_loaded(tmp_path
     async with a_house(tmp_path) as house:
         ids = await house.place(9, quantity=1000, fate=QUICK)
         await house.restart()
-        assert in_book(house) == ids[:PART]
+        assert in_watchlist(house) == ids[:PART]
         status, text = await readiness(house)
         assert (status, text) == (503, "orders are still being loaded: 2 so far\n")
         await house.schedule.run_task("poll:standard")
         assert {str(order) for order in house.panel.journal.sent("status")} == set(ids[:PART])
         await load_all(house)
-        assert in_book(house) == ids
+        assert in_watchlist(house) == ids
         assert await readiness(house) == (200, "ok\n")
         await house.run(3600.0)
         assert {house.order(order).status for order in ids} == {Status.COMPLETED}
@@ -72,7 +72,7 @@ async def test_who_was_asked_about_lately_is_asked_about_while_the_others_are_lo
         ids = await house.place(9, quantity=1000, fate=QUICK)
         await house.run(60.0)
         await house.restart()
-        assert in_book(house) == ids[:PART]
+        assert in_watchlist(house) == ids[:PART]
         assert asked_at(house, ids[0]) >= house.clock() - 60.0
         house.panel.journal.clear()
         house.clock.advance(60.0)
@@ -101,7 +101,7 @@ async def test_an_order_that_comes_meanwhile_is_there_once(tmp_path: Path):
         told = await house.track([ids[-1], new])
         assert (told["tracked"], told["known"]) == (1, 1)
         await load_all(house)
-        assert in_book(house) == sorted([*ids, new])
+        assert in_watchlist(house) == sorted([*ids, new])
         assert sum(house.daemon.watchlist.counts.values()) == len(ids) + 1
 
 
@@ -176,7 +176,7 @@ async def test_a_reload_waits_until_all_are_there(tmp_path: Path):
         await load_all(house)
         await reload
         assert house.daemon.panel_workers["standard"].gateway.client.limit("status") == 3
-        assert in_book(house) == ids
+        assert in_watchlist(house) == ids
 
 
 async def test_a_clock_that_is_set_back_meanwhile_waits_too(tmp_path: Path):
@@ -185,10 +185,10 @@ async def test_a_clock_that_is_set_back_meanwhile_waits_too(tmp_path: Path):
         await house.restart()
         house.schedule.set_clock(-86400.0)
         await house.schedule.run_task("start_over")
-        assert in_book(house) == ids[:PART]
+        assert in_watchlist(house) == ids[:PART]
         await load_all(house)
         await house.schedule.run_task("start_over")
-        assert in_book(house) == ids
+        assert in_watchlist(house) == ids
         assert "start_over" not in house.schedule.tasks
 
 

@@ -302,11 +302,11 @@ async def test_who_is_gone_is_not_asked_again(tmp_path: Path):
 
 
 async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
-    """The courier alone: nothing else happens in these days."""
-    clock, trouble = Clock(), Alert(AlertKind.BALANCE_LOW, "p", "1 USD left")
+    """The worker alone: nothing else happens in these days."""
+    clock, alert = Clock(), Alert(AlertKind.BALANCE_LOW, "p", "1 USD left")
     async with a_receiver() as receiver, opened(tmp_path) as store:
         receiver.status = 500
-        queued = [("phone", [AlertNotice(trouble, AlertStage.BEGUN, clock(), clock())])]
+        queued = [("phone", [AlertNotice(alert, AlertStage.BEGUN, clock(), clock())])]
         await store.outbox.keep_notices([], [], queued, now=clock())
         notify_worker = NotifyWorker(
             a_target(receiver), store=store, metrics=Metrics(), clock=clock
@@ -316,8 +316,8 @@ async def test_after_three_days_a_message_is_given_up(tmp_path: Path):
             clock.now = next_at
         assert 3 * DAY <= clock() - began <= 3 * DAY + HOUR
         assert 70 <= len(receiver.deliveries) <= TRIES + 1
-        (dead,) = await store.outbox.dead_messages(10)
-        assert dead.error == "HTTP 500"
+        assert await store.outbox.given_up() == {"phone": 1}
+        assert notify_worker.error == "HTTP 500"
         await notify_worker.close()
 
 
@@ -387,7 +387,7 @@ async def test_what_could_not_be_recorded_as_sent_is_sent_again_as_the_same(
         async def full(ids: object) -> None:
             raise StoreFull
 
-        monkeypatch.setattr(house.daemon.store.outbox, "told", full)
+        monkeypatch.setattr(house.daemon.store.outbox, "delivered", full)
         set_balance(house, "1")
         with pytest.raises(StoreFull):
             await house.run(10 * MINUTE)
@@ -507,4 +507,4 @@ async def test_targets_change_with_a_reload(tmp_path: Path):
             await house.daemon.reload()
             assert "notices" not in house.schedule.tasks
             await house.run(MINUTE)
-            assert await house.daemon.store.outbox.known_troubles() == {}
+            assert await house.daemon.store.outbox.known_alerts() == {}

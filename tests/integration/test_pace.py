@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.clockwork import all_is_read
 from tests.support.house import House, a_house
 from watcher.daemon import poll_answers
 from watcher.daemon.poller import MOST_AT_ONCE
 from watcher.orders.panel_orders import PanelOrders
-from watcher.simulator import Fate, Trait
+from watcher.simulator import Fate, SimulatedPanel, Trait
 
 HOUR = 3600.0
 SLOW = Fate(pending=100 * HOUR)
@@ -219,9 +220,13 @@ async def place_everywhere(house: House, count: int) -> None:
 async def asked_everywhere(house: House) -> None:
     for name in NAMES:
         await house.schedule.tasks[f"poll:{name}"](house.clock())
-    while not all(house.panels[name].journal.requests("status") for name in NAMES):
+    while not all(_has_answered(house.panels[name]) for name in NAMES):
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)  # the answers are read
+    await all_is_read()
+
+
+def _has_answered(panel: SimulatedPanel) -> bool:
+    return any(entry.http for entry in panel.journal.requests("status"))
 
 
 async def test_answers_that_waited_are_put_on_record_in_turns(tmp_path: Path):
@@ -263,3 +268,21 @@ async def test_what_one_commit_lets_go_on_takes_turns(
         await rounds.stop()
         assert sorted(panel for _, panel in rounds.told) == sorted(NAMES)
         assert len({number for number, _ in rounds.told}) == len(NAMES), rounds.told
+
+
+async def test_a_run_is_one_request_so_that_a_stop_does_not_wait_for_all_that_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Where answers take longer than the pace, everything may be sent at any time."""
+    async with a_house(tmp_path) as house:
+        await house.place(350, fate=SLOW)
+        workers = house.daemon.panel_workers["standard"]
+        monkeypatch.setattr(workers.gateway, "take", lambda now, lane=None: None)
+        for number in range(3):
+            params = {"service": "1", "link": f"https://example.com/{number}", "quantity": "100"}
+            await house.daemon.commands.submit("standard", params, f"key-{number}")
+        for sent in (1, 2):
+            await house.schedule.run_task("poll:standard")
+            await house.schedule.run_task("actions:standard")
+            assert len(house.panel.journal.requests("status")) == sent
+            assert len(house.panel.journal.requests("add")) == sent

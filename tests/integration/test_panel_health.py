@@ -290,7 +290,7 @@ async def test_an_action_that_waits_goes_out_at_once_when_somebody_tries_the_pan
         sender = house.daemon.panel_workers["standard"].sender
         await house.call("POST", f"/v1/orders/standard/{order}/cancel", status=202)
         for _ in range(20):  # as if the panel had put it off as often
-            sender._patience.learnt_nothing(1, house.clock())
+            sender._patience.failed(1, house.clock())
         await house.run(MINUTE)
         assert house.panel.journal.sent("cancel") == {}
         await house.call("POST", "/v1/panels/standard/retry", status=202)

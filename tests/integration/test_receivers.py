@@ -16,7 +16,8 @@ import pytest
 from tests.integration.test_events import SHOP
 from tests.integration.test_notify import until
 from tests.support.house import KEY
-from tests.support.process import DaemonProcess, free_port
+from tests.support.ports import free_port
+from tests.support.process import DaemonProcess
 from tests.support.receiver import SECRET
 from watcher.common.signatures import headers, secret_of
 from watcher.errors import Undelivered

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote_plus
 import pytest
 from aiohttp import web
 
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.tls import OTHER, SERVER, context
 from watcher.config import Secrets, parse
 from watcher.errors import BadKey, NotSent, PanelError, Redirected, Refused, RemoteFault

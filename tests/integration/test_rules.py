@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import House, a_house
+from tests.support.house import SELDOM, House, a_house
 from watcher.errors import StoreError
 from watcher.model import Order, Phase, Status
 from watcher.rules.switches import FAILURES_IN_A_ROW
@@ -76,13 +76,13 @@ async def test_explaining_tells_what_the_condition_found(tmp_path: Path):
 
 
 async def test_attempts_bound_how_often_a_rule_acts(tmp_path: Path):
-    async with a_house(tmp_path, rules=REFILL) as house:
+    async with a_house(tmp_path, rules=REFILL, defaults=SELDOM) as house:
         ids = await house.place(1, quantity=100, services=[1], fate=DONE)
-        await house.run(10 * 24 * HOUR)
+        await house.run(4 * 24 * HOUR)
         assert house.panel.journal.sent("refill")[int(ids[0])] == 2
         assert await reason_of(house, ids[0], "refill") == "attempts"
         await house.restart()
-        await house.run(3 * 24 * HOUR)
+        await house.run(2 * 24 * HOUR)
         assert house.panel.journal.sent("refill")[int(ids[0])] == 2, "a restart forgets nothing"
 
 
@@ -99,7 +99,8 @@ async def test_a_stalled_order_is_cancelled_once_and_its_status_tells(tmp_path: 
 
 
 async def test_a_service_that_refuses_refills_is_remembered(tmp_path: Path):
-    async with a_house(tmp_path, rules=REFILL, traits=[Trait.REFILL_PROMISED]) as house:
+    traits = [Trait.REFILL_PROMISED]
+    async with a_house(tmp_path, rules=REFILL, traits=traits, defaults=SELDOM) as house:
         first = await house.place(1, quantity=100, services=[1], fate=DONE)
         await house.run(120.0)
         await house.place(1, quantity=100, services=[1], fate=DONE)  # due while nobody reads prices
@@ -386,7 +387,7 @@ def completed_orders(house: House, count: int) -> list[str]:
 
 async def test_an_order_of_two_years_ago_is_never_refilled(tmp_path: Path):
     rules = MONTHLY.replace(" && order.refills < 0", "")
-    async with a_house(tmp_path, rules=rules, defaults="idle_every = '30m'\n") as house:
+    async with a_house(tmp_path, rules=rules, defaults=SELDOM) as house:
         ids = completed_orders(house, 3)
         answer = await house.track(ids, service="1", submitted_at=days_ago(house, 730))
         assert (answer["undated"], answer["finish_unknown"]) == (0, 3)
@@ -403,7 +404,7 @@ async def test_an_order_of_two_years_ago_is_never_refilled(tmp_path: Path):
 
 
 async def test_an_order_tracked_by_its_id_alone_is_not_refilled_by_when_it_finished(tmp_path: Path):
-    async with a_house(tmp_path, rules=MONTHLY, defaults="idle_every = '30m'\n") as house:
+    async with a_house(tmp_path, rules=MONTHLY, defaults=SELDOM) as house:
         (order,) = completed_orders(house, 1)
         answer = await house.track([order], service="1")
         assert (answer["undated"], answer["finish_unknown"]) == (1, 1)
@@ -418,7 +419,7 @@ async def test_an_order_tracked_by_its_id_alone_is_not_refilled_by_when_it_finis
 
 
 async def test_a_finish_that_the_list_tells_is_what_rules_count_from(tmp_path: Path):
-    async with a_house(tmp_path, rules=MONTHLY, defaults="idle_every = '30m'\n") as house:
+    async with a_house(tmp_path, rules=MONTHLY, defaults=SELDOM) as house:
         (order,) = completed_orders(house, 1)
         dates = {"submitted_at": days_ago(house, 40), "finished_at": days_ago(house, 28)}
         answer = await house.track([order], service="1", **dates)
@@ -458,7 +459,7 @@ dry_run = true
 
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run(tmp_path: Path, restarted: bool):
-    async with a_house(tmp_path, rules=TRIED) as house:
+    async with a_house(tmp_path, rules=TRIED, defaults=SELDOM) as house:
         (order,) = await house.place(1, quantity=100, services=[1], fate=DONE)
         await house.run(2 * HOUR)
         assert house.panel.journal.requests("refill") == []
@@ -492,7 +493,7 @@ async def firings(house: House, order: str) -> int:
 async def test_a_clock_that_was_ahead_by_days_holds_no_rule_for_as_long(
     tmp_path: Path, restarted: bool, days: float
 ):
-    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+    async with a_house(tmp_path, rules=HOURLY, defaults=SELDOM) as house:
         fate = Fate(pending=0.0, per_minute=0.0001)
         (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
         await house.run(0.5 * HOUR)
@@ -519,7 +520,7 @@ async def test_a_clock_that_was_ahead_by_days_holds_no_rule_for_as_long(
 
 
 async def test_a_clock_that_jumps_forward_makes_nothing_wait_for_longer(tmp_path: Path):
-    async with a_house(tmp_path, rules=HOURLY, defaults="idle_every = '30m'\n") as house:
+    async with a_house(tmp_path, rules=HOURLY, defaults=SELDOM) as house:
         fate = Fate(pending=0.0, per_minute=0.0001)
         (order,) = await house.place(1, quantity=1000, services=[1], fate=fate)
         await house.run(HOUR)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.raw_panel import RawPanel, Request, Respond, a_raw_panel, http
+from tests.support.clockwork import time_passes
+from tests.support.raw_panel import RawPanel, Request, Respond, a_raw_panel, http, stall
 from watcher.daemon.action_sender import ActionSender
 from watcher.model import Action, ActionState, Kind, Outcome
 from watcher.panels.breaker import Breaker
@@ -23,20 +24,20 @@ from watcher.panels.pacing import Pace
 from watcher.panels.profiles import shipped
 from watcher.panels.rate import Rate, start_of
 
-TIMEOUT = 0.2
+TIMEOUT = 20.0  # seconds
 ACCEPTED, REJECTED = ActionState.ACCEPTED, ActionState.REJECTED
 PLANNED, UNRESOLVED = ActionState.PLANNED, ActionState.UNRESOLVED
 KINDS = [Kind.SUBMIT, Kind.REFILL, Kind.CANCEL]
 
 
-def sending(make: Callable[[bytes], bytes], *, stall: bool = False) -> Respond:
+def sending(make: Callable[[bytes], bytes], *, stalls: bool = False) -> Respond:
     """Sends what it makes of the usual answer; then it stalls or hangs up."""
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(make(usual(request)))
         await writer.drain()
-        if stall:
-            await asyncio.sleep(60)
+        if stalls:
+            await stall()
         writer.close()
 
     return respond
@@ -60,7 +61,7 @@ async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
     while not writer.is_closing():
         writer.write(b" " * 1000)
         await writer.drain()
-        await asyncio.sleep(0.01)
+        await time_passes(TIMEOUT / 4)
 
 
 def too_long(usual: bytes) -> bytes:
@@ -70,13 +71,13 @@ def too_long(usual: bytes) -> bytes:
 # What is spoilt, and the one state that is right afterwards.
 SPOILT: dict[str, tuple[Respond, ActionState]] = {
     "as usual": (sending(http), ACCEPTED),
-    "a stall before the answer": (sending(lambda usual: b"", stall=True), UNRESOLVED),
+    "a stall before the answer": (sending(lambda usual: b"", stalls=True), UNRESOLVED),
     "a stall after the head": (
-        sending(lambda usual: http(usual)[: -len(usual)], stall=True),
+        sending(lambda usual: http(usual)[: -len(usual)], stalls=True),
         UNRESOLVED,
     ),
-    "a stall amid the body": (sending(lambda usual: http(usual)[:-3], stall=True), UNRESOLVED),
-    "a stall after the whole answer": (sending(http, stall=True), ACCEPTED),
+    "a stall amid the body": (sending(lambda usual: http(usual)[:-3], stalls=True), UNRESOLVED),
+    "a stall after the whole answer": (sending(http, stalls=True), ACCEPTED),
     "closed before the answer": (sending(lambda usual: b""), UNRESOLVED),
     "closed amid the body": (sending(lambda usual: http(usual)[:-3]), UNRESOLVED),
     "reset": (reset, UNRESOLVED),
@@ -115,7 +116,7 @@ SPOILT: dict[str, tuple[Respond, ActionState]] = {
     "429 after acting": (with_status("429 Too Many Requests"), ACCEPTED),
     "429 with a word of success": (saying({"success": True}, "429 Many"), UNRESOLVED),
     "429 that breaks off": (sending(lambda u: http(u, "429 Many")[:-3]), UNRESOLVED),
-    "429 that stalls": (sending(lambda u: http(u, "429 Many")[:-3], stall=True), UNRESOLVED),
+    "429 that stalls": (sending(lambda u: http(u, "429 Many")[:-3], stalls=True), UNRESOLVED),
     "429 with other rows": (
         saying([{"order": 98}, {"order": 99, "refill": 5}], "429 Many"),
         UNRESOLVED,
@@ -212,7 +213,8 @@ class Bench:
         ]
         self.log.claimable = [*self.log.claimable, *new]
         known = len(self.log.outcomes)
-        await self.worker.run_once(self.now)
+        while (at := await self.worker.run_once(self.now)) is not None and at <= self.now:
+            pass  # a run is one request
         return self.log.outcomes[known:]
 
 

@@ -8,21 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.integration.cli_daemon import CannedDaemon, order_view
-from tests.support.house import House, a_house
+from tests.support.house import REFILL_ONCE, SELDOM, House, a_house
 from watcher.cli import app
 from watcher.errors import Conflict, NotFound
 from watcher.simulator import Fate
 
 DONE = Fate(pending=30.0, per_minute=1000.0)
 HOUR = 3600.0
-RULE = """
-[[rules]]
-name = "refill done"
-action = "refill"
-when = "order.status == 'completed'"
-every = "24h"
-attempts = 1
-"""
 
 
 def path_of(order: str) -> str:
@@ -36,7 +28,7 @@ async def status_of(house: House, method: str, path: str) -> int:
 
 
 async def test_an_untracked_order_is_gone_for_good(tmp_path: Path):
-    async with a_house(tmp_path) as house:
+    async with a_house(tmp_path, defaults=SELDOM) as house:
         await house.track(["999999", "888888"])
         await house.run(HOUR)
         assert (await house.call("DELETE", path_of("999999")))["order"] == "999999"
@@ -55,7 +47,7 @@ async def test_an_untracked_order_is_gone_for_good(tmp_path: Path):
 
 
 async def test_an_untracked_order_can_be_tracked_anew(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE, defaults=SELDOM) as house:
         (order,) = await house.place(1, quantity=1000, services=[1], fate=DONE)
         await house.run(26 * HOUR)
         acted = house.panel.journal.sent("refill")

@@ -70,7 +70,7 @@ async def looking(chrome: Any, url: str, **options: Any) -> AsyncIterator[Any]:
     looked = Looked(url)
     context.on("page", looked.watch)
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.looked = looked
     try:
         yield page

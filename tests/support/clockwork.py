@@ -2,9 +2,34 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine
+from operator import itemgetter
 from typing import Any
 
-from watcher.daemon.scheduler import Scheduler, Task
+from watcher.daemon.task_runner import Task, TaskRunner
+
+# They look at what the others have done, or write it for the next start, and change none of it.
+_WATCHING = ("survey", "files", "asked")
+_WATCHED_EVERY = 1800.0  # seconds in a longer run, and at its end
+_IDLE_EVERY = 60.0, 600.0  # seconds between the runs of what waits to be woken: in a longer run too
+_BY_TIME = itemgetter(1)
+_ROUNDS = 20  # of the event loop
+
+
+async def all_is_read() -> None:
+    """Let tasks of this event loop read what others of it have sent over sockets."""
+    for _ in range(_ROUNDS):
+        await asyncio.sleep(0)
+
+
+async def time_passes(seconds: float) -> None:
+    """Set the event loop's clock forward, once all is read: time-outs and waits end at once.
+
+    In a short real time-out a busy machine may not even have connected.
+    """
+    await all_is_read()
+    loop = asyncio.get_running_loop()
+    plain = loop.time
+    loop.time = lambda: plain() + seconds  # type: ignore[method-assign]
 
 
 class Clock:
@@ -20,7 +45,7 @@ class Clock:
         self.now += seconds
 
 
-class ClockworkSchedule(Scheduler):
+class ClockworkSchedule(TaskRunner):
     """The schedule's interface over a clock that jumps to whatever is due next."""
 
     def __init__(self, clock: Clock) -> None:
@@ -29,6 +54,7 @@ class ClockworkSchedule(Scheduler):
         self.tasks: dict[str, Task] = {}
         self.due: dict[str, float] = {}
         self.beside: list[asyncio.Task[None]] = []
+        self._end = clock()  # of the run
 
     def start(self) -> None:
         pass
@@ -70,10 +96,12 @@ class ClockworkSchedule(Scheduler):
 
     async def run(self, seconds: float) -> None:
         """Let this much time pass, running each task when it is due."""
-        end = self.clock() + seconds
-        while self.due and min(self.due.values()) <= end:
-            name = min(self.due, key=lambda task: self.due[task])
-            self.clock.now = max(self.clock.now, self.due[name])
+        self._end = end = self.clock() + seconds
+        while self.due:
+            name, at = min(self.due.items(), key=_BY_TIME)
+            if at > end:
+                break
+            self.clock.now = max(self.clock.now, at)
             await self.run_task(name)
         self.clock.now = end
 
@@ -81,8 +109,17 @@ class ClockworkSchedule(Scheduler):
         """Run one task now, to its end: no time passes meanwhile."""
         self.due[name] = float("inf")
         next_at = await self.tasks[name](self.clock())
-        beside, self.beside = self.beside, []
-        await asyncio.gather(*beside)
+        if self.beside:
+            beside, self.beside = self.beside, []
+            await asyncio.gather(*beside)
+        self._ask_again(name, next_at)
+
+    def _ask_again(self, name: str, next_at: float | None) -> None:
+        """Note when the task that has ended is due again."""
+        now, left = self.clock(), self._end - self.clock()
+        often, seldom = _IDLE_EVERY
+        wanted = now + min(max(often, left / 100), seldom) if next_at is None else next_at
+        if name in _WATCHING and wanted < self._end:
+            wanted = min(now + max(_WATCHED_EVERY, left / 10), self._end)
         if name in self.tasks:
-            wanted = self.clock() + 60.0 if next_at is None else next_at
             self.due[name] = min(self.due[name], wanted)

@@ -19,6 +19,15 @@ from watcher.panels.profiles import shipped
 from watcher.simulator import SimulatedPanel, World
 
 KEY = "key-of-the-tests"
+SELDOM = "idle_every = '30m'\nbalance_every = '6h'\n"  # enough for what waits for days
+REFILL_ONCE = """
+[[rules]]
+name = "refill done"
+action = "refill"
+when = "order.status == 'completed'"
+every = "24h"
+attempts = 1
+"""
 
 
 class House:
@@ -80,7 +89,7 @@ class House:
 
     def order(self, order_id: str, panel: str | None = None) -> Order:
         entry = self.daemon.watchlist.entry(panel or next(iter(self.panels)), order_id)
-        assert entry is not None, f"order {order_id} is not in the book"
+        assert entry is not None, f"order {order_id} is not in the watchlist"
         return entry.order
 
     async def scrape(self) -> str:

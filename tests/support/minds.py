@@ -38,7 +38,7 @@ WHERE kind = 'cancel' AND state = 'accepted' AND phase <> 'closed'
 def differences(daemon: Daemon, database: Rows) -> list[str]:
     """Every difference, in words."""
     return [
-        *_books(daemon, database),
+        *_watchlist(daemon, database),
         *_counts(daemon),
         *_queues(daemon, database),
         *_unsettled(daemon, database),
@@ -47,28 +47,28 @@ def differences(daemon: Daemon, database: Rows) -> list[str]:
     ]
 
 
-def _books(daemon: Daemon, database: Rows) -> Iterator[str]:
+def _watchlist(daemon: Daemon, database: Rows) -> Iterator[str]:
     stored = {
         (panel, order): dict(zip(_SAME.split(), state, strict=True))
         for panel, order, *state in database.rows(_ORDERS)
         if panel in daemon.panel_workers
     }
-    in_book = {(order.panel, order.id): order for order in daemon.watchlist.orders()}
+    in_watchlist = {(order.panel, order.id): order for order in daemon.watchlist.orders()}
     if daemon.core.registry.loaded.is_set():
-        yield from _missing("the book lacks order", stored.keys() - in_book.keys())
-    yield from _missing("the database does not watch order", in_book.keys() - stored.keys())
-    for key in stored.keys() & in_book.keys():
+        yield from _missing("the watchlist lacks order", stored.keys() - in_watchlist.keys())
+    yield from _missing("the database does not watch order", in_watchlist.keys() - stored.keys())
+    for key in stored.keys() & in_watchlist.keys():
         for field in _SAME.split():
-            on_record, in_mind = stored[key][field], getattr(in_book[key], field)
+            on_record, in_mind = stored[key][field], getattr(in_watchlist[key], field)
             if on_record != in_mind:
-                yield f"order {key}: {field} is {on_record} on record, {in_mind} in the book"
+                yield f"order {key}: {field} is {on_record} on record, {in_mind} in the watchlist"
 
 
 def _counts(daemon: Daemon) -> Iterator[str]:
     real = Counter((order.panel, order.status) for order in daemon.watchlist.orders())
     told = {key: count for key, count in daemon.watchlist.counts.items() if count}
     if told != real:
-        yield f"the book counts {told}, it holds {dict(real)}"
+        yield f"the watchlist counts {told}, it holds {dict(real)}"
 
 
 def _queues(daemon: Daemon, database: Rows) -> Iterator[str]:
@@ -93,11 +93,12 @@ def _unsettled(daemon: Daemon, database: Rows) -> Iterator[str]:
         if order is not None:
             open_actions[panel, order].add(Kind(kind))
     if daemon.rule_engine.unresolved != unresolved:
-        yield f"unresolved are {unresolved}, the judge knows {daemon.rule_engine.unresolved}"
+        yield f"unresolved are {unresolved}, the rule engine knows {daemon.rule_engine.unresolved}"
     known = {key: set(kinds) for key, kinds in daemon.rule_engine._open_actions.items()}
     for key in known.keys() | open_actions.keys():
         if known.get(key, set()) != open_actions.get(key, set()):
-            yield f"order {key}: open are {open_actions.get(key)}, the judge knows {known.get(key)}"
+            told, real = known.get(key), open_actions.get(key)
+            yield f"order {key}: open are {real}, the rule engine knows {told}"
 
 
 def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
@@ -116,13 +117,13 @@ def _refills(daemon: Daemon, database: Rows) -> Iterator[str]:
         tells = daemon.panel_workers[panel].gateway.client.limit("refill_status") > 0
         runs = tells and status != "not_found"
         if runs != (refill in daemon.rule_engine._refills_running.get((panel, order), ())):
-            yield f"{panel}: refill {refill} of {order} is {status}: the judge is told otherwise"
+            yield f"{panel}: refill {refill} of {order} is {status}: the rule engine differs"
 
 
 def _cancels(daemon: Daemon, database: Rows) -> Iterator[str]:
     accepted = {(panel, order) for panel, order in database.rows(_CANCELS)}
     unknown = accepted - daemon.rule_engine._cancels_accepted
-    yield from _missing("the judge does not know of the accepted cancel of", unknown)
+    yield from _missing("the rule engine does not know of the accepted cancel of", unknown)
 
 
 def _missing(words: str, keys: Collection[Any]) -> Iterator[str]:

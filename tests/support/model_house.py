@@ -13,7 +13,7 @@ from watcher.app import Daemon
 from watcher.config import Config, PanelConfig
 from watcher.daemon import core
 from watcher.daemon.panel_workers import PanelWorkersFactory
-from watcher.daemon.scheduler import Task
+from watcher.daemon.task_runner import Task
 from watcher.errors import StoreError
 from watcher.panels.breaker import Breaker
 from watcher.panels.gateway import PanelGateway

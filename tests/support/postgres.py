@@ -10,7 +10,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.memory import in_memory
+from tests.support.ports import free_port
 from watcher.common.postgres_url import PostgresUrl, is_installed
 from watcher.store import Store
 
@@ -95,10 +95,7 @@ class Server:
 
     def start(self, **options: object) -> None:
         """Start it, on a new port the first time, and wait until it answers."""
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+        self.port = self.port or free_port()
         given = {**_OPTIONS, "unix_socket_directories": self.home, "port": self.port, **options}
         # It ends with the process of the tests, also if that is killed.
         tied = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []

@@ -3,12 +3,9 @@
 import asyncio
 import json
 import os
-import secrets
 import signal
-import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +13,11 @@ import aiohttp
 
 from tests.support.database import rows
 from tests.support.house import KEY, config_text
+from tests.support.ports import free_port
 from watcher.common.postgres_url import DatabaseLocation
 from watcher.simulator import SimulatedPanel
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    """One that nobody has, below those that Linux gives to whoever asks for any.
-
-    So that no other test's connection has it when the daemon is killed and started again.
-    """
-    while True:
-        port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class DaemonProcess:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from tests.support.clockwork import time_passes
+
 
 class Request(NamedTuple):
     """What reached the panel, and on which of its connections."""
@@ -63,6 +65,12 @@ async def a_raw_panel(respond: Respond) -> AsyncIterator[RawPanel]:
     finally:
         server.close()
         panel.hang_up()
+
+
+async def stall() -> None:
+    """Send nothing more, for longer than anybody waits."""
+    await time_passes(3600.0)
+    await asyncio.sleep(60.0)
 
 
 def http(body: Any = b"", status: str = "200 OK", headers: str = "") -> bytes:

@@ -12,7 +12,8 @@ import termios
 import time
 from pathlib import Path
 
-from tests.support.process import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.process import ROOT
 
 LASTING = ("watcher panel ", "watcher run")
 

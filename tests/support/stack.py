@@ -11,7 +11,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from tests.support.process import free_port
+from tests.support.ports import free_port
 
 _UP_WITHIN = 60.0
 
@@ -79,28 +79,10 @@ class Receiver:
             await runner.cleanup()
 
 
-class Prometheus:
-    """A Prometheus that scrapes every second."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    async def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """Labels and value of each series that the expression gives now."""
-        async with (
-            aiohttp.ClientSession(self.url) as session,
-            session.get("/api/v1/query", params={"query": expression}) as answer,
-        ):
-            body = await answer.json()
-            assert body["status"] == "success", f"{expression}: {body}"
-            assert body["data"]["resultType"] == "vector", expression
-            return [(row["metric"], float(row["value"][1])) for row in body["data"]["result"]]
-
-
 @asynccontextmanager
 async def prometheus(
     directory: Path, config: dict[str, Any], rules: dict[str, Any]
-) -> AsyncIterator[Prometheus]:
+) -> AsyncIterator[None]:
     """Prometheus with the configuration and the rules; gone afterwards."""
     (directory / "rules.yml").write_text(yaml.safe_dump(rules))
     path = directory / "prometheus.yml"
@@ -114,7 +96,7 @@ async def prometheus(
         "--log.level=warn",
     ]
     async with _running(command, f"http://127.0.0.1:{port}/-/ready"):
-        yield Prometheus(port)
+        yield
 
 
 @asynccontextmanager

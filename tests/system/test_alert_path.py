@@ -3,24 +3,20 @@
 The rules are the shipped ones, but for their times, which are divided by sixty.
 """
 
-import json
-import math
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import promql_parser as promql
 import pytest
 import yaml
 
-from grafana.source import alerts, rules
+from grafana.source import rules
 from tests.support.house import KEY
 from tests.support.process import DaemonProcess
-from tests.support.promql import nodes
-from tests.support.stack import Prometheus, Receiver, alertmanager, missing, prometheus
+from tests.support.stack import Receiver, alertmanager, missing, prometheus
 from watcher.panels.profiles import shipped
 from watcher.simulator import Fate, SimulatedPanel, Trait, World
 
@@ -47,7 +43,6 @@ action = "notify"
 when = "order.status == 'partial'"
 """
 MOVING = Fate(pending=0.0, per_minute=60_000.0)
-ENDED = Fate(pending=0.0, per_minute=1e6)
 RESTING = Fate(pending=86_400.0)
 WITHIN = 90.0  # seconds
 
@@ -57,7 +52,6 @@ class Stack(msgspec.Struct):
 
     panels: dict[str, SimulatedPanel]
     daemon: DaemonProcess
-    prometheus: Prometheus
     receiver: Receiver
 
 
@@ -113,8 +107,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         manager = await opened.enter_async_context(alertmanager(tmp_path, routes(receiver)))
         config = scrape(daemon, manager)
         sooner = faster(rules.prometheus())
-        server = await opened.enter_async_context(prometheus(tmp_path, config, sooner))
-        yield Stack(panels, daemon, server, receiver)
+        await opened.enter_async_context(prometheus(tmp_path, config, sooner))
+        yield Stack(panels, daemon, receiver)
 
 
 async def place(stack: Stack, panel: str, fate: Fate) -> int:
@@ -125,13 +119,6 @@ async def place(stack: Stack, panel: str, fate: Fate) -> int:
     return ids[0]
 
 
-VARIABLES = {
-    "$__rate_interval": "30s",
-    "$__range": "60s",
-    "$job": "watcher",
-    "$instance": ".*",
-    "$panel": ".+",
-}
 TROUBLE = {
     "money": "WatcherBalanceLow",
     "slow": "WatcherOrdersStalled",
@@ -160,33 +147,6 @@ async def test_every_trouble_is_told_and_its_end_too(stack: Stack):
     await receiver.wait("firing", DOWN, WITHIN)
     await daemon.start()
     await receiver.wait("resolved", DOWN, WITHIN)
-
-
-async def unanswered(prometheus: Prometheus) -> AsyncIterator[str]:
-    """Queries of dashboards, and series that alerts look at, without a single finite value."""
-    for query in [*shown(), *looked_at()]:
-        values = [value for _, value in await prometheus.query(query)]
-        if not any(math.isfinite(value) for value in values):
-            yield query
-
-
-def shown() -> Iterator[str]:
-    """Every query of every dashboard's panels, as Grafana would send it."""
-    for path in (GRAFANA / "dashboards").glob("*.json"):
-        for panel in json.loads(path.read_text())["panels"]:
-            for target in panel.get("targets", ()):
-                query = target["expr"]
-                for variable, value in VARIABLES.items():
-                    query = query.replace(variable, value)
-                yield query
-
-
-def looked_at() -> Iterator[str]:
-    """Every selector in every alert: an alert itself has no value while all is well."""
-    for alert in alerts.ALERTS:
-        for node in nodes(promql.parse(alert.expr)):
-            if isinstance(node, promql.VectorSelector) and "absent" not in alert.expr:
-                yield node.prettify()
 
 
 async def break_all(stack: Stack) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from watcher.model import Order
 from watcher.orders.columns.table import OrderTable
-from watcher.orders.schedule import HazardModel, OrderGlimpse, sights, waits
+from watcher.orders.schedule import HazardModel, OrderGlimpse, glimpses, waits
 
 
 def columns_of(order: Order, started: float | None = None, asked: float = nan) -> OrderTable:
@@ -21,7 +21,7 @@ def sight_of(
     learnt: HazardModel, order: Order, started: float | None, asked: float
 ) -> OrderGlimpse:
     """The order as it was asked about then."""
-    (sight,) = sights(learnt, columns_of(order, started, asked), np.array([0]))
+    (sight,) = glimpses(learnt, columns_of(order, started, asked), np.array([0]))
     return sight
 
 

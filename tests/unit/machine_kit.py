@@ -111,7 +111,7 @@ def agreed(breaches: list[str]) -> None:
 
 
 def memory(rule_engine: RuleEngine, watched: set[tuple[str, str]]) -> dict[str, Any]:
-    """All that the judge goes by."""
+    """All that the rule engine goes by."""
     return {
         "open": {key: frozenset(kinds) for key, kinds in rule_engine._open_actions.items()},
         "running": {key: frozenset(ids) for key, ids in rule_engine._refills_running.items()},

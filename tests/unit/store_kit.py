@@ -109,6 +109,13 @@ def outcome(action: Action, state: ActionState, result: str | None = None) -> Ou
     return Outcome(action=action, state=state, result=result, answer=f"the panel: {state}")
 
 
+async def settled(
+    store: Store, action: Action, state: ActionState, at: float, result: str | None = None
+) -> Action:
+    """The action that was being sent, once its outcome is on record."""
+    return (await store.actions.settle([outcome(action, state, result)], now=at)).actions[0]
+
+
 async def sql(store: Store, statement: str) -> Any:
     """Run it on the writing connection, as no caller could; the first value that it gives."""
 
@@ -148,7 +155,7 @@ def child(script: str, *arguments: object) -> "subprocess.Popen[str]":
 
 
 async def loaded(store: Store, **options: Any) -> list[Order]:
-    """Every order that is not closed, as the book would have it."""
+    """Every order that is not closed, as the watchlist would have it."""
     orders: list[Order] = []
     after: int | None = 0
     while after is not None:

@@ -124,6 +124,23 @@ def test_orders():
     )
 
 
+@pytest.mark.parametrize(
+    ("problems", "order", "sentence", "command"),
+    [
+        (1, "abc", "order abc", "watcher untrack p abc"),
+        (1, "-1;ls", "order -1;ls", "watcher untrack p -- '-1;ls'"),
+        (2000, "abc", "2,000 orders, such as abc", "watcher orders --problem --panel p"),
+    ],
+)
+def test_orders_that_the_panel_does_not_report(
+    problems: int, order: str, sentence: str, command: str
+):
+    (told,) = items(a_state(panels=[a_panel(problems=problems, problem_id=order)]))
+    assert (told.kind, told.severity, told.subject) == (Issue.ORDER_PROBLEM, Severity.WARNING, "")
+    assert told.sentence == f"the panel reports no status of {sentence}"
+    assert (told.command, told.link) == (command, "/orders?panel=p&problem=true")
+
+
 def test_a_panel_that_stands_still_is_told_when_it_lasts():
     assert of_panel(still_since=NOW - 3 * 3600.0 + 1.0, still_expected=40.0) == []
     assert of_panel(still_since=NOW - 4 * 3600.0, still_expected=40.0) == [
@@ -252,6 +269,8 @@ PANELS = st.builds(
     last_success=TIMES,
     oldest_due=TIMES,
     stalled=st.integers(0, 2),
+    problems=st.integers(0, 2),
+    problem_id=st.text(max_size=5),
     balance=st.none() | st.floats(0, 100),
     lasts=st.none() | st.floats(0, 1e6),
     balance_at=TIMES,

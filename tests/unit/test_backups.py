@@ -18,8 +18,8 @@ from watcher.daemon.backups import (
     Backups,
     clear_scratch,
     newest_good,
+    recovery_advice,
     scratch,
-    way_out,
 )
 from watcher.errors import StoreCorrupt, StoreFull
 from watcher.store import Store
@@ -212,11 +212,11 @@ async def test_the_newest_good_one_is_named_with_the_command(tmp_path: Path) -> 
     assert newest_good(kept.directory) == second
     damage(second)
     assert newest_good(kept.directory) == first
-    told = way_out(tmp_path / NAME, kept.directory, Path("my config.toml"))
+    told = recovery_advice(tmp_path / NAME, kept.directory, Path("my config.toml"))
     assert f"2027-01-15 08:00 UTC: watcher restore {first} --config 'my config.toml'" in told
     first.write_text("")
     assert newest_good(kept.directory) is None
-    assert "no good backup" in way_out(tmp_path / NAME, kept.directory, Path("c.toml"))
+    assert "no good backup" in recovery_advice(tmp_path / NAME, kept.directory, Path("c.toml"))
 
 
 def test_copies_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:

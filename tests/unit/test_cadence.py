@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from math import inf, nan
-from operator import ne
+from operator import ne, or_
 from random import Random
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.factories import HOUR, a_finished_order, an_order
@@ -286,12 +286,12 @@ def test_no_look_at_the_caps_of_very_many_holds_others_up():
     records, now = poll_queue.records, NOW + 300.0
     for slot in entries:  # they were asked about in their turn
         records.checked_at[slot] = NOW + 200.0
-    filed, looks = list(records.filed), 0
+    filed, steps = list(records.filed), 0
     while (due := poll_queue.next_at(now)) is not None and due < now + 1.0:
         before, filed = filed, list(records.filed)
         assert sum(map(ne, before, filed)) <= 500
-        now, looks = max(now, due), looks + 1
-    assert 50 < looks < 200
+        now, steps = max(now, due), steps + 1
+    assert 50 < steps < 200
     assert not any(records.state[slot] == EntryState.APPOINTED for slot in entries)
 
 
@@ -313,11 +313,11 @@ def test_very_many_that_were_asked_about_before_their_turn_hold_nobody_up():
     for slot in hastened:
         poll_queue.appoint(slot, NOW)
     while taken := poll_queue.take(100, NOW):
-        poll_queue.answered(taken, [1e18] * len(taken), NOW)  # bent, it is still behind the last
-    now, looks = NOW, 0
+        poll_queue.answered(taken, [2e9] * len(taken), NOW)
+    now, steps = NOW, 0
     while (due := poll_queue.next_at(now)) is not None and due <= now + 0.01:
-        now, looks = due, looks + 1
-    assert 15 < looks < 30, "a thousand at once"
+        now, steps = due, steps + 1
+    assert 15 < steps < 30, "a thousand at once"
     assert [slot for _, slot in poll_queue.upcoming(1, now)] == [last]
 
 
@@ -331,7 +331,7 @@ def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: 
     asked = {slot: [at for at, taken in requests if slot in taken] for slot in entries}
     waits = [after - before for times in asked.values() for before, after in pairwise(times)]
     assert MIN_GAP <= min(waits) <= max(waits) <= within + 2.0
-    assert sum(map(len, asked.values())) < 600 * 10, "a start is no reason to ask for ever more"
+    assert sum(map(len, asked.values())) < 600 * 8, "a start is no reason to ask for ever more"
     later = [(at, taken) for at, taken in requests if at >= NOW + within]
     assert sum(len(taken) == 20 for _, taken in later) >= 0.95 * len(later), "they are full"
     tenths = Counter((at - NOW) // (within / 10) for at, _ in later)
@@ -408,7 +408,7 @@ def test_pauses_after_problems_grow_to_six_hours():
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    count=st.integers(1, 150),
+    count=st.integers(1, 160),
     widest=st.sampled_from([1.0, 50.0, 5000.0]),
     limit=st.sampled_from([1, 7, 100]),
     every=st.sampled_from([2.0, 10.0]),
@@ -416,6 +416,9 @@ def test_pauses_after_problems_grow_to_six_hours():
     failing=st.floats(0, 0.3),
     at_once=st.sampled_from([1, 3, 1000]),
 )
+@example(
+    seed=0, count=160, widest=50.0, limit=1, every=10.0, guarded=0.0, failing=0.0, at_once=1000
+).via("a plain turn takes nine tenths of the cap: second checks took the first ones' places")
 def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
     seed: int,
     count: int,
@@ -439,14 +442,14 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
             ids_per_minute=60.0 / every * limit,
             idle_every=0.001,
         )
-        entries = {}
-        checked_at = poll_queue.records.checked_at
-        waits_since: dict[str, float] = {}
+        records, checked_at = poll_queue.records, poll_queue.records.checked_at
+        waits_since: dict[int, float] = {}
         for number in range(count):
             make = a_finished_order if rng.random() < guarded else an_order
-            entry = entries[str(number)] = poll_queue.records.add(make(id=str(number)))
-            poll_queue.join([entry], [widest * rng.random() ** 4 + 0.01], [1.0], NOW)
-            waits_since[str(number)] = NOW
+            entry = records.add(make(id=str(number)))
+            wait, share = widest * rng.random() ** 4 + 0.01, rng.random()
+            poll_queue.join([entry], [wait], [share], NOW)
+            waits_since[entry] = NOW
         poll_queue.begin()
         now, allowed = NOW, 0.0
         while now < NOW + 3 * WITHIN:
@@ -454,26 +457,28 @@ def test_nobody_starves_batches_are_full_and_the_gap_is_kept(
             due = poll_queue.next_at(now)
             taken = poll_queue.take(limit, now)
             assert bool(taken) == (due is not None and due <= now)
-            assert len(set(ids(poll_queue, taken))) == len(taken)
+            assert len(set(taken)) == len(taken)
             if 0 < len(taken) < limit:
-                left = [entry for entry in entries.values() if entry not in taken]
-                assert all(now - checked_at[entry] < MIN_GAP for entry in left)
+                left = waits_since.keys() - taken
+                is_near = [records.state[entry] == EntryState.APPOINTED for entry in left]
+                asked = [now - checked_at[entry] < MIN_GAP for entry in left]
+                assert all(map(or_, is_near, asked)), "a deadline is this second, or it was asked"
             if rng.random() < failing:
                 poll_queue.put_back(taken)
                 allowed += every
                 continue
             for entry in taken:
                 assert not now - checked_at[entry] < MIN_GAP, "NaN before the first check"
-                order = poll_queue.records.order(entry)
-                waited = now - waits_since[order.id]
                 most = (
-                    max(WITHIN, poll_queue.cap(order.phase))
+                    max(WITHIN, poll_queue.cap(records.phase_of(entry)))
                     if poll_queue.watched[Phase.OPEN]
                     else inf
                 )
-                assert waited <= 1.1 * most + 2 * every + allowed
-                waits_since[order.id] = now
-                poll_queue.answered([entry], [widest * rng.random() ** 4 + 0.01], now)
-        for order_id, since in waits_since.items():
-            cap = poll_queue.cap(poll_queue.records.phase_of(entries[order_id]))
+                assert now - waits_since[entry] <= 1.1 * most + 2 * every + allowed
+                waits_since[entry] = now
+            if taken:
+                waits = [widest * rng.random() ** 4 + 0.01 for _ in taken]
+                poll_queue.answered(taken, waits, now)
+        for entry, since in waits_since.items():
+            cap = poll_queue.cap(records.phase_of(entry))
             assert now - since <= 1.1 * cap + 2 * every + allowed

@@ -38,6 +38,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_each_fault_has_one_place_where_it_can_be_planted():
     for fault, place in zip(FAULTS, check_all(FAULTS, ROOT / "watcher").values(), strict=True):
         assert planted(place.path.read_text(), place, fault.new) != place.path.read_text()
@@ -102,6 +103,7 @@ class FakeTree:
         return Outcome("tests/unit/test_a.py::test_it" if found else None, 0.1, "no test finds it")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(0, 0), (1, 1)])
 def test_a_fault_that_no_test_finds_fails_the_command(
     number: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

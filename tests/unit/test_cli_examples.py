@@ -1,5 +1,6 @@
 """The examples at the end of every command's --help can be typed as they stand there."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +56,14 @@ def test_help_shows_the_examples(path: tuple[str, ...]) -> None:
     for line in examples(COMMANDS[path]):
         assert len(line) < 80
         assert line in " ".join(shown.split()), line  # an old typer joins the lines
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_cuts_no_choice_in_two(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).output
+    shown = re.sub(r"\[[^]]*x[<>]?=?[^]]*\]", "", shown)  # a range of numbers
+    options = [line for line in shown.splitlines() if line.startswith("│")]
+    assert [line for line in options if line.count("<") != line.count(">")] == []
 
 
 def test_an_example_that_does_not_parse_is_found() -> None:

@@ -213,7 +213,7 @@ def test_names_of_the_panels_number(name: str) -> None:
 def test_a_list_with_people_in_it_may_be_the_shops_own() -> None:
     layout = reading("ID;User;Link\n23501;bob;https://example.com/a\n")[2]
     assert layout is not None
-    assert "'ID' has to be the order's number at the panel" in layout.remarks[0]
+    assert "check that 'ID' is the panel's number of the order" in layout.remarks[0]
 
 
 def test_external_ids_that_come_late_are_no_surprise() -> None:

@@ -50,7 +50,7 @@ def test_a_daemon_alone_leads_everything_always() -> None:
     assert leadership.is_trusted()
     assert leadership.leader("p") is not None
     assert leadership.problems((), ("p",)) == []
-    leadership.check_leads("p")
+    leadership.check_leads("p", is_open=False)
     leadership.check_over(100.0, 20.0, 100.0)
 
 
@@ -81,6 +81,10 @@ def test_who_does_not_lead_says_who_does() -> None:
         leadership.check_leads("q")
     with pytest.raises(NotLed, match="no node leads r now"):
         leadership.check_leads("r")
+    with pytest.raises(NotLed, match="p is changing its leader"):
+        leadership.check_leads("p", is_open=False)
+    with pytest.raises(NotLed, match="q is led by b"):
+        leadership.check_leads("q", is_open=False)
     assert leadership.problems(("p",), "pqr") == []
     (problem,) = leadership.problems((), "pqr")
     assert problem == "panels are being taken over: p"

@@ -17,7 +17,7 @@ from watcher.model import Kind, Status
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState, PanelProblem
 from watcher.store.nodes import Leader
-from watcher.store.panel_status import ToldState
+from watcher.store.panel_status import ReportedState
 
 STATES = st.builds(
     a_panel,
@@ -40,12 +40,12 @@ class Table:
     """The table of what was told, in memory."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, ToldState] = {}
+        self.rows: dict[str, ReportedState] = {}
 
     async def keep(self, node: str, states: dict[str, str], *, now: float) -> None:
-        self.rows |= {panel: ToldState(panel, now, node, one) for panel, one in states.items()}
+        self.rows |= {panel: ReportedState(panel, now, node, one) for panel, one in states.items()}
 
-    async def all(self) -> list[ToldState]:
+    async def all(self) -> list[ReportedState]:
         return [*self.rows.values()]
 
     async def ended(self) -> set[str]:
@@ -104,8 +104,8 @@ async def test_a_state_comes_back_as_it_was(state: PanelState) -> None:
 
 async def test_what_another_version_tells_is_left_out() -> None:
     table = Table()
-    table.rows["p"] = ToldState("p", NOW, "b", '{"name": "p"}')
-    table.rows["gone"] = ToldState("gone", NOW, "b", "{}")
+    table.rows["p"] = ReportedState("p", NOW, "b", '{"name": "p"}')
+    table.rows["gone"] = ReportedState("gone", NOW, "b", "{}")
     node = a_node(table, Lead("a", {"p": "b"}), "p")
     await node.exchange([], NOW)
     (state,) = node.panels([])

@@ -66,7 +66,7 @@ def test_the_secret_comes_from_a_credential_or_a_file_first(tmp_path: Path) -> N
             'name = "bot"\nrights = ["reed"]',
             "keys[1].rights: there is no 'reed'; did you mean 'read'? there are: read, check, act,",
         ),
-        ('name = "bot"\nrights = "read"', "keys[1].rights: Expected `array`"),
+        ('name = "bot"\nrights = "read"', "keys[1].rights: write a list in [ ], not a text"),
         ('name = "bot"\nrights = ["read"]\npanels = ["b"]', "keys[1].panels: there is no panel"),
         ('name = "bot"\nrights = ["read"]\npanels = []', "keys[1].panels: is empty"),
         ('name = "bot"\nrights = ["read"]\nkey = "x"', "keys[1].key: there is no such key"),

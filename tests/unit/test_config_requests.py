@@ -106,7 +106,7 @@ def test_a_credential_goes_before_a_file(tmp_path: Path) -> None:
         ('headers = { X = { env = "TOKEN", file = "x" } }', "headers.X: write { env"),
         ('headers = { X = { env = "NONE" } }', "headers.X: $NONE is not set"),
         ('headers = { X = { evn = "TOKEN" } }', "headers.X.evn: there is no such key; did you"),
-        ("headers = { X = { env = 1 } }", "headers.X.env: Expected `str | null`, got `int`"),
+        ("headers = { X = { env = 1 } }", "headers.X.env: write a text in quotes, not a whole"),
         ('headers = { X = { file = "none" } }', "none: No such file"),
         ('user_agent = ""', "panels.b.request.user_agent: a User-Agent is one line"),
         ('user_agent = "a\\nb"', "panels.b.request.user_agent: a User-Agent is one line"),

@@ -29,6 +29,7 @@ def own() -> Iterator[Server]:
     one.remove()
 
 
+@pytest.mark.long
 @pytest.mark.engines("postgresql")
 async def test_the_script_gives_each_role_what_it_needs_and_no_more(
     own: Server, tmp_path: Path

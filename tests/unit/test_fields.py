@@ -68,7 +68,7 @@ def test_memory_gives_back_every_field() -> None:
     records = OrderTable("p")
     slot = records.add(EXAMPLES)
     assert records.order(slot) == EXAMPLES
-    told = records.told(slot)
+    told = records.last_observation(slot)
     assert told == Observation(
         **{name: getattr(EXAMPLES, name) for name in Observation.__struct_fields__}
     )

@@ -48,7 +48,7 @@ from tests.unit.machine_kit import (
 )
 from tests.unit.store_kit import NAME, loaded
 from watcher.config import Config
-from watcher.daemon.recall import recall
+from watcher.daemon.rule_state import load_rule_state
 from watcher.errors import RequestError, StoreError
 from watcher.model import ActionState, Kind, Observation, RefillStatus
 from watcher.orders.lifecycle import is_running
@@ -213,7 +213,7 @@ class House(RuleBasedStateMachine):
 
     @rule(wait=st.booleans(), how=how)
     def look(self, wait: bool, how: Any) -> None:
-        self.work("look", how, self.daemon.watchlist.next_look() if wait else None)
+        self.work("look", how, self.daemon.watchlist.next_review() if wait else None)
 
     @rule(how=how)
     def review(self, how: Any) -> None:
@@ -248,7 +248,7 @@ class House(RuleBasedStateMachine):
         self.load_all()
         self.review(WELL)
         self.clock.advance(1.0)
-        while (due := self.daemon.watchlist.next_look()) is not None and due <= self.clock():
+        while (due := self.daemon.watchlist.next_review()) is not None and due <= self.clock():
             self.look(False, WELL)
         for order in self.daemon.watchlist.orders():
             for decision in self.daemon.rule_engine.decisions(order, self.clock() - 1.0):
@@ -395,9 +395,9 @@ class House(RuleBasedStateMachine):
 
     async def same_memory(self) -> None:
         daemon = self.daemon
-        in_book = {order.key: order for order in daemon.watchlist.orders()}
-        watched = {(order.panel, order.id) for order in in_book.values()}
-        state = self.rows("PRAGMA data_version"), in_book, memory(daemon.rule_engine, watched)
+        in_watchlist = {order.key: order for order in daemon.watchlist.orders()}
+        watched = {(order.panel, order.id) for order in in_watchlist.values()}
+        state = self.rows("PRAGMA data_version"), in_watchlist, memory(daemon.rule_engine, watched)
         if state == self.checked:  # reading all of it costs more than a step
             return
         on_record = {
@@ -406,11 +406,11 @@ class House(RuleBasedStateMachine):
             if order.panel in daemon.panel_workers
         }
         if not daemon.core.registry.loaded.is_set():
-            assert in_book.items() <= on_record.items()
+            assert in_watchlist.items() <= on_record.items()
         else:
-            assert in_book == on_record
+            assert in_watchlist == on_record
         fresh = RuleEngine(daemon.rule_engine.rules)
-        await recall(daemon.store, fresh, self.clock())
+        await load_rule_state(daemon.store, fresh, self.clock())
         for refill in await daemon.store.refills.running():
             running = is_running(refill, tells=tells_of_refills(self.config))
             fresh.note_refill(refill.panel, refill.order, refill.id, running=running)

@@ -249,25 +249,25 @@ class TestLimits:
         health = PanelHealth()
         self.episode(health, 0.0, passed=20)
         health.ended(STATUS, None, 60.0)
-        assert not health.is_limit(str(BLOCKED), 70.0, passed=5), "much slower than before"
-        assert health.is_limit(str(BLOCKED), 90.0, passed=19)
+        assert not health.is_rate_limit(str(BLOCKED), 70.0, passed=5), "much slower than before"
+        assert health.is_rate_limit(str(BLOCKED), 90.0, passed=19)
         health.ended(STATUS, RateLimited(str(BLOCKED)), 90.0)
-        assert health.is_limit(str(BLOCKED), 91.0, passed=0), "known by now"
+        assert health.is_rate_limit(str(BLOCKED), 91.0, passed=0), "known by now"
 
     def test_what_waiting_does_not_end_is_a_refusal_after_all(self):
         health = PanelHealth()
-        health.was_pace(str(BLOCKED))
-        assert health.is_limit(str(BLOCKED), 0.0, passed=0)
+        health.note_rate_limit(str(BLOCKED))
+        assert health.is_rate_limit(str(BLOCKED), 0.0, passed=0)
         health.ended(STATUS, RateLimited(str(BLOCKED)), 0.0)
-        assert health.is_limit(str(BLOCKED), 100.0, passed=0)
-        assert not health.is_limit(str(BLOCKED), 200.0, passed=0)
+        assert health.is_rate_limit(str(BLOCKED), 100.0, passed=0)
+        assert not health.is_rate_limit(str(BLOCKED), 200.0, passed=0)
         self.episode(health, 201.0, passed=0)
 
     def test_a_long_refusal_is_no_limit(self):
         health = PanelHealth()
         self.episode(health, 0.0, passed=20)
         health.ended(STATUS, None, 3600.0)
-        assert not health.is_limit(str(BLOCKED), 3650.0, passed=20)
+        assert not health.is_rate_limit(str(BLOCKED), 3650.0, passed=20)
 
 
 TEXTS = ("Conta suspensa", "Invalid API key", "не найдено", "Incorrect order ID", "Access denied")

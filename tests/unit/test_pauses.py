@@ -135,7 +135,7 @@ async def test_a_database_that_can_not_write_does_not_make_it_ask_more(
 def test_patience_grows_up_to_its_longest_and_forgets():
     patience: RetryDelay[str] = RetryDelay((10.0, 60.0))
     assert patience.until("a", 5.0) == 5.0
-    pauses = [patience.learnt_nothing("a", 100.0) - 100.0 for _ in range(6)]
+    pauses = [patience.failed("a", 100.0) - 100.0 for _ in range(6)]
     assert pauses == [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]
     assert patience.until("a", 100.0) == 160.0
     assert patience.until("b", 100.0) == 100.0, "others are not concerned"

@@ -35,6 +35,7 @@ print(libc.mallinfo().hblks - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="a C library like glibc")
 def test_a_column_has_memory_of_its_own_also_after_a_larger_piece_was_given_back():
     done = subprocess.run(
@@ -104,7 +105,7 @@ def test_a_node_without_a_lease_is_replaced_by_the_same_command(
     ends: list[tuple[object, ...]],
 ) -> None:
     with pytest.raises(Ended):
-        process.ProcessStop().drop_everything(StoreFenced())
+        process.ProcessStop().abort(StoreFenced())
     ((program, arguments, environment),) = ends
     assert program == sys.executable
     assert cast(list[str], arguments)[1:] == sys.orig_argv[1:]
@@ -115,7 +116,7 @@ def test_a_node_that_is_to_end_is_not_replaced(ends: list[tuple[object, ...]]) -
     stop = process.ProcessStop()
     stop.request()
     with pytest.raises(Ended):
-        stop.drop_everything(StoreFenced())
+        stop.abort(StoreFenced())
     assert ends == [(0,)]
 
 

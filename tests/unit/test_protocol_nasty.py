@@ -40,6 +40,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_answer_takes_long(shape: str):
     for name in DECODERS:

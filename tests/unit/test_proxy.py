@@ -70,3 +70,18 @@ async def test_what_is_frozen_comes_later(proxy: Proxy) -> None:
     assert not done
     proxy.mend()
     assert await waiting == b"one"
+
+
+async def test_a_connection_that_is_frozen_goes_on_later(proxy: Proxy) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"one")
+    assert await reader.read(100) == b"one"
+    proxy.freeze()
+    await asyncio.sleep(0.05)
+    writer.write(b"two")
+    done, waiting = await asyncio.wait([asyncio.ensure_future(reader.read(100))], timeout=0.3)
+    assert not done
+    proxy.mend()
+    assert await waiting.pop() == b"two"
+    writer.close()
+    await writer.wait_closed()

@@ -19,7 +19,7 @@ from watcher.metrics.state import Gauge
 from watcher.panels.profiles import Profile
 from watcher.rules import variables
 from watcher.rules.condition import Condition
-from watcher.web.wheel_shapes import PauseList
+from watcher.web.control_shapes import PauseList
 
 ROOT = Path(__file__).parents[2]
 (TEXT,) = re.findall(r"^## Recipes\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.S | re.M)

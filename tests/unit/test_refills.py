@@ -85,6 +85,7 @@ async def test_a_task_that_the_panel_does_not_know_is_not_running(words: Any, tm
 SILENT = [[], {}, b"", "ok", {"status": None}, {"77": {"status": "Completed"}}, b"<html></html>"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("silence", SILENT)
 async def test_a_task_that_no_answer_tells_of_ends_after_the_stated_time(
     silence: Any, tmp_path: Path

@@ -24,6 +24,7 @@ from tests.unit.store_kit import (
     outcome,
     query,
     sent,
+    settled,
     sql,
     tracked,
 )
@@ -63,10 +64,7 @@ async def closed(store: Store, count: int, at: float = OLD, panel: str = "p") ->
 async def acted(store: Store, order: str, kind: Kind = Kind.REFILL) -> Action:
     """An accepted action for the order."""
     action = await sent(store, a_plan(order, kind), now=OLD)
-    settled = await store.actions.settle(
-        [outcome(action, ActionState.ACCEPTED, f"r{order}")], now=OLD + 1
-    )
-    return settled.actions[0]
+    return await settled(store, action, ActionState.ACCEPTED, OLD + 1, f"r{order}")
 
 
 async def ended(store: Store, order: str, status: RefillStatus = RefillStatus.COMPLETED) -> Refill:
@@ -147,10 +145,10 @@ async def test_what_is_not_settled_keeps_its_order(tmp_path: Path) -> None:
         await store.actions.plan(a_plan("1"), now=OLD)
         await sent(store, a_plan("2"))
         lost = await sent(store, a_plan("3", Kind.CANCEL))
-        await store.actions.settle([outcome(lost, ActionState.UNRESOLVED)], now=OLD)
+        await settled(store, lost, ActionState.UNRESOLVED, OLD)
         await acted(store, "4")  # its refill task is still running
         refused = await sent(store, a_plan("5"))
-        await store.actions.settle([outcome(refused, ActionState.REJECTED)], now=OLD)
+        await settled(store, refused, ActionState.REJECTED, OLD)
         await made(store).run_once(NOW)
         assert [order.id for order in (await store.orders.page())[0]] == ["1", "2", "3", "4"]
         assert [action.id for action in await store.actions.unsettled()] == [1, 2, 3]
@@ -162,8 +160,8 @@ async def test_what_is_not_settled_keeps_its_order(tmp_path: Path) -> None:
 async def test_an_idempotency_key_is_known_after_its_order_is_archived(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         action = await sent(store, a_submission("key"))
-        settled = await store.actions.settle([outcome(action, ActionState.ACCEPTED, "77")], now=OLD)
-        change = moved(settled.orders[0], OLD, status=Status.CANCELED, status_text="Canceled")
+        placed = await store.actions.settle([outcome(action, ActionState.ACCEPTED, "77")], now=OLD)
+        change = moved(placed.orders[0], OLD, status=Status.CANCELED, status_text="Canceled")
         await store.changes.record([change], now=OLD)
         await made(store).run_once(NOW)
         assert await store.orders.get("p", "77") is None
@@ -300,7 +298,7 @@ async def test_an_order_stays_until_people_can_have_been_told(tmp_path: Path, wh
                 await sql(store, f"UPDATE refills SET finished_at = {at} WHERE key = {task.key}")
             else:
                 refused = await sent(store, a_plan(order))
-                await store.actions.settle([outcome(refused, ActionState.REJECTED)], now=at)
+                await settled(store, refused, ActionState.REJECTED, at)
         await store.outbox.know_targets(["phone"], now=1.0)
         await made(store, retain_for=1.0).run_once(NOW)
         assert [order.id for order in (await store.orders.page())[0]] == ["2"]
@@ -329,6 +327,7 @@ async def test_no_place_for_the_archive_removes_nothing(tmp_path: Path) -> None:
         assert len((await store.orders.page())[0]) == 3
 
 
+@pytest.mark.long
 async def test_many_go_in_several_runs_and_small_transactions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

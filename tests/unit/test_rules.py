@@ -100,15 +100,15 @@ def test_the_next_look_is_never_too_early(start: float, seconds: int, clock: str
     """At its next look a condition on one clock has turned true, wherever the clock starts."""
     condition = Condition(f"order.{clock} > duration('{seconds}s')")
     order = a_finished_order(at=start, submitted_at=start, progressed_at=start)
-    at = condition.next_look(order, start)
+    at = condition.next_review(order, start)
     assert at is not None
     assert not condition.holds(order, a_situation(), FiringHistory(), start + seconds - 0.5)
     assert condition.holds(order, a_situation(), FiringHistory(), at)
 
 
 def test_a_condition_on_now_is_looked_at_again_and_again():
-    assert Condition("now.getHours() == 3").next_look(an_order(), 1000.0) == 1300.0
-    assert Condition("order.status == 'pending'").next_look(an_order(), 1000.0) is None
+    assert Condition("now.getHours() == 3").next_review(an_order(), 1000.0) == 1300.0
+    assert Condition("order.status == 'pending'").next_review(an_order(), 1000.0) is None
 
 
 def test_an_unknown_value_is_not_guessed():
@@ -211,8 +211,8 @@ def test_a_status_excludes_just_what_can_never_be_true(text: str, statuses: set[
 
 def test_time_alone_makes_nothing_true_of_another_status():
     condition = Condition("order.status == 'pending' && order.age > duration('1h')")
-    assert condition.next_look(an_order(status=Status.PENDING), 0.0) is not None
-    assert condition.next_look(an_order(status=Status.COMPLETED), 0.0) is None
+    assert condition.next_review(an_order(status=Status.PENDING), 0.0) is not None
+    assert condition.next_review(an_order(status=Status.COMPLETED), 0.0) is None
 
 
 def late(**fields):
@@ -253,7 +253,7 @@ def test_what_is_missing_is_told_with_what_to_do_about_it():
     assert "has not finished" in explained(ago, an_order())
     refill = "service.refill"
     assert "watcher track --service" in explained(refill, an_order(service=None), service=None)
-    assert "service 7 is not in the price list" in explained(refill, an_order(), service=None)
+    assert "service 7 is not in what was read" in explained(refill, an_order(), service=None)
     known = a_service(refill=None)
     assert "has no service.refill" in explained(refill, an_order(), service=known)
     assert "without the time of its submission" in explained("order.age < duration('48h')", late())

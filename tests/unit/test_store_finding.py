@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -107,6 +108,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("most", [3, 20_000])
 @pytest.mark.parametrize("matches", [4, 2000])
 async def test_what_fits_is_found_however_little_is_looked_at(
@@ -243,6 +245,24 @@ async def test_each_search_goes_by_its_index(tmp_path: Path, wanted, index):
             lambda c: _plan(c, told),
         )
         assert index in plan
+        assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.engines("sqlite")
+@pytest.mark.parametrize("wanted", [{}, {"status": Status.PENDING}, {"phase": Phase.OPEN}])
+async def test_a_page_of_a_panels_orders_reads_no_more_than_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
+):
+    async with opened(tmp_path) as store:
+        await stocked(store)
+        monkeypatch.setattr(store.orders, "_found", found := AsyncMock(return_value=[]))
+        await store.orders.page(panel="a", after=3, **wanted)
+        statement = found.await_args.args[1]
+        given = {"literal_binds": True}
+        plan = await store._db.read(
+            "test", lambda c: _plan(c, str(statement.compile(c, compile_kwargs=given)))
+        )
+        assert "orders_by_panel (panel=? AND rowid>?)" in plan
         assert "TEMP B-TREE" not in plan
 
 

@@ -22,7 +22,7 @@ from tests.unit.store_kit import (
 )
 from watcher.errors import Conflict, NotFound, RequestError, StoreError
 from watcher.model import ActionState, Kind, Status
-from watcher.rules.hindsight import Hindsight
+from watcher.rules.time_correction import TimeCorrection
 from watcher.store import Store
 
 pytestmark = pytest.mark.engines("sqlite", "postgresql")
@@ -263,8 +263,8 @@ async def test_a_repeated_submission_is_known_for_its_time_whatever_a_clock_said
     day, start = 86400.0, 1e6
     async with opened(tmp_path) as store:
 
-        async def placed(now: float, hindsight: Hindsight) -> bool:
-            times = {"since": now - day, "now": now, "past": hindsight.past}
+        async def placed(now: float, time_correction: TimeCorrection) -> bool:
+            times = {"since": now - day, "now": now, "past": time_correction.past}
             action, is_new = await store.actions.plan_once(a_submission("shop"), **times)
             if is_new:
                 (taken,) = await store.actions.claim([action.id], now=now)
@@ -272,8 +272,8 @@ async def test_a_repeated_submission_is_known_for_its_time_whatever_a_clock_said
                 await store.actions.settle([outcome(taken, ACCEPTED, result=order)], now=now)
             return is_new
 
-        assert await placed(start + 30 * day, Hindsight(start + 30 * day))
-        right = Hindsight(start)  # a start, after the clock was set right
+        assert await placed(start + 30 * day, TimeCorrection(start + 30 * day))
+        right = TimeCorrection(start)  # a start, after the clock was set right
         assert not await placed(start, right), "it may have been a moment ago"
         assert not await placed(start + 0.9 * day, right)
         assert await placed(start + 1.1 * day, right), "and not a month later"

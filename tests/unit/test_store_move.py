@@ -32,6 +32,11 @@ from watcher.store.schema import counters, metadata
 
 MOVE = sys.modules["watcher.store.move"]  # the package has the function under this name
 pytestmark = pytest.mark.engines("postgresql")
+SHAPE = """
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT concat(conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
+ORDER BY 1
+"""
 
 
 def in_thread(source: DatabaseLocation, target: DatabaseLocation, *, at: float = 1e9) -> Move:
@@ -122,6 +127,16 @@ async def test_there_and_back_every_row_is_equal(tmp_path: Path, url: PostgresUr
         await Store.open(url, now=0.0)
 
 
+async def test_indexes_and_foreign_keys_are_as_before(tmp_path: Path, url: PostgresUrl) -> None:
+    await (await Store.open(url, now=0.0)).close()
+    name = url.text.partition("@/")[2].partition("?")[0]
+    before = databases().server.sql(SHAPE, name)
+    assert len(before) > 100
+    await lived(tmp_path / NAME)
+    in_thread(tmp_path / NAME, url)
+    assert databases().server.sql(SHAPE, name) == before
+
+
 async def test_what_comes_after_a_move_has_new_numbers(tmp_path: Path, url: PostgresUrl) -> None:
     """Also where the last rows had been removed: people and notes refer to them."""
     await lived(tmp_path / NAME)
@@ -206,6 +221,7 @@ def both_ways(tmp_path: Path, url: PostgresUrl, *, there: bool) -> list[Database
     return [url, tmp_path / "back.db"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("there", [True, False])
 def test_a_move_that_is_killed_after_the_copy_is_made_anew(
     tmp_path: Path, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch, there: bool
@@ -235,6 +251,7 @@ def test_a_move_that_is_killed_after_the_copy_is_made_anew(
     assert (starts(source), starts(target)) == (False, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("there", [True, False])
 def test_a_move_that_is_killed_at_its_end_is_finished(
     tmp_path: Path, url: PostgresUrl, monkeypatch: pytest.MonkeyPatch, there: bool

@@ -101,6 +101,7 @@ async def test_restore_takes_one_that_is_in_place_already(tmp_path: Path) -> Non
         assert await store.maintenance.quick_check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["restore", "disown"])
 async def test_the_log_of_another_database_is_not_taken_for_its_own(
     tmp_path: Path, way: str
@@ -153,6 +154,7 @@ async def test_a_copy_since_which_nothing_was_sent_is_none(tmp_path: Path) -> No
         assert [action.order for action in await store.actions.unsettled()] == ["1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("claims", [1, 3])
 async def test_a_killed_process_has_noted_what_it_claimed(tmp_path: Path, claims: int) -> None:
     async with opened(tmp_path):
@@ -183,6 +185,7 @@ async def test_without_the_file_beside_it_nothing_is_refused(tmp_path: Path) -> 
         assert int((tmp_path / f"{NAME}.seen").read_text()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["nonsense", "-5", "1.5", "\x00\x00", "٣"])
 async def test_a_file_beside_it_that_can_not_be_read_is_refused_and_mended(
     tmp_path: Path, text: str

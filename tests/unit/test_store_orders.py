@@ -183,6 +183,7 @@ def test_another_database_keeps_money_as_a_number() -> None:
     assert "NUMERIC" in str(select(cast(None, Money)).compile(dialect=postgresql))
 
 
+@pytest.mark.long
 @settings(max_examples=10)
 @given(st.lists(st.decimals(allow_nan=False, allow_infinity=False), min_size=20))
 def test_money_is_exact_in_the_file(amounts: list[Decimal]) -> None:

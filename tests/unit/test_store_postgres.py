@@ -441,6 +441,7 @@ async def test_a_commit_whose_answer_is_lost_is_looked_up(
         assert store.maintenance.check_files() is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
 async def test_a_server_that_ends_and_comes_back_costs_nothing(
     tmp_path: Path, own: Server, how: signal.Signals
@@ -462,6 +463,7 @@ async def test_a_server_that_ends_and_comes_back_costs_nothing(
         await store.close()
 
 
+@pytest.mark.long
 async def test_a_server_that_stands_still_is_waited_for(tmp_path: Path, own: Server) -> None:
     store = await Store.open(own.url(own.create(), tmp_path), now=0.0)
     try:

@@ -15,17 +15,17 @@ from tests.unit.store_kit import (
     configured,
     moved,
     opened,
-    outcome,
     query,
     sent,
+    settled,
     sql,
     tracked,
 )
 from watcher.daemon.retention import CUT_DOWN_AFTER, PURGE_EVERY, RETRY_AFTER, Retention
 from watcher.errors import Conflict, StoreError
-from watcher.model import Action, ActionState, Balance, Kind, RefillStatus, Service, Status
+from watcher.model import ActionState, Balance, Kind, RefillStatus, Service, Status
 from watcher.orders.schedule import ModelRow
-from watcher.store import Deed, Store
+from watcher.store import AuditEntry, Store
 from watcher.store.audit import LONGEST_DETAIL
 from watcher.store.purge import BOUNDS, LEAST, LESSONS_FOR, SLICE
 from watcher.store.schema import LARGE_PARAMS, metadata
@@ -46,11 +46,6 @@ async def purged(store: Store, now: float = NOW, **settings: float) -> dict[str,
     return await store.purge.run(now, **{**usual, **settings})
 
 
-async def settled(store: Store, action: Action, state: ActionState, at: float) -> Action:
-    result = "9" if state is ActionState.ACCEPTED else None
-    return (await store.actions.settle([outcome(action, state, result)], now=at)).actions[0]
-
-
 def test_every_table_has_a_bound() -> None:
     assert set(BOUNDS) == set(metadata.tables)
     assert all(len(bound) > 10 for bound in BOUNDS.values())
@@ -69,9 +64,8 @@ async def test_what_was_refused_goes_when_it_is_old(tmp_path: Path, at: float, g
 @pytest.mark.parametrize(("at", "gone"), [(REMEMBERED - 1, 1), (REMEMBERED, 0), (RETAINED, 0)])
 async def test_an_accepted_key_is_known_for_longer(tmp_path: Path, at: float, gone: int) -> None:
     async with opened(tmp_path) as store:
-        action = await settled(
-            store, await sent(store, a_submission("key")), ActionState.ACCEPTED, at
-        )
+        action = await sent(store, a_submission("key"))
+        action = await settled(store, action, ActionState.ACCEPTED, at, "9")
         assert action.order is not None
         assert await purged(store) == {}, "its order is there"
         order = await store.orders.get("p", action.order)
@@ -91,7 +85,7 @@ async def test_what_is_not_settled_stays_for_ever(tmp_path: Path) -> None:
         await store.actions.plan(a_submission("a"), now=1.0)
         await sent(store, a_submission("b"))
         lost = await sent(store, a_submission("c"))
-        await store.actions.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
+        await settled(store, lost, ActionState.UNRESOLVED, 1.0)
         assert await purged(store) == {}
         assert len(await store.actions.unsettled()) == 3
 
@@ -101,9 +95,7 @@ async def test_actions_and_refills_whose_order_is_gone_go(tmp_path: Path) -> Non
         await tracked(store, 2)
         for order in ("1", "2"):
             action = await sent(store, a_plan(order))
-            await store.actions.settle(
-                [outcome(action, ActionState.ACCEPTED, f"r{order}")], now=5.0
-            )
+            await settled(store, action, ActionState.ACCEPTED, 5.0, f"r{order}")
         tasks = await store.refills.running()
         over = msgspec.structs.replace(tasks[0], status=RefillStatus.COMPLETED, finished_at=6.0)
         await store.refills.save([over])
@@ -189,7 +181,7 @@ async def test_what_may_still_be_sent_keeps_its_parameters(tmp_path: Path) -> No
     async with opened(tmp_path) as store:
         await store.actions.plan(a_submission("a", **LARGE), now=1.0)
         lost = await sent(store, a_submission("b", **LARGE))
-        await store.actions.settle([outcome(lost, ActionState.UNRESOLVED)], now=1.0)
+        await settled(store, lost, ActionState.UNRESOLVED, 1.0)
         small = await sent(store, a_submission("c", comments="x" * (LARGE_PARAMS - 200)))
         await settled(store, small, ActionState.REJECTED, 1.0)
         assert await store.purge.cut_down(NOW) == 0
@@ -239,8 +231,9 @@ async def test_refused_refills_of_watched_orders_stay(tmp_path: Path) -> None:
 async def test_the_audit_log_goes_by_its_own_age(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for days in (400.0, 300.0, 1.0):
-            deed = Deed(at=NOW - days * DAY, by="token", via="cli", did="refill", detail="x" * 900)
-            await store.audit.add(deed)
+            at, detail = NOW - days * DAY, "x" * 900
+            entry = AuditEntry(at=at, by="token", via="cli", did="refill", detail=detail)
+            await store.audit.add(entry)
         assert await purged(store) == {"audit": 1}
         assert await purged(store, audit_for=0.0) == {"audit": 1}  # a week at least
         (left,), cursor = await store.audit.page(limit=10)

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.process import free_port
+from tests.support.ports import free_port
 from tests.support.tls import OTHER, SERVER, context
 from watcher.cli import app
 from watcher.common.transport import failure

@@ -22,8 +22,8 @@ from watcher.cli.requests import Request, send, send_all, show_listing
 from watcher.cli.tables import Column, show_table
 from watcher.cli.waiting import WAIT, wait_for
 from watcher.model import ActionState, Kind
+from watcher.web.control_shapes import ResolveManyAnswer
 from watcher.web.shapes import ActionAnswer, ActionView
-from watcher.web.wheel_shapes import ResolveManyAnswer
 
 ActionArgument = Annotated[
     int, typer.Argument(metavar="ACTION", min=1, help="The action's number.")
@@ -95,7 +95,10 @@ def _act(
 )
 def actions(
     client: ApiClient,
-    state: Annotated[ActionState | None, typer.Option(help="Only in this state.")] = None,
+    state: Annotated[
+        ActionState | None,
+        typer.Option(metavar="STATE", help=f"Only in this state: {', '.join(ActionState)}."),
+    ] = None,
     panel: PanelOption = None,
     limit: Limit = DEFAULT_LIMIT,
     every: All = False,
@@ -137,10 +140,14 @@ def resolve(
         list[int], typer.Argument(metavar="ACTION", min=1, help="The actions' numbers.")
     ],
     verdict: Annotated[
-        Resolution, typer.Argument(metavar="accepted|rejected", help="What became of it.")
+        Resolution,
+        typer.Argument(
+            metavar="accepted|rejected",
+            help="The outcome: rejected only once the panel has answered for two minutes.",
+        ),
     ],
     result: Annotated[
-        str | None, typer.Option(metavar="ID", help="The panel's id of what it accepted.")
+        str | None, typer.Option(metavar="ID", help="The panel's id of the order or refill.")
     ] = None,
     json: Json = False,
 ) -> None:

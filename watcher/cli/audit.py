@@ -19,16 +19,20 @@ from watcher.cli.options import (
 from watcher.cli.output import stamp
 from watcher.cli.requests import show_listing
 from watcher.cli.tables import Column, show_table
-from watcher.web.wheel_shapes import DeedView
+from watcher.web.control_shapes import DeedView
 
 
 @command("Panels and database", examples=("watcher audit",))
 def audit(
     client: ApiClient,
     by: Annotated[str | None, typer.Option(metavar="KEY", help="Only by this key.")] = None,
-    did: Annotated[str | None, typer.Option(help="Only this, as `refill`.")] = None,
+    did: Annotated[
+        str | None, typer.Option(metavar="WORD", help="Only this kind, such as `refill`.")
+    ] = None,
     panel: PanelOption = None,
-    since: Annotated[str | None, typer.Option(help="Only from then on: 7d, 12h, a date.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only since then: 7d, 12h, a date.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     every: All = False,
     cursor: Cursor = None,

@@ -7,7 +7,7 @@ import typer
 
 from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
-from watcher.cli.files import NotWritten, whole_file
+from watcher.cli.files import NotWritten, atomic_file
 from watcher.cli.options import Force
 from watcher.cli.output import errors, say
 from watcher.cli.progress import progress
@@ -22,7 +22,7 @@ def backup(
     force: Force = False,
 ) -> None:
     """Copy the database while the daemon runs."""
-    with whole_file(file, force=force) as copy:
+    with atomic_file(file, force=force) as copy:
         with client.download(path_of("backup")) as (total, chunks):
             size = 0
             with progress(errors(), total) as update:

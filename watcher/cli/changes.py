@@ -32,11 +32,14 @@ _COLUMNS = (
 def changes(
     client: ApiClient,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C; without --after, from now.")
+        bool,
+        typer.Option("--follow", "-f", help="Continue until Ctrl-C; without --after, from now on."),
     ] = False,
     after: Annotated[
         str | None,
-        typer.Option(metavar="CURSOR", help="What came after the `cursor` of an earlier --json."),
+        typer.Option(
+            metavar="CURSOR", help="Only changes after this `cursor` of an earlier --json."
+        ),
     ] = None,
     panel: PanelOption = None,
     tag: TagFilter = None,

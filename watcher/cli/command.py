@@ -39,13 +39,15 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class _QuietFlags:
-    """Shows no type beside an option that takes no value."""
+    """Shows no type beside an argument, or an option that takes no value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
+            elif param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None
         return params
 
 

@@ -1,4 +1,4 @@
-"""Connections that tell whether a request may have left: opened first, before anything is sent."""
+"""Opens connections first, so that it is known whether a request may have left."""
 
 import http.client
 import urllib.request

@@ -48,7 +48,7 @@ def panel_client(
     )
 
 
-class Unlike(WatcherError):
+class NotAPanel(WatcherError):
     """The URL does not answer as a panel; the message says why."""
 
 
@@ -66,7 +66,7 @@ class DetectedPanel(msgspec.Struct, kw_only=True):
     has: set[str] = set()
 
 
-class Told(NamedTuple):
+class ProbeAnswer(NamedTuple):
     """An answer: its words without what differs between requests, and the failure."""
 
     words: str
@@ -76,7 +76,7 @@ class Told(NamedTuple):
 
 
 async def detect(client: PanelClient) -> DetectedPanel:
-    """Send calls that change nothing; raises PanelError or Unlike if nothing can be found out.
+    """Send calls that change nothing; raises PanelError or NotAPanel if nothing can be found out.
 
     1. Balance and price list show whether the key is right.
     2. An action that no panel has: the answer, in any language, is how the panel says that it
@@ -97,14 +97,14 @@ async def detect(client: PanelClient) -> DetectedPanel:
         found.has.add("services")
     except PanelError as error:
         failures.append(_stop_at(error))
-    nonsense = await _tell(client, INVENTED_ACTION)
-    status = await _tell(client, "status", order=INVENTED[0])
+    nonsense = await _probe(client, INVENTED_ACTION)
+    status = await _probe(client, "status", order=INVENTED[0])
     one, many = await _call(client, status, "status", "orders", nonsense)
     if not one:
         _check_same(found, status, nonsense, failures)
         return found
     found.has |= {"status", "multi_status"} if many else {"status"}
-    refill = await _tell(client, "refill_status", refill=INVENTED[0])
+    refill = await _probe(client, "refill_status", refill=INVENTED[0])
     one, many = await _call(client, refill, "refill_status", "refills", nonsense)
     found.has |= {"refill_status", "refill"} if one else set()
     found.has |= {"multi_refill_status", "multi_refill"} if many else set()
@@ -121,10 +121,10 @@ async def detect_cancel(client: PanelClient) -> bool | None:
         refuses = isinstance(row, RowError)
     except PanelError as error:
         refuses = not isinstance(error, RemoteFault)
-    nonsense = await _tell(client, INVENTED_ACTION)
-    if not refuses or not _knows(await _tell(client, "status", order=INVENTED[0]), nonsense):
+    nonsense = await _probe(client, INVENTED_ACTION)
+    if not refuses or not _knows(await _probe(client, "status", order=INVENTED[0]), nonsense):
         return None
-    return _knows(await _tell(client, "cancel", orders=INVENTED[0]), nonsense)
+    return _knows(await _probe(client, "cancel", orders=INVENTED[0]), nonsense)
 
 
 def _stop_at(error: PanelError) -> PanelError:
@@ -134,15 +134,15 @@ def _stop_at(error: PanelError) -> PanelError:
     return error
 
 
-async def _tell(client: PanelClient, action: str, **params: str) -> Told:
+async def _probe(client: PanelClient, action: str, **params: str) -> ProbeAnswer:
     try:
         answer = await client.probe(action, params)
     except PanelError as error:
-        return Told(_plain(str(error), action), str(error), 0, _stop_at(error))
+        return ProbeAnswer(_plain(str(error), action), str(error), 0, _stop_at(error))
     refused = as_error(answer)
     text = problem(refused) if isinstance(refused, dict) and not _rows(answer) else None
     text = text or clean(msgspec.json.encode(answer).decode()[:2000])
-    return Told(_plain(text, action), text, _rows(answer))
+    return ProbeAnswer(_plain(text, action), text, _rows(answer))
 
 
 def _rows(answer: Any) -> int:
@@ -157,30 +157,30 @@ def _plain(text: str, action: str = "") -> str:
     return re.sub(r"\d+", "#", text.casefold().replace(action, "@") if action else text.casefold())
 
 
-def _knows(told: Told, nonsense: Told) -> bool:
-    return not isinstance(told.error, RemoteFault) and told.words != nonsense.words
+def _knows(answer: ProbeAnswer, nonsense: ProbeAnswer) -> bool:
+    return not isinstance(answer.error, RemoteFault) and answer.words != nonsense.words
 
 
 async def _call(
-    client: PanelClient, single: Told, action: str, name: str, nonsense: Told
+    client: PanelClient, single: ProbeAnswer, action: str, name: str, nonsense: ProbeAnswer
 ) -> tuple[bool, bool]:
     """Return whether the panel knows the call for one id, which was sent already, and for many."""
-    many = await _tell(client, action, **{name: ",".join(INVENTED)})
+    many = await _probe(client, action, **{name: ",".join(INVENTED)})
     if many.error is None and many.rows > 1 and many.words != nonsense.words:
         return True, True
     one = _knows(single, nonsense)
     if not one or not _knows(many, nonsense):
         return one, False
-    return one, many.words != (await _tell(client, action)).words
+    return one, many.words != (await _probe(client, action)).words
 
 
 def _check_same(
-    found: DetectedPanel, status: Told, nonsense: Told, failures: list[PanelError]
+    found: DetectedPanel, status: ProbeAnswer, nonsense: ProbeAnswer, failures: list[PanelError]
 ) -> None:
-    """Assume that a panel whose words show nothing has statuses; Unlike if it is no panel."""
+    """Assume that a panel whose words show nothing has statuses; NotAPanel if it is no panel."""
     is_panel = found.balance is not None or bool(found.services)
     if not is_panel or isinstance(status.error, RemoteFault):
-        raise Unlike(_reason([*failures, *filter(None, [status.error])], status, nonsense))
+        raise NotAPanel(_reason([*failures, *filter(None, [status.error])], status, nonsense))
     found.has.add("status")
     found.same_words = status.shown[:_SHOWN]
 
@@ -204,7 +204,7 @@ def no_panel(error: PanelError) -> str:
     return f"it does not answer as a panel does: {error}"
 
 
-def _reason(failures: list[PanelError], status: Told, nonsense: Told) -> str:
+def _reason(failures: list[PanelError], status: ProbeAnswer, nonsense: ProbeAnswer) -> str:
     page = next((error for error in failures if PAGE in str(error)), None)
     if page is not None or (failures and all(isinstance(e, RemoteFault) for e in failures)):
         return no_panel(page or failures[0])

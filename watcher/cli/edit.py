@@ -33,7 +33,7 @@ def edit(
     tag: TagsOption = None,
     note: NoteOption = None,
 ) -> Request[OrderView]:
-    """Change an order's reference, customer, tags (all of them) or note; an empty text removes."""
+    """Change an order's labels. New tags replace all old ones; an empty text removes a label."""
     tags = None if tag is None else [text for text in tag if text]
     body = read_labels(reference=reference, customer=customer, tags=tags, note=note)
     if not body:

@@ -13,14 +13,20 @@ import typer
 
 from watcher.cli.api_client import ApiClient, path_of
 from watcher.cli.command import command
-from watcher.cli.files import whole_file
-from watcher.cli.options import FileOrStdout, Force, PanelOption, TagFilter, read_since
+from watcher.cli.files import atomic_file
+from watcher.cli.options import (
+    FileOrStdout,
+    Force,
+    PanelOption,
+    StatusFilter,
+    TagFilter,
+    read_since,
+)
 from watcher.cli.output import errors, safe_json, warn
 from watcher.cli.progress import progress
 from watcher.cli.xlsx_writer import xlsx_writer
 from watcher.common.spreadsheet import cell, csv_lines
 from watcher.common.wording import counted
-from watcher.model import Status
 from watcher.web.order_csv import ORDER_FIELDS, order_rows
 from watcher.web.shapes import ChangeView, OrderView
 
@@ -71,7 +77,7 @@ def export(
         typer.Option("--format", help="By default the ending of FILE; parquet is an extra."),
     ] = None,
     panel: PanelOption = None,
-    status: Annotated[Status | None, typer.Option(help="Only orders with this status.")] = None,
+    status: StatusFilter = None,
     tag: TagFilter = None,
     since: Annotated[
         str | None,
@@ -124,7 +130,7 @@ def _by_name(file: Path) -> ExportFormat:
 @contextmanager
 def _target(file: Path, form: ExportFormat, *, force: bool) -> Iterator[BinaryIO]:
     if str(file) != "-":
-        with whole_file(file, force=force) as stream:
+        with atomic_file(file, force=force) as stream:
             yield stream
         return
     if form in _BINARY:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from watcher.common.disk import put_in_place
 from watcher.common.spreadsheet import csv_lines
 from watcher.errors import WatcherError
 
@@ -16,7 +17,7 @@ class NotWritten(WatcherError):
 
 
 @contextmanager
-def whole_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterator[BinaryIO]:
+def atomic_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterator[BinaryIO]:
     """Give a stream; the file gets its name once the content is complete and on the disk.
 
     Only the owner can read it; with `keep` it has the permissions of the file that it replaces.
@@ -35,7 +36,7 @@ def whole_file(file: Path, *, force: bool = False, keep: bool = False) -> Iterat
 @contextmanager
 def csv_file(file: Path, names: Sequence[str]) -> Iterator[Callable[[Sequence[object]], object]]:
     """Give a function that writes a row. The file replaces an older one once it is complete."""
-    with whole_file(file, force=True) as stream:
+    with atomic_file(file, force=True) as stream:
         stream.write(csv_lines([names]))
         yield lambda row: stream.write(csv_lines([row]))
 
@@ -48,23 +49,13 @@ def _written(file: Path, like: os.stat_result | None) -> Iterator[BinaryIO]:
             stream.flush()
             if like is not None:
                 _liken(descriptor, like)
-            os.fsync(descriptor)
-        os.replace(name, file)
+        put_in_place(Path(name), file)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_directory(file.parent)
 
 
 def _liken(descriptor: int, like: os.stat_result) -> None:
     with suppress(PermissionError):  # only root gives files away; the mode matters more
         os.fchown(descriptor, like.st_uid, like.st_gid)
     os.fchmod(descriptor, like.st_mode & 0o777)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

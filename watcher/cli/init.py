@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from watcher.cli.command import command
-from watcher.cli.files import NotWritten, whole_file
+from watcher.cli.files import NotWritten, atomic_file
 from watcher.cli.init_file import (
     FALLBACK,
     Choice,
@@ -92,10 +92,10 @@ def init(
         problems = [f"nothing was written: {problem}" for problem in error.problems]
         raise ConfigError(problems) from None
     if choice.key_env is None:
-        with whole_file(key_path(file, choice), force=force) as stream:
+        with atomic_file(key_path(file, choice), force=force) as stream:
             stream.write(f"{choice.key}\n".encode())
     target = file.resolve() if add else file
-    with whole_file(target, force=force, keep=add) as stream:
+    with atomic_file(target, force=force, keep=add) as stream:
         stream.write(text.encode())
     _tell(choice, found, options)
 
@@ -111,7 +111,7 @@ def _before(file: Path, *, add: bool, force: bool) -> str | None:
         text = file.read_bytes().decode()  # with its line breaks as they are
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise NotWritten(f"{file}: {error}: mend it first") from None
+        raise NotWritten(f"{file}: {error}: correct it first") from None
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "is not text"
         raise NotWritten(f"{file}: {cause}: without --add a new one is written") from None
@@ -188,5 +188,5 @@ def _tell(choice: Choice, found: "DetectedPanel", options: Options) -> None:
         option = "" if file == CONFIG_FILE else f" --config {shlex.quote(str(file))}"
         say(f"{file} is written; next: watcher run{option}")
     else:
-        say(f"{file} has panel {choice.name} now; a running daemon takes it at a reload")
+        say(f"{file} has panel {choice.name} now; a running daemon uses it after a reload")
         say("next: watcher reload")

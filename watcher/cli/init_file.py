@@ -16,11 +16,11 @@ if TYPE_CHECKING:  # imported late: aiohttp takes a second that no other command
 FALLBACK = "standard"  # the profile of an unknown panel
 _HEAD = """\
 # watcher's configuration. Check it with: watcher check-config {name}
-# Durations are 90s, 30m, 24h, 30d; keys and tokens never stand in this file.
+# Write durations as 90s, 30m, 24h or 30d. Keys and tokens don't belong in this file.
 
 [daemon]
 # database = "watcher.db"          # beside this file
-# listen = "127.0.0.1:9466"        # anything but this machine needs a token_file
+# listen = "127.0.0.1:9466"        # other addresses need a token_file
 
 """
 _TAIL = """
@@ -94,8 +94,8 @@ def panel_text(choice: Choice, found: "DetectedPanel | None") -> str:
         *([f"has = {_list(more)}   # beyond its profile"] if more else []),
         *([f"lacks = {_list(less)}   # of its profile"] if less else []),
         *remarks(choice, found),
-        '# low_balance = "25.00"            # in the panel\'s currency: be told below it',
-        "# requests_per_minute = 60         # a ceiling; below it watcher adapts",
+        '# low_balance = "25.00"            # attention says so below it; the panel\'s currency',
+        "# requests_per_minute = 60         # the most that is sent; watcher adapts below it",
     ]
     if choice.request:
         lines += ["", f"[panels.{choice.name}.request]"]

@@ -80,7 +80,7 @@ def learn(url: str | None, options: Options) -> tuple[Choice, "DetectedPanel"]:
             warn(f"{choice.url}: {error}")
             choice = _over_http(choice, url or "")
             if choice is None:
-                before, url = url, asked(_URL, "--url", default=url)
+                before, url = url, prompt(_URL, "--url", default=url)
                 insists = url == before
 
 
@@ -89,7 +89,7 @@ def _start(url: str | None, profile: str | None) -> tuple[str | None, Profile | 
         option = "--url or --profile"
         if sys.stdin.isatty():
             warn("known by name: " + ", ".join(name for name, one in shipped().items() if one.url))
-        answer = asked(f"{_URL}, or one of these names", option)
+        answer = prompt(f"{_URL}, or one of these names", option)
         url, profile = (None, answer) if answer in shipped() else (answer, None)
     return url, None if profile is None else known_profile(profile)
 
@@ -99,14 +99,14 @@ def _good_url(url: str | None, named: Profile | None) -> str:
     from watcher.cli import addresses
 
     while True:
-        url = addresses.typed(url or (named.url if named else None) or asked(_URL, "--url"))
+        url = addresses.typed(url or (named.url if named else None) or prompt(_URL, "--url"))
         problem = addresses.problem(url)
         if problem is None:
             break
         if not sys.stdin.isatty():
             raise Unanswered(f"{url}: {problem}; nothing was written")
         warn(f"{url}: {problem}")
-        url = asked(_URL, "--url")
+        url = prompt(_URL, "--url")
     if addresses.safe(url) != url:
         warn("http:// would show the key to the network: trying https://")
     return url
@@ -147,7 +147,7 @@ def choose(url: str, named: Profile | None, options: Options) -> Choice:
             if not sys.stdin.isatty():
                 raise
             warn(str(error))
-            name = asked("Another name for this panel", "--name")
+            name = prompt("Another name for this panel", "--name")
             choice = msgspec.structs.replace(choice, name=name)
         else:
             return choice
@@ -181,7 +181,7 @@ def _given_key(variable: str | None) -> str | None:
 def _typed_key() -> str:
     """Return a key that somebody types, without quotes around it."""
     while True:
-        typed = asked(_KEY, "--key-env", hidden=True)
+        typed = prompt(_KEY, "--key-env", hidden=True)
         key = typed.strip("\"'").strip()
         if key and not re.search(r"\s", key):
             break
@@ -191,7 +191,7 @@ def _typed_key() -> str:
     return key
 
 
-def asked(question: str, option: str, *, hidden: bool = False, default: str | None = None) -> str:
+def prompt(question: str, option: str, *, hidden: bool = False, default: str | None = None) -> str:
     """Return what somebody answers; BadParameter, which names the option, if nobody is there."""
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"nobody is there to ask: give {option}")

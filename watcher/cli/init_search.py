@@ -9,7 +9,7 @@ import msgspec
 from watcher.cli import addresses
 from watcher.cli.detect import (
     DetectedPanel,
-    Unlike,
+    NotAPanel,
     detect,
     detect_cancel,
     no_panel,
@@ -59,7 +59,7 @@ async def _unlike(choice: Choice) -> WatcherError | None:
     except (NotSent, Redirected, TimedOut) as error:
         return error
     except RemoteFault as error:
-        return None if isinstance(error, Unreadable) else Unlike(no_panel(error))
+        return None if isinstance(error, Unreadable) else NotAPanel(no_panel(error))
     except PanelError:
         return None
     return None
@@ -69,7 +69,7 @@ async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
     """Return the panel, at this URL or a likely other one; raises the first failure."""
     try:
         return choice, await _detected(choice)
-    except (PanelError, Unlike) as error:
+    except (PanelError, NotAPanel) as error:
         first = error
     for other in _others(choice, first):
         try:
@@ -77,7 +77,7 @@ async def find(choice: Choice) -> tuple[Choice, DetectedPanel]:
         except BadKey:
             if not isinstance(first, BadKey):
                 raise  # the answer shows that there is a panel
-        except (PanelError, Unlike):
+        except (PanelError, NotAPanel):
             continue
         else:
             differs = "JSON bodies are wanted there" if other.request != choice.request else ""

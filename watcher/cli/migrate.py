@@ -25,10 +25,10 @@ def migrate(
     to: Annotated[str, typer.Option(metavar="DATABASE", help="postgresql://…, or a file's path.")],
 ) -> None:
     """Move all records to another, empty database; the old one is put aside."""
-    from watcher.config import locate
+    from watcher.config import load_for_repair
     from watcher.store import move
 
-    source, target = locate(config).database, locate(config, database=to).database
+    source, target = load_for_repair(config).database, load_for_repair(config, database=to).database
     with progress(errors(), 100) as update:
 
         def report(table: str, done: int, total: int) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from watcher.cli.api_client import PATIENCE, ApiClient
 from watcher.errors import ConfigError, RequestError, WatcherError
+from watcher.model import Status
 from watcher.orders.labels import MOST_TAGS, labels_from
 from watcher.panels.profiles import Profile, shipped
 from watcher.web.order_import.dates import read_time
@@ -93,6 +94,13 @@ TagsOption = Annotated[
     typer.Option("--tag", metavar="TAG", help=f"A word to find it by; up to {MOST_TAGS}."),
 ]
 NoteOption = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note on it.")]
+# With the words in the help's text: as the option's type they are cut in two by a narrow window.
+StatusFilter = Annotated[
+    Status | None,
+    typer.Option(
+        "--status", metavar="STATUS", help=f"Only orders with this status: {', '.join(Status)}."
+    ),
+]
 TagFilter = Annotated[
     str | None, typer.Option("--tag", metavar="TAG", help="Only orders with this tag.")
 ]

@@ -15,12 +15,12 @@ from watcher.cli.options import (
     Limit,
     PanelOption,
     ReferenceFilter,
+    StatusFilter,
     TagFilter,
 )
 from watcher.cli.output import money
 from watcher.cli.requests import show_listing
 from watcher.cli.tables import Column, show_table
-from watcher.model import Status
 from watcher.web.shapes import OrderView
 
 _COLUMNS = (
@@ -52,7 +52,7 @@ _COLUMNS = (
 def orders(
     client: ApiClient,
     panel: PanelOption = None,
-    status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
+    status: StatusFilter = None,
     tag: TagFilter = None,
     reference: ReferenceFilter = None,
     customer: CustomerFilter = None,

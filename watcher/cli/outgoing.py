@@ -138,7 +138,7 @@ def replay(
         typer.Option(metavar="PANEL ID", help="All events of one order."),
     ] = None,
 ) -> None:
-    """Send events to a target again. It has to recognise by the id what it already has."""
+    """Send events to a target again. The target must recognise by the id what it already has."""
     if (since is not None) + dead + (order is not None) != 1:
         raise typer.BadParameter("give one of --since, --dead, --order")
     body: dict[str, object] = {"dead": True}

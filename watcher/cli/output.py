@@ -50,7 +50,7 @@ def show_json(document: Any) -> None:
 def show_json_line(document: Any) -> None:
     """Print one JSON document on one line."""
     _write(msgspec.json.encode(document) + b"\n")
-    sys.stdout.flush()  # whoever follows reads it now
+    sys.stdout.flush()  # for a reader of the pipe
 
 
 def show_json_pages(name: str, pages: Iterable[tuple[list[Any], str | None]]) -> None:

@@ -12,9 +12,9 @@ from watcher.cli.options import panel_names
 from watcher.cli.output import say
 from watcher.cli.requests import Request
 from watcher.cli.tables import Column, show_table
+from watcher.web.control_shapes import PauseAnswer
 from watcher.web.order_import.dates import read_time
 from watcher.web.panel_shapes import AttentionList
-from watcher.web.wheel_shapes import PauseAnswer
 
 _LASTS = re.compile(r"(\d{1,6})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -27,15 +27,19 @@ OptionalPanel = Annotated[
 RuleOption = Annotated[
     str | None, typer.Option("--rule", metavar="RULE", help="A rule, in place of a panel.")
 ]
-Reads = Annotated[bool, typer.Option("--reads", help="Only what reads.")]
+Reads = Annotated[
+    bool, typer.Option("--reads", help="Only what reads: statuses, balance, price list.")
+]
 Actions = Annotated[bool, typer.Option("--actions", help="Only refills, cancels and submissions.")]
 For = Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h or 3d.")]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Until when, in UTC.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the others.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="The reason, which others see.")
+]
 
 
 @command(
-    "Decisions",
+    "Actions and rules",
     examples=(
         "watcher pause mypanel --actions --for 2h",
         "watcher pause --rule refills",
@@ -50,28 +54,28 @@ def pause(
     until: Until = None,
     reason: Reason = "",
 ) -> Request[PauseAnswer]:
-    """Pause a panel or a rule: what is planned waits, and nothing is lost."""
+    """Pause a panel or a rule. Planned actions wait; nothing is lost."""
     body: dict[str, Any] = {"until": _end(lasts, until), "reason": reason}
     if not rule:
         body["what"] = _what(reads=reads, actions=actions)
     return Request(_path(panel, rule, "pause"), PauseAnswer, _show, body=body)
 
 
-@command("Decisions", examples=("watcher resume mypanel",))
+@command("Actions and rules", examples=("watcher resume mypanel",))
 def resume(
     panel: OptionalPanel = None,
     rule: RuleOption = None,
     reads: Reads = False,
     actions: Actions = False,
 ) -> Request[PauseAnswer]:
-    """End a pause: what waited is sent."""
+    """End a pause. Actions that waited are sent."""
     body = {} if rule else {"what": _what(reads=reads, actions=actions)}
     return Request(_path(panel, rule, "resume"), PauseAnswer, _show, body=body)
 
 
 @command("Panels and database", examples=("watcher attention",))
 def attention() -> Request[AttentionList]:
-    """List what needs a person, the most urgent first."""
+    """List what needs attention, the most urgent first."""
     return Request(path_of("attention"), AttentionList, _show_attention)
 
 
@@ -83,7 +87,7 @@ def snooze(
     until: Until = None,
     reason: Reason = "",
 ) -> Request[PauseAnswer]:
-    """Snooze one thing that needs attention: it alerts nobody, by default for a day."""
+    """Snooze an item of `watcher attention`: it alerts nobody, by default for a day."""
     if end:
         return Request(path_of("attention", "wake"), PauseAnswer, _show, body={"key": key})
     body = {"key": key, "until": _end(lasts, until), "reason": reason}
@@ -138,4 +142,4 @@ def _show_attention(listed: AttentionList) -> None:
         Column("snoozed", lambda item: item.snoozed and item.snoozed.until, drop=3, right=True),
         Column("command", drop=1, wraps=True),
     )
-    show_table(columns, listed.attention, empty="nothing needs a person")
+    show_table(columns, listed.attention, empty="nothing needs attention")

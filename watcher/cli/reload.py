@@ -14,7 +14,7 @@ _KEPT = "nothing was changed: the daemon keeps its old configuration"
 
 @command("Start", examples=("watcher reload",))
 def reload(client: ApiClient, json: Json = False) -> None:
-    """Have the running daemon read its configuration again: all of it, or nothing.
+    """Tell the running daemon to read its configuration again. A mistake in it changes nothing.
 
     Prints what changed; or every problem, with exit code 1.
     """

@@ -12,7 +12,7 @@ from watcher.cli.output import say
 from watcher.common.wording import counted
 
 if TYPE_CHECKING:  # imported late: it takes a second that no other command should wait
-    from watcher.config import Place
+    from watcher.config import RepairConfig
     from watcher.store import Disowned, Hold, Restored
 
 
@@ -28,36 +28,36 @@ def restore(
     config: ConfigOption = CONFIG_FILE,
 ) -> None:
     """Replace the database by a backup; the old database is kept under another name."""
-    from watcher.config import locate
+    from watcher.config import load_for_repair
     from watcher.store import restore as put_in_place
 
-    place = locate(existing_config(config))
-    holds = _holds(place)
-    restored = put_in_place(file, place.database, holds, now=time.time())
+    repair = load_for_repair(existing_config(config))
+    holds = _holds(repair)
+    restored = put_in_place(file, repair.database, holds, now=time.time())
     _tell(file, restored, len(holds))
 
 
 @command("Panels and database", examples=("watcher disown",))
 def disown(config: ConfigOption = CONFIG_FILE) -> None:
-    """Correct a database that was restored without `restore`, as from a snapshot."""
-    from watcher.config import locate
-    from watcher.store import disown as set_right
+    """Correct a database that was restored without `restore`, such as a snapshot."""
+    from watcher.config import load_for_repair
+    from watcher.store import disown as disown_database
 
-    place = locate(existing_config(config))
-    holds = _holds(place)
-    disowned = set_right(place.database, holds, now=time.time())
-    say(f"{place.database} counts as a copy that is older than what was done since")
+    repair = load_for_repair(existing_config(config))
+    holds = _holds(repair)
+    disowned = disown_database(repair.database, holds, now=time.time())
+    say(f"{repair.database} counts as a copy that is older than what was done since")
     _tell_unknown("copy", disowned, len(holds))
 
 
-def _holds(place: "Place") -> "list[Hold]":
+def _holds(repair: "RepairConfig") -> "list[Hold]":
     """Return the rules that act; one that only notifies may do so twice."""
     from watcher.model import RuleAction
     from watcher.store import Hold
 
     return [
         Hold(rule=rule.name, action=RuleAction(rule.action), panels=rule.panels)
-        for rule in place.rules
+        for rule in repair.rules
         if rule.action != "notify"
     ]
 

@@ -87,7 +87,12 @@ def services(
     client: ApiClient,
     panel: PanelArgument,
     sort: Annotated[
-        SortBy, typer.Option("--sort", help="Sort by this column, the best first.")
+        SortBy,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help=f"Sort by this column, the best first: {', '.join(SortBy)}.",
+        ),
     ] = SortBy.SERVICE,
     json: Json = False,
 ) -> None:

@@ -102,7 +102,7 @@ def _show_history(history: list[HistoryView]) -> None:
 
 
 def changes_text(changes: dict[str, list[Any]]) -> str:
-    """Return a change in words: the old and the new value of each field, where they are told."""
+    """Return a change in words: each field with its old and new value, if the history has them."""
     return ", ".join(
         f"{name} changed"
         if values == [None, None]

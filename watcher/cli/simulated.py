@@ -44,10 +44,11 @@ def panel(
     host: Annotated[str, typer.Option(metavar="HOST", help="Where it listens.")] = "127.0.0.1",
     speed: Speed = 1.0,
     trait: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="How it deviates; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A trait, see --list-traits; repeatable."),
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Refuse what comes faster.")
+        int | None, typer.Option(metavar="N", min=0, help="Refuse more requests in a minute.")
     ] = None,
     orders: Annotated[
         int, typer.Option(metavar="N", min=0, help="How many orders it has at the start.")

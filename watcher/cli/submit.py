@@ -37,14 +37,16 @@ def submit(
     client: ApiClient,
     panel: PanelArgument,
     service: Annotated[str, typer.Option(metavar="ID", help="The service's id.")],
-    link: Annotated[str | None, typer.Option(metavar="LINK", help="What to deliver to.")] = None,
+    link: Annotated[
+        str | None, typer.Option(metavar="LINK", help="The link to deliver to.")
+    ] = None,
     quantity: Annotated[int | None, typer.Option(metavar="N", min=0, help="How many.")] = None,
     comments_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A text file with one comment a line.")
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A further parameter of the service's type."),
+        typer.Option(metavar="NAME=VALUE", help="Another parameter of the service's type."),
     ] = None,
     reference: ReferenceOption = None,
     customer: CustomerOption = None,

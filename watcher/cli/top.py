@@ -57,7 +57,7 @@ _LAST = (
 )
 
 
-class Picture(msgspec.Struct, frozen=True):
+class TopData(msgspec.Struct, frozen=True):
     """The daemon's state at one moment."""
 
     attention: list[AttentionView]
@@ -79,17 +79,17 @@ def top(
     """Watch panels, lag, attention and what changed last; q ends it. In a pipe: once."""
     if utc:
         use_utc()
-    picture = _look(client)
+    data = _fetch(client)
     if json:
-        lines = [attention_line(item) for item in picture.attention]
-        show_json({"attention": lines, "panels": picture.panels})
+        lines = [attention_line(item) for item in data.attention]
+        show_json({"attention": lines, "panels": data.panels})
         return
     console = output()
     if not (console.is_terminal and sys.stdin.isatty()):
-        for line in frame(console, picture, None):
+        for line in frame(console, data, None):
             console.print(line, soft_wrap=True)
         return
-    _watch(client, console, picture, every)
+    _watch(client, console, data, every)
 
 
 def attention_line(item: AttentionView) -> str:
@@ -100,7 +100,7 @@ def attention_line(item: AttentionView) -> str:
 
 
 def frame(
-    console: "Console", picture: Picture, height: int | None, problem: str | None = None
+    console: "Console", data: TopData, height: int | None, problem: str | None = None
 ) -> list["Text"]:
     """The screen's lines: no more than `height`, None is as many as there are.
 
@@ -108,16 +108,15 @@ def frame(
     """
     from rich.text import Text
 
-    panels, room = picture.panels, 1_000_000 if height is None else height
+    panels, room = data.panels, 1_000_000 if height is None else height
     opened, due = sum(p.orders_open for p in panels), sum(p.orders_due for p in panels)
-    clock = f"{picture.at.astimezone(zone()):%H:%M:%S}{' UTC' if zone() else ''}"
+    clock = f"{data.at.astimezone(zone()):%H:%M:%S}{' UTC' if zone() else ''}"
     title = f"watcher  {counted(opened, 'open order')}, {due:,} due  {clock}"
     lines = [Text(title, style="bold")]
     if problem is not None:
         lines.append(Text(clean(problem), style="bold red"))
     cares = [
-        Text(clean(attention_line(item)), style=_STYLES[item.severity])
-        for item in picture.attention
+        Text(clean(attention_line(item)), style=_STYLES[item.severity]) for item in data.attention
     ]
     cares = cares or [Text("nothing needs attention", style="green")]
     parts = (cares, table_lines(console, _PANELS, [_panel_row(panel) for panel in panels]))
@@ -125,8 +124,8 @@ def frame(
         # Half of what is left at the most, so that each part has some.
         lines += [Text(""), *_shortened(part, (room - len(lines)) // 2 if height else len(part))]
     left = room - len(lines) - 1
-    if picture.last and left >= 2:
-        rows = [_change_row(change) for change in picture.last[: left - 1]]
+    if data.last and left >= 2:
+        rows = [_change_row(change) for change in data.last[: left - 1]]
         lines += [Text(""), *table_lines(console, _LAST, rows)]
     for line in lines:
         line.truncate(console.width, overflow="ellipsis")
@@ -164,14 +163,14 @@ def _change_row(change: ChangeView) -> tuple[object, ...]:
     return ago(change.at), change.panel, change.order, changes_text(told or change.changes)
 
 
-def _look(client: ApiClient) -> Picture:
+def _fetch(client: ApiClient) -> TopData:
     query: Query = {"newest": "true", "limit": _CHANGES}
     last = client.shaped(client.get(path_of("history"), query), HistoryList).history
     items = client.shaped(client.get(path_of("attention")), AttentionList).attention
-    return Picture(items, client.panels(), last, datetime.now(UTC))
+    return TopData(items, client.panels(), last, datetime.now(UTC))
 
 
-def _watch(client: ApiClient, console: "Console", picture: Picture, every: float) -> None:
+def _watch(client: ApiClient, console: "Console", data: TopData, every: float) -> None:
     from rich.console import Group
     from rich.live import Live
 
@@ -179,13 +178,13 @@ def _watch(client: ApiClient, console: "Console", picture: Picture, every: float
     looked = time.monotonic()
     with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(Group(*frame(console, picture, console.height, problem)), refresh=True)
+            live.update(Group(*frame(console, data, console.height, problem)), refresh=True)
             if pressed(max(0.0, looked + every - time.monotonic())):
                 return
             if time.monotonic() < looked + every:
                 continue  # the window has another size
             try:
-                picture, problem = _look(client), None
+                data, problem = _fetch(client), None
             except Unreachable as error:
                 problem = str(error)
             looked = time.monotonic()

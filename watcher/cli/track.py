@@ -65,7 +65,7 @@ def track(
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="The panel's service of the orders without one."),
+        typer.Option(metavar="ID", help="The panel's service, for orders without one."),
     ] = None,
     reference: ReferenceOption = None,
     customer: CustomerOption = None,
@@ -80,19 +80,19 @@ def track(
     ] = None,
     provider: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What a shop's list calls PANEL: only its rows."),
+        typer.Option(metavar="NAME", help="PANEL's name in a shop's list; skips other rows."),
     ] = None,
     dates: Annotated[
-        DateOrder | None, typer.Option(help="What comes first in dates as 05/06/2024.")
+        DateOrder | None, typer.Option(help="What comes first in dates such as 05/06/2024.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As cp1251, where FILE is not UTF-8.")
+        str | None, typer.Option(metavar="NAME", help="FILE's encoding, such as cp1251.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read all, show what was understood, send nothing.")
+        bool, typer.Option("--dry-run", help="Show how the list is read; send nothing.")
     ] = False,
     rejected: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what is not taken here, as CSV.")
+        Path | None, typer.Option(metavar="FILE", help="Write what can't be tracked here, as CSV.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -212,7 +212,7 @@ def _encoding(name: str | None) -> str | None:
         "".encode(name)  # LookupError as well for what encodes bytes and no text
         return codecs.lookup(name).name
     except LookupError:
-        cause = f"there is no encoding {name!r}: as cp1251, cp1254, latin-1"
+        cause = f"there is no encoding {name!r}: use one such as cp1251, cp1254 or latin-1"
         raise typer.BadParameter(cause, param_hint="--encoding") from None
 
 
@@ -240,7 +240,7 @@ def _show_layout(
         found = ", ".join(f"{field} from {column!r}" for field, column in layout.columns.items())
         lines = [f"{name}: {layout.form}{maker}; {found}"]
     if layout.own:
-        lines.append(f"not used, as numbers of the shop's own: {', '.join(layout.own)}")
+        lines.append(f"not used, because they are the shop's own numbers: {', '.join(layout.own)}")
     if layout.unused:
         lines.append(f"not used: {', '.join(layout.unused)}")
     warn(*lines, *layout.remarks, console=console)

@@ -13,7 +13,7 @@ from watcher.web.order_import.ids import ListRow
 from watcher.web.order_import.lines import Problem
 from watcher.web.order_import.notes import Notes
 from watcher.web.order_import.order_list import Layout
-from watcher.web.order_import.tracked import Lacks, ListSummary, lacks, order_of
+from watcher.web.order_import.tracked import ListSummary, MissingTimes, missing_times, order_of
 from watcher.web.shapes import TrackAnswer
 
 if TYPE_CHECKING:  # imported late, as in output.py
@@ -28,7 +28,7 @@ Report = Callable[[str, int, str | None, str], object]  # unit, its number (0: n
 
 
 class Tracking:
-    """Counts what becomes of the orders of one panel. `client` None sends nothing: a dry run."""
+    """Tracks the orders of one panel and counts the results; without a `client` it is a dry run."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Tracking:
 
     def sum_up(self, *, json: bool = False) -> None:
         """Print the counts, the notes on the list, and what the orders lack."""
-        lacking = Lacks(self._counts["undated"], self._counts["finish_unknown"])
-        told = self._summary.warnings(lacking)
+        missing = MissingTimes(self._counts["undated"], self._counts["finish_unknown"])
+        told = self._summary.warnings(missing)
         warn(*self.notes.lines(self._unit), *told, console=self._console)
         if json:
             show_json(self._document())
@@ -111,10 +111,10 @@ class Tracking:
                 taken.append(row)
             except RequestError as error:
                 self._reject(row.line, str(row.item.order), str(error))
-        lacking = lacks(orders)
+        missing = missing_times(orders)
         self._counts["tracked"] += len(taken)
-        self._counts["undated"] += lacking.undated
-        self._counts["finish_unknown"] += lacking.finish_unknown
+        self._counts["undated"] += missing.undated
+        self._counts["finish_unknown"] += missing.finish_unknown
         return taken
 
     def _post(self, client: ApiClient, batch: list[ListRow]) -> None:

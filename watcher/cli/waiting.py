@@ -1,4 +1,4 @@
-"""Waits for the outcome of actions, and says what became of those that are not settled."""
+"""Waits for the outcomes of actions, and describes those that are not settled."""
 
 import time
 from collections.abc import Iterable

@@ -25,7 +25,7 @@ class RetryDelay(Generic[Key]):
         self._counts: dict[Key, int] = {}
         self._until: dict[Key, float] = {}
 
-    def learnt_nothing(self, key: Key, now: float) -> float:
+    def failed(self, key: Key, now: float) -> float:
         """Count a failure; return when to ask again."""
         count = self._counts[key] = self._counts.get(key, 0) + 1
         self._until[key] = after_problem(count, now, self._pause)

@@ -4,18 +4,18 @@ from typing import Protocol
 
 
 class Trust(Protocol):
-    """Tells whether what this process knows still holds."""
+    """Says whether this process may still act on what it knows."""
 
     def is_trusted(self) -> bool:
         """Return whether this process may act now."""
         ...
 
 
-class Always:
-    """The trust of a process that nobody can take over from."""
+class AlwaysTrusted:
+    """The trust of a daemon without a cluster."""
 
     def is_trusted(self) -> bool:
         return True
 
 
-ALWAYS = Always()
+ALWAYS = AlwaysTrusted()

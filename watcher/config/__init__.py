@@ -4,8 +4,8 @@ from watcher.config.active import ActiveConfig
 from watcher.config.cluster import ClusterConfig
 from watcher.config.difference import ReloadOutcome, check_reloadable, reloaded
 from watcher.config.hosts import Hosts, authority
-from watcher.config.place import Place, locate
 from watcher.config.reader import load, parse
+from watcher.config.repair import RepairConfig, load_for_repair
 from watcher.config.secrets import Secrets
 from watcher.config.sections import (
     AccessKey,
@@ -32,8 +32,8 @@ __all__ = [
     "NotifyTarget",
     "PanelConfig",
     "PanelSection",
-    "Place",
     "ReloadOutcome",
+    "RepairConfig",
     "Right",
     "Secret",
     "Secrets",
@@ -42,7 +42,7 @@ __all__ = [
     "authority",
     "check_reloadable",
     "load",
-    "locate",
+    "load_for_repair",
     "parse",
     "reloaded",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from watcher.alerts import AlertKind, ChangeKind
+from watcher.alerts import ON_REQUEST, AlertKind, ChangeKind
 from watcher.common import apprise_urls
 from watcher.common.signatures import secret_of
 from watcher.config.hosts import is_loopback
@@ -31,7 +31,7 @@ def read_notify(tables: TomlTables, raw: dict[str, Any]) -> tuple[NotifyTarget, 
     for path, section in tables.sections(raw, "notify", NotifySection):
         name = _name(tables, section, path, names)
         on = (
-            frozenset(AlertKind)
+            frozenset(AlertKind) - ON_REQUEST
             if section.on is None
             else _words(tables, AlertKind, section.on, path)
         )

@@ -18,6 +18,14 @@ BAD: Any = object()
 Section = TypeVar("Section", bound=msgspec.Struct)
 Value = TypeVar("Value")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_IN_TOML = {  # msgspec's names of types, as people write them
+    "str": "a text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list in [ ]",
+    "object": "a table in { }",
+}
 
 
 class TomlTables:
@@ -177,8 +185,10 @@ def _plain(problem: str, kind: Any) -> str:
     """Return msgspec's message, with what to write instead if that is known."""
     if found := re.match(r"Invalid enum value '(.*)'", problem):
         return none_of(found[1], _choices(kind))
-    if "got `str`" in problem and re.match(r"Expected `(bool|int|float)", problem):
-        return f"{problem}: write it without quotes"
+    if found := re.match(r"Expected `([^`]+)`, got `(\w+)`$", problem):
+        wanted = [_IN_TOML[word] for word in found[1].split(" | ") if word in _IN_TOML]
+        if wanted and found[2] in _IN_TOML:
+            return f"write {' or '.join(wanted)}, not {_IN_TOML[found[2]]}"
     return problem
 
 

@@ -88,7 +88,7 @@ class AccountSync:
             with suppress(PanelError):  # the gateway calls `on_probe` if another is needed
                 await self._read(call, order, now)
         except Exception:  # unexpected, so the panel's health does not show it
-            self._crashes.learnt_nothing(None, now)
+            self._crashes.failed(None, now)
             raise
         self._crashes.forget(None)
         return self._gateway.breaker.open_until()
@@ -214,7 +214,7 @@ class _Interval:
         self._patience.forget_all()
 
     def failed(self, now: float) -> float:
-        return self._patience.learnt_nothing(None, now)
+        return self._patience.failed(None, now)
 
     def succeeded(self, now: float) -> float:
         self._patience.forget(None)

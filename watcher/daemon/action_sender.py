@@ -13,8 +13,8 @@ from itertools import islice
 
 import structlog
 
+from watcher.daemon.action_outcomes import OutcomeWriter
 from watcher.daemon.mailboxes import Mailboxes
-from watcher.daemon.outcomes import OutcomeWriter
 from watcher.errors import BadKey, NotSent, PanelError, RateLimited, Refused, Unsendable
 from watcher.model import (
     Accepted,
@@ -69,18 +69,21 @@ class ActionSender:
         return self._pending[kind]
 
     async def run_once(self, now: float) -> float | None:
-        """Send planned actions as fast as the pace allows; return when to run next."""
-        while await self._is_something_planned():
-            await self._outcomes.settle()  # if this fails, nothing more is sent
-            batch, next_at = await self._next_batch(now)
-            if not batch:
-                return next_at
-            again_at = self._gateway.take(now, RequestLane.ACT)
-            if again_at is not None:
-                return again_at
-            await self._send(batch, now)
-            now = self._gateway.clock()
-        return None
+        """Send planned actions if the pace allows it, one request a run; return when to run next.
+
+        A stop waits for the run, and not for all that is planned.
+        """
+        if not await self._is_something_planned():
+            return None
+        await self._outcomes.settle()  # if this fails, nothing more is sent
+        batch, next_at = await self._next_batch(now)
+        if not batch:
+            return next_at
+        again_at = self._gateway.take(now, RequestLane.ACT)
+        if again_at is not None:
+            return again_at
+        await self._send(batch, now)
+        return self._gateway.clock()
 
     async def _is_something_planned(self) -> bool:
         """Return whether actions are planned; read the database only if they have changed."""
@@ -186,7 +189,7 @@ class ActionSender:
     def _again(self, actions: Sequence[Action], error: PanelError) -> list[Outcome]:
         """Plan each again after a pause: the panel did nothing."""
         for action in actions:
-            self._patience.learnt_nothing(action.id, self._gateway.clock())
+            self._patience.failed(action.id, self._gateway.clock())
         return [_planned_again(action, error) for action in actions]
 
     def _may_be_the_panel(self, actions: Sequence[Action]) -> bool:

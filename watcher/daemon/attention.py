@@ -7,7 +7,6 @@ What needs a history (error budgets, restarts, no progress for hours) is left to
 import shlex
 from collections.abc import Iterator, Mapping
 from math import inf
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,8 +16,8 @@ from watcher.config import Thresholds
 from watcher.daemon.attention_cluster import cluster_items
 from watcher.daemon.attention_items import Attention, item
 from watcher.daemon.attention_kinds import Issue, Severity
+from watcher.daemon.attention_orders import order_items
 from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
-from watcher.model import Kind
 from watcher.panels.health import BALANCE, HealthState
 
 _MISSED_CHECKS = 3  # in a row, if a panel is asked less often than once a minute
@@ -29,7 +28,6 @@ _OF_A_PANEL = (Paused.READS, Paused.ACTIONS)
 _OF_SILENCE = frozenset(  # of a panel that is not asked, because somebody has paused its reads
     {Issue.PANEL_DOWN, Issue.BALANCE_UNREAD, Issue.CHECKS_LATE, Issue.ORDER_STALLED}
 )
-_STANDS_STILL = 3 * 3600.0  # seconds without any of the expected changes
 _RANKS = {word: rank for rank, word in enumerate((*Severity, *Issue))}
 
 
@@ -71,7 +69,7 @@ def _all(state: DaemonState, at: _Moment) -> Iterator[Attention]:
         if state.cluster is not None and panel.name in state.cluster.unled:
             continue  # what its last leader has told says nothing of now
         is_read = panel.name not in unread
-        found = [*_health(panel, at), *_money(panel, at), *_orders(panel, at)]
+        found = [*_health(panel, at), *_money(panel, at), *order_items(panel, at.now, at.limits)]
         yield from (one for one in found if is_read or one.kind not in _OF_SILENCE)
     for rule in state.rules:
         yield from _rule(rule)
@@ -183,47 +181,6 @@ def _is_unread(panel: PanelState, at: _Moment) -> bool:
         return False
     longest = max(at.limits.balance_unread_for, _MISSED_READINGS * panel.balance_every)
     return at.now - max(panel.balance_at, at.started_at) > longest
-
-
-def _orders(panel: PanelState, at: _Moment) -> Iterator[Attention]:
-    name = panel.name
-    for kind, count in panel.unresolved.items():
-        if count:
-            yield _unresolved(name, kind, count)
-    late = at.now - panel.oldest_due if panel.oldest_due else 0.0
-    allowed = at.limits.checks_late_by or panel.check_within
-    if panel.up and late > allowed:
-        sentence = f"an order has waited {lasting(late)} longer than it should"
-        yield item(Issue.CHECKS_LATE, sentence, panel=name, since=panel.oldest_due + allowed)
-    if panel.stalled:
-        make = "makes" if panel.stalled == 1 else "make"
-        yield item(
-            Issue.ORDER_STALLED,
-            f"{counted(panel.stalled, 'order')} {make} no progress",
-            panel=name,
-            command=f"watcher orders --stalled --panel {name}",
-            link=f"/orders?{urlencode({'panel': name, 'stalled': 'true'})}",
-        )
-    if panel.still_since and at.now - panel.still_since > _STANDS_STILL:
-        due = counted(round(panel.still_expected), "change")
-        sentence = f"nothing has changed for {lasting(at.now - panel.still_since)}; {due} were due"
-        yield item(Issue.PANEL_STANDS_STILL, sentence, panel=name, since=panel.still_since)
-    if panel.longest_wait > panel.check_within:
-        waits, wanted = lasting(panel.longest_wait), lasting(panel.check_within)
-        sentence = f"orders wait up to {waits} between checks; check_within is {wanted}"
-        sentence += f", which takes {counted(panel.needed_rate, 'request')} a minute"
-        yield item(Issue.BUDGET_SHORT, sentence, panel=name)
-
-
-def _unresolved(panel: str, kind: Kind, count: int) -> Attention:
-    return item(
-        Issue.ACTION_UNRESOLVED,
-        f"{counted(count, kind.value)} with an unknown outcome",
-        panel=panel,
-        subject=kind.value,
-        command=f"watcher actions --state unresolved --panel {panel}",
-        link=f"/actions?{urlencode({'state': 'unresolved', 'panel': panel})}",
-    )
 
 
 # --- rules and receivers ---

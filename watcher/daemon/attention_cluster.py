@@ -1,4 +1,4 @@
-"""What of a cluster needs a person, as a part of `attention`. Pure."""
+"""The part of `attention` that is about a cluster. Pure."""
 
 from collections.abc import Iterator
 

@@ -36,6 +36,7 @@ class Issue(StrEnum):
     CHECKS_LATE = "checks_late"
     PANEL_STANDS_STILL = "panel_stands_still"
     ORDER_STALLED = "order_stalled"
+    ORDER_PROBLEM = "order_problem"
     BACKUP_OLD = "backup_old"
     MESSAGES_UNDELIVERED = "messages_undelivered"
     EVENTS_UNDELIVERED = "events_undelivered"
@@ -74,6 +75,7 @@ rule_paused warning - Look at what it wanted to do; raise its per_hour if that i
 checks_late warning ChecksLate Raise requests_per_minute or check_within, or lower guard_for.
 panel_stands_still warning - Look whether orders move at the panel; ask its support.
 order_stalled warning OrdersStalled Look at them at the panel; cancel them or ask its support.
+order_problem warning - Compare the ids with the panel; untrack those that are wrong.
 backup_old warning BackupOld Look at the log and at the room in backup_dir.
 messages_undelivered warning NotificationsFailing Check the target's URL, then send a test message.
 events_undelivered warning EventsFailing Check the receiver; events wait until it answers.

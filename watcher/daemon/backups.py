@@ -13,9 +13,10 @@ from pathlib import Path
 import structlog
 
 from watcher.common.clock import Clock
+from watcher.common.disk import sync
 from watcher.config import ActiveConfig
 from watcher.errors import StoreCorrupt, StoreError, StoreFull, WatcherError
-from watcher.store import Store, beside, check_database, sync
+from watcher.store import Store, beside, check_database
 
 log = structlog.get_logger()
 
@@ -131,7 +132,7 @@ def newest_good(directory: Path) -> Path | None:
     return None
 
 
-def way_out(database: Path, directory: Path, config: Path) -> str:
+def recovery_advice(database: Path, directory: Path, config: Path) -> str:
     """Return what to do about a damaged database."""
     kept = "The file stays as it is."
     backup = newest_good(directory)

@@ -1,4 +1,4 @@
-"""Which node is to lead which panel: pure, and the same on every node.
+"""Decides which node leads which panel. Pure; every node comes to the same result.
 
 A panel goes to the node with the fewest panels, of those whose configuration has it. A node that
 has at least two panels more than another hands one over.

@@ -1,10 +1,8 @@
-"""What becomes of a check that somebody asked for: values only."""
+"""The outcomes of a requested check. Values only."""
 
 from enum import StrEnum
 
 import msgspec
-
-from watcher.model import Order
 
 
 class CheckOutcome(StrEnum):
@@ -30,7 +28,7 @@ class WaitReason(StrEnum):
 
 
 class OrderCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's check. `sentence` says for people what was learnt, or why nothing yet.
+    """One order's check. `sentence` says in words what was learnt, or why nothing yet.
 
     `until` is when the order is asked about, if that is known; `changes` has the old and the new
     value of what the panel now tells differently.
@@ -42,5 +40,4 @@ class OrderCheck(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     why: WaitReason | None = None
     until: float | None = None
-    order: Order | None = None
     changes: dict[str, tuple[object, object]] = {}

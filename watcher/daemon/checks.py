@@ -1,4 +1,4 @@
-"""Checks orders at once for somebody who waits: what was learnt of each, or why nothing yet."""
+"""Checks orders at once for a waiting caller: the result of each, or why there is none yet."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from watcher.errors import Conflict, NotLed, NotYet, RequestError
 from watcher.model import Order, Phase
 from watcher.orders.fields import FieldSource, names_of
 from watcher.orders.schedule import Entry, EntryState
+from watcher.orders.tracking import OrderRef
 from watcher.panels.breaker import BreakerState
 
 MOST_WAITING = 1000  # orders that one caller waits for
 
-Place = tuple[str, str]  # a panel, and an order's id there
 
 _TOLD = (*names_of(source=FieldSource.PANEL), "problem")
 
@@ -56,24 +56,26 @@ class Checks:
         self._commands = commands
         self._recorder = recorder
         self._panel_workers = panel_workers
-        self._asks: dict[str, dict[Place, _Ask]] = {}  # by caller
+        self._asks: dict[str, dict[OrderRef, _Ask]] = {}  # by caller
 
-    async def check(self, places: Sequence[Place], caller: str, seconds: float) -> list[OrderCheck]:
+    async def check(
+        self, refs: Sequence[OrderRef], caller: str, seconds: float
+    ) -> list[OrderCheck]:
         """Ask about the orders with the panels' next requests; wait so many `seconds` for answers.
 
-        Without an answer an order stays next, and a later call tells what was learnt. Raises
+        An order without an answer stays next in the queue; a later call returns its result. Raises
         TooManyChecks if the caller waits for more than MOST_WAITING orders.
         """
         now, mine = self._clock(), self._asks.setdefault(caller, {})
-        wanted = self._admit(dict.fromkeys(places), mine, now)
+        wanted = self._admit(dict.fromkeys(refs), mine, now)
         for panel, order_id in wanted:
             self._watchlist.panel(panel).want(order_id, now)
         self._mailboxes.wake_pollers({panel for panel, _ in wanted})
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while wanted := [place for place in wanted if not self._has_answer(place, mine)]:
+                while wanted := [ref for ref in wanted if not self._has_answer(ref, mine)]:
                     await self._recorder.next_record()
-        return [await self._told(place, mine) for place in dict.fromkeys(places)]
+        return [await self._result(ref, mine) for ref in dict.fromkeys(refs)]
 
     async def check_one(self, panel: str, order_id: str, caller: str, seconds: float) -> OrderCheck:
         """Check one order; raise NotFound, Conflict or NotYet if it is not watched."""
@@ -81,64 +83,66 @@ class Checks:
         (check,) = await self.check([(panel, order_id)], caller, seconds)
         return check
 
-    def _admit(self, places: Collection[Place], mine: dict[Place, _Ask], now: float) -> list[Place]:
+    def _admit(
+        self, refs: Collection[OrderRef], mine: dict[OrderRef, _Ask], now: float
+    ) -> list[OrderRef]:
         """Note what is asked for; return those that have no answer yet."""
-        for place in [place for place in mine if place not in places]:
-            if self._has_answer(place, mine):  # nobody has asked for it any more
-                del mine[place]
-        new = [place for place in places if place not in mine and self._entry(place) is not None]
+        for ref in [ref for ref in mine if ref not in refs]:
+            if self._has_answer(ref, mine):  # nobody has asked for it any more
+                del mine[ref]
+        new = [ref for ref in refs if ref not in mine and self._entry(ref) is not None]
         if len(mine) + len(new) > MOST_WAITING:
             raise TooManyChecks(
                 f"{len(mine):,} orders wait to be checked for you: {MOST_WAITING:,} are the most;"
                 " ask again when some are answered"
             )
-        for place in new:
-            entry = self._entry(place)
+        for ref in new:
+            entry = self._entry(ref)
             if entry is not None:
-                mine[place] = _Ask(now, entry.order, entry.failures)
-        return [p for p in places if p in mine and not self._has_answer(p, mine)]
+                mine[ref] = _Ask(now, entry.order, entry.failures)
+        return [p for p in refs if p in mine and not self._has_answer(p, mine)]
 
-    def _entry(self, place: Place) -> Entry | None:
-        return self._watchlist.entry(*place)
+    def _entry(self, ref: OrderRef) -> Entry | None:
+        return self._watchlist.entry(*ref)
 
-    def _has_answer(self, place: Place, mine: Mapping[Place, _Ask]) -> bool:
+    def _has_answer(self, ref: OrderRef, mine: Mapping[OrderRef, _Ask]) -> bool:
         """Return whether the panel has answered about the order, or it is no longer watched."""
-        ask, entry = mine[place], self._entry(place)
+        ask, entry = mine[ref], self._entry(ref)
         if entry is None or entry.failures > ask.failures:
             return True
         return entry.checked_at is not None and entry.checked_at >= ask.at
 
-    async def _told(self, place: Place, mine: dict[Place, _Ask]) -> OrderCheck:
-        """Return what was learnt of the order, and forget that it was asked for."""
-        panel, order_id = place
-        ask = mine.get(place)
-        if ask is not None and not self._has_answer(place, mine):
-            return self.waits(*place)
-        mine.pop(place, None)
-        entry = self._entry(place)
+    async def _result(self, ref: OrderRef, mine: dict[OrderRef, _Ask]) -> OrderCheck:
+        """Return the order's result, and forget the request."""
+        panel, order_id = ref
+        ask = mine.get(ref)
+        if ask is not None and not self._has_answer(ref, mine):
+            return self.waits(*ref)
+        mine.pop(ref, None)
+        entry = self._entry(ref)
         if ask is None:
-            return await self._unwatched(place)
+            return await self._unwatched(ref)
         try:
             order = entry.order if entry else await self._commands.order(panel, order_id)
         except RequestError as error:
-            return _unwatched(place, error)
+            return _unwatched(ref, error)
         if entry is not None and entry.failures > ask.failures:
             text = f"{panel} does not report it: {order.problem or 'no status in its answer'}"
-            return _check(place, CheckOutcome.REFUSED, text, order=order)
+            return _check(ref, CheckOutcome.REFUSED, text)
         changes = dict(_changes(ask.before, order))
         if not changes:
-            return _check(place, CheckOutcome.UNCHANGED, f"unchanged: {order.status}", order=order)
+            return _check(ref, CheckOutcome.UNCHANGED, f"unchanged: {order.status}")
         words = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
-        return _check(place, CheckOutcome.CHANGED, words, order=order, changes=changes)
+        return _check(ref, CheckOutcome.CHANGED, words, changes=changes)
 
-    async def _unwatched(self, place: Place) -> OrderCheck:
+    async def _unwatched(self, ref: OrderRef) -> OrderCheck:
         try:
-            await self._refuse_unwatched(*place)
+            await self._refuse_unwatched(*ref)
         except NotLed as error:
-            return _check(place, CheckOutcome.WAITING, str(error))
+            return _check(ref, CheckOutcome.WAITING, str(error))
         except RequestError as error:
-            return _unwatched(place, error)
-        return _check(place, CheckOutcome.WAITING, "it was tracked just now: ask again")
+            return _unwatched(ref, error)
+        return _check(ref, CheckOutcome.WAITING, "it was tracked just now: ask again")
 
     async def _refuse_unwatched(self, panel: str, order_id: str) -> None:
         """Raise why the order can't be checked, if it is not watched."""
@@ -156,8 +160,8 @@ class Checks:
     def waits(self, panel: str, order_id: str) -> OrderCheck:
         """Return why the order was not checked yet."""
         self._commands.check_led(panel)
-        place = panel, order_id
-        now, entry = self._clock(), self._entry(place)
+        ref = panel, order_id
+        now, entry = self._clock(), self._entry(ref)
         why, text, until = self._obstacle(panel, now)
         if why is WaitReason.QUEUED and entry is not None:
             if entry.state is EntryState.ASKED:
@@ -166,8 +170,7 @@ class Checks:
                 why, until = WaitReason.RESTING, entry.turn
                 text = "it was checked some seconds ago"
         told = text if until is None else f"{text}; tried again at {clock(until)}"
-        order = None if entry is None else entry.order
-        return _check(place, CheckOutcome.WAITING, told, why=why, until=until, order=order)
+        return _check(ref, CheckOutcome.WAITING, told, why=why, until=until)
 
     def _obstacle(self, panel: str, now: float) -> tuple[WaitReason, str, float | None]:
         """Return why the panel is not asked at once, and when it is asked next."""
@@ -186,29 +189,27 @@ class Checks:
 
 
 def _check(
-    place: Place,
+    ref: OrderRef,
     outcome: CheckOutcome,
     sentence: str,
     *,
     why: WaitReason | None = None,
     until: float | None = None,
-    order: Order | None = None,
     changes: dict[str, tuple[object, object]] | None = None,
 ) -> OrderCheck:
     return OrderCheck(
-        panel=place[0],
-        order_id=place[1],
+        panel=ref[0],
+        order_id=ref[1],
         outcome=outcome,
         sentence=sentence,
         why=why,
         until=until,
-        order=order,
         changes=changes or {},
     )
 
 
-def _unwatched(place: Place, error: RequestError) -> OrderCheck:
-    return _check(place, CheckOutcome.NOT_WATCHED, str(error))
+def _unwatched(ref: OrderRef, error: RequestError) -> OrderCheck:
+    return _check(ref, CheckOutcome.NOT_WATCHED, str(error))
 
 
 def _changes(before: Order, after: Order) -> Iterator[tuple[str, tuple[object, object]]]:

@@ -172,12 +172,13 @@ class Cluster:
         configured = self._config.current.panels.keys()
         new = sorted(configured & held - opened)
         over = sorted(held - configured - self._duties.keys())
+        move = to_hand_over(self._leadership.name, self._leadership.nodes())
         if new:
             await self._core.lead(new)
             log.info("cluster.leads", panels=new)
         elif over:
             await self._move(over, lambda: self._store.nodes.give_up(over))
-        elif (move := to_hand_over(self._leadership.name, self._leadership.nodes())) is not None:
+        elif move is not None and self._core.registry.loaded.is_set():  # else it would wait here
             await self._hand_over(*move)
         return now + self._every
 
@@ -212,7 +213,7 @@ class Cluster:
     def _lose(self, cause: str) -> None:
         self._leadership.distrust()
         log.error("cluster.lease_lost", node=self._leadership.name, cause=cause)
-        self._stop.drop_everything(StoreFenced(cause))
+        self._stop.abort(StoreFenced(cause))
 
     def _failed(self, cause: str) -> None:
         if self._problem != cause:

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster tell each other of their panels, and of themselves.
+"""The states that the nodes of a cluster exchange, of their panels and of themselves.
 
 Each node writes the state of the panels that it leads, and reads what the others have written. So
 any node can show every panel.
@@ -13,6 +13,7 @@ from watcher.daemon.shared import Shared
 from watcher.metrics.cluster_state import ClusterState, NodeState
 from watcher.metrics.state import Gauge, PanelState
 from watcher.panels.health import HealthState
+from watcher.store.panel_status import ReportedState
 
 TOLD_EVERY = 10.0  # seconds
 
@@ -23,32 +24,32 @@ class ClusterStatus:
     def __init__(self, shared: Shared) -> None:
         self._store, self._config, self._clock = shared.store, shared.config, shared.clock
         self._leadership = shared.leadership
-        self._told: Mapping[str, PanelState] = {}
+        self._reported: Mapping[str, PanelState] = {}
         self._unled: dict[str, float] = {}  # panel -> since when nobody leads it
 
     async def exchange(self, own: Sequence[PanelState], now: float) -> None:
-        """Tell of this node's panels, and read what the others tell. Raises StoreError."""
+        """Write the states of this node's panels and read the others'. Raises StoreError."""
         states = {state.name: _as_json(state) for state in own}
         await self._store.panel_status.keep(self._leadership.name, states, now=now)
-        told: dict[str, PanelState] = {}
+        reported: dict[str, PanelState] = {}
         for row in await self._store.panel_status.all():
             try:
                 state = msgspec.json.decode(row.state, type=PanelState)
             except msgspec.MsgspecError:  # of another version: its node may be upgraded first
                 continue
-            told[row.panel] = msgspec.structs.replace(state, told_at=row.at)
-        self._told = told
+            reported[row.panel] = msgspec.structs.replace(state, told_at=row.at)
+        self._reported = reported
         await self._store.sessions.ended()  # also those that other nodes have ended
 
     def panels(self, own: Sequence[PanelState]) -> list[PanelState]:
         """Return the states of all configured panels; `own` are those that this node leads."""
         live = {state.name: state for state in own}
         names = self._config.current.panels
-        return [live.get(name) or self._told.get(name) or _untold(name) for name in names]
+        return [live.get(name) or self._reported.get(name) or _untold(name) for name in names]
 
     def held(self, rule: str) -> Iterator[tuple[str, float]]:
         """Yield the panels of other nodes at which the brake pauses the rule, and until when."""
-        for name, state in self._told.items():
+        for name, state in self._reported.items():
             if rule in state.held and not self._leadership.leads(name):
                 yield name, state.held[rule]
 
@@ -72,6 +73,20 @@ class ClusterStatus:
             unled=self._unled,
             offset=leadership.clock_ahead,
         )
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    """The part of a panel's state that its next leader keeps to."""
+
+    limited_until: float = 0.0
+
+
+def limited_until(told: ReportedState) -> float:
+    """Return until when the panel is not to be asked; 0 if another version has told it."""
+    try:
+        return msgspec.json.decode(told.state, type=_Limit).limited_until
+    except msgspec.MsgspecError:
+        return 0.0
 
 
 def _as_json(state: PanelState) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from watcher.daemon.action_outcomes import OutcomeWriter
 from watcher.daemon.order_details import OrderDetails
-from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.reviews import Reviews
 from watcher.daemon.shared import Shared
-from watcher.errors import Conflict, NotFound, NotLed, NotYet, RequestError, Unsupported, no_such
+from watcher.errors import Conflict, NotFound, NotYet, RequestError, Unsupported, no_such
 from watcher.model import (
     FINAL,
     Action,
@@ -44,7 +44,7 @@ class OrderCommands:
     ) -> None:
         self._store, self._watchlist = shared.store, shared.watchlist
         self._rule_engine, self._config = shared.rule_engine, shared.config
-        self._leadership, self._locks = shared.leadership, shared.locks
+        self.check_led, self._locks = shared.check_led, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
         self._recorder = recorder
         self._outcomes = outcomes
@@ -105,13 +105,6 @@ class OrderCommands:
             raise no_such("panel", panel, self._config.current.panels)
         return found.profile
 
-    def check_led(self, panel: str) -> None:
-        """Raise NotLed unless this node leads the panel, if it is configured, and has opened it."""
-        if self._config.panel(panel) is not None:
-            self._leadership.check_leads(panel)
-            if self._leadership.is_clustered and panel not in self._watchlist:
-                raise NotLed(panel, f"{panel} is changing its leader: try again")
-
     async def submit(
         self, panel: str, params: dict[str, str], idempotency_key: str, labels: Labels | None = None
     ) -> Action:
@@ -144,8 +137,8 @@ class OrderCommands:
             raise RequestError("; ".join(problems[:_MOST_LISTED]))
         async with self._turn([plan.panel]):
             now = self._clock()
-            past = self._rule_engine.hindsight.past
-            self._rule_engine.hindsight.see(now)
+            past = self._rule_engine.time_correction.past
+            self._rule_engine.time_correction.see(now)
             action, is_new = await self._store.actions.plan_once(
                 plan, since=now - within, now=now, past=past
             )
@@ -263,8 +256,7 @@ class OrderCommands:
             raise NotFound(f"there is no action {action_id}")
         self.check_led(unresolved.panel)
         action = await self._outcomes.resolve(unresolved, state, result)
-        order = self._watchlist.order(action.panel, action.order or "")
-        return action, order and await self._store.orders.get(action.panel, order.id)
+        return action, await self._store.orders.get(action.panel, action.order or "")
 
     async def wait_for(self, action: Action, seconds: float) -> Action:
         """Return the action once its outcome is recorded, or its state after so many seconds."""

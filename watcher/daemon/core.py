@@ -4,18 +4,18 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
+from watcher.daemon.action_outcomes import OutcomeWriter
 from watcher.daemon.checkpoints import Checkpoints
 from watcher.daemon.commands import OrderCommands
-from watcher.daemon.outcomes import OutcomeWriter
 from watcher.daemon.panel_registry import PanelRegistry
 from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
 from watcher.daemon.pauses import Pauses
-from watcher.daemon.recall import recall
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.reviews import Reviews
-from watcher.daemon.scheduler import Task
+from watcher.daemon.rule_state import load_rule_state
 from watcher.daemon.shared import Shared
 from watcher.daemon.stopping import Stop
+from watcher.daemon.task_runner import Task
 from watcher.errors import StoreBusy
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class Core:
         if not shared.leadership.is_clustered:
             await self._take_up(None, now)
         await self.registry.begin(when_loaded)
-        shared.schedule.add("look", self.reviews.look)
+        shared.schedule.add("look", self.reviews.review_due)
         shared.schedule.add("outcomes", self.outcomes.run_once)
         shared.schedule.add("learnt", self.checkpoints.save_learnt)
         shared.schedule.add("asked", self.checkpoints.save_asked)
@@ -65,12 +65,12 @@ class Core:
             self.shared.rule_engine.forget_panel(panel)
 
     async def _take_up(self, panels: Collection[str] | None, now: float) -> None:
-        """Read what the panels' last leader has left; None are all panels."""
+        """Read the state that the panels' last leader saved; None are all panels."""
         shared = self.shared
         unresolved = await shared.store.actions.recover(panels)
         if unresolved:
             log.warning("actions.unresolved", count=unresolved, cause="the last run ended early")
-        await recall(shared.store, shared.rule_engine, now, panels)
+        await load_rule_state(shared.store, shared.rule_engine, now, panels)
 
     async def _save(self, panel: str) -> None:
         """Save what memory knows of the panel. Raises StoreError if anything can't be saved."""

@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from watcher.common.disk import put_in_place
 from watcher.config import ActiveConfig
 from watcher.errors import StoreError
-from watcher.store import Store, beside, sync
+from watcher.store import Store, beside
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Forgetting:
             return now + EVERY
         before = now - settings.forget_customers_after
         try:
-            orders = await self._store.personal.erase(before)
+            orders = await self._store.personal_data.erase(before)
             archive = beside(self._store.path, settings.archive_dir)
             archived = await asyncio.to_thread(self._erase_archived, archive, before)
         except (StoreError, OSError) as error:
@@ -102,6 +103,4 @@ def _write_without(file: Path, before: float) -> None:
             if decode(line).due_from < before:
                 line = _encode({**fields(line), "customer": _NONE, "note": _NONE}) + b"\n"
             written.write(line)
-    sync(partial)
-    partial.rename(file)
-    sync(file.parent)
+    put_in_place(partial, file)

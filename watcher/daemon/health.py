@@ -8,9 +8,9 @@ import structlog
 
 from watcher.common.wording import counted
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.daemon.scheduler import kind_of
 from watcher.daemon.shared import Shared
 from watcher.daemon.systemd import Systemd
+from watcher.daemon.task_runner import kind_of
 from watcher.errors import StoreError
 
 log = structlog.get_logger()

@@ -63,9 +63,14 @@ class Leadership:
         """Return whether no other node can have taken over what this one leads."""
         return not self.is_clustered or self._monotonic() < self._trusted_until
 
-    def check_leads(self, panel: str) -> None:
-        """Raise NotLed if this node does not lead the panel."""
+    def check_leads(self, panel: str, *, is_open: bool = True) -> None:
+        """Raise NotLed if this node does not lead the panel (or duty).
+
+        `is_open` tells whether memory has the panel: one that changes its leader is in no memory.
+        """
         if self.leads(panel):
+            if self.is_clustered and not is_open:
+                raise NotLed(panel, f"{panel} is changing its leader: try again in some seconds")
             return
         leader = self.leader(panel)
         by = "" if leader is None else f"{panel} is led by {leader.node}: ask it, or try again"

@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.task_runner import TaskRunner
 from watcher.model import Action, Refill
 
 
 class Mailboxes:
     """One mailbox a panel: whether actions were planned, and refills that the panel accepted."""
 
-    def __init__(self, schedule: Scheduler) -> None:
+    def __init__(self, schedule: TaskRunner) -> None:
         self._schedule = schedule
         self._planned: set[str] = set()
         self._refills: defaultdict[str, list[Refill]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Records what callers tell of tracked orders: the service, and their own words (labels)."""
+"""Records what callers say of tracked orders: the service, and labels."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,4 +94,4 @@ class OrderDetails:
         known = self._watchlist.order(order.panel, order.id)
         if known is not None:
             self._watchlist.replace(msgspec.structs.replace(known, service=order.service))
-            self._reviews.look_soon(order.panel, order.id, now)
+            self._reviews.review_soon(order.panel, order.id, now)

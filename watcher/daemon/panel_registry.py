@@ -10,9 +10,9 @@ from watcher.config import Config, PanelConfig
 from watcher.daemon.loader import OrderLoader
 from watcher.daemon.panel_workers import PanelWorkers, PanelWorkersFactory
 from watcher.daemon.reviews import Reviews
-from watcher.daemon.scheduler import Task
 from watcher.daemon.shared import Shared
 from watcher.daemon.stopping import Stop
+from watcher.daemon.task_runner import Task
 from watcher.errors import StoreCorrupt
 from watcher.model import Refill
 from watcher.orders.schedule import HazardModel
@@ -179,16 +179,17 @@ class PanelRegistry:
 
     async def _load_more(self, now: float) -> float:
         """Read the next orders under their panels' locks: a task that ends with the last."""
-        async with self._locks.hold(self.panel_workers.keys()):
+        loader = self._loading[0]
+        async with self._locks.hold(loader.panels):
             try:
-                await self._loading[0].part(self._watchlist, now)
+                await loader.part(self._watchlist, now)
             except StoreCorrupt as error:
                 self._stop.request(error)
                 raise
-        self._mailboxes.wake_pollers(self.panel_workers)
-        if self._loading[0].is_done:
+        self._mailboxes.wake_pollers(loader.panels)
+        if loader.is_done:
             log.info("orders.loaded", orders=sum(self._watchlist.counts.values()))
-            self._loaded_one(self._loading[0])
+            self._loaded_one(loader)
         return now
 
     def _loaded_one(self, loader: OrderLoader) -> None:

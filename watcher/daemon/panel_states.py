@@ -1,4 +1,4 @@
-"""One panel's state at a moment, from those who know parts of it."""
+"""Builds one panel's state at a moment from the parts that know it."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -36,12 +36,15 @@ def panel_state(
         per_minute=gateway.pace.rate.per_minute,
         breaker=gateway.breaker.state,
         backoff_until=gateway.paused_until(now) or 0.0,
+        limited_until=gateway.pace.pause_until,
         due=counts.due,
         oldest_due=counts.oldest_due or 0.0,
         oldest_open=counts.oldest_open or 0.0,
         open=counts.open,
         guarded=counts.guarded,
         stalled=counts.stalled,
+        problems=counts.problems,
+        problem_id=counts.problem_id,
         check_within=settings.check_within,
         longest_wait=poll_queue.cap(Phase.OPEN),
         needed_rate=ceil(poll_queue.needed * gateway.pace.rate.per_minute),

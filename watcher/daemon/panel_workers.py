@@ -7,14 +7,15 @@ import msgspec
 
 from watcher.config import PanelConfig
 from watcher.daemon.account_sync import AccountSync
+from watcher.daemon.action_outcomes import OutcomeWriter
 from watcher.daemon.action_sender import ActionSender
-from watcher.daemon.outcomes import OutcomeWriter
+from watcher.daemon.cluster_status import limited_until
 from watcher.daemon.poller import Poller
 from watcher.daemon.recorder import ChangeRecorder
 from watcher.daemon.refill_poller import RefillPoller
 from watcher.daemon.reviews import Reviews
-from watcher.daemon.scheduler import Scheduler, Task
 from watcher.daemon.shared import Shared
+from watcher.daemon.task_runner import Task, TaskRunner
 from watcher.metrics import REQUESTS
 from watcher.model import Kind
 from watcher.orders.columns.table import OrderTable
@@ -39,7 +40,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     refills: RefillPoller
     account_sync: AccountSync
     watchlist: Watchlist
-    schedule: Scheduler
+    schedule: TaskRunner
 
     @property
     def name(self) -> str:
@@ -92,7 +93,7 @@ class PanelWorkers(msgspec.Struct, frozen=True, kw_only=True):
     def _ask_all(self) -> None:
         self.poller.begin_anew()
         self.sender.begin_anew()
-        self.watchlist.panel(self.name).poll_queue.recall(self.gateway.clock())
+        self.watchlist.panel(self.name).poll_queue.retry_refused(self.gateway.clock())
         unread = {fault.call for fault in self.gateway.health.faults}
         for task in self.tasks():
             # The price list is large, and panels limit how often it is read.
@@ -187,9 +188,15 @@ class PanelWorkersFactory(msgspec.Struct, frozen=True, kw_only=True):
             most, stated=panel.states_rate, remembered=remembered, now=self.shared.clock()
         )
         breaker = Breaker(Random(name).random)  # differs between panels, not between runs
-        pace, pauses = Pace(Rate(most, start)), self.shared.pauses
+        pace, pauses = Pace(Rate(most, start), await self._pause(name)), self.shared.pauses
         gateway = PanelGateway(name, client, pace, breaker, self.shared.clock, pauses)
         return gateway
+
+    async def _pause(self, panel: str) -> float:
+        """Return until when the panel has told its last leader, another node, to wait."""
+        leadership = self.shared.leadership
+        told = await self.shared.store.panel_status.of(panel) if leadership.is_clustered else None
+        return 0.0 if told is None or told.node == leadership.name else limited_until(told)
 
 
 _CAPABILITY = {Kind.SUBMIT: "add", Kind.REFILL: "refill", Kind.CANCEL: "cancel"}

@@ -1,8 +1,8 @@
 """Pauses that people want: of panels, of rules, and of things that need attention (a snooze).
 
-Each panel's gateway asks here before a request, and the rule engine before a decision. So whatever
-wants something of a paused panel, a rule, a shop, a person or a restart, waits. What is planned
-stays planned, and is sent after the resume.
+Each panel's gateway asks here before a request, and the rule engine before a decision. So every
+request to a paused panel waits, whoever wants it sent. What is planned stays planned, and is sent
+after the resume.
 """
 
 import asyncio
@@ -127,7 +127,7 @@ class Pauses:
                 for one in begun:
                     workers = self._panel_workers.get(one.name)
                     if one.what in _OF_A_PANEL and workers is not None:
-                        await workers.gateway.quiet(one.what)
+                        await workers.gateway.wait_idle(one.what)
 
 
 def _check(pause: ManualPause, now: float) -> None:

@@ -107,7 +107,7 @@ class PollAnswers:
         try:
             if found:
                 await self._recorder.take_up(name, found, now)
-            glimpses = self._orders.sights(ids)
+            glimpses = self._orders.glimpses(ids)
             changed, bad = await self._keep(ids, rows, now)
         except BaseException:
             self.put_back(ids)

@@ -68,9 +68,9 @@ class PollRefusals:
     def crashed(self, now: float) -> None:
         """Note a crash: the pause grows, once for all concurrent requests."""
         if now >= self.quiet_until or not self._crashes.count(None):
-            self.quiet_until = max(self.quiet_until, self._crashes.learnt_nothing(None, now))
+            self.quiet_until = max(self.quiet_until, self._crashes.failed(None, now))
 
-    def went_well(self) -> None:
+    def succeeded(self) -> None:
         """Note that a request ended without a crash."""
         self._crashes.forget(None)
 
@@ -93,7 +93,7 @@ class PollRefusals:
         if self._doubted:
             self._doubted.difference_update(ids)
             if not self._doubted:
-                self._gateway.was_pace(self._doubt_text)
+                self._gateway.note_rate_limit(self._doubt_text)
 
     async def learn_held(self) -> None:
         """Record the held refusals: other orders are answered, so they concern these orders."""

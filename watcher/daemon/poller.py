@@ -14,7 +14,7 @@ from watcher.daemon.bisection import BatchBisector, PollRequest
 from watcher.daemon.poll_answers import PollAnswers
 from watcher.daemon.poll_refusals import PollRefusals
 from watcher.daemon.recorder import ChangeRecorder
-from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.task_runner import TaskRunner
 from watcher.daemon.untracked_ids import UntrackedIds
 from watcher.errors import NotSent, PanelError, RateLimited, Refused
 from watcher.metrics import Metrics
@@ -44,7 +44,7 @@ class Poller:
         recorder: ChangeRecorder,
         metrics: Metrics,
         round_robin: RoundRobin,
-        schedule: Scheduler,
+        schedule: TaskRunner,
     ) -> None:
         self._task = f"poll:{gateway.name}"
         self._gateway = gateway
@@ -70,13 +70,18 @@ class Poller:
         return self._answers.untracked
 
     async def run_once(self, now: float) -> float | None:
-        """Ask about due orders as fast as the pace allows; return when to run next."""
-        while (again_at := self._wait(now)) is None:
-            self._under_way += 1
-            self._schedule.spawn(self._task, self._run(*self._next(now)))
-            await self._round_robin.take()
-            now = self._gateway.clock()
-        return again_at
+        """Ask about due orders if the pace allows it; return when to run next.
+
+        One request a run: whoever retires the task waits for its run, and where answers take
+        longer than the pace something may be due for ever.
+        """
+        again_at = self._wait(now)
+        if again_at is not None:
+            return again_at
+        self._under_way += 1
+        self._schedule.spawn(self._task, self._run(*self._next(now)))
+        await self._round_robin.take()
+        return self._gateway.clock()
 
     async def look_up(self, ids: Collection[str], seconds: float) -> None:
         """Ask about untracked ids; return when that is done, or after `seconds`."""
@@ -95,7 +100,7 @@ class Poller:
             self._refusals.crashed(self._gateway.clock())
             raise
         else:
-            self._refusals.went_well()
+            self._refusals.succeeded()
         finally:
             self._recorder.note_handled()
             self._wake_if_due()

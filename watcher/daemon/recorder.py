@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from watcher.daemon.shared import Shared
-from watcher.errors import LifecycleError, NotYet, StoreRefused, WatcherError
+from watcher.errors import LifecycleError, StoreRefused, WatcherError
 from watcher.model import FINAL, Action, Order, Phase, RuleAction, Transition
 from watcher.orders.lifecycle import guard_ends_at
 from watcher.orders.schedule import MIN_GAP
@@ -32,7 +32,7 @@ class ChangeRecorder:
         )
         self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
         self._mailboxes, self._schedule = shared.mailboxes, shared.schedule
-        self._round_robin, self._leadership = shared.round_robin, shared.leadership
+        self._round_robin, self._check_led = shared.round_robin, shared.check_led
         self._recorded = asyncio.Event()
 
     @asynccontextmanager
@@ -49,11 +49,11 @@ class ChangeRecorder:
 
         The caller has read them within one `turn`. Returns the errors of those that can't be
         recorded, by order id: a bad row affects no other. Raises StoreError if the database fails,
-        and NotYet if another node leads the panel.
+        and NotLed if another node leads the panel.
         """
         if not changes:
             return {}
-        self._check_open(panel)
+        self._check_led(panel)
         try:
             await self._keep(changes, now)
         except (LifecycleError, StoreRefused) as error:
@@ -90,26 +90,20 @@ class ChangeRecorder:
         ends_at = self._guard_end(order, now)
         return ends_at is not None and ends_at <= now
 
-    def _check_open(self, panel: str) -> None:
-        """Raise NotYet if the panel was handed over: what rules did is no longer known here."""
-        self._leadership.check_leads(panel)
-        if self._leadership.is_clustered and panel not in self._watchlist:
-            raise NotYet(f"{panel} is changing its leader: try again in some seconds")
-
     async def _keep(self, changes: Sequence[Transition | Order], now: float) -> None:
         transitions = [change for change in changes if isinstance(change, Transition)]
         orders = [_order(change) for change in changes]
         rule_outcome = self._rule_engine.evaluate(
             (o for o in orders if not self.is_over(o, now)), now
         )
-        rule_outcome.looks += [(order, None) for order in orders if self.is_over(order, now)]
+        rule_outcome.reviews += [(order, None) for order in orders if self.is_over(order, now)]
         if is_news := bool(transitions or rule_outcome.firings):
             await self._record(transitions, rule_outcome, now)
         for transition in transitions:
             self._enter(transition)
         if transitions:
             self.note_handled()
-        self._plan_looks(rule_outcome, now)
+        self._plan_reviews(rule_outcome, now)
         self._log_outcome(rule_outcome)
         if is_news:  # a commit wakes many tasks at once: take turns
             await self._round_robin.take()
@@ -146,16 +140,16 @@ class ChangeRecorder:
         if after.status in FINAL and before.status not in FINAL:
             self._metrics.count_finish(after)
 
-    def _plan_looks(self, rule_outcome: RuleOutcome, now: float) -> None:
-        for order, look in rule_outcome.looks:
-            self._watchlist.look_at(order, _earliest(look, self._guard_end(order, now)))
-        next_look = self._watchlist.next_look()
-        if next_look is not None:
-            self._schedule.wake("look", next_look)
+    def _plan_reviews(self, rule_outcome: RuleOutcome, now: float) -> None:
+        for order, at in rule_outcome.reviews:
+            self._watchlist.review_at(order, _earliest(at, self._guard_end(order, now)))
+        next_review = self._watchlist.next_review()
+        if next_review is not None:
+            self._schedule.wake("look", next_review)
 
     def _guard_end(self, order: Order, now: float) -> float | None:
         panel = self._config.panel(order.panel)
-        order = self._rule_engine.hindsight.order(order, now)
+        order = self._rule_engine.time_correction.order(order, now)
         return guard_ends_at(order, panel.settings.guard_for if panel else 0.0)
 
     def _log_outcome(self, rule_outcome: RuleOutcome) -> None:

@@ -80,19 +80,16 @@ class RefillPoller:
             self._wait(refill, due, now)
 
     async def run_once(self, now: float) -> float | None:
-        """Ask about all tasks that are due; return when to run next."""
+        """Ask about tasks that are due, one request a run; return when to run next."""
         self.add(self._mailboxes.take_refills(self._gateway.name), now)
         await self._give_up(now)
         limit = self._limit
-        while limit and self._heap and self._heap[0][0] <= now:
+        if limit and self._heap and self._heap[0][0] <= now:
             again_at = self._gateway.take(now)
             if again_at is not None:
                 return again_at
-            ids = self._take(1 if now < self._one_by_one_until else limit, now)
-            if not ids:
-                break
-            await self._round(ids, now)
-            now = self._gateway.clock()
+            if ids := self._take(1 if now < self._one_by_one_until else limit, now):
+                await self._round(ids, now)
         return min((heap[0][0] for heap in (self._heap, self._ends) if heap), default=None)
 
     # --- giving up ---
@@ -192,7 +189,7 @@ class RefillPoller:
             if rows:
                 self._unasked.forget(None)
         finally:  # without an answer the tasks wait together
-            again_at = self._unasked.learnt_nothing(None, now) if waiting else now
+            again_at = self._unasked.failed(None, now) if waiting else now
             for refill_id in waiting:
                 self._missed.discard(refill_id)
                 if refill_id in self._refills:
@@ -249,12 +246,12 @@ class RefillPoller:
             due = self._watchlist.panel(refill.panel).next_refill_check(refill, now)
             self._wait(refill, due, now)
         else:
-            self._learnt_nothing(refill.id, now)
+            self._ask_later(refill.id, now)
 
     # --- tasks ---
 
-    def _learnt_nothing(self, refill_id: str, now: float) -> None:
-        at = self._patience.learnt_nothing(refill_id, now)
+    def _ask_later(self, refill_id: str, now: float) -> None:
+        at = self._patience.failed(refill_id, now)
         self._wait(self._refills[refill_id], at, now)
 
     def _wait(self, refill: Refill, at: float, now: float) -> None:
@@ -270,7 +267,7 @@ class RefillPoller:
         before = self._refills[refill.id]
         self._take_over(refill)
         if self._is_running(before) and not self._is_running(refill):
-            self._reviews.look_soon(refill.panel, refill.order, now)
+            self._reviews.review_soon(refill.panel, refill.order, now)
         if refill.status in REFILL_FINAL:
             del self._refills[refill.id]
             self._patience.forget(refill.id)

@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from watcher.common.disk import put_in_place
 from watcher.config import ActiveConfig
-from watcher.daemon.scheduler import Task
+from watcher.daemon.task_runner import Task
 from watcher.errors import StoreError, WatcherError
-from watcher.store import Retired, Store, archive_name, beside, sync
+from watcher.store import Retired, Store, archive_name, beside
 
 log = structlog.get_logger()
 
@@ -152,6 +153,4 @@ def _append(partial: Path, portion: Sequence[Retired]) -> None:
 def _finish(partial: Path, file: Path) -> None:
     if file.exists():
         raise StoreError(f"{file} exists: is the clock wrong?")
-    sync(partial)
-    partial.rename(file)
-    sync(file.parent)
+    put_in_place(partial, file)

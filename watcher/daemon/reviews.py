@@ -24,26 +24,26 @@ class Reviews:
         self._watchlist, self._schedule = shared.watchlist, shared.schedule
         self._recorder = recorder
 
-    def look_soon(self, panel: str, order_id: str, now: float) -> None:
+    def review_soon(self, panel: str, order_id: str, now: float) -> None:
         """Review the order soon: an action or refill that held back rules has ended."""
         order = self._watchlist.order(panel, order_id)
         if order is not None:
-            self._watchlist.look_at(order, now)
+            self._watchlist.review_at(order, now)
             self._schedule.wake("look", now)
 
-    async def look(self, now: float) -> float | None:
+    async def review_due(self, now: float) -> float | None:
         """Review the orders for which time alone may have changed a decision.
 
         Return when the next order is to be reviewed.
         """
-        orders = self._watchlist.take_looks(now, _REVIEWS_AT_ONCE)
+        orders = self._watchlist.take_due_reviews(now, _REVIEWS_AT_ONCE)
         try:
             await self.review(orders, now)
         except Exception:
             for order in orders:
-                self._watchlist.look_at(order, now + _RETRY_AFTER)
+                self._watchlist.review_at(order, now + _RETRY_AFTER)
             raise
-        return self._watchlist.next_look()
+        return self._watchlist.next_review()
 
     async def review_all(self, now: float) -> float | None:
         """Review every order once: a task after a start or a reload."""
@@ -64,7 +64,7 @@ class Reviews:
         for order in orders:
             if order.id in bad:
                 log.error("ledger.not_kept", panel=panel, order=order.id, cause=str(bad[order.id]))
-                self._watchlist.look_at(order, now + _BAD_ROW_AFTER)
+                self._watchlist.review_at(order, now + _BAD_ROW_AFTER)
 
     def _change(self, order: Order, now: float) -> Transition | Order:
         """Return the closing transition if the order's guard has ended, else the order."""

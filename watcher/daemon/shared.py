@@ -1,4 +1,4 @@
-"""What everything that changes orders, actions and refills works with."""
+"""The objects that everything which changes orders, actions and refills shares."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from watcher.config import ActiveConfig
 from watcher.daemon.leadership import Leadership
 from watcher.daemon.locks import PanelLocks
 from watcher.daemon.mailboxes import Mailboxes
-from watcher.daemon.scheduler import Scheduler
+from watcher.daemon.task_runner import TaskRunner
 from watcher.metrics import Metrics
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
@@ -24,10 +24,18 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     rule_engine: RuleEngine
     metrics: Metrics
     config: ActiveConfig
-    schedule: Scheduler
+    schedule: TaskRunner
     mailboxes: Mailboxes
     clock: Clock
     leadership: Leadership
     pauses: dict[tuple[Paused, str], ManualPause] = {}  # only `Pauses` changes it
     locks: PanelLocks = msgspec.field(default_factory=PanelLocks)
     round_robin: RoundRobin = msgspec.field(default_factory=RoundRobin)
+
+    def check_led(self, panel: str) -> None:
+        """Raise NotLed unless this node leads the panel and has opened it.
+
+        Of a panel that is not configured any more, any node may settle what is left.
+        """
+        if self.config.panel(panel) is not None:
+            self.leadership.check_leads(panel, is_open=panel in self.watchlist)

@@ -250,7 +250,7 @@ class DaemonStatus:
         return DaemonState(
             revision=self._revision,
             engine=self._store.maintenance.engine,
-            started_at=rule_engine.hindsight.past(self._started_at, now),
+            started_at=rule_engine.time_correction.past(self._started_at, now),
             reload_problems=self._config.problems,
             reload_at=self._config.accepted_at,
             backup_at=self._backups.made_at,

@@ -21,7 +21,7 @@ class Stop:
             self._error = error
             self._requested.set()
 
-    def drop_everything(self, error: Exception) -> None:
+    def abort(self, error: Exception) -> None:
         """End at once: what this process knows and does may not go on.
 
         This asks for an end with the error; a process of its own replaces itself.

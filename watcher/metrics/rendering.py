@@ -1,6 +1,6 @@
 """Renders metrics for Prometheus in slices: the event loop runs other tasks between them.
 
-A thread is no way out. While it renders, each callback of a busy event loop waits anew for the
+A thread does not help: while it renders, each callback of a busy event loop waits anew for the
 interpreter's lock: with 200 panels the loop then paused for more than a second.
 """
 
@@ -39,7 +39,7 @@ class Parts(Collector, Generic[M]):
         self._kind: type[M] = kind
         self._arguments = (f"watcher_{name}", text, labels)
         self._options = {**options, "registry": None}
-        self._none: M = self._make()  # tells name and help where there is no part
+        self._none: M = self._make()  # gives name and help if there is no part
         self._parts: dict[str, M] = {}
 
     def labels(self, first: str, *others: str) -> M:
@@ -64,7 +64,7 @@ class Parts(Collector, Generic[M]):
 
 
 def slices(metrics: Iterable[Metric], form: TextFormat) -> Iterator[bytes]:
-    """Yield the metrics' text. Neighbours of one name are told as one."""
+    """Yield the metrics' text. Adjacent metrics of one name are written as one."""
     end = form.generate_latest(_Only())
     name = ""
     for metric in metrics:

@@ -24,7 +24,7 @@ _KINDS = [(kind, kind.value) for kind in Kind]
 class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     """One panel at the moment of a scrape. Times are Unix seconds; 0 means never or none.
 
-    Of a panel that another node leads, it is what that node has told at `told_at`.
+    Of a panel that another node leads, it is what that node reported at `told_at`.
     """
 
     name: str
@@ -35,6 +35,7 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     last_success: float
     poll_interval: float
     backoff_until: float
+    limited_until: float = 0.0  # it was asked too fast: by its own words, nothing until then
     due: int
     oldest_due: float
     oldest_open: float
@@ -58,6 +59,8 @@ class PanelState(msgspec.Struct, frozen=True, kw_only=True):
     per_minute: float = 0.0  # requests, at the present rate
     open: int = 0
     guarded: int = 0
+    problems: int = 0  # orders whose status the panel does not report
+    problem_id: str = ""  # one of them
     amount: Decimal | None = None  # the balance, to the digit
     held: Mapping[str, float] = {}  # rule -> until when the brake pauses it here
     told_at: float = 0.0  # 0: this node leads the panel

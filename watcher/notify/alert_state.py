@@ -11,13 +11,17 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from watcher.alerts import MOMENTS, Alert, AlertKind, AlertNotice, AlertStage, KnownAlert
-from watcher.rules.hindsight import Hindsight
+from watcher.rules.time_correction import TimeCorrection
 
-# Seconds that an alert has to last before it is notified: panels often fail briefly.
+# Seconds that an alert has to last before it is notified: panels often fail briefly, and a node
+# that was killed is soon started again.
 _LASTS_FOR = {
     AlertKind.PANEL_DOWN: 300.0,
     AlertKind.PANEL_DEGRADED: 90.0,
     AlertKind.ORDER_STALLED: 60.0,
+    AlertKind.ORDER_PROBLEM: 60.0,
+    AlertKind.NODE_LOST: 60.0,
+    AlertKind.CLOCKS_APART: 300.0,
 }
 _REFUSES_FOR = 90.0  # seconds: waiting separates a rate limit from a refusal
 _OVER_FOR = 60.0  # seconds that it has to be gone before its end is notified
@@ -32,23 +36,23 @@ class AlertState:
         self,
         repeat_every: float,
         known: Iterable[KnownAlert] = (),
-        hindsight: Hindsight | None = None,
+        time_correction: TimeCorrection | None = None,
     ) -> None:
         self._repeat_every = repeat_every
-        self._past = (hindsight or Hindsight()).past
+        self._past = (time_correction or TimeCorrection()).past
         self._gathering: frozenset[AlertKind] = frozenset()
-        self.known = {one.trouble.key: one for one in known}
+        self.known = {one.alert.key: one for one in known}
 
     def look(
-        self, troubles: Iterable[Alert], now: float, snoozed: Collection[str] = ()
+        self, alerts: Iterable[Alert], now: float, snoozed: Collection[str] = ()
     ) -> list[AlertNotice]:
         """Compare with the present alerts; return the notices to send.
 
         Those with the keys `snoozed` neither begin nor are repeated while they last.
         """
-        there = {trouble.key: trouble for trouble in troubles}
-        there |= {key: one.trouble for key, one in self.known.items() if _waits(one)}
-        self._gathering = self._told_lately(now)
+        there = {alert.key: alert for alert in alerts}
+        there |= {key: one.alert for key, one in self.known.items() if _waits(one)}
+        self._gathering = self._recent_kinds(now)
         notices = []
         for key in [*self.known, *(there.keys() - self.known.keys())]:
             if key in snoozed and key in there:
@@ -59,27 +63,27 @@ class AlertState:
                 notices.append(notice)
         return notices
 
-    def _step(self, key: str, trouble: Alert | None, now: float) -> AlertNotice | None:
+    def _step(self, key: str, alert: Alert | None, now: float) -> AlertNotice | None:
         known = self.known.get(key)
-        if trouble is None:
+        if alert is None:
             return self._gone(key, self.known[key], now)
         if known is None:
-            known = KnownAlert(trouble, now)
-        known = msgspec.structs.replace(known, trouble=trouble, gone_at=None)
+            known = KnownAlert(alert, now)
+        known = msgspec.structs.replace(known, alert=alert, gone_at=None)
         stage = self._due(known, now)
         if stage is not None:
-            known = msgspec.structs.replace(known, told_at=now)
+            known = msgspec.structs.replace(known, notified_at=now)
         self.known[key] = known
-        return None if stage is None else AlertNotice(trouble, stage, now, known.began_at)
+        return None if stage is None else AlertNotice(alert, stage, now, known.began_at)
 
-    def _told_lately(self, now: float) -> frozenset[AlertKind]:
+    def _recent_kinds(self, now: float) -> frozenset[AlertKind]:
         """Return the kinds of moments that were notified within GATHER."""
         return frozenset(
-            one.trouble.event
+            one.alert.event
             for one in self.known.values()
-            if one.trouble.event in MOMENTS
-            and one.told_at is not None
-            and now - self._past(one.told_at, now) < GATHER
+            if one.alert.event in MOMENTS
+            and one.notified_at is not None
+            and now - self._past(one.notified_at, now) < GATHER
         )
 
     def _stay(self, key: str) -> None:
@@ -88,21 +92,21 @@ class AlertState:
             self.known[key] = msgspec.structs.replace(self.known[key], gone_at=None)
 
     def _due(self, known: KnownAlert, now: float) -> AlertStage | None:
-        if known.trouble.event in MOMENTS:
-            is_due = known.told_at is None and known.trouble.event not in self._gathering
+        if known.alert.event in MOMENTS:
+            is_due = known.notified_at is None and known.alert.event not in self._gathering
             return AlertStage.ONCE if is_due else None
-        if known.told_at is None:
-            lasts_for = _lasts_for(known.trouble)
+        if known.notified_at is None:
+            lasts_for = _lasts_for(known.alert)
             return AlertStage.BEGUN if now - self._past(known.began_at, now) >= lasts_for else None
-        told_at = self._past(known.told_at, now)
-        return AlertStage.LASTS if now - told_at >= self._repeat_every else None
+        notified_at = self._past(known.notified_at, now)
+        return AlertStage.LASTS if now - notified_at >= self._repeat_every else None
 
     def _gone(self, key: str, known: KnownAlert, now: float) -> AlertNotice | None:
-        if known.told_at is None:
+        if known.notified_at is None:
             del self.known[key]
             return None
-        if known.trouble.event in MOMENTS:
-            if now - self._past(known.told_at, now) > MOMENT_KEPT:
+        if known.alert.event in MOMENTS:
+            if now - self._past(known.notified_at, now) > MOMENT_KEPT:
                 del self.known[key]
             return None
         gone_at = now if known.gone_at is None else known.gone_at
@@ -110,15 +114,15 @@ class AlertState:
             self.known[key] = msgspec.structs.replace(known, gone_at=gone_at)
             return None
         del self.known[key]
-        return AlertNotice(known.trouble, AlertStage.OVER, now, known.began_at)
+        return AlertNotice(known.alert, AlertStage.OVER, now, known.began_at)
 
 
 def _waits(known: KnownAlert) -> bool:
     """Return whether it is a moment that has not been notified yet; it is never dropped."""
-    return known.trouble.event in MOMENTS and known.told_at is None
+    return known.alert.event in MOMENTS and known.notified_at is None
 
 
-def _lasts_for(trouble: Alert) -> float:
-    if trouble.is_refusal:
+def _lasts_for(alert: Alert) -> float:
+    if alert.is_refusal:
         return _REFUSES_FOR
-    return _LASTS_FOR.get(trouble.event, 0.0)
+    return _LASTS_FOR.get(alert.event, 0.0)

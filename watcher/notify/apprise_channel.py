@@ -21,14 +21,14 @@ class AppriseChannel:
         self._waiting: set[asyncio.Future[bool]] = set()
         self._under_way = 0  # threads
 
-    async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
+    async def send(self, message_id: str, message: NotifyMessage, now: float) -> None:
         """Send the message; raise Undelivered if it may not have arrived."""
         if self._under_way >= _MOST_UNDER_WAY:
             raise Undelivered("earlier messages are still under way")
         arriving = asyncio.get_running_loop().create_future()
         self._waiting.add(arriving)
         try:
-            self._begin(arriving, letter)
+            self._begin(arriving, message)
             async with asyncio.timeout(_WITHIN):
                 arrived = await arriving
         except TimeoutError:
@@ -48,7 +48,7 @@ class AppriseChannel:
             if not arriving.done():
                 arriving.set_exception(Undelivered("the daemon stops"))
 
-    def _begin(self, arriving: asyncio.Future[bool], letter: NotifyMessage) -> None:
+    def _begin(self, arriving: asyncio.Future[bool], message: NotifyMessage) -> None:
         """Run Apprise in a daemon thread, for which the end of the process does not wait.
 
         The process would wait for an executor's thread, and a receiver can keep that for ever.
@@ -68,7 +68,7 @@ class AppriseChannel:
         def work() -> None:
             result: bool | BaseException
             try:
-                result = bool(self._tell(letter))
+                result = bool(self._notify(message))
             except Exception as error:  # noqa: BLE001  raised where the message is awaited
                 result = error
             try:
@@ -78,5 +78,5 @@ class AppriseChannel:
 
         threading.Thread(target=work, name="apprise", daemon=True).start()
 
-    def _tell(self, letter: NotifyMessage) -> Any:
-        return self._apprise.notify(title=letter.title, body=letter.text, body_format="text")
+    def _notify(self, message: NotifyMessage) -> Any:
+        return self._apprise.notify(title=message.title, body=message.text, body_format="text")

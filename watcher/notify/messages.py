@@ -21,21 +21,21 @@ class NotifyMessage(msgspec.Struct, frozen=True):
     body: bytes  # as JSON, with each notice
 
 
-def letter(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
+def message_for(notices: Sequence[AlertNotice], now: float) -> NotifyMessage:
     """Return one message with all these notices."""
     first, *others = _groups(notices)
     more = sum(map(len, others))
     title = f"watcher: {_heading(first)}" + (f", and {more} more" if more else "")
-    return _letter("notification", title, _text(notices), notices, now)
+    return _message("notification", title, _text(notices), notices, now)
 
 
 def trial(name: str, now: float) -> NotifyMessage:
     """Return a test message."""
     text = f"This is a test of target {name}: messages arrive."
-    return _letter("test", "watcher: a test", text, (), now)
+    return _message("test", "watcher: a test", text, (), now)
 
 
-def _letter(
+def _message(
     kind: str, title: str, text: str, notices: Sequence[AlertNotice], now: float
 ) -> NotifyMessage:
     title = title.encode("ascii", "replace").decode()
@@ -66,7 +66,7 @@ def _groups(notices: Iterable[AlertNotice]) -> list[list[AlertNotice]]:
     alike: dict[str, list[AlertNotice]] = {}
     for notice in notices:
         is_moment = notice.stage is AlertStage.ONCE
-        alike.setdefault(_head(notice) if is_moment else notice.trouble.key, []).append(notice)
+        alike.setdefault(_head(notice) if is_moment else notice.alert.key, []).append(notice)
     groups: list[list[AlertNotice]] = []
     for group in alike.values():
         groups += [group] if len(group) > _MOST_ALIKE else [[notice] for notice in group]
@@ -76,13 +76,13 @@ def _groups(notices: Iterable[AlertNotice]) -> list[list[AlertNotice]]:
 def _line(group: Sequence[AlertNotice]) -> str:
     heading, notice = _heading(group), group[0]
     if len(group) > 1:
-        some = "; ".join(notice.trouble.text for notice in group[:_EXAMPLES])
+        some = "; ".join(notice.alert.text for notice in group[:_EXAMPLES])
         return f"{heading}: {some}; …"
     if notice.stage in (AlertStage.LASTS, AlertStage.OVER):
         heading += f" ({_hours(notice.at - notice.began_at)})"
     if notice.stage is not AlertStage.OVER:
-        return f"{heading}: {notice.trouble.text}"
-    subject = "" if notice.trouble.is_refusal else notice.trouble.subject
+        return f"{heading}: {notice.alert.text}"
+    subject = "" if notice.alert.is_refusal else notice.alert.subject
     return f"{heading}: {subject}" if subject else heading
 
 
@@ -92,10 +92,10 @@ def _heading(group: Sequence[AlertNotice]) -> str:
 
 def _head(notice: AlertNotice) -> str:
     """Return the heading, as "panel down at smm" or "balance low at smm, still"."""
-    trouble = notice.trouble
-    place = f" at {trouble.panel}" if trouble.panel else ""
+    alert = notice.alert
+    place = f" at {alert.panel}" if alert.panel else ""
     stage = {AlertStage.LASTS: ", still", AlertStage.OVER: ", over"}.get(notice.stage, "")
-    what = "panel refusing" if trouble.is_refusal else trouble.event.replace("_", " ")
+    what = "panel refusing" if alert.is_refusal else alert.event.replace("_", " ")
     return f"{what}{place}{stage}"
 
 
@@ -104,13 +104,13 @@ def _hours(seconds: float) -> str:
 
 
 def _plain(notice: AlertNotice) -> dict[str, Any]:
-    trouble = notice.trouble
+    alert = notice.alert
     return {
-        "event": trouble.event,
+        "event": alert.event,
         "stage": notice.stage,
-        "panel": trouble.panel,
-        "subject": trouble.subject,
-        "text": trouble.text,
+        "panel": alert.panel,
+        "subject": alert.subject,
+        "text": alert.text,
         "at": _moment(notice.at),
         "began_at": _moment(notice.began_at),
     }

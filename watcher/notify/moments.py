@@ -5,11 +5,11 @@ from watcher.alerts import Alert, AlertKind, Moment
 
 def alert_of(moment: Moment) -> Alert:
     """Return the alert of the moment; its subject identifies it within its kind."""
-    subject, text = _told(moment)
+    subject, text = _subject_and_text(moment)
     return Alert(moment.event, moment.panel, text, subject)
 
 
-def _told(moment: Moment) -> tuple[str, str]:
+def _subject_and_text(moment: Moment) -> tuple[str, str]:
     words = f": {moment.text}" if moment.text else ""
     order = f"order {moment.order}" + (f" ({moment.reference})" if moment.reference else "")
     if moment.service is not None:

@@ -28,9 +28,12 @@ _EVENTS: Mapping[Issue, AlertKind] = {
     Issue.PANEL_DEGRADED: AlertKind.PANEL_DEGRADED,
     Issue.BALANCE_LOW: AlertKind.BALANCE_LOW,
     Issue.ORDER_STALLED: AlertKind.ORDER_STALLED,
+    Issue.ORDER_PROBLEM: AlertKind.ORDER_PROBLEM,
     Issue.ACTION_UNRESOLVED: AlertKind.ACTION_UNRESOLVED,
     Issue.RULE_PAUSED: AlertKind.RULE_PAUSED,
     Issue.RULE_SWITCHED_OFF: AlertKind.RULE_PAUSED,
+    Issue.NODE_LOST: AlertKind.NODE_LOST,
+    Issue.CLOCKS_APART: AlertKind.CLOCKS_APART,
 }
 
 
@@ -69,24 +72,24 @@ class Monitor:
         for target in targets:
             old = before.get(target.name)
             knows = old.known.values() if old else known.get(target.name, ())
-            kept = [one for one in knows if one.trouble.event in target.on]
+            kept = [one for one in knows if one.alert.event in target.on]
             self._watches[target.name] = AlertState(target.repeat_every, kept)
 
     async def run_once(self, now: float) -> float:
         """Queue what has not been notified yet; return when to run next."""
         wanted = frozenset[AlertKind]().union(*(target.on for target in self._targets))
-        troubles, snoozed = await self._troubles(now)
+        alerts, snoozed = await self._alerts(now)
         moments, lists = await self._moments(wanted & MOMENTS)
         watches, known, gone, messages = {}, [], [], []
-        hindsight = self._rule_engine.hindsight
+        time_correction = self._rule_engine.time_correction
         for target in self._targets:
             name, before = target.name, self._watches[target.name]
             watch = watches[name] = AlertState(
-                target.repeat_every, before.known.values(), hindsight
+                target.repeat_every, before.known.values(), time_correction
             )
-            since = hindsight.past(self._since[name], now)
+            since = time_correction.past(self._since[name], now)
             new = (moment for moment in moments if moment.at >= since)
-            theirs = [*troubles, *(alert_of(moment) for moment in new if _tells(target, moment))]
+            theirs = [*alerts, *(alert_of(moment) for moment in new if _wants(target, moment))]
             notices = watch.look([t for t in theirs if t.event in target.on], now, snoozed)
             known += [(name, one) for one in _changed(before, watch)]
             gone += [(name, key) for key in before.known.keys() - watch.known.keys()]
@@ -109,13 +112,13 @@ class Monitor:
         for name, _ in messages:
             self._on_queued(name)
 
-    async def _troubles(self, now: float) -> tuple[list[Alert], set[str]]:
+    async def _alerts(self, now: float) -> tuple[list[Alert], set[str]]:
         """Return the present alerts, and the keys of those that somebody has snoozed."""
         await self._daemon_status.read_spending(now)
         items = self._daemon_status.attention()
-        found = troubles(items)
-        listed = {trouble.key for trouble in found}
-        snoozed = {alert.key for alert in troubles(i for i in items if i.snooze is not None)}
+        found = alerts_of(items)
+        listed = {alert.key for alert in found}
+        snoozed = {alert.key for alert in alerts_of(i for i in items if i.snooze is not None)}
         return found + [one for one in self._still_down() if one.key not in listed], snoozed
 
     def _still_down(self) -> Iterator[Alert]:
@@ -124,10 +127,10 @@ class Monitor:
         silent = {p.name for p in panels if p.health is not HealthState.REFUSING}
         for watch in self._watches.values():
             for known in watch.known.values():
-                trouble = known.trouble
-                is_silence = trouble.event is AlertKind.PANEL_DOWN and not trouble.is_refusal
-                if is_silence and known.told_at is not None and trouble.panel in silent:
-                    yield trouble
+                alert = known.alert
+                is_silence = alert.event is AlertKind.PANEL_DOWN and not alert.is_refusal
+                if is_silence and known.notified_at is not None and alert.panel in silent:
+                    yield alert
 
     async def _moments(self, wanted: AbstractSet[AlertKind]) -> tuple[list[Moment], set[str]]:
         """Return recent moments; of price lists, those of services with open orders.
@@ -145,7 +148,7 @@ class Monitor:
         return relevant, {alert_of(moment).key for moment in lists}
 
 
-def troubles(items: Iterable[Attention]) -> list[Alert]:
+def alerts_of(items: Iterable[Attention]) -> list[Alert]:
     """Return the items that [[notify]] can report."""
     return [
         Alert(
@@ -159,7 +162,7 @@ def troubles(items: Iterable[Attention]) -> list[Alert]:
     ]
 
 
-def _tells(target: NotifyTarget, moment: Moment) -> bool:
+def _wants(target: NotifyTarget, moment: Moment) -> bool:
     """Return whether the target wants this moment.
 
     Panels refuse refills that they don't owe. Refusals of refills that a rule or a shop asked for
@@ -172,5 +175,5 @@ def _changed(before: AlertState, after: AlertState) -> Iterator[KnownAlert]:
     """Return what a restart must know; a changed text alone is not written."""
     for key, one in after.known.items():
         old = before.known.get(key)
-        if old is None or msgspec.structs.replace(one, trouble=old.trouble) != old:
+        if old is None or msgspec.structs.replace(one, alert=old.alert) != old:
             yield one

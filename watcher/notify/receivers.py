@@ -7,8 +7,8 @@ import msgspec
 from watcher.alerts import KnownAlert
 from watcher.common.clock import Clock
 from watcher.config import EventsTarget, NotifyTarget
-from watcher.daemon.scheduler import Scheduler
 from watcher.daemon.status import DaemonStatus
+from watcher.daemon.task_runner import TaskRunner
 from watcher.errors import NotFound
 from watcher.events.feed import EventFeed
 from watcher.events.retry_lanes import RetryLanes
@@ -41,7 +41,7 @@ class Receivers:
         rule_engine: RuleEngine,
         daemon_status: DaemonStatus,
         metrics: Metrics,
-        schedule: Scheduler,
+        schedule: TaskRunner,
         clock: Clock,
         notify_workers: dict[str, NotifyWorker],
         feeds: dict[str, EventFeed],
@@ -72,7 +72,7 @@ class Receivers:
             since = await self._store.outbox.know_targets(
                 [target.name for target in notify], now=now
             )
-            known = await self._store.outbox.known_troubles()
+            known = await self._store.outbox.known_alerts()
         if events:
             opened = await self._store.events.open_lanes([target.name for target in events])
             lanes = {name: RetryLanes(*open_lanes) for name, open_lanes in opened.items()}

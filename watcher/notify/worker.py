@@ -13,7 +13,7 @@ from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
 from watcher.metrics.state import ReceiverState
 from watcher.notify.apprise_channel import AppriseChannel
-from watcher.notify.messages import NotifyMessage, letter, trial
+from watcher.notify.messages import NotifyMessage, message_for, trial
 from watcher.store import Message, Store
 
 log = structlog.get_logger()
@@ -90,11 +90,11 @@ class NotifyWorker:
         try:
             # Equal at each attempt: the receiver drops duplicates by it.
             message_id = f"msg_{message.id}_{message.queued_at:.0f}"
-            await self._attempt(message_id, letter(message.notices, message.queued_at))
+            await self._attempt(message_id, message_for(message.notices, message.queued_at))
         except Undelivered as error:
             await self._put_off(message, error, now)
             return False
-        await self._store.outbox.told([message.id])
+        await self._store.outbox.delivered([message.id])
         return True
 
     async def _put_off(self, message: Message, error: Undelivered, now: float) -> None:
@@ -129,9 +129,9 @@ class _Hook:
         self._webhook = Webhook(target.url.reveal(), secret)
         self.close = self._webhook.close
 
-    async def send(self, message_id: str, letter: NotifyMessage, now: float) -> None:
+    async def send(self, message_id: str, message: NotifyMessage, now: float) -> None:
         if self._format == "text":
-            headers = {**_TEXT, "x-title": letter.title}
-            await self._webhook.send(message_id, letter.text.encode(), now, headers)
+            headers = {**_TEXT, "x-title": message.title}
+            await self._webhook.send(message_id, message.text.encode(), now, headers)
         else:
-            await self._webhook.send(message_id, letter.body, now, JSON)
+            await self._webhook.send(message_id, message.body, now, JSON)

@@ -88,11 +88,11 @@ def observe(order: Order, seen: Observation, now: float) -> Transition | None:
     return _transition(order, fields, now)
 
 
-def says_nothing_new(told: Observation, seen: Observation) -> bool:
-    """Return whether the observation `seen` adds nothing to what the panel `told` before."""
-    if seen == told:  # most answers: compared at once
+def says_nothing_new(last: Observation, seen: Observation) -> bool:
+    """Return whether the observation `seen` adds nothing to the `last` one."""
+    if seen == last:  # most answers: compared at once
         return True
-    pairs = zip(astuple(seen), astuple(told), strict=True)
+    pairs = zip(astuple(seen), astuple(last), strict=True)
     return not any(new is not None and new != old for new, old in pairs)
 
 

@@ -6,8 +6,9 @@ from math import inf
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from watcher.orders.columns.table import OPEN
+from watcher.orders.columns.table import OPEN, OrderTable
 from watcher.orders.schedule import PollQueue
 from watcher.orders.schedule.entries import Floats, Slots
 
@@ -24,6 +25,8 @@ class PanelCounts(msgspec.Struct, frozen=True, kw_only=True):
     stalled: int = 0
     open: int = 0
     guarded: int = 0
+    problems: int = 0  # orders whose status the panel does not report
+    problem_id: str = ""  # one of them
     stalled_keys: "array[int]" = msgspec.field(  # of some stalled orders, unsorted
         default_factory=lambda: array("q")
     )
@@ -52,6 +55,7 @@ def _add(
     due = promised[promised <= now]
     still_open = slots[np.asarray(records.phase)[slots] == OPEN]
     stalled = still_open[np.asarray(records.progressed_at)[still_open] < stalled_before]
+    unreported = slots[_is_unreported(records, slots)]
     keys = so_far.stalled_keys
     keys.extend(np.asarray(records.key)[stalled][: MOST_STALLED - len(keys)].tolist())
     return PanelCounts(
@@ -61,8 +65,21 @@ def _add(
         stalled=so_far.stalled + len(stalled),
         open=so_far.open + len(still_open),
         guarded=so_far.guarded + len(slots) - len(still_open),
+        problems=so_far.problems + len(unreported),
+        problem_id=so_far.problem_id or next(map(records.id, unreported[:1].tolist()), ""),
         stalled_keys=keys,
     )
+
+
+def _is_unreported(records: OrderTable, slots: Slots) -> NDArray[np.bool_]:
+    """Return which orders have a problem that lasts.
+
+    After the first failure the order is asked about again within a minute: a panel may show a new
+    order late, or leave one out by mistake. No failure: the problem is from before a restart.
+    """
+    has_problem: NDArray[np.bool_] = np.asarray(records.problem)[slots] != 0
+    lasts: NDArray[np.bool_] = np.asarray(records.failures)[slots] != 1
+    return has_problem & lasts
 
 
 def _oldest(so_far: float | None, times: Floats) -> float | None:

@@ -1,13 +1,13 @@
 """One panel's watched orders: their columns, their schedule and the model of their hazards."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import nan
+from math import nan, sqrt
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.model import REFILL_FINAL, Observation, Order, Phase, Refill, RowError
+from watcher.model import FINAL, REFILL_FINAL, Observation, Order, Phase, Refill, RowError
 from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.lifecycle import says_nothing_new
 from watcher.orders.schedule import (
@@ -16,15 +16,17 @@ from watcher.orders.schedule import (
     HazardModel,
     OrderGlimpse,
     PollQueue,
-    prospect,
+    glimpses,
+    predict,
     refill_units,
-    sights,
+    sooner,
     status_class,
     unchanged,
     waits,
 )
 
 _AT_ONCE = 2_000  # orders in one slice: less than a millisecond
+_GOLDEN = (sqrt(5.0) - 1.0) / 2.0  # the parts after the point of its multiples are spread evenly
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -53,8 +55,9 @@ class PanelOrders:
         self.poll_queue = poll_queue
         self.learnt = learnt
         self.records: OrderTable = poll_queue.records
-        self._resumed = poll_queue.standstill.ended_at  # the last standstill after which
-        self._to_resume = range(0)  # slots still wait for their usual turns
+        self._turned_at = poll_queue.standstill.turned_at  # the last one after which these slots
+        self._to_resume = range(0)  # are still to come sooner
+        self._share = 0.0
 
     def is_watched(self, slot: int) -> bool:
         """Return whether the slot has an order."""
@@ -96,8 +99,8 @@ class PanelOrders:
 
         They stay under way until `unchanged`, `checked`, `refused` or `put_back`.
         """
-        if self._to_resume or self._resumed != self.poll_queue.standstill.ended_at:
-            self._resume(now)
+        if self._to_resume or self._turned_at != self.poll_queue.standstill.turned_at:
+            self._resume()
         taken = self.poll_queue.take(limit, now)
         if not taken:
             return NOTHING
@@ -128,7 +131,7 @@ class PanelOrders:
             seen = None if at in known else rows.get(order_id)
             if not isinstance(seen, Observation) or records.number[slots[at]] != numbers[at]:
                 continue
-            last = records.told(slots[at])
+            last = records.last_observation(slots[at])
             if last is not None and says_nothing_new(last, seen):
                 records.mark[slots[at]] = marks.get(order_id, 0)
                 found.append(at)
@@ -142,21 +145,23 @@ class PanelOrders:
         is_same = np.asarray(self.records.number)[slots] == batch.numbers[at]
         unchanged(self.poll_queue, self.learnt, slots[is_same], now)
 
-    def sights(self, ids: Iterable[str]) -> dict[str, OrderGlimpse]:
+    def glimpses(self, ids: Iterable[str]) -> dict[str, OrderGlimpse]:
         """Return the orders as they are before an answer is recorded."""
         found = {order_id: self.records.find(order_id) for order_id in ids}
         known = {order_id: slot for order_id, slot in found.items() if slot is not None}
         slots = np.array([*known.values()], dtype=np.intp)
-        return dict(zip(known, sights(self.learnt, self.records, slots), strict=True))
+        return dict(zip(known, glimpses(self.learnt, self.records, slots), strict=True))
 
     def checked(self, answers: Iterable[tuple[OrderGlimpse, Order, int]], now: float) -> None:
         """Learn from answers of `now`, and reschedule the orders.
 
         For each: the order before, the order as recorded now, and the row's mark.
         """
-        records, slots, seen = self.records, list[int](), 0
+        records, slots, shares, seen = self.records, list[int](), list[float](), 0
+        moved_at = self.poll_queue.standstill.moved_at
         for glimpse, after, mark in answers:
-            seen += glimpse.asked is not None and _has_moved(glimpse.order, after)
+            asked = glimpse.asked
+            seen += asked is not None and asked >= moved_at and _has_moved(glimpse.order, after)
             self.learnt.answered(glimpse, after, now)
             slot = records.find(after.id)
             if slot is None:
@@ -167,10 +172,11 @@ class PanelOrders:
             records.failures[slot] = records.alone[slot] = 0
             records.mark[slot] = mark
             slots.append(slot)
+            shares.append(self._next_share() if _joins(glimpse, after) else 1.0)
         if seen:
             self.poll_queue.standstill.note(0.0, seen, now)
         where = np.array(slots, dtype=np.intp)
-        self.poll_queue.answered(where, self._waits(where, now), now)
+        self.poll_queue.answered(where, self._waits(where, now) * shares, now)
 
     def refused(self, order_id: str, due: float, *, alone: bool) -> None:
         """Note that the panel refused the id or left it out; `alone`: it spoils a whole batch."""
@@ -201,7 +207,7 @@ class PanelOrders:
     def next_refill_check(self, refill: Refill, now: float) -> float:
         """Return when to ask about the refill task again."""
         wait = refill_units(self.learnt, self._service_of(refill), refill.requested_at, now)
-        return now + self.poll_queue.seconds(wait)
+        return now + self.poll_queue.seconds(wait, self.poll_queue.within)
 
     def refill_checked(self, refill: Refill, asked: float, now: float) -> None:
         """Learn from an answer about a refill task that was open at `asked`."""
@@ -220,10 +226,10 @@ class PanelOrders:
         slot = self.records.find(order_id)
         return None if slot is None else self.poll_queue.expected_at(slot, now)
 
-    def prospect(self, order_id: str, now: float) -> Forecast | None:
+    def predict(self, order_id: str, now: float) -> Forecast | None:
         """Return when and why the order will be checked next; None if it is not watched."""
         entry = self.entry(order_id)
-        return prospect(self.poll_queue, self.learnt, entry, now) if entry else None
+        return predict(self.poll_queue, self.learnt, entry, now) if entry else None
 
     def upcoming(self, count: int, now: float) -> list[tuple[float, str]]:
         """Return the expected times and the ids of the orders that are checked first."""
@@ -235,22 +241,39 @@ class PanelOrders:
         for start in range(0, len(keys), _AT_ONCE):
             yield keys[start : start + _AT_ONCE], times[start : start + _AT_ONCE]
 
-    def _resume(self, now: float) -> None:
-        """After a standstill, give some of the orders their usual turns."""
-        ended_at = self.poll_queue.standstill.ended_at
-        if self._resumed != ended_at:
-            self._resumed, self._to_resume = ended_at, range(len(self.records.number))
+    def _resume(self) -> None:
+        """Once the panel stands still, or moves again, let some of the orders come sooner."""
+        turned_at = self.poll_queue.standstill.turned_at
+        if self._turned_at != turned_at:
+            self._turned_at, self._to_resume = turned_at, range(len(self.records.number))
         some, self._to_resume = self._to_resume[:_AT_ONCE], self._to_resume[_AT_ONCE:]
         slots = np.array(some, dtype=np.intp)
         slots = slots[np.asarray(self.records.state)[slots] != 0]
-        self.poll_queue.resume(slots, self._waits(slots, now))
+        self.poll_queue.resume(slots, sooner(self.poll_queue, self.learnt, slots))
 
     def _waits(self, slots: NDArray[np.intp], now: float) -> NDArray[np.float64]:
-        return waits(self.learnt, self.records, slots, now, self.poll_queue.time.minutes_a_unit)
+        poll_queue, shown = self.poll_queue, self.poll_queue.standstill.clock(now)
+        return waits(self.learnt, self.records, slots, shown, poll_queue.time.minutes_a_unit)
+
+    def _next_share(self) -> float:
+        """Return a share of a wait, by which orders that came together part."""
+        self._share = (self._share + _GOLDEN) % 1.0
+        return self._share
 
     def _service_of(self, refill: Refill) -> str | None:
         order = self.order(refill.order)
         return order.service if order else None
+
+
+def _joins(glimpse: OrderGlimpse, after: Order) -> bool:
+    """Return whether the answer is the first about an older order, or about one as finished.
+
+    Very many orders may be tracked at once. Those that wait equally long would come together again
+    and again, ahead of all others.
+    """
+    if glimpse.asked is None:
+        return status_class(after.status) != 0
+    return after.status in FINAL and glimpse.order.status not in FINAL
 
 
 def _has_moved(before: Order, after: Order) -> bool:

@@ -11,6 +11,8 @@ from watcher.orders.labels import labels_from
 CLOCK_SKEW = 300.0  # seconds by which another clock may be ahead
 _DAY = 86400.0
 
+OrderRef = tuple[str, str]  # a panel, and an order's id there
+
 
 def new_order(
     panel: str,

@@ -18,7 +18,7 @@ from watcher.orders.panel_orders import PanelOrders
 from watcher.orders.review_times import ReviewTimes
 from watcher.orders.schedule import Entry, HazardModel, PollQueue
 
-_SLOTS = 2**32  # of a shelf: its number and a slot identify an order
+_SLOTS = 2**32  # of a PanelOrders: its number and a slot identify an order
 
 
 class Watchlist:
@@ -32,7 +32,7 @@ class Watchlist:
         self._no_orders = PanelOrders(
             PollQueue(OrderTable(""), 0.0, within=1.0, ids_per_minute=1.0), HazardModel(0)
         )
-        self._looks = ReviewTimes(self._wants_look)
+        self._reviews = ReviewTimes(self._wants_review)
         self.counts: Counter[tuple[str, str]] = Counter()  # (panel, status) -> watched orders
 
     def open(self, panel: str, poll_queue: PollQueue, learnt: HazardModel) -> None:
@@ -129,7 +129,7 @@ class Watchlist:
         for key in [key for key in self.counts if key[0] == panel]:
             del self.counts[key]
 
-    def look_at(self, order: Order, when: float | None) -> None:
+    def review_at(self, order: Order, when: float | None) -> None:
         """Set when rules review the order again; None means only when it changes."""
         panel_orders = self.panel(order.panel)
         slot = panel_orders.records.find(order.id)
@@ -138,17 +138,17 @@ class Watchlist:
             return
         panel_orders.records.look[slot] = second
         if second != NONE:
-            self._looks.add(panel_orders.number * _SLOTS + slot, second)
+            self._reviews.add(panel_orders.number * _SLOTS + slot, second)
 
-    def next_look(self) -> float | None:
+    def next_review(self) -> float | None:
         """Return when the next order is to be reviewed."""
-        return self._looks.next()
+        return self._reviews.next()
 
-    def take_looks(self, now: float, limit: int) -> list[Order]:
+    def take_due_reviews(self, now: float, limit: int) -> list[Order]:
         """Take up to `limit` orders that are to be reviewed by now."""
         orders: list[Order] = []
-        while len(orders) < limit and (when := self.next_look()) is not None and when <= now:
-            number, slot = divmod(self._looks.pop(), _SLOTS)
+        while len(orders) < limit and (when := self.next_review()) is not None and when <= now:
+            number, slot = divmod(self._reviews.pop(), _SLOTS)
             records = self._by_number[number].records
             records.look[slot] = NONE
             orders.append(records.order(slot))
@@ -163,7 +163,7 @@ class Watchlist:
         panel_orders.number = next(self._numbers)
         self._by_panel[panel] = self._by_number[panel_orders.number] = panel_orders
 
-    def _wants_look(self, wanted: int, second: int) -> bool:
+    def _wants_review(self, wanted: int, second: int) -> bool:
         number, slot = divmod(wanted, _SLOTS)
         panel_orders = self._by_number.get(number)
         return (

@@ -14,14 +14,15 @@ from watcher.errors import BadKey, NotSent, PanelError, TimedOut
 from watcher.model import Balance, Observation, RowError, Service, Verdict
 from watcher.panels import protocol
 from watcher.panels.dialect import PLAIN, Dialect
-from watcher.panels.http_utils import MIB, CheckedBody, SecretText, transport_fault
+from watcher.panels.http_utils import MIB, ActionBody, SecretText, transport_fault
 from watcher.panels.profiles import Profile
 from watcher.panels.protocol import Reading, RefillObservation, StatusAnswer
-from watcher.panels.replies import Decode, ReplyDecoder, read_action_reply, read_reply
+from watcher.panels.replies import Decode, HttpReply, ReplyDecoder, read_action_reply, read_reply
 
 _LARGEST_ANSWER = 4 * MIB
 _LARGEST_PRICE_LIST = 32 * MIB
 _TEXT_LIMIT = 200
+_BROKEN = (aiohttp.ClientError, OSError, UnicodeError)
 _HEADERS = {"User-Agent": f"watcher/{__version__}", "Accept": "application/json"}
 
 Answer = TypeVar("Answer")
@@ -224,19 +225,29 @@ class PanelClient:
         self, session: aiohttp.ClientSession, body: bytes, decode: Decode[Answer], largest: int
     ) -> Answer:
         """Post the body, once: aiohttp repeats only requests of idempotent methods by itself."""
-        acts = session is self._acting
-        data = CheckedBody(body, self._trust if acts else ALWAYS)
+        if session is self._acting:
+            return self._decoder.of_action(await self._act(session, body, largest), decode)
         try:
-            async with session.post(self._url, data=data, allow_redirects=False) as response:
-                reply = await (read_action_reply if acts else read_reply)(response, largest)
-        except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            if data.is_withheld:
-                raise NotSent("this node's lease is over: nothing was sent") from None
+            async with session.post(self._url, data=body, allow_redirects=False) as response:
+                reply = await read_reply(response, largest)
+        except _BROKEN as error:
             raise transport_fault(error, self._url, self._connect_within) from None
-        if acts:
-            return self._decoder.of_action(reply, decode)
         await self._round_robin.take()  # answers to actions don't wait
         return self._decoder.of_read(reply, decode)
+
+    async def _act(self, session: aiohttp.ClientSession, body: bytes, largest: int) -> HttpReply:
+        """Post an action; if it is given up, what is still on its way doesn't arrive later."""
+        data = ActionBody(body, self._trust, self._timeout - self._connect_within)
+        try:
+            async with session.post(self._url, data=data, allow_redirects=False) as response:
+                return await read_action_reply(response, largest)
+        except BaseException as error:
+            data.take_back()
+            if data.is_withheld:
+                raise NotSent("this node's lease is over: nothing was sent") from None
+            if isinstance(error, _BROKEN):
+                raise transport_fault(error, self._url, self._connect_within) from None
+            raise
 
     @property
     def _connect_within(self) -> float:

@@ -1,4 +1,4 @@
-"""How a panel wants requests to be written and sent."""
+"""The form in which a panel accepts requests."""
 
 import re
 import ssl

@@ -89,7 +89,7 @@ class PanelGateway:
         pause = self._pauses.get((what, self.name))
         return pause if pause is not None and pause.holds(self.clock()) else None
 
-    async def quiet(self, what: Paused) -> None:
+    async def wait_idle(self, what: Paused) -> None:
         """Wait until no read, or no action, is under way."""
         while self._under_way[what]:
             self._request_ended.clear()
@@ -106,10 +106,10 @@ class PanelGateway:
         self.pace.resume()
         self.health.settled()
 
-    def was_pace(self, text: str) -> None:
-        """Treat refusals in these words as a rate limit: one ended by waiting."""
+    def note_rate_limit(self, text: str) -> None:
+        """Treat refusals in these words as a rate limit: one of them ended by waiting."""
         log.info("panel.limit_words", panel=self.name, words=text)
-        self.health.was_pace(text)
+        self.health.note_rate_limit(text)
         now = self.clock()
         self.pace.refused(now, None, sent_at=now)
 
@@ -156,7 +156,7 @@ class PanelGateway:
         """Return the failure; as RateLimited if its words are known to mean a rate limit."""
         if call in READS and isinstance(error, Refused):
             now = self.clock()
-            if self.health.is_limit(str(error), now, self.pace.rate.passed(now)):
+            if self.health.is_rate_limit(str(error), now, self.pace.rate.passed(now)):
                 return RateLimited(str(error))
         return error
 

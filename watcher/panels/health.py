@@ -2,7 +2,7 @@
 
 1. A whole, well-formed answer proves that the panel works. If a part can't be read, or one kind of
    call is refused, that is a fault of the call: the panel is degraded.
-2. refusing.py decides whether a refusal concerns everything.
+2. refusal_detector.py decides whether a refusal concerns everything.
 3. Refusals that end by waiting and return at the same pace are a rate limit: limit_words.py.
 4. No answer, several times in a row: the panel is down.
 """
@@ -16,7 +16,7 @@ from watcher.errors import BadKey, PanelError, RateLimited, Refused, Unreadable
 from watcher.panels.breaker import FAILURES
 from watcher.panels.limit_words import LONGEST, LimitWords, fold
 from watcher.panels.protocol import Unmatched, is_about_an_id
-from watcher.panels.refusing import (
+from watcher.panels.refusal_detector import (
     BALANCE,
     GENERAL,
     READS,
@@ -231,7 +231,7 @@ class PanelHealth:
         """Drop the doubt: someone has asked to try again at once."""
         self._refusals.settled()
 
-    def is_limit(self, text: str, now: float, passed: int) -> bool:
+    def is_rate_limit(self, text: str, now: float, passed: int) -> bool:
         """Return whether these words have proven to be a rate limit."""
         words = fold(text)
         since = None if self._limited is None else self._limited.since
@@ -239,11 +239,11 @@ class PanelHealth:
             return self._limit_words.still_holds(words, since, now)
         if self.refuses or not self._limit_words.came_back(words, passed, now):
             return False
-        self.was_pace(text)
+        self.note_rate_limit(text)
         return True
 
-    def was_pace(self, text: str) -> None:
+    def note_rate_limit(self, text: str) -> None:
         """Remember these words as a rate limit: refusals in them ended by waiting."""
         words = fold(text)
-        self._refusals.is_pace(words)
+        self._refusals.note_rate_limit(words)
         self._limit_words.learn(words)

@@ -1,6 +1,10 @@
 """HTTP helpers: body sizes, Retry-After, redirections, failures, and keys in answers."""
 
+import asyncio
+import socket
+import struct
 import time
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
@@ -8,6 +12,7 @@ from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit, urlunsplit
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 
 from watcher.common.transport import failure
 from watcher.common.trust import Trust
@@ -22,6 +27,7 @@ _UNUSABLE_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError
 _LARGEST_ERROR = MIB
 # Characters. A shorter key, as in demos, can be a part of ordinary words.
 _REAL_KEY, _SHORTEST_SECRET = 16, 4
+_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: a close drops what has not arrived
 
 
 class SecretText:
@@ -153,16 +159,22 @@ def transport_fault(error: Exception, url: str, connect_within: float) -> Except
     )
 
 
-class CheckedBody(aiohttp.BytesPayload):
-    """A request's body that is written only if there is trust at that moment.
+class ActionBody(aiohttp.BytesPayload):
+    """An action's body: written only if there is trust at that moment, and taken back if need be.
 
     aiohttp keeps the headers back until then: if nothing may be sent, no byte leaves.
+
+    `patience`, in seconds, is for how long the kernel sends it again while the network loses it
+    (TCP_USER_TIMEOUT of tcp(7)). Without a limit it does so for minutes, also after this process
+    was killed.
     """
 
-    def __init__(self, body: bytes, trust: Trust) -> None:
+    def __init__(self, body: bytes, trust: Trust, patience: float) -> None:
         super().__init__(body)
         self.is_withheld = False
-        self._trust = trust
+        self._trust, self._patience = trust, patience
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
@@ -171,4 +183,18 @@ class CheckedBody(aiohttp.BytesPayload):
         if not self._trust.is_trusted():
             self.is_withheld = True
             raise ConnectionAbortedError("nothing may be sent any more")
+        if isinstance(writer, StreamWriter) and writer.transport is not None:
+            self._transport = writer.transport
+            self._socket = writer.transport.get_extra_info("socket")
+            self._set(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * self._patience))
         await super().write_with_length(writer, content_length)
+
+    def take_back(self) -> None:
+        """Reset the connection: what has not arrived by now never does."""
+        if self._transport is not None:
+            self._set(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self._transport.abort()
+
+    def _set(self, level: int, option: int, value: int | bytes) -> None:
+        with suppress(OSError, ValueError):  # the connection is closed
+            self._socket.setsockopt(level, option, value)

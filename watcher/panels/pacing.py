@@ -23,12 +23,12 @@ class RequestLane(Enum):
 class Pace:
     """The pace of one panel. Times are seconds of the caller's clock."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, pause_until: float = 0.0) -> None:
         self.rate = rate
         self._next = 0.0
         self._credit = _ACT_CREDIT
         self._credited_at = 0.0
-        self.pause_until = 0.0
+        self.pause_until = pause_until
 
     def take(self, now: float, lane: RequestLane = RequestLane.READ) -> float | None:
         """Return None where one request may be sent now (and count it), else when to try again."""

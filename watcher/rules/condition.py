@@ -119,7 +119,7 @@ class Condition:
             for field, value in fields.items()
         )
 
-    def next_look(self, order: Order, now: float) -> float | None:
+    def next_review(self, order: Order, now: float) -> float | None:
         """Return when time alone could change the result; None if it can't."""
         if self.excludes(order):
             return None

@@ -24,11 +24,11 @@ from watcher.model import (
 from watcher.orders.fields import OWN
 from watcher.rules.brake import BRAKE_WINDOW
 from watcher.rules.firing_memory import Fired, FiringMemory
-from watcher.rules.hindsight import Hindsight
 from watcher.rules.order_sets import discard, drop
 from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Decision, Reason, Rule, decide
 from watcher.rules.switches import RuleSwitches
+from watcher.rules.time_correction import TimeCorrection
 from watcher.rules.variables import PanelVariables, RuleContext
 
 Key = tuple[str, str]  # panel, order id
@@ -44,12 +44,12 @@ class RuleEngine:
     def __init__(
         self,
         rules: Sequence[Rule] = (),
-        hindsight: Hindsight | None = None,
+        time_correction: TimeCorrection | None = None,
         brake_window: float = BRAKE_WINDOW,
     ) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
-        self.hindsight = hindsight or Hindsight()
-        self.memory = FiringMemory(self.hindsight, brake_window)
+        self.time_correction = time_correction or TimeCorrection()
+        self.memory = FiringMemory(self.time_correction, brake_window)
         self.services: dict[str, dict[str, Service]] = {}
         self.refill_disabled: dict[Key, str] = {}  # (panel, service id) -> the panel's words
         self.balances: dict[str, Balance] = {}
@@ -138,7 +138,7 @@ class RuleEngine:
 
     def decisions(self, order: Order, now: float) -> list[Decision]:
         """Return every rule's decision on the order; nothing is counted or reserved."""
-        order = self.hindsight.order(order, now)
+        order = self.time_correction.order(order, now)
         rule_context = self._rule_context(order)
         return [self._explain(rule, order, rule_context, now) for rule in self.rules]
 
@@ -146,8 +146,8 @@ class RuleEngine:
         """Evaluate the rules for these orders; reserve what they plan until `release`."""
         rule_outcome = RuleOutcome()
         for recorded in orders:
-            order = self.hindsight.order(recorded, now)
-            rule_outcome.looks.append((order, self._evaluate_order(order, now, rule_outcome)))
+            order = self.time_correction.order(recorded, now)
+            rule_outcome.reviews.append((order, self._evaluate_order(order, now, rule_outcome)))
         return rule_outcome
 
     def release(self, rule_outcome: RuleOutcome) -> None:
@@ -190,7 +190,7 @@ class RuleEngine:
                 continue
             if rule.condition.excludes(order):  # true for most orders, at 2 % of the cost
                 self.evaluations[rule.name] += 1
-                self.switches.went_well(rule.name)
+                self.switches.succeeded(rule.name)
                 continue
             rule_context = rule_context or self._rule_context(order)
             decision = self._judge_one(rule, order, rule_context, now, rule_outcome)
@@ -220,7 +220,7 @@ class RuleEngine:
         elif decision.reason is Reason.FAILED:
             self._note_failure(rule, order, decision, rule_outcome)
         elif decision.reason not in _SAYS_NOTHING:
-            self.switches.went_well(rule.name)
+            self.switches.succeeded(rule.name)
         return decision
 
     def _note_failure(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from watcher.model import Firing, Order
 from watcher.rules.brake import BRAKE_WINDOW, Brake
-from watcher.rules.hindsight import Hindsight
 from watcher.rules.rule import Rule
+from watcher.rules.time_correction import TimeCorrection
 from watcher.rules.variables import FiringHistory
 
 Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, order id
@@ -15,8 +15,8 @@ Fired = tuple[str, bool, str, str]  # rule, whether it was a dry run, panel, ord
 class FiringMemory:
     """Firings by rule and order. Dry runs are counted apart: they don't use up attempts."""
 
-    def __init__(self, hindsight: Hindsight, brake_window: float = BRAKE_WINDOW) -> None:
-        self._hindsight = hindsight
+    def __init__(self, time_correction: TimeCorrection, brake_window: float = BRAKE_WINDOW) -> None:
+        self._time_correction = time_correction
         self._past: dict[Fired, FiringHistory] = {}
         self._brakes: dict[tuple[str, bool, str], Brake] = defaultdict(lambda: Brake(brake_window))
 
@@ -24,7 +24,7 @@ class FiringMemory:
         """Count firings of the last hour, from the database, for the brakes."""
         for firing in firings:
             brake = self._brakes[firing.rule, firing.dry_run, firing.panel]
-            brake.count(self._hindsight.past(firing.at, now))
+            brake.count(self._time_correction.past(firing.at, now))
 
     def remember_past(self, counts: Mapping[Fired, tuple[int, float]]) -> None:
         """Take over how often rules fired, and when last, from the database."""
@@ -47,7 +47,7 @@ class FiringMemory:
         """Return how often the rule fired for the order, and when last."""
         past = self._past.get(_key(rule, order))
         return (
-            FiringHistory(past.count, self._hindsight.past(past.last, now))
+            FiringHistory(past.count, self._time_correction.past(past.last, now))
             if past
             else FiringHistory()
         )

@@ -14,7 +14,7 @@ class RuleOutcome(msgspec.Struct):
     firings: list[Firing] = []
     plans: list[ActionPlan] = []
     before: dict[Fired, FiringHistory] = {}  # the firing's history, to take it back
-    looks: list[tuple[Order, float | None]] = []
+    reviews: list[tuple[Order, float | None]] = []
     held: list[tuple[str, str]] = []  # (rule, panel) whose brake has just stopped it
     failures: list[tuple[Order, Decision]] = []
     switched_off: list[tuple[str, str]] = []  # (rule, why)

@@ -89,10 +89,10 @@ def _weigh(
     if rule.panels is not None and order.panel not in rule.panels:
         return Reason.OTHER_PANEL, f"the rule is not for {order.panel}", None
     if order.phase is Phase.CLOSED:
-        return Reason.CLOSED, "the order is no longer watched", None
+        return Reason.CLOSED, "the order is closed", None
     if order.checked_at is None:
         return Reason.NOT_CHECKED, "the panel has not answered about the order yet", None
-    again_at = rule.condition.next_look(order, now)
+    again_at = rule.condition.next_review(order, now)
     try:
         if not rule.condition.holds(order, rule_context, past, now):
             return Reason.CONDITION_FALSE, "the condition is false", again_at
@@ -153,7 +153,7 @@ def _limit(
     if rule.attempts is not None and past.count >= rule.attempts:
         return Reason.ATTEMPTS, f"it {acted} {times(past.count)} on this order", None
     if past.count and past.last + rule.every > now:
-        return Reason.EVERY, f"it {acted} on this order not long ago", past.last + rule.every
+        return Reason.EVERY, f"it {acted} on this order within `every`", past.last + rule.every
     if held_until is not None and held_until > now:
-        return Reason.BRAKE, f"more than {rule.per_hour} an hour: the rule is held", held_until
+        return Reason.BRAKE, f"more than {rule.per_hour} an hour: paused by its brake", held_until
     return None

@@ -22,7 +22,7 @@ class RuleSwitches:
         self.switched_off.clear()
         self._failing.clear()
 
-    def went_well(self, rule: str) -> None:
+    def succeeded(self, rule: str) -> None:
         """Note that the rule's condition was evaluated."""
         self._failing.pop(rule, None)
 

@@ -143,7 +143,8 @@ def _why_no_service(name: str, order: Order, rule_context: RuleContext) -> str:
             " or with `watcher track --service`"
         )
     if rule_context.service is None:
-        return f"service {order.service} is not in the price list of {order.panel}"
+        # Soon after a start it may not have been read at all.
+        return f"service {order.service} is not in what was read of {order.panel}'s price list"
     return f"the price list of {order.panel} has no {name} for service {order.service}"
 
 

@@ -2,13 +2,13 @@
 
 from watcher.store.action_rows import Settled
 from watcher.store.archive import Retired, archive_name
-from watcher.store.audit import Deed
+from watcher.store.audit import AuditEntry
 from watcher.store.backend import Member
 from watcher.store.balances import Spent
 from watcher.store.disown import Disowned, Hold
 from watcher.store.events import DeadEvent
 from watcher.store.feed import FeedPage
-from watcher.store.files import beside, check_database, sync
+from watcher.store.files import beside, check_database
 from watcher.store.history import OrderEvent
 from watcher.store.move import Move, move
 from watcher.store.outbox import Message
@@ -18,8 +18,8 @@ from watcher.store.services import ServiceChange, StoredService
 from watcher.store.store import Store
 
 __all__ = [
+    "AuditEntry",
     "DeadEvent",
-    "Deed",
     "Disowned",
     "FeedPage",
     "Hold",
@@ -41,5 +41,4 @@ __all__ = [
     "disown",
     "move",
     "restore",
-    "sync",
 ]

@@ -6,12 +6,12 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from watcher.store.base import StorePart, from_then_on
-from watcher.store.wheel_schema import audit
+from watcher.store.control_schema import audit
 
 LONGEST_DETAIL = 500  # characters
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that somebody did. `subject` is an order, an action, a rule or a target."""
 
     at: float
@@ -27,11 +27,11 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 class AuditLog(StorePart):
     """The table `audit`."""
 
-    async def add(self, deed: Deed) -> None:
+    async def add(self, entry: AuditEntry) -> None:
         """Write one row."""
-        row = {**msgspec.structs.asdict(deed), "who": deed.by}
+        row = {**msgspec.structs.asdict(entry), "who": entry.by}
         del row["id"], row["by"]
-        row["detail"] = deed.detail and deed.detail[:LONGEST_DETAIL]
+        row["detail"] = entry.detail and entry.detail[:LONGEST_DETAIL]
 
         def work(connection: Connection) -> None:
             connection.execute(insert(audit).values(row))
@@ -47,7 +47,7 @@ class AuditLog(StorePart):
         did: str | None = None,
         panel: str | None = None,
         since: float | None = None,
-    ) -> tuple[Sequence[Deed], int | None]:
+    ) -> tuple[Sequence[AuditEntry], int | None]:
         """Return a page, the newest first, and the cursor of the next one."""
         found = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
         given = {audit.c.who: by, audit.c.did: did, audit.c.panel: panel}
@@ -56,10 +56,10 @@ class AuditLog(StorePart):
             found = found.where(audit.c.id < before)
         if since is not None:
             found = found.where(from_then_on(audit.c.at, since))
-        deeds = await self._read("audit_page", found, lambda rows: [_deed(row) for row in rows])
-        return deeds[:limit], deeds[limit - 1].id if len(deeds) > limit else None
+        entries = await self._read("audit_page", found, lambda rows: [_entry(row) for row in rows])
+        return entries[:limit], entries[limit - 1].id if len(entries) > limit else None
 
 
-def _deed(row: object) -> Deed:
+def _entry(row: object) -> AuditEntry:
     names = ("id", "at", "via", "did", "panel", "subject", "detail")
-    return Deed(by=row.who, **{name: getattr(row, name) for name in names})  # type: ignore[attr-defined]
+    return AuditEntry(by=row.who, **{name: getattr(row, name) for name in names})  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the store needs of a kind of database, and the choice of one."""
+"""The interface to a kind of database, and the choice of one."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -4,6 +4,7 @@ Rows are tuples of a table's columns, in their order; money is text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Select, Table, func, insert, select
@@ -11,6 +12,15 @@ from sqlalchemy import Column, Connection, Select, Table, func, insert, select
 from watcher.store.dialect import AsText, Money, driver_text
 
 _AT_ONCE = 5000  # rows
+_INDEXES = """
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = %s::regclass
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+_FOREIGN_KEYS = """
+SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = %s::regclass AND contype = 'f'
+"""
 
 
 class Bulk(Protocol):
@@ -95,10 +105,28 @@ class _PostgresBulk:
     def fill(self, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         names = ", ".join(f'"{column.name}"' for column in table.columns)
         statement = f"COPY {table} ({names}) FROM STDIN"
-        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
+        with self._bare(table), self._driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
         self._driver.execute(f"ANALYZE {table}")  # or plans go by an empty table
+
+    @contextmanager
+    def _bare(self, table: Table) -> Iterator[None]:
+        """Take the table's indexes and foreign keys away, then restore them as they were.
+
+        Built and checked for all rows at once they cost a fraction of what each row would.
+        """
+        indexes = self._driver.execute(_INDEXES, (table.name,)).fetchall()
+        keys = self._driver.execute(_FOREIGN_KEYS, (table.name,)).fetchall()
+        for name, _ in keys:
+            self._driver.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        for name, _ in indexes:
+            self._driver.execute(f"DROP INDEX {name}")
+        yield
+        for _, definition in indexes:
+            self._driver.execute(definition)
+        for name, definition in keys:
+            self._driver.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
 
     def last_number(self, table: Table) -> int:
         text = "SELECT coalesce(pg_sequence_last_value(%s::regclass), 0)"

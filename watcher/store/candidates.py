@@ -28,10 +28,9 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query; None and "" mean any.
 
     `text` is the beginning of an id, a link, a reference or a customer, or it is a service's id or
-    a tag; or, `within`, any part of a
-    link. `named` are the services (panel, id) of the orders. `keys` are the candidates, if those
-    are known. `progressed_before` selects open orders without progress since
-    that time, by panel. `panels` are those that the caller may see.
+    a tag; or, `within`, any part of a link. `named` are the services (panel, id) of the orders.
+    `keys` are the candidates, if those are known. `progressed_before` selects open orders without
+    progress since that time, by panel. `panels` are those that the caller may see.
     """
 
     text: str = ""

@@ -1,4 +1,4 @@
-"""Counts claims of actions, to detect an older database: see `watcher.store.seen`."""
+"""Counts claims of actions, to detect an older database: see `watcher.store.claims_file`."""
 
 from sqlalchemy import Connection
 
@@ -27,10 +27,10 @@ def reach(connection: Connection, at_least: int) -> None:
 
 
 def known(connection: Connection) -> int:
-    """Return how many claims a node knows of, that found fewer in the database: 0 if none did."""
+    """Return the highest count that any node has found to be missing here; 0 if none has."""
     return counting.value(connection, _KNOWN)
 
 
 def know(connection: Connection, at_least: int) -> None:
-    """Record that so many claims are known: a database with fewer is an older copy to all nodes."""
+    """Record a known count: for every node, a database with fewer claims is an older copy."""
     counting.reach(connection, _KNOWN, at_least)

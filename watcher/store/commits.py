@@ -1,8 +1,8 @@
 """Counts the commits to a database on a server, to notice that it has lost some.
 
-The count is a row of `counters`, raised by each transaction. Only one daemon writes, so a count
-that is not what this daemon knows means that the database is another than it was: an older copy, or
-a standby that had not got everything. What memory and panels know is then not in it.
+The count is a row of `counters`, raised by each transaction. Only one daemon writes, so an
+unexpected count means that the database is not the one that this daemon wrote to: an older copy, or
+a standby that lacked commits. What memory and panels know is then not in it.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Commits:
         self.count = count
         self._place = place
         self._is_open = False  # a commit may or may not have happened
-        self._is_told = False  # and whoever wanted it was told that it failed
+        self._is_told = False  # and its caller got an error
 
     @property
     def reading(self) -> str:
@@ -68,12 +68,12 @@ class Commits:
         self._is_open, self._is_told = True, False
 
     def ended(self, *, happened: bool) -> None:
-        """Note what became of it."""
+        """Note whether the commit has happened."""
         self.count += happened
         self._is_open = self._is_told = False
 
     def given_up(self) -> None:
-        """Note that nobody waits any longer to learn what became of it."""
+        """Note that no caller waits for the result any more."""
         self._is_told = True
 
     def found(self, counted: int) -> bool:
@@ -108,7 +108,7 @@ class Commits:
 
 
 class NodeCommits(Commits):
-    """The counts of a node of a cluster: its own as that of a daemon alone, and that of all nodes.
+    """The counts of a cluster's node: its own, as a daemon alone has it, and that of all nodes.
 
     The latter only has to rise. Until the node has joined, it has no own count.
     """
@@ -120,7 +120,7 @@ class NodeCommits(Commits):
         self._next = 0  # the total once the transaction under way is committed
 
     def joined(self, node: str, count: int) -> None:
-        """Go on with the node's own count, as the transaction has left it that joined."""
+        """Continue with the node's own count, as written by the transaction that joined."""
         self._own, self.count = counter_of(node), count
 
     @property

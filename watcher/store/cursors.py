@@ -1,9 +1,9 @@
-"""Cursors of readers of changes: what one has read, whatever becomes of the database. Pure.
+"""Cursors of readers of changes: valid across restarts and restores of the database. Pure.
 
 A cursor holds the id of the last change that was read. A restored backup gives the same ids again,
 to other changes. So each start of a daemon begins an epoch, with a random mark and the last id
 before it, and a cursor names the newest epochs, too. Two databases with the same mark have the same
-changes up to the end of that epoch in either. A reader goes on from there: it may get changes
+changes up to the end of that epoch in either. A reader continues from there: it may get changes
 again, and misses none.
 """
 

@@ -19,11 +19,11 @@ from watcher.common.postgres_url import DatabaseLocation
 from watcher.errors import StoreError, StoreOlder
 from watcher.store import claims
 from watcher.store.backend import Backend, Connections, Member, Work, backend_of
+from watcher.store.claims_file import ClaimsFile
 from watcher.store.errors import translated
 from watcher.store.marks import marks, refuse_marked
 from watcher.store.panels import PanelNames
 from watcher.store.schema import metadata
-from watcher.store.seen import Seen
 
 T = TypeVar("T")
 Observer = Callable[[str, float, bool], None]  # (operation, seconds, failed)
@@ -40,7 +40,7 @@ class Database:
 
     def __init__(self, backend: Backend, connections: Connections, observe: Observer) -> None:
         self.backend = backend
-        self.seen = Seen(backend.path)
+        self.claims_file = ClaimsFile(backend.path)
         self.writing = asyncio.Lock()
         self.panels = PanelNames()
         self._claims = 0
@@ -77,13 +77,13 @@ class Database:
         with translated(backend.place), ExitStack() as resources:
             connecting = asyncio.to_thread(backend.connect, resources, now, disowning=disowning)
             database = cls(backend, await _to_its_end(connecting), observe)
-            resources.callback(database.seen.close)
+            resources.callback(database.claims_file.close)
             for threads in database._threads.values():
                 resources.callback(threads.shutdown)
             await database.read("open", database._look_over)
             refuse_marked(backend.place, (await database.read("open", marks)).keys() - {mark})
             if not disowning:
-                await database._compare_with_seen()
+                await database._compare_with_file()
             database._resources = resources.pop_all()
         return database
 
@@ -94,7 +94,7 @@ class Database:
             await asyncio.wait(self._tasks)
         with translated(self.backend.place):
             with suppress(OSError):  # otherwise the system writes it within seconds
-                await asyncio.to_thread(self.seen.sync)
+                await asyncio.to_thread(self.claims_file.sync)
             await asyncio.to_thread(self._resources.close)
 
     def check_files(self) -> str | None:
@@ -203,11 +203,10 @@ class Database:
     def _unnoted(self) -> str | None:
         """Write the claims to `<database>.seen`; return the error if that fails."""
         try:
-            self.seen.note(self._claims)
+            self.claims_file.note(self._claims)
         except OSError as error:
-            return (
-                f"{self.seen.path} can't be written ({error.strerror}): check its rights and disk"
-            )
+            path = self.claims_file.path
+            return f"{path} can't be written ({error.strerror}): check its rights and disk"
         return None
 
     def _refuse_lost(self) -> None:
@@ -216,9 +215,9 @@ class Database:
         if lost is not None:
             raise StoreError(lost)
 
-    async def _compare_with_seen(self) -> None:
+    async def _compare_with_file(self) -> None:
         """Refuse an older database; let a new one continue the count."""
-        seen = await asyncio.to_thread(self.seen.read)
+        seen = await asyncio.to_thread(self.claims_file.read)
         if self._is_new and seen:
             await self.write("open", lambda connection: claims.reach(connection, seen))
         counted = await self.read("open", claims.counted)
@@ -227,8 +226,8 @@ class Database:
         if counted < max(seen, await self.read("open", claims.known)):
             raise self.older()
         self._claims = counted
-        self.seen.note(counted)
-        await asyncio.to_thread(self.seen.sync)
+        self.claims_file.note(counted)
+        await asyncio.to_thread(self.claims_file.sync)
 
     def _look_over(self, connection: Connection) -> None:
         """Load the panels' names; read the last row of every table to detect damage."""
@@ -239,7 +238,7 @@ class Database:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for work in a thread, even if the caller is cancelled: it uses what that would close."""
+    """Wait for work in a thread even if cancelled: the caller would close what the work uses."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

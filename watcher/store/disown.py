@@ -1,4 +1,4 @@
-"""Marks as done what may have happened since a copy of the database was made.
+"""Marks as done everything that may have happened since a copy of the database was made.
 
 Planned actions may have been sent since, and rules may have fired. Both count as done: a person can
 repair a missing action, but not a repeated one.
@@ -40,10 +40,10 @@ class Disowned(msgspec.Struct, frozen=True, kw_only=True):
     claims: int
 
 
-async def set_right(
+async def disown_database(
     database: Database, holds: Sequence[Hold], *, seen: int, now: float
 ) -> Disowned:
-    """Make every unsettled action unresolved, and let every rule have fired just now.
+    """Mark every unsettled action as unresolved, and record that every rule fired just now.
 
     One transaction also removes the backup mark and raises the count of claims above `seen`.
     """

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from watcher.common.disk import sync
 from watcher.errors import Conflict, StoreError
 from watcher.store.errors import translated
 from watcher.store.sqlite import BACKUP_ID, check_file, copy_at_rest, copy_open
@@ -47,15 +48,6 @@ def check_database(path: Path) -> None:
 def beside(database: Path, directory: str) -> Path:
     """Resolve a configured directory relative to the database's."""
     return database.resolve().parent / Path(directory).expanduser()
-
-
-def sync(path: Path) -> None:
-    """Wait until the file, or the directory's entries, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def size_of(path: Path) -> int:

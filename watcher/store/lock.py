@@ -92,10 +92,10 @@ class Held:
     def _lost(self, path: Path, how: str) -> str:
         """Return the error text. SQLite saves a removed log on close; all else is lost."""
         anew = "stop the daemon, restore a backup and start it"
-        way_out = anew if path == self.path else "restart the daemon"
+        advice = anew if path == self.path else "restart the daemon"
         return (
             f"{path} was {how} while the daemon runs: nothing is written or sent. Put the file"
-            f" back, or {way_out}"
+            f" back, or {advice}"
         )
 
     def _is_known(self, path: Path) -> bool:

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, delete, select
 
 from watcher.common.pauses import ManualPause, Paused
 from watcher.store.base import StorePart
+from watcher.store.control_schema import pauses
 from watcher.store.dialect import upsert
-from watcher.store.wheel_schema import pauses
 
 _UPDATED = ("since", "until", "reason", "who", "via")
 

@@ -21,13 +21,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, delete, func, select
 
+from watcher.common.disk import sync
 from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.errors import Conflict, StoreError
 from watcher.store import claims
 from watcher.store.bulk import Bulk, bulk_of, numbered
 from watcher.store.commits import NAME as COMMITS
 from watcher.store.database import Database, ignore
-from watcher.store.files import sync
 from watcher.store.marks import ARRIVING, MOVED, NAMES, mark, marks, unmark
 from watcher.store.schema import counters, metadata
 from watcher.store.sqlite import SIDES

@@ -160,7 +160,7 @@ class Nodes(StorePart):
         await self._db.write("configure", lambda connection: connection.execute(mine))
 
     async def claim(self, names: Collection[str]) -> tuple[list[str], list[Action]]:
-        """Lead those of the panels and duties that no living node leads; return them.
+        """Claim the panels and duties that no living node leads; return those claimed.
 
         What was being sent at these panels becomes unresolved in the same transaction; also
         returns these actions.
@@ -191,7 +191,7 @@ class Nodes(StorePart):
         return await self._db.write("hand_over", work)
 
     async def give_up(self, names: Collection[str]) -> None:
-        """Lead these no more: any node may."""
+        """Stop leading these; any node may claim them."""
         mine = delete(leaders).where(
             leaders.c.name.in_(list(names)), leaders.c.epoch == self._epoch
         )

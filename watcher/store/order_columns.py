@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 
 from watcher.orders.columns.check_times import CheckTimes
 from watcher.orders.columns.dictionary_column import DictionaryColumn, ValueCoding
-from watcher.orders.columns.growth import times, whole
+from watcher.orders.columns.optional_numbers import times, whole
 from watcher.orders.columns.table import OrderRows
 from watcher.orders.fields import FieldKind, names_of
 from watcher.store.dialect import JsonList

@@ -147,10 +147,12 @@ class Orders(StorePart):
         """Return a page of orders, oldest first, and `after` for the next page (None on the last).
 
         `panels` are those that the caller may see, None for all of them. `problem` selects orders
-        with one (False: without). `progressed_before` selects stalled
-        orders: open, at one of these panels, without progress since the time given for the panel.
+        with one (False: without). `progressed_before` selects stalled orders: open, at one of these
+        panels, without progress since the time given for the panel.
         """
-        statement, key = SELECT_ORDER, order_states.c.key
+        # A panel's index has its orders' keys in order, but not those of the joined table.
+        statement = SELECT_ORDER
+        key = order_states.c.key if panel is None else orders.c.key
         if tag is not None:  # their keys are in order in its index
             statement = statement.join(order_tags, order_tags.c.key == order_states.c.key)
             statement, key = statement.where(order_tags.c.tag == tag), order_tags.c.key

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     Connection,
-    Select,
     delete,
     func,
     insert,
@@ -59,14 +58,14 @@ class Outbox(StorePart):
 
         await self._db.write("targets", work)
 
-    async def known_troubles(self) -> dict[str, list[KnownAlert]]:
+    async def known_alerts(self) -> dict[str, list[KnownAlert]]:
         """Return the active and recently ended alerts, as each target knows them."""
 
         def made(rows: Rows) -> dict[str, list[KnownAlert]]:
             known: dict[str, list[KnownAlert]] = {}
             for row in rows:
-                trouble = Alert(AlertKind(row.event), row.panel, row.text, row.subject)
-                one = KnownAlert(trouble, row.began_at, row.told_at, row.gone_at)
+                alert = Alert(AlertKind(row.event), row.panel, row.text, row.subject)
+                one = KnownAlert(alert, row.began_at, row.told_at, row.gone_at)
                 known.setdefault(row.target, []).append(one)
             return known
 
@@ -84,7 +83,7 @@ class Outbox(StorePart):
 
         `gone` lists (target, alert key) pairs to remove.
         """
-        there = [_trouble_row(target, one) for target, one in known]
+        there = [_alert_row(target, one) for target, one in known]
         queued = [_message_row(target, notices, now) for target, notices in messages]
 
         def work(connection: Connection) -> None:
@@ -103,12 +102,8 @@ class Outbox(StorePart):
         statement = select(outbox).where(outbox.c.state == "queued", outbox.c.target == target)
         if due is not None:
             statement = statement.where(outbox.c.next_at <= due)
-        return await self._messages(statement.order_by(outbox.c.id).limit(limit))
-
-    async def dead_messages(self, limit: int) -> list[Message]:
-        """Return the newest messages that were given up, newest first."""
-        statement = select(outbox).where(outbox.c.state == "dead")
-        return await self._messages(statement.order_by(outbox.c.id.desc()).limit(limit))
+        oldest = statement.order_by(outbox.c.id).limit(limit)
+        return await self._read("messages", oldest, lambda rows: [_message(row) for row in rows])
 
     async def queued(self) -> dict[str, tuple[int, float]]:
         """Return for each target how many messages are queued, and when the next is due."""
@@ -138,7 +133,7 @@ class Outbox(StorePart):
             "given_up", statement, lambda rows: {row[0]: row[1] for row in rows}
         )
 
-    async def told(self, ids: Collection[int]) -> None:
+    async def delivered(self, ids: Collection[int]) -> None:
         """Mark the messages as delivered."""
         await self._set(ids, state="sent", error=None)
 
@@ -166,9 +161,6 @@ class Outbox(StorePart):
         statement = update(outbox).where(outbox.c.id.in_(ids)).values(**values)
         await self._db.write("outbox", lambda c: c.execute(statement))
 
-    async def _messages(self, statement: Select[*tuple[Any, ...]]) -> list[Message]:
-        return await self._read("messages", statement, lambda rows: [_message(row) for row in rows])
-
 
 def _message(row: Any) -> Message:
     return Message(
@@ -182,17 +174,17 @@ def _message(row: Any) -> Message:
     )
 
 
-def _trouble_row(target: str, known: KnownAlert) -> dict[str, object]:
-    trouble = known.trouble
+def _alert_row(target: str, known: KnownAlert) -> dict[str, object]:
+    alert = known.alert
     return {
         "target": target,
-        "key": trouble.key,
-        "event": trouble.event,
-        "panel": trouble.panel,
-        "subject": trouble.subject,
-        "text": trouble.text,
+        "key": alert.key,
+        "event": alert.event,
+        "panel": alert.panel,
+        "subject": alert.subject,
+        "text": alert.text,
         "began_at": known.began_at,
-        "told_at": known.told_at,
+        "told_at": known.notified_at,
         "gone_at": known.gone_at,
     }
 

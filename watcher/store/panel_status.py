@@ -18,8 +18,8 @@ panel_status = table(
 _KEEP = upsert(panel_status, ("at", "node", "state"))
 
 
-class ToldState(msgspec.Struct, frozen=True):
-    """A panel's state as JSON, as a node has told it; `at` in Unix seconds, by its clock."""
+class ReportedState(msgspec.Struct, frozen=True):
+    """A panel's state as JSON, reported by a node; `at` in Unix seconds, by its clock."""
 
     panel: str
     at: float
@@ -39,8 +39,15 @@ class PanelStatuses(StorePart):
         if rows:
             await self._db.write("keep_panel_status", lambda c: c.execute(_KEEP, rows))
 
-    async def all(self) -> list[ToldState]:
-        """Return what was told last of every panel."""
+    async def of(self, panel: str) -> ReportedState | None:
+        """Return the last reported state of the panel."""
+        statement = panel_status.select().where(panel_status.c.panel == panel)
+        row = await self._read("panel_status", statement, lambda rows: rows.first())
+        return None if row is None else ReportedState(*row)
+
+    async def all(self) -> list[ReportedState]:
+        """Return the last reported state of every panel."""
+        every = panel_status.select()
         return await self._read(
-            "panel_status", panel_status.select(), lambda rows: [ToldState(*row) for row in rows]
+            "panel_status", every, lambda rows: [ReportedState(*row) for row in rows]
         )

@@ -22,6 +22,6 @@ class PanelNames:
             self.ids[name] = key
 
     def add(self, connection: Connection, names: Iterable[str]) -> None:
-        """Write panels that may be new; they are known after the commit and the next `load`."""
+        """Write panels that may be new; call `load` after the commit."""
         rows = [{"name": name} for name in sorted(names)]
         connection.execute(insert_or_ignore(panels), rows)

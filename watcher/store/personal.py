@@ -10,14 +10,13 @@ from sqlalchemy import Connection, bindparam, select, update
 from watcher.store.action_rows import labels_of, labels_text
 from watcher.store.base import StorePart
 from watcher.store.schema import IS_PERSONAL, actions, orders
-from watcher.store.sqlite import overwriting
 
 _SLICE = 500  # orders per transaction
 _ERASE = update(orders).where(orders.c.key == bindparam("_key")).values(customer=None, note=None)
 _SET_LABELS = update(actions).where(actions.c.id == bindparam("_id"))
 
 
-class Personal(StorePart):
+class PersonalData(StorePart):
     """The columns `customer` and `note`. The history never has their values."""
 
     async def erase(self, before: float) -> int:
@@ -39,8 +38,7 @@ class Personal(StorePart):
 
 
 def _erase(keys: Sequence[int], connection: Connection) -> None:
-    with overwriting(connection):
-        connection.execute(_ERASE, [{"_key": key} for key in keys])
+    connection.execute(_ERASE, [{"_key": key} for key in keys])
 
 
 def _erase_planned(before: float, connection: Connection) -> None:
@@ -52,5 +50,4 @@ def _erase_planned(before: float, connection: Connection) -> None:
         kept = msgspec.structs.replace(labels_of(text), customer=None, note=None)
         rows.append({"_id": number, "labels": labels_text(kept)})
     if rows:
-        with overwriting(connection):
-            connection.execute(_SET_LABELS, rows)
+        connection.execute(_SET_LABELS, rows)

@@ -154,7 +154,7 @@ def session(url: PostgresUrl, *, writing: bool, within: float | None = None) -> 
     if within is not None:
         most = {"connect_timeout": max(2, round(within)), "tcp_user_timeout": round(within * 1000)}
         network = {**_NETWORK, **most}
-    with told(str(url)):
+    with driver_errors(str(url)):
         connection = driver().connect(url.text, autocommit=True, **network, **given)
         try:
             connection.execute(f"{_SESSION}; {_WRITING if writing else _READING}")
@@ -178,7 +178,7 @@ def unhurried(connection: Any) -> Iterator[None]:
 
 
 @contextmanager
-def told(place: str) -> Iterator[None]:
+def driver_errors(place: str) -> Iterator[None]:
     """Raise the driver's own errors, which SQLAlchemy has not seen, as a StoreError."""
     try:
         yield

@@ -32,12 +32,12 @@ from watcher.store.postgres import (
     READERS,
     answers,
     driver,
+    driver_errors,
     engine,
     refuse_foreign,
     refuse_unfit,
     session,
     store_error,
-    told,
     unhurried,
 )
 from watcher.store.postgres_lock import LOCKS, WRITER, share, take, take_alone
@@ -171,7 +171,7 @@ class PostgresBackend:
         with unhurried(own):
             is_new = migrate(writer, self.place)
         if self.is_shared:
-            with told(self.place):
+            with driver_errors(self.place):
                 share(own)
                 self._hurry(own)
         return is_new
@@ -179,7 +179,7 @@ class PostgresBackend:
     def _writing_session(self) -> Any:
         connection = session(self._url, writing=True)
         try:
-            with told(self.place):
+            with driver_errors(self.place):
                 self._take(connection)
                 self.version = refuse_unfit(connection, self.place)
                 refuse_foreign(connection, self.place)
@@ -285,7 +285,7 @@ def check_server(url: PostgresUrl) -> str:
     place = str(url)
     connection = session(url, writing=False)
     try:
-        with told(place):
+        with driver_errors(place):
             version = refuse_unfit(connection, place)
             if refuse_foreign(connection, place):
                 marks.refuse_marked(place, [name for (name,) in connection.execute(marks.READ)])

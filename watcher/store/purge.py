@@ -28,6 +28,7 @@ from sqlalchemy import (
 from watcher.model import REFILL_FINAL, ActionState
 from watcher.store.action_rows import params_hash
 from watcher.store.base import StorePart
+from watcher.store.control_schema import audit
 from watcher.store.schema import (
     HAS_LARGE_PARAMS,
     LARGE_PARAMS,
@@ -40,7 +41,6 @@ from watcher.store.schema import (
     service_changes,
     services,
 )
-from watcher.store.wheel_schema import audit
 
 LEAST = 7 * 86400.0  # seconds that rows stay, even if the settings are shorter
 LESSONS_FOR = 100 * 86400.0  # seconds: twenty half-lives, a millionth is left
@@ -71,11 +71,11 @@ BOUNDS = {
     "lessons": "goes when nothing was learnt for 100 days",
     "asked_pages": "written anew as a whole, for the orders that are watched",
     "notify_targets": _TARGETS,
-    "troubles": "goes when it is over and told, or with its target",
-    "outbox": "goes 30 days after it was queued, once told or given up, or with its target",
+    "troubles": "goes when its end was notified, or with its target",
+    "outbox": "goes 30 days after it was queued, once sent or given up, or with its target",
     "event_targets": _TARGETS,
     "event_lanes": "goes when its events have arrived, or with its target",
-    "dead_events": "goes with its order, when it is told again, or with its target",
+    "dead_events": "goes with its order, when it is sent again, or with its target",
     "pauses": "goes when the pause is over",
     "audit": "goes after `audit_for`",
     "nodes": "goes when the node stops in order, or a week after its lease has ended",

@@ -21,15 +21,16 @@ from pathlib import Path
 
 import msgspec
 
+from watcher.common.disk import sync
 from watcher.common.postgres_url import DatabaseLocation, PostgresUrl
 from watcher.errors import Conflict, StoreError, StoreOlder
 from watcher.store.backend import files_of
+from watcher.store.claims_file import SUFFIX, ClaimsFile
 from watcher.store.database import Database, ignore
-from watcher.store.disown import Disowned, Hold, set_right
+from watcher.store.disown import Disowned, Hold, disown_database
 from watcher.store.errors import translated
-from watcher.store.files import PUT_ASIDE, check_database, copy_database, sync
+from watcher.store.files import PUT_ASIDE, check_database, copy_database
 from watcher.store.lock import LOCK, locked
-from watcher.store.seen import SEEN, Seen
 from watcher.store.sqlite import APPLICATION_ID, BACKUP_ID, SIDES
 
 _COPY = ".restore-"  # a directory beside the database while a restore runs
@@ -67,7 +68,7 @@ def restore(
             copy = Path(directory) / "watcher.db"
             copy_database(file, copy, owner=APPLICATION_ID)
             try:
-                disowned = asyncio.run(_set_right(copy, holds, _seen(database), now))
+                disowned = asyncio.run(_disown_copy(copy, holds, _counted_claims(database), now))
             except StoreError as error:
                 raise type(error)(str(error).replace(str(copy), str(file))) from None
             _give_to_owner(copy, database)
@@ -89,7 +90,7 @@ def disown(database: DatabaseLocation, holds: Sequence[Hold], *, now: float) -> 
         is_backup = held.application_id() == BACKUP_ID
     if is_backup:  # a log of another database may lie beside it
         return restore(database, database, holds, now=now).disowned
-    disowned = asyncio.run(_set_right(database, holds, _seen(database), now))
+    disowned = asyncio.run(_disown_copy(database, holds, _counted_claims(database), now))
     _give_to_owner(database, database)
     _go_on_counting(database, disowned)
     return disowned
@@ -98,36 +99,36 @@ def disown(database: DatabaseLocation, holds: Sequence[Hold], *, now: float) -> 
 def _disown_on_server(url: PostgresUrl, holds: Sequence[Hold], now: float) -> Disowned:
     """Disown a server's database, whose lock keeps a daemon away meanwhile."""
     own = files_of(url)
-    disowned = asyncio.run(_set_right(url, holds, _seen(own), now))
+    disowned = asyncio.run(_disown_copy(url, holds, _counted_claims(own), now))
     _go_on_counting(own, disowned)
     return disowned
 
 
-async def _set_right(
+async def _disown_copy(
     copy: DatabaseLocation, holds: Sequence[Hold], seen: int, now: float
 ) -> Disowned:
     """Open the copy as a store, which checks and migrates it, then disown it."""
     database = await Database.open(copy, now=now, observe=ignore, busy_timeout=5.0, disowning=True)
     try:
-        return await set_right(database, holds, seen=seen, now=now)
+        return await disown_database(database, holds, seen=seen, now=now)
     finally:
         await database.close()
 
 
-def _seen(database: Path) -> int:
+def _counted_claims(database: Path) -> int:
     """Return the recorded count of claims; 0 if unreadable, as the file is then rewritten."""
     try:
-        return Seen(database).read()
+        return ClaimsFile(database).read()
     except StoreOlder:
         return 0
 
 
 def _go_on_counting(database: Path, disowned: Disowned) -> None:
     """Write the new count, so that an older copy is detected from now on."""
-    seen = Seen(database)
-    seen.note(disowned.claims)
-    seen.sync()
-    seen.close()
+    claims_file = ClaimsFile(database)
+    claims_file.note(disowned.claims)
+    claims_file.sync()
+    claims_file.close()
     _give_to_owner(database, database)
 
 
@@ -135,7 +136,7 @@ def _give_to_owner(copy: Path, database: Path) -> None:
     """Give the copy the database's owner: a restore by root must not lock the daemon out."""
     present = database if database.exists() else database.parent
     owner = present.stat()
-    for path in (copy, *(database.with_name(database.name + end) for end in (LOCK, SEEN))):
+    for path in (copy, *(database.with_name(database.name + end) for end in (LOCK, SUFFIX))):
         with suppress(PermissionError, FileNotFoundError):
             os.chown(path, owner.st_uid, owner.st_gid)
 

@@ -1,4 +1,4 @@
-"""The scheduler's learnt state: saved now and then, loaded at a start."""
+"""What the schedule of orders has learnt: saved now and then, loaded at a start."""
 
 import asyncio
 from collections import defaultdict

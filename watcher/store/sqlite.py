@@ -1,8 +1,8 @@
 """Everything that only SQLite has: its driver, settings, file format, checks and error codes."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ WRITING = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
+    "secure_delete": "ON",  # who has ordered what must not stay in free room
     "wal_autocheckpoint": 8000,  # 16 MB: pages changed again and again are copied back once
     "journal_size_limit": 64 * 2**20,
 }
@@ -214,19 +215,6 @@ async def copy_open(source: Path, target: Path, *, owner: int) -> None:
 def touch(connection: Connection) -> None:
     """Write a page without changes."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
-
-
-@contextmanager
-def overwriting(connection: Connection) -> Iterator[None]:
-    """Overwrite what is deleted meanwhile with zeros in a file; it costs writes."""
-    if not _is_here(connection):
-        yield
-        return
-    connection.exec_driver_sql("PRAGMA secure_delete=ON")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
 def without_foreign_keys(connection: Connection, work: Callable[[], None]) -> None:

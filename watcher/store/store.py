@@ -21,7 +21,7 @@ from watcher.store.nodes import Nodes
 from watcher.store.orders import Orders
 from watcher.store.outbox import Outbox
 from watcher.store.panel_status import PanelStatuses
-from watcher.store.personal import Personal
+from watcher.store.personal import PersonalData
 from watcher.store.purge import Purge
 from watcher.store.recent import Recent
 from watcher.store.record import Recorder
@@ -62,7 +62,7 @@ class Store:
         self.audit = AuditLog(database)
         self.archive = Archive(database)
         self.purge = Purge(database)
-        self.personal = Personal(database)
+        self.personal_data = PersonalData(database)
         self.nodes = Nodes(database)
         self.maintenance = Maintenance(database)
 

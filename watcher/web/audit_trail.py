@@ -1,9 +1,8 @@
-"""Writes down what people and keys did, and lists it.
+"""Writes and lists the audit log: what people and keys did.
 
 A middleware sees every request that changes something, of the API and of the page, once it was
-carried out. So no route can be forgotten; only measured counts are left out. Requests that were
-refused changed nothing, and are not in it; nor are shops, whose orders are actions with the shop's
-name.
+carried out. So no route can be forgotten; only measured counts are left out. Refused requests
+changed nothing and are not recorded. Nor are shops: their orders are actions with the shop's name.
 """
 
 from collections.abc import Mapping
@@ -13,10 +12,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from watcher.errors import StoreError
-from watcher.store import Deed
+from watcher.store import AuditEntry
 from watcher.web.caller import caller_of, notes_of
 from watcher.web.context import (
-    BACKEND,
+    CONTEXT,
     CURSOR,
     LIMIT,
     PANEL,
@@ -28,10 +27,10 @@ from watcher.web.context import (
     page_of,
     time_of,
 )
+from watcher.web.control_shapes import AuditList, DeedView
 from watcher.web.guard import Respond, is_drop_in
 from watcher.web.hop import hop_of
-from watcher.web.views import moment
-from watcher.web.wheel_shapes import AuditList, DeedView
+from watcher.web.views import view_of
 
 log = structlog.get_logger()
 
@@ -49,14 +48,16 @@ _SUBJECTS = ("order", "id", "rule", "name")  # of a path
 
 
 def audited() -> Middleware:
-    """Return the middleware that writes down what was done."""
+    """Return the middleware that writes the audit log."""
 
     @web.middleware
     async def trail(request: web.Request, handler: Respond) -> web.StreamResponse:
         answer = await handler(request)
         did = notes_of(request).get("did", _did(request))
         hop = hop_of(request)
-        is_part = hop is not None and hop.is_part  # who split the request writes it down
+        is_part = (
+            hop is not None and hop.is_part
+        )  # the node that split the request writes the entry
         if did is not None and answer.status < 400 and not is_part:
             await _write(request, did)
         return answer
@@ -77,9 +78,9 @@ def _did(request: web.Request) -> str | None:
 
 
 async def _write(request: web.Request, did: str) -> None:
-    context, caller, told = request.app[BACKEND], caller_of(request), notes_of(request)
+    context, caller, told = request.app[CONTEXT], caller_of(request), notes_of(request)
     subjects = (request.match_info.get(name) for name in _SUBJECTS)
-    deed = Deed(
+    entry = AuditEntry(
         at=context.clock(),
         by=caller.name,
         via=caller.via,
@@ -89,14 +90,14 @@ async def _write(request: web.Request, did: str) -> None:
         detail=told.get("detail"),
     )
     try:
-        await context.store.audit.add(deed)
-    except StoreError as error:  # it is done: an error would say that it is not
-        log.error("audit.lost", cause=str(error), did=deed.did, by=deed.by, panel=deed.panel)
+        await context.store.audit.add(entry)
+    except StoreError as error:  # the request was carried out: an error would deny it
+        log.error("audit.lost", cause=str(error), did=entry.did, by=entry.by, panel=entry.panel)
 
 
 async def list_audit(context: WebContext, request: web.Request) -> tuple[int, AuditList]:
     limit, before = page_of(request)
-    deeds, cursor = await context.store.audit.page(
+    entries, cursor = await context.store.audit.page(
         limit=limit,
         before=before or None,
         by=request.query.get("by"),
@@ -104,20 +105,8 @@ async def list_audit(context: WebContext, request: web.Request) -> tuple[int, Au
         panel=request.query.get("panel"),
         since=time_of(request, "since"),
     )
-    return 200, AuditList([deed_view(deed) for deed in deeds], str(cursor) if cursor else None)
-
-
-def deed_view(deed: Deed) -> DeedView:
-    """Return a row of the audit log for an answer."""
-    return DeedView(
-        id=deed.id,
-        at=moment(deed.at),
-        by=deed.by,
-        via=deed.via,
-        did=deed.did,
-        panel=deed.panel,
-        subject=deed.subject,
-        detail=deed.detail,
+    return 200, AuditList(
+        [view_of(DeedView, entry) for entry in entries], str(cursor) if cursor else None
     )
 
 

@@ -19,7 +19,7 @@ from aiohttp.typedefs import Middleware
 from watcher.common.clock import Clock
 from watcher.config import AccessKey, Config, Right
 from watcher.errors import RequestError
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.guard import Respond, is_page
 from watcher.web.hop import hop_of
 from watcher.web.principal import LOCAL, PRINCIPAL, TOKEN, Forbidden, Principal
@@ -37,7 +37,7 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
-class Wrong(Unauthorized):
+class WrongKey(Unauthorized):
     """That is not the token."""
 
 
@@ -61,13 +61,13 @@ class SessionAuth:
 
     async def load(self, app: web.Application) -> None:
         """Read which sessions were ended before this start, or by another node of a cluster."""
-        self._ended = await app[BACKEND].store.sessions.ended()
+        self._ended = await app[CONTEXT].store.sessions.ended()
 
     def credential(self, request: web.Request, *, in_query: bool = False) -> Credential | None:
         """Return whose key or session the request has; None if none is wanted.
 
         With `in_query`, the key may stand in the query if it may only read. Raises Unauthorized if
-        there is none, Wrong for a wrong one, TooMany after many of those, else Forbidden.
+        there is none, WrongKey for a wrong one, TooMany after many of those, else Forbidden.
         """
         if not asks_for_key(request):
             return None
@@ -82,7 +82,7 @@ class SessionAuth:
         return self._compare(request, _given(given, may_be_basic=is_page(request)))
 
     def still_lets_in(self, request: web.Request, principal: Principal) -> bool:
-        """Return whether a stream may go on: its key or session is still what it was."""
+        """Return whether a stream may continue: its key or session is valid and unchanged."""
         try:
             credential = self.credential(request)
         except RequestError:
@@ -90,7 +90,7 @@ class SessionAuth:
         return _principal(credential) == principal
 
     def begin(self, request: web.Request, given: str) -> str:
-        """Return a new session for someone with a key. Raises Wrong, TooMany."""
+        """Return a new session for someone with a key. Raises WrongKey, TooMany."""
         credential = self._compare(request, given)
         name = f"{int(self._clock()) + SESSION}.{secrets.token_urlsafe(16)}"
         return f"{name}.{_signature(name, credential.seal)}"
@@ -100,7 +100,7 @@ class SessionAuth:
         session = request.cookies.get(cookie_name(request), "")
         if self.has_session(request):
             digest, until = _digest(session), _until(session)
-            await request.app[BACKEND].store.sessions.end(digest, until, now=self._clock())
+            await request.app[CONTEXT].store.sessions.end(digest, until, now=self._clock())
             self._ended.add(digest)
 
     def has_session(self, request: web.Request) -> bool:
@@ -131,27 +131,29 @@ class SessionAuth:
             bucket.take(name, f"more than {most:g} requests a minute with key {name!r}: slow down")
 
     def _compare(self, request: web.Request, given: str | None) -> Credential:
-        """Return whose key it is; raise Wrong, or TooMany for a client with many wrong ones.
+        """Return whose key it is; raise WrongKey, or TooMany for a client with many wrong ones.
 
         A key is too long to be guessed at the rate that requests are limited to. This limit
         keeps attempts cheap, and never locks out a client with the right key.
         """
         sent, found = (given or "").strip().encode(errors="replace"), None
-        for credential in credentials_of(request):  # all of them: the time tells nothing
+        for credential in credentials_of(
+            request
+        ):  # compared with every key, so that the time shows nothing
             if hmac.compare_digest(sent, credential.secret):
                 found = credential
         if found is not None:
             return found
         self._wrong.take(client_of(request.remote), "too many wrong tokens: wait")
-        has_keys = request.app[BACKEND].config.current.keys
-        raise Wrong("That is neither the token nor one of the keys." if has_keys else "")
+        has_keys = request.app[CONTEXT].config.current.keys
+        raise WrongKey("That is neither the token nor one of the keys." if has_keys else "")
 
 
-KEEPER = web.AppKey("keeper", SessionAuth)
+SESSION_AUTH = web.AppKey("session_auth", SessionAuth)
 
 
 def authorize() -> Middleware:
-    """Return the middleware that lets in who has the right that the route needs.
+    """Return the middleware that refuses requests without the right that the route needs.
 
     It sets PRINCIPAL of the request. No route's handler runs before this.
     """
@@ -172,7 +174,7 @@ def _let_in(request: web.Request, access: RouteAccess) -> None:
         request[PRINCIPAL] = passed_on = Principal(hop.name, hop.rights, hop.panels)
         check(request, access, passed_on)
         return
-    keeper = request.app[KEEPER]
+    keeper = request.app[SESSION_AUTH]
     credential = keeper.credential(request, in_query=access.takes_query)
     if credential is not None:
         keeper.count(credential)
@@ -183,13 +185,13 @@ def _let_in(request: web.Request, access: RouteAccess) -> None:
 
 def asks_for_key(request: web.Request) -> bool:
     """Return whether requests need a key: there is a token, or one of [[keys]]."""
-    config = request.app[BACKEND].config.current
+    config = request.app[CONTEXT].config.current
     return config.token is not None or bool(config.keys)
 
 
 def credentials_of(request: web.Request) -> list[Credential]:
     """Return every key that is in force."""
-    config: Config = request.app[BACKEND].config.current
+    config: Config = request.app[CONTEXT].config.current
     found = [_of_key(key) for key in config.keys]
     if config.token is not None:
         secret = config.token.reveal().encode()
@@ -214,7 +216,7 @@ def _of_key(key: AccessKey) -> Credential:
 
 
 def _reading(credential: Credential) -> Credential:
-    """Return the key if it may only read: browsers and proxies keep what stands in a URL."""
+    """Return the key if it may only read: browsers and proxies store URLs."""
     if credential.principal.rights != {Right.READ}:
         raise Forbidden("a key in a URL is one that may read and nothing else")
     return credential

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.web import wheel
+from watcher.web import controls
 from watcher.web.caller import note
 from watcher.web.context import LARGEST_BODY, Route, WebContext, read_body
-from watcher.web.wheel_shapes import (
+from watcher.web.control_shapes import (
     RefusedItem,
     ResolveManyAnswer,
     ResolveManyRequest,
@@ -22,7 +22,7 @@ async def resolve_all(context: WebContext, request: web.Request) -> tuple[int, R
         for item in body.actions
     )
     resolved, refused = [], []
-    for number, found in await wheel.resolve_each(request, outcomes):
+    for number, found in await controls.resolve_each(request, outcomes):
         if isinstance(found, RequestError):
             refused.append(RefusedItem(str(number), str(found)))
         else:
@@ -33,9 +33,9 @@ async def resolve_all(context: WebContext, request: web.Request) -> tuple[int, R
 
 async def untrack_all(context: WebContext, request: web.Request) -> tuple[int, UntrackAnswer]:
     body = await read_body(request, UntrackRequest, LARGEST_BODY)
-    places = ((item.panel, str(item.order)) for item in body.orders)
+    refs = ((item.panel, str(item.order)) for item in body.orders)
     untracked, refused = [], []
-    for panel, order_id, refusal in await wheel.untrack_each(request, places):
+    for panel, order_id, refusal in await controls.untrack_each(request, refs):
         name = f"{panel}/{order_id}"
         if refusal is None:
             untracked.append(name)

@@ -1,4 +1,4 @@
-"""Who has sent a request, and by which way: for limits and for the audit log."""
+"""The sender of a request and its channel, for limits and for the audit log."""
 
 import msgspec
 from aiohttp import web
@@ -20,7 +20,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Return who has sent the request."""
+    """Return the sender of the request."""
     principal = request.get(PRINCIPAL)  # POST /login has none
     return Caller("" if principal is None else principal.name, _via(request))
 

@@ -24,7 +24,7 @@ from watcher.web.views import moment
 
 LONGEST_WAIT = 60  # seconds: proxies often end a request after that
 _LOOK = 0.5  # seconds after which a waiting request looks whether the daemon stops
-_GATHER = 0.2  # seconds that a waiting request leaves to further changes
+_GATHER = 0.2  # seconds in which a waiting request collects further changes
 ENDING = web.AppKey("ending", asyncio.Event)
 _NOW = "now"  # instead of a cursor: only changes from now on
 
@@ -66,7 +66,7 @@ async def list_changes(context: WebContext, request: web.Request) -> tuple[int, 
 
 
 def _answer(context: WebContext, page: FeedPage) -> ChangeList:
-    views = {key: context.view(context.live(order)) for key, order in page.orders.items()}
+    views = {key: context.view(order) for key, order in page.orders.items()}
     changes = [
         OrderChangeView(
             panel=views[change.key].panel,

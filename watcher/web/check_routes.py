@@ -9,14 +9,15 @@ from aiohttp import web
 from watcher.common.wording import counted
 from watcher.daemon.check_outcomes import CheckOutcome, OrderCheck
 from watcher.errors import RequestError
+from watcher.orders.tracking import OrderRef
 from watcher.web.caller import caller_of, note
 from watcher.web.check_shapes import CheckAnswer, CheckList, ChecksRequest, CheckView
-from watcher.web.context import BACKEND, Param, Route, WebContext, read_body
+from watcher.web.context import CONTEXT, Param, Route, WebContext, read_body
 from watcher.web.delivery_shapes import OrderName
 from watcher.web.forwarding import leader_elsewhere, spread
 from watcher.web.principal import principal_of
-from watcher.web.shapes import FaultAnswer
-from watcher.web.views import moment_or_none, money
+from watcher.web.shapes import FaultAnswer, OrderView
+from watcher.web.views import moment_or_none, money, view_of
 
 WAIT, LONGEST_WAIT = 10.0, 25.0  # seconds
 MOST_AT_ONCE = 64  # requests that wait
@@ -26,55 +27,55 @@ async def check(context: WebContext, request: web.Request) -> tuple[int, CheckAn
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     seconds = _wait(request)
     found = await context.checks.check_one(panel, order_id, caller_of(request).name, seconds)
-    view = check_view(context, found)
+    (view,) = await check_views(context, [found])
     return _status([view]), CheckAnswer(view)
 
 
 async def check_all(context: WebContext, request: web.Request) -> tuple[int, CheckList]:
     body = await read_body(request, ChecksRequest)
-    places = [(item.panel, str(item.order)) for item in body.orders]
-    panels = {panel for panel, _ in places}
+    refs = [(item.panel, str(item.order)) for item in body.orders]
+    panels = {panel for panel, _ in refs}
     for panel in panels:
         principal_of(request).check_panel(panel)
     note(
         request,
         panel=panels.pop() if len(panels) == 1 else None,
-        detail=counted(len(places), "order"),
+        detail=counted(len(refs), "order"),
     )
-    found = await check_each(request, places, body.wait)
+    found = await check_each(request, refs, body.wait)
     return _status(found), CheckList(found)
 
 
 async def check_each(
-    request: web.Request, places: Sequence[tuple[str, str]], wait: float
+    request: web.Request, refs: Sequence[OrderRef], wait: float
 ) -> list[CheckView]:
     """Check the orders (panel, id), each once; wait so many seconds for the panels' answers."""
-    context, caller = request.app[BACKEND], caller_of(request).name
-    places = list(dict.fromkeys(places))
-    mine = [place for place in places if leader_elsewhere(request, place[0]) is None]
+    context, caller = request.app[CONTEXT], caller_of(request).name
+    refs = list(dict.fromkeys(refs))
+    mine = [ref for ref in refs if leader_elsewhere(request, ref[0]) is None]
     (_, others), own = await asyncio.gather(
         spread(
             request,
-            places,
-            lambda place: place[0],
+            refs,
+            lambda ref: ref[0],
             "/v1/checks",
-            lambda some: ChecksRequest([OrderName(*place) for place in some], wait),
+            lambda some: ChecksRequest([OrderName(*ref) for ref in some], wait),
             CheckList,
         ),
         context.checks.check(mine, caller, wait),
     )
-    views = {(one.panel, one.order_id): check_view(context, one) for one in own}
+    views = {(one.panel, one.order): one for one in await check_views(context, own)}
     for some, answer in others:
         if isinstance(answer, RequestError):
-            views |= {place: _unanswered(place, answer) for place in some}
+            views |= {ref: _unanswered(ref, answer) for ref in some}
         else:
             views |= {(one.panel, one.order): one for one in answer.checks}
-    return [views[place] for place in places if place in views]
+    return [views[ref] for ref in refs if ref in views]
 
 
-def _unanswered(place: tuple[str, str], error: RequestError) -> CheckView:
-    """Return the view of an order of which another node, its leader, has told nothing."""
-    panel, order_id = place
+def _unanswered(ref: OrderRef, error: RequestError) -> CheckView:
+    """Return the view of an order about which its leader, another node, sent no answer."""
+    panel, order_id = ref
     return CheckView(
         panel=panel,
         order=order_id,
@@ -87,17 +88,28 @@ def _unanswered(place: tuple[str, str], error: RequestError) -> CheckView:
     )
 
 
-def check_view(context: WebContext, check: OrderCheck) -> CheckView:
-    """Return a check for an answer."""
-    return CheckView(
-        panel=check.panel,
+async def check_views(context: WebContext, checks: Sequence[OrderCheck]) -> list[CheckView]:
+    """Return the checks for an answer, with the orders as they are now."""
+    ids: dict[str, list[str]] = {}
+    for one in checks:
+        if one.outcome is not CheckOutcome.NOT_WATCHED:
+            ids.setdefault(one.panel, []).append(one.order_id)
+    orders = {
+        (panel, order.id): context.view(order)
+        for panel, of_it in ids.items()
+        for order in await context.store.orders.by_id(panel, of_it)
+    }
+    return [_check_view(one, orders.get((one.panel, one.order_id))) for one in checks]
+
+
+def _check_view(check: OrderCheck, state: OrderView | None) -> CheckView:
+    return view_of(
+        CheckView,
+        check,
         order=check.order_id,
-        outcome=check.outcome,
-        sentence=check.sentence,
-        why=check.why,
         until=moment_or_none(check.until),
         changes={name: [_plain(value) for value in both] for name, both in check.changes.items()},
-        state=None if check.order is None else context.view(check.order),
+        state=state,
     )
 
 

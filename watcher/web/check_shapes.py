@@ -24,7 +24,7 @@ class ChecksRequest(msgspec.Struct, frozen=True):
 
 
 class CheckView(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learnt of an order, or why nothing yet.
+    """The result of a check, or why there is none yet.
 
     `outcome` is `changed`; `unchanged`; `refused`: the panel does not report it; `waiting`: it is
     asked about as soon as that is possible; `not_watched`: it is unknown here, or closed. `why` is

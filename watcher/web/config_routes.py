@@ -7,7 +7,7 @@ from watcher.web.context import Route, WebContext
 from watcher.web.panel_shapes import ReloadAnswer
 from watcher.web.shapes import FaultAnswer
 
-RELOADS = 4  # that wait at once: one is done at a time
+RELOADS = 4  # concurrent requests; they are done one at a time
 
 
 class ReloadRefused(RequestError):

@@ -1,4 +1,4 @@
-"""What the web needs of the daemon; routes as data; readers of requests."""
+"""The parts of the daemon that the web layer uses, routes as data, and readers of requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -21,9 +21,8 @@ from watcher.daemon.pauses import Pauses
 from watcher.daemon.status import DaemonStatus
 from watcher.errors import NotFound, RequestError
 from watcher.metrics import Metrics
-from watcher.model import Order
+from watcher.model import Order, Phase
 from watcher.notify.receivers import Receivers
-from watcher.orders.fields import OWN
 from watcher.orders.schedule import Forecast
 from watcher.orders.watchlist import Watchlist
 from watcher.rules.engine import RuleEngine
@@ -34,7 +33,7 @@ from watcher.web.views import order_view
 
 
 class WebContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the web needs of the daemon."""
+    """The parts of the daemon that the web layer uses."""
 
     store: Store
     watchlist: Watchlist
@@ -54,32 +53,32 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
     reload: Callable[[], Awaitable[ReloadOutcome]]
 
     def view(self, order: Order) -> OrderView:
-        """Return an order for an answer."""
+        """Return an order of the database for an answer: memory follows it, and has less of it."""
         panel, now = self.config.panel(order.panel), self.clock()
         limit = None if panel is None else panel.settings.stalled_after
         entry = self.watchlist.entry(order.panel, order.id)
-        next_check_at = self.watchlist.panel(order.panel).next_check(order.id, now)
-        if next_check_at is not None:
-            next_check_at = max(next_check_at, self._asks_from(order.panel, now))
-        return order_view(order, entry, next_check_at, now, limit)
+        return order_view(order, entry, self._next_check_at(order, now), now, limit)
 
-    def live(self, order: Order) -> Order:
-        """Return the order as memory has it, which is newer, with its texts, which memory lacks."""
-        live = self.watchlist.order(order.panel, order.id) or order
-        return msgspec.structs.replace(live, **{name: getattr(order, name) for name in OWN})
+    def _next_check_at(self, order: Order, now: float) -> float | None:
+        if order.phase is Phase.CLOSED:  # memory may not have heard of it yet
+            return None
+        at = self.watchlist.panel(order.panel).next_check(order.id, now)
+        return None if at is None else max(at, self._asks_from(order.panel, now))
 
     def tells_of_refills(self, panel: str) -> bool:
         """Return whether the panel's API can report the statuses of refills."""
         known = self.config.panel(panel)
         return known is not None and known.profile.can("refill_status")
 
-    def prospect(self, panel: str, order_id: str) -> Forecast | None:
+    def forecast_of(self, order: Order) -> Forecast | None:
         """Return the forecast of the order's next check, None if it is closed."""
+        return None if order.phase is Phase.CLOSED else self.forecast(order.panel, order.id)
+
+    def forecast(self, panel: str, order_id: str) -> Forecast | None:
+        """Return the forecast of a watched order's next check, None if it is not watched."""
         now = self.clock()
-        found, asks_from = (
-            self.watchlist.panel(panel).prospect(order_id, now),
-            self._asks_from(panel, now),
-        )
+        found = self.watchlist.panel(panel).predict(order_id, now)
+        asks_from = self._asks_from(panel, now)
         if found is None or found.at is None or found.at >= asks_from:
             return found
         reason = f"{found.reason}: the panel is paused until then"
@@ -91,7 +90,7 @@ class WebContext(msgspec.Struct, frozen=True, kw_only=True):
         return (workers.gateway.paused_until(now) if workers else None) or 0.0
 
 
-BACKEND = web.AppKey("backend", WebContext)
+CONTEXT = web.AppKey("context", WebContext)
 
 SMALL_BODY = 64 * 1024  # bytes
 LARGEST_BODY = 32 * 1024 * 1024  # bytes: 10,000 orders with long links
@@ -237,7 +236,7 @@ async def check_reach(request: web.Request, action_number: int) -> None:
     """Raise NotFound if the action's panel is out of the key's reach."""
     principal = principal_of(request)
     if principal.panels is not None:
-        action = await request.app[BACKEND].store.actions.get(action_number)
+        action = await request.app[CONTEXT].store.actions.get(action_number)
         if action is None or not principal.reaches(action.panel):
             raise NotFound(f"there is no action {action_number}")
 

@@ -58,7 +58,7 @@ class EventsList(msgspec.Struct, frozen=True):
 
 
 class DeadView(msgspec.Struct, frozen=True):
-    """A change that is not sent any more."""
+    """A change that is no longer sent."""
 
     id: int
     panel: str

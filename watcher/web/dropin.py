@@ -17,7 +17,7 @@ from watcher.errors import NotLed, StoreError
 from watcher.panels.protocol.refusals import Refusal
 from watcher.panels.protocol.serve import decode_request
 from watcher.shop_api import ACTIONS, ShopHandlers
-from watcher.web.context import BACKEND, BODY_WITHIN, TooLarge, TooSlow
+from watcher.web.context import BODY_WITHIN, CONTEXT, TooLarge, TooSlow
 from watcher.web.error_answers import json_answer
 from watcher.web.forwarding import AnswerLost
 from watcher.web.guard import Respond
@@ -77,7 +77,7 @@ def drop_in(handlers: ShopHandlers) -> Respond:
     limit = ConcurrencyLimit(AT_ONCE)
 
     async def respond(request: web.Request) -> web.Response:
-        context = request.app[BACKEND]
+        context = request.app[CONTEXT]
         sent = await _sent(request)
         if sent is None:
             return json_answer(200, {"error": Refusal.REQUEST.text})
@@ -88,7 +88,7 @@ def drop_in(handlers: ShopHandlers) -> Respond:
             return json_answer(200, {"error": Refusal.KEY.text})
         sent["action"] = sent.get("action", "").strip().lower()
         action = sent["action"] if sent["action"] in ACTIONS else "other"
-        if hop_of(request) is not None:  # the node that the shop has asked counts it
+        if hop_of(request) is not None:  # counted by the node that the shop asked
             return json_answer(200, await handlers.answer(shop, sent))
         context.metrics.shop_requests.labels(shop.name, action).inc()
         try:

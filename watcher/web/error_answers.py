@@ -9,9 +9,9 @@ import structlog
 from aiohttp import web
 
 from watcher.errors import NotLed, RequestError, StoreError, StoreRefused
-from watcher.web.auth import KEEPER, Unauthorized
+from watcher.web.auth import SESSION_AUTH, Unauthorized
 from watcher.web.connection_limit import ARRIVALS, CLIENT_FAULTS
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.guard import OPEN_PATHS, Respond, is_drop_in, is_page
 from watcher.web.page.answer import html_answer
 from watcher.web.principal import Forbidden
@@ -54,7 +54,7 @@ def _failure(request: web.Request, error: Exception) -> tuple[int, str, str]:
     if isinstance(error, TimeoutError):
         return 408, "too_slow", "the client did not read or send in time"
     if isinstance(error, CLIENT_FAULTS):
-        request.app[BACKEND].metrics.web_faults.labels("broken").inc()
+        request.app[CONTEXT].metrics.web_faults.labels("broken").inc()
         return 400, "broken", "the request was cut off, or its body can't be decoded"
     log.error("web.failed", method=request.method, path=request.path, exc_info=error)
     return 500, "internal", "the daemon's log has the cause"
@@ -74,8 +74,8 @@ def _refusal(
     if not _is_for_people(request):
         return json_answer(status, FaultAnswer(Fault(code, message)), headers)
     title = _TITLES.get(status, "That did not work")
-    # Whoever is signed in with a key that may not even read needs a way out.
-    session = code == Forbidden.code and request.app[KEEPER].has_session(request)
+    # A key without the right to read must still be able to sign out.
+    session = code == Forbidden.code and request.app[SESSION_AUTH].has_session(request)
     back = _back(request)
     answer = html_answer(
         "fault.html", status, title=title, message=message, back=back, session=session

@@ -1,8 +1,8 @@
 """Passes requests on to the node that leads their panel: the only place that does.
 
 A handler that needs the leader's memory raises NotLed before it does anything. Then the whole
-request goes to the leader, once, and its answer comes back. A list of things of several panels is
-spread: each leader gets its part. Without a cluster nothing is passed on.
+request goes to the leader, once, and its answer comes back. A list over several panels is split:
+each leader gets its part. Without a cluster nothing is passed on.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from yarl import URL
 
 from watcher.daemon.leadership import Leader
 from watcher.errors import NotLed, RequestError
-from watcher.web.auth import KEEPER
+from watcher.web.auth import SESSION_AUTH
 from watcher.web.caller import caller_of
-from watcher.web.context import BACKEND, whole_body
+from watcher.web.context import CONTEXT, whole_body
 from watcher.web.guard import OPEN_PATHS, Respond
 from watcher.web.hop import Hop, headers_of, hop_of
 from watcher.web.principal import PRINCIPAL
@@ -107,7 +107,7 @@ class Forwarder:
 
         Raises Unreached if nothing was done, AnswerLost if that is not known.
         """
-        cluster = request.app[BACKEND].config.current.cluster
+        cluster = request.app[CONTEXT].config.current.cluster
         leader = leader_elsewhere(request, panel)
         if leader is None or cluster is None or self._session is None:
             raise Unreached(panel)
@@ -139,7 +139,7 @@ def forwarding() -> Middleware:
 
     @web.middleware
     async def forwarded(request: web.Request, handler: Respond) -> web.StreamResponse:
-        leadership = request.app[BACKEND].leadership
+        leadership = request.app[CONTEXT].leadership
         is_open = request.path in OPEN_PATHS or request.path.startswith("/static/")
         if not (is_open or leadership.is_trusted()):
             raise NoLease
@@ -168,7 +168,7 @@ async def _pass_on(request: web.Request, panel: str) -> web.Response:
 
 def leader_elsewhere(request: web.Request, panel: str) -> Leader | None:
     """Return the other node that leads the panel; None if the request may not be passed on."""
-    leadership = request.app[BACKEND].leadership
+    leadership = request.app[CONTEXT].leadership
     if not leadership.is_clustered or hop_of(request) is not None:
         return None
     leader = leadership.leader(panel)
@@ -238,6 +238,6 @@ def _hop(request: web.Request, *, is_part: bool) -> Hop:
         rights=principal.rights,
         panels=principal.panels,
         via=caller_of(request).via,
-        has_session=request.app[KEEPER].has_session(request),
+        has_session=request.app[SESSION_AUTH].has_session(request),
         is_part=is_part,
     )

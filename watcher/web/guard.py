@@ -12,7 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from watcher.config import Hosts, authority
 from watcher.errors import RequestError
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.hop import note_hop
 from watcher.web.rate_limit import TokenBuckets, client_of
 
@@ -61,7 +61,7 @@ class BadBody(RequestError):
     code = "unsupported_body"
 
 
-class Unsaid(CrossSite):
+class MissingOrigin(CrossSite):
     """The browser does not say which page the form was on: use a newer one."""
 
 
@@ -71,7 +71,7 @@ def guard(buckets: TokenBuckets | None = None) -> Middleware:
 
     @web.middleware
     async def guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
-        config = request.app[BACKEND].config.current
+        config = request.app[CONTEXT].config.current
         if note_hop(request, config.cluster):
             return await handler(request)
         _check_rate(request, per_client)
@@ -147,7 +147,7 @@ def _check_body(request: web.Request) -> None:
     """
     if is_page(request) and request.method == "POST":
         if "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers:
-            raise Unsaid
+            raise MissingOrigin
         kinds = (FORM, UPLOADED) if request.path == UPLOAD else (FORM,)
         if request.content_type in kinds and "Content-Encoding" not in request.headers:
             return

@@ -1,4 +1,4 @@
-"""Requests that another node of the cluster passes on, and for whom.
+"""Requests that another node of the cluster forwards, and whose they are.
 
 Such a request has the cluster's token. The node that got it from the client has checked its host,
 origin, key and rates. It is never passed on again.
@@ -16,9 +16,9 @@ HEADER = "X-Watcher-Hop"
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
-    """For whom a node asks: the principal's name, rights and panels, and the way it came.
+    """The sender of a forwarded request: the principal's name, rights and panels, and the channel.
 
-    `is_part`: of a request that was split; the node that split it writes the audit log.
+    `is_part`: it is a part of a split request; the node that split it writes the audit log.
     """
 
     name: str = ""
@@ -48,12 +48,12 @@ def note_hop(request: web.Request, cluster: ClusterConfig | None) -> bool:
 
 
 def hop_of(request: web.Request) -> Hop | None:
-    """Return for whom another node passes the request on; None if no node does."""
+    """Return the sender of a forwarded request; None if no node has forwarded it."""
     return request.get(_HOP)
 
 
 def headers_of(hop: Hop, cluster: ClusterConfig) -> dict[str, str]:
-    """Return the headers of a request that is passed on."""
+    """Return the headers of a request that this node forwards."""
     told = json.dumps(msgspec.to_builtins(hop))  # ASCII, as headers are
     return {HEADER: told, "Authorization": f"Bearer {cluster.token.reveal()}"}
 

@@ -5,7 +5,7 @@ from aiohttp import web
 from watcher.metrics.cluster_state import ClusterState
 from watcher.web.context import Route, WebContext
 from watcher.web.panel_shapes import NodeList, NodeView
-from watcher.web.views import moment
+from watcher.web.views import moment, view_of
 
 
 async def list_nodes(context: WebContext, request: web.Request) -> tuple[int, NodeList]:
@@ -17,15 +17,13 @@ def node_list(cluster: ClusterState | None) -> NodeList:
     if cluster is None:
         return NodeList([])
     views = [
-        NodeView(
+        view_of(
+            NodeView,
+            node,
             node=node.name,
-            url=node.url,
             alive=node.is_alive,
             panels=list(node.panels),
-            epoch=node.epoch,
             until=moment(node.until),
-            started_at=moment(node.started_at),
-            version=node.version,
         )
         for node in sorted(cluster.nodes, key=lambda node: node.name)
     ]

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from watcher.errors import StoreError
 from watcher.model import Order
-from watcher.web.context import BACKEND, TEXT, Param, WebContext, check_given
+from watcher.web.context import CONTEXT, TEXT, Param, WebContext, check_given
 from watcher.web.order_csv import HEAD, order_lines
 from watcher.web.order_routes import FILTERS, filters_of
 from watcher.web.rate_limit import ConcurrencyLimit
@@ -26,7 +26,10 @@ _HEADERS = {
     "Content-Type": "text/csv; charset=utf-8",
     "Content-Disposition": 'attachment; filename="orders.csv"',
 }
-_KEY = Param("key", TEXT, "A key that may only read, for programs that can't send headers.")
+_PARAMS = (
+    *FILTERS,
+    Param("key", TEXT, "A key that may only read, for programs that can't send headers."),
+)
 DESCRIPTION: dict[str, Any] = {
     "get": {
         "operationId": "orders_csv",
@@ -39,7 +42,7 @@ DESCRIPTION: dict[str, Any] = {
                 "description": param.text,
                 "schema": param.schema,
             }
-            for param in (*FILTERS, _KEY)
+            for param in _PARAMS
         ],
         "responses": {
             "200": {
@@ -78,7 +81,7 @@ class OrderFiles:
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)
             try:
-                await _send(request.app[BACKEND], response, page, read)
+                await _send(request.app[CONTEXT], response, page, read)
             except (StoreError, TimeoutError) as error:
                 log.warning("orders.file_broken", cause=str(error) or "the reader is too slow")
                 if request.transport is not None:
@@ -90,8 +93,8 @@ def order_file(files: OrderFiles) -> Callable[[web.Request], Awaitable[web.Strea
     """Return the handler of requests for the file of all orders."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
-        context = request.app[BACKEND]
-        check_given(request, FILTERS)
+        context = request.app[CONTEXT]
+        check_given(request, _PARAMS)
         filters = filters_of(context, request)
 
         async def read(after: Any) -> Page:
@@ -111,7 +114,7 @@ async def _send(
     await _write(response, HEAD)
     while True:
         orders, after = page
-        views = [context.view(context.live(order)) for order in orders]
+        views = [context.view(order) for order in orders]
         await _write(response, order_lines(map(msgspec.to_builtins, views)))
         if after is None:
             return await response.write_eof()

@@ -9,9 +9,10 @@ from aiohttp import web
 from watcher.errors import RequestError, WatcherError
 from watcher.model import Order, Status
 from watcher.orders.labels import changed_labels
+from watcher.orders.tracking import OrderRef
 from watcher.web.caller import note
 from watcher.web.context import (
-    BACKEND,
+    CONTEXT,
     CURSOR,
     FLAG,
     LARGEST_BODY,
@@ -30,7 +31,7 @@ from watcher.web.context import (
     time_of,
 )
 from watcher.web.forwarding import prefer_leader, spread
-from watcher.web.order_import.tracked import lacks, order_of
+from watcher.web.order_import.tracked import missing_times, order_of
 from watcher.web.principal import Principal, principal_of
 from watcher.web.shapes import (
     CountRequest,
@@ -48,13 +49,11 @@ from watcher.web.shapes import (
 )
 from watcher.web.views import action_view, firing_view, moment, next_check_view, refill_view
 
-Place = tuple[str, str]  # a panel, and an order's id there
-
 
 async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAnswer]:
     body = await read_body(request, TrackRequest, LARGEST_BODY)
-    orders: dict[Place, Order] = {}
-    items: dict[Place, TrackItem] = {}
+    orders: dict[OrderRef, Order] = {}
+    items: dict[OrderRef, TrackItem] = {}
     rejected = []
     known = 0
     principal = principal_of(request)
@@ -79,7 +78,7 @@ async def track(context: WebContext, request: web.Request) -> tuple[int, TrackAn
 
 
 async def track_all(
-    request: web.Request, orders: Mapping[Place, Order], items: Mapping[Place, TrackItem]
+    request: web.Request, orders: Mapping[OrderRef, Order], items: Mapping[OrderRef, TrackItem]
 ) -> TrackAnswer:
     """Track the orders, which were read from `items`; known ones get the service that they lack.
 
@@ -88,34 +87,34 @@ async def track_all(
     own, others = await spread(
         request,
         items,
-        lambda place: place[0],
+        lambda ref: ref[0],
         "/v1/orders",
-        lambda some: TrackRequest([items[place] for place in some]),
+        lambda some: TrackRequest([items[ref] for ref in some]),
         TrackAnswer,
     )
     for _, answer in others:
         if isinstance(answer, RequestError):
             raise answer  # all can be tracked again
     answers = [answer for _, answer in others if isinstance(answer, TrackAnswer)]
-    answers.append(await _track_here(request.app[BACKEND], {p: orders[p] for p in own}))
+    answers.append(await _track_here(request.app[CONTEXT], {p: orders[p] for p in own}))
     return TrackAnswer(
         rejected=[],
         **{name: sum(getattr(one, name) for one in answers) for name in _COUNTED},
     )
 
 
-async def _track_here(context: WebContext, orders: Mapping[Place, Order]) -> TrackAnswer:
+async def _track_here(context: WebContext, orders: Mapping[OrderRef, Order]) -> TrackAnswer:
     tracked = await context.commands.track(list(orders.values())) if orders else []
     left = dict(orders)
     for order in tracked:
         del left[order.panel, order.id]
-    lacking = lacks(tracked)
+    missing = missing_times(tracked)
     return TrackAnswer(
         tracked=len(tracked),
         known=len(left),
         rejected=[],
-        undated=lacking.undated,
-        finish_unknown=lacking.finish_unknown,
+        undated=missing.undated,
+        finish_unknown=missing.finish_unknown,
         updated=await context.commands.details.fill_in(list(left.values())),
     )
 
@@ -124,7 +123,7 @@ async def list_orders(context: WebContext, request: web.Request) -> tuple[int, O
     limit, after = page_of(request)
     filters = filters_of(context, request)
     orders, next_key = await context.store.orders.page(**filters, limit=limit, after=after)
-    views = [context.view(context.live(order)) for order in orders]
+    views = [context.view(order) for order in orders]
     return 200, OrderList(orders=views, next=None if next_key is None else str(next_key))
 
 
@@ -154,7 +153,7 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
     order = await context.commands.order(panel, order_id)
     history = await context.store.orders.history(panel, order_id)
     actions, _ = await context.store.actions.page(panel=panel, order=order_id, limit=1000)
-    prospect = context.prospect(order.panel, order.id)
+    forecast = context.forecast_of(order)
     return 200, OrderDetail(
         state=context.view(order),
         history=[HistoryView(moment(at), changes) for at, changes in history],
@@ -166,7 +165,7 @@ async def show(context: WebContext, request: web.Request) -> tuple[int, OrderDet
         firings=[
             firing_view(firing) for firing in await context.store.firings.of_order(panel, order_id)
         ],
-        next_check=None if prospect is None else next_check_view(prospect),
+        next_check=None if forecast is None else next_check_view(forecast),
     )
 
 

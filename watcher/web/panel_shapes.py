@@ -6,8 +6,8 @@ from msgspec import UNSET, UnsetType
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState
+from watcher.web.control_shapes import PauseView
 from watcher.web.shapes import Time
-from watcher.web.wheel_shapes import PauseView
 
 
 class AttentionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,7 @@ class NodeList(msgspec.Struct, frozen=True):
 
 
 class LessonView(msgspec.Struct, frozen=True, kw_only=True):
-    """Statistics of a service's orders; the last days weigh most. Null: not known yet.
+    """Statistics of a service's orders; recent days count most. Null: not known yet.
 
     `start_delay` is how many seconds an order usually waits, `duration` how many seconds it is then
     in progress, by quantity. `completed`, `partial` and `canceled` are shares of the `orders` that

@@ -6,11 +6,9 @@ import msgspec
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.web import wheel
+from watcher.web import controls
 from watcher.web.context import Route, WebContext, read_body
-from watcher.web.shapes import FaultAnswer
-from watcher.web.views import pause_view
-from watcher.web.wheel_shapes import (
+from watcher.web.control_shapes import (
     PanelPauseRequest,
     PanelResumeRequest,
     PauseAnswer,
@@ -19,6 +17,8 @@ from watcher.web.wheel_shapes import (
     SnoozeRequest,
     WakeRequest,
 )
+from watcher.web.shapes import FaultAnswer
+from watcher.web.views import pause_view
 
 _Answer = tuple[int, PauseAnswer]
 
@@ -30,36 +30,36 @@ async def list_pauses(context: WebContext, request: web.Request) -> tuple[int, P
 async def pause_panel(context: WebContext, request: web.Request) -> _Answer:
     body = await read_body(request, PanelPauseRequest)
     panel, until = request.match_info["panel"], _seconds(body.until)
-    return _told(await wheel.pause_panel(request, panel, body.what, until, body.reason))
+    return _respond(await controls.pause_panel(request, panel, body.what, until, body.reason))
 
 
 async def resume_panel(context: WebContext, request: web.Request) -> _Answer:
     body = await read_body(request, PanelResumeRequest)
-    return _told(await wheel.resume_panel(request, request.match_info["panel"], body.what))
+    return _respond(await controls.resume_panel(request, request.match_info["panel"], body.what))
 
 
 async def pause_rule(context: WebContext, request: web.Request) -> _Answer:
     body = await read_body(request, PauseRequest)
     rule, until = request.match_info["rule"], _seconds(body.until)
-    return _told(await wheel.pause_rule(request, rule, until, body.reason))
+    return _respond(await controls.pause_rule(request, rule, until, body.reason))
 
 
 async def resume_rule(context: WebContext, request: web.Request) -> _Answer:
-    return _told(await wheel.resume_rule(request, request.match_info["rule"]))
+    return _respond(await controls.resume_rule(request, request.match_info["rule"]))
 
 
 async def snooze(context: WebContext, request: web.Request) -> _Answer:
     body = await read_body(request, SnoozeRequest)
-    return _told(await wheel.snooze(request, body.key, _seconds(body.until), body.reason))
+    return _respond(await controls.snooze(request, body.key, _seconds(body.until), body.reason))
 
 
 async def wake(context: WebContext, request: web.Request) -> _Answer:
     body = await read_body(request, WakeRequest)
-    return _told(await wheel.wake(request, body.key))
+    return _respond(await controls.wake(request, body.key))
 
 
-def _told(told: wheel.Told) -> _Answer:
-    return 200, PauseAnswer(told[0], [pause_view(one) for one in told[1]])
+def _respond(done: controls.PauseResult) -> _Answer:
+    return 200, PauseAnswer(done[0], [pause_view(one) for one in done[1]])
 
 
 def _seconds(until: datetime | None) -> float | None:

@@ -24,11 +24,11 @@ from watcher.web import (
     state,
     whoami,
 )
-from watcher.web.auth import KEEPER, SessionAuth, authorize
+from watcher.web.auth import SESSION_AUTH, SessionAuth, authorize
 from watcher.web.change_routes import ENDING
 from watcher.web.connection_limit import ARRIVALS, ConnectionLimit, RecentConnections, make_runner
 from watcher.web.context import (
-    BACKEND,
+    CONTEXT,
     LARGE_BODIES,
     LARGEST_BODY,
     Route,
@@ -42,9 +42,9 @@ from watcher.web.forwarding import FORWARDER, Forwarder, forwarding
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
 from watcher.web.headers import add_headers
 from watcher.web.openapi import describe
+from watcher.web.page.controls_page import add_controls
 from watcher.web.page.routes import add_pages
 from watcher.web.page.selection import add_selection
-from watcher.web.page.wheel_page import add_wheel
 from watcher.web.rate_limit import ConcurrencyLimit
 
 ROUTES: tuple[Route, ...] = (
@@ -73,12 +73,12 @@ def make_server(context: WebContext) -> web.Application:
         middlewares=[catch_errors, guard(), authorize(), forwarding(), audit_trail.audited()],
         client_max_size=LARGEST_BODY,
     )
-    app[BACKEND] = context
+    app[CONTEXT] = context
     app[LARGE_BODIES] = large_bodies()
     app[ARRIVALS] = RecentConnections()
     app[ENDING] = asyncio.Event()
     app.on_shutdown.append(_end)
-    app[KEEPER] = keeper = SessionAuth()
+    app[SESSION_AUTH] = keeper = SessionAuth()
     app.on_startup.append(keeper.load)
     app[FORWARDER] = forwarder = Forwarder()
     app.on_startup.append(forwarder.open)
@@ -100,7 +100,7 @@ def make_server(context: WebContext) -> web.Application:
         app.router.add_get(path, respond)
     add_pages(app, files)
     add_selection(app)
-    add_wheel(app)
+    add_controls(app)
     return app
 
 
@@ -149,7 +149,7 @@ def _serve(route: Route) -> Respond:
     async def respond(request: web.Request) -> web.Response:
         check_given(request, route.params)
         with limit:
-            status, answer = await route.handler(request.app[BACKEND], request)
+            status, answer = await route.handler(request.app[CONTEXT], request)
         return json_answer(status, answer)
 
     return respond
@@ -163,7 +163,7 @@ def _description(body: bytes) -> Respond:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    metrics = request.app[BACKEND].metrics
+    metrics = request.app[CONTEXT].metrics
     body, content_type = await metrics.scrape(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -173,7 +173,7 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    problems = await request.app[BACKEND].health.problems()
+    problems = await request.app[CONTEXT].health.problems()
     text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
     return web.Response(status=503 if problems else 200, text=text)
 
@@ -188,7 +188,7 @@ def _backup(limit: ConcurrencyLimit) -> Respond:
 
 async def _send_backup(request: web.Request) -> web.StreamResponse:
     """Send a consistent copy of the database; remove the copy once sent."""
-    async with request.app[BACKEND].backups.download() as copy:
+    async with request.app[CONTEXT].backups.download() as copy:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/octet-stream",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from watcher.orders.schedule import ServiceStats, lesson
+from watcher.orders.schedule import ServiceStats, stats_of
 from watcher.store import StoredService
 from watcher.store.base import batched
 from watcher.web.context import WebContext
@@ -27,7 +27,7 @@ FIGURES: dict[str, Callable[[ServiceStats], float | None]] = {
 def listed_service(context: WebContext, stored: StoredService) -> ServiceView:
     """Return the service with its figures."""
     learnt = context.watchlist.panel(stored.panel).learnt
-    stats = lesson(learnt, stored.service.id, QUANTITIES)
+    stats = stats_of(learnt, stored.service.id, QUANTITIES)
     return service_view(stored.service, stored.refill_disabled_text, stored.gone_at, stats)
 
 
@@ -64,7 +64,7 @@ def _ranked(
     for panel in panels:
         learnt = context.watchlist.panel(panel).learnt
         for service in list(learnt.services):
-            stats = lesson(learnt, service, (USUAL,)) if service else None
+            stats = stats_of(learnt, service, (USUAL,)) if service else None
             value = None if stats is None else FIGURES[figure](stats)
             if value is not None and service is not None:
                 known.append((-value if descending else value, panel, service))

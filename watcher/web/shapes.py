@@ -108,7 +108,7 @@ class ServiceRequest(msgspec.Struct, frozen=True):
 
 
 class LabelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change of the caller's own words on an order. Null or an empty text removes one.
+    """Changes of an order's labels. Null or an empty text removes one.
 
     `tags` are all tags that the order has from then on. At least one field is required.
     """

@@ -1,7 +1,7 @@
 """Shops in a cluster: each panel's leader answers for its orders, and the parts are joined.
 
-A shop never sees which node leads what. A status is told from the database while no leader
-answers; what acts is refused then, and nothing is done.
+A shop never sees which node leads a panel. Statuses come from the database while no leader
+answers; actions are refused then, and nothing is done.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from watcher.errors import NotLed, WatcherError
 from watcher.shop_api import ShopHandlers
 from watcher.shop_api.encoding import error as row_error
 from watcher.shop_api.encoding import rows
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.forwarding import FORWARDER, AnswerLost, leader_elsewhere
 from watcher.web.guard import DROP_IN, FORM
 
@@ -28,7 +28,7 @@ async def answer_for(
     request: web.Request, handlers: ShopHandlers, shop: Shop, sent: Sent
 ) -> object:
     """Return the answer to a shop. Raises NotLed, AnswerLost, StoreError."""
-    if not request.app[BACKEND].leadership.is_clustered:
+    if not request.app[CONTEXT].leadership.is_clustered:
         return await handlers.answer(shop, sent)
     parts = await handlers.by_panel(shop, sent)
     if not any(leader_elsewhere(request, panel) for panel in parts):

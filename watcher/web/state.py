@@ -43,6 +43,7 @@ from watcher.web.views import (
     listed_action,
     moment,
     pause_view,
+    view_of,
 )
 
 _AT_ONCE = 100  # actions that are read at once
@@ -73,7 +74,7 @@ async def show_action(context: WebContext, request: web.Request) -> tuple[int, A
     if action is None:
         raise NotFound(f"there is no action {number}")
     prefer_leader(request, action.panel)
-    order = context.watchlist.order(action.panel, action.order or "")
+    order = await context.store.orders.get(action.panel, action.order or "")
     return 200, ActionAnswer(action_view(action), context.view(order) if order else None)
 
 
@@ -156,21 +157,17 @@ def _rule_view(context: WebContext, rule: Rule, state: RuleState, principal: Pri
     paused = context.pauses.get(Paused.RULE, rule.name)
     panels = sorted(rule.panels if rule.panels is not None else context.config.current.panels)
     held = {panel: moment(until) for panel, until in state.held.items() if principal.reaches(panel)}
-    return RuleView(
-        name=rule.name,
+    return view_of(
+        RuleView,
+        state,
         action=rule.action,
         panels=principal.among(panels),
         when=rule.condition.text,
         every=rule.every,
         attempts=rule.attempts,
-        per_hour=rule.per_hour,
         dry_run=rule.dry_run,
-        evaluations=state.evaluations,
-        firings=state.firings,
-        failures=state.failures,
         held=held,
         paused=None if paused is None else pause_view(paused),
-        switched_off=state.switched_off,
     )
 
 

@@ -25,9 +25,9 @@ from watcher.model import (
 from watcher.orders.schedule import Entry, Forecast, ServiceStats
 from watcher.panels.protocol.words import SUCCESS_WORDS
 from watcher.rules.rule import Decision
+from watcher.web.control_shapes import PauseView
 from watcher.web.panel_shapes import AttentionView, DecisionView, LessonView, ServiceView
 from watcher.web.shapes import ActionView, FiringView, NextCheckView, OrderView, RefillView
-from watcher.web.wheel_shapes import PauseView
 
 View = TypeVar("View", bound=msgspec.Struct)
 
@@ -53,7 +53,7 @@ def _names(shape: type[View]) -> list[tuple[str, bool]]:
     return [(n, n.endswith("_at") or n in times) for n in shape.__struct_fields__]
 
 
-def _view(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
+def view_of(shape: type[View], source: msgspec.Struct, **own: Any) -> View:
     """Return the view whose values are `own`, or else those of the source's attributes."""
     for name, is_time in _names(shape):
         if name not in own:
@@ -67,12 +67,12 @@ def attention_view(item: Attention) -> AttentionView:
     since, meaning = moment(item.since), item.meaning
     snoozed = None if item.snooze is None else pause_view(item.snooze)
     more = {"todo": meaning.todo, "doc": meaning.doc, "snoozed": snoozed}
-    return _view(AttentionView, item, since=since, **more)
+    return view_of(AttentionView, item, since=since, **more)
 
 
 def pause_view(pause: ManualPause) -> PauseView:
     since, until = moment(pause.since), moment_or_none(pause.until)
-    return _view(PauseView, pause, since=since, until=until)
+    return view_of(PauseView, pause, since=since, until=until)
 
 
 def order_view(
@@ -88,38 +88,43 @@ def order_view(
         and stalled_after is not None
         and now - order.progressed_at > stalled_after
     )
-    return _view(
+    asked_at = None if entry is None else entry.checked_at
+    return view_of(
         OrderView,
         order,
         order=order.id,
         tags=list(order.tags),
         stalled=is_stalled,
-        checked_at=moment_or_none((entry and entry.checked_at) or order.checked_at),
+        checked_at=moment_or_none(_latest(asked_at, order.checked_at)),
         next_check_at=moment_or_none(next_check_at),
         submitted_known=order.origin is not Origin.UNDATED,
     )
 
 
-def next_check_view(prospect: Forecast) -> NextCheckView:
+def _latest(*times: float | None) -> float | None:
+    return max((at for at in times if at is not None), default=None)
+
+
+def next_check_view(forecast: Forecast) -> NextCheckView:
     return NextCheckView(
-        at=moment_or_none(prospect.at),
-        reason=prospect.reason,
-        stage=None if prospect.stage is None else prospect.stage.name.lower(),
-        every=_rounded(prospect.every, 1),
-        hazard_per_hour=_rounded(prospect.hazard, 4),
-        change_within_hour=_rounded(prospect.within_hour, 4),
-        change_expected_at=moment_or_none(prospect.change_at),
+        at=moment_or_none(forecast.at),
+        reason=forecast.reason,
+        stage=None if forecast.stage is None else forecast.stage.name.lower(),
+        every=_rounded(forecast.every, 1),
+        hazard_per_hour=_rounded(forecast.hazard, 4),
+        change_within_hour=_rounded(forecast.within_hour, 4),
+        change_expected_at=moment_or_none(forecast.change_at),
     )
 
 
-def lesson_view(lesson: ServiceStats) -> LessonView:
+def stats_view(stats: ServiceStats) -> LessonView:
     return LessonView(
-        start_delay=_rounded(lesson.start_delay, 0),
-        duration={str(quantity): round(lasts) for quantity, lasts in lesson.duration.items()},
-        orders=round(lesson.orders, 1),
-        completed=_rounded(lesson.completed, 3),
-        partial=_rounded(lesson.partial, 3),
-        canceled=_rounded(lesson.canceled, 3),
+        start_delay=_rounded(stats.start_delay, 0),
+        duration={str(quantity): round(lasts) for quantity, lasts in stats.duration.items()},
+        orders=round(stats.orders, 1),
+        completed=_rounded(stats.completed, 3),
+        partial=_rounded(stats.partial, 3),
+        canceled=_rounded(stats.canceled, 3),
     )
 
 
@@ -132,7 +137,7 @@ def refill_view(refill: Refill, *, tells: bool) -> RefillView:
     is_unknown = refill.status in (RefillStatus.NOT_FOUND, RefillStatus.LOST)
     status = RefillStatus.UNKNOWN if is_unknown else refill.status
     note = refill_note(refill, tells=tells)
-    return _view(RefillView, refill, refill=refill.id, status=status, note=note)
+    return view_of(RefillView, refill, refill=refill.id, status=status, note=note)
 
 
 _LONGEST_VALUE = 200  # characters of a parameter in a list of actions
@@ -174,7 +179,7 @@ def refill_note(refill: Refill, *, tells: bool) -> str | None:
 
 
 def action_view(action: Action) -> ActionView:
-    return _view(ActionView, action, outcome=outcome(action), params_cut=False)
+    return view_of(ActionView, action, outcome=outcome(action), params_cut=False)
 
 
 def outcome(action: Action) -> str:
@@ -214,21 +219,21 @@ def _is_telling(answer: str, result: str | None) -> bool:
 
 
 def firing_view(firing: Firing) -> FiringView:
-    return _view(FiringView, firing)
+    return view_of(FiringView, firing)
 
 
 def service_view(
-    service: Service, disabled: str | None, gone_at: float | None, lesson: ServiceStats | None
+    service: Service, disabled: str | None, gone_at: float | None, stats: ServiceStats | None
 ) -> ServiceView:
-    return _view(
+    return view_of(
         ServiceView,
         service,
         service=service.id,
         refill_disabled=disabled,
         gone_at=moment_or_none(gone_at),
-        learnt=None if lesson is None else lesson_view(lesson),
+        learnt=None if stats is None else stats_view(stats),
     )
 
 
 def decision_view(decision: Decision) -> DecisionView:
-    return _view(DecisionView, decision)
+    return view_of(DecisionView, decision)

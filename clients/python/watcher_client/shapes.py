@@ -46,6 +46,7 @@ Issue = Literal[
     "events_undelivered",
     "messages_undelivered",
     "node_lost",
+    "order_problem",
     "order_stalled",
     "panel_degraded",
     "panel_down",
@@ -180,7 +181,7 @@ class CheckList(TypedDict):
 
 
 class CheckView(TypedDict):
-    """What was learnt of an order, or why nothing yet.
+    """The result of a check, or why there is none yet.
 
     `outcome` is `changed`; `unchanged`; `refused`: the panel does not report it; `waiting`:
     it is asked about as soon as that is possible; `not_watched`: it is unknown here, or
@@ -225,7 +226,7 @@ class HistoryView(TypedDict):
 
 
 class LabelRequest(TypedDict):
-    """What to change of the caller's own words on an order. Null or an empty text removes one.
+    """Changes of an order's labels. Null or an empty text removes one.
 
     `tags` are all tags that the order has from then on. At least one field is required.
     """

@@ -11,5 +11,9 @@ play.py       plays a scenario in this process
 mortal.py     the real daemon process, ending itself by SIGKILL at a chosen point
 verdict.py    what a scenario came to; the table of many
 torture.py    `make torture`
+
+cluster.py    three daemons on one PostgreSQL, with a proxy on each way between them
+cluster_scenario.py, _people.py, _play.py, _oracle.py, _torture.py
+              what the files above are for one daemon; `make torture-cluster`
 ```
 """

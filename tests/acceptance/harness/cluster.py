@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import psycopg
 
-from tests.acceptance.harness.watched import a_panel
+from tests.acceptance.harness.watched import a_panel, rules
 from tests.support.database import rows
 from tests.support.postgres import Server
 from tests.support.process import DaemonProcess
@@ -33,22 +33,8 @@ TOKEN = "a-token-that-all-nodes-of-the-tests-know"
 LEASE = 3.0  # seconds
 TIMEOUT = 2.0  # of a request at a panel
 TAKEN_OVER_WITHIN = 15.0  # seconds after a lease has ended; much more than it takes
-_PATIENCE = 8.0  # seconds that a caller waits for an answer
+_PATIENCE = 4.0  # seconds that a caller waits for an answer
 FUSED = "tests.acceptance.harness.mortal"
-RULES = """
-[[rules]]
-name = "refill"
-action = "refill"
-when = "order.status == 'completed' && order.finished_ago > duration('1s')"
-every = "1h"
-per_hour = 100000
-
-[[rules]]
-name = "cancel"
-action = "cancel"
-when = "order.status == 'in_progress' && order.idle > duration('3s')"
-per_hour = 100000
-"""
 _EVENTS = '[[events]]\nname = "shop"\nsecret_env = "SECRET"\n'
 _LEADERS = """
 SELECT leaders.name, leaders.node FROM leaders
@@ -104,7 +90,7 @@ class Node:
             self.directory,
             panels,
             defaults=defaults,
-            rules=RULES + _EVENTS + self._extra,
+            rules=rules(idle="3s") + _EVENTS + self._extra,
             daemon=daemon,
             database=self._cluster.location,
             env={"SHOP_URL": self._cluster.receiver.url, "SECRET": SECRET},
@@ -137,6 +123,19 @@ class Node:
         if self.is_alive:
             await self.daemon.kill()
 
+    async def readiness(self) -> str:
+        """What it says about itself."""
+        url = f"http://127.0.0.1:{self.daemon.port}/readyz"
+        try:
+            async with (
+                asyncio.timeout(_PATIENCE),
+                aiohttp.ClientSession() as session,
+                session.get(url) as answer,
+            ):
+                return f"{self.name}: {' '.join((await answer.text()).split())}"
+        except _GAVE_UP as error:
+            return f"{self.name}: {error!r}"
+
     def stop(self) -> None:
         """SIGSTOP: it stands still where it is."""
         if self.is_alive:
@@ -152,13 +151,16 @@ class Node:
 
     def arm(self, operation: str, moment: str, *, signal: str, passes: int = 0) -> None:
         """Let it stop or end itself when it comes to that point."""
-        told = {"operation": operation, "moment": moment, "passes": passes, "signal": signal}
+        self._order(operation=operation, moment=moment, passes=passes, signal=signal)
+
+    def disarm(self) -> None:
+        """Let it go on for good: it may have read what it was told, and not come to the point."""
+        self._order()
+
+    def _order(self, **told: object) -> None:
         made = self.directory / "orders.new"
         made.write_text(json.dumps(told))
         made.rename(self.directory / "orders")
-
-    def disarm(self) -> None:
-        (self.directory / "orders").unlink(missing_ok=True)
 
     async def has_blown(self, within: float) -> bool:
         """Whether it comes to the point in so many seconds."""
@@ -171,7 +173,10 @@ class Node:
 
     def _stands_still(self) -> bool:
         assert self.daemon.process is not None
-        status = Path(f"/proc/{self.daemon.process.pid}/stat").read_text()
+        try:
+            status = Path(f"/proc/{self.daemon.process.pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended; the loop hears of it soon
+            return False
         return status.rsplit(")", 1)[1].split()[0] == "T"
 
 
@@ -232,9 +237,9 @@ class Cluster:
         return {name: len(its.journal.requests("status")) for name, its in self.panels.items()}
 
     async def until_asked(self, before: dict[str, int], within: float = TAKEN_OVER_WITHIN) -> None:
-        """Until every panel has had more requests for statuses than before."""
+        """Until each of these panels has had more requests for statuses than before."""
         async with asyncio.timeout(within):
-            while any(count == before[name] for name, count in self.asked().items()):
+            while any(self.asked()[name] == count for name, count in before.items()):
                 await asyncio.sleep(0.05)
 
     async def call(

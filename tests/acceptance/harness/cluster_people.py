@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 from tests.acceptance.harness.cluster import PANELS, Cluster
-from tests.support.audit import ids_of
 
+LONG_AGO = 7200.0  # simulated seconds: such orders have ended
 LINK = "https://example.com/{}/{}"
 
 
@@ -28,27 +28,25 @@ class People:
 
     async def track(self, panel: str, count: int) -> bool:
         """Orders placed elsewhere; what the API has confirmed must be there for ever."""
-        simulated = self._cluster.panels[panel]
-        ids = simulated.world.seed_orders(count, simulated.now(), services=[1], quantity=500)
-        orders = [{"panel": panel, "order": n, "service": 1, "quantity": 500} for n in ids]
-        status, said = await self._call("POST", "/v1/orders", {"orders": orders})
-        is_told = status == 200 and not said["rejected"]
-        if is_told:
-            self._cluster.tracked[panel].update(ids)
-        return is_told
+        return bool(await self._placed_elsewhere(panel, count))
 
-    async def provoke(self, panel: str, operation: str) -> None:
-        """Let the panel's leader have an action of that kind to send."""
+    async def provoke(self, panel: str, operation: str, count: int = 1) -> None:
+        """Let the panel's leader have an action of that kind to send; else a refill."""
         if operation == "add":
             await self._submit(panel)
-        elif operation == "cancel":
-            await self._ask(panel, "cancel", ("pending", "in_progress", "processing"))
-        else:
-            await self._ask(panel, "refill", ("completed",))
+            return
+        kind, age = ("cancel", 0.0) if operation == "cancel" else ("refill", LONG_AGO)
+        for order in await self._placed_elsewhere(panel, count, age):
+            status, said = await self._call("POST", f"/v1/orders/{panel}/{order}/{kind}")
+            if status == 202:
+                self.confirmed.add(said["action"]["id"])
+            elif status == 0:  # nobody answers in time: a person asks no more
+                return
 
-    async def retry(self, panel: str) -> None:
-        """Let the panel be asked at once, whatever pause it has."""
-        await self._call("POST", f"/v1/panels/{panel}/retry")
+    async def retry(self, panel: str) -> bool:
+        """Let the panel be asked at once, whatever pause it has; whether its leader does so."""
+        status, _ = await self._call("POST", f"/v1/panels/{panel}/retry")
+        return 200 <= status < 300
 
     async def settle(self) -> None:
         """Look at the panels, and settle what is unresolved by what is true there.
@@ -65,7 +63,7 @@ class People:
     # --- what they do ---
 
     async def _refills(self) -> None:
-        await self.provoke(self._panel(), "refill")
+        await self.provoke(self._panel(), "refill", count=3)
 
     async def _submit(self, panel: str = "") -> None:
         key = f"key-{self._seed}-{len(self.keys)}"
@@ -88,39 +86,29 @@ class People:
         await self._call("GET", "/v1/orders?limit=5")
         await self._call("GET", "/v1/panels")
 
-    async def _ask(self, panel: str, what: str, statuses: tuple[str, ...]) -> None:
-        chosen = await self._candidates(panel, what, statuses)
-        for order in self._chance.sample(chosen, min(3, len(chosen))):
-            status, said = await self._call("POST", f"/v1/orders/{panel}/{order}/{what}")
-            if status == 202:
-                self.confirmed.add(said["action"]["id"])
-
-    async def _candidates(self, panel: str, what: str, statuses: tuple[str, ...]) -> list[str]:
-        """Orders in one of these statuses with no action of the kind."""
-        words = ", ".join(f"'{status}'" for status in statuses)
-        return sorted(
-            order
-            for (order,) in await self._cluster.find(
-                "SELECT order_id FROM orders JOIN order_states USING (key)"
-                f" JOIN panels ON panels.id = orders.panel WHERE panels.name = '{panel}'"
-                f" AND order_states.status IN ({words}) AND NOT EXISTS (SELECT 1 FROM actions"
-                f" WHERE actions.panel = panels.id AND kind = '{what}'"
-                " AND actions.order_id = orders.order_id)"
-            )
-        )
+    async def _placed_elsewhere(self, panel: str, count: int, age: float = 0.0) -> range:
+        """So many orders, which are tracked; none if that was not confirmed."""
+        its = self._cluster.panels[panel]
+        ids = its.world.seed_orders(count, its.now(), services=[1], quantity=500, age=age)
+        orders = [{"panel": panel, "order": n, "service": 1, "quantity": 500} for n in ids]
+        status, said = await self._call("POST", "/v1/orders", {"orders": orders})
+        if status != 200 or said["rejected"]:
+            return ids[:0]
+        self._cluster.tracked[panel].update(ids)
+        return ids
 
     # --- settling ---
 
     async def _settle(self, action: dict[str, Any]) -> None:
         panel, kind, order = action["panel"], action["kind"], action["order"]
-        arrived = self._arrived(panel, kind, order)
+        journal = self._cluster.panels[panel].journal
+        arrived, done = journal.sent(kind)[int(order)], journal.carried_out(kind)[int(order)]
         if self._is_busy(panel):
             return
-        known = await self._on_record(panel, kind, order)
-        is_done = arrived >= known - self.ruled_out[panel, kind, order]
-        if not await self._resolve(action, {"state": "accepted" if is_done else "rejected"}):
-            return
-        if not is_done:
+        sent, accepted = await self._on_record(panel, kind, order)
+        state = "accepted" if done > accepted else "rejected"
+        has_arrived = arrived >= sent - self.ruled_out[panel, kind, order]
+        if await self._resolve(action, {"state": state}) and not has_arrived:
             self.ruled_out[panel, kind, order] += 1
             self.seen["asked for again after a person had looked"] += 1
             await self._call("POST", f"/v1/orders/{panel}/{order}/{kind}")
@@ -141,17 +129,16 @@ class People:
         self.seen[f"settling was answered {status}"] += 1
         return status == 200
 
-    async def _on_record(self, panel: str, kind: str, order: str) -> int:
+    async def _on_record(self, panel: str, kind: str, order: str) -> tuple[int, int]:
+        """How many such actions were sent, and how many of them accepted."""
         found = await self._cluster.find(
-            "SELECT count(*) FROM actions JOIN panels ON panels.id = actions.panel"
+            "SELECT count(*), count(*) FILTER (WHERE state = 'accepted') FROM actions"
+            " JOIN panels ON panels.id = actions.panel"
             f" WHERE panels.name = '{panel}' AND kind = '{kind}' AND order_id = '{order}'"
             " AND state <> 'planned' AND sent_at IS NOT NULL"
         )
-        return int(found[0][0])
-
-    def _arrived(self, panel: str, kind: str, order: str) -> int:
-        entries = self._cluster.panels[panel].journal.requests(kind)
-        return sum(order in ids_of(entry) for entry in entries)
+        sent, accepted = found[0]
+        return int(sent), int(accepted)
 
     def _is_busy(self, panel: str) -> bool:
         """Whether the panel may still act on what it was sent: who looks now is told too little."""

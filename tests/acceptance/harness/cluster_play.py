@@ -9,29 +9,33 @@
 
 import asyncio
 import contextlib
-import json
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.acceptance.harness.cluster import PANELS, TAKEN_OVER_WITHIN, Cluster, a_cluster
+from tests.acceptance.harness.cluster import (
+    LEASE,
+    PANELS,
+    TAKEN_OVER_WITHIN,
+    Cluster,
+    Node,
+    a_cluster,
+)
+from tests.acceptance.harness.cluster_oracle import at_the_end, look
 from tests.acceptance.harness.cluster_people import People
 from tests.acceptance.harness.cluster_scenario import ClusterScenario, Trouble, draw, name_of
 from tests.acceptance.harness.verdict import Verdict, peak
-from tests.support.audit import ids_of, left_sending, violations
 from tests.support.database import CURRENT
 from tests.support.moments import gone_since, remember
 
 ORDERS = 40  # a panel, at the beginning
 _COMES_TO_POINT_WITHIN = 5.0  # seconds
 _SETTLED_WITHIN = 90.0  # seconds at most until everybody is back and all is asked again
-_TOLD_WITHIN = 20.0  # seconds until every event has arrived
 
 
 def play(seeds: Sequence[int]) -> list[Verdict]:
@@ -79,6 +83,8 @@ class Performance:
         self._cluster, self._people, self._scenario = cluster, people, scenario
         self._injected: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
+        self._states_before = self._states()  # those of earlier scenarios
+        self._provoked: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         before = remember(self._cluster)
@@ -93,8 +99,8 @@ class Performance:
     def verdict(self, seconds: float) -> Verdict:
         self._seen.update(self._people.seen)
         self._people.seen.clear()
-        rows = self._cluster.rows("SELECT kind, state, count(*) FROM actions GROUP BY 1, 2")
-        self._seen.update({f"{kind} {state}": int(count) for kind, state, count in rows})
+        self._seen.update(self._states())
+        self._seen.subtract(self._states_before)
         return Verdict(
             seed=self._scenario.seed,
             kind="cluster",
@@ -104,6 +110,10 @@ class Performance:
             seconds=seconds,
             peak_mib=peak(),
         )
+
+    def _states(self) -> Counter[str]:
+        rows = self._cluster.rows("SELECT kind, state, count(*) FROM actions GROUP BY 1, 2")
+        return Counter({f"{kind} {state}": int(count) for kind, state, count in rows})
 
     async def _act_until_over(self, troubles: Sequence[asyncio.Task[None]]) -> None:
         acts = iter(self._scenario.acts)
@@ -115,28 +125,36 @@ class Performance:
                 await self._people.settle()
             await asyncio.wait([over], timeout=0.3)
         await over
+        await asyncio.gather(*self._provoked)
 
     async def _recover(self) -> None:
         """Who is dead is started again; then every panel is led and asked."""
         for node in self._cluster.nodes.values():
+            await node.resume()  # it may have come to its point after all, just before the end
             if not node.is_alive:
                 await node.start()
         began, before = time.monotonic(), self._cluster.asked()
+        step = "not every node is ready"
         try:
             for node in self._cluster.nodes.values():
                 await node.daemon.wait_ready(_SETTLED_WITHIN)
+            step = "not every panel is led"
             await self._cluster.until_led(_SETTLED_WITHIN)
+            step = "orders are not tracked"
             before = self._cluster.asked()
             async with asyncio.timeout(_SETTLED_WITHIN):
                 for panel in PANELS:
                     # Its leader may have a long pause after a cut, and all its orders may be over.
-                    await self._people.retry(panel)
+                    while not await self._people.retry(panel):
+                        await asyncio.sleep(0.3)
                     while not await self._people.track(panel, 2):
                         await asyncio.sleep(0.3)
+            step = "not every panel is asked"
             await self._cluster.until_asked(before, _SETTLED_WITHIN)
         except TimeoutError:
             leaders, asked = await self._cluster.leaders(), self._cluster.asked()
-            self.found.append(f"not all is led and asked: {leaders}, {before}, {asked}")
+            told = [await node.readiness() for node in self._cluster.nodes.values()]
+            self.found.append(f"{step}: {told}, {leaders}, {before}, {asked}")
             return
         self._seen["seconds until all was asked again"] += round(time.monotonic() - began)
         if self._scenario.settles:
@@ -161,19 +179,33 @@ class Performance:
         await self._until_taken_over(led, node.name)
         await node.start()
 
-    async def _until_taken_over(self, led: Iterable[str], from_node: str) -> None:
+    async def _until_taken_over(self, led: Sequence[str], from_node: str) -> None:
         """Until others lead what a dead node has led."""
-        began, wanted = time.monotonic(), set(led)
+        began = since = time.monotonic()
+        wanted = set(led)
         while wanted:
             leaders = await self._cluster.leaders()
+            if not leaders:  # the server was away as well, and every node begins anew
+                since = time.monotonic()
             wanted -= {n for n in wanted if leaders.get(n) not in (None, from_node)}
-            if time.monotonic() - began > TAKEN_OVER_WITHIN:
+            now = time.monotonic()
+            if now - since > TAKEN_OVER_WITHIN or now - began > _SETTLED_WITHIN:
                 self.found.append(f"{sorted(wanted)} of {from_node} are led by nobody")
                 return
             await asyncio.sleep(0.05)
         self._seen["takeovers"] += 1
-        milliseconds = round(1000 * (time.monotonic() - began))
-        self._seen["milliseconds of all takeovers"] += milliseconds
+        await self._until_asked([panel for panel in led if panel in PANELS])
+        seconds = time.monotonic() - began
+        within = next((f"within {most} s" for most in (5, 10, 15) if seconds <= most), "later")
+        self._seen[f"a dead node's panels asked again {within}"] += 1
+
+    async def _until_asked(self, panels: Sequence[str]) -> None:
+        """Until an order of each panel is tracked and asked about."""
+        before = {panel: count for panel, count in self._cluster.asked().items() if panel in panels}
+        for panel in panels:
+            await self._people.track(panel, 1)
+        with contextlib.suppress(TimeoutError):  # another trouble may be in the way
+            await self._cluster.until_asked(before)
 
     async def _stopped(self, trouble: Trouble) -> None:
         node = self._cluster.nodes[trouble.node]
@@ -196,27 +228,45 @@ class Performance:
         await self._at_point(trouble, "SIGKILL")
 
     async def _at_point(self, trouble: Trouble, how: str) -> None:
-        node = await self._cluster.leader(trouble.panel)
-        if node is None or node.is_stopped or not node.is_alive:
+        node = await self._acting(trouble)
+        if node is None:
             return
-        node.arm(trouble.operation, trouble.moment, signal=how)
-        kind = "refill" if trouble.operation in ("claim", "settle") else trouble.operation
-        await self._people.provoke(trouble.panel, kind)
-        if await node.has_blown(_COMES_TO_POINT_WITHIN):
-            self._seen["came to the point"] += 1
+        if await self._comes_to_point(node, trouble, how):
+            self._seen[f"came to the point of a {how}"] += 1
+            if how == "SIGSTOP" and trouble.seconds > LEASE and self._scenario.settles:
+                self._seen["stopped there past the lease, and a person settles"] += 1
             await asyncio.sleep(trouble.seconds)
         node.disarm()
         await node.resume()
 
+    async def _acting(self, trouble: Trouble) -> Node | None:
+        """The panel's leader, if it runs."""
+        node = await self._cluster.leader(trouble.panel)
+        return node if node is not None and node.is_alive and not node.is_stopped else None
+
+    async def _comes_to_point(self, node: Node, trouble: Trouble, how: str) -> bool:
+        node.arm(trouble.operation, trouble.moment, signal=how)
+        # Whoever asks for it may wait for the outcome for as long as the node stands still.
+        provoked = self._people.provoke(trouble.panel, trouble.operation)
+        self._provoked.append(asyncio.create_task(provoked))
+        return await node.has_blown(_COMES_TO_POINT_WITHIN)
+
     async def _part(self, trouble: Trouble, what: str, how: str) -> None:
-        """Cut or freeze a way of the node."""
-        node = self._cluster.nodes[trouble.node]
+        """Cut or freeze a way of the node; that to a panel with an action just about to leave."""
+        node = self._cluster.nodes.get(trouble.node) or await self._acting(trouble)
+        if node is None:
+            return
         way = {
             "database": node.to_database,
             "node": node.to_here,
             "panel": node.to_panels[trouble.panel],
         }[what]
+        if trouble.operation and await self._comes_to_point(node, trouble, "SIGSTOP"):
+            self._seen[f"an action left as its panel's network was {how}"] += 1
         way.cut() if how == "cut" else way.freeze()
+        if trouble.operation:
+            node.disarm()
+            await node.resume()
         await asyncio.sleep(trouble.seconds)
         way.mend()
 
@@ -235,84 +285,3 @@ class Performance:
         self._cluster.server.freeze(on=True)
         await asyncio.sleep(trouble.seconds)
         self._cluster.server.freeze(on=False)
-
-
-# --- the oracle ---
-
-
-def look(cluster: Cluster, people: People) -> list[str]:
-    """What must hold at any moment."""
-    with cluster.nobody_writes():
-        found = violations(cluster, cluster.panels, cluster.tracked, people.keys)
-        found += _came_though_ruled_out(cluster, people)
-        known = {number for (number,) in cluster.rows("SELECT id FROM actions")}
-    found += [f"action {n} was confirmed and is lost" for n in people.confirmed - known]
-    for node in cluster.nodes.values():
-        if "Traceback" in node.daemon.text():
-            found.append(f"{node.name} has logged a traceback: {node.daemon.text()[-500:]}")
-    return [*found, *cluster.complaints]
-
-
-def _came_though_ruled_out(cluster: Cluster, people: People) -> Iterator[str]:
-    """A request of a stopped node came after a person had looked and settled its action."""
-    sent = (
-        "SELECT panels.name, kind, order_id FROM actions"
-        " JOIN panels ON panels.id = actions.panel WHERE sent_at IS NOT NULL"
-    )
-    logged = Counter(cluster.rows(sent))
-    arrived: Counter[tuple[str, str, str]] = Counter()
-    for panel, simulated in cluster.panels.items():
-        for kind in ("refill", "cancel"):
-            for entry in simulated.journal.requests(kind):
-                arrived.update((panel, kind, order) for order in ids_of(entry))
-    for key, times in people.ruled_out.items():
-        if arrived[key] > logged[key] - times:
-            yield f"{key} arrived {arrived[key]} times: {logged[key]} sent, {times} ruled out"
-
-
-async def at_the_end(cluster: Cluster, people: People) -> list[str]:
-    """What must hold once all nodes have stopped."""
-    found = await _until_told(cluster)
-    for node in cluster.nodes.values():
-        if await node.daemon.stop():
-            found.append(f"{node.name} did not end in order")
-    found += look(cluster, people)
-    return found + left_sending(cluster)
-
-
-async def _until_told(cluster: Cluster) -> list[str]:
-    """Every change of the chosen fields arrives, those of an order in their order."""
-    found: list[str] = []
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_TOLD_WITHIN):
-            while found := _untold(cluster):
-                await asyncio.sleep(0.5)
-    return found
-
-
-def _untold(cluster: Cluster) -> list[str]:
-    history: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for panel, order, changes in cluster.rows(
-        "SELECT panels.name, orders.order_id, history.changes FROM history"
-        " JOIN orders USING (key) JOIN panels ON panels.id = orders.panel ORDER BY history.id"
-    ):
-        history[panel, order].append(changes)
-    told: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for event in cluster.receiver.arrived:
-        data = event["data"]
-        told[data["panel"], data["order"]].append(data["changes"])
-    return [*_out_of_order(history, told)]
-
-
-def _out_of_order(history: Any, told: Any) -> Iterator[str]:
-    """Events may come again; each one's first arrival is in the order of the changes."""
-    for key, changes in history.items():
-        wanted = [
-            change
-            for change in map(json.loads, changes)
-            if {"status", "remains", "start_count"} & change.keys()
-        ]
-        got = [change for n, change in enumerate(told[key]) if change not in told[key][:n]]
-        distinct = [change for n, change in enumerate(wanted) if change not in wanted[:n]]
-        if got != distinct:
-            yield f"{key}: told {len(got)} of {len(distinct)} changes, or in another order"

@@ -8,16 +8,18 @@ import msgspec
 from tests.acceptance.harness.cluster import LEASE, NAMES, PANELS
 from tests.acceptance.harness.fuse import Moment
 
-PAST = 3.0 * LEASE  # seconds: longer than a lease, and than a person has to wait before settling
+PAST = 2.4 * LEASE  # seconds: longer than a lease, and than a person has to wait before settling
 BRIEF = 0.4 * LEASE
 # Every await of an action's way: its claim, its request, the writing of its outcome.
 POINTS = (
-    *((("claim", moment)) for moment in Moment),
-    *((("refill", moment)) for moment in Moment),
-    *((("cancel", moment)) for moment in Moment),
-    *((("add", moment)) for moment in Moment),
-    *((("settle", moment)) for moment in Moment),
+    *(
+        (name, moment)
+        for name in ("claim", "refill", "cancel", "add", "settle")
+        for moment in Moment
+    ),
+    ("request", Moment.AFTER),  # written, not answered
 )
+CANCELLING = "smmxz"  # of the panels, the only one whose API can cancel
 ACTS = ("refills", "refills", "submit", "track", "look")
 
 
@@ -54,7 +56,7 @@ def draw(seed: int) -> ClusterScenario:
             for trouble, node in zip(troubles, nodes, strict=False)
         ),
         acts=tuple(chance.choices(ACTS, k=4)),
-        settles=chance.random() < 0.6,
+        settles=chance.random() < 0.75,
     )
 
 
@@ -71,6 +73,13 @@ def _lasting(chance: random.Random, kind: str) -> Trouble:
     return Trouble(kind, seconds, panel=chance.choice(PANELS))
 
 
+def _from_leader(chance: random.Random, kind: str) -> Trouble:
+    """Between a panel and its leader, which has connected to it to send such an action."""
+    operation = chance.choice(("refill", "cancel", "add"))
+    trouble = _lasting(chance, kind)
+    return _acting(kind, trouble.seconds, trouble.panel, operation, Moment.DURING)
+
+
 def _past(chance: random.Random, kind: str) -> Trouble:
     return Trouble(kind, PAST)
 
@@ -78,8 +87,12 @@ def _past(chance: random.Random, kind: str) -> Trouble:
 def _at_point(chance: random.Random, kind: str) -> Trouble:
     operation, moment = chance.choice(POINTS)
     seconds = chance.choice([BRIEF, PAST, PAST, PAST])
-    panel = chance.choice(PANELS)
-    return Trouble(kind, seconds, panel=panel, operation=operation, moment=moment.value)
+    return _acting(kind, seconds, chance.choice(PANELS), operation, moment)
+
+
+def _acting(kind: str, seconds: float, panel: str, operation: str, moment: Moment) -> Trouble:
+    place = CANCELLING if operation == "cancel" else panel
+    return Trouble(kind, seconds, panel=place, operation=operation, moment=moment.value)
 
 
 _MAKERS: dict[str, Callable[[random.Random, str], Trouble]] = {
@@ -90,15 +103,16 @@ _MAKERS: dict[str, Callable[[random.Random, str], Trouble]] = {
     "at_point_killed": _at_point,
     "database_cut": _lasting,  # from the node
     "database_frozen": _lasting,
-    "panel_cut": _lasting,
-    "panel_frozen": _lasting,
+    "panel_cut": _from_leader,
+    "panel_frozen": _from_leader,
     "node_cut": _lasting,  # from the other nodes
     "node_frozen": _lasting,
     "server_killed": _lasting,  # for everybody
     "server_restarted": _lasting,
     "server_frozen": _lasting,
 }
-_WEIGHTS = [6, 4, 2, 14, 4, 4, 4, 2, 2, 2, 2, 3, 3, 3]
+_WEIGHTS = [6, 4, 2, 28, 4, 4, 4, 3, 5, 2, 2, 3, 3, 3]
 _OF_THE_SERVER = frozenset({"server_killed", "server_restarted", "server_frozen"})
-_OF_A_NODE = _MAKERS.keys() - _OF_THE_SERVER - {"at_point_stopped", "at_point_killed"}
+_OF_A_LEADER = frozenset({"at_point_stopped", "at_point_killed", "panel_cut", "panel_frozen"})
+_OF_A_NODE = _MAKERS.keys() - _OF_THE_SERVER - _OF_A_LEADER
 EVERY_KIND = tuple(_MAKERS)

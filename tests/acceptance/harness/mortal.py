@@ -5,7 +5,7 @@ python -m tests.acceptance.harness.mortal orders FILE run --config FILE
 
 The operation is one of the store's writes, a request's action, or `tables`. A moment and a number
 of passes follow, then what `watcher` takes. In the second form these, and `kill` or `stop`, are
-read from a file whenever there is one; it is removed then.
+read from a file whenever there is one; it is removed then. One without orders takes them back.
 """
 
 import json
@@ -15,10 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from tests.acceptance.harness.fuse import Fuse, Moment, acting, in_place
 from watcher.cli import main
+from watcher.panels.http_utils import ActionBody
 from watcher.store import migrate
 
 
@@ -48,9 +47,12 @@ class Told(Fuse):
         os.kill(os.getpid(), self._signal)
 
     def _listen(self) -> None:
-        if self._orders.exists():
-            told = json.loads(self._orders.read_text())
-            self._orders.unlink()
+        if not self._orders.exists():
+            return
+        self.unset()
+        told = json.loads(self._orders.read_text())
+        self._orders.unlink()
+        if told:
             self._signal = signal.Signals[told["signal"]]
             self.set_to(told["operation"], Moment(told["moment"]), told["passes"])
 
@@ -64,7 +66,7 @@ def run() -> None:
         fuse = Deadly()
         fuse.set_to(operation, Moment(moment), int(passes))
     _let_tables_pass(fuse)
-    _let_connections_pass(fuse)
+    _let_bodies_pass(fuse)
     with in_place(fuse):
         main()
 
@@ -80,17 +82,19 @@ def _let_tables_pass(fuse: Fuse) -> None:
     migrate._create = fused
 
 
-def _let_connections_pass(fuse: Fuse) -> None:
-    """When a connection for an action is there, and nothing has been written to it."""
-    plain = aiohttp.TCPConnector.connect
+def _let_bodies_pass(fuse: Fuse) -> None:
+    """Before an action's first byte is written, to a connection that is there; and after its last.
 
-    async def fused(connector: Any, *args: Any, **options: Any) -> Any:
-        connection = await plain(connector, *args, **options)
-        if action := acting():
-            fuse.passes(connector, action, Moment.DURING)
-        return connection
+    What comes after is the answer.
+    """
+    plain = ActionBody.write_with_length
 
-    aiohttp.TCPConnector.connect = fused  # type: ignore[method-assign]
+    async def fused(body: ActionBody, *args: Any) -> None:
+        fuse.passes(body, acting(), Moment.DURING)
+        await plain(body, *args)
+        fuse.passes(body, "request", Moment.AFTER)
+
+    ActionBody.write_with_length = fused  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

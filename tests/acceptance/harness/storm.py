@@ -53,7 +53,7 @@ class StormSchedule(ClockworkSchedule):
         self.on_jump(seconds)
 
     async def run(self, seconds: float) -> None:
-        end = self.clock() + seconds
+        self._end = end = self.clock() + seconds
         while self.due and (first := min(self.due.values())) <= end:
             self._watch_for_spinning(first)
             self.clock.reach(first)
@@ -114,9 +114,7 @@ class StormSchedule(ClockworkSchedule):
         finally:
             self._running.pop(name, None)
             self._ended.set()
-        if name in self.tasks:
-            wanted = self.clock() + 60.0 if next_at is None else next_at
-            self.due[name] = min(self.due[name], wanted)
+        self._ask_again(name, next_at)
 
     def _watch_for_spinning(self, first: float) -> None:
         self._at_once = self._at_once + 1 if first <= self.clock() else 0

@@ -20,7 +20,7 @@ from watcher.panels.profiles import shipped
 from watcher.simulator import Habits, SimulatedPanel, World
 from watcher.simulator.catalog import PRICE_LIST
 
-RULES = """
+_RULES = """
 [[rules]]
 name = "refill"
 action = "refill"
@@ -31,7 +31,7 @@ per_hour = 100000
 [[rules]]
 name = "cancel"
 action = "cancel"
-when = "order.status == 'in_progress' && order.idle > duration('2s')"
+when = "order.status == 'in_progress' && order.idle > duration('{idle}')"
 per_hour = 100000
 """
 BACK_WITHIN = 60.0  # seconds after its trouble is over; a quiet machine needs two
@@ -46,6 +46,11 @@ HABITS = Habits(
     stalled=0.2,
     cancel_takes=(60.0, 600.0),
 )
+
+
+def rules(idle: str) -> str:
+    """A refill of what is completed, a cancel of what has not moved for so long; neither waits."""
+    return _RULES.format(idle=idle)
 
 
 def a_panel(name: str, seed: int) -> SimulatedPanel:
@@ -65,7 +70,7 @@ class Watched:
     ) -> None:
         self.panels = panels
         self.daemon = DaemonProcess(
-            directory, panels, defaults=DEFAULTS, rules=RULES, database=database
+            directory, panels, defaults=DEFAULTS, rules=rules(idle="2s"), database=database
         )
         self.tracked: dict[str, set[int]] = {}
 
@@ -102,6 +107,12 @@ class Watched:
                     break
                 await asyncio.sleep(0.1)
         assert await self.arrives("status", within)
+
+    async def accepts(self, least: int) -> None:
+        """Panels accept so many actions: the test has to see some."""
+        async with asyncio.timeout(60.0):
+            while self.states().get("accepted", 0) < least:
+                await asyncio.sleep(0.1)
 
     async def problems(self) -> list[str]:
         """Why it says that it is not ready."""

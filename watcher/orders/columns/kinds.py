@@ -6,7 +6,7 @@ from math import nan
 from typing import Any
 
 from watcher.orders.columns.dictionary_column import DictionaryColumn
-from watcher.orders.columns.growth import NONE, times, whole
+from watcher.orders.columns.optional_numbers import NONE, times, whole
 from watcher.orders.columns.string_pool import StringPool
 from watcher.orders.fields import Field, FieldKind, tags_of
 

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 
 from watcher.model import Observation, Order, Phase, Status
-from watcher.orders.columns import growth
+from watcher.orders.columns import optional_numbers
 from watcher.orders.columns.id_index import IdIndex
 from watcher.orders.columns.kinds import FieldColumn, column_of
 from watcher.orders.columns.string_pool import StringPool
 from watcher.orders.fields import FIELDS, FieldKind, FieldSource, names_of
 
-NONE = growth.NONE  # in a column of whole numbers; NaN is it in one of times
+NONE = optional_numbers.NONE  # in a column of whole numbers; NaN is it in one of times
 STATUSES, PHASES = tuple(Status), tuple(Phase)
 OPEN, GUARDED = PHASES.index(Phase.OPEN), PHASES.index(Phase.GUARDED)
 _TOLD = names_of(source=FieldSource.PANEL)
@@ -153,8 +153,8 @@ class OrderTable:
         fields["key"] = self.key[slot]
         return Order(**fields)
 
-    def told(self, slot: int) -> Observation | None:
-        """Return what the panel last told of the order; None where it refuses to tell."""
+    def last_observation(self, slot: int) -> Observation | None:
+        """Return the last observation of the order; None if the panel refuses to report it."""
         if self.problem[slot]:
             return None
         return Observation(**{name: get(slot) for name, get in self._told})
@@ -164,7 +164,7 @@ class OrderTable:
         return PHASES[self.phase[slot]]
 
     def is_new(self, slot: int) -> bool:
-        """Return whether its panel has never told of the order."""
+        """Return whether the panel has never reported the order."""
         told_at, checked_at = self.told_at[slot], self.checked_at[slot]
         return told_at != told_at and checked_at != checked_at
 
@@ -172,9 +172,9 @@ class OrderTable:
         for column in self._zeros:
             column.frombytes(bytes(column.itemsize * more))
         for times in self._times:
-            times.extend(growth.NANS * more)
+            times.extend(optional_numbers.NANS * more)
         for column in (self.filed, self.look):
-            column.extend(growth.NONES * more)
+            column.extend(optional_numbers.NONES * more)
 
     def _clear(self, slot: int) -> None:
         for column in self._zeros:

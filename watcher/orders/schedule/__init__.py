@@ -10,12 +10,12 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 
 from watcher.common.retry_delay import RetryDelay, after_problem
 from watcher.orders.schedule.entries import Entry, EntryState, OrderGlimpse
-from watcher.orders.schedule.forecast import Forecast, ServiceStats, lesson, prospect
+from watcher.orders.schedule.forecast import Forecast, ServiceStats, predict, stats_of
 from watcher.orders.schedule.hazard_model import HazardModel, refill_units
 from watcher.orders.schedule.model_rows import ModelRow, faded
 from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue
 from watcher.orders.schedule.stages import Stage, status_class
-from watcher.orders.schedule.standing import sights, unchanged, waits
+from watcher.orders.schedule.standing import glimpses, sooner, unchanged, waits
 
 __all__ = [
     "MIN_GAP",
@@ -31,10 +31,11 @@ __all__ = [
     "Stage",
     "after_problem",
     "faded",
-    "lesson",
-    "prospect",
+    "glimpses",
+    "predict",
     "refill_units",
-    "sights",
+    "sooner",
+    "stats_of",
     "status_class",
     "unchanged",
     "waits",

@@ -68,6 +68,9 @@ class Deadlines:
         self._records = records
         self._began = began
         self._within, self._gap = within, gap
+        # The longest waits if the budget suffices, in seconds, by the codes of phases.
+        self._longest = np.full(len(PHASES), within)
+        self._longest[GUARDED] = max(within, GUARDED_WITHIN)
         # Orders at the start, and how many of them were late or of unknown last check.
         self._joined, self._late = Counter[Phase](), Counter[Phase]()
         self._buckets = BucketQueue(records)
@@ -86,7 +89,7 @@ class Deadlines:
         if phase is Phase.OPEN and self.needed <= 1.0:
             return self._within
         needed = self._seconds(self.watched[phase], SHARES[phase])
-        return max(self.promise(PHASES.index(phase)), needed)
+        return max(float(self._longest[PHASES.index(phase)]), needed)
 
     def limits(self, phase: Phase) -> DeadlineRules:
         """Return the phase's deadlines as of now."""
@@ -99,12 +102,28 @@ class Deadlines:
             late_within=late_within,
             blind_within=max(late_within, cap * _BLIND) if is_open else cap,
             calm_at=self._began + cap if is_rush else self._began,
-            least=min(cap, max(self._gap, _FIRST * cap)),
+            # The tighter the budget, the longer: no second check takes a first one's place.
+            least=min(cap, max(self._gap, cap * max(_FIRST, self.needed))),
         )
 
-    def promise(self, phase: int) -> float:
-        """Return the longest wait of an order in this phase, in seconds, if the budget suffices."""
-        return max(self._within, GUARDED_WITHIN) if phase == GUARDED else self._within
+    def promised(self, slots: Slots) -> Floats:
+        """Return the times by which the orders should be asked about; NaN: not known."""
+        records = self._records
+        checked_at, phase = np.asarray(records.checked_at)[slots], np.asarray(records.phase)[slots]
+        promised: Floats = checked_at + self._longest[phase]
+        is_told = checked_at == checked_at
+        is_apart = np.asarray(records.failures)[slots] != 0
+        is_apart |= np.asarray(records.alone)[slots] != 0
+        is_apart |= ~is_told & np.isnan(np.asarray(records.told_at)[slots])
+        if is_apart.any():  # these have, or had, a real time
+            waits = np.asarray(records.state)[slots] == _WAITING
+            due = np.where(waits, np.nan, np.asarray(records.turn)[slots])
+            promised = np.where(is_apart, due, promised)
+        return promised
+
+    def lag(self, slots: Slots, now: float) -> float:
+        """Return the seconds by which the most overdue of the orders is late."""
+        return float(np.fmax.reduce(now - self.promised(slots), initial=0.0))
 
     def enter(self, slot: int, at: float) -> None:
         """Add a new order that will be asked about at this time."""
@@ -124,6 +143,10 @@ class Deadlines:
             unknown = now + limits.blind_within * shares[some]
             latest = np.where(np.isnan(asked[some]), unknown, latest)
             self._file(slots[some], latest.clip(now, now + self._within))
+
+    def put_back(self, slots: Slots) -> None:
+        """Check these orders' deadlines again: they were asked about in vain."""
+        self._file(slots, np.full(len(slots), self._began))
 
     def call_up(self, now: float) -> None:
         """Move orders past their deadline to `overdue`, some at a time."""

@@ -91,7 +91,7 @@ class OrderGlimpse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     alone: bool
     stage: Stage  # when it was asked about last, and its T in minutes
     minutes: float
-    since: float  # `started`, estimated where that is None
+    age: float  # minutes in the stage then
 
 
 def _time(at: float) -> float | None:

@@ -1,6 +1,6 @@
 """Forecast for people: when and why an order is checked next, and a service's statistics."""
 
-from math import exp, inf, log
+from math import exp, inf
 
 import msgspec
 import numpy as np
@@ -10,11 +10,13 @@ from watcher.model import Order, Status
 from watcher.orders.schedule.entries import Entry, EntryState
 from watcher.orders.schedule.hazard_model import HazardModel
 from watcher.orders.schedule.poll_queue import PollQueue
-from watcher.orders.schedule.stages import IS_CONSTANT, STILL, Stage
-from watcher.orders.schedule.standing import rising_of, standing, units_of
+from watcher.orders.schedule.service_stats import LEAST
+from watcher.orders.schedule.stages import DURATION, STILL, Stage
+from watcher.orders.schedule.standing import Standing, chances, rising_of, standing, units_of
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
+_TIMES = np.geomspace(LEAST, LONGEST, 500)  # minutes
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,7 @@ class ServiceStats(msgspec.Struct, frozen=True, kw_only=True):
     canceled: float | None
 
 
-def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
+def predict(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float) -> Forecast:
     """Return the forecast as of now."""
     at, order = poll_queue.expected_at(entry.slot, now), entry.order
     if entry.failures:
@@ -51,40 +53,39 @@ def prospect(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: floa
     if entry.is_new:
         return Forecast(at=at, reason="the panel has not reported it yet")
     found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
-    stage, minutes = Stage(int(found.stages[0])), float(found.minutes[0])
-    rate, k = learnt.rate(order.service, stage), poll_queue.time.minutes_a_unit
-    (units,) = units_of(learnt, found, k).tolist()
-    words, soon = _words(order, stage, now), 1.0 - _unchanged(stage, minutes, rate, HOUR)
-    hazard, median = HOUR * rate / minutes, _median(stage, minutes, rate)
-    alike = rising_of(learnt, found)
-    if stage not in IS_CONSTANT and alike.share[0] > 0.0:
+    stage = Stage(int(found.stages[0]))
+    (units,) = units_of(learnt, found, poll_queue.time.minutes_a_unit).tolist()
+    words, alike = _words(order, stage, now), rising_of(learnt, found)
+    if alike.share[0] > 0.0:
         words += f"; with its service this nearly always lasts {lasting(60 * exp(alike.mean[0]))}"
-        soon, median = 1.0 - float(alike.unchanged(HOUR)[0]), alike.median()
-        hazard = HOUR * (1.0 - float(alike.unchanged(1.0)[0]))
+    at_times = Standing._make(np.repeat(column, len(_TIMES)) for column in found)
+    soon = chances(learnt, at_times, _TIMES)
+    median = float(np.interp(0.5, soon, _TIMES, right=inf))
     return Forecast(
         at=at,
         reason=_reason(entry, words),
         stage=stage,
-        hazard=hazard,
-        within_hour=soon,
-        change_at=None if median > LONGEST else now + 60.0 * median,
-        every=poll_queue.interval(entry.slot, units),
+        hazard=HOUR * float(soon[0]) / LEAST,
+        within_hour=float(np.interp(HOUR, _TIMES, soon)),
+        change_at=None if median == inf else now + 60.0 * median,
+        every=poll_queue.seconds(units, poll_queue.cap(order.phase)),
     )
 
 
-def lesson(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> ServiceStats | None:
+def stats_of(learnt: HazardModel, service: str, quantities: tuple[int, ...]) -> ServiceStats | None:
     """Return the service's statistics; None if there are none."""
     record = learnt.services.get(service)
     if record is None or not any(record.exposure):
         return None
     total = sum(record.ends.values())
     shares = {end: count / total for end, count in record.ends.items()}
+    start_delay = 60.0 * float(record.lasts[Stage.PENDING])
     return ServiceStats(
-        start_delay=60.0 * record.lasts[Stage.PENDING] if record.changes[Stage.PENDING] else None,
+        start_delay=start_delay if record.changes[Stage.PENDING] else None,
         duration={
             quantity: 60.0 * record.minutes_in_progress(quantity)
             for quantity in quantities
-            if record.completions
+            if record.changes[DURATION]
         },
         orders=total,
         completed=shares.get("completed", 0.0) if total else None,
@@ -135,17 +136,3 @@ def _reason(entry: Entry, words: str) -> str:
     if entry.state is EntryState.APPOINTED:
         return f"{words}: its check is due at this time, whatever else waits"
     return words
-
-
-def _unchanged(stage: Stage, minutes: float, rate: float, within: float) -> float:
-    """Return the chance that nothing changes within so many minutes (survival function)."""
-    if stage in IS_CONSTANT:
-        return exp(-rate * within / minutes)
-    return exp(rate * log(minutes / (minutes + within)))
-
-
-def _median(stage: Stage, minutes: float, rate: float) -> float:
-    """Return the median time until a change, in minutes."""
-    if stage in IS_CONSTANT:
-        return minutes * log(2) / rate
-    return minutes * (exp(log(2) / rate) - 1.0) if rate > 0.01 else inf

@@ -9,43 +9,37 @@ with a half-life. Internal times are in minutes, those of parameters and results
 """
 
 from collections.abc import Iterable, Iterator
-from math import log, log1p, sqrt
+from math import log, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from watcher.model import FINAL, Order, Status
 from watcher.orders.fields import PROGRESS
-from watcher.orders.schedule.entries import OrderGlimpse
+from watcher.orders.schedule.entries import Floats, OrderGlimpse, Slots
 from watcher.orders.schedule.model_rows import ModelRow, kept
 from watcher.orders.schedule.service_stats import (
-    A_ROOT,
-    COMPLETIONS,
     FEWEST,
+    HAS_AGE,
     LEAST,
-    LOGS,
-    MOVES,
     NARROW,
-    RESTED,
-    RESTS,
     SMOOTHING,
     SPREAD,
     ServiceRecord,
     ServiceTables,
+    exposure_of,
     smoothed,
     wide,
 )
-from watcher.orders.schedule.stages import IS_CONSTANT, Stage, status_class
+from watcher.orders.schedule.stages import COLUMNS, DURATION, MOVEMENT, Stage, status_class
 
 _PANEL_SMOOTHING = 2.0
-# Initial values: expected changes (r), and minutes that a stage lasts (m).
-RATE = (0.4, 0.5, 0.3, 0.3, 0.8, 7e-7, 0.4)
-LASTS = (30.0, 0.0, 0.0, 30.0, 2.0, 0.0, 30.0)
-MINUTES_A_ROOT = 3.0  # an order of quantity q is in progress for some 3 * sqrt(q) minutes
-SHORTEST_LEFT = 2.0  # minutes
+# Initial values by column: expected changes (r), and minutes that a stage lasts (m). An order of
+# quantity q is in progress for some 3 * sqrt(q) minutes.
+RATE = np.array([0.4, 0.5, 0.3, 0.3, 0.8, 7e-7, 0.4, 1.0, 1.0])
+LASTS = np.array([30.0, 0.0, 0.0, 30.0, 2.0, 0.0, 30.0, 3.0, 0.0])
 # T / r is at most this: changes of finished orders may be rare for long, but never unheard of.
-MOST_SCALE = np.full(len(Stage), np.inf)
-MOST_SCALE[Stage.GUARDED] = 1.0 / RATE[Stage.GUARDED]
+_MOST_SCALE = np.full(len(COLUMNS), np.inf)
+_MOST_SCALE[Stage.GUARDED] = 1.0 / RATE[Stage.GUARDED]
 ENDS = {
     Status.COMPLETED: "completed",
     Status.PARTIAL: "partial",
@@ -54,13 +48,10 @@ ENDS = {
     Status.FAILED: "canceled",
 }
 _SHOWN = ("status", "charge", *PROGRESS)  # what may change of a finished order
-_STAGES = len(Stage)
 _SERVICES = 16  # initial capacity
-_HAS_LENGTH = np.array(LASTS) > 0.0
-_HAS_AGE = np.array([stage not in IS_CONSTANT for stage in Stage])
-_LOG_LASTS = np.array([log(minutes) if minutes else 0.0 for minutes in LASTS])
+_HAS_LENGTH = LASTS > 0.0
+_LOG_LASTS = np.log(np.where(_HAS_LENGTH, LASTS, 1.0))
 _MOVES = frozenset({Stage.MOVING, Stage.STOPPED})
-_BEGIN_AT_START = frozenset({Stage.STARTING, Stage.MOVING})
 
 
 class HazardModel:
@@ -72,27 +63,29 @@ class HazardModel:
     def __init__(self, now: float) -> None:
         self.tables = ServiceTables(_SERVICES)
         self.services: dict[str | None, ServiceRecord] = {}
-        self._n = [0.0] * _STAGES
-        self.exposure = [0.0] * _STAGES
-        self._root = [0.0, 0.0]  # completions of all services, and the sum of their logarithms
-        self._rest = 0.0  # typical minutes without movement, of all services
-        self._variance = np.full(_STAGES, SPREAD**2)  # of their durations, within each
-        self.borrowed = [SMOOTHING / rate for rate in RATE]  # exposure of the pseudo-events
+        # Of all services, by column.
+        self._n, self.exposure = np.zeros((2, len(COLUMNS)))
+        self._usual = _LOG_LASTS.copy()  # logarithms of durations
+        self._rest = 0.0  # typical minutes without movement
+        self._variance = np.full(len(COLUMNS), SPREAD**2)  # of the logarithms, within each service
+        self._borrowed = SMOOTHING / RATE  # exposure of the pseudo-events
         self._as_of = now
 
     def of(self, service: str | None) -> ServiceRecord:
         """Return the service's numbers; adds a service without history."""
         return self.services.get(service) or self._begin(service)
 
-    def scale(self, record: ServiceRecord, stage: Stage, minutes: float) -> float:
-        """Return T / r: the square of the wait, in units."""
-        exposure, changes = record.exposure[stage], record.changes[stage]
-        scale = minutes * (exposure + self.borrowed[stage]) / (changes + SMOOTHING)
-        return min(scale, float(MOST_SCALE[stage]))
+    def scales(self, rows: Slots, stages: Slots, minutes: Floats) -> Floats:
+        """Return T / r, by services' rows and stages: the squares of the waits, in units."""
+        tables, cells = self.tables, rows * len(COLUMNS) + stages
+        exposure = tables.exposure.take(cells) + self._borrowed.take(stages)
+        scales: Floats = minutes * exposure / (tables.changes.take(cells) + SMOOTHING)
+        return scales.clip(max=_MOST_SCALE.take(stages))
 
     def rate(self, service: str | None, stage: Stage) -> float:
         """Return r: the hazard rate is r / T."""
-        return 1.0 / self.scale(self.of(service), stage, 1.0)
+        row = np.array([self.of(service).row])
+        return 1.0 / float(self.scales(row, np.array([stage]), np.ones(1))[0])
 
     def answered(self, glimpse: OrderGlimpse, after: Order, now: float) -> None:
         """Learn from an answer; `glimpse` is the order at its last check before."""
@@ -106,10 +99,9 @@ class HazardModel:
                 self._moved(record, (glimpse.asked - before.progressed_at) / 60.0)
             return
         self._expose(record, stage, glimpse.minutes, gap / 2)
-        middle = (now + glimpse.asked) / 2
-        self._count(record, stage, (middle - _began(glimpse)) / 60.0)
+        self._count(record, stage, glimpse.age + gap / 2)
         if after.status in ENDS and stage is not Stage.GUARDED:
-            started = glimpse.started
+            started, middle = glimpse.started, (now + glimpse.asked) / 2
             self._finished(before, after, None if started is None else (middle - started) / 60.0)
 
     def refill_answered(
@@ -133,7 +125,7 @@ class HazardModel:
         keep = kept(now - self._as_of)
         self._as_of = now
         tables = self.tables
-        for table in (*tables.facts, tables.finished, tables.moved):
+        for table in tables.facts:
             table *= keep
         for record in self.services.values():
             record.ends = {end: count * keep for end, count in record.ends.items()}
@@ -151,14 +143,10 @@ class HazardModel:
         for service in services:
             record = self.of(service)
             name = service or ""
-            for stage in Stage:
-                if record.exposure[stage] or record.changes[stage]:
-                    numbers = (record.changes[stage], record.exposure[stage], record.logs[stage])
-                    yield ModelRow(name, stage.name.lower(), *numbers, record.squares[stage])
-            if record.completions:
-                yield ModelRow(name, "duration", record.completions, 0.0, record.finished[LOGS])
-            if record.moved[MOVES]:
-                yield ModelRow(name, "movement", record.moved[MOVES], record.moved[RESTED])
+            facts = (table[record.row].tolist() for table in self.tables.facts)
+            for what, changes, exposure, logs, squares in zip(COLUMNS, *facts, strict=True):
+                if exposure or changes:
+                    yield ModelRow(name, what, changes, exposure, logs, squares)
             for end, count in record.ends.items():
                 yield ModelRow(name, end, count)
 
@@ -166,107 +154,85 @@ class HazardModel:
         """Add stored rows, already decayed until now."""
         for row in rows:
             record = self.of(row.service or None)
-            if row.what.upper() in Stage.__members__:
-                stage = Stage[row.what.upper()]
-                record.changes[stage] += row.changes
-                record.exposure[stage] += row.exposure
-                record.logs[stage] += row.logs
-                record.squares[stage] += row.squares or wide(row.changes, row.logs)
-            elif row.what == "duration":
-                record.finished[COMPLETIONS] += row.changes
-                record.finished[LOGS] += row.logs
-            elif row.what == "movement":
-                record.moved[MOVES] += row.changes
-                record.moved[RESTED] += row.exposure
+            if row.what in COLUMNS:
+                column = COLUMNS.index(row.what)
+                record.changes[column] += row.changes
+                record.exposure[column] += row.exposure
+                record.logs[column] += row.logs
+                record.squares[column] += row.squares or wide(row.changes, row.logs)
             else:
                 record.ends[row.what] = record.ends.get(row.what, 0.0) + row.changes
         self._sum_up()
 
-    def expose(
-        self, rows: NDArray[np.intp], stages: NDArray[np.intp], exposure: NDArray[np.float64]
-    ) -> None:
+    def expose(self, rows: Slots, stages: Slots, exposure: Floats) -> None:
         """Add exposure of unchanged orders, given by their services' rows and stages."""
         tables = self.tables
-        np.add.at(tables.exposure.ravel(), rows * _STAGES + stages, exposure)
+        np.add.at(tables.exposure.ravel(), rows * len(COLUMNS) + stages, exposure)
         tables.touched[rows[exposure > 0.0]] = True
-        for stage, more in enumerate(np.bincount(stages, exposure, _STAGES).tolist()):
-            self.exposure[stage] += more
+        self.exposure += np.bincount(stages, exposure, len(COLUMNS))
 
     def _begin(self, service: str | None) -> ServiceRecord:
         row = len(self.services)
-        record = self.services[service] = ServiceRecord(row)
         if row == len(self.tables.touched):
-            self.tables = self.tables.longer()
-            for each in self.services.values():
-                each.see(self.tables)
-        record.see(self.tables)
+            self.tables.make_room()
+        record = self.services[service] = ServiceRecord(self.tables, row)
         self._derive(slice(row, row + 1))
         return record
 
     def _expose(self, record: ServiceRecord, stage: Stage, minutes: float, gap: float) -> None:
-        exposure = gap / minutes if stage in IS_CONSTANT else log1p(gap / minutes)
-        record.exposure[stage] += exposure
-        self.tables.touched[record.row] = True
-        self.exposure[stage] += exposure
+        stages = np.array([int(stage)])
+        exposure = exposure_of(stages, np.array([minutes]), np.array([gap]))
+        self.expose(np.array([record.row]), stages, exposure)
 
-    def _count(self, record: ServiceRecord, stage: Stage, lasted: float) -> None:
-        duration = record.clipped(stage, log(max(lasted, LEAST)))
-        record.changes[stage] += 1.0
-        record.logs[stage] += duration
-        record.squares[stage] += duration**2
-        self._n[stage] += 1.0
+    def _count(self, record: ServiceRecord, column: int, lasted: float, roots: float = 1.0) -> None:
+        duration = record.clipped(column, log(max(lasted, LEAST) / roots))
+        record.changes[column] += 1.0
+        record.logs[column] += duration
+        record.squares[column] += duration**2
+        self._n[column] += 1.0
         self.tables.touched[record.row] = True
         self._derive(slice(record.row, record.row + 1))
         self._borrow()
 
     def _moved(self, record: ServiceRecord, rested: float) -> None:
         """Learn that an order moved, after so many minutes in which no check showed it."""
-        record.moved[MOVES] += 1.0
-        record.moved[RESTED] += max(0.0, rested)
-        record.moved[RESTS] = smoothed(record.moved[RESTED], record.moved[MOVES], self._rest)
+        record.changes[MOVEMENT] += 1.0
+        record.exposure[MOVEMENT] += max(0.0, rested)
+        total, count = record.exposure[MOVEMENT], record.changes[MOVEMENT]
+        record.lasts[MOVEMENT] = smoothed(total, count, self._rest)
 
     def _finished(self, before: Order, after: Order, minutes: float | None) -> None:
         record = self.services[before.service]
         end = ENDS[after.status]
         record.ends[end] = record.ends.get(end, 0.0) + 1.0
         if after.status is Status.COMPLETED and before.quantity and minutes is not None:
-            a_root = log(max(minutes, LEAST) / sqrt(before.quantity))
-            record.finished[COMPLETIONS] += 1.0
-            record.finished[LOGS] += a_root
-            self._root[0] += 1.0
-            self._root[1] += a_root
-            self._derive(slice(record.row, record.row + 1))
+            self._count(record, DURATION, minutes, sqrt(before.quantity))
 
     def _derive(self, rows: slice) -> None:
         """Compute how long the stages of these services last, and what else follows."""
         tables = self.tables
         count = np.maximum(tables.changes[rows], LEAST)
         variance = smoothed(tables.deviations(rows), count, self._variance) * (1.0 + 1.0 / count)
-        tables.spread[rows] = np.where(count < FEWEST, np.inf, np.sqrt(variance))
-        narrow = tables.is_narrow[rows] = (tables.spread[rows] < NARROW[1]) & _HAS_AGE
+        tables.spread[rows] = np.where(HAS_AGE & (count >= FEWEST), np.sqrt(variance), np.inf)
+        narrow = tables.is_narrow[rows] = tables.spread[rows] < NARROW[1]
         tables.trust[rows] = np.where(narrow, 0.0, count / (count + SMOOTHING))
-        moved = tables.moved[rows]
-        moved[:, RESTS] = smoothed(moved[:, RESTED], moved[:, MOVES], self._rest)
-        lasts = _exp(smoothed(tables.logs[rows], tables.changes[rows], _LOG_LASTS))
+        usual = smoothed(tables.logs[rows], tables.changes[rows], self._usual)
+        lasts = np.exp(usual.clip(-4.1, 15.5))  # from a second to ten years
         tables.lasts[rows] = np.where(_HAS_LENGTH, lasts, 0.0)
-        usual = smoothed(self._root[1], self._root[0], log(MINUTES_A_ROOT))
-        finished = tables.finished[rows]
-        finished[:, A_ROOT] = _exp(smoothed(finished[:, LOGS], finished[:, COMPLETIONS], usual))
+        moves, rested = tables.changes[rows, MOVEMENT], tables.exposure[rows, MOVEMENT]
+        tables.lasts[rows, MOVEMENT] = smoothed(rested, moves, self._rest)
 
     def _borrow(self) -> None:
-        self.borrowed = [
-            SMOOTHING * (e + _PANEL_SMOOTHING / rate) / (n + _PANEL_SMOOTHING)
-            for n, e, rate in zip(self._n, self.exposure, RATE, strict=True)
-        ]
+        exposure = self.exposure + _PANEL_SMOOTHING / RATE
+        self._borrowed = SMOOTHING * exposure / (self._n + _PANEL_SMOOTHING)
 
     def _sum_up(self) -> None:
         """Recompute the panel's sums: running sums of floats drift."""
         tables = self.tables
-        self._n, self.exposure = tables.changes.sum(0).tolist(), tables.exposure.sum(0).tolist()
-        self._root = tables.finished[:, :A_ROOT].sum(0).tolist()
-        moves, rested = tables.moved[:, :RESTS].sum(0).tolist()
-        self._rest = rested / (moves + _PANEL_SMOOTHING)
-        counts = tables.changes.sum(0) + _PANEL_SMOOTHING
+        self._n, self.exposure, logs, _ = (table.sum(0) for table in tables.facts)
+        self._usual[DURATION] = smoothed(logs[DURATION], self._n[DURATION], _LOG_LASTS[DURATION])
+        counts = self._n + _PANEL_SMOOTHING
+        self._rest = self.exposure[MOVEMENT] / counts[MOVEMENT]
         deviations = tables.deviations(slice(None)).sum(0)
         self._variance = (deviations + _PANEL_SMOOTHING * SPREAD**2) / counts
         self._borrow()
@@ -282,19 +248,5 @@ def _has_changed(before: Order, after: Order) -> bool:
 
 def refill_units(learnt: HazardModel, service: str | None, requested: float, now: float) -> float:
     """Return the wait until the next check of a refill task, in virtual time: sqrt(T / r)."""
-    record = learnt.of(service)
-    minutes = max(0.0, now - requested) / 60.0 + record.lasts[Stage.REFILL]
-    return sqrt(learnt.scale(record, Stage.REFILL, minutes))
-
-
-def _began(glimpse: OrderGlimpse) -> float:
-    """Return when the order's stage began."""
-    if glimpse.stage is Stage.PENDING:
-        return glimpse.order.submitted_at
-    return glimpse.since if glimpse.stage in _BEGIN_AT_START else glimpse.order.progressed_at
-
-
-def _exp(mean_log: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a typical duration (geometric mean), from a second to ten years."""
-    typical: NDArray[np.float64] = np.exp(mean_log.clip(-4.1, 15.5))
-    return typical
+    minutes = max(0.0, now - requested) / 60.0 + learnt.of(service).lasts[Stage.REFILL]
+    return sqrt(minutes / learnt.rate(service, Stage.REFILL))

@@ -8,8 +8,8 @@
    about, and orders that have waited longer than their cap.
 4. V moves no faster than a unit in `idle` minutes: a panel with few orders gets few requests.
 5. Before all of them go the orders that somebody waits for (`urgent_lane`).
-6. While the panel stands still, the waits of answered orders are longer: what was not asked since
-   it began comes first. Once that ends, all orders come sooner, the likeliest to change first.
+6. While the panel stands still, what was not asked since it began comes first, then all open orders
+   take turns. Once that ends, all come sooner, the likeliest to have changed first.
 
 Virtual deadlines are in a bucket queue, its buckets a fraction of a unit wide. `virtual_time` moves
 V, `deadlines` finds orders that have waited too long.
@@ -25,10 +25,9 @@ from numpy.typing import ArrayLike
 from watcher.model import Phase
 from watcher.orders.columns.table import OrderTable
 from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
-from watcher.orders.schedule.deadlines import GO_ON_AFTER, SHARES, Deadlines
+from watcher.orders.schedule.deadlines import GO_ON_AFTER, Deadlines
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
-from watcher.orders.schedule.promises import Promises
-from watcher.orders.schedule.standstill import LONGER, Standstill
+from watcher.orders.schedule.standstill import ROUND, Standstill
 from watcher.orders.schedule.timed_queue import TimedQueue
 from watcher.orders.schedule.urgent_lane import UrgentLane
 from watcher.orders.schedule.virtual_time import VirtualTime
@@ -61,8 +60,7 @@ class PollQueue:
             records, now, within=within, gap=self.gap, ids_per_minute=ids_per_minute
         )
         self.watched, self.cap = self._deadlines.watched, self._deadlines.cap
-        promises = Promises(records, self._deadlines)
-        self.promised, self.lag = promises.times, promises.lag
+        self.promised, self.lag = self._deadlines.promised, self._deadlines.lag
         self._resting: list[tuple[float, list[int]]] = []  # a heap: until then, slots
         self._timed = TimedQueue(records)
         self.urgent = UrgentLane(records, self.gap)
@@ -70,7 +68,6 @@ class PollQueue:
         self._is_whole = False
         self._in_turn_at = -inf  # when orders were last taken by virtual deadline
         self.standstill = Standstill()
-        self._usual_unit = self.time.minutes_a_unit  # before a standstill
 
     @property
     def needed(self) -> float:
@@ -107,35 +104,33 @@ class PollQueue:
         slots = np.asarray(slots, dtype=np.intp)
         np.asarray(self.records.checked_at)[slots] = now
         self.urgent.leave(slots.tolist())
-        if self.standstill.is_past(now):
-            self._usual_unit = self.time.minutes_a_unit
-        waits = self._bent(slots, np.asarray(waits))
+        waits = np.asarray(waits)
         if self.standstill.since is not None:
-            waits *= LONGER
+            waits = np.maximum(waits**2 / ROUND, ROUND)
+            self.time.interrupt()  # V moves at another pace meanwhile
         self._await_deadlines(slots, self.time.v + waits)
 
     def resume(self, slots: Slots, waits: Floats) -> None:
-        """After a standstill, let orders that waited through it come sooner."""
+        """Let orders not asked about since a standstill began, or since it ended, come sooner."""
         is_meant = np.asarray(self.records.state)[slots] == _WAITING
-        is_meant &= np.asarray(self.records.checked_at)[slots] <= self.standstill.ended_at
-        slots, usual = slots[is_meant], self._bent(slots, waits)[is_meant]
-        deadlines = self.time.v + self.standstill.sooner(usual, self._usual_unit)
+        is_meant &= np.asarray(self.records.checked_at)[slots] <= self.standstill.turned_at
+        slots, deadlines = slots[is_meant], self.time.v + waits[is_meant]
         self._await_deadlines(slots, np.minimum(deadlines, np.asarray(self.records.turn)[slots]))
 
-    def put_back(self, slots: Iterable[int]) -> None:
+    def put_back(self, asked: Iterable[int]) -> None:
         """Undo `take` after a failed request: the orders come first again, or are due as before."""
         self.time.interrupt()
         records, first = self.records, list[int]()
-        for slot in slots:
-            if records.state[slot] != _ASKED:
-                continue
-            if self.urgent.put_back(slot):
+        for slot in asked:
+            if records.state[slot] != _ASKED or self.urgent.put_back(slot):
                 continue
             if records.failures[slot] or records.alone[slot] or records.is_new(slot):
                 self.appoint(slot, records.turn[slot])
             else:
                 first.append(slot)
-        self._await_deadlines(np.array(first, dtype=np.intp), np.full(len(first), self.time.v))
+        slots = np.array(first, dtype=np.intp)
+        self._await_deadlines(slots, np.full(len(slots), self.time.v))
+        self._deadlines.put_back(slots)
 
     def hasten(self, slot: int, at: float, now: float) -> None:
         """Ask about the order `at` that time, unless a check is under way or expected sooner."""
@@ -143,7 +138,7 @@ class PollQueue:
         if self.records.state[slot] != _ASKED and expected is not None and at < expected:
             self.appoint(slot, at)
 
-    def recall(self, now: float) -> None:
+    def retry_refused(self, now: float) -> None:
         """Ask at once about all orders that wait after refusals."""
         records = self.records
         is_later = (np.asarray(records.state) == _APPOINTED) & (np.asarray(records.turn) > now)
@@ -218,26 +213,14 @@ class PollQueue:
         latest = float(limits.latest(np.array([slot]), np.array([checked_at]))[0])
         return max(min(by_key, latest), checked_at + self.gap)
 
-    def seconds(self, units: float) -> float:
-        """Convert units to real time, between the gap and `within`."""
-        return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), self.within)
-
-    def interval(self, slot: int, units: float) -> float:
-        """Return the seconds between two checks of the order, as things stand."""
-        bent = float(self._bent(np.array([slot]), np.array([units]))[0])
-        seconds = 60.0 * self.time.minutes_a_unit * bent
-        return min(max(seconds, self.gap), self.cap(self.records.phase_of(slot)))
+    def seconds(self, units: float, longest: float) -> float:
+        """Return how long so many units take as things stand, between the gap and the longest."""
+        return min(max(60.0 * self.time.minutes_a_unit * units, self.gap), longest)
 
     def _await_deadlines(self, slots: Slots, deadlines: Floats) -> None:
         np.asarray(self.records.turn)[slots] = deadlines
         np.asarray(self.records.state)[slots] = _WAITING
         self._keys.add(deadlines * FINE, slots)
-
-    def _bent(self, slots: Slots, waits: Floats) -> Floats:
-        longest = np.array([self.cap(phase) for phase in SHARES])  # by the codes of phases
-        return self.time.bent(
-            waits, longest.take(np.asarray(self.records.phase)[slots], mode="clip")
-        )
 
     def _rest(self, slots: list[int]) -> None:
         """Hold the orders until MIN_GAP after their last check; a check's orders stay together."""

@@ -5,15 +5,13 @@ its logarithm, but for a share of orders that fare as T / r says: those that are
 solves w * P(change within w) = k**2, which is k * sqrt(T / r) for a constant hazard.
 """
 
-from math import erfc, inf, log
+from math import erfc, log
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from watcher.orders.schedule.entries import Floats, Slots
 from watcher.orders.schedule.service_stats import LEAST, NARROW, SMOOTHING, ServiceTables
-
-Floats = NDArray[np.float64]
 
 STUCK = 0.05  # the share of orders, at the least, that fare as T / r says
 _STUCK_RATE = 3.0  # r of these at the most: most of it is learnt from the others
@@ -51,31 +49,20 @@ class Rising(NamedTuple):
         units: Floats = np.exp(low) / k
         return units
 
-    def median(self) -> float:
-        """Return by when the first of these orders changes with a probability of one half."""
-        times = np.exp(np.linspace(*_WAITS, 500))
-        over = np.flatnonzero(self.unchanged(times) < 0.5)
-        return float(times[over[0]]) if len(over) else inf
-
 
 def rising(
-    tables: ServiceTables,
-    rows: NDArray[np.intp],
-    stages: NDArray[np.intp],
-    age: Floats,
-    minutes: Floats,
-    rate: Floats,
+    tables: ServiceTables, cells: Slots, age: Floats, minutes: Floats, rate: Floats
 ) -> Rising:
-    """Return how the orders' durations are spread, by their services' rows and stages."""
-    count = np.maximum(tables.changes[rows, stages], LEAST)
-    spread, mean = tables.spread[rows, stages], tables.logs[rows, stages] / count
+    """Return how the orders' durations are spread; `cells` are their services' and stages'."""
+    count = np.maximum(tables.changes.take(cells), LEAST)
+    spread, mean = tables.spread.take(cells), tables.logs.take(cells) / count
     alike = np.interp(spread, NARROW, (1.0, 0.0))
     stuck = np.maximum(SMOOTHING / (count + SMOOTHING), STUCK)
     rate = np.where(alike > 0.0, np.minimum(rate, _STUCK_RATE), rate)
     found = Rising((1.0 - stuck) * alike, mean, spread, age, minutes, rate)
     # Of those that are still in the stage at this age.
     kept = found.share * np.exp(_log_over(found, age))
-    others = (1.0 - found.share) * (np.maximum(minutes - age, LEAST) / minutes).clip(0, 1) ** rate
+    others = (1.0 - found.share) * (1.0 + age / minutes) ** -rate
     return found._replace(share=kept / np.maximum(kept + others, 1e-300))
 
 

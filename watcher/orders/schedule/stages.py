@@ -21,6 +21,11 @@ class Stage(IntEnum):
     REFILL = 6  # a refill task
 
 
+# What is learnt beside the stages: minutes in progress a root of the quantity, and minutes without
+# movement before each one.
+DURATION, MOVEMENT = len(Stage), len(Stage) + 1
+COLUMNS = (*(stage.name.lower() for stage in Stage), "duration", "movement")
+
 IS_PENDING = frozenset({Status.PENDING, Status.UNKNOWN})
 IS_CONSTANT = frozenset({Stage.MOVING, Stage.GUARDED})  # the hazard does not fall with age
 

@@ -10,21 +10,27 @@ import numpy as np
 
 from watcher.orders.columns.table import GUARDED, NONE, STATUSES, OrderTable
 from watcher.orders.schedule.entries import Entry, EntryState, Floats, OrderGlimpse, Slots
-from watcher.orders.schedule.hazard_model import (
-    MOST_SCALE,
-    SHORTEST_LEFT,
-    HazardModel,
-)
+from watcher.orders.schedule.hazard_model import HazardModel
 from watcher.orders.schedule.poll_queue import PollQueue
 from watcher.orders.schedule.rising import Rising, rising
-from watcher.orders.schedule.service_stats import A_ROOT, LEAST, RESTS, SMOOTHING, USUAL_QUANTITY
-from watcher.orders.schedule.stages import IS_CONSTANT, IS_PENDING, STILL, STILL_GAPS, Stage
+from watcher.orders.schedule.service_stats import LEAST, USUAL_QUANTITY, exposure_of
+from watcher.orders.schedule.stages import (
+    COLUMNS,
+    DURATION,
+    IS_PENDING,
+    MOVEMENT,
+    STILL,
+    STILL_GAPS,
+    Stage,
+)
+from watcher.orders.schedule.standstill import SOONER
 
 _PENDING, _STARTING, _MOVING = Stage.PENDING, Stage.STARTING, Stage.MOVING
 _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
 _WAITS_TO_START = np.array([status in IS_PENDING for status in STATUSES])  # by a status's code
-_HAS_CONSTANT_HAZARD = np.array([stage in IS_CONSTANT for stage in Stage])
 _ASKED = int(EntryState.ASKED)
+_SHORTEST_LEFT = 2.0  # minutes
+_MOVING_RATE = 1.0  # r of an order that moves, at the least, over its time left
 
 
 class Standing(NamedTuple):
@@ -35,7 +41,6 @@ class Standing(NamedTuple):
     cells: Slots  # of the flat tables: by row and stage
     minutes: Floats  # T: the time over which the order's change is expected
     growth: Floats  # minutes by which T grows in a minute
-    since: Floats  # in progress since; estimated if the start was not observed
     age: Floats  # minutes in the stage
 
 
@@ -44,22 +49,19 @@ def standing(
 ) -> Standing:
     """Classify the orders by their last answers, at `now` (Unix time, one for all or each)."""
     rows = _rows(learnt, records, slots)
-    lasts, a_root = learnt.tables.lasts[rows], learnt.tables.finished[rows, A_ROOT]
-    submitted = np.asarray(records.submitted_at)[slots]
-    rests = learnt.tables.moved[rows, RESTS]
-    stages, minutes, growth, since, age = _in_progress(
-        records, slots, lasts, a_root, rests, submitted, now
-    )
+    lasts, submitted = learnt.tables.lasts[rows], np.asarray(records.submitted_at)[slots]
+    stages, minutes, growth, age = _in_progress(records, slots, lasts, submitted, now)
     pending = _WAITS_TO_START[np.asarray(records.status)[slots]]
     guarded = np.asarray(records.phase)[slots] == GUARDED
     if pending.any():
         age = np.where(pending, np.maximum((now - submitted) / 60.0, 0.0), age)
         stages = np.where(pending, _PENDING, stages)
-        minutes = np.where(pending, age + lasts[:, _PENDING], minutes)
-        growth = np.where(pending, 1.0, growth)
+        usual = lasts[:, _PENDING]
+        minutes = np.where(pending, np.maximum(age, usual), minutes)
+        growth = np.where(pending, age > usual, growth)
     if guarded.any():
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
-    return Standing(rows, stages, rows * len(Stage) + stages, minutes, growth, since, age)
+    return Standing(rows, stages, rows * len(COLUMNS) + stages, minutes, growth, age)
 
 
 def waits(
@@ -72,35 +74,69 @@ def waits(
     return units_of(learnt, standing(learnt, records, slots, now), k)
 
 
+def chances(learnt: HazardModel, found: Standing, within: float | Floats) -> Floats:
+    """Return the chances (0 to 1) that the orders change within so many minutes.
+
+    An order that moves is as good as done once its time left has passed: r / T, its hazard as it
+    stands, is less than that.
+    """
+    alike = rising_of(learnt, found)
+    least = np.where(found.stages == _MOVING, _MOVING_RATE, 0.0)
+    lasts = alike._replace(rate=np.maximum(alike.rate, least)).unchanged(within)
+    constant = np.exp(-alike.rate * within / found.minutes)
+    changes: Floats = 1.0 - np.where(found.stages == _GUARDED, constant, lasts)
+    return changes
+
+
 def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: float) -> None:
     """Note answers of `now` with nothing new; skip orders that are not under way.
 
     An order that has stopped moving since its last check counts as stopped for the whole time.
     """
-    records = poll_queue.records
+    records, still = poll_queue.records, poll_queue.standstill
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
     found = standing(learnt, records, asked, now)
     # While it stood still, no change was no evidence.
-    began = np.maximum(np.asarray(records.checked_at)[asked], poll_queue.standstill.ended_at)
-    gap = (now - began) / 60.0
+    checked_at = np.asarray(records.checked_at)[asked]
+    gap = (now - np.maximum(checked_at, still.ended_at)) / 60.0
     gap[~(gap > 0.0)] = 0.0  # NaN at the first answer since the start
-    share = gap / np.maximum(found.minutes - found.growth * gap, LEAST)
-    exposure = np.where(_HAS_CONSTANT_HAZARD[found.stages], share, np.log1p(share))
-    trusted = exposure * learnt.tables.trust.take(found.cells)
-    expected = np.dot(trusted, found.minutes / _scales(learnt, found))
-    poll_queue.standstill.note(float(expected), 0, now)
-    if poll_queue.standstill.since is None:
+    before = np.maximum(found.minutes - found.growth * gap, LEAST)
+    exposure = exposure_of(found.stages, before, gap)
+    trusted = exposure * learnt.tables.trust.take(found.cells) * (checked_at >= still.moved_at)
+    # No order changes twice in an answer: one alone never tells that the panel stands still.
+    expected = np.minimum(trusted * found.minutes / _scales(learnt, found), 1.0)
+    still.note(float(expected.sum()), 0, now)
+    if still.since is None:
         learnt.expose(found.rows, found.stages, exposure)
     np.asarray(records.failures)[asked] = 0
     np.asarray(records.alone)[asked] = 0
+    if (shown := still.clock(now)) < now:
+        found = standing(learnt, records, asked, shown)
     units = units_of(learnt, found, poll_queue.time.minutes_a_unit)
     poll_queue.answered(asked, units, now)
 
 
-def sights(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[OrderGlimpse]:
+def sooner(poll_queue: PollQueue, learnt: HazardModel, slots: Slots) -> Floats:
+    """Return the waits of orders not asked about since a standstill began, or since it ended.
+
+    Once it has ended, w * P(change while it lasted) = k**2, as where hazards rise. An order that
+    waited to start may have started and ended: two changes.
+    """
+    records, still, time = poll_queue.records, poll_queue.standstill, poll_queue.time
+    if still.since is not None:
+        return (np.asarray(records.turn)[slots] - time.v) / SOONER
+    began_at = still.ended_at - still.lasted
+    found = standing(learnt, records, slots, began_at)
+    lasted = still.ended_at - np.maximum(np.asarray(records.submitted_at)[slots], began_at)
+    changes = chances(learnt, found, np.maximum(lasted / 60.0, LEAST))
+    changes *= np.where(found.stages == _PENDING, 2.0, 1.0)
+    return time.minutes_a_unit / np.maximum(changes, 1e-9)
+
+
+def glimpses(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[OrderGlimpse]:
     """Return the orders as they are now, each with its stage when it was asked about last."""
     found = standing(learnt, records, slots, np.asarray(records.checked_at)[slots])
-    numbers = found.stages.tolist(), found.minutes.tolist(), found.since.tolist()
+    numbers = found.stages.tolist(), found.minutes.tolist(), found.age.tolist()
     return [
         OrderGlimpse(
             order=entry.order,
@@ -110,9 +146,9 @@ def sights(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[Order
             alone=entry.alone,
             stage=Stage(stage),
             minutes=minutes,
-            since=since,
+            age=age,
         )
-        for entry, stage, minutes, since in zip(
+        for entry, stage, minutes, age in zip(
             (Entry(records, slot) for slot in slots.tolist()), *numbers, strict=True
         )
     ]
@@ -127,15 +163,11 @@ def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
 def rising_of(learnt: HazardModel, found: Standing) -> Rising:
     """Return how soon the orders change where their hazards may rise."""
     rate = found.minutes / _scales(learnt, found)
-    return rising(learnt.tables, found.rows, found.stages, found.age, found.minutes, rate)
+    return rising(learnt.tables, found.cells, found.age, found.minutes, rate)
 
 
 def _scales(learnt: HazardModel, found: Standing) -> Floats:
-    """Return T / r."""
-    tables, borrowed = learnt.tables, np.array(learnt.borrowed).take(found.stages)
-    exposure, changes = tables.exposure.take(found.cells), tables.changes.take(found.cells)
-    scales = found.minutes * (exposure + borrowed) / (changes + SMOOTHING)
-    return np.minimum(scales, MOST_SCALE.take(found.stages))  # type: ignore[no-any-return]
+    return learnt.scales(found.rows, found.stages, found.minutes)
 
 
 def units_of(learnt: HazardModel, found: Standing, k: float) -> Floats:
@@ -152,12 +184,10 @@ def _in_progress(
     records: OrderTable,
     slots: Slots,
     lasts: Floats,
-    a_root: Floats,
-    rests: Floats,
     submitted: Floats,
     now: float | Floats,
-) -> tuple[Slots, Floats, Floats, Floats, Floats]:
-    """Return stages, T, growth, since and age, as if all orders were in progress."""
+) -> tuple[Slots, Floats, Floats, Floats]:
+    """Return stages, T, growth and age, as if all orders were in progress."""
     remains, quantity = np.asarray(records.remains)[slots], np.asarray(records.quantity)[slots]
     moved, since = np.asarray(records.progressed_at)[slots], np.asarray(records.started)[slots]
     is_told = remains != NONE
@@ -166,13 +196,13 @@ def _in_progress(
     unseen = np.minimum(moved, submitted + 60.0 * lasts[:, _PENDING])
     since = np.where(np.isnan(since), unseen, since)
     age, still = np.maximum((now - since) / 60.0, 0.0), now - moved
-    usual = a_root * np.sqrt(size)
+    usual = lasts[:, DURATION] * np.sqrt(size)
 
     has_begun = is_told & is_sized & (remains < quantity)
     is_ending = has_begun & (remains <= 0)
     is_moving = has_begun & ~is_ending
     gap = (moved - since) / np.maximum(quantity - remains, 1)  # at least 1 once it has begun
-    usual_gap = np.maximum(gap, 60.0 * rests)
+    usual_gap = np.maximum(gap, 60.0 * lasts[:, MOVEMENT])
     has_stopped = is_moving & (still > STILL) & (still > STILL + STILL_GAPS * usual_gap)
     is_moving &= ~has_stopped
     stages = np.full(len(slots), int(_STARTING))
@@ -186,10 +216,10 @@ def _in_progress(
         left = remains[is_moving] / size[is_moving]
         growth[is_moving] = slowness = left / (1.1 - left)
         left_for = slowness * (age + 0.1 * usual)[is_moving]
-        minutes[is_moving] = np.maximum(left_for, SHORTEST_LEFT)
+        minutes[is_moving] = np.maximum(left_for, _SHORTEST_LEFT)
     stands = is_ending | has_stopped
     if stands.any():
         waited = np.maximum(still[stands], 0.0) / 60.0
         minutes[stands] = waited + lasts[stands, stages[stands]]
         growth[stands], age[stands] = 1.0, waited
-    return stages, minutes, growth, since, age
+    return stages, minutes, growth, age

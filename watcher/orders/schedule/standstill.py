@@ -5,14 +5,11 @@ Sequential test (Wald) of two hypotheses, by the answers: changes come as usual,
 
 from math import inf, log
 
-import numpy as np
-
-from watcher.orders.schedule.entries import Floats
-
 RARE = 0.05  # changes while a panel stands still, as a share of those expected
-CERTAIN = 4.0  # logarithm of the odds at which one of the two is taken for true
-_SETTLED = 1200.0  # seconds
-LONGER = 5.0  # times as long are the waits meanwhile: what was not asked since comes first
+CERTAIN = 5.0  # logarithm of the odds at which one of the two is taken for true
+_SETTLED = 1200.0  # seconds in which a panel catches up
+ROUND = 40.0  # units of a wait meanwhile: open orders take turns
+SOONER = 300.0  # times as soon come orders that were not asked about since it began
 
 
 class Standstill:
@@ -21,35 +18,39 @@ class Standstill:
     def __init__(self) -> None:
         self.since: float | None = None  # None while changes come
         self.expected = 0.0  # changes since then
-        self.ended_at = -inf  # the last one
-        self.lasted = 0.0  # seconds
+        self.ended_at, self.lasted = -inf, 0.0  # the last one, in seconds
+        self.moved_at = -inf  # when changes last showed that it moves
         self._odds = -CERTAIN  # logarithm: above 0 it rather stands still
-        self._changed_at: float | None = None  # when the odds were lowest last
 
-    def is_past(self, now: float) -> bool:
-        """Return whether the panel has been moving for so long that its pace is the usual one."""
-        return self.since is None and now > self.ended_at + _SETTLED
+    @property
+    def turned_at(self) -> float:
+        """When it began, or ended if it is over: orders not asked about since come sooner."""
+        return self.ended_at if self.since is None else self.since
 
-    def sooner(self, usual: Floats, k: float) -> Floats:
-        """Return the waits after a standstill, in units of k minutes.
+    def clock(self, now: float) -> float:
+        """Return the moment by which orders are judged: how far the panel has come.
 
-        If all changes of D minutes come at once, an order that usually waits w has most to gain
-        after w**2 / D; if they come by and by, all waits shrink alike. This lies in between.
+        It stops with the panel; once changes come again, it catches up.
         """
-        share: Floats = np.sqrt(np.minimum(1.0, usual * 60.0 * k / max(self.lasted, 1.0)))
-        return usual * share
+        if self.since is not None:
+            return self.since
+        left = max(0.0, 1.0 - (now - self.ended_at) / _SETTLED)
+        return now - left * self.lasted if left else now
 
     def note(self, expected: float, seen: int, now: float) -> None:
-        """Note the changes expected and seen in an answer."""
+        """Note the changes expected and seen in an answer, of orders asked about since `moved_at`.
+
+        What others show may be older than a standstill that has begun meanwhile.
+        """
+        if self.moved_at == -inf:
+            self.moved_at = now
         odds = self._odds + (1.0 - RARE) * expected + seen * log(RARE)
         self._odds = max(-CERTAIN, min(odds, CERTAIN))
         if self.since is not None:
             self.expected += expected
-        if self._changed_at is None:  # what was before the first answer is not known
-            self._changed_at = now
-        if self._odds == -CERTAIN:
-            self._changed_at = now
+        if seen and self._odds == -CERTAIN:
+            self.moved_at = now
             if self.since is not None:
                 self.lasted, self.ended_at, self.since = now - self.since, now, None
         elif self._odds == CERTAIN and self.since is None:
-            self.since, self.expected = self._changed_at, CERTAIN
+            self.since, self.expected = self.moved_at, CERTAIN

@@ -1,11 +1,6 @@
 """Virtual time of fair queueing: it moves with the orders served."""
 
-import numpy as np
-
-from watcher.orders.schedule.entries import Floats
-
 _SMOOTH_OVER = 10.0  # minutes over which the conversion to real time is smoothed
-_BEND = 2 / 3
 _A_NEW_ORDER = (30.0 / 0.4) ** 0.5  # units that an unknown order waits
 
 
@@ -40,14 +35,6 @@ class VirtualTime:
     def expected(self, v: float) -> float:
         """Return when V is expected to reach this value."""
         return self._moved_at + (v - self.v) * self.minutes_a_unit * 60.0
-
-    def bent(self, waits: Floats, longest: Floats) -> Floats:
-        """Shorten waits by how near they come to the longest ones, in seconds.
-
-        A lag hurts more than in proportion: this keeps the sum of lag + lag**2 / (2 longest) least.
-        """
-        bent: Floats = waits / np.cbrt(1.0 + _BEND * 60.0 * self.minutes_a_unit * waits / longest)
-        return bent
 
     def move(self, last: float, now: float) -> None:
         """Move V: an order with the virtual deadline `last` is served now."""

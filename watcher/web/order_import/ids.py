@@ -1,4 +1,4 @@
-"""Tells ids that consist of letters from other words in a list: pure."""
+"""Distinguishes ids that consist of letters from other words in a list. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class WordFilter:
                 yield row
                 continue
             by_hand = f"`watcher track {row.item.panel} {text}` tracks it anyway"
-            yield Problem(row.line, f"{text!r} is a word, and no id as the others: {by_hand}")
+            yield Problem(row.line, f"{text!r} does not look like the other ids: {by_hand}")
 
     def sum_up(self, notes: Notes) -> None:
         """Note ids of another form than nearly all."""

@@ -1,4 +1,4 @@
-"""Recognises lists of orders by their columns, and tells what each column means: pure.
+"""Recognises lists of orders by their columns, and what each column means. Pure.
 
 1. The names of all columns together show which program wrote a list.
 2. In the list of a shop the external numbers are the panel's. The shop's own numbers, of orders

@@ -1,4 +1,4 @@
-"""Reads a whole list, and tells what would be tracked and what would not: pure."""
+"""Reads a whole list; returns what would be tracked and what would not. Pure."""
 
 from datetime import datetime
 from typing import BinaryIO
@@ -12,7 +12,7 @@ from watcher.web.order_import.ids import ListRow
 from watcher.web.order_import.lines import Problem
 from watcher.web.order_import.notes import Note, Notes
 from watcher.web.order_import.order_list import Layout, read
-from watcher.web.order_import.tracked import ListSummary, lacks, order_of
+from watcher.web.order_import.tracked import ListSummary, missing_times, order_of
 from watcher.web.shapes import TrackItem
 
 MOST_ORDERS = 50_000
@@ -130,7 +130,7 @@ class _Reading:
     def ended(self, notes: Notes) -> Preview:
         self._pack()
         self.found.notes = notes.all()
-        self.found.warnings = list(self._summary.warnings(lacks(self._orders)))
+        self.found.warnings = list(self._summary.warnings(missing_times(self._orders)))
         self.found.dates = self._summary.dates
         return self.found
 

@@ -138,8 +138,8 @@ class RowReader:
         if self._match.has_people and not self._match.is_shop:
             name = self._table.names[self._match.places["order"]]
             remarks.append(
-                f"this looks like the list of a shop of your own: {name!r} has to be the order's "
-                "number at the panel, and the service the panel's; --column order=NAME names others"
+                f"this may be a list from your own shop: check that {name!r} is the panel's number "
+                "of the order, and the service the panel's; --column order=NAME names another"
             )
         return remarks
 

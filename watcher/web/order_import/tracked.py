@@ -1,4 +1,4 @@
-"""Makes orders of what a caller or a list gives, and tells what is not known of them: pure."""
+"""Makes orders from what a caller or a list gives, and counts what is not known of them. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -17,10 +17,10 @@ _TIMES = names_of(FieldKind.TIME)
 _GIVEN = [n for n in TrackItem.__struct_fields__ if n not in ("panel", "order", *_TIMES)]
 
 
-class Lacks(msgspec.Struct, frozen=True):
-    """How many orders have no time of submission, and how many none of completion.
+class MissingTimes(msgspec.Struct, frozen=True):
+    """How many orders have no known time of submission, and how many none of completion.
 
-    An order that is tracked as soon as it is submitted lacks neither.
+    An order that is tracked as soon as it is submitted needs neither.
     """
 
     undated: int = 0
@@ -41,19 +41,19 @@ def order_of(item: TrackItem, now: float) -> Order:
     )
 
 
-def lacks(orders: Iterable[Order]) -> Lacks:
-    """Count what the orders lack."""
+def missing_times(orders: Iterable[Order]) -> MissingTimes:
+    """Count the orders with a time that is not known."""
     late = [order for order in orders if order.origin is not Origin.WHOLE]
-    return Lacks(
+    return MissingTimes(
         undated=sum(order.origin is Origin.UNDATED for order in late),
         finish_unknown=sum(order.finished_at is None for order in late),
     )
 
 
 class ListSummary:
-    """What the orders of a list lack, and when they were submitted.
+    """Counts what rules will miss in the orders of a list, and when they were submitted.
 
-    `listed` are the services that the panel lists; none if that is not known.
+    `listed` are the services that the panel lists; empty if that is not known.
     """
 
     def __init__(self, panel: str, listed: Collection[str] = ()) -> None:
@@ -72,17 +72,17 @@ class ListSummary:
             ends = sorted([item.submitted_at, *self.dates])
             self.dates = [ends[0], ends[-1]]
 
-    def warnings(self, lacking: Lacks) -> Iterator[str]:
+    def warnings(self, missing: MissingTimes) -> Iterator[str]:
         """Yield a sentence for each thing that rules will miss."""
-        if undated := lacking.undated:
+        if undated := missing.undated:
             yield (
-                f"{counted(undated, 'order')} without a date: rules count order.age from now, and"
-                " hold only if they would for an older order, too"
+                f"{counted(undated, 'order')} without a date: order.age counts from now, so"
+                " order.age > … may hold late, and order.age < … never holds"
             )
-        if unknown := lacking.finish_unknown:
+        if unknown := missing.finish_unknown:
             yield (
                 f"{counted(unknown, 'order')} without a time of completion: if one is final at its"
-                " first check, its finish is not known, and no rule on order.finished_ago acts"
+                " first check, rules on order.finished_ago don't act on it"
             )
         if self.without_service:
             verb, them = ("has", "it") if self.without_service == 1 else ("have", "them")

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from watcher.errors import NotFound
 from watcher.model import ActionState
-from watcher.web.context import BACKEND, WebContext, one_of, page_of
+from watcher.web.context import CONTEXT, WebContext, one_of, page_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.principal import Principal, principal_of
@@ -18,7 +18,7 @@ A_PAGE = 50
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     _, after = page_of(request)
     panel = request.query.get("panel", "")
     if panel and context.config.panel(panel) is None:

@@ -3,15 +3,15 @@
 from aiohttp import web
 
 from watcher.store.candidates import SearchCursor
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.order_file import PART, OrderFiles, Page
 from watcher.web.page.listing import filters_of, query_of
 from watcher.web.principal import principal_of
 
 
 async def send(request: web.Request, files: OrderFiles) -> web.StreamResponse:
-    """Send every order that the filters let through, the newest first."""
-    context = request.app[BACKEND]
+    """Send every order that matches the filters, newest first."""
+    context = request.app[CONTEXT]
     wanted = await query_of(context, principal_of(request), filters_of(request))
 
     async def read(after: SearchCursor | None) -> Page:

@@ -34,8 +34,8 @@ def may_be_id(text: str) -> bool:
     return 0 < len(text) <= 64 and not any(c.isspace() or c == "," for c in text)
 
 
-def see(url: str) -> web.Response:
-    """Return the answer that leads to another page."""
+def redirect_to(url: str) -> web.Response:
+    """Return a redirection to another page (303)."""
     return web.Response(status=303, headers={"Location": url})
 
 

@@ -1,16 +1,18 @@
 """The page of orders: search, filters, sorting, and the matches."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
+from watcher.config import PanelConfig
 from watcher.errors import RequestError
 from watcher.model import Order, Phase, Status
 from watcher.store import StoredService
 from watcher.store.candidates import SearchCursor, SearchQuery
 from watcher.store.search import OrderSort, SearchResult
-from watcher.web.context import BACKEND, WebContext, flag, one_of
+from watcher.web.context import CONTEXT, WebContext, flag, one_of
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
@@ -36,7 +38,7 @@ COLUMNS = (
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     principal = principal_of(request)
     wanted = filters_of(request)
     sorting = sorting_of(request, COLUMNS, _NEWEST)
@@ -135,8 +137,6 @@ def _query(
     services: list[StoredService],
 ) -> SearchQuery:
     """Return the search query for the filters; `services` are those with the searched words."""
-    stalled = bool(wanted["stalled"])
-    now = context.clock()
     configured = {
         name: panel
         for name, panel in context.config.current.panels.items()
@@ -156,19 +156,18 @@ def _query(
         status=Status(wanted["status"]) if wanted["status"] else None,
         phase=Phase(wanted["phase"]) if wanted["phase"] else None,
         problem=bool(wanted["problem"]),
-        keys=[
-            key
-            for name in configured
-            for key in context.daemon_status.panel_counts(name).stalled_keys
-        ]
-        if stalled and all(context.leadership.leads(name) for name in configured)
-        else None,
-        progressed_before={
-            name: now - panel.settings.stalled_after for name, panel in configured.items()
-        }
-        if stalled
-        else None,
+        **(_stalled(context, configured) if wanted["stalled"] else {}),
     )
+
+
+def _stalled(context: WebContext, panels: Mapping[str, PanelConfig]) -> dict[str, Any]:
+    """Return what finds stalled orders; their keys are known if this node leads all panels."""
+    now = context.clock()
+    before = {name: now - panel.settings.stalled_after for name, panel in panels.items()}
+    if not all(context.leadership.leads(name) for name in panels):
+        return {"progressed_before": before}
+    counts = [context.daemon_status.panel_counts(name) for name in panels]
+    return {"progressed_before": before, "keys": [k for c in counts for k in c.stalled_keys]}
 
 
 def filters_of(request: web.Request) -> dict[str, str]:
@@ -214,7 +213,7 @@ def _written(cursor: SearchCursor) -> str:
 
 def _row(context: WebContext, order: Order) -> tuple[Any, str]:
     """Return the order's view, and its service's name."""
-    view = context.view(context.live(order))
+    view = context.view(order)
     service = context.rule_engine.services.get(view.panel, {}).get(view.service or "")
     return view, service.name if service else ""
 
@@ -222,7 +221,7 @@ def _row(context: WebContext, order: Order) -> tuple[Any, str]:
 def _note(found: SearchResult) -> str:
     """Return what the page says about its completeness."""
     if found.partly:
-        return f"Only the newest {found.partly:,} orders were sorted: a filter lets older ones in."
+        return f"Only the newest {found.partly:,} orders were sorted: filter to reach older ones."
     if found.stopped:
         return (
             "No match up to here; there may be older ones."

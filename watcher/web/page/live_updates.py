@@ -26,7 +26,7 @@ FRESH_FOR = 2.0  # seconds
 _SHARE = 20.0  # at most a twentieth of the time is spent on rendering
 _HEARTBEAT = 15.0
 _READ_WITHIN = 10.0
-_KEPT = 3600.0  # seconds: what a principal who has gone was shown is forgotten then
+_KEPT = 3600.0  # seconds that the snapshot of a principal without viewers is kept
 
 Key = tuple[str, str]  # panel, order id
 

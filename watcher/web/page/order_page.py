@@ -9,7 +9,7 @@ from aiohttp import web
 from watcher.daemon.check_outcomes import CheckOutcome
 from watcher.model import FINAL, UNSETTLED, Action, Firing, Kind, Order, Phase
 from watcher.rules.rule import Decision
-from watcher.web.context import BACKEND, WebContext
+from watcher.web.context import CONTEXT, WebContext
 from watcher.web.forwarding import prefer_leader
 from watcher.web.page.charts import course
 from watcher.web.page.live_updates import LiveUpdates
@@ -27,7 +27,7 @@ _CHANGES = 200  # in the list; the chart has all
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     panel, order_id = request.match_info["panel"], request.match_info["order"]
     context.commands.check_panel(panel)
     prefer_leader(request, panel)
@@ -65,7 +65,7 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
         "actions": actions,
         "refills": views[::-1],
         "firings": firings[::-1][:50],
-        "prospect": context.prospect(panel, order_id),
+        "forecast": context.forecast_of(order),
         "decisions": _decisions(context, order, now),
         "may": {kind: _may(context, order, kind, actions) for kind in (Kind.REFILL, Kind.CANCEL)},
         "asked": request.query.get("do", ""),
@@ -84,7 +84,7 @@ def _decisions(context: WebContext, order: Order, now: float) -> list[Decision]:
 
 
 def _checked(context: WebContext, panel: str, order_id: str, outcome: str) -> str:
-    """Return what a check that was just asked for says; "" where none was."""
+    """Return the result of a check that was just requested; "" if none was."""
     if outcome == CheckOutcome.WAITING:
         return f"Not checked yet: {context.checks.waits(panel, order_id).sentence}."
     return _CHECKED.get(outcome, "")

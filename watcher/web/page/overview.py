@@ -55,7 +55,7 @@ class Check(msgspec.Struct, frozen=True):
 
     panel: str
     order: str
-    prospect: Forecast
+    forecast: Forecast
 
 
 class Acted(msgspec.Struct, frozen=True):
@@ -166,7 +166,7 @@ def _checks(context: WebContext, principal: Principal, now: float) -> list[Check
         for at, order in context.watchlist.panel(panel).upcoming(each, now)
     )
     return [
-        Check(panel, order, prospect)
+        Check(panel, order, forecast)
         for _, panel, order in heapq.nsmallest(CHECKS, soon, key=itemgetter(0))
-        if (prospect := context.prospect(panel, order)) is not None
+        if (forecast := context.forecast(panel, order)) is not None
     ]

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import NotFound
-from watcher.web.context import BACKEND
+from watcher.web.context import CONTEXT
 from watcher.web.node_routes import node_list
 from watcher.web.page.charts import steps
 from watcher.web.page.live_updates import LiveUpdates
@@ -23,7 +23,7 @@ async def show_all(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the variables of the template of one panel."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
     now = context.clock()
@@ -41,12 +41,12 @@ async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 async def show_nodes(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the variables of the template of the cluster's nodes."""
-    cluster = request.app[BACKEND].daemon_status.cluster()
+    cluster = request.app[CONTEXT].daemon_status.cluster()
     if cluster is None:
         raise NotFound("this watcher is of no cluster")
     return {"here": "nodes", "listed": node_list(cluster)}
 
 
 def _accounts(request: web.Request) -> list[Account]:
-    context, principal = request.app[BACKEND], principal_of(request)
+    context, principal = request.app[CONTEXT], principal_of(request)
     return accounts(context, principal, attention_of(context, principal))

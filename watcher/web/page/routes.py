@@ -10,9 +10,9 @@ from aiohttp import web
 
 from watcher.errors import NotFound, NotLed, RequestError
 from watcher.model import ActionState, Kind
-from watcher.web.auth import KEEPER, SESSION, Wrong, asks_for_key, cookie_name
+from watcher.web.auth import SESSION, SESSION_AUTH, WrongKey, asks_for_key, cookie_name
 from watcher.web.caller import note
-from watcher.web.context import BACKEND, action_id
+from watcher.web.context import CONTEXT, action_id
 from watcher.web.guard import UPLOAD
 from watcher.web.order_file import OrderFiles
 from watcher.web.page import (
@@ -26,9 +26,9 @@ from watcher.web.page import (
     upload,
 )
 from watcher.web.page.answer import html_answer
-from watcher.web.page.filled import LIVE, filled
-from watcher.web.page.forms import may_be_id, own_path, read_form, see
+from watcher.web.page.forms import may_be_id, own_path, read_form, redirect_to
 from watcher.web.page.live_updates import LiveUpdates
+from watcher.web.page.page_answer import LIVE, page_answer
 from watcher.web.principal import principal_of
 from watcher.web.state import refuse_paused
 
@@ -39,14 +39,14 @@ Page = Callable[[web.Request, LiveUpdates], Awaitable[dict[str, Any]]]
 
 def add_pages(app: web.Application, files: OrderFiles) -> None:
     """Add the pages' routes; their streams end when the daemon stops."""
-    app[LIVE] = LiveUpdates(app[BACKEND])
+    app[LIVE] = LiveUpdates(app[CONTEXT])
     app.on_shutdown.append(_close)
     get, post = app.router.add_get, app.router.add_post
     get("/", _page("overview.html", _overview))
     get("/orders", _page("orders.html", listing.show))
     get("/orders.csv", partial(download.send, files=files))
     get(UPLOAD, _page("upload.html", upload.show))
-    uploads = upload.Uploads(app[BACKEND].clock)
+    uploads = upload.Uploads(app[CONTEXT].clock)
     post(UPLOAD, _preview(uploads))
     post(UPLOAD + "/{token}", _track(uploads))
     get("/orders/{panel}/{order}", _page("order.html", order_page.show))
@@ -76,7 +76,7 @@ async def _overview(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
 
 def _page(template: str, page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        return filled(request, template, await page(request, request.app[LIVE]))
+        return page_answer(request, template, await page(request, request.app[LIVE]))
 
     return respond
 
@@ -85,16 +85,16 @@ def _act(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
         await read_form(request)
         panel, order_id = request.match_info["panel"], request.match_info["order"]
-        action = await request.app[BACKEND].commands.act(kind, panel, order_id)
+        action = await request.app[CONTEXT].commands.act(kind, panel, order_id)
         url = rendering.query(rendering.order_url(panel, order_id), {"done": action.id})
-        return see(f"{url}#action-{action.id}")
+        return redirect_to(f"{url}#action-{action.id}")
 
     return respond
 
 
 def _preview(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
-        return filled(request, "preview.html", await uploads.preview(request))
+        return page_answer(request, "preview.html", await uploads.preview(request))
 
     return respond
 
@@ -102,7 +102,7 @@ def _preview(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.R
 def _track(uploads: upload.Uploads) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def respond(request: web.Request) -> web.Response:
         await read_form(request)
-        return see(await uploads.track(request))
+        return redirect_to(await uploads.track(request))
 
     return respond
 
@@ -115,21 +115,21 @@ async def _set_service(request: web.Request) -> web.Response:
         if not may_be_id(service):
             raise RequestError("give the service's id at the panel")
         note(request, detail=service)
-        await request.app[BACKEND].commands.set_service(panel, order_id, service)
+        await request.app[CONTEXT].commands.set_service(panel, order_id, service)
     except (NotFound, NotLed):
         raise
     except RequestError as error:
         context = await order_page.show(request, request.app[LIVE])
         told = {**context, "problem": str(error), "typed": service}
-        return filled(request, "order.html", told, error.status)
-    return see(rendering.order_url(panel, order_id))
+        return page_answer(request, "order.html", told, error.status)
+    return redirect_to(rendering.order_url(panel, order_id))
 
 
 async def _untrack(request: web.Request) -> web.Response:
     await read_form(request)
     panel, order_id = request.match_info["panel"], request.match_info["order"]
-    await request.app[BACKEND].commands.untrack(panel, order_id)
-    return see(rendering.query("/orders", {"panel": panel}))
+    await request.app[CONTEXT].commands.untrack(panel, order_id)
+    return redirect_to(rendering.query("/orders", {"panel": panel}))
 
 
 async def _resolve(request: web.Request) -> web.Response:
@@ -147,12 +147,12 @@ async def _resolve(request: web.Request) -> web.Response:
 async def _withdraw(request: web.Request) -> web.Response:
     form = await read_form(request)
     number = await action_id(request)
-    await request.app[BACKEND].commands.take_back(number)
+    await request.app[CONTEXT].commands.take_back(number)
     return _back(form, number)
 
 
 def _back(form: dict[str, str], number: int) -> web.Response:
-    return see(own_path(form.get("back", ""), "/actions") + f"#action-{number}")
+    return redirect_to(own_path(form.get("back", ""), "/actions") + f"#action-{number}")
 
 
 async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -> None:
@@ -163,7 +163,7 @@ async def _resolve_as(request: web.Request, action: int, form: dict[str, str]) -
     if result is not None and not may_be_id(result):
         raise RequestError("that can't be an id of a panel")
     note(request, detail=f"{state} {result or ''}".rstrip())
-    await request.app[BACKEND].commands.resolve(action, ActionState(state), result)
+    await request.app[CONTEXT].commands.resolve(action, ActionState(state), result)
 
 
 async def _resolve_again(
@@ -171,7 +171,7 @@ async def _resolve_again(
 ) -> web.Response:
     """Show the form once more, with the problem and what was typed."""
     context = await actions_page.listed(
-        request.app[BACKEND],
+        request.app[CONTEXT],
         principal_of(request),
         {"state": ActionState.UNRESOLVED.value, "panel": ""},
         after=action + 1,
@@ -179,21 +179,21 @@ async def _resolve_again(
         problem=str(error),
         typed=typed,
     )
-    return filled(request, "actions.html", context, error.status)
+    return page_answer(request, "actions.html", context, error.status)
 
 
 async def _retry(request: web.Request) -> web.Response:
-    form, context = await read_form(request), request.app[BACKEND]
+    form, context = await read_form(request), request.app[CONTEXT]
     panel = request.match_info["panel"]
     context.commands.check_panel(panel)
     context.commands.check_led(panel)
     refuse_paused(context, panel)
     context.panel_workers[panel].retry()
-    return see(own_path(form.get("back", ""), rendering.panel_url(panel)))
+    return redirect_to(own_path(form.get("back", ""), rendering.panel_url(panel)))
 
 
 async def _ask(request: web.Request) -> web.Response:
-    if not asks_for_key(request) or request.app[KEEPER].has_session(request):
+    if not asks_for_key(request) or request.app[SESSION_AUTH].has_session(request):
         raise web.HTTPSeeOther("/")
     return html_answer("login.html", problem="", wanted="/")
 
@@ -204,10 +204,10 @@ async def _login(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther("/")
     wanted = own_path(form.get("wanted", ""), "/")
     try:
-        session = request.app[KEEPER].begin(request, form.get("token", ""))
-    except Wrong as error:
+        session = request.app[SESSION_AUTH].begin(request, form.get("token", ""))
+    except WrongKey as error:
         return html_answer("login.html", 401, problem=str(error), wanted=wanted)
-    answer = see(wanted)
+    answer = redirect_to(wanted)
     answer.set_cookie(
         cookie_name(request),
         session,
@@ -223,14 +223,14 @@ async def _login(request: web.Request) -> web.Response:
 
 async def _logout(request: web.Request) -> web.Response:
     await read_form(request)
-    await request.app[KEEPER].end(request)
-    answer = see("/login")
+    await request.app[SESSION_AUTH].end(request)
+    answer = redirect_to("/login")
     answer.del_cookie(cookie_name(request), path="/")
     return answer
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    keeper, principal = request.app[KEEPER], principal_of(request)
+    keeper, principal = request.app[SESSION_AUTH], principal_of(request)
     panel, order_id = request.query.get("panel"), request.query.get("order")
     return await request.app[LIVE].show(
         request,

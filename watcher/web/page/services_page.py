@@ -8,7 +8,7 @@ from aiohttp import web
 from watcher.errors import RequestError
 from watcher.store import StoredService
 from watcher.store.service_search import ServiceSort
-from watcher.web.context import BACKEND, WebContext
+from watcher.web.context import CONTEXT, WebContext
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.page.rendering import query
 from watcher.web.page.sorting import SortColumn, Sorting, choices, headings, sorting_of
@@ -37,7 +37,7 @@ COLUMNS = (
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the template's variables."""
-    context, principal = request.app[BACKEND], principal_of(request)
+    context, principal = request.app[CONTEXT], principal_of(request)
     reached = sorted(principal.among(context.config.current.panels))
     wanted = {
         "panel": request.query.get("panel", ""),

@@ -10,18 +10,15 @@ TERMS = {
     "brake": (
         "per_hour: a rule that wants to act on more orders is paused at that panel for an hour"
     ),
-    "charge": "what the panel took for the order",
+    "charge": "what the panel charged for the order",
     "check": "asking a panel for an order's status. One request checks up to 100 orders",
     "dry run": "the rule decides and records, but sends nothing",
-    "fires": "a rule's condition holds and its limits allow it, so that it acts",
+    "fires": "a rule fires when its condition holds and its limits allow it; then it acts",
     "guarded": (
         "completed or partial, and young enough for refill rules (guard_for, 30 days), so it is"
         " checked now and then"
     ),
-    "lag": (
-        "by how much the longest waiting order of a panel is past the time at which it had to be"
-        " checked; none is best"
-    ),
+    "lag": "how late a panel's most overdue check is; none means that all checks are on time",
     "lasts": (
         "the balance divided by the last 24 hours' spending (or since watcher started, after at"
         " least an hour). Top-ups are ignored"
@@ -30,27 +27,27 @@ TERMS = {
     "open": "not final yet, so it is checked often",
     "panel's word": "the status as the panel wrote it",
     "phase": "how watcher treats the order: open, guarded or closed",
-    "problem": "why the panel tells nothing about this order, in its own words",
+    "problem": "why the panel reports no status of this order, in the panel's own words",
     "progress": "a change of status, remains or start count",
-    "rate": "how many requests a minute a panel is sent at present",
+    "rate": "how many requests a minute watcher sends to a panel at present",
     "refill": (
-        "what the panel does after it has accepted a refill. It runs until the panel says that it"
-        " is over"
+        "the panel delivers again what an order has lost. A refill runs from when the panel"
+        " accepts it until the panel says that it is over"
     ),
     "remains": "the quantity that is still to be delivered",
-    "rule's state": "on, dry run, paused by its brake, or switched off since its condition fails",
+    "rule's state": "on, dry run, paused by its brake, or switched off because its condition fails",
     "service": "an entry of a panel's price list",
-    "spent": "what left the account in the last 24 hours",
+    "spent": "what was spent from the balance in the last 24 hours",
     "stalled": "open, and without progress for stalled_after (24 hours)",
-    "start count": "the link's count when delivery began",
+    "start count": "the link's count, such as likes or followers, when delivery began",
     "state": "how a panel is doing: up, degraded, limited, refusing or down",
     "status": (
         "how far the panel says the order is, in one of nine words: pending, processing,"
         " in_progress, completed, partial, canceled, refunded, failed, unknown"
     ),
     "unresolved": (
-        "sent, and nobody knows whether the panel carried it out. It is never sent again by itself;"
-        " you settle it with watcher resolve"
+        "sent, and nobody knows whether the panel carried it out. watcher never sends it again; you"
+        " settle it with watcher resolve"
     ),
 }
 # Headings that are not the word itself.

@@ -17,8 +17,8 @@ from aiohttp import BodyPartReader, web
 from watcher.common.clock import Clock
 from watcher.errors import NotFound, RequestError
 from watcher.web.context import (
-    BACKEND,
     BODY_WITHIN,
+    CONTEXT,
     LARGE_BODIES,
     TooSlow,
     WebContext,
@@ -62,7 +62,7 @@ class Uploads:
 
     async def preview(self, request: web.Request) -> dict[str, Any]:
         """Read the form's list; return the variables of the template of the preview."""
-        context = request.app[BACKEND]
+        context = request.app[CONTEXT]
         with self._reading:
             form, raw = await _form_of(request)
             options = _options(context, principal_of(request), form)
@@ -84,9 +84,9 @@ class Uploads:
         }
 
     async def track(self, request: web.Request) -> str:
-        """Track a list that was previewed; return the address of what came of it."""
+        """Track a list that was previewed; return the address of the result."""
         waiting = self._take(request.match_info["token"])
-        context, principal = request.app[BACKEND], principal_of(request)
+        context, principal = request.app[CONTEXT], principal_of(request)
         counts = dict.fromkeys(_COUNTS, 0)
         for batch in waiting.batches:
             now = context.clock()
@@ -123,7 +123,7 @@ class Uploads:
 
 async def show(request: web.Request, live: LiveUpdates) -> dict[str, Any]:
     """Return the variables of the template of the form."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     return {
         "here": "orders",
         "panels": sorted(principal_of(request).among(context.config.current.panels)),
@@ -160,7 +160,8 @@ def _encoding(name: str) -> str | None:
     try:
         return codecs.lookup(name).name if name else None
     except (LookupError, ValueError):
-        raise RequestError(f"there is no encoding {name!r}: as cp1251, cp1254, latin-1") from None
+        cause = f"there is no encoding {name!r}: use one such as cp1251, cp1254 or latin-1"
+        raise RequestError(cause) from None
 
 
 def _service(text: str) -> str | None:

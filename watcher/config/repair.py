@@ -1,4 +1,4 @@
-"""Reads where the database is and the rules without the panels' keys, for repairs."""
+"""Reads the database's address and the rules, without the panels' keys, for repairs."""
 
 import os
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from watcher.config.toml_tables import TomlTables, base_of, read_text, read_toml
 from watcher.errors import ConfigError
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the database is, and the rules; neither panels nor conditions are checked."""
+class RepairConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The database and the rules; neither panels nor conditions are checked."""
 
     database: DatabaseLocation
     rules: tuple[RuleSection, ...]
 
 
-def locate(
+def load_for_repair(
     path: Path, env: Mapping[str, str] | None = None, *, database: str | None = None
-) -> Place:
+) -> RepairConfig:
     """Read only this part of the file; raises ConfigError with every problem in it.
 
     `database` takes the place of what the file says.
@@ -43,4 +43,4 @@ def locate(
     there = read_database(tables, wanted, base_of(path, env))
     if tables.problems or daemon is None:
         raise ConfigError([f"{path}: {problem}" for problem in tables.problems])
-    return Place(database=there, rules=rules)
+    return RepairConfig(database=there, rules=rules)

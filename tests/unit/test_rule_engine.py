@@ -1,20 +1,20 @@
-"""The judge: what it reserves, gives back, and leaves out."""
+"""The rule engine: what it reserves, gives back, and leaves out."""
 
 from collections.abc import Iterable
 
 from tests.unit.factories import DAY, HOUR, a_finished_order, a_rule, a_service
 from watcher.model import Firing, Order, RuleAction
 from watcher.rules.engine import RuleEngine
-from watcher.rules.hindsight import Hindsight
 from watcher.rules.outcome import RuleOutcome
 from watcher.rules.rule import Reason, Rule
 from watcher.rules.switches import FAILURES_IN_A_ROW
+from watcher.rules.time_correction import TimeCorrection
 
 # Divides by what happens to be zero in some orders, and in none of the samples.
 ODD = "100 / (order.quantity - 1000) > 1"
 
 
-def a_judge(*rules: Rule) -> RuleEngine:
+def an_engine(*rules: Rule) -> RuleEngine:
     rule_engine = RuleEngine(rules)
     rule_engine.know_service("p", a_service(), None)
     return rule_engine
@@ -38,7 +38,7 @@ def rules() -> Iterable[Rule]:
 
 
 def test_a_rule_that_always_fails_is_switched_off_alone():
-    rule_engine = a_judge(*rules())
+    rule_engine = an_engine(*rules())
     rule_outcome = rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW + 5), HOUR)
     assert [name for name, _ in rule_outcome.switched_off] == ["odd"]
     assert rule_engine.failures["odd"] == FAILURES_IN_A_ROW, "then it is no longer tried"
@@ -49,7 +49,7 @@ def test_a_rule_that_always_fails_is_switched_off_alone():
 
 
 def test_odd_orders_do_not_switch_a_rule_off_while_others_are_fine():
-    rule_engine = a_judge(*rules())
+    rule_engine = an_engine(*rules())
     rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW - 1), HOUR)
     rule_engine.evaluate([a_finished_order(id="fine", quantity=2000)], HOUR)
     rule_outcome = rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW - 1, start=100), HOUR)
@@ -58,7 +58,7 @@ def test_odd_orders_do_not_switch_a_rule_off_while_others_are_fine():
 
 
 def test_a_reload_gives_a_rule_its_chance_again():
-    rule_engine = a_judge(*rules())
+    rule_engine = an_engine(*rules())
     rule_engine.evaluate(odd_ones(FAILURES_IN_A_ROW), HOUR)
     rule_engine.take_rules(list(rules()))
     fine = a_finished_order(id="fine", quantity=1001)
@@ -66,7 +66,7 @@ def test_a_reload_gives_a_rule_its_chance_again():
 
 
 def test_what_did_not_come_on_record_is_as_if_it_had_not_been():
-    rule_engine = a_judge(a_rule(every=DAY, attempts=2, action=RuleAction.NOTIFY))
+    rule_engine = an_engine(a_rule(every=DAY, attempts=2, action=RuleAction.NOTIFY))
     order = a_finished_order()
     assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
     lost = rule_engine.evaluate([order], HOUR + DAY)
@@ -80,7 +80,7 @@ def test_what_did_not_come_on_record_is_as_if_it_had_not_been():
 
 
 def test_a_release_lets_the_action_be_wanted_again():
-    rule_engine = a_judge(a_rule())
+    rule_engine = an_engine(a_rule())
     order = a_finished_order()
     lost = rule_engine.evaluate([order], HOUR)
     assert len(lost.plans) == 1
@@ -94,7 +94,7 @@ def dry(**fields) -> Rule:
 
 
 def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run():
-    rule_engine = a_judge(dry())
+    rule_engine = an_engine(dry())
     order = a_finished_order()
     assert [firing.dry_run for firing in rule_engine.evaluate([order], HOUR).firings] == [True]
     assert fired(rule_engine.evaluate([order], 9 * DAY)) == [], "attempts = 1, tried or not"
@@ -107,7 +107,7 @@ def test_a_rule_that_was_tried_acts_once_it_is_no_dry_run():
 
 def test_a_dry_run_sees_its_own_attempts_and_a_real_rule_its():
     when = "order.attempts == 0"
-    rule_engine = a_judge(a_rule(when, dry_run=True, every=0.0))
+    rule_engine = an_engine(a_rule(when, dry_run=True, every=0.0))
     order = a_finished_order()
     assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
     assert fired(rule_engine.evaluate([order], 2 * HOUR)) == []
@@ -117,7 +117,7 @@ def test_a_dry_run_sees_its_own_attempts_and_a_real_rule_its():
 
 def test_the_brake_of_a_dry_run_does_not_hold_the_real_rule():
     orders = [a_finished_order(id=str(number)) for number in range(3)]
-    rule_engine = a_judge(a_rule(dry_run=True, per_hour=2))
+    rule_engine = an_engine(a_rule(dry_run=True, per_hour=2))
     assert rule_engine.evaluate(orders, HOUR).held == [("rule", "p")]
     real = a_rule(per_hour=2)
     rule_engine.take_rules([real])
@@ -126,15 +126,15 @@ def test_the_brake_of_a_dry_run_does_not_hold_the_real_rule():
 
 
 def test_what_did_not_come_on_record_of_a_dry_run_is_undone():
-    rule_engine = a_judge(dry())
+    rule_engine = an_engine(dry())
     order = a_finished_order()
     rule_engine.release(rule_engine.evaluate([order], HOUR))
     assert fired(rule_engine.evaluate([order], HOUR)) == [("rule", "1")]
 
 
 def remembering(at: float, now: float, **fields) -> RuleEngine:
-    """A judge that started at `now`, with a firing on record of that time."""
-    rule_engine = RuleEngine([a_rule(every=DAY, **fields)], Hindsight(now))
+    """An engine that started at `now`, with a firing on record of that time."""
+    rule_engine = RuleEngine([a_rule(every=DAY, **fields)], TimeCorrection(now))
     rule_engine.know_service("p", a_service(), None)
     rule_engine.remember_past({("rule", False, "p", "1"): (1, at)})
     firing = Firing(
@@ -166,14 +166,14 @@ def test_the_brake_counts_firings_of_a_clock_that_was_ahead_for_an_hour():
 def test_a_clock_that_is_set_back_holds_a_rule_no_longer_and_lets_it_act_no_sooner():
     ahead, back = 130 * DAY, 100 * DAY
     rule_engine = RuleEngine(
-        [a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], Hindsight(90 * DAY)
+        [a_rule(every=DAY, per_hour=2, action=RuleAction.NOTIFY)], TimeCorrection(90 * DAY)
     )
     orders = [a_finished_order(at=0.0, id=str(number), submitted_at=0.0) for number in range(3)]
     assert len(rule_engine.evaluate(orders, ahead).firings) == 2
     assert reasons_at(rule_engine, orders[0], back) is Reason.EVERY, (
         "before anybody noticed the jump"
     )
-    rule_engine.hindsight.jumped(back - ahead, back)
+    rule_engine.time_correction.jumped(back - ahead, back)
     rule_engine.jumped(back - ahead)
     assert reasons_at(rule_engine, orders[0], back) is Reason.EVERY
     assert rule_engine.decisions(orders[0], back)[0].again_at == back + DAY
@@ -187,7 +187,7 @@ def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
     rule_engine = remembering(right - HOUR, behind)
     order = a_finished_order(at=0.0)
     assert reasons_at(rule_engine, order, behind) is Reason.EVERY
-    rule_engine.hindsight.jumped(right - behind, right)
+    rule_engine.time_correction.jumped(right - behind, right)
     rule_engine.jumped(right - behind)
     assert rule_engine.decisions(order, right)[0].again_at == right - HOUR + DAY
     assert reasons_at(rule_engine, order, right) is Reason.EVERY
@@ -195,7 +195,7 @@ def test_a_clock_that_was_behind_and_is_set_right_changes_nothing():
 
 def test_no_time_of_an_order_lies_in_the_future():
     now = 100 * DAY
-    rule_engine = RuleEngine([a_rule("order.finished_ago > duration('24h')")], Hindsight(now))
+    rule_engine = RuleEngine([a_rule("order.finished_ago > duration('24h')")], TimeCorrection(now))
     ahead = a_finished_order(at=now + 30 * DAY)
     assert reasons_at(rule_engine, ahead, now) is Reason.CONDITION_FALSE
     assert rule_engine.decisions(ahead, now)[0].again_at == now + DAY + 0.001

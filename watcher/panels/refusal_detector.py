@@ -131,8 +131,8 @@ class RefusalDetector:
         seconds = _PROVEN_FOR if long else _CLEARED_FOR
         self._cleared.remember(fold(text), (now + seconds, True))
 
-    def is_pace(self, words: str) -> None:
-        """Drop the doubt: refusals in these words are a rate limit."""
+    def note_rate_limit(self, words: str) -> None:
+        """Note that refusals in these words are a rate limit: drop the doubt."""
         self._cleared.pop(words, None)
         self._doubt = None
 

@@ -1,4 +1,4 @@
-"""What people do with pauses, for the API and the page alike: each returns a sentence."""
+"""Pauses, snoozes, and settling or untracking several at once: for the API and the page."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,19 +9,20 @@ from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_items import panel_of
 from watcher.errors import NotFound, RequestError, no_such
 from watcher.model import ActionState
+from watcher.orders.tracking import OrderRef
 from watcher.web.caller import caller_of, note
-from watcher.web.context import BACKEND, WebContext, check_reach
-from watcher.web.delivery_shapes import OrderName
-from watcher.web.forwarding import spread
-from watcher.web.principal import principal_of
-from watcher.web.shapes import ActionView
-from watcher.web.views import action_view
-from watcher.web.wheel_shapes import (
+from watcher.web.context import CONTEXT, WebContext, check_reach
+from watcher.web.control_shapes import (
     ResolveManyAnswer,
     ResolveManyRequest,
     UntrackAnswer,
     UntrackRequest,
 )
+from watcher.web.delivery_shapes import OrderName
+from watcher.web.forwarding import spread
+from watcher.web.principal import principal_of
+from watcher.web.shapes import ActionView
+from watcher.web.views import action_view
 
 SNOOZED_FOR = 86400.0  # seconds
 _OF = {
@@ -30,32 +31,34 @@ _OF = {
     "actions": (Paused.ACTIONS,),
 }
 
-Told = tuple[str, list[ManualPause]]
+PauseResult = tuple[str, list[ManualPause]]  # what was done, in words, and the pauses
 Outcome = tuple[int, str, str | None]  # of an action: its number, state and result
 
 
 async def pause_panel(
     request: web.Request, panel: str, what: str, until: float | None, reason: str
-) -> Told:
-    """Pause a panel; return what was done, in words, and the pauses."""
-    commands = request.app[BACKEND].commands
+) -> PauseResult:
+    """Pause a panel; return the result."""
+    commands = request.app[CONTEXT].commands
     commands.check_panel(panel)
     commands.check_led(panel)
     note(request, subject=what)
     return await _pause(request, [(kind, panel) for kind in _OF[what]], until, reason)
 
 
-async def pause_rule(request: web.Request, rule: str, until: float | None, reason: str) -> Told:
-    """Pause a rule; return what was done, in words, and the pauses."""
-    known = [one.name for one in request.app[BACKEND].rule_engine.rules]
+async def pause_rule(
+    request: web.Request, rule: str, until: float | None, reason: str
+) -> PauseResult:
+    """Pause a rule; return the result."""
+    known = [one.name for one in request.app[CONTEXT].rule_engine.rules]
     if rule not in known:
         raise no_such("rule", rule, known)
     return await _pause(request, [(Paused.RULE, rule)], until, reason)
 
 
-async def snooze(request: web.Request, key: str, until: float | None, reason: str) -> Told:
-    """Snooze something that needs attention; return what was done, in words, and the pauses."""
-    context = request.app[BACKEND]
+async def snooze(request: web.Request, key: str, until: float | None, reason: str) -> PauseResult:
+    """Snooze something that needs attention; return the result."""
+    context = request.app[CONTEXT]
     reached = principal_of(request).reaches
     items = context.daemon_status.attention()
     if key not in (item.key for item in items if reached(item.panel)):
@@ -65,10 +68,10 @@ async def snooze(request: web.Request, key: str, until: float | None, reason: st
     return await _pause(request, [(Paused.ATTENTION, key)], until, reason)
 
 
-async def resume_panel(request: web.Request, panel: str, what: str) -> Told:
+async def resume_panel(request: web.Request, panel: str, what: str) -> PauseResult:
     """Resume a panel, also one that is no longer configured."""
     things = [(kind, panel) for kind in _OF[what]]
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     context.commands.check_led(panel)
     if not any(context.pauses.get(*thing) for thing in things):
         context.commands.check_panel(panel)
@@ -76,29 +79,29 @@ async def resume_panel(request: web.Request, panel: str, what: str) -> Told:
     return await _resume(context, things, f"{panel} was not paused")
 
 
-async def resume_rule(request: web.Request, rule: str) -> Told:
+async def resume_rule(request: web.Request, rule: str) -> PauseResult:
     """Resume a rule, also one that is no longer configured."""
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     known = [one.name for one in context.rule_engine.rules]
     if context.pauses.get(Paused.RULE, rule) is None and rule not in known:
         raise no_such("rule", rule, known)
     return await _resume(context, [(Paused.RULE, rule)], f"rule {rule!r} was not paused")
 
 
-async def wake(request: web.Request, key: str) -> Told:
+async def wake(request: web.Request, key: str) -> PauseResult:
     """End the snooze of something that needs attention."""
     if not principal_of(request).reaches(panel_of(key)):
         raise NotFound(f"nothing that needs attention has the key {key[:100]!r}")
     note(request, subject=key)
-    context = request.app[BACKEND]
+    context = request.app[CONTEXT]
     return await _resume(context, [(Paused.ATTENTION, key)], f"{key} was not snoozed")
 
 
 async def resolve_each(
     request: web.Request, outcomes: Iterable[Outcome]
 ) -> list[tuple[int, ActionView | RequestError]]:
-    """Settle actions (number, state, result), each by itself; return what became of each."""
-    context, wanted = request.app[BACKEND], [*outcomes]
+    """Settle actions (number, state, result), each by itself; return the result of each."""
+    context, wanted = request.app[CONTEXT], [*outcomes]
     panels: dict[int, str] = {}
     if context.leadership.is_clustered:
         found = await context.store.actions.by_id([number for number, *_ in wanted])
@@ -131,7 +134,7 @@ def _resolve_request(some: Sequence[Outcome]) -> ResolveManyRequest:
 def _settled(
     some: Sequence[Outcome], answer: ResolveManyAnswer | RequestError
 ) -> list[tuple[int, ActionView | RequestError]]:
-    """Return what became of the actions that another node has settled, or not."""
+    """Return the results of the actions that were sent to another node."""
     if isinstance(answer, RequestError):
         return [(number, answer) for number, *_ in some]
     refused = [(int(one.item), RequestError(one.error)) for one in answer.refused]
@@ -139,15 +142,15 @@ def _settled(
 
 
 async def untrack_each(
-    request: web.Request, places: Iterable[tuple[str, str]]
+    request: web.Request, refs: Iterable[OrderRef]
 ) -> list[tuple[str, str, RequestError | None]]:
     """Untrack orders (panel, id), each by itself; return why one could not be."""
     own, others = await spread(
         request,
-        places,
-        lambda place: place[0],
+        refs,
+        lambda ref: ref[0],
         "/v1/untrack",
-        lambda some: UntrackRequest([OrderName(*place) for place in some]),
+        lambda some: UntrackRequest([OrderName(*ref) for ref in some]),
         UntrackAnswer,
     )
     told: list[tuple[str, str, RequestError | None]] = []
@@ -161,7 +164,7 @@ async def untrack_each(
         refusal = None
         try:
             principal_of(request).check_panel(panel)
-            await request.app[BACKEND].commands.untrack(panel, order_id)
+            await request.app[CONTEXT].commands.untrack(panel, order_id)
         except RequestError as error:
             refusal = error
         told.append((panel, order_id, refusal))
@@ -170,8 +173,8 @@ async def untrack_each(
 
 async def _pause(
     request: web.Request, things: Sequence[tuple[Paused, str]], until: float | None, reason: str
-) -> Told:
-    context, caller = request.app[BACKEND], caller_of(request)
+) -> PauseResult:
+    context, caller = request.app[CONTEXT], caller_of(request)
     now = context.clock()
     wanted = [
         ManualPause(
@@ -194,10 +197,10 @@ async def _pause(
 
 async def _resume(
     context: WebContext, things: Iterable[tuple[Paused, str]], otherwise: str
-) -> Told:
+) -> PauseResult:
     ended = await context.pauses.resume([*things])
     if not ended:
         return otherwise, []
-    words = {Paused.RULE: "rule {!r} decides again", Paused.ATTENTION: "{} is snoozed no more"}
-    told = (words.get(one.what, f"{one.what} at {{}} go on").format(one.name) for one in ended)
+    words = {Paused.RULE: "rule {!r} decides again", Paused.ATTENTION: "{} is no longer snoozed"}
+    told = (words.get(one.what, f"{one.what} at {{}} continue").format(one.name) for one in ended)
     return "; ".join(told), ended

@@ -1,8 +1,9 @@
-"""The book: what is due next."""
+"""The watchlist: what is due next."""
 
 from decimal import Decimal
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ def a_panel(watchlist: Watchlist, name: str = "p") -> Watchlist:
     return watchlist
 
 
-def a_book(dues: list[float], **fields: object) -> Watchlist:
+def a_watchlist(dues: list[float], **fields: object) -> Watchlist:
     watchlist = a_panel(Watchlist())
     for number, due in enumerate(dues):
         watchlist.add(an_order(id=str(number), checked_at=None, **fields), due)
@@ -37,7 +38,7 @@ def ids(batch: Batch) -> list[str]:
 
 def check(watchlist: Watchlist, order_id: str, now: float, **changes: object) -> None:
     """The panel told of the order; it is as it was, but for the changes."""
-    sight = watchlist.panel("p").sights([order_id])[order_id]
+    sight = watchlist.panel("p").glimpses([order_id])[order_id]
     after = sight.order
     if changes:
         after = msgspec.structs.replace(after, **changes)
@@ -45,15 +46,37 @@ def check(watchlist: Watchlist, order_id: str, now: float, **changes: object) ->
     watchlist.panel("p").checked([(sight, after, 0)], now)
 
 
+@pytest.mark.parametrize(
+    ("status", "phase", "was_asked"),
+    [
+        (Status.IN_PROGRESS, Phase.OPEN, False),
+        (Status.COMPLETED, Phase.GUARDED, False),
+        (Status.COMPLETED, Phase.GUARDED, True),
+    ],
+)
+def test_orders_that_were_tracked_or_finished_together_part(
+    status: Status, phase: Phase, was_asked: bool
+):
+    watchlist = a_watchlist([0.0] * 500)
+    for number in range(500):
+        if was_asked:
+            check(watchlist, str(number), 1.0, checked_at=1.0)
+        check(watchlist, str(number), 60.0, status=status, phase=phase, checked_at=60.0)
+    queue = watchlist.panel("p").poll_queue
+    waits = np.sort(np.array(queue.records.turn) - queue.time.v)
+    at_once = np.searchsorted(waits, waits + waits[-1] / 10, "right") - np.arange(500)
+    assert at_once.max() < 60
+
+
 def test_nothing_is_taken_before_it_is_due():
-    assert a_book([10.0, 20.0]).panel("p").take(100, 5.0).ids == []
-    assert a_book([]).panel("p").take(100, 5.0).ids == []
-    assert a_book([]).panel("p").poll_queue.next_at(0.0) is None
+    assert a_watchlist([10.0, 20.0]).panel("p").take(100, 5.0).ids == []
+    assert a_watchlist([]).panel("p").take(100, 5.0).ids == []
+    assert a_watchlist([]).panel("p").poll_queue.next_at(0.0) is None
     assert Watchlist().panel("p").poll_queue.next_at(0.0) is None
 
 
 def test_a_request_is_filled_with_those_that_are_not_due_yet():
-    watchlist = a_book([1.0, 2.0, 3.0])
+    watchlist = a_watchlist([1.0, 2.0, 3.0])
     for order_id in watchlist.panel("p").take(100, 4.0).ids:
         check(watchlist, order_id, 4.0)
     watchlist.add(an_order(id="new", checked_at=None), 20.0)
@@ -62,7 +85,7 @@ def test_a_request_is_filled_with_those_that_are_not_due_yet():
 
 
 def test_what_was_checked_just_now_is_left_alone():
-    watchlist = a_book([1.0, 1.0])
+    watchlist = a_watchlist([1.0, 1.0])
     watchlist.panel("p").take(100, 2.0)
     check(watchlist, "0", 2.0)
     check(watchlist, "1", 5.0)
@@ -107,7 +130,7 @@ def test_an_answer_is_no_news_just_where_it_changes_nothing(order: Order, seen: 
 
 
 def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
-    watchlist = a_book([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
+    watchlist = a_watchlist([1.0, 1.0, 1.0], status=Status.IN_PROGRESS)
     batch = watchlist.panel("p").take(100, 1.0)
     rows = {
         batch.ids[0]: Observation(status=Status.IN_PROGRESS),
@@ -122,7 +145,7 @@ def test_what_is_no_news_is_marked_so_that_it_need_not_be_read_again():
 
 
 def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
-    watchlist = a_book([1.0], status=Status.IN_PROGRESS)
+    watchlist = a_watchlist([1.0], status=Status.IN_PROGRESS)
     batch = watchlist.panel("p").take(100, 1.0)
     watchlist.replace(an_order(id="0", phase=Phase.CLOSED))
     watchlist.add(an_order(id="other", status=Status.IN_PROGRESS), 1.0)
@@ -133,7 +156,7 @@ def test_an_answer_about_an_order_that_left_is_none_about_who_has_its_slot():
 
 
 def test_a_refused_id_fills_no_request():
-    watchlist = a_book([1.0, 2.0])
+    watchlist = a_watchlist([1.0, 2.0])
     watchlist.panel("p").take(100, 5.0)
     watchlist.panel("p").refused("0", 70.0, alone=False)
     check(watchlist, "1", 5.0)
@@ -145,7 +168,7 @@ def test_a_refused_id_fills_no_request():
 
 
 def test_an_id_that_failed_a_whole_batch_is_asked_alone():
-    watchlist = a_book([3.0, 1.0, 2.0])
+    watchlist = a_watchlist([3.0, 1.0, 2.0])
     watchlist.panel("p").take(100, 5.0)
     watchlist.panel("p").refused("0", 10.0, alone=True)
     watchlist.panel("p").put_back(["1", "2"])
@@ -157,7 +180,7 @@ def test_an_id_that_failed_a_whole_batch_is_asked_alone():
 
 
 def test_what_is_under_way_is_not_taken_again():
-    watchlist = a_book([1.0, 2.0])
+    watchlist = a_watchlist([1.0, 2.0])
     assert ids(watchlist.panel("p").take(1, 5.0)) == ["0"]
     assert ids(watchlist.panel("p").take(100, 5.0)) == ["1"]
     assert watchlist.panel("p").take(100, 5.0).ids == []
@@ -166,7 +189,7 @@ def test_what_is_under_way_is_not_taken_again():
 
 
 def test_hasten_brings_forward_only():
-    watchlist = a_book([100.0])
+    watchlist = a_watchlist([100.0])
     watchlist.panel("p").hasten("0", 200.0, 1.0)
     assert watchlist.entry("p", "0").turn == 100.0
     watchlist.panel("p").hasten("0", 50.0, 1.0)
@@ -192,7 +215,7 @@ def test_an_order_that_was_checked_in_the_future_is_checked_at_once():
 
 
 def test_the_answers_teach_how_soon_orders_start():
-    watchlist = a_book([1.0])
+    watchlist = a_watchlist([1.0])
     watchlist.panel("p").take(100, 1.0)
     check(watchlist, "0", 1.0)
     check(watchlist, "0", 61.0, status=Status.IN_PROGRESS)
@@ -201,7 +224,7 @@ def test_the_answers_teach_how_soon_orders_start():
 
 
 def test_an_answer_that_closes_an_order_teaches_too():
-    watchlist = a_book([1.0])
+    watchlist = a_watchlist([1.0])
     watchlist.panel("p").take(100, 1.0)
     check(watchlist, "0", 1.0)
     check(watchlist, "0", 61.0, status=Status.CANCELED, phase=Phase.CLOSED)
@@ -210,7 +233,7 @@ def test_an_answer_that_closes_an_order_teaches_too():
 
 
 def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
-    watchlist = a_book([1.0, 2.0])
+    watchlist = a_watchlist([1.0, 2.0])
     assert watchlist.panel("p").take(100, 5.0).late == 4.0
     check(watchlist, "0", 5.0)
     check(watchlist, "1", 5.0)
@@ -219,7 +242,7 @@ def test_the_panels_pace_is_told_by_the_latest_of_a_batch():
 
 
 def test_a_closed_order_leaves_the_book_and_the_counts():
-    watchlist = a_book([1.0, 2.0])
+    watchlist = a_watchlist([1.0, 2.0])
     order = watchlist.entry("p", "0").order
     watchlist.replace(msgspec.structs.replace(order, status=Status.CANCELED, phase=Phase.CLOSED))
     assert watchlist.entry("p", "0") is None
@@ -229,21 +252,21 @@ def test_a_closed_order_leaves_the_book_and_the_counts():
 
 
 def test_looks_come_in_their_order_and_the_latest_word_counts():
-    watchlist = a_book([1.0, 2.0, 3.0])
+    watchlist = a_watchlist([1.0, 2.0, 3.0])
     orders = [watchlist.entry("p", str(n)).order for n in range(3)]
-    watchlist.look_at(orders[0], 30.0)
-    watchlist.look_at(orders[1], 10.0)
-    watchlist.look_at(orders[2], 20.0)
-    watchlist.look_at(orders[1], 40.0)
-    watchlist.look_at(orders[2], None)
-    assert watchlist.next_look() == 30.0
-    assert watchlist.take_looks(29.0, 10) == []
-    assert [order.id for order in watchlist.take_looks(100.0, 10)] == ["0", "1"]
-    assert watchlist.next_look() is None
+    watchlist.review_at(orders[0], 30.0)
+    watchlist.review_at(orders[1], 10.0)
+    watchlist.review_at(orders[2], 20.0)
+    watchlist.review_at(orders[1], 40.0)
+    watchlist.review_at(orders[2], None)
+    assert watchlist.next_review() == 30.0
+    assert watchlist.take_due_reviews(29.0, 10) == []
+    assert [order.id for order in watchlist.take_due_reviews(100.0, 10)] == ["0", "1"]
+    assert watchlist.next_review() is None
 
 
 def test_the_census_counts_what_waits_and_what_stands_still():
-    watchlist = a_book([1.0, 2.0, 99.0])
+    watchlist = a_watchlist([1.0, 2.0, 99.0])
     watchlist.add(an_order(id="new", progressed_at=90.0, submitted_at=80.0, checked_at=None), 95.0)
     watchlist.add(an_order(id="done", phase=Phase.GUARDED, status=Status.COMPLETED), 200.0)
     *_, panel_counts = count(watchlist.panel("p").poll_queue, 100.0, stalled_after=50.0)
@@ -256,12 +279,28 @@ def test_the_census_counts_what_waits_and_what_stands_still():
     assert (panel_counts.oldest_due, panel_counts.oldest_open) == (1.0, 0.0)
 
 
+def test_the_census_counts_problems_that_last():
+    watchlist = a_watchlist([1.0])
+    orders = watchlist.panel("p")
+    watchlist.add(an_order(id="abc", problem="Incorrect order ID", checked_at=None), 95.0)
+
+    def problems() -> tuple[int, str]:
+        *_, counts = count(orders.poll_queue, 100.0, stalled_after=50.0)
+        return counts.problems, counts.problem_id
+
+    assert problems() == (1, "abc"), "it was refused before the restart"
+    orders.refused("abc", 160.0, alone=False)
+    assert problems() == (0, ""), "the next answer comes within a minute"
+    orders.refused("abc", 280.0, alone=False)
+    assert problems() == (1, "abc")
+
+
 def test_a_dropped_panel_leaves_nothing():
-    watchlist = a_book([1.0])
-    watchlist.look_at(watchlist.entry("p", "0").order, 5.0)
+    watchlist = a_watchlist([1.0])
+    watchlist.review_at(watchlist.entry("p", "0").order, 5.0)
     watchlist.drop_panel("p")
     assert watchlist.panel("p").poll_queue.next_at(10.0) is None
-    assert watchlist.next_look() is None
+    assert watchlist.next_review() is None
     assert not +watchlist.counts
 
 
@@ -276,7 +315,7 @@ def test_a_dropped_panel_leaves_nothing():
 )
 def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[str, int]]):
     """Whatever happens, each order is under way or will be taken, once."""
-    watchlist = a_book(dues)
+    watchlist = a_watchlist(dues)
     under_way: list[str] = []
     now = 500.0
     for move, number in moves:
@@ -305,7 +344,7 @@ def test_every_order_stays_in_the_schedule(dues: list[float], moves: list[tuple[
 
 @pytest.mark.parametrize("count", [99, 100, 101, 250])
 def test_batches_are_full_while_enough_is_due(count: int):
-    watchlist = a_book([1.0] * count)
+    watchlist = a_watchlist([1.0] * count)
     sizes = []
     while taken := watchlist.panel("p").take(100, 2.0).ids:
         sizes.append(len(taken))

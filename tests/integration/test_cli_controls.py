@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli_daemon import CannedDaemon, action_view, now
-from watcher.web.wheel_shapes import RefusedItem, ResolveManyAnswer
+from watcher.web.control_shapes import RefusedItem, ResolveManyAnswer
 
 TOLD = {"message": "reads of p are paused by token", "pauses": []}
 

@@ -39,7 +39,7 @@ def kind_of(task: str) -> str:
     return task.partition(":")[0]
 
 
-class Scheduler:
+class TaskRunner:
     """Runs tasks, each at the time that it asked for.
 
     `on_jump` is called with the seconds by which the clock was set, after tasks were rescheduled.

@@ -21,7 +21,7 @@ def reason(order: Order, now: float) -> str:
         "p", PollQueue(records, 0.0, within=HOUR, ids_per_minute=100.0), HazardModel(0.0)
     )
     watchlist.add(order, 0.0)
-    found = watchlist.panel("p").prospect(order.id, now)
+    found = watchlist.panel("p").predict(order.id, now)
     assert found is not None
     return found.reason
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.house import House, a_house
+from tests.support.house import REFILL_ONCE, SELDOM, House, a_house
 from watcher.simulator import Fate
 
 pytestmark = pytest.mark.engines("sqlite", "postgresql")
@@ -15,14 +15,6 @@ pytestmark = pytest.mark.engines("sqlite", "postgresql")
 HOUR, DAY = 3600.0, 86400.0
 DONE = Fate(pending=30.0, per_minute=1000.0)
 SLOW = Fate(pending=30.0, per_minute=1.0)
-RULE = """
-[[rules]]
-name = "refill done"
-action = "refill"
-when = "order.status == 'completed'"
-every = "24h"
-attempts = 1
-"""
 ACTING = ("add", "refill", "cancel")
 
 
@@ -55,7 +47,7 @@ async def items(house: House, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_paused_reads_reach_the_panel_in_no_way(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE) as house:
         (order, other) = await house.place(2, quantity=1000, services=[1], fate=DONE)
         await house.run(3 * HOUR)
         assert house.panel.journal.sent("refill")  # its status is to be followed
@@ -86,7 +78,7 @@ async def test_paused_reads_reach_the_panel_in_no_way(tmp_path: Path):
 
 
 async def test_paused_actions_wait_and_nothing_is_lost(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE, defaults=SELDOM) as house:
         await pause(house, what="actions", reason="billing")
         orders = await house.place(3, quantity=1000, services=[1], fate=DONE)
         (open_one,) = await house.place(1, quantity=100_000, services=[1], fate=SLOW)
@@ -148,7 +140,7 @@ async def test_pausing_twice_changes_nothing_and_says_so(tmp_path: Path):
         again = await pause(house, what="reads", reason="two")
         assert again["message"].endswith(": one: already")
         assert again["pauses"] == first["pauses"]
-        assert (await resume(house))["message"] == "reads at standard go on"
+        assert (await resume(house))["message"] == "reads at standard continue"
         assert (await resume(house))["message"] == "standard was not paused"
 
 
@@ -174,7 +166,7 @@ async def test_bad_input_gets_a_sentence_and_changes_nothing(
 
 
 async def test_unknown_names_are_refused(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE) as house:
         for verb in ("pause", "resume"):
             for path in (f"/v1/panels/standrad/{verb}", f"/v1/rules/refill dnoe/{verb}"):
                 fault = (await house.call("POST", path, status=404, json={}))["error"]["message"]
@@ -205,7 +197,7 @@ async def test_a_panel_that_returns_is_still_paused(tmp_path: Path):
 
 
 async def test_a_paused_rule_decides_nothing_until_it_is_resumed(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE) as house:
         path = "/v1/rules/refill%20done"
         await house.call("POST", f"{path}/pause", json={"reason": "too many"})
         (order,) = await house.place(1, quantity=1000, services=[1], fate=DONE)
@@ -251,7 +243,7 @@ async def test_what_is_snoozed_stays_listed_and_alerts_nobody(tmp_path: Path):
 
 
 async def test_what_people_did_is_on_record(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE) as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE) as house:
         (order,) = await house.place(1, quantity=1000, services=[1], fate=SLOW)
         await pause(house, what="reads", reason="they asked")
         await pause(house, status=400, what="never")
@@ -294,7 +286,7 @@ async def test_several_actions_are_settled_and_several_orders_untracked(tmp_path
 
 
 async def test_the_page_has_a_button_for_each(tmp_path: Path):
-    async with a_house(tmp_path, rules=RULE, defaults="stalled_after = '1h'\n") as house:
+    async with a_house(tmp_path, rules=REFILL_ONCE, defaults="stalled_after = '1h'\n") as house:
         await house.place(1, quantity=1000, services=[1], fate=Fate(pending=10 * DAY))
         await house.run(3 * HOUR)
         (item,) = await items(house, "order_stalled")

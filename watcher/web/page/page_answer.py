@@ -1,11 +1,11 @@
-"""Fills a page's template, with what every page shows."""
+"""Answers with a page: its template, and what every page shows."""
 
 from typing import Any
 
 from aiohttp import web
 
-from watcher.web.auth import KEEPER
-from watcher.web.context import BACKEND
+from watcher.web.auth import SESSION_AUTH
+from watcher.web.context import CONTEXT
 from watcher.web.page.answer import html_answer
 from watcher.web.page.live_updates import LiveUpdates
 from watcher.web.principal import principal_of
@@ -13,10 +13,10 @@ from watcher.web.principal import principal_of
 LIVE = web.AppKey("live", LiveUpdates)
 
 
-def filled(
+def page_answer(
     request: web.Request, template: str, context: dict[str, Any], status: int = 200
 ) -> web.Response:
-    """Return the page with the template's variables."""
+    """Return the page as an answer; `context` are the template's own variables."""
     live, principal = request.app[LIVE], principal_of(request)
     return html_answer(
         template,
@@ -26,8 +26,8 @@ def filled(
             "needs": live.needs(principal),
             "unresolved": live.unresolved(principal),
             "principal": principal,
-            "clustered": request.app[BACKEND].leadership.is_clustered,
-            "session": request.app[KEEPER].has_session(request),
+            "clustered": request.app[CONTEXT].leadership.is_clustered,
+            "session": request.app[SESSION_AUTH].has_session(request),
             **context,
         },
     )

@@ -128,4 +128,4 @@ def test_what_was_not_asked_waits_as_it_was():
     bisector.again(ask)
     assert bisector.take() == ask
     bisector.again(PollRequest(ids=["1"]))
-    assert not bisector, "a fresh one goes back to the book"
+    assert not bisector, "a fresh one goes back to the watchlist"

@@ -84,7 +84,7 @@ def test_a_new_start_tries_at_once():
 class Machine(RuleBasedStateMachine):
     """Orders change, a target fails as it likes, the daemon is killed between any two steps.
 
-    What `watcher.events.feed` does with Lanes and the database is done here in memory.
+    What `watcher.events.feed` does with RetryLanes and the database is done here in memory.
     """
 
     def __init__(self) -> None:

@@ -10,18 +10,18 @@ seconds.
 import os
 from pathlib import Path
 
+from watcher.common.disk import sync
 from watcher.errors import StoreOlder
-from watcher.store.files import sync
 
-SEEN = ".seen"
+SUFFIX = ".seen"
 _DIGITS = 20  # fixed width: one write in place, within a sector
 
 
-class Seen:
+class ClaimsFile:
     """The file of one database; a server's has it in the daemon's state directory."""
 
     def __init__(self, database: Path) -> None:
-        self.path = database.with_name(database.name + SEEN)
+        self.path = database.with_name(database.name + SUFFIX)
         self._noted = -1
         self._handle: int | None = None  # kept open: there may be no free handle later
 

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from watcher.alerts import Alert, AlertKind, AlertStage
 from watcher.notify.alert_state import AlertState
-from watcher.rules.hindsight import Hindsight
+from watcher.rules.time_correction import TimeCorrection
 
 LOW = Alert(AlertKind.BALANCE_LOW, "p", "4 USD left")
 DOWN = Alert(AlertKind.PANEL_DOWN, "p", "no check has succeeded for 5 minutes")
 
 
-def told(watch: AlertState, *troubles: Alert, at: float) -> list[tuple[str, AlertStage]]:
-    return [(notice.trouble.event, notice.stage) for notice in watch.look(troubles, at)]
+def told(watch: AlertState, *alerts: Alert, at: float) -> list[tuple[str, AlertStage]]:
+    return [(notice.alert.event, notice.stage) for notice in watch.look(alerts, at)]
 
 
 class TestWatch:
@@ -52,7 +52,7 @@ class TestWatch:
     def test_what_a_clock_told_that_was_ahead_is_told_again_in_time(self):
         ahead = AlertState(3600.0)
         ahead.look([LOW], 9e6)
-        watch = AlertState(3600.0, ahead.known.values(), Hindsight(1000.0))
+        watch = AlertState(3600.0, ahead.known.values(), TimeCorrection(1000.0))
         assert told(watch, LOW, at=1000.0) == []
         assert told(watch, LOW, at=4000.0) == []
         assert told(watch, LOW, at=4600.0) == [("balance_low", AlertStage.LASTS)]
@@ -71,7 +71,7 @@ class TestWatch:
         watch = AlertState(600.0)
         watch.look([LOW], 0.0)
         (notice,) = watch.look([Alert(AlertKind.BALANCE_LOW, "p", "1 USD left")], 600.0)
-        assert notice.trouble.text == "1 USD left"
+        assert notice.alert.text == "1 USD left"
         assert notice.began_at == 0.0
 
 
@@ -97,7 +97,7 @@ class TestMoments:
         watch.look([a_moment(1)], 10.0)
         again = AlertState(3600.0, watch.known.values())
         assert told(again, at=20.0) == []
-        assert [notice.trouble for notice in again.look([], 600.0)] == [a_moment(1)]
+        assert [notice.alert for notice in again.look([], 600.0)] == [a_moment(1)]
 
     @given(st.lists(st.tuples(st.integers(0, 3), st.floats(1.0, 900.0)), max_size=60))
     def test_each_is_told_once_and_no_kind_too_often(self, steps: list[tuple[int, float]]):
@@ -106,10 +106,10 @@ class TestMoments:
         for many, seconds in steps:
             found = watch.look([a_moment(number + n) for n in range(many)], now)
             messages += [now] if found else []
-            heard += [notice.trouble.subject for notice in found]
+            heard += [notice.alert.subject for notice in found]
             number += many
             now += seconds
-        heard += [notice.trouble.subject for notice in watch.look([], now + 600.0)]
+        heard += [notice.alert.subject for notice in watch.look([], now + 600.0)]
         assert sorted(heard, key=int) == [str(n) for n in range(number)]
         assert all(after - before >= 600.0 for before, after in pairwise(messages))
 
@@ -128,7 +128,7 @@ def test_each_is_told_in_turns_and_never_too_often(steps: list[tuple[set[Alert],
     stages: dict[str, list[tuple[AlertStage, float]]] = defaultdict(list)
     for there, seconds in steps:
         for notice in watch.look(there, now):
-            stages[notice.trouble.key].append((notice.stage, now))
+            stages[notice.alert.key].append((notice.stage, now))
         now += seconds
     for told_of in stages.values():
         words = [stage for stage, _ in told_of]
@@ -137,4 +137,4 @@ def test_each_is_told_in_turns_and_never_too_often(steps: list[tuple[set[Alert],
             assert (before is AlertStage.OVER) == (after is AlertStage.BEGUN)
             assert after is not AlertStage.LASTS or then - at >= 3600.0
     open_now = {key for key, told_of in stages.items() if told_of[-1][0] is not AlertStage.OVER}
-    assert open_now == {key for key, one in watch.known.items() if one.told_at is not None}
+    assert open_now == {key for key, one in watch.known.items() if one.notified_at is not None}

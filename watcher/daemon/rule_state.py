@@ -1,4 +1,4 @@
-"""Reads what the rules must know of the past: at a start, and when this node gets panels."""
+"""Loads the rules' state from the database: at a start, and when this node gets panels."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from watcher.rules.engine import RuleEngine
 from watcher.store import Store
 
 
-async def recall(
+async def load_rule_state(
     store: Store, rule_engine: RuleEngine, now: float, panels: Collection[str] | None = None
 ) -> None:
     """Load stored firings, actions, balances and prices of the panels into the rule engine.

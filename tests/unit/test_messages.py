@@ -3,21 +3,21 @@
 import json
 
 from watcher.alerts import REFUSES, Alert, AlertKind, AlertNotice, AlertStage
-from watcher.notify.messages import letter, trial
+from watcher.notify.messages import message_for, trial
 
 LOW = Alert(AlertKind.BALANCE_LOW, "smm", "4.5 USD left")
 HOUR = 3600.0
 
 
 def a_notice(
-    trouble: Alert = LOW, stage: AlertStage = AlertStage.BEGUN, lasted: float = 0.0
+    alert: Alert = LOW, stage: AlertStage = AlertStage.BEGUN, lasted: float = 0.0
 ) -> AlertNotice:
-    return AlertNotice(trouble, stage, 1_800_000_000.0 + lasted, 1_800_000_000.0)
+    return AlertNotice(alert, stage, 1_800_000_000.0 + lasted, 1_800_000_000.0)
 
 
 def test_each_stage_has_its_words():
     def text(stage: AlertStage, lasted: float) -> str:
-        return letter([a_notice(LOW, stage, lasted)], 0.0).text
+        return message_for([a_notice(LOW, stage, lasted)], 0.0).text
 
     assert text(AlertStage.BEGUN, 0.0) == "balance low at smm: 4.5 USD left"
     assert text(AlertStage.LASTS, 24 * HOUR) == "balance low at smm, still (24 h): 4.5 USD left"
@@ -26,7 +26,7 @@ def test_each_stage_has_its_words():
 
 def test_several_are_one_message_with_all_of_them_for_programs():
     paused = Alert(AlertKind.RULE_PAUSED, "", "rule 'r' pauses: it fails", "r")
-    message = letter([a_notice(), a_notice(paused)], 1_800_000_000.0)
+    message = message_for([a_notice(), a_notice(paused)], 1_800_000_000.0)
     assert message.title == "watcher: balance low at smm, and 1 more"
     assert message.text.splitlines() == [
         "balance low at smm: 4.5 USD left",
@@ -42,30 +42,29 @@ def test_many_of_a_kind_are_one_line_with_their_number():
         Alert(AlertKind.REFILL_REJECTED, "smm", f"no refill for {n}", str(n)) for n in range(57)
     ]
     notices = [a_notice(one, AlertStage.ONCE) for one in refused]
-    message = letter(notices, 0.0)
+    message = message_for(notices, 0.0)
     assert message.title == "watcher: refill rejected at smm, 57 times"
     assert message.text == ("refill rejected at smm, 57 times: no refill for 0; no refill for 1; …")
     assert len(json.loads(message.body)["notices"]) == 57
-    mixed = letter([*notices[:30], a_notice(), *notices[30:]], 0.0)
+    mixed = message_for([*notices[:30], a_notice(), *notices[30:]], 0.0)
     assert mixed.title == "watcher: refill rejected at smm, 57 times, and 1 more"
     assert mixed.text.splitlines()[1:] == ["balance low at smm: 4.5 USD left"]
-    few = letter(notices[:3], 0.0)
+    few = message_for(notices[:3], 0.0)
     assert few.title == "watcher: refill rejected at smm, and 2 more"
     assert len(few.text.splitlines()) == 3
 
 
 def test_a_panel_that_refuses_everything_is_not_called_down():
     refuses = Alert(AlertKind.PANEL_DOWN, "smm", "it refuses everything: no", REFUSES)
-    assert (
-        letter([a_notice(refuses)], 0.0).text == "panel refusing at smm: it refuses everything: no"
-    )
-    over = letter([a_notice(refuses, AlertStage.OVER, 600.0)], 0.0)
+    message = message_for([a_notice(refuses)], 0.0)
+    assert message.text == "panel refusing at smm: it refuses everything: no"
+    over = message_for([a_notice(refuses, AlertStage.OVER, 600.0)], 0.0)
     assert over.text == "panel refusing at smm, over (10 min)"
 
 
 def test_very_many_are_cut_short_for_people_only():
-    troubles = [Alert(AlertKind.RULE_PAUSED, "smm", "x" * 5000, str(n)) for n in range(200)]
-    message = letter([a_notice(trouble) for trouble in troubles], 0.0)
+    alerts = [Alert(AlertKind.RULE_PAUSED, "smm", "x" * 5000, str(n)) for n in range(200)]
+    message = message_for([a_notice(alert) for alert in alerts], 0.0)
     assert len(message.text) < 1600
     assert message.text.splitlines()[-1] == "and 195 more"
     assert len(json.loads(message.body)["notices"]) == 200
@@ -73,7 +72,7 @@ def test_very_many_are_cut_short_for_people_only():
 
 def test_a_panels_words_forge_no_line():
     odd = Alert(AlertKind.REFILL_REJECTED, "smm", "no\r\nbalance low at smm:\x0b 0 USD left", "7")
-    (line,) = letter([a_notice(odd, AlertStage.ONCE)], 0.0).text.splitlines()
+    (line,) = message_for([a_notice(odd, AlertStage.ONCE)], 0.0).text.splitlines()
     assert line == "refill rejected at smm: no balance low at smm: 0 USD left"
 
 

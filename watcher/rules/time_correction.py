@@ -5,7 +5,7 @@ import msgspec
 from watcher.model import Order
 
 
-class Hindsight:
+class TimeCorrection:
     """Corrects recorded times before they are compared with now.
 
     A time in the future was recorded before this process started, or before the clock was set

@@ -7,14 +7,14 @@ from typing import Any
 from aiohttp import web
 
 from watcher.errors import RequestError
-from watcher.web import wheel
+from watcher.web import controls
 from watcher.web.caller import note
-from watcher.web.context import BACKEND, page_of
-from watcher.web.page.filled import filled
-from watcher.web.page.forms import may_be_id, own_path, read_form, read_lists, see
+from watcher.web.context import CONTEXT, page_of
+from watcher.web.control_shapes import MOST_RESOLVED
+from watcher.web.page.forms import may_be_id, own_path, read_form, read_lists, redirect_to
+from watcher.web.page.page_answer import page_answer
 from watcher.web.page.rendering import panel_url, query
 from watcher.web.shapes import ActionView
-from watcher.web.wheel_shapes import MOST_RESOLVED
 
 A_PAGE = 100
 _WHAT = ("all", "reads", "actions")
@@ -22,59 +22,59 @@ _CHOSEN = re.compile(r"state-([0-9]{1,18})")
 _FILTERS = ("by", "did", "panel")
 
 Form = Mapping[str, str]
-Turn = Callable[[web.Request, Form], Awaitable[wheel.Told]]
+Control = Callable[[web.Request, Form], Awaitable[controls.PauseResult]]
 
 
-def add_wheel(app: web.Application) -> None:
+def add_controls(app: web.Application) -> None:
     """Add the routes."""
     post = app.router.add_post
-    post("/panels/{panel}/pause", _turn(_pause_panel))
-    post("/panels/{panel}/resume", _turn(_resume_panel))
-    post("/rules/{rule}/pause", _turn(_pause_rule))
-    post("/rules/{rule}/resume", _turn(_resume_rule))
-    post("/attention/snooze", _turn(_snooze))
-    post("/attention/wake", _turn(_wake))
+    post("/panels/{panel}/pause", _handler(_pause_panel))
+    post("/panels/{panel}/resume", _handler(_resume_panel))
+    post("/rules/{rule}/pause", _handler(_pause_rule))
+    post("/rules/{rule}/resume", _handler(_resume_rule))
+    post("/attention/snooze", _handler(_snooze))
+    post("/attention/wake", _handler(_wake))
     post("/actions/resolve", _settle)
     app.router.add_get("/audit", _audit)
 
 
-def _turn(turn: Turn) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the handler that does it and leads back to where the button was."""
+def _handler(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return a handler that runs the control and redirects to the page of the button."""
 
     async def respond(request: web.Request) -> web.Response:
         form = await read_form(request)
-        await turn(request, form)
+        await control(request, form)
         panel = request.match_info.get("panel")
-        return see(own_path(form.get("back", ""), panel_url(panel) if panel else "/"))
+        return redirect_to(own_path(form.get("back", ""), panel_url(panel) if panel else "/"))
 
     return respond
 
 
-async def _pause_panel(request: web.Request, form: Form) -> wheel.Told:
+async def _pause_panel(request: web.Request, form: Form) -> controls.PauseResult:
     panel, until = request.match_info["panel"], _until(request, form)
-    return await wheel.pause_panel(request, panel, _what(form), until, form.get("reason", ""))
+    return await controls.pause_panel(request, panel, _what(form), until, form.get("reason", ""))
 
 
-async def _resume_panel(request: web.Request, form: Form) -> wheel.Told:
-    return await wheel.resume_panel(request, request.match_info["panel"], _what(form))
+async def _resume_panel(request: web.Request, form: Form) -> controls.PauseResult:
+    return await controls.resume_panel(request, request.match_info["panel"], _what(form))
 
 
-async def _pause_rule(request: web.Request, form: Form) -> wheel.Told:
+async def _pause_rule(request: web.Request, form: Form) -> controls.PauseResult:
     rule, until = request.match_info["rule"], _until(request, form)
-    return await wheel.pause_rule(request, rule, until, form.get("reason", ""))
+    return await controls.pause_rule(request, rule, until, form.get("reason", ""))
 
 
-async def _resume_rule(request: web.Request, form: Form) -> wheel.Told:
-    return await wheel.resume_rule(request, request.match_info["rule"])
+async def _resume_rule(request: web.Request, form: Form) -> controls.PauseResult:
+    return await controls.resume_rule(request, request.match_info["rule"])
 
 
-async def _snooze(request: web.Request, form: Form) -> wheel.Told:
+async def _snooze(request: web.Request, form: Form) -> controls.PauseResult:
     until = _until(request, form)
-    return await wheel.snooze(request, form.get("key", ""), until, form.get("reason", ""))
+    return await controls.snooze(request, form.get("key", ""), until, form.get("reason", ""))
 
 
-async def _wake(request: web.Request, form: Form) -> wheel.Told:
-    return await wheel.wake(request, form.get("key", ""))
+async def _wake(request: web.Request, form: Form) -> controls.PauseResult:
+    return await controls.wake(request, form.get("key", ""))
 
 
 def _what(form: Form) -> str:
@@ -91,7 +91,7 @@ def _until(request: web.Request, form: Form) -> float | None:
         return None
     if not (hours.isascii() and hours.isdecimal() and len(hours) <= 5 and int(hours)):
         raise RequestError("hours: a whole number is wanted")
-    return request.app[BACKEND].clock() + 3600.0 * int(hours)
+    return request.app[CONTEXT].clock() + 3600.0 * int(hours)
 
 
 async def _settle(request: web.Request) -> web.Response:
@@ -108,12 +108,12 @@ async def _settle(request: web.Request) -> web.Response:
     given = {number: form.get(f"result-{number}") or None for number in chosen}
     odd = {number for number, result in given.items() if result and not may_be_id(result)}
     outcomes = [(n, state, given[n]) for n, state in chosen.items() if n not in odd]
-    settled = dict(await wheel.resolve_each(request, outcomes))
+    settled = dict(await controls.resolve_each(request, outcomes))
     rows = [(number, _became(settled.get(number), state)) for number, state in chosen.items()]
     done = (one for one in settled.values() if isinstance(one, ActionView))
     note(request, detail=", ".join(f"{one.id} {one.state}" for one in done))
     back = own_path(form.get("back", ""), "/actions")
-    return filled(request, "settled.html", {"here": "actions", "rows": rows, "back": back})
+    return page_answer(request, "settled.html", {"here": "actions", "rows": rows, "back": back})
 
 
 def _became(settled: ActionView | RequestError | None, state: str) -> str:
@@ -125,7 +125,7 @@ def _became(settled: ActionView | RequestError | None, state: str) -> str:
 async def _audit(request: web.Request) -> web.Response:
     _, before = page_of(request)
     wanted = {name: request.query.get(name, "") for name in _FILTERS}
-    deeds, cursor = await request.app[BACKEND].store.audit.page(
+    entries, cursor = await request.app[CONTEXT].store.audit.page(
         limit=A_PAGE,
         before=before or None,
         by=wanted["by"],
@@ -134,9 +134,9 @@ async def _audit(request: web.Request) -> web.Response:
     )
     context: dict[str, Any] = {
         "here": "audit",
-        "deeds": deeds,
+        "entries": entries,
         "wanted": wanted,
         "older": query("/audit", {**wanted, "cursor": cursor}) if cursor else None,
-        "panels": sorted(request.app[BACKEND].config.current.panels),
+        "panels": sorted(request.app[CONTEXT].config.current.panels),
     }
-    return filled(request, "audit.html", context)
+    return page_answer(request, "audit.html", context)

@@ -36,7 +36,7 @@ class OutcomeWriter:
         )
         self._metrics, self._config, self._locks = shared.metrics, shared.config, shared.locks
         self._mailboxes, self._clock = shared.mailboxes, shared.clock
-        self._leadership = shared.leadership
+        self._leadership, self._check_led = shared.leadership, shared.check_led
         self._reviews = reviews
         self._waiting: list[Outcome] = []
         self._awaited: defaultdict[int, set[asyncio.Future[Action]]] = defaultdict(set)
@@ -79,7 +79,7 @@ class OutcomeWriter:
     async def withdraw(self, action: Action, why: str) -> Action:
         """Reject the action if it is not sent yet; return its state."""
         async with self._locks.hold([action.panel]):
-            self._check_leads(action.panel)
+            self._check_led(action.panel)
             now = self._clock()
             withdrawn = await self._store.actions.withdraw([action.id], why, now=now)
             self._enter(Settled(actions=withdrawn, orders=[], refills=[]), now)
@@ -96,7 +96,7 @@ class OutcomeWriter:
             if action.state is ActionState.UNRESOLVED:
                 timeout = panel.settings.timeout if panel else LONGEST_TIMEOUT
                 self._leadership.check_over(action.sent_at, timeout, now)
-            self._check_leads(action.panel)
+            self._check_led(action.panel)
             settled = await self._store.actions.resolve(action.id, state, result=result, now=now)
             self._enter(settled, now)
         return settled.actions[0]
@@ -116,11 +116,6 @@ class OutcomeWriter:
             return await self._store.actions.get(action.id) or action
         finally:
             self._forget(action.id, future)
-
-    def _check_leads(self, panel: str) -> None:
-        """Raise NotYet if another node leads the panel: its memory has to know."""
-        if self._config.panel(panel) is not None:
-            self._leadership.check_leads(panel)
 
     def _forget(self, action: int, future: asyncio.Future[Action]) -> None:
         """Forget waiters that have stopped: an action can stay planned for days."""
@@ -155,7 +150,7 @@ class OutcomeWriter:
         if action.state is ActionState.ACCEPTED and action.order is not None:
             self._enter_accepted(action.kind, action.panel, action.order)
         if action.state is not ActionState.UNRESOLVED:
-            self._reviews.look_soon(action.panel, action.order or "", now)
+            self._reviews.review_soon(action.panel, action.order or "", now)
         if self._config.panel(action.panel) is not None:
             _log(action)
 

@@ -41,7 +41,7 @@ from watcher.cli.demo.scenario import (
 
 BRAKE = 3.0  # seconds that it holds the rule
 WITHIN = 60.0
-ENDS_WITHIN = 10.0  # a bound for machines under load; alone it takes a tenth of a second
+ENDS_WITHIN = 30.0  # a bound for machines under load; alone it takes a tenth of a second
 FLOOD = 4096  # bytes a second that are too many for a screen that is calm
 
 

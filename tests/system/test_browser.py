@@ -7,7 +7,6 @@ import asyncio
 import re
 import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -405,9 +404,7 @@ async def test_a_stop_does_not_wait_for_who_looks(tmp_path: Path, crowd: Path):
     async with watched(tmp_path, crowd, {"width": 1440, "scheme": "light"}) as (house, page):
         await page.goto("/")
         await page.locator("#live.on").wait_for(state="attached")
-        began = time.monotonic()
-        await asyncio.wait_for(house.daemon._stop_listening(), 4.0)
-        assert time.monotonic() - began < 4.0
+        await asyncio.wait_for(house.daemon._stop_listening(), 30.0)  # who looks stays for hours
         await page.locator("#live.off").wait_for()
         page.looked.errors.clear()  # it can't connect any more, and says so
 

@@ -137,7 +137,7 @@ class Ours:
     """The daemon's own rule, called as the daemon calls it."""
 
     def __init__(self, world: World, ids_per_minute: float, rng: Random) -> None:
-        self._world, self._rng = world, rng
+        self._world = world
         self._watchlist = Watchlist()
         self.learnt = HazardModel(0.0)
         self.poll_queue = PollQueue(
@@ -158,7 +158,7 @@ class Ours:
         answers = zip(orders.tolist(), status.tolist(), remains.tolist(), strict=True)
         known = [self._order(*answer) for answer in answers]
         self._known = {order.id: order for order in known}
-        loading.fill(_rows(known), 0.0, self._rng.random)
+        loading.fill(_rows(known), 0.0)
         self._watchlist.take_over(loading)
         self.poll_queue.begin()
 

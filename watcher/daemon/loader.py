@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from random import Random
 
 from watcher.orders.watchlist import Watchlist
 from watcher.store import Store
@@ -27,7 +26,6 @@ class OrderLoader:
         self.panels = frozenset(panels)
         self._read = self.panels if skips_others else None
         self._keeps = keeps
-        self._random = Random(0).random  # for spreading checks at a start
         self._after: int | None = 0 if panels else None
         self._last: int | None = None  # later orders are added to the watchlist directly
 
@@ -47,6 +45,6 @@ class OrderLoader:
         )
         for rows in parts:
             if rows.panel in self.panels:
-                watchlist.fill(rows, now, self._random)
+                watchlist.fill(rows, now)
                 await asyncio.sleep(0)
         self._after = after

@@ -1,6 +1,6 @@
 """One panel's watched orders: their columns, their schedule and the model of their hazards."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import nan, sqrt
 
 import msgspec
@@ -77,8 +77,8 @@ class PanelOrders:
         """Yield every order; changes during the iteration may be missed."""
         return (self.records.order(slot) for slot in self.records.slots() if self.is_watched(slot))
 
-    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        """Add very many orders, none of which is watched yet; `random` spreads their checks."""
+    def fill(self, rows: OrderRows, now: float) -> None:
+        """Add very many orders, none of which is watched yet. Their checks are spread."""
         records, poll_queue = self.records, self.poll_queue
         added = records.extend(rows)
         slots = np.arange(added.start, added.stop)
@@ -91,7 +91,7 @@ class PanelOrders:
         for slot in slots[~is_answered].tolist():
             poll_queue.appoint(slot, now)
         answered = slots[is_answered]
-        shares = [random() for _ in range(len(answered))]
+        shares = self._next_shares(len(answered))
         poll_queue.join(answered, self._waits(answered, now), shares, now)
 
     def take(self, limit: int, now: float) -> Batch:
@@ -157,7 +157,7 @@ class PanelOrders:
 
         For each: the order before, the order as recorded now, and the row's mark.
         """
-        records, slots, shares, seen = self.records, list[int](), list[float](), 0
+        records, slots, joins, seen = self.records, list[int](), list[bool](), 0
         moved_at = self.poll_queue.standstill.moved_at
         for glimpse, after, mark in answers:
             asked = glimpse.asked
@@ -172,10 +172,11 @@ class PanelOrders:
             records.failures[slot] = records.alone[slot] = 0
             records.mark[slot] = mark
             slots.append(slot)
-            shares.append(self._next_share() if _joins(glimpse, after) else 1.0)
+            joins.append(_joins(glimpse, after))
         if seen:
             self.poll_queue.standstill.note(0.0, seen, now)
-        where = np.array(slots, dtype=np.intp)
+        where, shares = np.array(slots, dtype=np.intp), np.ones(len(slots))
+        shares[joins] = self._next_shares(sum(joins))
         self.poll_queue.answered(where, self._waits(where, now) * shares, now)
 
     def refused(self, order_id: str, due: float, *, alone: bool) -> None:
@@ -255,10 +256,11 @@ class PanelOrders:
         poll_queue, shown = self.poll_queue, self.poll_queue.standstill.clock(now)
         return waits(self.learnt, self.records, slots, shown, poll_queue.time.minutes_a_unit)
 
-    def _next_share(self) -> float:
-        """Return a share of a wait, by which orders that came together part."""
-        self._share = (self._share + _GOLDEN) % 1.0
-        return self._share
+    def _next_shares(self, count: int) -> NDArray[np.float64]:
+        """Return shares (0 to 1) of waits, by which orders that came together part."""
+        shares: NDArray[np.float64] = (self._share + _GOLDEN * np.arange(count + 1)) % 1.0
+        self._share = float(shares[-1])
+        return shares[1:]
 
     def _service_of(self, refill: Refill) -> str | None:
         order = self.order(refill.order)

@@ -4,7 +4,7 @@ The database holds the orders; the watchlist holds their schedule, and is rebuil
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from math import ceil
 
@@ -78,12 +78,9 @@ class Watchlist:
         panel_orders.poll_queue.appoint(panel_orders.records.add(self._bare(order)), at)
         self.counts[order.panel, order.status] += 1
 
-    def fill(self, rows: OrderRows, now: float, random: Callable[[], float]) -> None:
-        """Add very many orders of an opened panel, none of which is watched yet.
-
-        `random` (0 to 1) spreads their checks, so that they are not all due at the start.
-        """
-        self._by_panel[rows.panel].fill(rows, now, random)
+    def fill(self, rows: OrderRows, now: float) -> None:
+        """Add very many orders of an opened panel, none of which is watched yet."""
+        self._by_panel[rows.panel].fill(rows, now)
         for status, number in DictionaryColumn.of(rows.fields["status"]).counts():
             self.counts[rows.panel, status] += number
 

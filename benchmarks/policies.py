@@ -26,7 +26,7 @@ from watcher.model import Order, Phase, Status
 from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.fields import FIELDS
 from watcher.orders.schedule import Entry, HazardModel, OrderGlimpse, PollQueue, Stage
-from watcher.orders.schedule.standing import standing
+from watcher.orders.schedule.order_hazards import order_hazards
 from watcher.orders.watchlist import Watchlist
 
 STATUSES = {
@@ -197,7 +197,7 @@ class Ours:
     def _glimpses(self, which: Ints) -> Iterator[OrderGlimpse]:
         """As `PanelOrders.glimpses`, but the orders need not be built anew."""
         records, slots = self.poll_queue.records, self._batch.slots[which]
-        found = standing(self.learnt, records, slots, np.asarray(records.checked_at)[slots])
+        found = order_hazards(self.learnt, records, slots, np.asarray(records.checked_at)[slots])
         columns = found.stages.tolist(), found.minutes.tolist(), found.age.tolist()
         for slot, stage, minutes, age in zip(slots.tolist(), *columns, strict=True):
             entry = Entry(records, slot)

@@ -18,8 +18,8 @@ from watcher.cli.api_client import ApiClient
 from watcher.cli.top import _fetch, attention_line, frame
 from watcher.common.pauses import ManualPause, Paused
 from watcher.daemon.attention_kinds import Issue
-from watcher.metrics.cluster_state import ClusterState, NodeState
-from watcher.metrics.state import DaemonState, ReceiverState, RuleState
+from watcher.metrics.cluster_gauges import ClusterState, NodeState
+from watcher.metrics.gauges import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.panels.health import HealthState, PanelProblem
 

@@ -1,6 +1,6 @@
 """States of a daemon and its panels, in which all is well but for what a test changes."""
 
-from watcher.metrics.state import DaemonState, PanelState
+from watcher.metrics.gauges import DaemonState, PanelState
 from watcher.model import Kind
 
 NOW = 1_750_000_000.0

@@ -14,8 +14,8 @@ from watcher.config import Duration, Thresholds
 from watcher.daemon.attention import listed
 from watcher.daemon.attention_items import Attention
 from watcher.daemon.attention_kinds import MEANINGS, Issue, Severity
-from watcher.metrics.cluster_state import ClusterState, NodeState
-from watcher.metrics.state import DaemonState, ReceiverState, RuleState
+from watcher.metrics.cluster_gauges import ClusterState, NodeState
+from watcher.metrics.gauges import DaemonState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.panels.health import HealthState, PanelProblem
 

@@ -15,8 +15,8 @@ from watcher.orders.panel_orders import PanelOrders
 from watcher.orders.schedule import HazardModel, ModelRow, PollQueue, Stage, predict, sooner
 from watcher.orders.schedule.entries import Entry
 from watcher.orders.schedule.hazard_model import RATE
+from watcher.orders.schedule.order_hazards import chances, order_hazards, units_of
 from watcher.orders.schedule.stages import MOVEMENT
-from watcher.orders.schedule.standing import chances, standing, units_of
 from watcher.orders.schedule.standstill import CERTAIN, Standstill
 
 MINUTE = 60.0
@@ -75,7 +75,7 @@ def keeps_to(deadline: float, count: int = 60, stuck: int = 0) -> HazardModel:
 def wait_at(learnt: HazardModel, age: float) -> float:
     """Minutes until the next check of a pending order of this age, at a tenth of one a unit."""
     records = columns_of(an_order())
-    found = standing(learnt, records, np.array([0]), age * MINUTE)
+    found = order_hazards(learnt, records, np.array([0]), age * MINUTE)
     return 0.1 * float(units_of(learnt, found, 0.1)[0])
 
 
@@ -246,12 +246,12 @@ def test_a_panels_clock_stops_with_it_and_catches_up(began: float, stood: float,
 
 def test_an_order_that_moves_has_probably_ended_once_its_time_left_has_passed():
     learnt, moves = HazardModel(0.0), moving(500, HOUR)
-    found = standing(learnt, columns_of(moves, 0.0, HOUR), np.array([0]), HOUR)
+    found = order_hazards(learnt, columns_of(moves, 0.0, HOUR), np.array([0]), HOUR)
     (left,) = found.minutes
     by_then, (late,) = float(chances(learnt, found, left)[0]), chances(learnt, found, 20 * left)
     assert by_then == pytest.approx(0.5)
     assert late > 0.9
-    guarded = standing(learnt, columns_of(a_finished_order(), None, HOUR), np.array([0]), HOUR)
+    guarded = order_hazards(learnt, columns_of(a_finished_order(), None, HOUR), np.array([0]), HOUR)
     assert chances(learnt, guarded, 60.0)[0] == pytest.approx(60.0 * RATE[Stage.GUARDED], rel=1e-3)
 
 

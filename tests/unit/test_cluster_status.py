@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.clockwork import Clock
 from tests.unit.states import NOW, a_panel
 from watcher.daemon.cluster_status import ClusterStatus, gauges_of
-from watcher.metrics.cluster_state import ClusterState, NodeState
-from watcher.metrics.state import PanelState
+from watcher.metrics.cluster_gauges import ClusterState, NodeState
+from watcher.metrics.gauges import PanelState
 from watcher.model import Kind, Status
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState, PanelProblem

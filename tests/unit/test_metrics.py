@@ -16,8 +16,8 @@ from tests.support.series import series
 from tests.unit.factories import an_order
 from tests.unit.states import a_panel, a_state
 from watcher.metrics import REQUESTS, Metrics
+from watcher.metrics.gauges import DaemonState, PanelState, ReceiverState, RuleState, families
 from watcher.metrics.rendering import slices
-from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState, families
 from watcher.model import Kind, Order, Origin, Status, Transition
 
 

@@ -15,7 +15,7 @@ from watcher.cli import app, panels
 from watcher.daemon import status
 from watcher.daemon.attention_items import Attention
 from watcher.daemon.status import DaemonStatus
-from watcher.metrics.state import Gauge
+from watcher.metrics.gauges import Gauge
 from watcher.panels.profiles import Profile
 from watcher.rules import variables
 from watcher.rules.condition import Condition

@@ -17,7 +17,7 @@ from watcher.daemon.attention_cluster import cluster_items
 from watcher.daemon.attention_items import Attention, item
 from watcher.daemon.attention_kinds import Issue, Severity
 from watcher.daemon.attention_orders import order_items
-from watcher.metrics.state import DaemonState, PanelState, ReceiverState, RuleState
+from watcher.metrics.gauges import DaemonState, PanelState, ReceiverState, RuleState
 from watcher.panels.health import BALANCE, HealthState
 
 _MISSED_CHECKS = 3  # in a row, if a panel is asked less often than once a minute

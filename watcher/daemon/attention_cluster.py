@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from watcher.common.wording import lasting
 from watcher.daemon.attention_items import Attention, item
 from watcher.daemon.attention_kinds import Issue
-from watcher.metrics.cluster_state import ClusterState
+from watcher.metrics.cluster_gauges import ClusterState
 
 _UNLED_FOR = 30.0  # seconds: a takeover takes less
 _CLOCKS_APART = 1.0  # seconds; nodes whose clocks are 2 s apart can't join

@@ -8,7 +8,7 @@ from watcher.common.wording import counted, lasting
 from watcher.config import Thresholds
 from watcher.daemon.attention_items import Attention, item
 from watcher.daemon.attention_kinds import Issue
-from watcher.metrics.state import PanelState
+from watcher.metrics.gauges import PanelState
 from watcher.model import Kind
 
 _STANDS_STILL = 3 * 3600.0  # seconds without any of the expected changes

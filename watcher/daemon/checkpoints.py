@@ -51,7 +51,7 @@ class Checkpoints:
     async def _save_learnt(self, name: str, now: float) -> None:
         learnt = self._watchlist.panel(name).learnt
         learnt.forget(now)
-        await self._store.schedule.save_learnt(name, learnt.news(), now=now)
+        await self._store.schedule.save_learnt(name, learnt.changed_rows(), now=now)
 
     async def save_last(self) -> None:
         """Save everything at the daemon's end; what can't be saved is learnt again."""

@@ -10,8 +10,8 @@ import msgspec
 
 from watcher.daemon.leadership import Node
 from watcher.daemon.shared import Shared
-from watcher.metrics.cluster_state import ClusterState, NodeState
-from watcher.metrics.state import Gauge, PanelState
+from watcher.metrics.cluster_gauges import ClusterState, NodeState
+from watcher.metrics.gauges import Gauge, PanelState
 from watcher.panels.health import HealthState
 from watcher.store.panel_status import ReportedState
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from watcher.daemon.panel_workers import PanelWorkers
-from watcher.metrics.state import PanelState
+from watcher.metrics.gauges import PanelState
 from watcher.model import Balance, Kind, Phase, Status
 from watcher.orders.panel_counts import PanelCounts
 from watcher.store import Spent

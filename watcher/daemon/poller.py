@@ -205,7 +205,7 @@ class Poller:
         try:
             return await self._gateway.ask(
                 STATUS,
-                self._gateway.client.news(ids, marks),
+                self._gateway.client.changed_statuses(ids, marks),
                 order=order,
                 was_known=order is not None and self._is_known(order),
             )

@@ -24,8 +24,8 @@ from watcher.daemon.panel_states import panel_state
 from watcher.daemon.panel_workers import PanelWorkers
 from watcher.daemon.shared import Shared
 from watcher.errors import StoreError
-from watcher.metrics.cluster_state import ClusterState
-from watcher.metrics.state import DaemonState, Gauge, PanelState, ReceiverState, RuleState
+from watcher.metrics.cluster_gauges import ClusterState
+from watcher.metrics.gauges import DaemonState, Gauge, PanelState, ReceiverState, RuleState
 from watcher.model import Kind
 from watcher.orders.panel_counts import PanelCounts, count
 from watcher.rules.rule import Rule

@@ -15,7 +15,7 @@ from watcher.errors import NotFound, Undelivered
 from watcher.events.retry_lanes import RetryLanes, kind_of
 from watcher.events.webhook import Webhook
 from watcher.metrics import Metrics
-from watcher.metrics.state import ReceiverState
+from watcher.metrics.gauges import ReceiverState
 from watcher.store import DeadEvent, OrderEvent, Store
 
 log = structlog.get_logger()

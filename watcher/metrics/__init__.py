@@ -30,8 +30,8 @@ from watcher.errors import (
     ServerFault,
     TimedOut,
 )
+from watcher.metrics.gauges import DaemonState, families
 from watcher.metrics.rendering import Parts, TextFormat, slices
-from watcher.metrics.state import DaemonState, families
 from watcher.model import FINAL, Kind, Order, Origin, Status, Transition
 from watcher.orders.fields import FieldKind, FieldSource, names_of
 

@@ -11,7 +11,7 @@ from watcher.errors import Undelivered
 from watcher.events.retries import LONG_ENOUGH, pause
 from watcher.events.webhook import JSON, Webhook
 from watcher.metrics import Metrics
-from watcher.metrics.state import ReceiverState
+from watcher.metrics.gauges import ReceiverState
 from watcher.notify.apprise_channel import AppriseChannel
 from watcher.notify.messages import NotifyMessage, message_for, trial
 from watcher.store import Message, Store

@@ -258,7 +258,7 @@ class PanelOrders:
 
     def _next_shares(self, count: int) -> NDArray[np.float64]:
         """Return shares (0 to 1) of waits, by which orders that came together part."""
-        shares: NDArray[np.float64] = (self._share + _GOLDEN * np.arange(count + 1)) % 1.0
+        shares = (self._share + _GOLDEN * np.arange(count + 1, dtype=np.float64)) % 1.0
         self._share = float(shares[-1])
         return shares[1:]
 

@@ -100,9 +100,9 @@ class PanelClient:
 
     async def statuses(self, ids: Sequence[str]) -> dict[str, Observation | RowError]:
         """Ask for the orders' statuses; an order that is left out was not observed."""
-        return (await self.news(ids, [0] * len(ids))).rows
+        return (await self.changed_statuses(ids, [0] * len(ids))).rows
 
-    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
+    async def changed_statuses(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         """Ask for the orders' statuses; rows whose `marks` are as before are not decoded."""
         answer = await self._request(
             self._reading,

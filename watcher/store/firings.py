@@ -37,7 +37,7 @@ _COUNTS = (
 
 
 class Firings(StorePart):
-    """The table `firings`; `Recorder` writes its rows."""
+    """The table `firings`; `GroupCommits` writes its rows."""
 
     async def counts(
         self, panels: Collection[str] | None = None

@@ -14,6 +14,7 @@ from watcher.store.database import Database, Observer, ignore
 from watcher.store.events import Events
 from watcher.store.feed import Feed
 from watcher.store.firings import Firings
+from watcher.store.group_commits import GroupCommits
 from watcher.store.history import History
 from watcher.store.maintenance import Maintenance
 from watcher.store.manual_pauses import ManualPauses
@@ -24,7 +25,6 @@ from watcher.store.panel_status import PanelStatuses
 from watcher.store.personal import PersonalData
 from watcher.store.purge import Purge
 from watcher.store.recent import Recent
-from watcher.store.record import Recorder
 from watcher.store.refills import Refills
 from watcher.store.schedule import ScheduleState
 from watcher.store.search import Search
@@ -42,7 +42,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._db = database
         self.orders = Orders(database)
-        self.changes = Recorder(database)  # of orders, with firings and plans
+        self.changes = GroupCommits(database)  # of orders, with firings and plans
         self.history = History(database)
         self.feed = Feed(database)
         self.actions = Actions(database)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from watcher.metrics.cluster_state import ClusterState
+from watcher.metrics.cluster_gauges import ClusterState
 from watcher.web.context import Route, WebContext
 from watcher.web.panel_shapes import NodeList, NodeView
 from watcher.web.views import moment, view_of

@@ -3,7 +3,7 @@
 from typing import Any
 
 from watcher.common.pauses import ManualPause, Paused
-from watcher.metrics.state import PanelState
+from watcher.metrics.gauges import PanelState
 from watcher.web.context import WebContext
 from watcher.web.panel_shapes import PanelFault, PanelView
 from watcher.web.views import moment, moment_or_none, money, pause_view

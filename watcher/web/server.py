@@ -36,7 +36,6 @@ from watcher.web.context import (
     check_given,
     large_bodies,
 )
-from watcher.web.dropin import DESCRIPTION, drop_in
 from watcher.web.error_answers import catch_errors, json_answer
 from watcher.web.forwarding import FORWARDER, Forwarder, forwarding
 from watcher.web.guard import DROP_IN, DROP_INS, Respond, guard
@@ -46,6 +45,7 @@ from watcher.web.page.controls_page import add_controls
 from watcher.web.page.routes import add_pages
 from watcher.web.page.selection import add_selection
 from watcher.web.rate_limit import ConcurrencyLimit
+from watcher.web.shop_routes import DESCRIPTION, drop_in
 
 ROUTES: tuple[Route, ...] = (
     *order_routes.ROUTES,

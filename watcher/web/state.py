@@ -5,7 +5,7 @@ from aiohttp import web
 from watcher.common.pauses import Paused
 from watcher.daemon.attention_items import Attention
 from watcher.errors import Conflict, NotFound
-from watcher.metrics.state import RuleState
+from watcher.metrics.gauges import RuleState
 from watcher.model import ActionState
 from watcher.rules.rule import Rule
 from watcher.web.caller import note

@@ -2,7 +2,7 @@
 
 With a hazard rate h (chance a minute that the order changes now), the interval that gives the most
 freshness for a budget of requests is proportional to 1/sqrt(h). Hazard rates fall as orders age:
-h = r / T, so the wait is k * sqrt(T / r). `standing` computes T, `hazard_model` r
+h = r / T, so the wait is k * sqrt(T / r). `order_hazards` computes T, `hazard_model` r
 and `virtual_time` k.
 Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies for crawling"
 (PNAS 2018); Cho, Garcia-Molina, "Synchronizing a database to improve freshness" (SIGMOD 2000).
@@ -13,9 +13,9 @@ from watcher.orders.schedule.entries import Entry, EntryState, OrderGlimpse
 from watcher.orders.schedule.forecast import Forecast, ServiceStats, predict, stats_of
 from watcher.orders.schedule.hazard_model import HazardModel, refill_units
 from watcher.orders.schedule.model_rows import ModelRow, faded
+from watcher.orders.schedule.order_hazards import glimpses, sooner, unchanged, waits
 from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue
 from watcher.orders.schedule.stages import Stage, status_class
-from watcher.orders.schedule.standing import glimpses, sooner, unchanged, waits
 
 __all__ = [
     "MIN_GAP",

@@ -9,10 +9,16 @@ from watcher.common.wording import lasting, times
 from watcher.model import Order, Status
 from watcher.orders.schedule.entries import Entry, EntryState
 from watcher.orders.schedule.hazard_model import HazardModel
+from watcher.orders.schedule.order_hazards import (
+    OrderHazards,
+    chances,
+    order_hazards,
+    rising_of,
+    units_of,
+)
 from watcher.orders.schedule.poll_queue import PollQueue
 from watcher.orders.schedule.service_stats import LEAST
 from watcher.orders.schedule.stages import DURATION, STILL, Stage
-from watcher.orders.schedule.standing import Standing, chances, rising_of, standing, units_of
 
 HOUR = 60.0  # minutes
 LONGEST = 10 * 365 * 1440.0  # minutes: longer forecasts are left out
@@ -52,13 +58,13 @@ def predict(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float
         return Forecast(at=at, reason=f"not found at the panel, {times(entry.failures)} in a row")
     if entry.is_new:
         return Forecast(at=at, reason="the panel has not reported it yet")
-    found = standing(learnt, poll_queue.records, np.array([entry.slot]), now)
+    found = order_hazards(learnt, poll_queue.records, np.array([entry.slot]), now)
     stage = Stage(int(found.stages[0]))
     (units,) = units_of(learnt, found, poll_queue.time.minutes_a_unit).tolist()
     words, alike = _words(order, stage, now), rising_of(learnt, found)
     if alike.share[0] > 0.0:
         words += f"; with its service this nearly always lasts {lasting(60 * exp(alike.mean[0]))}"
-    at_times = Standing._make(np.repeat(column, len(_TIMES)) for column in found)
+    at_times = OrderHazards._make(np.repeat(column, len(_TIMES)) for column in found)
     soon = chances(learnt, at_times, _TIMES)
     median = float(np.interp(0.5, soon, _TIMES, right=inf))
     return Forecast(

@@ -131,7 +131,7 @@ class HazardModel:
             record.ends = {end: count * keep for end, count in record.ends.items()}
         self._sum_up()
 
-    def news(self) -> list[ModelRow]:
+    def changed_rows(self) -> list[ModelRow]:
         """Return the rows of all services that changed since the last call."""
         touched = self.tables.touched
         services = [service for service, record in self.services.items() if touched[record.row]]

@@ -114,7 +114,7 @@ def test_no_news_of_one_of_many_teach_what_no_news_of_it_alone_does(case: Case):
     assert poll_queue.records.failures[slots[0]] == 0
     wait = wait_of(together, order, case.started, NOW)
     assert poll_queue.records.turn[slots[0]] == pytest.approx(poll_queue.time.v + wait)
-    assert [row.service for row in together.news()] == [order.service or ""] * len(
+    assert [row.service for row in together.changed_rows()] == [order.service or ""] * len(
         list(together.rows([order.service]))
     )
 

@@ -50,7 +50,7 @@ class Piece(msgspec.Struct, eq=False):
             self.written.set_exception(error)
 
 
-class Recorder(StorePart):
+class GroupCommits(StorePart):
     """Writes transitions, firings and plans together."""
 
     def __init__(self, database: Database) -> None:

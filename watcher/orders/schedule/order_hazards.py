@@ -33,7 +33,7 @@ _SHORTEST_LEFT = 2.0  # minutes
 _MOVING_RATE = 1.0  # r of an order that moves, at the least, over its time left
 
 
-class Standing(NamedTuple):
+class OrderHazards(NamedTuple):
     """The stages of some orders at a moment, an element for each order."""
 
     rows: Slots  # of their services in the model's tables
@@ -44,9 +44,9 @@ class Standing(NamedTuple):
     age: Floats  # minutes in the stage
 
 
-def standing(
+def order_hazards(
     learnt: HazardModel, records: OrderTable, slots: Slots, now: float | Floats
-) -> Standing:
+) -> OrderHazards:
     """Classify the orders by their last answers, at `now` (Unix time, one for all or each)."""
     rows = _rows(learnt, records, slots)
     lasts, submitted = learnt.tables.lasts[rows], np.asarray(records.submitted_at)[slots]
@@ -61,7 +61,7 @@ def standing(
         growth = np.where(pending, age > usual, growth)
     if guarded.any():
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
-    return Standing(rows, stages, rows * len(COLUMNS) + stages, minutes, growth, age)
+    return OrderHazards(rows, stages, rows * len(COLUMNS) + stages, minutes, growth, age)
 
 
 def waits(
@@ -71,10 +71,10 @@ def waits(
 
     A unit is `k` minutes; where hazards rise, the wait depends on it.
     """
-    return units_of(learnt, standing(learnt, records, slots, now), k)
+    return units_of(learnt, order_hazards(learnt, records, slots, now), k)
 
 
-def chances(learnt: HazardModel, found: Standing, within: float | Floats) -> Floats:
+def chances(learnt: HazardModel, found: OrderHazards, within: float | Floats) -> Floats:
     """Return the chances (0 to 1) that the orders change within so many minutes.
 
     An order that moves is as good as done once its time left has passed: r / T, its hazard as it
@@ -95,7 +95,7 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
     """
     records, still = poll_queue.records, poll_queue.standstill
     asked = slots[np.asarray(records.state)[slots] == _ASKED]
-    found = standing(learnt, records, asked, now)
+    found = order_hazards(learnt, records, asked, now)
     # While it stood still, no change was no evidence.
     checked_at = np.asarray(records.checked_at)[asked]
     gap = (now - np.maximum(checked_at, still.ended_at)) / 60.0
@@ -111,7 +111,7 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
     np.asarray(records.failures)[asked] = 0
     np.asarray(records.alone)[asked] = 0
     if (shown := still.clock(now)) < now:
-        found = standing(learnt, records, asked, shown)
+        found = order_hazards(learnt, records, asked, shown)
     units = units_of(learnt, found, poll_queue.time.minutes_a_unit)
     poll_queue.answered(asked, units, now)
 
@@ -126,7 +126,7 @@ def sooner(poll_queue: PollQueue, learnt: HazardModel, slots: Slots) -> Floats:
     if still.since is not None:
         return (np.asarray(records.turn)[slots] - time.v) / SOONER
     began_at = still.ended_at - still.lasted
-    found = standing(learnt, records, slots, began_at)
+    found = order_hazards(learnt, records, slots, began_at)
     lasted = still.ended_at - np.maximum(np.asarray(records.submitted_at)[slots], began_at)
     changes = chances(learnt, found, np.maximum(lasted / 60.0, LEAST))
     changes *= np.where(found.stages == _PENDING, 2.0, 1.0)
@@ -135,7 +135,7 @@ def sooner(poll_queue: PollQueue, learnt: HazardModel, slots: Slots) -> Floats:
 
 def glimpses(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[OrderGlimpse]:
     """Return the orders as they are now, each with its stage when it was asked about last."""
-    found = standing(learnt, records, slots, np.asarray(records.checked_at)[slots])
+    found = order_hazards(learnt, records, slots, np.asarray(records.checked_at)[slots])
     numbers = found.stages.tolist(), found.minutes.tolist(), found.age.tolist()
     return [
         OrderGlimpse(
@@ -160,22 +160,22 @@ def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
     return np.array([of(words[service]).row for service in services], dtype=np.intp)
 
 
-def rising_of(learnt: HazardModel, found: Standing) -> Rising:
+def rising_of(learnt: HazardModel, found: OrderHazards) -> Rising:
     """Return how soon the orders change where their hazards may rise."""
     rate = found.minutes / _scales(learnt, found)
     return rising(learnt.tables, found.cells, found.age, found.minutes, rate)
 
 
-def _scales(learnt: HazardModel, found: Standing) -> Floats:
+def _scales(learnt: HazardModel, found: OrderHazards) -> Floats:
     return learnt.scales(found.rows, found.stages, found.minutes)
 
 
-def units_of(learnt: HazardModel, found: Standing, k: float) -> Floats:
+def units_of(learnt: HazardModel, found: OrderHazards, k: float) -> Floats:
     """Return the orders' waits in units of k minutes."""
     units: Floats = np.sqrt(_scales(learnt, found))
     is_narrow = learnt.tables.is_narrow.take(found.cells)
     if is_narrow.any():
-        some = Standing._make(column[is_narrow] for column in found)
+        some = OrderHazards._make(column[is_narrow] for column in found)
         units[is_narrow] = rising_of(learnt, some).waits(k)
     return units
 

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from watcher import __version__
 from watcher.common.pauses import ManualPause
-from watcher.metrics.cluster_state import ClusterState
+from watcher.metrics.cluster_gauges import ClusterState
 from watcher.model import Kind, Status
 from watcher.panels.breaker import BreakerState
 from watcher.panels.health import HealthState, PanelProblem

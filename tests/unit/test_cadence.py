@@ -338,6 +338,21 @@ def test_the_caps_of_orders_that_were_asked_about_at_a_start_come_apart(within: 
     assert max(tenths.values()) < len(later) / 8, "they don't all come at once"
 
 
+def test_guarded_orders_that_were_asked_about_at_once_come_apart():
+    """As after a standstill, in which there is time for all of them."""
+    poll_queue = PollQueue(OrderTable("p"), NOW, within=WITHIN, ids_per_minute=1e4, idle_every=60.0)
+    slots = np.array([new(poll_queue, str(n), phase=Phase.GUARDED) for n in range(600)])
+    poll_queue.join(slots, [1e6] * 600, [1.0] * 600, NOW)
+    poll_queue.begin()
+    for part, some in enumerate(np.split(slots, 30)):
+        poll_queue.answered(some, [1e6] * 20, NOW + 60.0 + part)
+    end = NOW + deadlines.GUARDED_WITHIN + 180.0
+    requests = list(follow(poll_queue, 20, until=end, every=10.0))
+    assert {slot for _, taken in requests for slot in taken} == {*slots.tolist()}
+    hours = Counter((at - NOW) // 3600.0 for at, _ in requests)
+    assert max(hours.values()) < len(requests) / 3
+
+
 def follow(
     poll_queue: PollQueue, limit: int, *, until: float, every: float = 0.1
 ) -> Iterator[tuple[float, list[int]]]:

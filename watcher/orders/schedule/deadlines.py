@@ -95,15 +95,17 @@ class Deadlines:
         """Return the phase's deadlines as of now."""
         cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
         late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
-        is_rush = is_open and 2 * late > self._joined[phase]
+        is_rush = 2 * late > self._joined[phase]
+        calm_at = self._began + cap if is_rush else self._began
         return DeadlineRules(
             began=self._began,
             cap=cap,
             late_within=late_within,
             blind_within=max(late_within, cap * _BLIND) if is_open else cap,
-            calm_at=self._began + cap if is_rush else self._began,
+            # Guarded orders are asked about together more often: while the panel stands still.
+            calm_at=calm_at if is_open else inf,
             # The tighter the budget, the longer: no second check takes a first one's place.
-            least=min(cap, max(self._gap, cap * max(_FIRST, self.needed))),
+            least=min(cap, max(self._gap, cap * max(_FIRST, self.needed))) if is_open else cap / 2,
         )
 
     def promised(self, slots: Slots) -> Floats:

@@ -30,7 +30,7 @@ _STOPPED, _ENDING, _GUARDED = Stage.STOPPED, Stage.ENDING, Stage.GUARDED
 _WAITS_TO_START = np.array([status in IS_PENDING for status in STATUSES])  # by a status's code
 _ASKED = int(EntryState.ASKED)
 _SHORTEST_LEFT = 2.0  # minutes
-_MOVING_RATE = 1.0  # r of an order that moves, at the least, over its time left
+_ON_TIME, _LEFT_SPREAD = 0.9, 0.8  # share of moving orders that end about when they seem to
 
 
 class OrderHazards(NamedTuple):
@@ -77,12 +77,18 @@ def waits(
 def chances(learnt: HazardModel, found: OrderHazards, within: float | Floats) -> Floats:
     """Return the chances (0 to 1) that the orders change within so many minutes.
 
-    An order that moves is as good as done once its time left has passed: r / T, its hazard as it
-    stands, is less than that.
+    Most orders that move end about when their time left has passed: neither long before nor long
+    after.
     """
-    alike = rising_of(learnt, found)
-    least = np.where(found.stages == _MOVING, _MOVING_RATE, 0.0)
-    lasts = alike._replace(rate=np.maximum(alike.rate, least)).unchanged(within)
+    alike, moves = rising_of(learnt, found), found.stages == _MOVING
+    lasts = Rising(
+        share=np.where(moves, _ON_TIME, alike.share),
+        mean=np.where(moves, np.log(found.minutes), alike.mean),
+        spread=np.where(moves, _LEFT_SPREAD, alike.spread),
+        age=np.where(moves, 0.0, alike.age),
+        minutes=found.minutes,
+        rate=alike.rate,
+    ).unchanged(within)
     constant = np.exp(-alike.rate * within / found.minutes)
     changes: Floats = 1.0 - np.where(found.stages == _GUARDED, constant, lasts)
     return changes
@@ -119,8 +125,8 @@ def unchanged(poll_queue: PollQueue, learnt: HazardModel, slots: Slots, now: flo
 def sooner(poll_queue: PollQueue, learnt: HazardModel, slots: Slots) -> Floats:
     """Return the waits of orders not asked about since a standstill began, or since it ended.
 
-    Once it has ended, w * P(change while it lasted) = k**2, as where hazards rise. An order that
-    waited to start may have started and ended: two changes.
+    Once it has ended, w * P(change while it lasted) = k**2, as where hazards rise, but w is no
+    longer than usual. An order that waited to start may have started and ended: two changes.
     """
     records, still, time = poll_queue.records, poll_queue.standstill, poll_queue.time
     if still.since is not None:
@@ -130,7 +136,8 @@ def sooner(poll_queue: PollQueue, learnt: HazardModel, slots: Slots) -> Floats:
     lasted = still.ended_at - np.maximum(np.asarray(records.submitted_at)[slots], began_at)
     changes = chances(learnt, found, np.maximum(lasted / 60.0, LEAST))
     changes *= np.where(found.stages == _PENDING, 2.0, 1.0)
-    return time.minutes_a_unit / np.maximum(changes, 1e-9)
+    k = time.minutes_a_unit
+    return np.minimum(k / np.maximum(changes, 1e-9), units_of(learnt, found, k))
 
 
 def glimpses(learnt: HazardModel, records: OrderTable, slots: Slots) -> list[OrderGlimpse]:

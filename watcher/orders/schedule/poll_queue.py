@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from watcher.model import Phase
-from watcher.orders.columns.table import OrderTable
+from watcher.orders.columns.table import OPEN, OrderTable
 from watcher.orders.schedule.bucket_queue import FINE, BucketQueue
 from watcher.orders.schedule.deadlines import GO_ON_AFTER, Deadlines
 from watcher.orders.schedule.entries import EntryState, Floats, Slots
@@ -106,16 +106,16 @@ class PollQueue:
         self.urgent.leave(slots.tolist())
         waits = np.asarray(waits)
         if self.standstill.since is not None:
-            waits = np.maximum(waits**2 / ROUND, ROUND)
+            is_open = np.asarray(self.records.phase)[slots] == OPEN
+            waits = np.where(is_open, ROUND, np.maximum(waits**2 / ROUND, ROUND))
             self.time.interrupt()  # V moves at another pace meanwhile
         self._await_deadlines(slots, self.time.v + waits)
 
     def resume(self, slots: Slots, waits: Floats) -> None:
-        """Let orders not asked about since a standstill began, or since it ended, come sooner."""
+        """Rank orders not asked about since a standstill began, or since it ended, anew."""
         is_meant = np.asarray(self.records.state)[slots] == _WAITING
         is_meant &= np.asarray(self.records.checked_at)[slots] <= self.standstill.turned_at
-        slots, deadlines = slots[is_meant], self.time.v + waits[is_meant]
-        self._await_deadlines(slots, np.minimum(deadlines, np.asarray(self.records.turn)[slots]))
+        self._await_deadlines(slots[is_meant], self.time.v + waits[is_meant])
 
     def put_back(self, asked: Iterable[int]) -> None:
         """Undo `take` after a failed request: the orders come first again, or are due as before."""

@@ -260,7 +260,7 @@ class PanelOrders:
         """Return shares (0 to 1) of waits, by which orders that came together part."""
         shares = (self._share + _GOLDEN * np.arange(count + 1, dtype=np.float64)) % 1.0
         self._share = float(shares[-1])
-        return shares[1:]
+        return shares[:-1]
 
     def _service_of(self, refill: Refill) -> str | None:
         order = self.order(refill.order)

@@ -63,8 +63,9 @@ tests: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target computing waiting
 	$(BIN)/pytest -m alone tests/acceptance
 
+# One more than cores: integration tests wait now and then.
 computing: $(VENV)/.dev
-	$(BIN)/pytest -n auto --dist worksteal tests/unit tests/integration
+	$(BIN)/pytest -n $$(($$(nproc) + 1)) --dist worksteal tests/unit tests/integration
 
 # Two for each core, a file at a time: two machines would manage each other's control groups.
 waiting: $(VENV)/.dev

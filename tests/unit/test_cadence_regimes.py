@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.unit.cadence_kit import columns_of, sight_of, teach, wait_of
 from tests.unit.factories import DAY, HOUR, a_finished_order, an_order
@@ -109,6 +110,29 @@ def test_durations_that_differ_are_no_deadline():
     found = wait_of(learnt, an_order(), None, HOUR)
     minutes = max(60.0, learnt.of("7").lasts[Stage.PENDING])
     assert isclose(found, (minutes / learnt.rate("7", Stage.PENDING)) ** 0.5, rel_tol=1e-9)
+
+
+def in_progress(quantity: int) -> Order:
+    """As a panel tells it that tells no remains."""
+    return an_order(status=IN_PROGRESS, quantity=quantity, remains=None)
+
+
+def test_an_order_without_remains_is_asked_about_when_its_quantity_is_usually_done():
+    learnt = HazardModel(0.0)
+    for number in range(40):
+        root = (10, 100)[number % 2]
+        before, ends = in_progress(root**2), 6.0 * root * (1.0 + 0.1 * (number * 0.618 % 1.0))
+        after = replace(before, status=Status.COMPLETED, phase=Phase.GUARDED)
+        teach(learnt, before, after, 0.0, (ends - 1.0) * MINUTE, (ends + 1.0) * MINUTE)
+
+    def wait_of_root(root: int, age: float) -> float:
+        records = columns_of(in_progress(root**2), 0.0)
+        found = order_hazards(learnt, records, np.array([0]), age * MINUTE)
+        return float(units_of(learnt, found, 0.1)[0])
+
+    assert wait_of_root(10, 20.0) > 2 * wait_of_root(10, 60.0)
+    assert wait_of_root(100, 60.0) > 10 * wait_of_root(10, 60.0)
+    assert wait_of_root(100, 60.0) > 4 * wait_of_root(100, 610.0)
 
 
 def test_the_forecast_says_that_a_service_keeps_to_its_time():

@@ -17,7 +17,7 @@ from watcher.orders.schedule.order_hazards import (
     units_of,
 )
 from watcher.orders.schedule.poll_queue import PollQueue
-from watcher.orders.schedule.service_stats import LEAST
+from watcher.orders.schedule.service_stats import LEAST, NARROW
 from watcher.orders.schedule.stages import DURATION, STILL, Stage
 
 HOUR = 60.0  # minutes
@@ -62,7 +62,7 @@ def predict(poll_queue: PollQueue, learnt: HazardModel, entry: Entry, now: float
     stage = Stage(int(found.stages[0]))
     (units,) = units_of(learnt, found, poll_queue.time.minutes_a_unit).tolist()
     words, alike = _words(order, stage, now), rising_of(learnt, found)
-    if alike.share[0] > 0.0:
+    if alike.share[0] > 0.0 and alike.spread[0] < NARROW[1]:
         words += f"; with its service this nearly always lasts {lasting(60 * exp(alike.mean[0]))}"
     at_times = OrderHazards._make(np.repeat(column, len(_TIMES)) for column in found)
     soon = chances(learnt, at_times, _TIMES)

@@ -19,11 +19,11 @@ from watcher.orders.schedule.entries import Floats, OrderGlimpse, Slots
 from watcher.orders.schedule.model_rows import ModelRow, kept
 from watcher.orders.schedule.service_stats import (
     FEWEST,
-    HAS_AGE,
+    HAS_SPREAD,
     LEAST,
-    NARROW,
     SMOOTHING,
     SPREAD,
+    WIDEST,
     ServiceRecord,
     ServiceTables,
     exposure_of,
@@ -213,8 +213,8 @@ class HazardModel:
         tables = self.tables
         count = np.maximum(tables.changes[rows], LEAST)
         variance = smoothed(tables.deviations(rows), count, self._variance) * (1.0 + 1.0 / count)
-        tables.spread[rows] = np.where(HAS_AGE & (count >= FEWEST), np.sqrt(variance), np.inf)
-        narrow = tables.is_narrow[rows] = tables.spread[rows] < NARROW[1]
+        tables.spread[rows] = np.where(HAS_SPREAD & (count >= FEWEST), np.sqrt(variance), np.inf)
+        narrow = tables.is_narrow[rows] = tables.spread[rows] < WIDEST
         tables.trust[rows] = np.where(narrow, 0.0, count / (count + SMOOTHING))
         usual = smoothed(tables.logs[rows], tables.changes[rows], self._usual)
         lasts = np.exp(usual.clip(-4.1, 15.5))  # from a second to ten years

@@ -42,6 +42,8 @@ class OrderHazards(NamedTuple):
     minutes: Floats  # T: the time over which the order's change is expected
     growth: Floats  # minutes by which T grows in a minute
     age: Floats  # minutes in the stage
+    kinds: Slots  # cells of the durations of the stage: of a quantity if no remains are told
+    sizes: Floats  # logarithms of the roots of these quantities, otherwise 0
 
 
 def order_hazards(
@@ -61,7 +63,11 @@ def order_hazards(
         growth = np.where(pending, age > usual, growth)
     if guarded.any():
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
-    return OrderHazards(rows, stages, rows * len(COLUMNS) + stages, minutes, growth, age)
+    cells = rows * len(COLUMNS) + stages
+    is_blind = (stages == _STARTING) & (np.asarray(records.remains)[slots] == NONE)
+    sizes = np.where(is_blind, np.log(_sizes(records, slots)) / 2.0, 0.0)
+    kinds = np.where(is_blind, cells - _STARTING + DURATION, cells)
+    return OrderHazards(rows, stages, cells, minutes, growth, age, kinds, sizes)
 
 
 def waits(
@@ -170,7 +176,7 @@ def _rows(learnt: HazardModel, records: OrderTable, slots: Slots) -> Slots:
 def rising_of(learnt: HazardModel, found: OrderHazards) -> Rising:
     """Return how soon the orders change where their hazards may rise."""
     rate = found.minutes / _scales(learnt, found)
-    return rising(learnt.tables, found.cells, found.age, found.minutes, rate)
+    return rising(learnt.tables, found.kinds, found.sizes, found.age, found.minutes, rate)
 
 
 def _scales(learnt: HazardModel, found: OrderHazards) -> Floats:
@@ -180,11 +186,18 @@ def _scales(learnt: HazardModel, found: OrderHazards) -> Floats:
 def units_of(learnt: HazardModel, found: OrderHazards, k: float) -> Floats:
     """Return the orders' waits in units of k minutes."""
     units: Floats = np.sqrt(_scales(learnt, found))
-    is_narrow = learnt.tables.is_narrow.take(found.cells)
+    is_narrow = learnt.tables.is_narrow.take(found.kinds)
     if is_narrow.any():
         some = OrderHazards._make(column[is_narrow] for column in found)
         units[is_narrow] = rising_of(learnt, some).waits(k)
     return units
+
+
+def _sizes(records: OrderTable, slots: Slots) -> Floats:
+    """Return the orders' quantities, or a usual one."""
+    quantity = np.asarray(records.quantity)[slots]
+    sizes: Floats = np.where(quantity > 0, quantity, float(USUAL_QUANTITY))
+    return sizes
 
 
 def _in_progress(
@@ -198,8 +211,7 @@ def _in_progress(
     remains, quantity = np.asarray(records.remains)[slots], np.asarray(records.quantity)[slots]
     moved, since = np.asarray(records.progressed_at)[slots], np.asarray(records.started)[slots]
     is_told = remains != NONE
-    is_sized = (quantity != NONE) & (quantity != 0)
-    size = np.where(is_sized, quantity, USUAL_QUANTITY)
+    is_sized, size = quantity > 0, _sizes(records, slots)
     unseen = np.minimum(moved, submitted + 60.0 * lasts[:, _PENDING])
     since = np.where(np.isnan(since), unseen, since)
     age, still = np.maximum((now - since) / 60.0, 0.0), now - moved

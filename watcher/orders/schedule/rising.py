@@ -12,6 +12,7 @@ import numpy as np
 
 from watcher.orders.schedule.entries import Floats, Slots
 from watcher.orders.schedule.service_stats import LEAST, NARROW, SMOOTHING, ServiceTables
+from watcher.orders.schedule.stages import COLUMNS, DURATION
 
 STUCK = 0.05  # the share of orders, at the least, that fare as T / r says
 _STUCK_RATE = 3.0  # r of these at the most: most of it is learnt from the others
@@ -51,12 +52,21 @@ class Rising(NamedTuple):
 
 
 def rising(
-    tables: ServiceTables, cells: Slots, age: Floats, minutes: Floats, rate: Floats
+    tables: ServiceTables,
+    cells: Slots,
+    sizes: Floats,
+    age: Floats,
+    minutes: Floats,
+    rate: Floats,
 ) -> Rising:
-    """Return how the orders' durations are spread; `cells` are their services' and stages'."""
+    """Return how the orders' durations are spread.
+
+    `cells` are their services' and stages' (or DURATION's), `sizes` are added to the logarithms.
+    """
     count = np.maximum(tables.changes.take(cells), LEAST)
-    spread, mean = tables.spread.take(cells), tables.logs.take(cells) / count
+    spread, mean = tables.spread.take(cells), tables.logs.take(cells) / count + sizes
     alike = np.interp(spread, NARROW, (1.0, 0.0))
+    alike[(cells % len(COLUMNS) == DURATION) & (spread < np.inf)] = 1.0
     stuck = np.maximum(SMOOTHING / (count + SMOOTHING), STUCK)
     rate = np.where(alike > 0.0, np.minimum(rate, _STUCK_RATE), rate)
     found = Rising((1.0 - stuck) * alike, mean, spread, age, minutes, rate)

@@ -16,9 +16,12 @@ LEAST = 1 / 60  # minutes: a stage is not shorter than a second
 SPREAD = 1.0  # standard deviation of the logarithm of a stage's duration
 FEWEST = 5.0  # durations from which a spread is known
 NARROW = (0.3, 0.6)  # spread up to which durations count as alike, and from which as different
+# The same by column. How long a quantity takes is counted of completed orders only.
+WIDEST = np.array([np.inf if at == DURATION else NARROW[1] for at in range(len(COLUMNS))])
 OUTLIERS = (3.0, 0.5)  # spreads and logarithm from the mean at which durations are clipped
 USUAL_QUANTITY = 1000  # if the quantity is not known
 HAS_AGE = np.array([at < len(Stage) and at not in IS_CONSTANT for at in range(len(COLUMNS))])
+HAS_SPREAD = HAS_AGE | (np.arange(len(COLUMNS)) == DURATION)
 
 
 class ServiceRecord:

@@ -64,8 +64,8 @@ class Slow:
 
     def __init__(self, house: House) -> None:
         self.client: Any = house.daemon.panel_workers["standard"].gateway.client
-        self.plain = self.client.news
-        self.client.news = self.news
+        self.plain = self.client.changed_statuses
+        self.client.changed_statuses = self.news
         self.gate = asyncio.Event()
         self.under_way: list[list[str]] = []
         self.most = 0

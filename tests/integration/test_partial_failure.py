@@ -29,18 +29,18 @@ def polls(house: House) -> int:
 def poisoned(house: House, bad: str, trait: Trait) -> Iterator[None]:
     """The panel answers with nonsense whenever it is asked for this order."""
     client: Any = house.daemon.panel_workers["standard"].gateway.client
-    plain = client.news
+    plain = client.changed_statuses
 
     async def news(ids: list[str], marks: list[int]) -> Any:
         if bad in ids:
             house.panel.switches.on(trait, action="status", times=1)
         return await plain(ids, marks)
 
-    client.news = news
+    client.changed_statuses = news
     try:
         yield
     finally:
-        client.news = plain
+        client.changed_statuses = plain
 
 
 @pytest.mark.parametrize("where", [0, 37, 99])
@@ -106,16 +106,16 @@ async def test_a_panel_that_refuses_everything_is_left_alone_and_comes_back(tmp_
     async with a_house(tmp_path, defaults=FAST) as house:
         ids = await house.place(450, fate=SLOW)
         client: Any = house.daemon.panel_workers["standard"].gateway.client
-        plain = client.news
+        plain = client.changed_statuses
 
         async def maintenance(asked: list[str], marks: list[int]) -> Any:
             await plain(asked, marks)
             raise Refused("We are moving, come back later")
 
-        client.news = maintenance
+        client.changed_statuses = maintenance
         await house.run(HOUR)
         assert polls(house) < 800
-        client.news = plain
+        client.changed_statuses = plain
         await house.run(2 * HOUR)
         assert {house.order(order).problem for order in ids} == {None}
         before = polls(house)

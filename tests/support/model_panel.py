@@ -133,7 +133,7 @@ class ModelClient(PanelClient):
     async def open(self) -> None:
         """There is nothing to open."""
 
-    async def news(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
+    async def changed_statuses(self, ids: Sequence[str], marks: Sequence[int]) -> StatusAnswer:
         fate = await self._read()
         rows: dict[str, Observation | RowError] = {}
         for number, order in enumerate(ids):

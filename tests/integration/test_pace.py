@@ -1,9 +1,11 @@
 """The pace of a panel as the daemon keeps it: learnt, remembered, and several requests at once."""
 
 import asyncio
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.clockwork import all_is_read
@@ -118,6 +120,27 @@ async def test_slow_answers_do_not_slow_the_pace(tmp_path: Path):
         await ended(house)
         assert {house.order(order).problem for order in ids} == {None}
         assert set(house.panel.journal.sent("status").values()) == {1}
+
+
+async def test_nothing_is_asked_if_the_end_of_a_standstill_puts_off_what_was_due(tmp_path: Path):
+    async with a_house(tmp_path) as house:
+        (order,) = await house.place(1, fate=SLOW)
+        await house.run(60.0)
+        orders = house.daemon.watchlist.panel("standard")
+        queue, slot = orders.poll_queue, orders.records.find(order)
+        still, now = queue.standstill, house.clock()
+        still.since = still.moved_at = now
+        queue.answered([slot], [1.0], now - queue.gap)
+        still.note(0.0, 100, now + 1.0)
+        assert still.since is None, "it moves again"
+        queue.resume(np.array([slot]), np.zeros(1))
+        house.panel.journal.clear()
+        poll = house.schedule.tasks["poll:standard"]
+        house.clock.advance(3.0)  # more than the pace asks for
+        assert (queue.next_at(house.clock()) or inf) <= house.clock()
+        await poll(house.clock())
+        await ended(house)
+        assert house.panel.journal.requests("status") == []
 
 
 async def test_there_is_a_bound_to_what_is_under_way(tmp_path: Path):

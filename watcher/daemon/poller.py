@@ -78,8 +78,10 @@ class Poller:
         again_at = self._wait(now)
         if again_at is not None:
             return again_at
-        self._under_way += 1
-        self._schedule.spawn(self._task, self._run(*self._next(now)))
+        ask, batch = self._next(now)
+        if ask.ids:  # none if the panel has just begun to move: what was due is due later now
+            self._under_way += 1
+            self._schedule.spawn(self._task, self._run(ask, batch))
         await self._round_robin.take()
         return self._gateway.clock()
 
@@ -157,9 +159,10 @@ class Poller:
             return PollRequest(ids=self.untracked.take(limit)), None
         self._orders.poll_queue.allow(limit * self._gateway.pace.rate.per_minute)
         batch = self._orders.take(limit, now)
-        self._metrics.batch_orders.labels(self._gateway.name).observe(len(batch.ids))
-        # Once a batch, for its most overdue order: once an order would cost too much.
-        self._metrics.lag.labels(self._gateway.name).observe(batch.late)
+        if batch.ids:
+            self._metrics.batch_orders.labels(self._gateway.name).observe(len(batch.ids))
+            # Once a batch, for its most overdue order: once an order would cost too much.
+            self._metrics.lag.labels(self._gateway.name).observe(batch.late)
         return PollRequest(ids=batch.ids), batch
 
     def _asks_others(self, now: float) -> bool:

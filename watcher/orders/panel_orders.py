@@ -1,7 +1,7 @@
 """One panel's watched orders: their columns, their schedule and the model of their hazards."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import nan, sqrt
+from math import nan
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ from watcher.model import FINAL, REFILL_FINAL, Observation, Order, Phase, Refill
 from watcher.orders.columns.table import OrderRows, OrderTable
 from watcher.orders.lifecycle import says_nothing_new
 from watcher.orders.schedule import (
+    GOLDEN,
     Entry,
     Forecast,
     HazardModel,
@@ -26,7 +27,6 @@ from watcher.orders.schedule import (
 )
 
 _AT_ONCE = 2_000  # orders in one slice: less than a millisecond
-_GOLDEN = (sqrt(5.0) - 1.0) / 2.0  # the parts after the point of its multiples are spread evenly
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -56,7 +56,7 @@ class PanelOrders:
         self.learnt = learnt
         self.records: OrderTable = poll_queue.records
         self._turned_at = poll_queue.standstill.turned_at  # the last one after which these slots
-        self._to_resume = range(0)  # are still to come sooner
+        self._to_resume = range(0)  # are still to be ranked anew
         self._share = 0.0
 
     def is_watched(self, slot: int) -> bool:
@@ -243,7 +243,7 @@ class PanelOrders:
             yield keys[start : start + _AT_ONCE], times[start : start + _AT_ONCE]
 
     def _resume(self) -> None:
-        """Once the panel stands still, or moves again, let some of the orders come sooner."""
+        """Once the panel stands still, or moves again, rank some of the orders anew."""
         turned_at = self.poll_queue.standstill.turned_at
         if self._turned_at != turned_at:
             self._turned_at, self._to_resume = turned_at, range(len(self.records.number))
@@ -258,7 +258,7 @@ class PanelOrders:
 
     def _next_shares(self, count: int) -> NDArray[np.float64]:
         """Return shares (0 to 1) of waits, by which orders that came together part."""
-        shares = (self._share + _GOLDEN * np.arange(count + 1, dtype=np.float64)) % 1.0
+        shares = (self._share + GOLDEN * np.arange(count + 1, dtype=np.float64)) % 1.0
         self._share = float(shares[-1])
         return shares[:-1]
 

@@ -9,6 +9,7 @@ Theory: Azar, Horvitz, Lubetzky, Peres, Shahaf, "Tractable near-optimal policies
 """
 
 from watcher.common.retry_delay import RetryDelay, after_problem
+from watcher.orders.schedule.deadlines import GOLDEN
 from watcher.orders.schedule.entries import Entry, EntryState, OrderGlimpse
 from watcher.orders.schedule.forecast import Forecast, ServiceStats, predict, stats_of
 from watcher.orders.schedule.hazard_model import HazardModel, refill_units
@@ -18,6 +19,7 @@ from watcher.orders.schedule.poll_queue import MIN_GAP, PollQueue
 from watcher.orders.schedule.stages import Stage, status_class
 
 __all__ = [
+    "GOLDEN",
     "MIN_GAP",
     "Entry",
     "EntryState",

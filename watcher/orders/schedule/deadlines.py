@@ -21,7 +21,7 @@ _FIRST = 0.25  # of the cap: least wait after the first check of an order that w
 _OVERDUE_AT_ONCE = 1000  # orders in `overdue` at which no more are added
 _LOOKED_AT_ONCE = 500  # deadlines checked in one step: a millisecond or two
 GO_ON_AFTER = 0.01  # seconds between two steps; other tasks run meanwhile
-_GOLDEN = (5.0**0.5 - 1.0) / 2.0  # the fractional parts of its multiples are evenly spread
+GOLDEN = (5.0**0.5 - 1.0) / 2.0  # the fractional parts of its multiples are evenly spread
 
 _OUT, _WAITING = int(EntryState.OUT), int(EntryState.WAITING)
 _PHASES = ((OPEN, Phase.OPEN), (GUARDED, Phase.GUARDED))
@@ -49,7 +49,7 @@ class DeadlineRules(msgspec.Struct, frozen=True, gc=False):
 
         Orders of one request stay together, so that the next request is full, too.
         """
-        apart = self.least + (self.cap - self.least) * (asked * _GOLDEN % 1.0)
+        apart = self.least + (self.cap - self.least) * (asked * GOLDEN % 1.0)
         return np.where(asked >= self.calm_at, self.cap, apart)
 
 
@@ -95,17 +95,20 @@ class Deadlines:
         """Return the phase's deadlines as of now."""
         cap, late, is_open = self.cap(phase), self._late[phase], phase is Phase.OPEN
         late_within = min(cap, self._seconds(late, LATE_SHARES[phase]))
-        is_rush = 2 * late > self._joined[phase]
-        calm_at = self._began + cap if is_rush else self._began
+        # Guarded orders are asked about together more often: while the panel stands still.
+        calm_at, least = inf, cap / 2
+        if is_open:
+            is_rush = 2 * late > self._joined[phase]
+            calm_at = self._began + cap if is_rush else self._began
+            # The tighter the budget, the longer: no second check takes a first one's place.
+            least = min(cap, max(self._gap, cap * max(_FIRST, self.needed)))
         return DeadlineRules(
             began=self._began,
             cap=cap,
             late_within=late_within,
             blind_within=max(late_within, cap * _BLIND) if is_open else cap,
-            # Guarded orders are asked about together more often: while the panel stands still.
-            calm_at=calm_at if is_open else inf,
-            # The tighter the budget, the longer: no second check takes a first one's place.
-            least=min(cap, max(self._gap, cap * max(_FIRST, self.needed))) if is_open else cap / 2,
+            calm_at=calm_at,
+            least=least,
         )
 
     def promised(self, slots: Slots) -> Floats:

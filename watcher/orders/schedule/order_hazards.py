@@ -65,8 +65,10 @@ def order_hazards(
         stages[guarded], minutes[guarded], growth[guarded] = _GUARDED, 1.0, 0.0
     cells = rows * len(COLUMNS) + stages
     is_blind = (stages == _STARTING) & (np.asarray(records.remains)[slots] == NONE)
-    sizes = np.where(is_blind, np.log(_sizes(records, slots)) / 2.0, 0.0)
-    kinds = np.where(is_blind, cells - _STARTING + DURATION, cells)
+    kinds, sizes = cells, np.zeros(len(slots))
+    if is_blind.any():
+        sizes[is_blind] = np.log(_sizes(records, slots[is_blind])) / 2.0
+        kinds = np.where(is_blind, cells - _STARTING + DURATION, cells)
     return OrderHazards(rows, stages, cells, minutes, growth, age, kinds, sizes)
 
 
@@ -87,13 +89,11 @@ def chances(learnt: HazardModel, found: OrderHazards, within: float | Floats) ->
     after.
     """
     alike, moves = rising_of(learnt, found), found.stages == _MOVING
-    lasts = Rising(
+    lasts = alike._replace(
         share=np.where(moves, _ON_TIME, alike.share),
         mean=np.where(moves, np.log(found.minutes), alike.mean),
         spread=np.where(moves, _LEFT_SPREAD, alike.spread),
         age=np.where(moves, 0.0, alike.age),
-        minutes=found.minutes,
-        rate=alike.rate,
     ).unchanged(within)
     constant = np.exp(-alike.rate * within / found.minutes)
     changes: Floats = 1.0 - np.where(found.stages == _GUARDED, constant, lasts)
